@@ -1,0 +1,141 @@
+"""The dictionary of the house: what flows from the disk to the trained weights.
+
+Synopsis:
+
+    dataset = DATASETS['camvid'](root='CamVid', size=(180, 240))   # Dataset
+    batch = next(iterator)                    # Batch of two Examples
+    state, metrics = train_step(state, batch) # TrainState
+"""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+from typing import Any, NamedTuple, Protocol
+
+import flax.struct
+import jax
+import numpy as np
+
+VOID = 255  # label of a pixel that counts nowhere: not in a loss, not in a metric
+AXIS = 'batch'  # name of the device axis inside pmap
+
+Array = jax.Array
+PyTree = Any
+Metrics = Mapping[str, Array]
+
+
+class UserError(Exception):
+  """A mistake that the user can mend: one sentence that says what and where.
+
+  The programs in launch/ print the sentence and end with status 2; everything
+  else that escapes is a defect of this project and keeps its traceback.
+  """
+
+
+class Example(NamedTuple):
+  """Images and their labels, as they travel from the disk to the device.
+
+  Attributes:
+    image: `[B, H, W, 3]` uint8, RGB, 0..255.
+    label: `[B, H, W]` uint8, class ids, `VOID` (255) where nothing is known.
+    valid: `[B, H, W]` bool, False on padding.
+  """
+
+  image: Array
+  label: Array
+  valid: Array
+
+
+class Batch(NamedTuple):
+  """One step's input: `labeled` and `unlabeled` Examples.
+
+  The labels of `unlabeled` are all `VOID`. In a global batch the leading axes
+  are `[devices, per_device]`; inside `pmap` only `[per_device]` is left.
+  """
+
+  labeled: Example
+  unlabeled: Example
+
+
+@flax.struct.dataclass
+class TrainState:
+  """Everything that a checkpoint holds: arrays only, no key and no function.
+
+  Attributes:
+    step: int32 scalar, number of finished optimizer steps.
+    params: trainable parameters by network, e.g. `{'segmenter': ...}`.
+    model_state: BN running statistics by network (also the teacher's).
+    opt_state: state of the optax optimizer.
+    method_state: what a method keeps beside them, e.g. the teacher's params.
+  """
+
+  step: Array
+  params: PyTree
+  model_state: PyTree
+  opt_state: PyTree
+  method_state: PyTree
+
+
+class Method(Protocol):
+  """A semi-supervised method: one differentiable function and a touch after.
+
+  Implementations are frozen dataclasses whose fields are the
+  hyper-parameters; see `methods/mean_teacher.py`.
+  """
+
+  def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
+    """Returns `(params, model_state, method_state)` for images of this shape."""
+
+  def loss(
+      self, params: PyTree, model_state: PyTree, method_state: PyTree,
+      batch: Batch, key: Array, step: Array,
+  ) -> tuple[Array, tuple[PyTree, Metrics]]:
+    """Returns `(loss, (model_state, metrics))`; runs inside `pmap`."""
+
+  def finish(self, params: PyTree, method_state: PyTree, step: Array) -> PyTree:
+    """Returns the method state after the optimizer step `step` (0-based)."""
+
+  def networks(self, params: PyTree, model_state: PyTree, method_state: PyTree) -> Mapping[str, PyTree]:
+    """Returns the variables of every network that can predict, by name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """Random access to images, and to labels where there are any.
+
+  Attributes:
+    names: one unique name per example, in a fixed (sorted) order. Splits are
+      written in these names.
+    read_image: index -> `[H, W, 3]` uint8 RGB.
+    read_label: index -> `[H, W]` uint8 class ids and 255, of the image's size;
+      None where there are no labels. Never called for unlabelled examples.
+
+  Both readers raise `UserError` naming the file, what was found and the remedy.
+  """
+
+  names: tuple[str, ...]
+  read_image: Callable[[int], np.ndarray]
+  read_label: Callable[[int], np.ndarray] | None = None
+
+  def __len__(self) -> int:
+    return len(self.names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+  """A data set: its classes and where its examples come from.
+
+  Attributes:
+    name: e.g. 'camvid'.
+    class_names: name of class 0, 1, ...
+    palette: one RGB triple (0..255) per class, for pictures.
+    train: examples with labels; a split chooses which labels are used.
+    val: examples with labels for evaluation.
+    unlabeled: further images that have no labels, or None.
+  """
+
+  name: str
+  class_names: tuple[str, ...]
+  palette: tuple[tuple[int, int, int], ...]
+  train: Source
+  val: Source
+  unlabeled: Source | None = None
