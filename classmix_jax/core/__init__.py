@@ -1,0 +1,1 @@
+"""Pure array functions: what the paper is about, without a class or a config."""

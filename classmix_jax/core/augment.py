@@ -1,0 +1,132 @@
+"""Photometric perturbation of the student's mixed image, on the device.
+
+Synopsis:
+
+    image = strong_augment(key, image, jitter=0.25, blur=True, axis_name='batch')
+
+Distributions follow the original code (kornia 0.3.0 ColorJitter): one switch,
+one order of operations and one blur width per *batch*, the jitter factors per
+*image*. Images are `[B, H, W, 3]` float32, RGB in 0..1.
+"""
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from classmix_jax.core.collectives import example_keys
+from classmix_jax.types import Array
+
+JITTER_PROBABILITY = 0.8
+BLUR_PROBABILITY = 0.5
+BLUR_SIGMA = (0.15, 1.15)
+BLUR_RADIUS = 6  # taps beyond 5 sigma weigh less than 1e-6
+
+
+def adjust_brightness(image: Array, shift: Array) -> Array:
+  """Adds `shift` and clamps to 0..1 (additive, unlike torchvision's)."""
+  return jnp.clip(image + shift, 0.0, 1.0)
+
+
+def adjust_contrast(image: Array, factor: Array) -> Array:
+  """Multiplies by `factor` about 0 and clamps to 0..1 (torchvision blends with grey)."""
+  return jnp.clip(image * factor, 0.0, 1.0)
+
+
+def adjust_saturation(image: Array, factor: Array) -> Array:
+  """Multiplies S of HSV by `factor`, clamped to 0..1; H and V stay.
+
+  With V = max(rgb) and S = (V - min(rgb)) / V every channel is V - S V d with
+  a d that depends on the hue alone, so scaling S scales (V - channel).
+  """
+  value = jnp.max(image, axis=-1, keepdims=True)
+  saturation = (value - jnp.min(image, axis=-1, keepdims=True)) / jnp.maximum(value, 1e-6)
+  scaled = jnp.clip(saturation * factor, 0.0, 1.0)
+  ratio = jnp.where(saturation > 0, scaled / jnp.maximum(saturation, 1e-6), 1.0)
+  return value - (value - image) * ratio
+
+
+def adjust_hue(image: Array, turn: Array) -> Array:
+  """Turns H of HSV by `turn` (1 is a full circle); S and V stay.
+
+  Channel n of (5, 3, 1) for (R, G, B) is V - C max(0, min(k, 4 - k, 1)) with
+  k = (n + 6 H) mod 6 and the chroma C = max - min.
+  """
+  value = jnp.max(image, axis=-1, keepdims=True)
+  chroma = value - jnp.min(image, axis=-1, keepdims=True)
+  red, green, blue = image[..., :1], image[..., 1:2], image[..., 2:]
+  safe = jnp.maximum(chroma, 1e-6)
+  sextant = jnp.where(
+      value == red, (green - blue) / safe,
+      jnp.where(value == green, 2.0 + (blue - red) / safe, 4.0 + (red - green) / safe))
+  phase = jnp.array([5.0, 3.0, 1.0]).reshape((1,) * (image.ndim - 1) + (3,))
+  k = jnp.mod(phase + sextant + 6.0 * turn, 6.0)
+  return value - chroma * jnp.clip(jnp.minimum(k, 4.0 - k), 0.0, 1.0)
+
+
+def color_jitter(key: Array, image: Array, strength: float, axis_name: str | None = None) -> Array:
+  """Brightness, contrast, saturation and hue in one random order.
+
+  Factors per image: brightness U(-s, s) added, contrast and saturation
+  U(1 - s, 1 + s), hue U(-s, s) of a circle, with s = `strength` (0.25 in the
+  original).
+
+  Args:
+    key: the step's key, equal on all devices.
+    image: `[B, H, W, 3]` float32 in 0..1.
+    strength: s.
+    axis_name: the device axis of `pmap`, None outside.
+  """
+  order_key, factor_key = jax.random.split(key)
+  keys = example_keys(factor_key, image.shape[0], axis_name)
+  draw = jax.vmap(lambda k: jax.random.uniform(k, (4,), minval=-strength, maxval=strength))(keys)
+  brightness, contrast, saturation, hue = (draw[:, i, None, None, None] for i in range(4))
+  operations = (
+      lambda x: adjust_brightness(x, brightness),
+      lambda x: adjust_contrast(x, 1.0 + contrast),
+      lambda x: adjust_saturation(x, 1.0 + saturation),
+      lambda x: adjust_hue(x, hue),
+  )
+  for operation in jax.random.permutation(order_key, 4):
+    image = lax.switch(operation, operations, image)
+  return image
+
+
+def gaussian_blur(image: Array, sigma: Array) -> Array:
+  """Gaussian blur of `[B, H, W, C]` with borders mirrored about the edge pixel."""
+  offset = jnp.arange(-BLUR_RADIUS, BLUR_RADIUS + 1)
+  tap = jnp.exp(-0.5 * (offset / sigma) ** 2)
+  tap = tap / jnp.sum(tap)
+  for axis in (1, 2):
+    pad = [(0, 0)] * image.ndim
+    pad[axis] = (BLUR_RADIUS, BLUR_RADIUS)
+    padded = jnp.pad(image, pad, mode='reflect')
+    size = image.shape[axis]
+    image = sum(
+        tap[i] * lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(offset.size)
+    )
+  return image
+
+
+def strong_augment(
+    key: Array, image: Array, *, jitter: float, blur: bool, axis_name: str | None = None
+) -> Array:
+  """Jitters with probability 0.8, then blurs with probability 0.5, per batch.
+
+  Args:
+    key: the step's key, equal on all devices.
+    image: `[B, H, W, 3]` float32 in 0..1, already mixed.
+    jitter: strength, 0 switches jitter off.
+    blur: whether to blur at all.
+    axis_name: the device axis of `pmap`, None outside.
+  """
+  jitter_switch, jitter_key, blur_switch, sigma_key = jax.random.split(key, 4)
+  if jitter > 0:
+    image = lax.cond(
+        jax.random.bernoulli(jitter_switch, JITTER_PROBABILITY),
+        lambda x: color_jitter(jitter_key, x, jitter, axis_name), lambda x: x, image)
+  if blur:
+    sigma = jax.random.uniform(sigma_key, minval=BLUR_SIGMA[0], maxval=BLUR_SIGMA[1])
+    image = lax.cond(
+        jax.random.bernoulli(blur_switch, BLUR_PROBABILITY),
+        lambda x: gaussian_blur(x, sigma), lambda x: x, image)
+  return image

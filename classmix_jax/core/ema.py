@@ -1,0 +1,30 @@
+"""The mean teacher: an exponential moving average of the student's parameters.
+
+Synopsis:
+
+    teacher = ema_update(student, teacher, ema_decay(step, 0.99))
+"""
+
+import jax.numpy as jnp
+import optax
+
+from classmix_jax.types import Array, PyTree
+
+
+def ema_decay(step: Array, max_decay: float = 0.99) -> Array:
+  """Decay alpha_t = min(1 - 1 / (t + 1), max_decay) (arXiv 2007.07936, section 3.2).
+
+  Args:
+    step: 0-based index of the optimizer step that was just made.
+    max_decay: the value reached after 1 / (1 - max_decay) steps.
+
+  Example:
+    >>> [round(float(ema_decay(jnp.array(t))), 3) for t in (0, 1, 99, 1000)]
+    [0.0, 0.5, 0.99, 0.99]
+  """
+  return jnp.minimum(1.0 - 1.0 / (step + 1.0), max_decay)
+
+
+def ema_update(new: PyTree, average: PyTree, decay: Array) -> PyTree:
+  """Returns decay * average + (1 - decay) * new, leaf by leaf."""
+  return optax.incremental_update(new, average, 1.0 - decay)

@@ -1,0 +1,83 @@
+"""Pixel-wise losses in which void pixels count nowhere.
+
+Synopsis:
+
+    loss = masked_mean(cross_entropy(logits, label), label != VOID, axis_name='batch')
+
+Per-pixel losses come first, means second: a mean over devices is exact only if
+the *count* is averaged too (`masked_mean`), as devices see different numbers
+of void pixels.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from classmix_jax.core.collectives import mean_over_devices
+from classmix_jax.types import VOID, Array
+
+
+def cross_entropy(logits: Array, label: Array) -> Array:
+  """Per-pixel cross-entropy, -log softmax(logits)[label], 0 at void pixels.
+
+  Args:
+    logits: `[..., C]` float.
+    label: `[...]` integer class ids, `VOID` (255) where unknown.
+
+  Returns:
+    `[...]` float32. Neither the value nor the gradient is touched by void.
+
+  Raises:
+    ValueError: the shapes do not fit.
+
+  Example:
+    >>> cross_entropy(jnp.zeros((2, 4)), jnp.array([1, 255])).tolist()
+    [1.3862943649291992, 0.0]
+  """
+  if logits.shape[:-1] != label.shape:
+    raise ValueError(f'logits {logits.shape} and label {label.shape} disagree before the class axis')
+  known = label != VOID
+  # A gather at 255 would be NaN, and NaN times zero stays NaN: replace first, mask after.
+  target = jnp.where(known, label, 0).astype(jnp.int32)
+  loss = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), target)
+  return jnp.where(known, loss, 0.0)
+
+
+def squared_error(logits: Array, prob: Array) -> Array:
+  """Per-pixel mean over classes of (softmax(logits) - prob)^2.
+
+  The variant of the ClassMix code (mean over classes); French et al. (arXiv
+  1906.01916) sum over classes, which is C times larger.
+
+  Args:
+    logits: `[..., C]` float.
+    prob: `[..., C]` float, rows sum to 1.
+
+  Returns:
+    `[...]` float32.
+  """
+  if logits.shape != prob.shape:
+    raise ValueError(f'logits {logits.shape} and prob {prob.shape} differ')
+  difference = jax.nn.softmax(logits.astype(jnp.float32)) - prob
+  return jnp.mean(difference**2, axis=-1)
+
+
+def masked_mean(value: Array, mask: Array, axis_name: str | None = None) -> Array:
+  """Mean of `value` where `mask`, over the *global* batch; 0 if nothing counts.
+
+  The mean over devices of what this returns is sum(value * mask) / sum(mask)
+  over all devices: the local sum is divided by the device mean of the count.
+
+  Args:
+    value: float array.
+    mask: bool array of the same shape.
+    axis_name: the device axis of `pmap`, None outside.
+
+  Example:
+    >>> float(masked_mean(jnp.array([1.0, 3.0, 9.0]), jnp.array([True, True, False])))
+    2.0
+  """
+  if value.shape != mask.shape:
+    raise ValueError(f'value {value.shape} and mask {mask.shape} differ')
+  count = mean_over_devices(jnp.sum(mask, dtype=jnp.float32), axis_name)
+  return jnp.sum(jnp.where(mask, value, 0.0)) / jnp.maximum(count, 1e-6)

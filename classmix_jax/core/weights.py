@@ -1,0 +1,72 @@
+"""How much each pixel of a pseudo-label counts.
+
+A weight function maps `(confidence [B, H, W] float32, valid [B, H, W] bool,
+step, threshold, axis_name)` to weights that broadcast against `[B, H, W]`.
+`WEIGHTS` lists them by the name that the config uses.
+"""
+
+from collections.abc import Callable, Mapping
+
+import jax.numpy as jnp
+
+from classmix_jax.core.collectives import mean_over_devices
+from classmix_jax.core.losses import masked_mean
+from classmix_jax.types import Array
+
+SIGMOID_RAMP_STEPS = 10_000
+
+
+def confident_share(
+    confidence: Array, valid: Array, threshold: float, axis_name: str | None = None
+) -> Array:
+  """Share of the valid pixels of the *global* batch with confidence >= threshold.
+
+  Returns:
+    float32 scalar in 0..1, equal on all devices.
+  """
+  confident = (confidence >= threshold).astype(jnp.float32)
+  return mean_over_devices(masked_mean(confident, valid, axis_name), axis_name)
+
+
+def threshold_uniform(confidence, valid, step, threshold, axis_name=None) -> Array:
+  """One weight for all pixels: the confident share (the paper's choice)."""
+  del step
+  share = confident_share(confidence, valid, threshold, axis_name)
+  return jnp.broadcast_to(share, confidence.shape)
+
+
+def threshold_pixel(confidence, valid, step, threshold, axis_name=None) -> Array:
+  """1 where the teacher is confident, 0 elsewhere."""
+  del valid, step, axis_name
+  return (confidence >= threshold).astype(jnp.float32)
+
+
+def sigmoid_ramp(step: Array, steps: int = SIGMOID_RAMP_STEPS) -> Array:
+  """exp(-5 (1 - t/steps)^2) before `steps`, then 1 (Laine and Aila, arXiv 1610.02242).
+
+  Example:
+    >>> [round(float(sigmoid_ramp(jnp.array(t))), 4) for t in (0, 5000, 10000)]
+    [0.0067, 0.2865, 1.0]
+  """
+  remaining = 1.0 - jnp.minimum(step, steps) / steps
+  return jnp.exp(-5.0 * remaining**2)
+
+
+def sigmoid(confidence, valid, step, threshold, axis_name=None) -> Array:
+  """One weight for all pixels that ramps up over the first 10,000 steps."""
+  del valid, threshold, axis_name
+  return jnp.broadcast_to(sigmoid_ramp(step), confidence.shape)
+
+
+def ones(confidence, valid, step, threshold, axis_name=None) -> Array:
+  """Every pixel counts fully."""
+  del valid, step, threshold, axis_name
+  return jnp.ones_like(confidence)
+
+
+WEIGHTS: Mapping[str, Callable[..., Array]] = {
+    'threshold_uniform': threshold_uniform,
+    'threshold': threshold_pixel,
+    'sigmoid': sigmoid,
+    'ones': ones,
+}

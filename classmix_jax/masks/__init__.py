@@ -1,0 +1,21 @@
+"""Mixing masks: which pixels of an image are pasted on the next one.
+
+A mask is a function `(key, label, num_classes) -> mask` of one image: `label`
+is the teacher's `[H, W]` integer prediction, `mask` is `[H, W]` bool, True
+where the image itself is kept. To add one: a file here and a line in `MASKS`.
+"""
+
+from collections.abc import Callable, Mapping
+
+from classmix_jax.masks.class_mask import class_mask
+from classmix_jax.masks.cow_mask import cow_mask
+from classmix_jax.masks.cut_mask import cut_mask
+from classmix_jax.masks.no_mask import no_mask
+from classmix_jax.types import Array
+
+MASKS: Mapping[str, Callable[[Array, Array, int], Array]] = {
+    'class': class_mask,
+    'cut': cut_mask,
+    'cow': cow_mask,
+    'none': no_mask,
+}

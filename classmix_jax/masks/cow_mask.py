@@ -1,0 +1,52 @@
+"""The mask of CowMix: smooth random blobs (French et al., arXiv 2003.12022)."""
+
+import jax
+import jax.numpy as jnp
+
+from classmix_jax.types import Array
+
+SIGMA = (8.0, 32.0)  # pixels
+SHARE = 0.5  # p: expected share of False
+
+
+def smoothing_matrix(size: int, sigma: Array) -> Array:
+  """Gaussian smoothing along an axis as `[size, size]` weights, borders mirrored.
+
+  Like scipy.ndimage.gaussian_filter1d with mode 'reflect': pixel -1 is pixel 0,
+  without its truncation at 4 sigma. Repeated mirror images reach at least
+  4 `size` pixels beyond each border.
+  """
+  target = jnp.arange(size)[:, None]
+  weight = jnp.zeros((size, size))
+  for period in range(-2, 3):
+    shifted = jnp.arange(size)[None, :] + 2 * size * period
+    mirrored = -1 - jnp.arange(size)[None, :] + 2 * size * period
+    for source in (shifted, mirrored):
+      weight += jnp.exp(-0.5 * ((target - source) / sigma) ** 2)
+  return weight / jnp.sum(weight, axis=1, keepdims=True)
+
+
+def cow_mask(key: Array, label: Array, num_classes: int) -> Array:
+  """Thresholds Gaussian-filtered white noise at its (100 p)-th percentile, p = 0.5.
+
+  sigma is log-uniform in 8..32 pixels; the threshold is mean + std sqrt(2)
+  erfinv(2 p - 1), True above it.
+
+  Args:
+    key: random key.
+    label: `[H, W]` array, only its shape is used.
+    num_classes: not used.
+
+  Returns:
+    `[H, W]` bool.
+  """
+  del num_classes
+  height, width = label.shape
+  sigma_key, noise_key = jax.random.split(key)
+  log_sigma = jax.random.uniform(
+      sigma_key, minval=jnp.log(SIGMA[0]), maxval=jnp.log(SIGMA[1]))
+  sigma = jnp.exp(log_sigma)
+  noise = jax.random.normal(noise_key, (height, width))
+  smooth = smoothing_matrix(height, sigma) @ noise @ smoothing_matrix(width, sigma).T
+  quantile = jnp.sqrt(2.0) * jax.scipy.special.erfinv(2 * SHARE - 1)
+  return smooth > jnp.mean(smooth) + jnp.std(smooth) * quantile

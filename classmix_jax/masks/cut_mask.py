@@ -1,0 +1,36 @@
+"""The mask of CutMix as the ClassMix code draws it: a box of half the area."""
+
+import jax
+import jax.numpy as jnp
+
+from classmix_jax.types import Array
+
+
+def cut_mask(key: Array, label: Array, num_classes: int) -> Array:
+  """Cuts a box of half the area out of the image: False inside, True outside.
+
+  The width is a uniform integer in [W / 2, W], the height round(H W / 2 / width),
+  the position uniform within the image. Not the Beta-distributed area of the
+  CutMix paper. For odd W the original may ask for a height of H + 1 and crash;
+  the height is clamped to H here.
+
+  Args:
+    key: random key.
+    label: `[H, W]` array, only its shape is used.
+    num_classes: not used.
+
+  Returns:
+    `[H, W]` bool.
+  """
+  del num_classes
+  height, width = label.shape
+  width_key, row_key, column_key = jax.random.split(key, 3)
+  box_width = jax.random.randint(width_key, (), width // 2, width + 1)
+  box_height = jnp.round(height * width / 2 / box_width).astype(jnp.int32)
+  box_height = jnp.minimum(box_height, height)
+  top = jax.random.randint(row_key, (), 0, height - box_height + 1)
+  left = jax.random.randint(column_key, (), 0, width - box_width + 1)
+  row, column = jnp.arange(height)[:, None], jnp.arange(width)[None, :]
+  in_rows = (row >= top) & (row < top + box_height)
+  in_columns = (column >= left) & (column < left + box_width)
+  return ~(in_rows & in_columns)
