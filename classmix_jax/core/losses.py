@@ -35,7 +35,7 @@ def cross_entropy(logits: Array, label: Array) -> Array:
     [1.3862943649291992, 0.0]
   """
   if logits.shape[:-1] != label.shape:
-    raise ValueError(f'logits {logits.shape} and label {label.shape} disagree before the class axis')
+    raise ValueError(f'logits {logits.shape} do not fit label {label.shape}: want [..., C], [...]')
   known = label != VOID
   # A gather at 255 would be NaN, and NaN times zero stays NaN: replace first, mask after.
   target = jnp.where(known, label, 0).astype(jnp.int32)

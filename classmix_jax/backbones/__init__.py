@@ -1,0 +1,26 @@
+"""Backbones: from an image to features.
+
+    image [B, H, W, 3] float32, RGB, 0..1
+      -> backbone -> features [B, H / stride, W / stride, F]
+
+A backbone is a flax Module called as `backbone(image, train)`; it owns the
+mean, the deviation and the channel order of its weights. Its fields `bn` and
+`dtype` say which BN statistics it uses and in which precision it computes. To
+add one: a file here and a line in `BACKBONES`.
+"""
+
+from collections.abc import Callable, Mapping
+import functools
+
+import flax.linen as nn
+
+from classmix_jax.backbones.resnet import BasicBlock, Bottleneck, ResNet
+from classmix_jax.backbones.tiny import Tiny
+
+BACKBONES: Mapping[str, Callable[..., nn.Module]] = {
+    'tiny': Tiny,
+    'resnet18': functools.partial(ResNet, blocks=(2, 2, 2, 2), block=BasicBlock),
+    'resnet34': functools.partial(ResNet, blocks=(3, 4, 6, 3), block=BasicBlock),
+    'resnet50': functools.partial(ResNet, blocks=(3, 4, 6, 3), block=Bottleneck),
+    'resnet101': functools.partial(ResNet, blocks=(3, 4, 23, 3), block=Bottleneck),
+}

@@ -1,0 +1,42 @@
+"""Convolution and batch normalisation with the conventions of the DeepLab code bases."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from classmix_jax.types import AXIS
+
+# Which statistics normalise a training forward pass; see `batch_norm`.
+BN_MODES = ('batch', 'running')
+
+
+def conv(
+    features: int, size: int, *, name: str, stride: int = 1, dilation: int = 1,
+    kernel_init: Callable[..., jax.Array], dtype: Any,
+) -> nn.Conv:
+  """A square convolution without bias, padded by half of its reach on every side."""
+  reach = dilation * (size - 1) // 2
+  return nn.Conv(
+      features, (size, size), strides=stride, kernel_dilation=dilation,
+      padding=[(reach, reach)] * 2, use_bias=False, kernel_init=kernel_init,
+      dtype=dtype, name=name)
+
+
+def batch_norm(*, train: bool, bn: str, dtype: Any, name: str) -> nn.BatchNorm:
+  """Batch normalisation whose statistics are those of the *global* batch.
+
+  Args:
+    train: False uses the running statistics.
+    bn: 'batch' normalises a training pass by its own statistics and updates
+      the running ones (torch's momentum 0.1); 'running' freezes them.
+    dtype: of the result; statistics are float32.
+    name: must start with 'bn', so that `core/optim.py` finds the affine part.
+  """
+  running = not train or bn == 'running'
+  # Names of the device axis are bound only inside pmap, where training happens.
+  axis_name = None if running else AXIS
+  return nn.BatchNorm(
+      use_running_average=running, momentum=0.9, epsilon=1e-5, dtype=dtype,
+      axis_name=axis_name, name=name)

@@ -1,0 +1,110 @@
+"""Dilated ResNets of output stride 8, as the DeepLab-v2 code bases build them.
+
+    stem    7x7 stride 2, BN, ReLU, 3x3 max-pool stride 2 (ceil mode)    stride 4
+    layer1  64 wide, stride 1                                             stride 4
+    layer2  128 wide, stride 2 on the *first* convolution of its block    stride 8
+    layer3  256 wide, dilation 2 in every block                           stride 8
+    layer4  512 wide, dilation 4 in every block                           stride 8
+
+The caffe (v1) layout: torchvision's has the stride on the 3x3 convolution.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from classmix_jax.backbones.layers import batch_norm, conv
+from classmix_jax.types import Array
+
+# The original draws every convolution from N(0, 0.01^2) because pretrained
+# weights replace it at once. From scratch that vanishes in basic blocks, so the
+# fan-out rule of the ResNet paper is used.
+KERNEL_INIT = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+
+
+class Bottleneck(nn.Module):
+  """1x1 reduce, 3x3, 1x1 expand by 4, plus the shortcut."""
+
+  width: int
+  stride: int
+  dilation: int
+  project: bool
+  bn: str
+  dtype: Any
+
+  @nn.compact
+  def __call__(self, x: Array, train: bool) -> Array:
+    def conv_bn(y, features, size, index, **options):
+      y = conv(features, size, name=f'conv{index}', kernel_init=KERNEL_INIT, dtype=self.dtype,
+               **options)(y)
+      return batch_norm(train=train, bn=self.bn, dtype=self.dtype, name=f'bn{index}')(y)
+
+    y = nn.relu(conv_bn(x, self.width, 1, 1, stride=self.stride))
+    y = nn.relu(conv_bn(y, self.width, 3, 2, dilation=self.dilation))
+    y = conv_bn(y, 4 * self.width, 1, 3)
+    if self.project:
+      x = conv_bn(x, 4 * self.width, 1, '_shortcut', stride=self.stride)
+    return nn.relu(x + y)
+
+
+class BasicBlock(nn.Module):
+  """Two 3x3 convolutions plus the shortcut (ResNet-18 and -34)."""
+
+  width: int
+  stride: int
+  dilation: int
+  project: bool
+  bn: str
+  dtype: Any
+
+  @nn.compact
+  def __call__(self, x: Array, train: bool) -> Array:
+    def conv_bn(y, size, index, **options):
+      y = conv(self.width, size, name=f'conv{index}', kernel_init=KERNEL_INIT, dtype=self.dtype,
+               **options)(y)
+      return batch_norm(train=train, bn=self.bn, dtype=self.dtype, name=f'bn{index}')(y)
+
+    y = nn.relu(conv_bn(x, 3, 1, stride=self.stride, dilation=self.dilation))
+    y = conv_bn(y, 3, 2, dilation=self.dilation)
+    if self.project or x.shape[-1] != self.width:
+      x = conv_bn(x, 1, '_shortcut', stride=self.stride)
+    return nn.relu(x + y)
+
+
+class ResNet(nn.Module):
+  """A dilated ResNet.
+
+  Attributes:
+    blocks: number of blocks of layers 1 to 4, e.g. (3, 4, 23, 3).
+    block: `Bottleneck` or `BasicBlock`.
+    bn: 'batch' or 'running', see `layers.batch_norm`.
+    dtype: of the computation; parameters are float32.
+    mean: per RGB channel in 0..1, subtracted first (default: ImageNet).
+    std: per RGB channel in 0..1, divides afterwards.
+  """
+
+  blocks: tuple[int, int, int, int]
+  block: type[nn.Module]
+  bn: str = 'batch'
+  dtype: Any = jnp.float32
+  mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+  std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+  @nn.compact
+  def __call__(self, image: Array, train: bool) -> Array:
+    """Maps `[B, H, W, 3]` in 0..1 to `[B, h, w, 2048]` (512 for basic blocks), stride 8."""
+    shape = (1,) * (image.ndim - 1) + (3,)
+    x = (image - jnp.array(self.mean).reshape(shape)) / jnp.array(self.std).reshape(shape)
+    x = conv(64, 7, stride=2, name='conv1', kernel_init=KERNEL_INIT, dtype=self.dtype)(x)
+    x = nn.relu(batch_norm(train=train, bn=self.bn, dtype=self.dtype, name='bn1')(x))
+    # One more row and column of padding at the end is torch's ceil mode.
+    x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=[(1, 2), (1, 2)])
+    layers = zip(self.blocks, (64, 128, 256, 512), (1, 2, 1, 1), (1, 1, 2, 4), strict=True)
+    for layer, (count, width, stride, dilation) in enumerate(layers, start=1):
+      for index in range(count):
+        x = self.block(
+            width=width, stride=stride if index == 0 else 1, dilation=dilation,
+            project=index == 0, bn=self.bn, dtype=self.dtype, name=f'layer{layer}_{index}',
+        )(x, train)
+    return x

@@ -1,0 +1,55 @@
+"""A segmentation network: backbone, head, and logits at the image's own size.
+
+Synopsis:
+
+    model = Segmenter(backbone=BACKBONES['tiny'](), head=HEADS['deeplab_v2'](num_classes=11))
+    params, batch_stats = initialize(model, key, image)
+    logits, batch_stats = forward(model, params, batch_stats, image, train=True)
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from classmix_jax.core.resize import resize_bilinear
+from classmix_jax.types import Array, PyTree
+
+
+class Segmenter(nn.Module):
+  """Maps images to per-pixel class logits.
+
+  Attributes:
+    backbone: see `classmix_jax/backbones/__init__.py` for the contract.
+    head: maps features to logits at the features' resolution.
+  """
+
+  backbone: nn.Module
+  head: nn.Module
+
+  def __call__(self, image: Array, train: bool) -> Array:
+    """Maps `[B, H, W, 3]` float32 RGB in 0..1 to `[B, H, W, C]` float32 logits."""
+    logits = self.head(self.backbone(image, train)).astype(jnp.float32)
+    return resize_bilinear(logits, image.shape[1:3])
+
+
+def to_unit_range(image: Array) -> Array:
+  """Converts uint8 0..255, as it travels to the device, to float32 0..1."""
+  return image.astype(jnp.float32) / 255.0
+
+
+def initialize(model: Segmenter, key: Array, image: Array) -> tuple[PyTree, PyTree]:
+  """Returns `(params, batch_stats)` for images of the shape `[B, H, W, 3]`."""
+  variables = model.init(key, jnp.zeros(image.shape, jnp.float32), train=False)
+  return variables['params'], variables['batch_stats']
+
+
+def forward(
+    model: Segmenter, params: PyTree, batch_stats: PyTree, image: Array, *, train: bool
+) -> tuple[Array, PyTree]:
+  """Returns `(logits [B, H, W, C], batch_stats)`; the statistics move only in training."""
+  variables = {'params': params, 'batch_stats': batch_stats}
+  if not train:
+    return model.apply(variables, image, train=False), batch_stats
+  logits, updated = model.apply(variables, image, train=True, mutable=['batch_stats'])
+  # With frozen statistics (bn='running') there is nothing mutable to return.
+  return logits, updated.get('batch_stats', batch_stats)
+
