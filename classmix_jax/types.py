@@ -94,8 +94,18 @@ class Method(Protocol):
   def finish(self, params: PyTree, method_state: PyTree, step: Array) -> PyTree:
     """Returns the method state after the optimizer step `step` (0-based)."""
 
-  def networks(self, params: PyTree, model_state: PyTree, method_state: PyTree) -> Mapping[str, PyTree]:
+  def networks(
+      self, params: PyTree, model_state: PyTree, method_state: PyTree
+  ) -> Mapping[str, PyTree]:
     """Returns the variables of every network that can predict, by name."""
+
+  def views(
+      self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
+  ) -> Mapping[str, Array]:
+    """Returns what the method learns from, to be looked at; runs inside `pmap`.
+
+    Images are `[B, H, W, 3]` float32 in 0..1, labels are `[B, H, W]` integers.
+    """
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,7 +28,7 @@ from classmix_jax.core.losses import cross_entropy, masked_mean, squared_error
 from classmix_jax.core.mixing import mix
 from classmix_jax.core.weights import WEIGHTS, confident_share
 from classmix_jax.masks import MASKS
-from classmix_jax.methods.supervised import supervised_loss
+from classmix_jax.methods.supervised import labeled_views, supervised_loss
 from classmix_jax.models.segmenter import Segmenter, forward, initialize, to_unit_range
 from classmix_jax.types import AXIS, Array, Batch, Example, Metrics, PyTree, UserError
 
@@ -166,4 +166,19 @@ class MeanTeacher:
     return {
         'student': {'params': params['segmenter'], 'batch_stats': model_state['segmenter']},
         'teacher': {'params': method_state['teacher'], 'batch_stats': model_state['teacher']},
+    }
+
+  def views(
+      self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
+  ) -> Mapping[str, Array]:
+    student, batch_stats = params['segmenter'], model_state['segmenter']
+    mixed, _ = self.mixed_batch(
+        method_state['teacher'], model_state['teacher'], batch.unlabeled, key)
+    logits, _ = forward(self.model, student, batch_stats, mixed.image, train=False)
+    return {
+        **labeled_views(self.model, student, batch_stats, batch.labeled),
+        'unlabeled': to_unit_range(batch.unlabeled.image),
+        'mixed': mixed.image,
+        'mixed_pseudo_label': jnp.argmax(mixed.prob, axis=-1),
+        'mixed_prediction': jnp.argmax(logits, axis=-1),
     }

@@ -6,6 +6,8 @@ L = L_sup = mean over known pixels of CE(S(x_l), y_l).
 from collections.abc import Mapping
 import dataclasses
 
+import jax.numpy as jnp
+
 from classmix_jax.core.losses import cross_entropy, masked_mean
 from classmix_jax.models.segmenter import Segmenter, forward, initialize, to_unit_range
 from classmix_jax.types import AXIS, VOID, Array, Batch, Example, Metrics, PyTree
@@ -19,6 +21,15 @@ def supervised_loss(
   logits, batch_stats = forward(model, params, batch_stats, image, train=True)
   known = (example.label != VOID) & example.valid
   return masked_mean(cross_entropy(logits, example.label), known, AXIS), batch_stats
+
+
+def labeled_views(
+    model: Segmenter, params: PyTree, batch_stats: PyTree, example: Example
+) -> Mapping[str, Array]:
+  """Returns the labelled images, their labels and the student's predictions."""
+  image = to_unit_range(example.image)
+  logits, _ = forward(model, params, batch_stats, image, train=False)
+  return {'image': image, 'label': example.label, 'prediction': jnp.argmax(logits, axis=-1)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,3 +68,10 @@ class Supervised:
     return {
         'student': {'params': params['segmenter'], 'batch_stats': model_state['segmenter']}
     }
+
+  def views(
+      self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
+  ) -> Mapping[str, Array]:
+    del method_state, key
+    return labeled_views(
+        self.model, params['segmenter'], model_state['segmenter'], batch.labeled)

@@ -1,0 +1,67 @@
+"""Checkpoints: the newest ones and the best one, written in the background by orbax.
+
+Synopsis:
+
+    manager = open_manager(run / 'checkpoints')
+    state = restore(manager, state, manager.latest_step())
+    save(manager, step, state, miou=0.42)
+    manager.wait_until_finished()
+"""
+
+import logging
+from pathlib import Path
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from classmix_jax.types import PyTree, TrainState, UserError
+
+logging.getLogger('absl').setLevel(logging.WARNING)  # orbax reports every file it touches
+
+
+def open_manager(
+    directory: Path, *, keep: int = 2, read_only: bool = False
+) -> ocp.CheckpointManager:
+  """Returns a manager that keeps the `keep` newest checkpoints and the best one.
+
+  'Best' is the largest `miou` among the checkpoints saved with one. The newest
+  is never given up for the best: both policies hold at once.
+  """
+  policies = [
+      checkpoint_managers.LatestN(keep),
+      checkpoint_managers.BestN(
+          get_metric_fn=lambda metrics: metrics['miou'], n=1,
+          keep_checkpoints_without_metrics=False),
+  ]
+  options = ocp.CheckpointManagerOptions(
+      preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
+      best_fn=lambda metrics: metrics['miou'], read_only=read_only, create=not read_only)
+  return ocp.CheckpointManager(directory.absolute(), options=options)
+
+
+def save(manager: ocp.CheckpointManager, step: int, state: TrainState, miou: float | None) -> None:
+  """Starts saving the state after `step` steps; returns before it is on the disk."""
+  metrics = None if miou is None else {'miou': miou}
+  manager.save(step, args=ocp.args.StandardSave(state), metrics=metrics, force=True)
+
+
+def restore(manager: ocp.CheckpointManager, state: TrainState, step: int) -> TrainState:
+  """Returns the saved state, placed like `state`, on whatever devices that has.
+
+  Raises:
+    UserError: the checkpoint was written for another network or method.
+  """
+  target = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+  try:
+    return manager.restore(step, args=ocp.args.StandardRestore(target))
+  except (ValueError, KeyError, TypeError) as error:
+    raise UserError(
+        f'{manager.directory}/{step} does not fit the network of this config '
+        f'({str(error).splitlines()[0]}); use the config that wrote it, or another --workdir.'
+    ) from error
+
+
+def restore_arrays(manager: ocp.CheckpointManager, step: int) -> PyTree:
+  """Returns the saved tree as nested dicts of NumPy arrays, without any model code."""
+  return manager.restore(step, args=ocp.args.StandardRestore())

@@ -1,0 +1,142 @@
+"""What a run leaves behind: metrics.jsonl, TensorBoard events, progress lines.
+
+Synopsis:
+
+    logbook = Logbook(run, steps=3000, images_per_step=8)
+    logbook.resume(step=1200)
+    logbook.collect(metrics)                    # every step; stays on the device
+    logbook.write(1250, {'eval/miou': 0.41})    # when it is time
+"""
+
+from collections.abc import Mapping
+import json
+import os
+from pathlib import Path
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from classmix_jax.types import Metrics
+
+
+def write_atomically(path: Path, text: str) -> None:
+  """Replaces a file so that a crash leaves the old one or the new one."""
+  temporary = path.with_name(path.name + '.tmp')
+  with open(temporary, 'w', encoding='utf-8') as file:
+    file.write(text)
+    file.flush()
+    os.fsync(file.fileno())
+  os.replace(temporary, path)
+
+
+def lines_until(text: str, step: int) -> str:
+  """Keeps the JSON lines of steps <= `step`; drops later and torn ones."""
+  kept = []
+  for line in text.splitlines():
+    try:
+      if json.loads(line)['step'] <= step:
+        kept.append(line + '\n')
+    except (ValueError, KeyError, TypeError):
+      continue  # a line that was cut short by a crash
+  return ''.join(kept)
+
+
+def format_duration(seconds: float) -> str:
+  """Formats seconds for people.
+
+  Example:
+    >>> format_duration(3725), format_duration(59.6)
+    ('1h02m', '1m00s')
+  """
+  minutes, rest = divmod(round(seconds), 60)
+  if minutes < 60:
+    return f'{minutes}m{rest:02d}s'
+  return f'{minutes // 60}h{minutes % 60:02d}m'
+
+
+def progress_line(step: int, steps: int, row: Mapping[str, Any], best: float | None) -> str:
+  """One line on where the training stands; fractions are printed in percent."""
+  parts = [f'step {step:>{len(str(steps))}}/{steps}']
+  parts += [f'{key} {row[key]:.4f}' for key in sorted(row) if key.startswith('loss/')]
+  if 'confident_share' in row:
+    parts.append(f"confident {100 * row['confident_share']:.0f} %")
+  if 'eval/miou' in row:
+    parts.append(f"mIoU {100 * row['eval/miou']:.2f}")
+  if best is not None:
+    parts.append(f'best {100 * best:.2f}')
+  if 'steps_per_second' in row:
+    rate = row['steps_per_second']
+    eta = format_duration((steps - step) / rate)
+    parts.append(f"{rate:.1f} steps/s  {row['images_per_second']:.0f} images/s  ETA {eta}")
+  return '  '.join(parts)
+
+
+class Logbook:
+  """Collects metrics on the device and writes them when asked.
+
+  Only process 0 writes. Metrics between two rows are averaged; the clock
+  leaves out what happens inside `paused()`.
+  """
+
+  def __init__(self, run: Path, *, steps: int, images_per_step: int, writing: bool = True):
+    self._path = run / 'metrics.jsonl'
+    self._steps = steps
+    self._images_per_step = images_per_step
+    self._writing = writing
+    self._waiting: list[Metrics] = []
+    self._clock = time.monotonic()
+    self._best: float | None = None
+    self._tensorboard = None
+    if writing:
+      # clu's writers import TensorFlow; everything above runs without it.
+      from clu import metric_writers
+      self._tensorboard = metric_writers.SummaryWriter(str(run / 'tensorboard'))
+
+  def resume(self, step: int) -> None:
+    """Drops what an interrupted run wrote after the checkpoint of `step`."""
+    if self._writing and self._path.exists():
+      kept = lines_until(self._path.read_text(encoding='utf-8'), step)
+      write_atomically(self._path, kept)
+      scores = [json.loads(line).get('eval/miou') for line in kept.splitlines()]
+      self._best = max((score for score in scores if score is not None), default=None)
+
+  def collect(self, metrics: Metrics) -> None:
+    """Takes a step's metrics without waiting for them."""
+    self._waiting.append(metrics)
+
+  def restart_clock(self) -> None:
+    """Forgets the time spent on compiling or evaluating."""
+    self._clock = time.monotonic()
+
+  def averages(self) -> dict[str, float]:
+    """Means of the metrics collected since the last call, and the rates."""
+    fetched = jax.device_get(self._waiting)
+    row = {key: float(np.mean([m[key] for m in fetched])) for key in fetched[0]}
+    seconds = max(time.monotonic() - self._clock, 1e-9)
+    row['steps_per_second'] = len(fetched) / seconds
+    row['images_per_second'] = self._images_per_step * row['steps_per_second']
+    self._waiting = []
+    self.restart_clock()
+    return row
+
+  def write(self, step: int, row: Mapping[str, Any]) -> None:
+    """Appends one JSON line, writes the scalars to TensorBoard, prints progress."""
+    if not self._writing:
+      return
+    if 'eval/miou' in row:
+      self._best = max(row['eval/miou'], self._best or 0.0)
+    with open(self._path, 'a', encoding='utf-8') as file:
+      file.write(json.dumps({'step': step, **row}) + '\n')
+    self._tensorboard.write_scalars(step, dict(row))
+    print(progress_line(step, self._steps, row, self._best), flush=True)
+
+  def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
+    """Writes uint8 images `[B, H, W, 3]` to TensorBoard."""
+    if self._writing:
+      self._tensorboard.write_images(step, images)
+
+  def close(self) -> None:
+    if self._tensorboard is not None:
+      self._tensorboard.close()

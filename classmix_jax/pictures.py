@@ -1,0 +1,83 @@
+"""Pictures that people want to look at: colours, overlays, labelled grids.
+
+Synopsis:
+
+    rows = [[image, colorize(label, palette), colorize(prediction, palette)]]
+    grid(rows, ('image', 'truth', 'prediction')).save('predictions.png')
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+VOID_COLOR = (0, 0, 0)
+MARGIN = 4  # pixels between the cells of a grid
+CAPTION = 14  # pixels above the columns and per legend line
+
+
+def to_bytes(image: np.ndarray) -> np.ndarray:
+  """Converts float 0..1 to uint8 0..255; uint8 stays."""
+  if image.dtype == np.uint8:
+    return image
+  return np.clip(np.asarray(image, np.float32) * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
+def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+  """Maps class ids `[..., H, W]` to colours `[..., H, W, 3]` uint8; void is black."""
+  table = np.zeros((256, 3), np.uint8)
+  table[:] = VOID_COLOR
+  table[: len(palette)] = palette
+  return table[np.asarray(label).astype(np.uint8)]
+
+
+def overlay(image: np.ndarray, color: np.ndarray, opacity: float = 0.5) -> np.ndarray:
+  """Blends a colour map over an image, both `[H, W, 3]` uint8."""
+  return to_bytes((image * (1 - opacity) + color * opacity) / 255.0)
+
+
+def legend_height(class_names: Sequence[str], width: int) -> int:
+  """Pixels that `draw_legend` needs below a grid of this width."""
+  columns = max(1, width // 90)
+  return CAPTION * -(-len(class_names) // columns)
+
+
+def draw_legend(
+    draw: ImageDraw.ImageDraw, top: int, width: int,
+    class_names: Sequence[str], palette: Sequence[Sequence[int]],
+) -> None:
+  """Draws one coloured square and name per class, in rows from `top` on."""
+  columns = max(1, width // 90)
+  for index, (name, color) in enumerate(zip(class_names, palette, strict=True)):
+    left = MARGIN + 90 * (index % columns)
+    upper = top + CAPTION * (index // columns)
+    draw.rectangle((left, upper + 2, left + 9, upper + 11), fill=tuple(color))
+    draw.text((left + 13, upper), name[:12], fill='black')
+
+
+def grid(
+    rows: Sequence[Sequence[np.ndarray]], captions: Sequence[str],
+    class_names: Sequence[str] = (), palette: Sequence[Sequence[int]] = (),
+) -> Image.Image:
+  """Lays images out in rows and named columns, with a legend of the classes.
+
+  Args:
+    rows: `[H, W, 3]` images, uint8 or float 0..1; one size per column.
+    captions: one per column.
+    class_names: for the legend, may be empty.
+    palette: one colour per class name.
+  """
+  cells = [[to_bytes(np.asarray(image)) for image in row] for row in rows]
+  height = max(image.shape[0] for row in cells for image in row) + MARGIN
+  width = max(image.shape[1] for row in cells for image in row) + MARGIN
+  total = MARGIN + width * len(captions)
+  bottom = CAPTION + height * len(cells)
+  canvas = Image.new('RGB', (total, bottom + legend_height(class_names, total)), 'white')
+  draw = ImageDraw.Draw(canvas)
+  for column, caption in enumerate(captions):
+    draw.text((MARGIN + width * column, 1), caption, fill='black')
+  for y, row in enumerate(cells):
+    for x, image in enumerate(row):
+      canvas.paste(Image.fromarray(image), (MARGIN + width * x, CAPTION + height * y))
+  draw_legend(draw, bottom, total, class_names, palette)
+  return canvas

@@ -1,0 +1,168 @@
+"""The one training step and the one loop, for every method.
+
+Synopsis:
+
+    devices = jax.local_devices()
+    state = create_state(method, tx, jax.random.key(0), image, devices)
+    train_step = make_train_step(method, tx, seed=0, devices=devices)
+    for batch in to_devices(batches, devices):
+      state, metrics = train_step(state, batch)
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import numpy as np
+import optax
+
+from classmix_jax.types import AXIS, Array, Batch, Method, Metrics, PyTree, TrainState
+
+Devices = Sequence[jax.Device]
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+
+def replicated(devices: Devices) -> NamedSharding:
+  """The sharding of the state: a full copy on every device, no device axis."""
+  return NamedSharding(Mesh(np.asarray(devices), (AXIS,)), PartitionSpec())
+
+
+def create_state(
+    method: Method, tx: optax.GradientTransformation, key: Array, image: Array, devices: Devices
+) -> TrainState:
+  """Returns the state before step 0, already on the devices.
+
+  Placing it once, replicated, is what makes the step compile only once.
+
+  Args:
+    method: the method.
+    tx: the optimizer.
+    key: decides the initial weights.
+    image: `[B, H, W, 3]` array or `jax.ShapeDtypeStruct`, only its shape counts.
+    devices: the local devices of the step.
+  """
+
+  def create(key: Array) -> TrainState:
+    params, model_state, method_state = method.init(key, image)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32), params=params, model_state=model_state,
+        opt_state=tx.init(params), method_state=method_state)
+
+  return jax.device_put(jax.jit(create)(key), replicated(devices))
+
+
+def mean_gradient(
+    method: Method, state: TrainState, batches: Batch, key: Array
+) -> tuple[PyTree, PyTree, Metrics]:
+  """Averages the gradient over micro-batches, one after the other.
+
+  Args:
+    method: the method.
+    state: the train state.
+    batches: arrays with a leading axis of micro-batches, `[A, per_device, ...]`.
+    key: the step's key.
+
+  Returns:
+    `(gradient, model_state, metrics)` of this device. BN statistics, the
+    confident share and the denominators of the losses are those of each
+    micro-batch; A = 1 is the plain step.
+  """
+
+  def micro_step(carry, batch_and_index):
+    gradient, model_state = carry
+    batch, index = batch_and_index
+    (_, (model_state, metrics)), new = jax.value_and_grad(method.loss, has_aux=True)(
+        state.params, model_state, state.method_state, batch,
+        jax.random.fold_in(key, index), state.step)
+    return (jax.tree.map(jnp.add, gradient, new), model_state), metrics
+
+  count = batches.labeled.image.shape[0]
+  start = jax.tree.map(jnp.zeros_like, state.params), state.model_state
+  # A loop would keep XLA's CPU backend from its fast convolutions.
+  (gradient, model_state), metrics = lax.scan(
+      micro_step, start, (batches, jnp.arange(count)), unroll=count == 1)
+  mean = lambda tree: jax.tree.map(lambda x: x / count, tree)
+  return mean(gradient), model_state, mean(jax.tree.map(lambda x: jnp.sum(x, axis=0), metrics))
+
+
+def make_train_step(
+    method: Method, tx: optax.GradientTransformation, seed: int, devices: Devices,
+    *, accumulate: int = 1,
+) -> TrainStep:
+  """Returns the pmapped `train_step(state, batch) -> (state, metrics)`.
+
+  The state is donated. All randomness derives from (seed, step, index in the
+  global batch), so neither the number of devices nor a restart changes it.
+
+  Args:
+    method: the method.
+    tx: the optimizer.
+    seed: of the random keys.
+    devices: the local devices.
+    accumulate: number of micro-batches A; batches are `[D, A, per_device, ...]`.
+  """
+
+  def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    leading = batch.labeled.image.shape[0]
+    if leading != accumulate:
+      raise ValueError(f'batch has {leading} micro-batches, accumulate is {accumulate}')
+    key = jax.random.fold_in(jax.random.key(seed), state.step)
+    gradient, model_state, metrics = mean_gradient(method, state, batch, key)
+    gradient, metrics = lax.pmean((gradient, metrics), AXIS)
+    updates, opt_state = tx.update(gradient, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    method_state = method.finish(params, state.method_state, state.step)
+    return TrainState(
+        step=state.step + 1, params=params, model_state=model_state,
+        opt_state=opt_state, method_state=method_state), metrics
+
+  return jax.pmap(
+      train_step, axis_name=AXIS, in_axes=(None, 0), out_axes=(None, None),
+      donate_argnums=0, devices=list(devices) if jax.process_count() == 1 else None)
+
+
+def micro_batches(batches: Iterable[Batch], accumulate: int) -> Iterator[Batch]:
+  """Groups A consecutive batches `[D, b, ...]` into one `[D, A, b, ...]`."""
+  batches = iter(batches)
+  while group := [batch for _, batch in zip(range(accumulate), batches, strict=False)]:
+    yield jax.tree.map(lambda *arrays: np.stack(arrays, axis=1), *group)
+
+
+def to_devices(batches: Iterable[PyTree], devices: Devices, ahead: int = 1) -> Iterator[PyTree]:
+  """Copies batches `[D, ...]` to the devices while the step before is running.
+
+  Args:
+    batches: pytrees of NumPy arrays whose leading axis is the local devices.
+    devices: the local devices.
+    ahead: how many batches wait on the devices.
+  """
+  sharding = NamedSharding(Mesh(np.asarray(devices), (AXIS,)), PartitionSpec(AXIS))
+  waiting = []
+  for batch in batches:
+    waiting.append(jax.device_put(batch, sharding))
+    if len(waiting) > ahead:
+      yield waiting.pop(0)
+  yield from waiting
+
+
+def train(
+    state: TrainState, train_step: TrainStep, batches: Iterable[Batch], *, steps: int,
+    after_step: Callable[[int, TrainState, Metrics], None],
+) -> TrainState:
+  """Runs `train_step` until `steps` steps are done.
+
+  Args:
+    state: where to start; its `step` says how many steps are done already.
+    train_step: see `make_train_step`.
+    batches: on the devices, from step `state.step` on.
+    steps: total number of steps.
+    after_step: called with (number of finished steps, state, metrics); logs,
+      evaluates and saves. The metrics are still on the devices: reading them
+      waits for the step, so read only when it is time to write.
+  """
+  for done, batch in zip(range(int(state.step) + 1, steps + 1), batches, strict=False):
+    state, metrics = train_step(state, batch)
+    after_step(done, state, metrics)
+  return state

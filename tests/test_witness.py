@@ -1,0 +1,193 @@
+"""Numbers that the original ClassMix implementation printed; see tests/witness/README.md."""
+
+import ast
+from pathlib import Path
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from classmix_jax import masks
+from classmix_jax.backbones.resnet import Bottleneck, ResNet
+from classmix_jax.core.collectives import next_image
+from classmix_jax.core.ema import ema_decay
+from classmix_jax.core.losses import cross_entropy, squared_error
+from classmix_jax.core.mixing import mix
+from classmix_jax.core.optim import poly_schedule, sgd_poly
+from classmix_jax.core.weights import sigmoid_ramp
+from classmix_jax.methods.mean_teacher import MeanTeacher
+from classmix_jax.models.heads import DeepLabV2
+from classmix_jax.models import segmenter
+from classmix_jax.train import create_state, make_train_step
+from classmix_jax.types import VOID, Batch, Example
+
+WITNESS = Path(__file__).parent / 'witness'
+
+
+def nhwc(x):
+  return jnp.asarray(np.moveaxis(x, 1, -1))
+
+
+@pytest.fixture(scope='module')
+def mixing():
+  return np.load(WITNESS / 'mixing.npz')
+
+
+class _FixedChoice:
+  """Lets `class_mask` draw the classes that the original drew."""
+
+  def __init__(self, monkeypatch, chosen, num_classes):
+    score = np.ones(num_classes, np.float32)
+    score[list(chosen)] = 0.0
+    monkeypatch.setattr(jax.random, 'uniform', lambda key, shape: jnp.asarray(score))
+
+
+def test_class_mask(mixing, monkeypatch):
+  for label, chosen, expected in zip(
+      mixing['label'], mixing['chosen'], mixing['mask'], strict=True):
+    with monkeypatch.context() as patch:
+      _FixedChoice(patch, ast.literal_eval(str(chosen)), 7)
+      mask = masks.class_mask(jax.random.key(0), jnp.asarray(label), 7)
+    np.testing.assert_array_equal(mask, expected.astype(bool))
+
+
+def test_mixed_images_and_probabilities(mixing):
+  mask = jnp.asarray(mixing['mask'].astype(bool))
+  for before, after in (('image_nchw', 'mixed_image_nchw'), ('prob_nchw', 'mixed_prob_nchw')):
+    np.testing.assert_allclose(
+        mix(mask, nhwc(mixing[before])), nhwc(mixing[after]), rtol=1e-6)
+
+
+def test_consistency_losses(mixing):
+  logits, prob = nhwc(mixing['logits_nchw']), nhwc(mixing['mixed_prob_nchw'])
+  weight = jnp.asarray(mixing['pixel_weight'])
+  weighted = jnp.mean(weight * cross_entropy(logits, jnp.argmax(prob, axis=-1)))
+  np.testing.assert_allclose(weighted, mixing['weighted_ce'], rtol=1e-5)
+  np.testing.assert_allclose(jnp.mean(squared_error(logits, prob)), mixing['mse'], rtol=1e-5)
+
+
+def test_schedules(mixing):
+  np.testing.assert_allclose(
+      ema_decay(jnp.arange(120)), mixing['ema_decay'], rtol=1e-6)
+  schedule = poly_schedule(2.5e-4, 40_000)
+  np.testing.assert_allclose(  # 1 - 39999/40000 has three digits left in float32
+      [schedule(t) for t in (0, 1, 1000, 20000, 39999)], mixing['poly_lr'], rtol=1e-5, atol=1e-10)
+  np.testing.assert_allclose(
+      [sigmoid_ramp(jnp.array(t)) for t in (0, 1, 2500, 5000, 9999, 10000)],
+      mixing['sigmoid_ramp'], rtol=1e-5)
+
+
+def torch_name(path):
+  """The original's name of a parameter, from its path in the flax tree."""
+  names = [entry.key for entry in path]
+  if names[0] == 'head':
+    branch = ('dilation6', 'dilation12').index(names[1])
+    return f'layer5.conv2d_list.{branch}.{"weight" if names[2] == "kernel" else "bias"}'
+  leaf = {'kernel': 'weight', 'scale': 'weight', 'bias': 'bias', 'mean': 'running_mean',
+          'var': 'running_var'}[names[-1]]
+  modules = [name.replace('_shortcut', '') for name in names[1:-1]]
+  if names[-2].endswith('_shortcut'):
+    modules[-1] = 'downsample.0' if names[-2].startswith('conv') else 'downsample.1'
+  if modules[0].startswith('layer'):
+    modules[0] = modules[0].replace('_', '.')
+  return '.'.join([*modules, leaf])
+
+
+def torch_array(name, shape):
+  """The weight that the rule of the witness README gives a torch name."""
+  z = np.random.RandomState(zlib.crc32(name.encode()) & 0xFFFFFFFF).randn(*shape)
+  if name.startswith('layer5'):
+    return 0.01 * z
+  if len(shape) == 4:
+    return z * np.sqrt(2 / (shape[1] * shape[2] * shape[3]))
+  if name.endswith('running_var'):
+    return 1 + 0.1 * np.abs(z)
+  if name.endswith(('running_mean', 'bias')):
+    return 0.1 * z
+  return 1 + 0.1 * z
+
+
+def witness_leaf(path, leaf):
+  if leaf.ndim == 4:
+    height, width, inputs, outputs = leaf.shape
+    oihw = torch_array(torch_name(path), (outputs, inputs, height, width))
+    return jnp.asarray(oihw.transpose(2, 3, 1, 0), jnp.float32)
+  return jnp.asarray(torch_array(torch_name(path), leaf.shape), jnp.float32)
+
+
+def first_half_mask(key, label, num_classes):
+  """Like `class_mask`, but the *first* floor(n / 2) present classes."""
+  del key
+  present = jnp.any(label.reshape(1, -1) == jnp.arange(num_classes)[:, None], axis=1)
+  chosen = present & (jnp.cumsum(present) <= jnp.sum(present) // 2)
+  return chosen[label]
+
+
+def witness_batches():
+  rs = np.random.RandomState(2)
+  for _ in range(6):
+    xl = (50 * rs.randn(2, 3, 49, 49)).astype(np.float32)
+    yl = np.kron(rs.randint(0, 5, (2, 7, 7)), np.ones((7, 7))).astype(np.uint8)
+    yl[:, :3] = 255
+    xu = (50 * rs.randn(2, 3, 49, 49)).astype(np.float32)
+    valid = np.ones((2, 49, 49), bool)
+    yield Batch(
+        Example(np.moveaxis(xl, 1, -1), yl, valid),
+        Example(np.moveaxis(xu, 1, -1), np.full_like(yl, VOID), valid))
+
+
+@pytest.fixture
+def witness_method(monkeypatch):
+  """ClassMix on a ResNet of one block per layer that sees mean-subtracted pixels."""
+  monkeypatch.setitem(masks.MASKS, 'first_half', first_half_mask)
+  for module in ('supervised', 'mean_teacher'):  # the witness has no 0..255 pixels
+    monkeypatch.setattr(f'classmix_jax.methods.{module}.to_unit_range', lambda image: image)
+  backbone = ResNet(
+      blocks=(1, 1, 1, 1), block=Bottleneck, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+  model = segmenter.Segmenter(backbone=backbone, head=DeepLabV2(5))
+  return MeanTeacher(model, 5, mask='first_half', threshold=0.4, jitter=0.0, blur=False)
+
+
+@pytest.mark.parametrize('devices', [1, 2])
+def test_six_training_steps(witness_method, devices):
+  """Losses and weight norms of six ClassMix steps, on one and on two devices."""
+  witness = np.load(WITNESS / 'six_steps.npz')
+  expected = {name: witness['once'][:, i] for i, name in enumerate(witness['columns'])}
+  tx = sgd_poly(1e-4, 10, head_multiplier=10.0, weight_decay=5e-4, freeze_bn_affine=True)
+  local = jax.devices()[:devices]
+  image = jax.ShapeDtypeStruct((2, 49, 49, 3), jnp.float32)
+  state = create_state(witness_method, tx, jax.random.key(0), image, local)
+  replace = lambda tree: jax.tree.map_with_path(witness_leaf, tree)
+  state = state.replace(
+      params={'segmenter': replace(state.params['segmenter'])},
+      method_state={'teacher': replace(state.method_state['teacher'])},
+      model_state={name: replace(tree) for name, tree in state.model_state.items()})
+  step = make_train_step(witness_method, tx, 0, local)
+  for index, batch in enumerate(witness_batches()):
+    shard = lambda x: x.reshape((devices, 1, 2 // devices) + x.shape[1:])
+    state, metrics = step(state, jax.tree.map(shard, batch))
+    student, teacher = state.params['segmenter'], state.method_state['teacher']
+    norm = jnp.linalg.norm
+    found = {
+        'loss_sup': metrics['loss/sup'],
+        'loss_unsup': metrics['loss/unsup'],
+        'confident_share': metrics['confident_share'],
+        'student_conv1_norm': norm(student['backbone']['conv1']['kernel'].ravel()),
+        'student_layer3_0_conv2_norm': norm(
+            student['backbone']['layer3_0']['conv2']['kernel'].ravel()),
+        'student_head0_norm': norm(student['head']['dilation6']['kernel'].ravel()),
+        'teacher_head0_norm': norm(teacher['head']['dilation6']['kernel'].ravel()),
+        'student_bn1_running_mean_norm': norm(
+            state.model_state['segmenter']['backbone']['bn1']['mean']),
+        'teacher_bn1_running_mean_norm': norm(
+            state.model_state['teacher']['backbone']['bn1']['mean']),
+    }
+    for name, value in found.items():
+      np.testing.assert_allclose(value, expected[name][index], rtol=1e-4, err_msg=name)
+
+
+def test_next_image_is_cyclic():
+  x = jnp.arange(3)
+  assert next_image(x).tolist() == [1, 2, 0]
