@@ -1,0 +1,486 @@
+"""Images and masks from files, with PIL and NumPy alone.
+
+Synopsis:
+
+    image = read_image('images/a.jpg', size=(180, 240))    # [180, 240, 3] uint8
+    decoding = Decoding(('road', 'car'), label_table(2, {7: 1}))
+    label = read_mask('masks/a.png', decoding, size=(180, 240))  # [180, 240] uint8
+    source = paired_source(pair(images, masks), decoding, size=(180, 240))
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import contextlib
+import dataclasses
+import functools
+import os
+from pathlib import Path
+import struct
+from typing import NamedTuple
+import unicodedata
+import zlib
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from classmix_jax.types import VOID, Source, UserError
+
+EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
+UNKNOWN = -1  # entry of a label table: no mask may hold this value
+RAW_VALUES = 65536  # 16-bit masks are the widest that are read
+
+Size = tuple[int, int]  # (height, width)
+
+_ORIENTATION = 0x0112  # EXIF tag
+_LOSSY = ('JPEG', 'MPO')
+_DEEP_GREY = ('I', 'I;16', 'I;16L', 'I;16B', 'I;16N')
+# What PIL raises for a damaged file depends on the format and on where the damage is.
+_BROKEN = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Decoding:
+  """How the pixels of a mask become class ids.
+
+  Attributes:
+    class_names: name of class 0, 1, ...
+    table: `[65536]` int16, raw value -> class id, `VOID` or `UNKNOWN`; see `label_table`.
+    colors: `(r, g, b)` -> class id or `VOID`, for masks that are RGB pictures.
+    advice: the remedy to print for masks of a wrong encoding, where the options
+      `label_map`, `colors` and `ignore` do not exist.
+  """
+
+  class_names: tuple[str, ...]
+  table: np.ndarray
+  colors: Mapping[tuple[int, int, int], int] = dataclasses.field(default_factory=dict)
+  advice: str = ''
+
+
+class Pairs(NamedTuple):
+  """Images and their masks: three sequences of one length, sorted by name."""
+
+  names: tuple[str, ...]
+  images: tuple[Path, ...]
+  masks: tuple[Path, ...]
+
+
+def label_table(num_classes: int, label_map: Mapping[int, int] | None = None) -> np.ndarray:
+  """Returns the `[65536]` int16 table raw value -> class id, `VOID` or `UNKNOWN`.
+
+  Ids below `num_classes` stand for themselves and 255 is void, unless
+  `label_map` says otherwise; every other value is `UNKNOWN`.
+
+  Example: `label_table(2, {255: 1})` reads masks of 0 and 255 as classes 0 and 1.
+  """
+  table = np.full(RAW_VALUES, UNKNOWN, np.int16)
+  table[:num_classes] = np.arange(num_classes)
+  table[VOID] = VOID
+  for raw, label in (label_map or {}).items():
+    table[raw] = label
+  return table
+
+
+# ------------------------------------------------------------------- files -> PIL
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+  """Opens a picture; what PIL raises meanwhile becomes a UserError that names the file."""
+  try:
+    with Image.open(path) as image:
+      yield image
+  except FileNotFoundError:
+    raise UserError(f'{path} does not exist: restore the file or take it off the list.') from None
+  except PermissionError:
+    raise UserError(f'{path} may not be read: change its permissions.') from None
+  except _BROKEN as error:
+    reason = 'not a picture that can be identified' if isinstance(
+        error, Image.UnidentifiedImageError) else error
+    raise UserError(
+        f'{path} does not decode ({reason}; {os.path.getsize(path)} bytes): copy or export the '
+        'file again, or remove it.') from error
+
+
+def _load(path: str | Path) -> Image.Image:
+  """Returns the decoded picture, turned as its EXIF orientation says."""
+  with _opened(path) as image:
+    image.load()
+    return ImageOps.exif_transpose(image)
+
+
+class _Header(NamedTuple):
+  size: Size
+  format: str
+  turned: bool
+
+
+def _header(path: str | Path) -> _Header:
+  with _opened(path) as image:
+    width, height = image.size
+    turned = _orientation(image) >= 5
+    return _Header((width, height) if turned else (height, width), image.format or '', turned)
+
+
+def _orientation(image: Image.Image) -> int:
+  if image.format == 'TIFF':
+    return 1  # PIL reports the turned size itself
+  if image.format == 'PNG' and 'exif' not in image.info:
+    return 1  # getexif() would decode the whole picture to look behind the pixels
+  return image.getexif().get(_ORIENTATION, 1)
+
+
+def image_size(path: str | Path) -> Size:
+  """Returns (height, width) as `read_image(path)` would, from the header alone.
+
+  Raises:
+    UserError: the file is missing or is no picture.
+
+  Example: `image_size('a.jpg')` is `(360, 480)` for a picture 480 wide and 360 high.
+  """
+  return _header(path).size
+
+
+# ------------------------------------------------------------------------ images
+
+
+def read_image(path: str | Path, size: Size | None = None) -> np.ndarray:
+  """Returns a picture as `[H, W, 3]` uint8 RGB.
+
+  EXIF orientation is applied; grey is repeated; a palette is looked up; alpha
+  is dropped; 16-bit grey is scaled from 0..65535 to 0..255.
+
+  Args:
+    path: a file of any format that PIL reads.
+    size: (height, width) to resize to, bilinear with antialiasing; None keeps.
+
+  Raises:
+    UserError: the file is missing, damaged or of a pixel type without a fixed range.
+
+  Example: `read_image('a.png', size=(180, 240)).shape == (180, 240, 3)`.
+  """
+  image = _to_rgb(_load(path), path)
+  if size is not None:
+    image = image.resize(size[::-1], Image.Resampling.BILINEAR)
+  return np.array(image)
+
+
+def _to_rgb(image: Image.Image, path: str | Path) -> Image.Image:
+  if image.mode in _DEEP_GREY:
+    deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+    return Image.fromarray(((deep + 128) // 257).astype(np.uint8)).convert('RGB')
+  if image.mode in ('P', 'PA'):
+    return image.convert('RGBA').convert('RGB')  # P -> RGB warns where there is transparency
+  if image.mode in ('1', 'L', 'LA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr', 'HSV'):
+    return image.convert('RGB')
+  raise UserError(
+      f"{path} has pixels of type '{image.mode}', whose range is not known: save it as an 8-bit "
+      'PNG or JPEG.')
+
+
+# ------------------------------------------------------------------------- masks
+
+
+def read_mask(path: str | Path, decoding: Decoding, size: Size | None = None) -> np.ndarray:
+  """Returns a mask as `[H, W]` uint8 class ids, 255 where void.
+
+  Grey (1, 8 or 16 bits) and palette pictures hold ids (the index, not the
+  colour), looked up in `decoding.table`. RGB pictures are looked up in
+  `decoding.colors`; without colours an RGB picture whose three channels are
+  equal is read as grey.
+
+  Args:
+    path: a picture of a lossless format.
+    decoding: what the pixels mean.
+    size: (height, width) to resize to, by nearest pixel so that ids survive.
+
+  Raises:
+    UserError: the file is missing or damaged, is a JPEG, or holds values or
+      colours that `decoding` does not know; says which and what to set.
+
+  Example: `read_mask('a.png', Decoding(('road', 'car'), label_table(2)))`.
+  """
+  image = _load(path)
+  if size is not None:
+    image = image.resize(size[::-1], Image.Resampling.NEAREST)
+  if image.mode in ('P', 'PA'):
+    _check_palette(image, decoding, path)
+  if image.mode in ('RGB', 'RGBA', 'RGBX'):
+    return _decode_rgb(np.asarray(image.convert('RGB')), decoding, path)
+  if image.mode in ('1', 'L', 'P', 'LA', 'PA', *_DEEP_GREY):
+    channel = image.getchannel(0) if image.mode in ('LA', 'PA') else image
+    return _decode_ids(np.asarray(channel), decoding, path)
+  raise UserError(f"{path} has pixels of type '{image.mode}': save masks as 8-bit PNG.")
+
+
+def _decode_ids(raw: np.ndarray, decoding: Decoding, path: str | Path) -> np.ndarray:
+  """Looks `[H, W]` raw values up in the table; raises UserError for unknown ones."""
+  raw = raw.astype(np.int64)
+  inside = (raw >= 0) & (raw < RAW_VALUES)
+  label = np.where(inside, decoding.table[np.where(inside, raw, 0)], UNKNOWN)
+  if (label == UNKNOWN).any():
+    raise UserError(_unknown_ids(path, np.unique(raw[label == UNKNOWN]).tolist(), decoding))
+  return label.astype(np.uint8)
+
+
+def _decode_rgb(rgb: np.ndarray, decoding: Decoding, path: str | Path) -> np.ndarray:
+  """Looks `[H, W, 3]` colours up; raises UserError for unknown ones."""
+  if not decoding.colors:
+    if (rgb == rgb[..., :1]).all():
+      return _decode_ids(rgb[..., 0], decoding, path)
+    raise UserError(_no_colors(path, rgb, decoding))
+  packed = _pack(rgb)
+  colors = np.array(sorted(decoding.colors), np.int64)
+  keys = _pack(colors)  # sorted, because packing keeps the order of triples
+  labels = np.array([decoding.colors[tuple(color)] for color in colors.tolist()], np.uint8)
+  found = np.minimum(np.searchsorted(keys, packed), len(keys) - 1)
+  unknown = keys[found] != packed
+  if unknown.any():
+    raise UserError(_unknown_colors(path, packed, unknown, decoding))
+  return labels[found]
+
+
+def _pack(rgb: np.ndarray) -> np.ndarray:
+  """Packs `[..., 3]` colours into `[...]` int64, 0xRRGGBB."""
+  return rgb.astype(np.int64) @ np.array([65536, 256, 1])
+
+
+def _check_palette(image: Image.Image, decoding: Decoding, path: str | Path) -> None:
+  """Raises UserError where a palette gives an index the colour of another class.
+
+  Tools that shrink PNGs reorder palettes by frequency: the picture looks the
+  same and every index is wrong.
+  """
+  if not decoding.colors:
+    return
+  palette = np.array(image.getpalette('RGB')).reshape(-1, 3)
+  for index in np.unique(np.asarray(image.getchannel(0))).tolist():
+    color = tuple(palette[index].tolist()) if index < len(palette) else None
+    meant = decoding.colors.get(color)
+    read = int(decoding.table[index])
+    if meant is not None and meant != read:
+      raise UserError(
+          f'{path} paints index {index} in {_hex(color)}, the colour of '
+          f'{_describe(meant, decoding)}, but index {index} is read as '
+          f'{_describe(read, decoding)}: save the mask as RGB to go by colour, or remove the '
+          'colours from the class file to go by index.')
+
+
+# ---------------------------------------------------------------------- messages
+
+
+def _unknown_ids(path: str | Path, values: Sequence[int], decoding: Decoding) -> str:
+  num_classes = len(decoding.class_names)
+  advice = decoding.advice or (
+      f"Set --config.data.label_map='{values[0]}:CLASS' (CLASS is an id or void), or "
+      f"--config.data.ignore='{','.join(map(str, values[:8]))}' to leave such pixels out.")
+  if not decoding.advice and values == [num_classes]:
+    shift = ','.join(f'{raw}:{raw - 1}' for raw in range(1, num_classes + 1))
+    advice += f" If your ids start at 1: --config.data.label_map='0:void,{shift}'."
+  return (
+      f'{path} holds the {_plural("value", values)} {_listed(values, 8)}; expected are '
+      f'{_expected(decoding)}. {advice}')
+
+
+def _no_colors(path: str | Path, rgb: np.ndarray, decoding: Decoding) -> str:
+  colors = [_hex(color) for color in np.unique(rgb.reshape(-1, 3), axis=0).tolist()]
+  advice = decoding.advice or (
+      "Write its colour behind every name in the class file ('road 128 64 128'), or set "
+      f"--config.data.colors='{colors[-1]}:CLASS,...'.")
+  return (
+      f'{path} is an RGB picture with the {_plural("colour", colors)} {_listed(colors, 4)}; '
+      f'expected are {_expected(decoding)} and no colour table is set. {advice}')
+
+
+def _unknown_colors(
+    path: str | Path, packed: np.ndarray, unknown: np.ndarray, decoding: Decoding) -> str:
+  row, column = np.argwhere(unknown)[0].tolist()
+  colors = [f'#{key:06x}' for key in np.unique(packed[unknown]).tolist()]
+  expected = [f'{_hex(c)} {_describe(label, decoding)}' for c, label in decoding.colors.items()]
+  return (
+      f'{path} holds the {_plural("colour", colors)} {_listed(colors, 4)} in {unknown.sum()} '
+      f'pixels, the first in row {row}, column {column}; expected are {_listed(expected, 8)}. '
+      f"Set --config.data.colors='{colors[0]}:CLASS' (CLASS is an id or void); for smoothed "
+      'edges export the masks again without antialiasing.')
+
+
+def _expected(decoding: Decoding) -> str:
+  """Says what the table reads, as in '0 (road), 1 (car), 7 (car), 255 (void)'."""
+  known = np.flatnonzero(decoding.table != UNKNOWN).tolist()
+  return _listed([f'{raw} ({_name(decoding.table[raw], decoding)})' for raw in known], 24)
+
+
+def _describe(label: int, decoding: Decoding) -> str:
+  if label in (VOID, UNKNOWN):
+    return 'void' if label == VOID else 'no class'
+  return f"class {label} '{decoding.class_names[label]}'"
+
+
+def _name(label: int, decoding: Decoding) -> str:
+  return 'void' if label == VOID else decoding.class_names[label]
+
+
+def _hex(color: Sequence[int]) -> str:
+  return '#{:02x}{:02x}{:02x}'.format(*color)
+
+
+def _plural(noun: str, items: Sequence[object]) -> str:
+  return noun if len(items) == 1 else f'{noun}s'
+
+
+def _listed(items: Iterable[object], most: int) -> str:
+  """Returns 'a, b, c', or 'a, b and 5 more' where there are more than `most`."""
+  items = [str(item) for item in items]
+  if len(items) <= most:
+    return ', '.join(items)
+  return f'{", ".join(items[:most])} and {len(items) - most} more'
+
+
+def raise_findings(findings: Sequence[tuple[str, str]], total: int, noun: str) -> None:
+  """Raises a UserError for `(name, sentence)` findings; returns where there are none.
+
+  The first is told in full, of the others the count and the names of three.
+
+  Example: `raise_findings([('a', 'a.png is empty.')], 30, 'masks')`.
+  """
+  if not findings:
+    return
+  sentence = findings[0][1]
+  if len(findings) > 1:
+    names = _listed([name for name, _ in findings[:3]], 3)
+    sentence += f' In all {len(findings)} of {total} {noun} need attention: {names}'
+    sentence += ', ...' if len(findings) > 3 else '.'
+  raise UserError(sentence)
+
+
+# ---------------------------------------------------------------- folders and pairs
+
+
+def find_images(folder: str | Path) -> dict[str, Path]:
+  """Returns name -> file for all pictures below a folder, sorted by name.
+
+  The name is the path relative to `folder` without its extension, with '/' and
+  in Unicode form NFC (archives made on a Mac spell accents apart).
+
+  Raises:
+    UserError: two files have one name, as a.png and a.jpg.
+
+  Example: `find_images('images')` holds `'city/a'` for `images/city/a.PNG`.
+  """
+  found: dict[str, Path] = {}
+  for path in sorted(_walk(folder)):
+    relative = path.relative_to(folder).with_suffix('').as_posix()
+    name = unicodedata.normalize('NFC', relative)
+    if name in found:
+      raise UserError(f"{found[name]} and {path} both have the name '{name}': rename one of them.")
+    found[name] = path
+  return dict(sorted(found.items()))
+
+
+def _walk(folder: str | Path) -> Iterator[Path]:
+  for parent, folders, files in os.walk(folder, followlinks=True):
+    folders[:] = [name for name in folders if not name.startswith(('.', '__MACOSX'))]
+    for file in files:
+      if file.lower().endswith(EXTENSIONS) and not file.startswith('.'):
+        yield Path(parent, file)
+
+
+def pair(images: Mapping[str, Path], masks: Mapping[str, Path], remedy: str = '') -> Pairs:
+  """Matches images and masks by name and returns them sorted.
+
+  Masks without an image are left out.
+
+  Raises:
+    UserError: images without a mask; says how many, three names and `remedy`.
+
+  Example: `pair(find_images('images'), find_images('masks'))`.
+  """
+  lonely = [str(images[name]) for name in sorted(images) if name not in masks]
+  if lonely:
+    spare = [str(masks[name]) for name in sorted(masks) if name not in images]
+    hint = f' Unused {_plural("mask", spare)}: {_listed(spare, 3)}.' if spare else ''
+    verb = 'has' if len(lonely) == 1 else 'have'
+    raise UserError(
+        f'{len(lonely)} of {len(images)} images {verb} no mask: {_listed(lonely, 3)}.{hint} '
+        f'{remedy}'.rstrip())
+  names = tuple(sorted(images))
+  return Pairs(names, tuple(images[n] for n in names), tuple(masks[n] for n in names))
+
+
+def check_pairs(pairs: Pairs) -> None:
+  """Compares the sizes of all images and masks by their headers; decodes nothing.
+
+  Raises:
+    UserError: files that are no pictures, masks that are JPEGs, and masks of
+      another size than their image; names both files and both sizes.
+  """
+  findings = []
+  for name, image, mask in zip(*pairs, strict=True):
+    try:
+      sentence = _compare(image, mask)
+    except UserError as error:
+      sentence = str(error)
+    if sentence:
+      findings.append((name, sentence))
+  raise_findings(findings, len(pairs.names), 'pairs')
+
+
+def _compare(image: Path, mask: Path) -> str:
+  """Returns what is wrong with a pair, '' where nothing is."""
+  of_image, of_mask = _header(image), _header(mask)
+  if of_mask.format in _LOSSY:
+    return f'{mask} is a JPEG, whose compression changes class ids: export the masks as PNG.'
+  if of_image.size == of_mask.size:
+    return ''
+  if of_image.turned and of_image.size == of_mask.size[::-1]:
+    remedy = 'The image is turned by its EXIF tag: turn the mask alike or remove the tag.'
+  else:
+    remedy = 'Export the mask again at the size of its image.'
+  sizes = [f'{width}x{height}' for height, width in (of_mask.size, of_image.size)]
+  return f'{mask} is {sizes[0]}, {image} is {sizes[1]} (width x height). {remedy}'
+
+
+def check_exists(root: str, paths: Iterable[str | Path], layout: str) -> None:
+  """Raises a UserError that lists every path that is missing, and the option to set.
+
+  Example: `check_exists('DIR', ['DIR/train'], layout='train/ and val/')`.
+  """
+  remedy = f'Set --config.data.root=DIR to a folder with {layout}.'
+  if not root:
+    raise UserError(f'config.data.root is empty. {remedy}')
+  if not Path(root).is_dir():
+    raise UserError(f'{root} is not a folder. {remedy}')
+  missing = [str(path) for path in paths if not Path(path).exists()]
+  if missing:
+    raise UserError(f'Missing: {", ".join(missing)}. {remedy}')
+
+
+# ----------------------------------------------------------------------- sources
+
+
+def paired_source(pairs: Pairs, decoding: Decoding, size: Size | None = None) -> Source:
+  """Returns the Source of images and masks at the working resolution `size`."""
+  return Source(
+      names=pairs.names,
+      read_image=_image_reader(pairs.images, size),
+      read_label=functools.partial(_mask_at, pairs.masks, decoding, size),
+  )
+
+
+def image_source(images: Mapping[str, Path], size: Size | None = None) -> Source:
+  """Returns the Source of images that have no labels."""
+  return Source(tuple(images), _image_reader(tuple(images.values()), size))
+
+
+def _image_reader(paths: tuple[Path, ...], size: Size | None) -> Callable[[int], np.ndarray]:
+  return functools.partial(_image_at, paths, size)  # a partial can be pickled, a lambda cannot
+
+
+def _image_at(paths: tuple[Path, ...], size: Size | None, index: int) -> np.ndarray:
+  return read_image(paths[index], size)
+
+
+def _mask_at(
+    paths: tuple[Path, ...], decoding: Decoding, size: Size | None, index: int) -> np.ndarray:
+  return read_mask(paths[index], decoding, size)

@@ -1,0 +1,303 @@
+"""Images, masks and label checks on small files whose values are known by hand."""
+
+import pickle
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from classmix_jax.datasets import checks, reading
+from classmix_jax.types import VOID, Source, UserError
+
+NAMES = ('road', 'car', 'sky')
+IDS = reading.Decoding(NAMES, reading.label_table(3))
+COLORS = reading.Decoding(
+    NAMES, reading.label_table(3), {(255, 0, 0): 1, (0, 0, 255): 2, (0, 0, 0): 0, (9, 9, 9): VOID})
+
+
+def save(path, values, mode=None, **options):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  image = Image.fromarray(np.asarray(values, options.pop('dtype', np.uint8)))
+  (image.convert(mode) if mode else image).save(path, **options)
+  return path
+
+
+def palette_image(values, colors):
+  image = Image.fromarray(np.asarray(values, np.uint8))
+  image.putpalette([channel for color in colors for channel in color])
+  assert image.mode == 'P'
+  return image
+
+
+def oriented(tag):
+  exif = Image.Exif()
+  exif[0x0112] = tag
+  return exif
+
+
+def message(call, *args, **kwargs):
+  with pytest.raises(UserError) as caught:
+    call(*args, **kwargs)
+  return str(caught.value)
+
+
+def assert_says(text, *parts):
+  for part in parts:
+    assert str(part) in text, f'{part!r} not in {text!r}'
+
+
+# ------------------------------------------------------------------------ images
+
+
+def test_rgb_comes_back_as_it_is(tmp_path):
+  values = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+  image = reading.read_image(save(tmp_path / 'a b é.png', values))
+  assert image.dtype == np.uint8
+  np.testing.assert_array_equal(image, values)
+
+
+@pytest.mark.parametrize('values, dtype, expected', [
+    ([[0, 200]], np.uint8, [0, 200]),
+    ([[0, 65535]], np.uint16, [0, 255]),
+    ([[200, 128 * 257]], np.uint16, [1, 128]),  # rounded, not cut
+    ([[False, True]], bool, [0, 255]),
+])
+def test_grey_of_any_depth_becomes_three_channels(tmp_path, values, dtype, expected):
+  image = reading.read_image(save(tmp_path / 'a.png', values, dtype=dtype))
+  np.testing.assert_array_equal(image, np.repeat(np.array(expected)[None, :, None], 3, 2))
+
+
+@pytest.mark.filterwarnings('error')
+def test_alpha_is_dropped_and_palette_looked_up(tmp_path):
+  rgba = save(tmp_path / 'rgba.png', [[[10, 20, 30, 0], [40, 50, 60, 255]]])
+  np.testing.assert_array_equal(reading.read_image(rgba), [[[10, 20, 30], [40, 50, 60]]])
+  palette_image([[1, 0]], [(1, 2, 3), (4, 5, 6)]).save(tmp_path / 'p.png', transparency=b'\x00\xff')
+  np.testing.assert_array_equal(
+      reading.read_image(tmp_path / 'p.png'), [[[4, 5, 6], [1, 2, 3]]])
+
+
+@pytest.mark.parametrize('suffix', ['png', 'tif', 'webp', 'jpg'])
+def test_exif_orientation_turns_pixels_and_header_size(tmp_path, suffix):
+  values = np.zeros((16, 32, 3), np.uint8)
+  values[:, 16:] = 255  # right half white
+  path = save(tmp_path / f'a.{suffix}', values, exif=oriented(6))  # 6: turn clockwise to view
+  image = reading.read_image(path)
+  assert image.shape == (32, 16, 3) and reading.image_size(path) == (32, 16)
+  assert image[:14].mean() < 20 and image[18:].mean() > 235  # right has become bottom
+
+
+def test_images_shrink_with_antialiasing_and_masks_by_nearest(tmp_path):
+  stripes = np.tile(np.array([0, 200], np.uint8), (8, 4))
+  small = reading.read_image(save(tmp_path / 'a.png', stripes), size=(2, 2))
+  assert small.shape == (2, 2, 3) and np.all(np.abs(small.astype(int) - 100) < 30)
+  quarters = np.kron([[0, 2], [255, 1]], np.ones((4, 4)))
+  mask = reading.read_mask(save(tmp_path / 'm.png', quarters), IDS, size=(2, 2))
+  np.testing.assert_array_equal(mask, [[0, 2], [255, 1]])
+  assert reading.read_image(tmp_path / 'a.png', size=(3, 5)).shape == (3, 5, 3)
+
+
+def test_image_size_does_not_decode(tmp_path):
+  path = save(tmp_path / 'a.png', np.random.default_rng(0).integers(0, 256, (40, 60, 3)))
+  path.write_bytes(path.read_bytes()[:200])
+  assert reading.image_size(path) == (40, 60)
+  assert_says(message(reading.read_image, path), path, 'truncated', 'export the file again')
+
+
+def test_damaged_missing_and_unknown_files(tmp_path):
+  text = tmp_path / 'a.png'
+  text.write_text('hello')
+  for call in (reading.read_image, reading.image_size, lambda path: reading.read_mask(path, IDS)):
+    assert_says(message(call, text), text, 'does not decode', 'export the file again')
+    assert_says(message(call, tmp_path / 'b.png'), 'b.png', 'does not exist', 'restore')
+  floats = save(tmp_path / 'f.tif', [[0.5]], dtype=np.float32)
+  assert_says(message(reading.read_image, floats), floats, "'F'", '8-bit')
+  assert_says(message(reading.read_mask, floats, IDS), floats, "'F'", '8-bit')
+
+
+# ------------------------------------------------------------------------- masks
+
+
+def test_ids_in_grey_palette_bit_and_deep_masks(tmp_path):
+  ids = [[0, 1], [2, 255]]
+  for path in (save(tmp_path / 'l.png', ids), save(tmp_path / 'i.png', ids, dtype=np.uint16),
+               save(tmp_path / 'rgb.png', ids, mode='RGB'), save(tmp_path / 'la.png', ids, 'LA')):
+    mask = reading.read_mask(path, IDS)
+    assert mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask, ids)
+  palette_image([[2, 0]], [(0, 0, 0), (200, 0, 0), (0, 200, 0)]).save(tmp_path / 'p.png')
+  np.testing.assert_array_equal(reading.read_mask(tmp_path / 'p.png', IDS), [[2, 0]])
+  bits = save(tmp_path / 'b.png', [[False, True]], dtype=bool)
+  np.testing.assert_array_equal(reading.read_mask(bits, IDS), [[0, 1]])
+
+
+def test_label_table_maps_and_leaves_the_rest():
+  table = reading.label_table(3, {255: 1, 7: VOID, 1000: 2})
+  assert table[[0, 1, 2, 3, 7, 255, 1000]].tolist() == [0, 1, 2, reading.UNKNOWN, 255, 1, 2]
+
+
+def test_deep_ids_go_through_the_map(tmp_path):
+  path = save(tmp_path / 'a.png', [[0, 1000]], dtype=np.uint16)
+  decoding = reading.Decoding(NAMES, reading.label_table(3, {1000: 2}))
+  np.testing.assert_array_equal(reading.read_mask(path, decoding), [[0, 2]])
+  assert_says(message(reading.read_mask, path, IDS), path, 'value 1000', "label_map='1000:CLASS'")
+
+
+def test_unknown_ids_name_values_expected_and_remedy(tmp_path):
+  path = save(tmp_path / '0007.png', [[0, 9], [7, 255]])
+  assert_says(
+      message(reading.read_mask, path, IDS), path, 'values 7, 9',
+      '0 (road), 1 (car), 2 (sky), 255 (void)', "--config.data.label_map='7:CLASS'",
+      "--config.data.ignore='7,9'")
+
+
+def test_ids_from_one_get_the_shift_spelled_out(tmp_path):
+  path = save(tmp_path / 'a.png', [[1, 2, 3]])
+  assert_says(
+      message(reading.read_mask, path, IDS), "--config.data.label_map='0:void,1:0,2:1,3:2'")
+
+
+def test_colors_are_looked_up(tmp_path):
+  values = [[[0, 0, 255], [255, 0, 0]], [[9, 9, 9], [0, 0, 0]]]
+  path = save(tmp_path / 'a.png', values)
+  np.testing.assert_array_equal(reading.read_mask(path, COLORS), [[2, 1], [255, 0]])
+  np.testing.assert_array_equal(
+      reading.read_mask(save(tmp_path / 'b.png', values, 'RGBA'), COLORS), [[2, 1], [255, 0]])
+
+
+def test_unknown_color_names_the_pixel(tmp_path):
+  path = save(tmp_path / 'a.png', [[[0, 0, 255], [255, 0, 0]], [[0, 0, 0], [255, 0, 1]]])
+  assert_says(
+      message(reading.read_mask, path, COLORS), path, 'colour #ff0001', 'in 1 pixels',
+      'row 1, column 1', "#ff0000 class 1 'car'", "--config.data.colors='#ff0001:CLASS'")
+
+
+def test_colors_without_a_table(tmp_path):
+  path = save(tmp_path / 'a.png', [[[0, 0, 255], [255, 0, 0]]])
+  assert_says(
+      message(reading.read_mask, path, IDS), path, '#0000ff, #ff0000', 'no colour table',
+      'class file', '--config.data.colors=')
+
+
+def test_reordered_palette_is_refused(tmp_path):
+  path = tmp_path / 'a.png'
+  palette_image([[0, 1]], [(255, 0, 0), (0, 0, 0)]).save(path)  # 0 in the colour of class 1
+  assert_says(
+      message(reading.read_mask, path, COLORS), path, 'index 0', "class 1 'car'",
+      "class 0 'road'", 'save the mask as RGB')
+  palette_image([[0, 1]], [(0, 0, 0), (255, 0, 0)]).save(path)
+  np.testing.assert_array_equal(reading.read_mask(path, COLORS), [[0, 1]])
+
+
+# ------------------------------------------------------------------------- pairs
+
+
+def test_find_images_walks_nested_folders_and_all_endings(tmp_path):
+  for name in ('b/c d/ü.JPG', 'a.b.png', 'z.TIFF', 'k.webp', 'n.bmp', 'm.jpeg'):
+    save(tmp_path / name, np.zeros((2, 2, 3)))
+  (tmp_path / '._a.png').write_text('what archives from a Mac hold')
+  (tmp_path / 'notes.txt').write_text('no picture')
+  found = reading.find_images(tmp_path)
+  assert list(found) == ['a.b', 'b/c d/ü', 'k', 'm', 'n', 'z']
+  assert found['z'] == tmp_path / 'z.TIFF'
+
+
+def test_names_match_across_unicode_forms(tmp_path):
+  save(tmp_path / 'images' / 'e\u0301.png', [[0]])
+  save(tmp_path / 'masks' / '\xe9.png', [[0]])
+  images, masks = (reading.find_images(tmp_path / kind) for kind in ('images', 'masks'))
+  assert reading.pair(images, masks).names == ('\xe9',)
+
+
+def test_one_name_for_two_files(tmp_path):
+  save(tmp_path / 'a.png', [[0]])
+  save(tmp_path / 'a.jpg', [[0]])
+  assert_says(message(reading.find_images, tmp_path), 'a.jpg', 'a.png', "name 'a'", 'rename')
+
+
+def test_missing_masks_are_counted(tmp_path):
+  images = {name: tmp_path / f'{name}.jpg' for name in 'abcdef'}
+  masks = {'a': tmp_path / 'a.png', 'b_mask': tmp_path / 'b_mask.png'}
+  text = message(reading.pair, images, masks, 'Add them.')
+  assert_says(text, '5 of 6 images have no mask', 'b.jpg', 'd.jpg', 'and 2 more', 'Add them.',
+              'Unused mask', 'b_mask.png')
+  assert 'e.jpg' not in text
+
+
+def test_unequal_sizes_name_both_files_and_sizes(tmp_path):
+  for name, height in (('a', 4), ('b', 5), ('c', 6)):
+    save(tmp_path / f'images/{name}.jpg', np.zeros((4, 8, 3)))
+    save(tmp_path / f'masks/{name}.png', np.zeros((height, 8)))
+  images, masks = (reading.find_images(tmp_path / kind) for kind in ('images', 'masks'))
+  assert_says(
+      message(reading.check_pairs, reading.pair(images, masks)), 'masks/b.png is 8x5',
+      'images/b.jpg is 8x4', 'Export the mask again', '2 of 3 pairs', 'b, c.')
+
+
+def test_turned_image_and_jpeg_mask(tmp_path):
+  image = save(tmp_path / 'i.jpg', np.zeros((4, 8, 3)), exif=oriented(8))
+  mask = save(tmp_path / 'm.png', np.zeros((4, 8)))
+  assert_says(
+      message(reading.check_pairs, reading.Pairs(('i',), (image,), (mask,))), '8x4', '4x8', 'EXIF')
+  reading.check_pairs(reading.Pairs(('i',), (image,), (save(mask, np.zeros((8, 4))),)))
+  jpeg = save(tmp_path / 'm.jpg', np.zeros((8, 4)))
+  assert_says(
+      message(reading.check_pairs, reading.Pairs(('i',), (image,), (jpeg,))), jpeg, 'JPEG', 'PNG')
+
+
+def test_source_reads_by_index_and_can_be_pickled(tmp_path):
+  image = save(tmp_path / 'i.png', np.full((2, 4, 3), 7))
+  mask = save(tmp_path / 'm.png', [[1] * 4] * 2)
+  source = pickle.loads(pickle.dumps(
+      reading.paired_source(reading.Pairs(('i',), (image,), (mask,)), IDS, size=(1, 2))))
+  assert len(source) == 1 and source.names == ('i',)
+  np.testing.assert_array_equal(source.read_image(np.int64(0)), np.full((1, 2, 3), 7))
+  np.testing.assert_array_equal(source.read_label(0), [[1, 1]])
+  assert reading.image_source({'i': image}).read_label is None
+
+
+# ------------------------------------------------------------------------- checks
+
+
+def labels_source(*labels):
+  names = tuple(f'n{index}' for index in range(len(labels)))
+  return Source(names, lambda i: None, lambda i: np.array(labels[i], np.uint8))
+
+
+def test_check_labels_counts_pixels_and_images():
+  source = labels_source([[0, 0, 1]], [[255, 0, 2]], [[9, 9, 9]])
+  pixels, images = checks.check_labels(source, [0, 1], NAMES)
+  assert pixels.dtype == images.dtype == np.int64
+  assert pixels.tolist() == [3, 1, 1] and images.tolist() == [2, 1, 1]
+
+
+def test_check_labels_lists_all_bad_masks(tmp_path):
+  source = labels_source([[0]], [[3]], [[4]], [[5, 6]], [[7]])
+  assert_says(
+      message(checks.check_labels, source, range(5), NAMES), "'n1'", 'values 3', '0 to 2 and 255',
+      "label_map='3:CLASS'", '4 of 5 masks', 'n1, n2, n3, ...')
+  path = save(tmp_path / 'a.png', [[8]])
+  files = reading.paired_source(reading.Pairs(('a',), (path,), (path,)), IDS)
+  assert_says(message(checks.check_labels, files, [0], NAMES), path, 'value 8')
+
+
+def test_binary_masks_of_255_are_never_guessed():
+  text = message(checks.check_labels, labels_source([[0]], [[0, 255]]), [0, 1], ('ok', 'defect'))
+  assert_says(
+      text, "'n1'", 'values 0, 255', '2 classes (0 ok, 1 defect)', "255 means 'ignore' here",
+      "--config.data.label_map='255:1'")
+  assert_says(message(checks.check_labels, labels_source([[255]]), [0], ('a', 'b')), 'value 255')
+
+
+@pytest.mark.parametrize('labels, names', [
+    ([[[0, 255]], [[1, 255]]], ('a', 'b')),  # one mask holds class 1: 255 is void
+    ([[[0, 0]], [[0, 0]]], ('a', 'b')),  # no 255 at all
+    ([[[0, 255]]], ('a', 'b', 'c')),  # three classes
+])
+def test_255_is_void_elsewhere(labels, names):
+  checks.check_labels(labels_source(*labels), range(len(labels)), names)
+
+
+def test_label_warnings():
+  assert checks.label_warnings(np.array([30, 1, 0]), 30, ('road', 'car', 'train')) == [
+      "class 2 'train' occurs in 0 of 30 labelled images: its IoU cannot rise above 0."]
+  assert checks.label_warnings([1, 1], 1, ('a', 'b')) == []
