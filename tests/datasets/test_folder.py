@@ -119,7 +119,8 @@ def test_file_that_is_no_picture(root):
 
 def test_class_file_lines(tmp_path):
   path = tmp_path / 'names.txt'
-  path.write_text('# comment\n\nroad 128 64 128\nline 7\n1 2 3\nroute à 4 voies 1 2 3\r\n', 'utf-8-sig')
+  text = '# comment\n\nroad 128 64 128\nline 7\n1 2 3\nroute à 4 voies 1 2 3\r\n'
+  path.write_text(text, 'utf-8-sig')
   assert folder.read_classes(path) == (
       ('road', 'line 7', '1 2 3', 'route à 4 voies'), ((128, 64, 128), None, None, (1, 2, 3)))
 

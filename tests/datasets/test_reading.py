@@ -71,7 +71,7 @@ def test_grey_of_any_depth_becomes_three_channels(tmp_path, values, dtype, expec
 def test_alpha_is_dropped_and_palette_looked_up(tmp_path):
   rgba = save(tmp_path / 'rgba.png', [[[10, 20, 30, 0], [40, 50, 60, 255]]])
   np.testing.assert_array_equal(reading.read_image(rgba), [[[10, 20, 30], [40, 50, 60]]])
-  palette_image([[1, 0]], [(1, 2, 3), (4, 5, 6)]).save(tmp_path / 'p.png', transparency=b'\x00\xff')
+  palette_image([[1, 0]], [(1, 2, 3), (4, 5, 6)]).save(tmp_path / 'p.png', transparency=b'\x80\xff')
   np.testing.assert_array_equal(
       reading.read_image(tmp_path / 'p.png'), [[[4, 5, 6], [1, 2, 3]]])
 
