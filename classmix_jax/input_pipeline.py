@@ -1,0 +1,391 @@
+"""From sources to batches: the tf.data room, the only one that knows TensorFlow.
+
+Synopsis:
+
+    batches = train_batches(labeled, unlabeled, batch_size=4, unlabeled_batch_size=4,
+                            crop=(160, 224), flip=True, seed=0, start_step=0,
+                            stop_step=1000, local_devices=jax.local_device_count())
+    batch = next(batches)      # Batch of NumPy arrays [devices, per_device, ...]
+
+A training batch is a pure function of (seed, step): example k of step s sits at
+position s*B + k of an endless stream, and the position alone decides which image
+it is and how it is cropped. Resuming at step s therefore reads nothing before s,
+and neither the number of devices nor of processes changes the global batch.
+"""
+
+import atexit
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+import contextlib
+import os
+from typing import TypeVar
+import weakref
+
+import numpy as np
+import tensorflow as tf
+
+from classmix_jax.splits import index_stream
+from classmix_jax.types import VOID, Batch, Example, Source, UserError
+
+LABELED, UNLABELED = 0, 1  # streams of one seed
+_OPEN: weakref.WeakSet = weakref.WeakSet()  # iterators that may have readers at work
+_Packed = TypeVar('_Packed')
+_THREADS = max(2, min(16, os.cpu_count() or 2))
+
+for _kind in ('GPU', 'TPU'):  # accelerators belong to JAX; TensorFlow would take their memory
+  with contextlib.suppress(RuntimeError):  # too late: somebody has used TensorFlow already
+    tf.config.set_visible_devices([], _kind)
+
+
+def train_batches(
+    labeled: Source, unlabeled: Source | None, *, batch_size: int, unlabeled_batch_size: int,
+    crop: tuple[int, int] | None, scale: tuple[float, float] = (1., 1.), flip: bool, seed: int,
+    start_step: int, stop_step: int, local_devices: int,
+    process_index: int = 0, process_count: int = 1,
+) -> Iterator[Batch]:
+  """Returns the batches of the steps start_step..stop_step-1.
+
+  Every example is resized by a random factor, cropped, mirrored and padded at
+  the bottom and right to the crop; image, label and valid move together.
+  Images are resized bilinearly (averaging when they shrink), labels take the
+  nearest pixel, both on half-pixel centres.
+
+  Args:
+    labeled: source of the labelled stream.
+    unlabeled: source of the unlabelled stream; its labels are never read.
+    batch_size, unlabeled_batch_size: global, multiples of the number of devices.
+      0 unlabelled (or no source) gives an empty Example, `[D, 0, ...]`.
+    crop: (H, W) of both streams, or None for whole frames of one size.
+    scale: smallest and largest factor, drawn uniformly.
+    flip: mirror every second example (at random).
+    seed: 0 or more.
+    start_step, stop_step: global steps.
+    local_devices: D, devices of this process.
+    process_index, process_count: which contiguous share of the batch is read.
+
+  Returns:
+    Iterator of `Batch`; the Examples hold read-only NumPy arrays: image
+    `[D, B/D, H, W, 3]` uint8, label `[D, B/D, H, W]` uint8, valid the same, bool.
+
+  Raises:
+    UserError: at the call for options that do not fit together; from the
+      iterator for frames of unequal size and for what the readers report.
+
+  Example: `next(train_batches(source, None, batch_size=8, unlabeled_batch_size=0, ...))`
+  """
+  _check_options(crop, scale)
+  if labeled.read_label is None:
+    raise UserError('The labelled examples have no labels: check config.data.root')
+  errors: list[Exception] = []
+  common = _OneSize() if crop is None else None
+
+  def stream(source: Source, number: int, size: int, field: str) -> tf.data.Dataset:
+    share = _share(size, local_devices, process_count, field)
+    index_stream(seed, number, len(source), 0, 1)  # an empty source or a bad seed: say so now
+    positions = _positions(start_step, stop_step, size, share, process_index)
+    read = _reader(source, seed, number, common)
+    dataset = _mapped(positions, read, [tf.uint8, tf.uint8], errors)
+    dataset = dataset.map(_augment(crop, scale, flip, seed, number), _THREADS)
+    return dataset.batch(share, drop_remainder=True)
+
+  parts = [stream(labeled, LABELED, batch_size, 'config.batch_size')]
+  if unlabeled is not None and unlabeled_batch_size:
+    parts.append(stream(
+        unlabeled, UNLABELED, unlabeled_batch_size, 'config.unlabeled_batch_size'))
+  dataset = _finished(tf.data.Dataset.zip(tuple(parts)))
+  return _run(dataset, errors, lambda streams: _batch(streams, local_devices))
+
+
+def eval_batches(
+    source: Source, *, batch_size: int, local_devices: int, process_index: int = 0,
+    process_count: int = 1, multiple: int = 1, size: tuple[int, int] | None = None,
+) -> Iterator[Example]:
+  """Returns every example of a source once, in order, in full batches of one shape.
+
+  Images are padded at the bottom and right (0, `VOID`, valid False) to a common
+  size. The last batch is filled up with examples that are padding altogether,
+  so every pixel of the set counts once and all processes see as many batches.
+
+  Args:
+    source: examples; without labels all labels are `VOID`.
+    batch_size: global, a multiple of the number of devices.
+    local_devices: D, devices of this process.
+    process_index, process_count: which contiguous share of a batch is read.
+    multiple: the common size is rounded up to multiples of this.
+    size: (H, W) of the batches; None asks `frame_size`, which reads every image.
+      Whoever evaluates often calls it once and passes the answer.
+
+  Returns:
+    Iterator of `Example`: `[D, B/D, H, W, 3]` uint8, `[D, B/D, H, W]` uint8 and bool.
+
+  Raises:
+    UserError: no examples, the batch does not divide, or a reader reports something.
+    ValueError: from the iterator, for an image larger than `size`.
+
+  Example: `sum(e.valid.any((2, 3)).sum() for e in eval_batches(...)) == len(source)`
+  """
+  share = _share(batch_size, local_devices, process_count, 'config.eval_batch_size')
+  if not len(source):
+    raise UserError('There are no examples to evaluate: check config.data.root')
+  height, width = size or frame_size(source, multiple)
+  height, width = (-(-n // multiple) * multiple for n in (height, width))
+  positions = _positions(0, -(-len(source) // batch_size), batch_size, share, process_index)
+  errors: list[Exception] = []
+  dataset = _mapped(
+      positions, lambda i: _framed(source, i, height, width), [tf.uint8, tf.uint8, tf.bool], errors)
+  dataset = _finished(dataset.batch(share, drop_remainder=True))
+  return _run(dataset, errors, lambda arrays: _split(arrays, local_devices))
+
+
+def frame_size(source: Source, multiple: int = 1) -> tuple[int, int]:
+  """Returns the (H, W) that holds every image, rounded up to `multiple`; reads them all.
+
+  Example: images of 5x9 and 7x4 give (8, 12) for `multiple=4`.
+  """
+  with ThreadPoolExecutor(_THREADS) as pool:
+    sizes = list(pool.map(lambda i: source.read_image(i).shape[:2], range(len(source))))
+  return tuple(int(-(-n // multiple) * multiple) for n in np.max(sizes, axis=0))
+
+
+def _check_options(crop: tuple[int, int] | None, scale: tuple[float, float]) -> None:
+  """Raises UserError where crop and scale make no sense."""
+  low, high = scale
+  if not 0 < low <= high:
+    raise UserError(f'config.data.scale={scale}: give (smallest, largest) with 0 < smallest')
+  if crop is not None and min(crop) < 1:
+    raise UserError(f'config.data.crop={crop}: height and width must be 1 or more')
+  if crop is None and low < high:
+    raise UserError(f'config.data.scale={scale} needs a crop: set config.data.crop=(H, W)')
+
+
+def _share(size: int, local_devices: int, process_count: int, field: str) -> int:
+  """Returns how many examples of a global batch belong to each process."""
+  devices = local_devices * process_count
+  if size < 1 or size % devices:
+    low, high = size // devices * devices, (max(size, 0) // devices + 1) * devices
+    near = f'{low} or {high}' if low > 0 else f'{high}'
+    raise UserError(f'{field}={size} cannot be shared by {devices} devices: set it to {near}')
+  return size // process_count
+
+
+class _OneSize:
+  """Remembers the first image's size and refuses any other: whole frames must stack."""
+
+  def __init__(self) -> None:
+    self._first: dict[str, tuple] = {}
+
+  def check(self, name: str, shape: tuple[int, ...]) -> None:
+    first, want = self._first.setdefault('first', (name, shape))
+    if shape[:2] != want[:2]:
+      raise UserError(
+          f'Image {name!r} is {shape[0]}x{shape[1]} and {first!r} {want[0]}x{want[1]}, but whole '
+          'frames must have one size: set config.data.size=(H, W) or config.data.crop=(H, W)')
+
+
+def _reader(
+    source: Source, seed: int, stream: int, common: _OneSize | None,
+) -> Callable[[int], tuple]:
+  """Returns position -> (image, label), the example that the stream has there."""
+
+  def read(position: int) -> tuple[np.ndarray, np.ndarray]:
+    index = int(index_stream(seed, stream, len(source), position, position + 1)[0])
+    image, label = _read(source, index, with_label=stream == LABELED)
+    if common is not None:
+      common.check(source.names[index], image.shape)
+    return image, label
+
+  return read
+
+
+def _read(source: Source, index: int, with_label: bool) -> tuple[np.ndarray, np.ndarray]:
+  """Returns `[H, W, 3]` and `[H, W]` uint8; the label is all `VOID` if it is not wanted."""
+  image, name = source.read_image(index), source.names[index]
+  if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+    raise ValueError(f'{name}: expected image [H, W, 3] uint8, got {image.shape} {image.dtype}')
+  if not with_label:
+    return image, np.full(image.shape[:2], VOID, np.uint8)
+  label = source.read_label(index)
+  if label.dtype != np.uint8:
+    raise ValueError(f'{name}: expected label [H, W] uint8, got {label.shape} {label.dtype}')
+  if label.shape != image.shape[:2]:
+    raise UserError(
+        f'The label of {name!r} is {"x".join(map(str, label.shape))} and its image '
+        f'{image.shape[0]}x{image.shape[1]}: they must have one size')
+  return image, label
+
+
+def _framed(source: Source, index: int, height: int, width: int) -> tuple[np.ndarray, ...]:
+  """Returns (image, label, valid) of one example padded to a frame; all padding past the end."""
+  frame = (
+      np.zeros((height, width, 3), np.uint8), np.full((height, width), VOID, np.uint8),
+      np.zeros((height, width), bool))
+  if index < len(source):
+    image, label = _read(source, index, source.read_label is not None)
+    h, w = label.shape
+    if h > height or w > width:
+      raise ValueError(f'{source.names[index]}: {h}x{w} does not fit into {height}x{width}')
+    for target, array in zip(frame, (image, label, True), strict=True):
+      target[:h, :w] = array
+  return frame
+
+
+def _positions(
+    start_step: int, stop_step: int, size: int, share: int, process_index: int,
+) -> tf.data.Dataset:
+  """Returns the positions of a process: its contiguous share of every batch of `size`."""
+
+  def position(j: tf.Tensor) -> tf.Tensor:
+    return j // share * size + process_index * share + j % share
+
+  return tf.data.Dataset.range(start_step * share, stop_step * share).map(position)
+
+
+def _mapped(
+    positions: tf.data.Dataset, read: Callable[[int], tuple], types: Sequence[tf.DType],
+    errors: list[Exception],
+) -> tf.data.Dataset:
+  """Maps positions to (position, *read(position)), several at a time, in order.
+
+  Exceptions of `read` also go to `errors`, because TensorFlow keeps only their text.
+  """
+
+  def guarded(position: np.ndarray) -> tuple[np.ndarray, ...]:
+    try:
+      return read(int(position))
+    except Exception as error:
+      errors.append(error)
+      raise
+
+  def call(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    return position, *tf.numpy_function(guarded, [position], types, stateful=False)
+
+  return positions.map(call, _THREADS)
+
+
+def _augment(
+    crop: tuple[int, int] | None, scale: tuple[float, float], flip: bool, seed: int, stream: int,
+) -> Callable[..., tuple[tf.Tensor, ...]]:
+  """Returns (position, image, label) -> (image, label, valid): resize, pad, crop, mirror."""
+  low, high = scale
+  key = np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64).view(np.int64)[0]
+
+  def augment(position: tf.Tensor, image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    image, label = tf.ensure_shape(image, [None, None, 3]), tf.ensure_shape(label, [None, None])
+    u = tf.random.stateless_uniform([4], tf.stack([key, position]), alg='philox')
+    frame = tf.shape(label)
+    scaled = _times(frame, low + (high - low) * u[0])
+    size = scaled if crop is None else tf.constant(crop)
+    kept = tf.minimum(size, scaled)
+    corner = tf.cast(u[1:3] * tf.cast(scaled - kept + 1, tf.float32), tf.int32)
+    corner = tf.minimum(corner, scaled - kept)  # should the product round up
+    if low == high == 1:
+      image, label = (tf.slice(x, _fit(corner, x, 0), _fit(kept, x, -1)) for x in (image, label))
+    else:
+      image = _bilinear(image, frame, scaled, corner, kept)
+      label = _nearest(label, frame, scaled, corner, kept)
+    valid = tf.ones(kept, tf.bool)
+    if flip:
+      image, label = (_mirror(x, u[3] < 0.5) for x in (image, label))
+    if crop is not None:  # after the mirror: the padding stays at the bottom and right
+      arrays = ((image, 0), (label, VOID), (valid, False))
+      image, label, valid = (_pad(x, size - kept, fill) for x, fill in arrays)
+    return image, label, valid
+
+  return augment
+
+
+def _times(frame: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+  """Returns the size `[2]` of a resized frame: rounded, 1 at least."""
+  return tf.maximum(tf.cast(tf.round(tf.cast(frame, tf.float32) * factor), tf.int32), 1)
+
+
+def _fit(pair: tf.Tensor, x: tf.Tensor, third: int) -> tf.Tensor:
+  """Returns (height, width) as a vector with one entry per axis of `x`: `third` for channels."""
+  return tf.concat([pair, [third] * (x.shape.rank - 2)], 0)
+
+
+def _nearest(
+    label: tf.Tensor, frame: tf.Tensor, scaled: tf.Tensor, corner: tf.Tensor, kept: tf.Tensor,
+) -> tf.Tensor:
+  """Resizes `[h, w]` from `frame` to `scaled` by the nearest pixel; returns the window.
+
+  In integers, so that no rounding moves a label: pixel i is floor((i + 1/2) h / h').
+  """
+  for axis in (0, 1):
+    i = corner[axis] + tf.range(kept[axis])
+    label = tf.gather(label, (2 * i + 1) * frame[axis] // (2 * scaled[axis]), axis=axis)
+  return label
+
+
+def _bilinear(
+    image: tf.Tensor, frame: tf.Tensor, scaled: tf.Tensor, corner: tf.Tensor, kept: tf.Tensor,
+) -> tf.Tensor:
+  """Resizes like `tf.image.resize(antialias=True)`, but computes only the window.
+
+  Both use this op; the translation spares the pixels of a large frame that the
+  crop throws away.
+  """
+  window = tf.raw_ops.ScaleAndTranslate(
+      images=image[None], size=kept, scale=tf.cast(scaled / frame, tf.float32),
+      translation=-tf.cast(corner, tf.float32), kernel_type='triangle', antialias=True)
+  return tf.cast(window[0] + 0.5, tf.uint8)  # weights sum to 1: never beyond 255.5
+
+
+def _mirror(x: tf.Tensor, flag: tf.Tensor) -> tf.Tensor:
+  """Reverses the columns of `[h, w, ...]` where `flag` is True."""
+  return tf.raw_ops.Reverse(tensor=x, dims=tf.stack([False, flag, False][:x.shape.rank]))
+
+
+def _pad(x: tf.Tensor, missing: tf.Tensor, fill: int | bool) -> tf.Tensor:
+  """Appends `missing` rows and columns of `fill`."""
+  ends = _fit(missing, x, 0)
+  return tf.pad(x, tf.stack([tf.zeros_like(ends), ends], 1), constant_values=fill)
+
+
+def _finished(dataset: tf.data.Dataset) -> tf.data.Dataset:
+  """Prefetches in a deterministic order, on few threads: the step needs the cores."""
+  options = tf.data.Options()
+  options.deterministic = True
+  options.autotune.enabled = False
+  options.threading.private_threadpool_size = _THREADS
+  options.threading.max_intra_op_parallelism = 1
+  return dataset.prefetch(2).with_options(options)
+
+
+def _run(
+    dataset: tf.data.Dataset, errors: list[Exception], pack: Callable[[Sequence], _Packed],
+) -> Iterator[_Packed]:
+  """Returns `pack` of every element; a reader's exception comes out as it was raised."""
+
+  def elements() -> Iterator[_Packed]:
+    try:
+      yield from map(pack, dataset.as_numpy_iterator())
+    except tf.errors.OpError:
+      if errors:
+        raise errors[0] from None
+      raise
+
+  iterator = elements()
+  _OPEN.add(iterator)
+  return iterator
+
+
+@atexit.register
+def _close_all() -> None:
+  """Stops the readers while Python still runs: at its end they would wait for it for ever."""
+  for iterator in list(_OPEN):
+    with contextlib.suppress(ValueError):  # in use by another thread
+      iterator.close()
+
+
+def _split(arrays: Sequence[np.ndarray], local_devices: int) -> Example:
+  """Returns an Example with leading axes `[local_devices, per_device]`."""
+  return Example(*(x.reshape(local_devices, -1, *x.shape[1:]) for x in arrays[-3:]))
+
+
+def _batch(streams: Sequence[Sequence[np.ndarray]], local_devices: int) -> Batch:
+  """Returns the Batch of one or two streams; without a second, `unlabeled` is empty."""
+  examples = [_split(arrays, local_devices) for arrays in streams]
+  if len(examples) == 1:
+    examples.append(Example(*(x[:, :0] for x in examples[0])))
+  return Batch(*examples)

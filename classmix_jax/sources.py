@@ -1,0 +1,83 @@
+"""Sources from sources: a part, two in a row, one that remembers; NumPy only.
+
+Synopsis:
+
+    train = cached(dataset.train, cache_gb=4.)     # one budget for both parts of it
+    labeled = subset(train, choose_labeled(train.names, 46, seed=0))
+    unlabeled = concat(train, dataset.unlabeled) if dataset.unlabeled else train
+"""
+
+from collections.abc import Callable, Sequence
+import threading
+
+import numpy as np
+
+from classmix_jax.types import Source
+
+
+def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:
+  """Returns the examples `indices` of a source, in that order.
+
+  Raises IndexError for an index that the source does not have.
+  Example: `subset(source, [3, 1]).names == (source.names[3], source.names[1])`.
+  """
+  chosen = [int(i) for i in indices]
+
+  def pick(read: Callable) -> Callable:
+    return lambda i: read(chosen[i])
+
+  return Source(
+      tuple(source.names[i] for i in chosen), pick(source.read_image),
+      source.read_label and pick(source.read_label))
+
+
+def concat(a: Source, b: Source) -> Source:
+  """Returns the examples of `a`, then those of `b`; labels only where both have them.
+
+  A name of `b` that `a` has as well gets the suffix '#2', for names are unique.
+  Example: `len(concat(a, b)) == len(a) + len(b)`.
+  """
+  taken = set(a.names)
+  names = a.names + tuple(f'{name}#2' if name in taken else name for name in b.names)
+
+  def chain(first: Callable, second: Callable) -> Callable:
+    return lambda i: first(i) if i < len(a) else second(i - len(a))
+
+  labels = a.read_label and b.read_label and chain(a.read_label, b.read_label)
+  return Source(names, chain(a.read_image, b.read_image), labels)
+
+
+def cached(source: Source, cache_gb: float) -> Source:
+  """Returns a source that keeps decoded arrays in memory, so small sets decode once.
+
+  The first `cache_gb` * 10^9 bytes read (images and labels together) stay;
+  what comes later is read every time. Thread safe; the arrays are read-only.
+  Wrap the whole source and take subsets of the result: then they share the
+  budget. Errors of the readers pass through, and nothing is kept of them.
+
+  Example: `cached(dataset.val, 4.)`; 0 turns it off.
+  """
+  if cache_gb <= 0:
+    return source
+  kept: dict[tuple[str, int], np.ndarray] = {}
+  lock = threading.Lock()
+  left = int(cache_gb * 1e9)
+
+  def remember(kind: str, read: Callable) -> Callable:
+    def lookup(i: int) -> np.ndarray:
+      nonlocal left
+      key = (kind, int(i))
+      if key in kept:
+        return kept[key]
+      array = read(i).view()  # outside the lock: decoding runs in parallel
+      array.flags.writeable = False
+      with lock:
+        if key not in kept and array.nbytes <= left:
+          kept[key] = array
+          left -= array.nbytes
+      return array
+    return lookup
+
+  return Source(
+      source.names, remember('image', source.read_image),
+      source.read_label and remember('label', source.read_label))

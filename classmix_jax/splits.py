@@ -1,0 +1,178 @@
+"""Which examples carry labels, and which example comes when; NumPy only.
+
+Synopsis:
+
+    labeled = choose_labeled(dataset.train.names, 46, seed=0)      # int64 indices
+    name = split_hash([dataset.train.names[i] for i in labeled])   # e.g. '5feceb66'
+    order = index_stream(seed=0, stream=0, length=46, start=0, stop=100)
+
+The same ids give the same run, however they were chosen: a count, a file or a
+list of all. Permutations rank the raw bits of a counter-based generator, which
+NumPy keeps stable between versions (that of `Generator.permutation` it may change).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+import functools
+import hashlib
+import pathlib
+
+import numpy as np
+
+from classmix_jax.types import UserError
+
+_SPLIT_STREAM = 2**31  # apart from the streams of the pipeline (0, 1, ...)
+
+
+def choose_labeled(names: Sequence[str], labeled: int | str, seed: int) -> np.ndarray:
+  """Returns the examples whose labels are used, in the order of their names.
+
+  A count n takes the first n of a seeded permutation of the sorted names: the
+  splits of one seed are nested, and the order of `names` does not matter. 0 and
+  '' take all. A string of digits is a count; any other string is the path of a
+  text file with one id a line (`image` or `image label`). An id is matched as it
+  stands and then by its stem, so `train/0001.png` finds `0001`.
+
+  Args:
+    names: N unique names.
+    labeled: a count, or the path of a file of ids.
+    seed: 0 or more; used by counts only.
+
+  Returns:
+    `[n]` int64 indices into `names`.
+
+  Raises:
+    UserError: more than N wanted, the file is missing or empty, an id is
+      unknown, ambiguous or there twice, no example is left.
+
+  Example:
+
+      choose_labeled(['a', 'b', 'c'], 2, seed=0)
+      choose_labeled(['a', 'b', 'c'], 'splits/2.txt', seed=0)
+  """
+  text = str(labeled).strip()
+  if not names:
+    raise UserError('The data set has no training examples: check config.data.root')
+  order = sorted(range(len(names)), key=lambda i: names[i])
+  if not text or text.lstrip('+-').isdecimal():
+    ranks = _ranks_of_count(len(names), int(text or 0), seed)
+  else:
+    position = {names[i]: rank for rank, i in enumerate(order)}
+    ranks = [position[name] for name in _read_ids(pathlib.Path(text).expanduser(), names)]
+  return np.array(order, np.int64)[np.sort(ranks)]
+
+
+def _ranks_of_count(length: int, count: int, seed: int) -> np.ndarray:
+  """Returns `count` of 0..length-1 (all for 0), the first of a seeded permutation."""
+  if not 0 <= count <= length:
+    raise UserError(
+        f'config.data.labeled={count}, but there are {length} training examples: '
+        f'choose 1 to {length}, or 0 for all')
+  return _permutation(seed, _SPLIT_STREAM, 0, length)[:count or length]
+
+
+def _read_ids(path: pathlib.Path, names: Sequence[str]) -> list[str]:
+  """Returns the names that the lines of the file mean; UserError as in `choose_labeled`."""
+  try:
+    lines = path.read_text(encoding='utf-8-sig').splitlines()
+  except (OSError, UnicodeDecodeError) as error:
+    reason = getattr(error, 'strerror', None) or 'not a text file'
+    raise UserError(
+        f'config.data.labeled={str(path)!r} cannot be read ({reason}): give a count or the '
+        'path of a text file with one id a line') from error
+  lines = [line.strip() for line in lines if line.strip()]
+  if not lines:
+    raise UserError(f'{path} holds no ids: write one a line, or set config.data.labeled to a count')
+  found = _match(lines, names, path)
+  twice = [name for name, count in Counter(found).items() if count > 1]
+  if twice:
+    raise UserError(f'{path} names {len(twice)} examples more than once: {_some(twice)}')
+  return found
+
+
+def _match(lines: Sequence[str], names: Sequence[str], path: pathlib.Path) -> list[str]:
+  """Returns the name behind every line: the line, its first column, or the stem of that."""
+  exact = set(names)
+  by_stem: dict[str, list[str]] = {}
+  for name in names:
+    by_stem.setdefault(_stem(name), []).append(name)
+  found, unknown = [], []
+  for line in lines:
+    first = line.split()[0]
+    hits = [c for c in (line, first) if c in exact][:1]
+    hits = hits or by_stem.get(_stem(first)) or by_stem.get(_stem(line)) or []
+    if len(hits) > 1:
+      raise UserError(f'{path}: {first!r} may mean {_some(hits)}: write the whole name')
+    found += hits
+    unknown += [] if hits else [first]
+  if unknown:
+    raise UserError(
+        f'{path} names {len(unknown)} examples that the data set does not have: '
+        f'{_some(unknown)}; names look like {_some(sorted(names)[:2])}')
+  return found
+
+
+def _stem(name: str) -> str:
+  """Returns the last part of a path without its extension, if that looks like one."""
+  last = name.rsplit('/', 1)[-1]
+  head, dot, tail = last.rpartition('.')
+  return head if dot and head and tail.isalnum() and not tail.isdecimal() else last
+
+
+def _some(names: Sequence[str]) -> str:
+  """Returns the first three names as text."""
+  return ', '.join(repr(name) for name in names[:3]) + (', ...' if len(names) > 3 else '')
+
+
+def split_hash(names: Sequence[str]) -> str:
+  """Returns 8 hex digits of sha256 over the sorted names: the identity of a split.
+
+  Example: `split_hash(['b', 'a']) == split_hash(['a', 'b'])`.
+  """
+  return hashlib.sha256('\n'.join(sorted(names)).encode()).hexdigest()[:8]
+
+
+def index_stream(seed: int, stream: int, length: int, start: int, stop: int) -> np.ndarray:
+  """Returns positions start..stop-1 of an endless shuffled stream of 0..length-1.
+
+  Shuffle, then repeat: epoch e is the positions e*length..(e+1)*length-1 and holds
+  every index once, in an order that depends on (seed, stream, e) alone. So any
+  window can be had without what came before it, which is how a run resumes.
+
+  Args:
+    seed: 0 or more.
+    stream: tells apart the streams of one seed (labelled 0, unlabelled 1).
+    length: number of examples.
+    start, stop: window of positions, 0 <= start <= stop.
+
+  Returns:
+    `[stop - start]` int64 indices.
+
+  Raises:
+    UserError: `length` is 0 or the seed negative.
+    ValueError: the window is not one.
+
+  Example:
+
+      a = index_stream(0, 0, 10, 0, 30)
+      (a[7:12] == index_stream(0, 0, 10, 7, 12)).all()
+  """
+  if length < 1:
+    raise UserError('There are no examples to draw from: check config.data.root')
+  if not 0 <= start <= stop:
+    raise ValueError(f'expected 0 <= start <= stop, got start={start}, stop={stop}')
+  first, last = start // length, -(-stop // length)
+  epochs = [_permutation(seed, stream, epoch, length) for epoch in range(first, last)]
+  flat = np.concatenate([np.zeros(0, np.int64), *epochs])
+  return flat[start - first * length:][:stop - start]
+
+
+@functools.lru_cache(maxsize=16)  # the pipeline asks for one position at a time
+def _permutation(seed: int, stream: int, epoch: int, length: int) -> np.ndarray:
+  """Returns a `[length]` int64 permutation, a pure function of the arguments."""
+  if seed < 0:
+    raise UserError(f'A seed must be 0 or more, not {seed}: see config.seed, data.split_seed')
+  bits = np.random.Philox(np.random.SeedSequence([seed, stream, epoch])).random_raw(length)
+  order = np.argsort(bits, kind='stable').astype(np.int64)
+  order.flags.writeable = False  # shared by every caller
+  return order

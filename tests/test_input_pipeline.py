@@ -1,0 +1,275 @@
+"""The batch as a pure function of (seed, step), and image and label in step."""
+
+import subprocess
+import sys
+import textwrap
+
+import jax
+import numpy as np
+import pytest
+
+from classmix_jax.input_pipeline import eval_batches, frame_size, train_batches
+from classmix_jax.types import VOID, Source, UserError
+
+OPTIONS = dict(
+    batch_size=4, unlabeled_batch_size=8, crop=(12, 10), scale=(0.7, 1.4), flip=True, seed=1,
+    start_step=0, stop_step=5, local_devices=1)
+
+
+def make_source(length: int = 7, size: tuple[int, int] = (14, 16), labels: bool = True) -> Source:
+  """Random frames: the label is random, channel 0 is label*20, channel 1 the index."""
+  def label(i):
+    return np.random.default_rng(i).integers(0, 11, size, np.uint8)
+
+  def image(i):
+    return np.stack([label(i) * 20, np.full(size, i), np.full(size, 9)], -1).astype(np.uint8)
+
+  return Source(tuple(f'{i:03d}' for i in range(length)), image, label if labels else None)
+
+
+def forbid_labels(source: Source) -> Source:
+  def read_label(i):
+    raise AssertionError('the label of an unlabelled example was read')
+  return Source(source.names, source.read_image, read_label)
+
+
+def run(labeled=None, unlabeled=None, **options):
+  labeled = make_source() if labeled is None else labeled
+  unlabeled = forbid_labels(make_source(9)) if unlabeled is None else unlabeled
+  return list(train_batches(labeled, unlabeled, **(OPTIONS | options)))
+
+
+def flat(batch):
+  """Merges the device axes."""
+  return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+
+
+def assert_same(a, b):
+  jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.fixture(scope='module')
+def batches():
+  return run()
+
+
+def test_shapes_types_and_void(batches):
+  assert len(batches) == 5
+  batch = run(local_devices=2, stop_step=1)[0]
+  for example, per_device in ((batch.labeled, 2), (batch.unlabeled, 4)):
+    assert example.image.shape == (2, per_device, 12, 10, 3) and example.image.dtype == np.uint8
+    assert example.label.shape == (2, per_device, 12, 10) and example.label.dtype == np.uint8
+    assert example.valid.shape == (2, per_device, 12, 10) and example.valid.dtype == bool
+  assert (batch.unlabeled.label == VOID).all() and batch.unlabeled.valid.any()
+
+
+def test_a_batch_depends_on_seed_and_step_only(batches):
+  assert_same(run(start_step=3), batches[3:])
+  assert run(start_step=5) == []
+  other = run(seed=2, stop_step=1)[0]
+  assert (other.labeled.image != batches[0].labeled.image).any()
+  assert (batches[0].labeled.image != batches[2].labeled.image).any()
+
+
+@pytest.mark.parametrize('devices, processes', [(2, 1), (4, 1), (1, 2), (2, 2)])
+def test_devices_and_processes_share_one_global_batch(batches, devices, processes):
+  parts = [run(local_devices=devices, process_index=p, process_count=processes, stop_step=2)
+           for p in range(processes)]
+  for step in range(2):
+    shares = [flat(part[step]) for part in parts]
+    assert_same(jax.tree.map(lambda *x: np.concatenate(x), *shares), flat(batches[step]))
+
+
+def test_every_epoch_shows_every_example_once():
+  batches = run(batch_size=7, unlabeled_batch_size=9, stop_step=3)
+  for batch in batches:
+    for example, length in zip(flat(batch), (7, 9), strict=True):
+      assert sorted(example.image[:, 0, 0, 1].tolist()) == list(range(length))
+
+
+def test_crop_and_flip_keep_image_and_label_together():
+  source, seen = make_source(), set()
+  for batch in run(scale=(1., 1.), stop_step=8):
+    example = flat(batch.labeled)
+    np.testing.assert_array_equal(example.image[..., 0], example.label * 20)
+    assert example.valid.all()
+    for image in example.image:
+      seen.add(_place(image, source.read_image(image[0, 0, 1])))
+  assert {flipped for *_, flipped in seen} == {False, True}
+  assert {top for top, *_ in seen} == {0, 1, 2} and {left for _, left, _ in seen} >= {0, 6}
+
+
+def _place(crop: np.ndarray, frame: np.ndarray) -> tuple[int, int, bool]:
+  """Returns (top, left, flipped) of a crop; it must be somewhere in the frame."""
+  h, w, _ = crop.shape
+  return next(
+      (top, left, flipped) for flipped in (False, True)
+      for top in range(frame.shape[0] - h + 1) for left in range(frame.shape[1] - w + 1)
+      if (frame[top:top + h, left:left + w] == (crop[:, ::-1] if flipped else crop)).all())
+
+
+def test_without_flip_nothing_is_mirrored():
+  source = make_source(3, size=(4, 5))
+  for batch in run(source, crop=(4, 5), scale=(1., 1.), flip=False):
+    for image in flat(batch.labeled).image:
+      np.testing.assert_array_equal(image, source.read_image(image[0, 0, 1]))
+
+
+def test_padding_is_at_the_end_void_and_invalid():
+  source = make_source(3, size=(5, 20))
+  for batch in run(source, source, crop=(8, 10), scale=(1., 1.)):
+    example = flat(batch.labeled)
+    assert example.valid[:, :5].all() and not example.valid[:, 5:].any()
+    assert (example.label[:, 5:] == VOID).all() and (example.image[:, 5:] == 0).all()
+    np.testing.assert_array_equal(example.image[:, :5, :, 0], example.label[:, :5] * 20)
+    assert not flat(batch.unlabeled).valid[:, 5:].any()
+
+
+@pytest.mark.parametrize('factor', [0.5, 0.8, 1.0, 1.7, 2.0, 3.0])
+def test_scaled_image_and_label_stay_aligned(factor):
+  """A ramp: the label is the column, the image the column times 4 plus 2 at its centre."""
+  size = (20, 60)
+  column = np.broadcast_to(np.arange(60, dtype=np.uint8), size)
+  source = Source(('a',), lambda i: np.stack([column * 4 + 2] * 3, -1), lambda i: column)
+  options = dict(scale=(factor, factor), crop=(20, 24), flip=True, stop_step=4)
+  for batch in run(source, source, **options):
+    example = flat(batch.labeled)
+    inside = example.valid & (example.label > 2) & (example.label < 57)  # the ramp ends there
+    difference = example.image[..., 0].astype(int) - (example.label.astype(int) * 4 + 2)
+    bias = difference[inside]
+    assert np.abs(bias).max() <= 3, 'more than half a pixel (2 grey levels, 1 for rounding)'
+    assert inside.sum() and (factor in (0.5, 1.7) or abs(bias.mean()) < 0.5)
+
+
+def test_resizing_the_window_equals_cutting_the_resized_image():
+  import tensorflow as tf
+  source = make_source(1)
+  want = tf.image.resize(source.read_image(0), (10, 11), antialias=True).numpy()  # 14x16 * 0.7
+  for batch in run(source, source, crop=(10, 11), scale=(0.7, 0.7), flip=False, stop_step=1):
+    assert np.abs(flat(batch.labeled).image - want).max() <= 0.51
+
+
+def test_whole_frames():
+  batch = run(crop=None, scale=(1., 1.), stop_step=1)[0]
+  assert batch.labeled.image.shape == (1, 4, 14, 16, 3) and batch.labeled.valid.all()
+  assert batch.unlabeled.image.shape == (1, 8, 14, 16, 3)
+
+
+def test_whole_frames_of_two_sizes_are_refused():
+  mixed = Source(('a', 'b'), lambda i: np.zeros((4, 5 + i, 3), np.uint8),
+                 lambda i: np.zeros((4, 5 + i), np.uint8))
+  with pytest.raises(UserError, match=r'4x[56] .*config.data.size=.*config.data.crop'):
+    run(mixed, mixed, crop=None, scale=(1., 1.))
+
+
+@pytest.mark.parametrize('size', [0, 8])
+def test_without_unlabeled_the_example_is_empty(size):
+  batches = train_batches(make_source(), None, **(OPTIONS | dict(unlabeled_batch_size=size)))
+  batch = next(batches)
+  assert batch.labeled.image.shape == (1, 4, 12, 10, 3)
+  assert batch.unlabeled.image.shape == (1, 0, 12, 10, 3)
+  assert batch.unlabeled.label.shape == batch.unlabeled.valid.shape == (1, 0, 12, 10)
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(batch_size=10, local_devices=4),
+     'config.batch_size=10 cannot be shared by 4 devices: set it to 8 or 12'),
+    (dict(batch_size=2, local_devices=2, process_count=2), 'by 4 devices: set it to 4$'),
+    (dict(unlabeled_batch_size=6, local_devices=4), 'config.unlabeled_batch_size=6'),
+    (dict(scale=(0., 1.)), 'config.data.scale'),
+    (dict(scale=(2., 1.)), 'config.data.scale'),
+    (dict(crop=None), 'needs a crop'),
+    (dict(crop=(0, 4)), 'config.data.crop'),
+    (dict(seed=-1), 'seed'),
+    (dict(labeled=make_source(labels=False)), 'have no labels'),
+    (dict(labeled=make_source(0)), 'no examples'),
+])
+def test_wrong_options(options, message):
+  with pytest.raises(UserError, match=message):
+    run(**options)
+
+
+def test_the_error_of_a_reader_comes_out_as_it_was():
+  error = UserError("'b.png' does not decode: copy it again")
+
+  def read(i):
+    if i == 3:
+      raise error
+    return np.zeros((14, 16, 3), np.uint8)
+
+  source = Source(make_source().names, read, make_source().read_label)
+  with pytest.raises(UserError) as caught:
+    run(source)
+  assert caught.value is error
+  with pytest.raises(UserError, match='b.png'):
+    list(eval_batches(source, batch_size=2, local_devices=1, size=(14, 16)))
+  with pytest.raises(UserError, match='b.png'):
+    eval_batches(source, batch_size=2, local_devices=1)
+
+
+def test_labels_of_another_size_and_wrong_types():
+  good = make_source()
+  with pytest.raises(UserError, match="label of '00.' is 3x4 and its image 14x16"):
+    run(Source(good.names, good.read_image, lambda i: np.zeros((3, 4), np.uint8)))
+  with pytest.raises(ValueError, match='float'):
+    run(Source(good.names, lambda i: good.read_image(i) / 2, good.read_label))
+
+
+def ragged(length: int) -> Source:
+  """Image i has the size (3 + i, 9 - i); every label is i."""
+  return Source(
+      tuple(map(str, range(length))), lambda i: np.full((3 + i, 9 - i, 3), i, np.uint8),
+      lambda i: np.full((3 + i, 9 - i), i, np.uint8))
+
+
+@pytest.mark.parametrize('devices, processes', [(1, 1), (2, 1), (2, 2)])
+def test_evaluation_counts_every_pixel_once_in_order(devices, processes):
+  source, parts = ragged(5), []
+  for p in range(processes):
+    options = dict(local_devices=devices, process_index=p, process_count=processes, multiple=4)
+    parts.append([flat(e) for e in eval_batches(source, batch_size=4, **options)])
+  steps = [jax.tree.map(lambda *x: np.concatenate(x), *shares)
+           for shares in zip(*parts, strict=True)]
+  assert len(steps) == 2
+  image, label, valid = jax.tree.map(lambda *x: np.concatenate(x), *steps)
+  assert image.shape == (8, 8, 12, 3)  # 7x9, rounded up to multiples of 4
+  for i in range(8):
+    inside = np.zeros((8, 12), bool)
+    if i < 5:
+      inside[:3 + i, :9 - i] = True
+    np.testing.assert_array_equal(valid[i], inside)
+    np.testing.assert_array_equal(label[i], np.where(inside, i, VOID))
+    np.testing.assert_array_equal(image[i, ..., 2], np.where(inside, i, 0))
+
+
+def test_evaluation_without_labels_of_a_known_size_and_its_errors():
+  source = Source(ragged(2).names, ragged(2).read_image)
+  example, = eval_batches(source, batch_size=2, local_devices=2, size=(10, 10))
+  assert example.image.shape == (2, 1, 10, 10, 3) and (example.label == VOID).all()
+  assert example.valid.sum() == 3 * 9 + 4 * 8
+  assert frame_size(source) == (4, 9) and frame_size(source, 8) == (8, 16)
+  with pytest.raises(ValueError, match='does not fit'):
+    list(eval_batches(source, batch_size=2, local_devices=1, size=(3, 9)))
+  with pytest.raises(UserError, match='config.eval_batch_size=3'):
+    eval_batches(source, batch_size=3, local_devices=2)
+  with pytest.raises(UserError, match='no examples'):
+    eval_batches(make_source(0), batch_size=2, local_devices=1)
+
+
+def test_a_program_ends_with_readers_at_work():
+  """Python's end used to wait for readers that waited for Python."""
+  program = textwrap.dedent('''
+      import time
+      import numpy as np
+      from classmix_jax.input_pipeline import train_batches
+      from classmix_jax.types import Source
+      def read(i):
+        time.sleep(0.01)
+        return np.zeros((4, 4, 3), np.uint8)
+      source = Source(('a',), read, lambda i: np.zeros((4, 4), np.uint8))
+      batches = train_batches(source, None, batch_size=4, unlabeled_batch_size=0, crop=(4, 4),
+                              flip=True, seed=0, start_step=0, stop_step=10**9, local_devices=1)
+      next(batches)
+      raise SystemExit(7)
+  ''')
+  assert subprocess.run([sys.executable, '-c', program], timeout=120).returncode == 7
