@@ -62,6 +62,33 @@ def restore(manager: ocp.CheckpointManager, state: TrainState, step: int) -> Tra
     ) from error
 
 
-def restore_arrays(manager: ocp.CheckpointManager, step: int) -> PyTree:
-  """Returns the saved tree as nested dicts of NumPy arrays, without any model code."""
-  return manager.restore(step, args=ocp.args.StandardRestore())
+def newest_step(manager: ocp.CheckpointManager) -> int | None:
+  """Returns the step of the newest checkpoint, None if there is none."""
+  return manager.latest_step()
+
+
+def load(run: Path, step: int | None = None) -> PyTree:
+  """Returns a run's saved state as nested dicts of NumPy arrays, without any model code.
+
+  Args:
+    run: the run's folder.
+    step: of the checkpoint; None is the best one, or the newest if none was evaluated.
+
+  Raises:
+    UserError: there is no such checkpoint.
+  """
+  directory = run / 'checkpoints'
+  if not directory.is_dir():
+    raise UserError(f'{run} is not the folder of a run: there is no {directory}.')
+  with open_manager(directory, read_only=True) as manager:
+    steps = manager.all_steps()
+    chosen = step if step is not None else manager.best_step() or manager.latest_step()
+    if chosen not in steps:
+      found = ', '.join(map(str, steps)) or 'none'
+      raise UserError(f'{directory} has no checkpoint {chosen}; steps there: {found}.')
+    return manager.restore(chosen, args=ocp.args.StandardRestore(fallback_sharding=_on_host()))
+
+
+def _on_host() -> jax.sharding.Sharding:
+  """One local device: a checkpoint of eight devices opens on a laptop."""
+  return jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

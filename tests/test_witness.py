@@ -18,8 +18,8 @@ from classmix_jax.core.mixing import mix
 from classmix_jax.core.optim import poly_schedule, sgd_poly
 from classmix_jax.core.weights import sigmoid_ramp
 from classmix_jax.methods.mean_teacher import MeanTeacher
-from classmix_jax.models.heads import DeepLabV2
 from classmix_jax.models import segmenter
+from classmix_jax.models.heads import DeepLabV2
 from classmix_jax.train import create_state, make_train_step
 from classmix_jax.types import VOID, Batch, Example
 

@@ -1,11 +1,14 @@
 """A small residual network with a top-down path, for tests, laptops and small images.
 
-    stem     3x3 stride 2, 3x3 stride 2            stride 4, `width` channels
-    fine     one residual block                     stride 4, `width`
-    coarse   four residual blocks, dilation 1 2 4 1 stride 8, 2 `width`
-    merged   fine + upsampled coarse, 3x3           stride 4, 2 `width`
+    stem     3x3 stride 2, 3x3 stride 2      stride 4,  32 channels
+    fine     1 residual block                stride 4,  32
+    middle   3x3 stride 2, 2 blocks          stride 8,  64
+    coarse   3x3 stride 2, 2 blocks          stride 16, 128
+    merged   middle + upsampled coarse       stride 8,  48
+    merged   fine + upsampled middle, 3x3    stride 4,  48
 
-Thin things (poles, signs) need stride 4; context needs stride 8 and dilation.
+Thin things (poles, signs) need stride 4; context is cheapest at stride 16,
+where dilation is not needed.
 """
 
 from typing import Any
@@ -18,41 +21,45 @@ from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.types import Array
 
 KERNEL_INIT = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+FEATURES = 48  # channels of the top-down path
 
 
 class Tiny(nn.Module):
   """See the module's picture.
 
   Attributes:
-    width: channels at stride 4.
     bn: 'batch' or 'running', see `layers.batch_norm`.
     dtype: of the computation; parameters are float32.
   """
 
-  width: int = 32
   bn: str = 'batch'
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, image: Array, train: bool) -> Array:
-    """Maps `[B, H, W, 3]` in 0..1 to `[B, ceil(H / 4), ceil(W / 4), 2 width]`."""
+    """Maps `[B, H, W, 3]` in 0..1 to `[B, ceil(H / 4), ceil(W / 4), 48]`."""
 
-    def conv_bn(x, features, size, name, **options):
-      x = conv(features, size, name=f'conv_{name}', kernel_init=KERNEL_INIT, dtype=self.dtype,
-               **options)(x)
+    def conv_bn(x, features, size, name, stride=1):
+      x = conv(features, size, stride=stride, name=f'conv_{name}', kernel_init=KERNEL_INIT,
+               dtype=self.dtype)(x)
       return batch_norm(train=train, bn=self.bn, dtype=self.dtype, name=f'bn_{name}')(x)
 
-    def residual(x, features, name, dilation=1):
-      y = nn.relu(conv_bn(x, features, 3, f'{name}_1', dilation=dilation))
-      return nn.relu(x + conv_bn(y, features, 3, f'{name}_2', dilation=dilation))
+    def residual(x, name):
+      y = nn.relu(conv_bn(x, x.shape[-1], 3, f'{name}_1'))
+      return nn.relu(x + conv_bn(y, x.shape[-1], 3, f'{name}_2'))
+
+    def stage(x, features, name):
+      x = nn.relu(conv_bn(x, features, 3, f'{name}_down', stride=2))
+      return residual(residual(x, f'{name}1'), f'{name}2')
+
+    def merge(fine, coarse, name):
+      lateral = conv_bn(fine, FEATURES, 1, name)
+      return nn.relu(lateral + resize_bilinear(coarse, lateral.shape[1:3]))
 
     x = (image - 0.45) / 0.25
-    x = nn.relu(conv_bn(x, self.width // 2, 3, 'stem_1', stride=2))
-    x = nn.relu(conv_bn(x, self.width, 3, 'stem_2', stride=2))
-    fine = residual(x, self.width, 'fine')
-    coarse = nn.relu(conv_bn(fine, 2 * self.width, 3, 'down', stride=2))
-    for index, dilation in enumerate((1, 2, 4, 1)):
-      coarse = residual(coarse, 2 * self.width, f'coarse{index}', dilation)
-    lateral = conv_bn(fine, 2 * self.width, 1, 'lateral')
-    merged = nn.relu(lateral + resize_bilinear(coarse, lateral.shape[1:3]))
-    return nn.relu(conv_bn(merged, 2 * self.width, 3, 'merge'))
+    x = nn.relu(conv_bn(x, 16, 3, 'stem_1', stride=2))
+    fine = residual(nn.relu(conv_bn(x, 32, 3, 'stem_2', stride=2)), 'fine')
+    middle = stage(fine, 64, 'middle')
+    coarse = conv_bn(stage(middle, 128, 'coarse'), FEATURES, 1, 'lateral_coarse')
+    merged = merge(fine, merge(middle, coarse, 'lateral_middle'), 'lateral_fine')
+    return nn.relu(conv_bn(merged, FEATURES, 3, 'merge'))

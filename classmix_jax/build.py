@@ -1,0 +1,150 @@
+"""From a config to objects: the only module that knows ml_collections.
+
+Synopsis:
+
+    dataset = build_dataset(config)
+    split = build_split(config, dataset)
+    method = build_method(config, num_classes=len(dataset.class_names))
+    tx = build_optimizer(config)
+"""
+
+from collections.abc import Mapping
+import difflib
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+
+from classmix_jax.backbones import BACKBONES
+from classmix_jax.backbones.layers import BN_MODES
+from classmix_jax.core.optim import sgd_poly
+from classmix_jax.datasets import DATASETS
+from classmix_jax.methods import METHODS
+from classmix_jax.models.heads import HEADS
+from classmix_jax.models.segmenter import Segmenter
+from classmix_jax.sources import cached, concat, subset
+from classmix_jax.splits import choose_labeled, split_hash
+from classmix_jax.types import Dataset, Method, Source, UserError
+
+DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+DATA_OPTIONS = ('classes', 'label_map', 'colors', 'ignore')  # of the data set `folder`
+MINIMUM = {
+    'seed': 0, 'steps': 1, 'batch_size': 1, 'unlabeled_batch_size': 0, 'accumulate': 1,
+    'eval_every': 0, 'checkpoint_every': 1, 'log_every': 1, 'eval_batch_size': 1,
+}
+
+
+class Split(NamedTuple):
+  """Who plays which part: sources, and the names behind the labelled one."""
+
+  labeled: Source
+  unlabeled: Source
+  labeled_hash: str
+
+
+def lookup(table: Mapping[str, Any], name: str, field: str) -> Any:
+  """Returns `table[name]`; a wrong name is answered with the nearest known one.
+
+  Raises:
+    UserError: no such name.
+  """
+  if name in table:
+    return table[name]
+  near = difflib.get_close_matches(str(name), table, n=1)
+  hint = f"Did you mean '{near[0]}'? " if near else ''
+  raise UserError(f'{field} is {name!r}. {hint}Known are {", ".join(table)}.')
+
+
+def check_config(config: ml_collections.ConfigDict) -> None:
+  """Raises UserError for numbers out of range and batches that cannot be divided."""
+  for field, minimum in MINIMUM.items():
+    if config[field] < minimum:
+      raise UserError(f'config.{field} is {config[field]}; it must be at least {minimum}.')
+  for field in ('batch_size', 'unlabeled_batch_size'):
+    if config[field] % config.accumulate:
+      raise UserError(
+          f'config.{field} is {config[field]}, which config.accumulate={config.accumulate} does '
+          f'not divide; choose a multiple of {config.accumulate}.')
+  if needs_unlabeled(config) and config.unlabeled_batch_size // config.accumulate < 2:
+    raise UserError(
+        f'{config.method.name} mixes pairs: config.unlabeled_batch_size='
+        f'{config.unlabeled_batch_size} in {config.accumulate} micro-batches leaves fewer than 2 '
+        f'images to mix; set config.unlabeled_batch_size={2 * config.accumulate} or more.')
+  lookup(dict.fromkeys(BN_MODES), config.model.bn, 'config.model.bn')
+
+
+def build_dataset(config: ml_collections.ConfigDict) -> Dataset:
+  """Opens the data set; its decoded images are kept in memory up to `data.cache_gb`."""
+  load = lookup(DATASETS, config.data.name, 'config.data.name')
+  options = {key: config.data[key] for key in DATA_OPTIONS if key in config.data}
+  dataset = load(root=config.data.root, size=tuple(config.data.size) or None, **options)
+  # One budget, split between what is read every step and what is read every evaluation.
+  keep = lambda source, share: source and cached(source, config.data.cache_gb * share)
+  return Dataset(
+      name=dataset.name, class_names=dataset.class_names, palette=dataset.palette,
+      train=keep(dataset.train, 0.4), val=keep(dataset.val, 0.3),
+      unlabeled=keep(dataset.unlabeled, 0.3))
+
+
+def build_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
+  """Chooses the labelled examples; all others are unlabelled.
+
+  Raises:
+    UserError: a wrong split, or fewer than two unlabelled images to mix.
+  """
+  chosen = choose_labeled(dataset.train.names, config.data.labeled, config.data.split_seed)
+  rest = np.setdiff1d(np.arange(len(dataset.train)), chosen)
+  unlabeled = subset(dataset.train, rest)
+  if dataset.unlabeled is not None:
+    unlabeled = concat(unlabeled, dataset.unlabeled)
+  if needs_unlabeled(config) and len(unlabeled) < 2:
+    raise UserError(
+        f'{config.method.name} mixes pairs of unlabelled images, but there is only '
+        f'{len(unlabeled)}: add images to unlabeled/images, lower config.data.labeled '
+        f'({len(chosen)} of {len(dataset.train)} are labelled), or use method=supervised.')
+  names = [dataset.train.names[i] for i in chosen]
+  return Split(subset(dataset.train, chosen), unlabeled, split_hash(names))
+
+
+def needs_unlabeled(config: ml_collections.ConfigDict) -> bool:
+  return config.method.name != 'supervised'
+
+
+def build_model(config: ml_collections.ConfigDict, num_classes: int) -> Segmenter:
+  """Joins backbone and head."""
+  dtype = lookup(DTYPES, config.model.dtype, 'config.model.dtype')
+  backbone = lookup(BACKBONES, config.model.backbone, 'config.model.backbone')
+  head = lookup(HEADS, config.model.head, 'config.model.head')
+  return Segmenter(
+      backbone=backbone(bn=config.model.bn, dtype=dtype),
+      head=head(num_classes=num_classes, dtype=dtype))
+
+
+def build_method(config: ml_collections.ConfigDict, num_classes: int) -> Method:
+  """Returns the method with the hyper-parameters of `config.method`."""
+  options = config.method.to_dict()
+  factory = lookup(METHODS, options.pop('name'), 'config.method.name')
+  return factory(model=build_model(config, num_classes), num_classes=num_classes, **options)
+
+
+def build_optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
+  return sgd_poly(steps=config.steps, **config.optim.to_dict())
+
+
+def choose_devices(config: ml_collections.ConfigDict) -> list[jax.Device]:
+  """Returns as many local devices as both batches can be shared by.
+
+  Across several processes every device must take part, and the input pipeline
+  says so where the batch does not divide.
+  """
+  devices = jax.local_devices()
+  if jax.process_count() > 1:
+    return devices
+  sizes = [config.batch_size // config.accumulate]
+  if needs_unlabeled(config):
+    sizes.append(config.unlabeled_batch_size // config.accumulate)
+  count = max(n for n in range(1, len(devices) + 1) if all(size % n == 0 for size in sizes))
+  return devices[:count]

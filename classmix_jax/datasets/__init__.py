@@ -1,0 +1,16 @@
+"""Data sets: from a folder to a `types.Dataset`.
+
+`DATASETS` maps a name to a loader `(root, size, **options) -> Dataset`. To add
+one: a file here and a line in `DATASETS`. No module here imports TensorFlow.
+"""
+
+from collections.abc import Callable, Mapping
+
+from classmix_jax.datasets import camvid, folder, scenes
+from classmix_jax.types import Dataset
+
+DATASETS: Mapping[str, Callable[..., Dataset]] = {
+    'scenes': scenes.load,
+    'camvid': camvid.load,
+    'folder': folder.load,
+}

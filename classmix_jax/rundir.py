@@ -1,0 +1,111 @@
+"""A run's folder: what stands where, and when a second start may go on in it.
+
+    RUN/config.json      the whole config
+    RUN/classes.json     class names and palette: enough to predict without the data
+    RUN/splits/          the names of the labelled images
+    RUN/checkpoints/     orbax
+    RUN/metrics.jsonl    one JSON object per logged step
+    RUN/tensorboard/     events
+    RUN/eval/STEP.json   evaluation results
+    RUN/predictions.png  validation images, truth and predictions
+"""
+
+from collections.abc import Mapping, Sequence
+import json
+from pathlib import Path
+from typing import Any
+
+from classmix_jax.logbook import write_atomically
+from classmix_jax.types import Dataset, UserError
+
+# A second start may change these: they do not touch what was trained so far.
+CHANGEABLE = (
+    'steps', 'eval_every', 'checkpoint_every', 'log_every', 'eval_batch_size', 'eval_network',
+    'data.root', 'data.cache_gb',
+)
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+  """Flattens nested dicts to dotted names.
+
+  Example:
+    >>> flatten({'a': {'b': 1}, 'c': 2})
+    {'a.b': 1, 'c': 2}
+  """
+  flat = {}
+  for key, value in tree.items():
+    if isinstance(value, Mapping):
+      flat.update(flatten(value, f'{prefix}{key}.'))
+    else:
+      flat[prefix + key] = value
+  return flat
+
+
+def read_json(path: Path) -> Any:
+  """Reads a JSON file of a run; UserError where it is missing or broken."""
+  try:
+    return json.loads(path.read_text(encoding='utf-8'))
+  except FileNotFoundError:
+    raise UserError(
+        f'{path} does not exist; --workdir must be the folder of a training run.') from None
+  except (ValueError, OSError) as error:
+    raise UserError(f'{path} cannot be read ({error}); is this the folder of a run?') from None
+
+
+def check_same_run(old: Mapping[str, Any], new: Mapping[str, Any], run: Path) -> None:
+  """Refuses to go on with a config that would not continue the same training.
+
+  Raises:
+    UserError: names the first fields that differ.
+  """
+  before, after = flatten(old), flatten(new)
+  differing = [
+      key for key in sorted(before.keys() | after.keys())
+      if before.get(key) != after.get(key) and key not in CHANGEABLE
+      and not key.startswith('paper.')]
+  if differing:
+    shown = '; '.join(f'config.{key} was {before.get(key)!r} and is now {after.get(key)!r}'
+                      for key in differing[:3])
+    raise UserError(
+        f'{run} holds a run with another config: {shown}. Use another --workdir, or the config '
+        'that started it.')
+
+
+def open_run(run: Path, config: Mapping[str, Any]) -> None:
+  """Creates the folder and its config.json, or checks that the run may go on.
+
+  Args:
+    run: the folder.
+    config: the config as nested plain dicts.
+
+  Raises:
+    UserError: the folder cannot be written, or holds another run.
+  """
+  config = json.loads(json.dumps(config))  # tuples become lists, as on the disk
+  path = run / 'config.json'
+  try:
+    run.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+      check_same_run(read_json(path), config, run)
+    write_atomically(path, json.dumps(config, indent=2) + '\n')
+  except OSError as error:
+    raise UserError(
+        f'{run} cannot be written ({error.strerror}); give another --workdir.') from None
+
+
+def write_classes(run: Path, dataset: Dataset) -> None:
+  classes = {'names': dataset.class_names, 'palette': dataset.palette}
+  write_atomically(run / 'classes.json', json.dumps(classes) + '\n')
+
+
+def write_split(run: Path, labeled: Sequence[str]) -> None:
+  """Writes the names of the labelled images, one per line, as `data.labeled` reads them."""
+  (run / 'splits').mkdir(exist_ok=True)
+  write_atomically(run / 'splits' / 'labeled.txt', '\n'.join(labeled) + '\n')
+
+
+def write_evaluation(run: Path, step: int, result: Mapping[str, Any]) -> Path:
+  path = run / 'eval' / f'{step}.json'
+  path.parent.mkdir(exist_ok=True)
+  write_atomically(path, json.dumps(result, indent=2) + '\n')
+  return path

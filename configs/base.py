@@ -1,0 +1,96 @@
+"""Every default. The other configs change single lines of this one.
+
+Fields are overridden on the command line as `--config.FIELD=VALUE`; a config
+takes `method=NAME,labeled=COUNT` behind a colon.
+"""
+
+import ml_collections
+
+from classmix_jax.methods import METHODS, hyper_parameters
+from classmix_jax.types import UserError
+
+ARGUMENTS = {'method': 'classmix', 'labeled': ''}
+
+
+def parse_arguments(text: str | None) -> dict[str, str]:
+  """Reads what stands behind the colon of `--config=FILE:method=...,labeled=...`.
+
+  Raises:
+    UserError: an argument or a method that does not exist.
+  """
+  arguments = dict(ARGUMENTS)
+  for entry in filter(None, (text or '').split(',')):
+    key, equals, value = entry.partition('=')
+    if key not in ARGUMENTS or not equals:
+      raise UserError(
+          f"The config argument '{entry}' is not understood; write {','.join(ARGUMENTS)} as in "
+          "'configs/camvid.py:method=classmix,labeled=46'.")
+    arguments[key] = value
+  if arguments['method'] not in METHODS:
+    raise UserError(
+        f"There is no method '{arguments['method']}'; known are {', '.join(METHODS)}.")
+  return arguments
+
+
+def get_config(text: str | None = None) -> ml_collections.ConfigDict:
+  """Returns the defaults, with the named method's hyper-parameters under `method`."""
+  arguments = parse_arguments(text)
+  config = ml_collections.ConfigDict()
+  config.name = 'base'
+
+  config.seed = 0  # of initial weights, batches and masks
+  config.steps = 40_000  # optimizer steps
+  config.batch_size = 2  # labelled images per step, over all devices
+  config.unlabeled_batch_size = 2  # unlabelled images per step, over all devices
+  config.accumulate = 1  # micro-batches per step; both batch sizes must be multiples
+  config.eval_every = 5_000  # steps; 0 evaluates at the end only
+  config.checkpoint_every = 1_000  # steps; every evaluation saves too
+  config.log_every = 100  # steps
+  config.eval_batch_size = 8  # validation images at once, over all devices
+  config.eval_network = 'student'  # whose mIoU decides what is best: student or teacher
+
+  config.data = ml_collections.ConfigDict()
+  config.data.name = 'scenes'  # a name of DATASETS
+  config.data.root = ''  # folder of the data set; '' is the default place of `scenes`
+  config.data.labeled = arguments['labeled']  # a count, or a text file of ids; '' is all
+  config.data.split_seed = 0  # of the labelled choice, when it is a count
+  config.data.size = ()  # working resolution (H, W); () keeps the images as they are
+  config.data.crop = ()  # (H, W) of training crops; () takes whole images
+  config.data.scale = (1.0, 1.0)  # random resizing before the crop: smallest, largest factor
+  config.data.flip = False  # mirror left and right, p = 0.5
+  config.data.cache_gb = 4.0  # decoded images kept in memory, at most
+
+  config.model = ml_collections.ConfigDict()
+  config.model.backbone = 'resnet101'  # a name of BACKBONES
+  config.model.head = 'deeplab_v2'  # a name of HEADS
+  config.model.dtype = 'float32'  # of the computation: float32 or bfloat16
+  config.model.bn = 'batch'  # batch: statistics of the global batch; running: frozen
+  config.model.pretrained = ''  # a run of this project to start from; '' is from scratch
+
+  config.optim = ml_collections.ConfigDict()
+  config.optim.learning_rate = 2.5e-4  # of the backbone at step 0, for this global batch
+  config.optim.head_multiplier = 10.0  # the head learns this many times faster
+  config.optim.momentum = 0.9
+  config.optim.weight_decay = 5e-4
+  config.optim.power = 0.9  # of the poly schedule
+  config.optim.freeze_bn_affine = False  # the original keeps BN scale and shift as loaded
+
+  config.method = ml_collections.ConfigDict(
+      {'name': arguments['method'], **hyper_parameters(arguments['method'])})
+  config.paper = paper_row()
+  return config
+
+
+def paper_row() -> ml_collections.ConfigDict:
+  """The settings of ClassMix on Cityscapes (arXiv 2007.07936), as the fingerprint names them."""
+  return ml_collections.ConfigDict({
+      'source': 'arXiv 2007.07936, Cityscapes',
+      'network': 'resnet101 + deeplab_v2',
+      'pre-training': 'COCO',
+      'global batch': '2 labelled + 2 unlabelled',
+      'learning rate': '0.00025, head 10x',
+      'steps': '40000',
+      'crop': 'whole image',
+      'BN mode': 'batch statistics, affine frozen',
+      'protocol': 'whole image at 512x1024, student',
+  })

@@ -1,0 +1,33 @@
+"""Your own images, from scratch.
+
+    python launch/main.py --config=configs/folder.py --config.data.root=DIR
+
+DIR holds classes.txt (one name per line), labeled/images, labeled/masks,
+unlabeled/images, val/images and val/masks; see docs/own_data.md.
+"""
+
+from configs import base
+
+
+def get_config(text: str | None = None):
+  config = base.get_config(text)
+  config.name = 'folder'
+  config.data.name = 'folder'
+  config.data.classes = ''  # file of class names; '' is DIR/classes.txt
+  config.data.label_map = ''  # e.g. '255:1,7:void': what other values in masks mean
+  config.data.colors = ''  # e.g. '#804080:0': classes of colours in RGB masks
+  config.data.ignore = ''  # e.g. '0': values of masks that are void
+  config.data.crop = (160, 224)
+  config.data.scale = (0.75, 1.25)
+  config.data.flip = True
+  config.model.backbone = 'tiny'
+  config.steps = 3_000
+  config.batch_size = 4
+  config.unlabeled_batch_size = 4
+  config.eval_every = 500
+  config.checkpoint_every = 500
+  config.log_every = 100
+  config.eval_batch_size = 4
+  config.optim.learning_rate = 0.02
+  config.optim.head_multiplier = 1.0
+  return config

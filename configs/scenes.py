@@ -1,0 +1,27 @@
+"""ClassMix on the built-in street scenes: needs no data and no accelerator.
+
+    python launch/main.py --config=configs/scenes.py
+
+1,000 rendered images of 96x192, of which 31 (1/32) have labels.
+"""
+
+from configs import base
+
+
+def get_config(text: str | None = None):
+  config = base.get_config(text)
+  config.name = 'scenes'
+  config.data.name = 'scenes'
+  config.data.labeled = config.data.labeled or '31'
+  config.data.flip = True
+  config.model.backbone = 'tiny'
+  config.steps = 2_000
+  config.batch_size = 4
+  config.unlabeled_batch_size = 4
+  config.eval_every = 500
+  config.checkpoint_every = 500
+  config.log_every = 100
+  config.eval_batch_size = 20
+  config.optim.learning_rate = 0.02
+  config.optim.head_multiplier = 1.0
+  return config
