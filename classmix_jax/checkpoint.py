@@ -62,17 +62,38 @@ def restore(manager: ocp.CheckpointManager, state: TrainState, step: int) -> Tra
     ) from error
 
 
-def newest_step(manager: ocp.CheckpointManager) -> int | None:
-  """Returns the step of the newest checkpoint, None if there is none."""
-  return manager.latest_step()
+def find_step(manager: ocp.CheckpointManager, which: str) -> int:
+  """Returns the step that 'latest', 'best' or a number means.
+
+  'best' is the newest where no checkpoint was evaluated.
+
+  Raises:
+    UserError: there is no such checkpoint.
+  """
+  steps = sorted(manager.all_steps())
+  if which == 'best':
+    step = manager.best_step()
+    step = manager.latest_step() if step is None else step
+  elif which == 'latest':
+    step = manager.latest_step()
+  else:
+    step = int(which) if which.isdecimal() else None
+  if step not in steps:
+    found = ', '.join(map(str, steps)) or 'none yet'
+    raise UserError(
+        f'{manager.directory} has no checkpoint {which!r}; there are {found}, and the words '
+        "'latest' and 'best'.")
+  return step
 
 
-def load(run: Path, step: int | None = None) -> PyTree:
-  """Returns a run's saved state as nested dicts of NumPy arrays, without any model code.
+def load(run: Path, which: str = 'best') -> tuple[int, PyTree]:
+  """Returns a run's step and saved state, as nested dicts of arrays on one device.
+
+  Needs no model code, and not the devices that wrote the checkpoint.
 
   Args:
     run: the run's folder.
-    step: of the checkpoint; None is the best one, or the newest if none was evaluated.
+    which: 'latest', 'best' or a step.
 
   Raises:
     UserError: there is no such checkpoint.
@@ -80,15 +101,24 @@ def load(run: Path, step: int | None = None) -> PyTree:
   directory = run / 'checkpoints'
   if not directory.is_dir():
     raise UserError(f'{run} is not the folder of a run: there is no {directory}.')
+  one_device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   with open_manager(directory, read_only=True) as manager:
-    steps = manager.all_steps()
-    chosen = step if step is not None else manager.best_step() or manager.latest_step()
-    if chosen not in steps:
-      found = ', '.join(map(str, steps)) or 'none'
-      raise UserError(f'{directory} has no checkpoint {chosen}; steps there: {found}.')
-    return manager.restore(chosen, args=ocp.args.StandardRestore(fallback_sharding=_on_host()))
+    step = find_step(manager, which)
+    args = ocp.args.StandardRestore(fallback_sharding=one_device)
+    return step, manager.restore(step, args=args)
 
 
-def _on_host() -> jax.sharding.Sharding:
-  """One local device: a checkpoint of eight devices opens on a laptop."""
-  return jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+def load_networks(run: Path, which: str = 'best') -> tuple[int, dict[str, PyTree]]:
+  """Returns a run's step and the variables of its networks by name: student, teacher.
+
+  Raises:
+    UserError: there is no such checkpoint.
+
+  Example: `step, networks = load_networks(Path('RUN'))`, then
+    `networks['student']['params']`.
+  """
+  step, state = load(run, which)
+  params = {'student': state['params']['segmenter'], **state['method_state']}
+  statistics = {'student': state['model_state']['segmenter'], **state['model_state']}
+  return step, {
+      name: {'params': params[name], 'batch_stats': statistics[name]} for name in params}

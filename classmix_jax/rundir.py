@@ -104,6 +104,14 @@ def write_split(run: Path, labeled: Sequence[str]) -> None:
   write_atomically(run / 'splits' / 'labeled.txt', '\n'.join(labeled) + '\n')
 
 
+def read_split(run: Path) -> list[str]:
+  """Returns the names of a run's labelled images."""
+  try:
+    return (run / 'splits' / 'labeled.txt').read_text(encoding='utf-8').splitlines()
+  except OSError as error:
+    raise UserError(f'{error.filename} cannot be read; is {run} the folder of a run?') from None
+
+
 def write_evaluation(run: Path, step: int, result: Mapping[str, Any]) -> Path:
   path = run / 'eval' / f'{step}.json'
   path.parent.mkdir(exist_ok=True)

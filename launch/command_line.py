@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import os
+from pathlib import Path
 import sys
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # TensorFlow only reads data here
@@ -28,6 +29,17 @@ def parse_flags() -> None:
     fail(' '.join(str(error).split()))
   if len(rest) > 1:
     fail(f'the argument {rest[1]!r} is not understood; options start with --.')
+
+
+def existing_run(workdir: str) -> Path:
+  """Returns the folder of a run; UserError where the flag is missing or no folder."""
+  from classmix_jax.types import UserError
+  if not workdir:
+    raise UserError('--workdir is missing; it is the folder of a training run.')
+  path = Path(workdir).expanduser().absolute()
+  if not path.is_dir():
+    raise UserError(f'--workdir={workdir} is not a folder; it is the folder of a training run.')
+  return path
 
 
 def run(main: Callable[[], None]) -> None:

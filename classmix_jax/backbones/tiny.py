@@ -1,11 +1,11 @@
 """A small residual network with a top-down path, for tests, laptops and small images.
 
-    stem     3x3 stride 2, 3x3 stride 2      stride 4,  32 channels
-    fine     1 residual block                stride 4,  32
-    middle   3x3 stride 2, 2 blocks          stride 8,  64
-    coarse   3x3 stride 2, 2 blocks          stride 16, 128
-    merged   middle + upsampled coarse       stride 8,  48
-    merged   fine + upsampled middle, 3x3    stride 4,  48
+    stem     3x3 stride 2, 3x3 stride 2      stride 4,  24 channels
+    fine     1 residual block                stride 4,  24
+    middle   3x3 stride 2, 2 blocks          stride 8,  48
+    coarse   3x3 stride 2, 2 blocks          stride 16, 96
+    merged   middle + upsampled coarse       stride 8,  32
+    merged   fine + upsampled middle, 3x3    stride 4,  32
 
 Thin things (poles, signs) need stride 4; context is cheapest at stride 16,
 where dilation is not needed.
@@ -21,7 +21,7 @@ from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.types import Array
 
 KERNEL_INIT = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
-FEATURES = 48  # channels of the top-down path
+FEATURES = 32  # channels of the top-down path
 
 
 class Tiny(nn.Module):
@@ -37,7 +37,7 @@ class Tiny(nn.Module):
 
   @nn.compact
   def __call__(self, image: Array, train: bool) -> Array:
-    """Maps `[B, H, W, 3]` in 0..1 to `[B, ceil(H / 4), ceil(W / 4), 48]`."""
+    """Maps `[B, H, W, 3]` in 0..1 to `[B, ceil(H / 4), ceil(W / 4), 32]`."""
 
     def conv_bn(x, features, size, name, stride=1):
       x = conv(features, size, stride=stride, name=f'conv_{name}', kernel_init=KERNEL_INIT,
@@ -58,8 +58,8 @@ class Tiny(nn.Module):
 
     x = (image - 0.45) / 0.25
     x = nn.relu(conv_bn(x, 16, 3, 'stem_1', stride=2))
-    fine = residual(nn.relu(conv_bn(x, 32, 3, 'stem_2', stride=2)), 'fine')
-    middle = stage(fine, 64, 'middle')
-    coarse = conv_bn(stage(middle, 128, 'coarse'), FEATURES, 1, 'lateral_coarse')
+    fine = residual(nn.relu(conv_bn(x, 24, 3, 'stem_2', stride=2)), 'fine')
+    middle = stage(fine, 48, 'middle')
+    coarse = conv_bn(stage(middle, 96, 'coarse'), FEATURES, 1, 'lateral_coarse')
     merged = merge(fine, merge(middle, coarse, 'lateral_middle'), 'lateral_fine')
     return nn.relu(conv_bn(merged, FEATURES, 3, 'merge'))

@@ -26,4 +26,4 @@ def resize_bilinear(x: Array, size: tuple[int, int]) -> Array:
   """Resizes `[B, h, w, C]` to `[B, H, W, C]` for `size = (H, W)`, keeping the dtype."""
   rows = jnp.asarray(interpolation_matrix(x.shape[1], size[0]), x.dtype)
   columns = jnp.asarray(interpolation_matrix(x.shape[2], size[1]), x.dtype)
-  return jnp.einsum('Hh,bhwc,Ww->bHWc', rows, x, columns, optimize='optimal')
+  return jnp.einsum('Ww,bHwc->bHWc', columns, jnp.einsum('Hh,bhwc->bHwc', rows, x))
