@@ -13,17 +13,15 @@ V. Badrinarayanan et al., "SegNet", arXiv:1511.00561: the 11 classes and the spl
 from collections.abc import Mapping
 from pathlib import Path
 
-from classmix_jax.datasets.reading import (
-  Decoding,
+from classmix_jax.datasets.pairs import (
   Pairs,
-  Size,
   check_exists,
   check_pairs,
   find_images,
-  label_table,
   pair,
   paired_source,
 )
+from classmix_jax.datasets.reading import Decoding, Size, label_table
 from classmix_jax.types import VOID, Dataset, Source, UserError
 
 CLASS_NAMES = (

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from classmix_jax.datasets.reading import raise_findings
+from classmix_jax.datasets.pairs import raise_findings
 from classmix_jax.types import VOID, Source, UserError
 
 

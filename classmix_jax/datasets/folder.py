@@ -16,19 +16,16 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from classmix_jax.datasets.reading import (
-  RAW_VALUES,
-  Decoding,
+from classmix_jax.datasets.pairs import (
   Pairs,
-  Size,
   check_exists,
   check_pairs,
   find_images,
   image_source,
-  label_table,
   pair,
   paired_source,
 )
+from classmix_jax.datasets.reading import RAW_VALUES, Decoding, Size, label_table
 from classmix_jax.types import VOID, Dataset, Source, UserError
 
 Color = tuple[int, int, int]

@@ -5,33 +5,28 @@ Synopsis:
     image = read_image('images/a.jpg', size=(180, 240))    # [180, 240, 3] uint8
     decoding = Decoding(('road', 'car'), label_table(2, {7: 1}))
     label = read_mask('masks/a.png', decoding, size=(180, 240))  # [180, 240] uint8
-    source = paired_source(pair(images, masks), decoding, size=(180, 240))
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
-import functools
 import os
 from pathlib import Path
 import struct
 from typing import NamedTuple
-import unicodedata
 import zlib
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from classmix_jax.types import VOID, Source, UserError
+from classmix_jax.types import VOID, UserError
 
-EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
 UNKNOWN = -1  # entry of a label table: no mask may hold this value
 RAW_VALUES = 65536  # 16-bit masks are the widest that are read
 
 Size = tuple[int, int]  # (height, width)
 
 _ORIENTATION = 0x0112  # EXIF tag
-_LOSSY = ('JPEG', 'MPO')
 _DEEP_GREY = ('I', 'I;16', 'I;16L', 'I;16B', 'I;16N')
 # What PIL raises for a damaged file depends on the format and on where the damage is.
 _BROKEN = (
@@ -56,14 +51,6 @@ class Decoding:
   table: np.ndarray
   colors: Mapping[tuple[int, int, int], int] = dataclasses.field(default_factory=dict)
   advice: str = ''
-
-
-class Pairs(NamedTuple):
-  """Images and their masks: three sequences of one length, sorted by name."""
-
-  names: tuple[str, ...]
-  images: tuple[Path, ...]
-  masks: tuple[Path, ...]
 
 
 def label_table(num_classes: int, label_map: Mapping[int, int] | None = None) -> np.ndarray:
@@ -110,17 +97,17 @@ def _load(path: str | Path) -> Image.Image:
     return ImageOps.exif_transpose(image)
 
 
-class _Header(NamedTuple):
+class Header(NamedTuple):
   size: Size
   format: str
   turned: bool
 
 
-def _header(path: str | Path) -> _Header:
+def read_header(path: str | Path) -> Header:
   with _opened(path) as image:
     width, height = image.size
     turned = _orientation(image) >= 5
-    return _Header((width, height) if turned else (height, width), image.format or '', turned)
+    return Header((width, height) if turned else (height, width), image.format or '', turned)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -139,7 +126,7 @@ def image_size(path: str | Path) -> Size:
 
   Example: `image_size('a.jpg')` is `(360, 480)` for a picture 480 wide and 360 high.
   """
-  return _header(path).size
+  return read_header(path).size
 
 
 # ------------------------------------------------------------------------ images
@@ -279,7 +266,7 @@ def _unknown_ids(path: str | Path, values: Sequence[int], decoding: Decoding) ->
     shift = ','.join(f'{raw}:{raw - 1}' for raw in range(1, num_classes + 1))
     advice += f" If your ids start at 1: --config.data.label_map='0:void,{shift}'."
   return (
-      f'{path} holds the {_plural("value", values)} {_listed(values, 8)}; expected are '
+      f'{path} holds the {plural("value", values)} {listed(values, 8)}; expected are '
       f'{_expected(decoding)}. {advice}')
 
 
@@ -289,7 +276,7 @@ def _no_colors(path: str | Path, rgb: np.ndarray, decoding: Decoding) -> str:
       "Write its colour behind every name in the class file ('road 128 64 128'), or set "
       f"--config.data.colors='{colors[-1]}:CLASS,...'.")
   return (
-      f'{path} is an RGB picture with the {_plural("colour", colors)} {_listed(colors, 4)}; '
+      f'{path} is an RGB picture with the {plural("colour", colors)} {listed(colors, 4)}; '
       f'expected are {_expected(decoding)} and no colour table is set. {advice}')
 
 
@@ -299,8 +286,8 @@ def _unknown_colors(
   colors = [f'#{key:06x}' for key in np.unique(packed[unknown]).tolist()]
   expected = [f'{_hex(c)} {_describe(label, decoding)}' for c, label in decoding.colors.items()]
   return (
-      f'{path} holds the {_plural("colour", colors)} {_listed(colors, 4)} in {unknown.sum()} '
-      f'pixels, the first in row {row}, column {column}; expected are {_listed(expected, 8)}. '
+      f'{path} holds the {plural("colour", colors)} {listed(colors, 4)} in {unknown.sum()} '
+      f'pixels, the first in row {row}, column {column}; expected are {listed(expected, 8)}. '
       f"Set --config.data.colors='{colors[0]}:CLASS' (CLASS is an id or void); for smoothed "
       'edges export the masks again without antialiasing.')
 
@@ -308,7 +295,7 @@ def _unknown_colors(
 def _expected(decoding: Decoding) -> str:
   """Says what the table reads, as in '0 (road), 1 (car), 7 (car), 255 (void)'."""
   known = np.flatnonzero(decoding.table != UNKNOWN).tolist()
-  return _listed([f'{raw} ({_name(decoding.table[raw], decoding)})' for raw in known], 24)
+  return listed([f'{raw} ({_name(decoding.table[raw], decoding)})' for raw in known], 24)
 
 
 def _describe(label: int, decoding: Decoding) -> str:
@@ -325,162 +312,13 @@ def _hex(color: Sequence[int]) -> str:
   return '#{:02x}{:02x}{:02x}'.format(*color)
 
 
-def _plural(noun: str, items: Sequence[object]) -> str:
+def plural(noun: str, items: Sequence[object]) -> str:
   return noun if len(items) == 1 else f'{noun}s'
 
 
-def _listed(items: Iterable[object], most: int) -> str:
+def listed(items: Iterable[object], most: int) -> str:
   """Returns 'a, b, c', or 'a, b and 5 more' where there are more than `most`."""
   items = [str(item) for item in items]
   if len(items) <= most:
     return ', '.join(items)
   return f'{", ".join(items[:most])} and {len(items) - most} more'
-
-
-def raise_findings(findings: Sequence[tuple[str, str]], total: int, noun: str) -> None:
-  """Raises a UserError for `(name, sentence)` findings; returns where there are none.
-
-  The first is told in full, of the others the count and the names of three.
-
-  Example: `raise_findings([('a', 'a.png is empty.')], 30, 'masks')`.
-  """
-  if not findings:
-    return
-  sentence = findings[0][1]
-  if len(findings) > 1:
-    names = _listed([name for name, _ in findings[:3]], 3)
-    sentence += f' In all {len(findings)} of {total} {noun} need attention: {names}'
-    sentence += ', ...' if len(findings) > 3 else '.'
-  raise UserError(sentence)
-
-
-# ---------------------------------------------------------------- folders and pairs
-
-
-def find_images(folder: str | Path) -> dict[str, Path]:
-  """Returns name -> file for all pictures below a folder, sorted by name.
-
-  The name is the path relative to `folder` without its extension, with '/' and
-  in Unicode form NFC (archives made on a Mac spell accents apart).
-
-  Raises:
-    UserError: two files have one name, as a.png and a.jpg.
-
-  Example: `find_images('images')` holds `'city/a'` for `images/city/a.PNG`.
-  """
-  found: dict[str, Path] = {}
-  for path in sorted(_walk(folder)):
-    relative = path.relative_to(folder).with_suffix('').as_posix()
-    name = unicodedata.normalize('NFC', relative)
-    if name in found:
-      raise UserError(f"{found[name]} and {path} both have the name '{name}': rename one of them.")
-    found[name] = path
-  return dict(sorted(found.items()))
-
-
-def _walk(folder: str | Path) -> Iterator[Path]:
-  for parent, folders, files in os.walk(folder, followlinks=True):
-    folders[:] = [name for name in folders if not name.startswith(('.', '__MACOSX'))]
-    for file in files:
-      if file.lower().endswith(EXTENSIONS) and not file.startswith('.'):
-        yield Path(parent, file)
-
-
-def pair(images: Mapping[str, Path], masks: Mapping[str, Path], remedy: str = '') -> Pairs:
-  """Matches images and masks by name and returns them sorted.
-
-  Masks without an image are left out.
-
-  Raises:
-    UserError: images without a mask; says how many, three names and `remedy`.
-
-  Example: `pair(find_images('images'), find_images('masks'))`.
-  """
-  lonely = [str(images[name]) for name in sorted(images) if name not in masks]
-  if lonely:
-    spare = [str(masks[name]) for name in sorted(masks) if name not in images]
-    hint = f' Unused {_plural("mask", spare)}: {_listed(spare, 3)}.' if spare else ''
-    verb = 'has' if len(lonely) == 1 else 'have'
-    raise UserError(
-        f'{len(lonely)} of {len(images)} images {verb} no mask: {_listed(lonely, 3)}.{hint} '
-        f'{remedy}'.rstrip())
-  names = tuple(sorted(images))
-  return Pairs(names, tuple(images[n] for n in names), tuple(masks[n] for n in names))
-
-
-def check_pairs(pairs: Pairs) -> None:
-  """Compares the sizes of all images and masks by their headers; decodes nothing.
-
-  Raises:
-    UserError: files that are no pictures, masks that are JPEGs, and masks of
-      another size than their image; names both files and both sizes.
-  """
-  findings = []
-  for name, image, mask in zip(*pairs, strict=True):
-    try:
-      sentence = _compare(image, mask)
-    except UserError as error:
-      sentence = str(error)
-    if sentence:
-      findings.append((name, sentence))
-  raise_findings(findings, len(pairs.names), 'pairs')
-
-
-def _compare(image: Path, mask: Path) -> str:
-  """Returns what is wrong with a pair, '' where nothing is."""
-  of_image, of_mask = _header(image), _header(mask)
-  if of_mask.format in _LOSSY:
-    return f'{mask} is a JPEG, whose compression changes class ids: export the masks as PNG.'
-  if of_image.size == of_mask.size:
-    return ''
-  if of_image.turned and of_image.size == of_mask.size[::-1]:
-    remedy = 'The image is turned by its EXIF tag: turn the mask alike or remove the tag.'
-  else:
-    remedy = 'Export the mask again at the size of its image.'
-  sizes = [f'{width}x{height}' for height, width in (of_mask.size, of_image.size)]
-  return f'{mask} is {sizes[0]}, {image} is {sizes[1]} (width x height). {remedy}'
-
-
-def check_exists(root: str, paths: Iterable[str | Path], layout: str) -> None:
-  """Raises a UserError that lists every path that is missing, and the option to set.
-
-  Example: `check_exists('DIR', ['DIR/train'], layout='train/ and val/')`.
-  """
-  remedy = f'Set --config.data.root=DIR to a folder with {layout}.'
-  if not root:
-    raise UserError(f'config.data.root is empty. {remedy}')
-  if not Path(root).is_dir():
-    raise UserError(f'{root} is not a folder. {remedy}')
-  missing = [str(path) for path in paths if not Path(path).exists()]
-  if missing:
-    raise UserError(f'Missing: {", ".join(missing)}. {remedy}')
-
-
-# ----------------------------------------------------------------------- sources
-
-
-def paired_source(pairs: Pairs, decoding: Decoding, size: Size | None = None) -> Source:
-  """Returns the Source of images and masks at the working resolution `size`."""
-  return Source(
-      names=pairs.names,
-      read_image=_image_reader(pairs.images, size),
-      read_label=functools.partial(_mask_at, pairs.masks, decoding, size),
-  )
-
-
-def image_source(images: Mapping[str, Path], size: Size | None = None) -> Source:
-  """Returns the Source of images that have no labels."""
-  return Source(tuple(images), _image_reader(tuple(images.values()), size))
-
-
-def _image_reader(paths: tuple[Path, ...], size: Size | None) -> Callable[[int], np.ndarray]:
-  return functools.partial(_image_at, paths, size)  # a partial can be pickled, a lambda cannot
-
-
-def _image_at(paths: tuple[Path, ...], size: Size | None, index: int) -> np.ndarray:
-  return read_image(paths[index], size)
-
-
-def _mask_at(
-    paths: tuple[Path, ...], decoding: Decoding, size: Size | None, index: int) -> np.ndarray:
-  return read_mask(paths[index], decoding, size)

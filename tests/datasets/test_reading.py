@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from classmix_jax.datasets import checks, reading
+from classmix_jax.datasets import checks, pairs, reading
 from classmix_jax.types import VOID, Source, UserError
 
 NAMES = ('road', 'car', 'sky')
@@ -196,7 +196,7 @@ def test_find_images_walks_nested_folders_and_all_endings(tmp_path):
     save(tmp_path / name, np.zeros((2, 2, 3)))
   (tmp_path / '._a.png').write_text('what archives from a Mac hold')
   (tmp_path / 'notes.txt').write_text('no picture')
-  found = reading.find_images(tmp_path)
+  found = pairs.find_images(tmp_path)
   assert list(found) == ['a.b', 'b/c d/ü', 'k', 'm', 'n', 'z']
   assert found['z'] == tmp_path / 'z.TIFF'
 
@@ -204,20 +204,20 @@ def test_find_images_walks_nested_folders_and_all_endings(tmp_path):
 def test_names_match_across_unicode_forms(tmp_path):
   save(tmp_path / 'images' / 'e\u0301.png', [[0]])
   save(tmp_path / 'masks' / '\xe9.png', [[0]])
-  images, masks = (reading.find_images(tmp_path / kind) for kind in ('images', 'masks'))
-  assert reading.pair(images, masks).names == ('\xe9',)
+  images, masks = (pairs.find_images(tmp_path / kind) for kind in ('images', 'masks'))
+  assert pairs.pair(images, masks).names == ('\xe9',)
 
 
 def test_one_name_for_two_files(tmp_path):
   save(tmp_path / 'a.png', [[0]])
   save(tmp_path / 'a.jpg', [[0]])
-  assert_says(message(reading.find_images, tmp_path), 'a.jpg', 'a.png', "name 'a'", 'rename')
+  assert_says(message(pairs.find_images, tmp_path), 'a.jpg', 'a.png', "name 'a'", 'rename')
 
 
 def test_missing_masks_are_counted(tmp_path):
   images = {name: tmp_path / f'{name}.jpg' for name in 'abcdef'}
   masks = {'a': tmp_path / 'a.png', 'b_mask': tmp_path / 'b_mask.png'}
-  text = message(reading.pair, images, masks, 'Add them.')
+  text = message(pairs.pair, images, masks, 'Add them.')
   assert_says(text, '5 of 6 images have no mask', 'b.jpg', 'd.jpg', 'and 2 more', 'Add them.',
               'Unused mask', 'b_mask.png')
   assert 'e.jpg' not in text
@@ -227,9 +227,9 @@ def test_unequal_sizes_name_both_files_and_sizes(tmp_path):
   for name, height in (('a', 4), ('b', 5), ('c', 6)):
     save(tmp_path / f'images/{name}.jpg', np.zeros((4, 8, 3)))
     save(tmp_path / f'masks/{name}.png', np.zeros((height, 8)))
-  images, masks = (reading.find_images(tmp_path / kind) for kind in ('images', 'masks'))
+  images, masks = (pairs.find_images(tmp_path / kind) for kind in ('images', 'masks'))
   assert_says(
-      message(reading.check_pairs, reading.pair(images, masks)), 'masks/b.png is 8x5',
+      message(pairs.check_pairs, pairs.pair(images, masks)), 'masks/b.png is 8x5',
       'images/b.jpg is 8x4', 'Export the mask again', '2 of 3 pairs', 'b, c.')
 
 
@@ -237,22 +237,22 @@ def test_turned_image_and_jpeg_mask(tmp_path):
   image = save(tmp_path / 'i.jpg', np.zeros((4, 8, 3)), exif=oriented(8))
   mask = save(tmp_path / 'm.png', np.zeros((4, 8)))
   assert_says(
-      message(reading.check_pairs, reading.Pairs(('i',), (image,), (mask,))), '8x4', '4x8', 'EXIF')
-  reading.check_pairs(reading.Pairs(('i',), (image,), (save(mask, np.zeros((8, 4))),)))
+      message(pairs.check_pairs, pairs.Pairs(('i',), (image,), (mask,))), '8x4', '4x8', 'EXIF')
+  pairs.check_pairs(pairs.Pairs(('i',), (image,), (save(mask, np.zeros((8, 4))),)))
   jpeg = save(tmp_path / 'm.jpg', np.zeros((8, 4)))
   assert_says(
-      message(reading.check_pairs, reading.Pairs(('i',), (image,), (jpeg,))), jpeg, 'JPEG', 'PNG')
+      message(pairs.check_pairs, pairs.Pairs(('i',), (image,), (jpeg,))), jpeg, 'JPEG', 'PNG')
 
 
 def test_source_reads_by_index_and_can_be_pickled(tmp_path):
   image = save(tmp_path / 'i.png', np.full((2, 4, 3), 7))
   mask = save(tmp_path / 'm.png', [[1] * 4] * 2)
   source = pickle.loads(pickle.dumps(
-      reading.paired_source(reading.Pairs(('i',), (image,), (mask,)), IDS, size=(1, 2))))
+      pairs.paired_source(pairs.Pairs(('i',), (image,), (mask,)), IDS, size=(1, 2))))
   assert len(source) == 1 and source.names == ('i',)
   np.testing.assert_array_equal(source.read_image(np.int64(0)), np.full((1, 2, 3), 7))
   np.testing.assert_array_equal(source.read_label(0), [[1, 1]])
-  assert reading.image_source({'i': image}).read_label is None
+  assert pairs.image_source({'i': image}).read_label is None
 
 
 # ------------------------------------------------------------------------- checks
@@ -276,7 +276,7 @@ def test_check_labels_lists_all_bad_masks(tmp_path):
       message(checks.check_labels, source, range(5), NAMES), "'n1'", 'values 3', '0 to 2 and 255',
       "label_map='3:CLASS'", '4 of 5 masks', 'n1, n2, n3, ...')
   path = save(tmp_path / 'a.png', [[8]])
-  files = reading.paired_source(reading.Pairs(('a',), (path,), (path,)), IDS)
+  files = pairs.paired_source(pairs.Pairs(('a',), (path,), (path,)), IDS)
   assert_says(message(checks.check_labels, files, [0], NAMES), path, 'value 8')
 
 

@@ -10,7 +10,9 @@ import zlib
 import numpy as np
 import pytest
 
-from classmix_jax.datasets import scenes, scenes_render
+from classmix_jax.datasets import scenes
+from classmix_jax.datasets.scenes import render as scenes_render
+from classmix_jax.datasets.scenes.classes import CLASS_NAMES
 from classmix_jax.types import VOID, UserError
 
 COUNTS = {'num_train': 4, 'num_val': 2}
@@ -33,7 +35,7 @@ def test_render_shapes_types_and_values(many):
   for image, label in many:
     assert image.shape == (96, 192, 3) and image.dtype == np.uint8
     assert label.shape == (96, 192) and label.dtype == np.uint8
-    assert set(np.unique(label)) <= {*range(len(scenes_render.CLASS_NAMES)), VOID}
+    assert set(np.unique(label)) <= {*range(len(CLASS_NAMES)), VOID}
     assert image.std() > 5  # something can be seen
 
 
@@ -45,7 +47,7 @@ def test_render_is_pure(many):
 
 def test_render_agrees_between_processes(many):
   code = (
-      'import zlib; from classmix_jax.datasets.scenes_render import render; '
+      'import zlib; from classmix_jax.datasets.scenes.render import render; '
       f'print(*[zlib.crc32(x.tobytes()) for x in render({TRAIN_SEED}, 7)])')
   told = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
   assert told.stdout.split() == [str(zlib.crc32(x.tobytes())) for x in many[7]]

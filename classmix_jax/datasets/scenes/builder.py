@@ -18,7 +18,9 @@ import numpy as np
 from PIL import Image
 import tensorflow_datasets as tfds
 
-from classmix_jax.datasets import scenes_render
+from classmix_jax.datasets.scenes import render
+from classmix_jax.datasets.scenes.canvas import HEIGHT, WIDTH
+from classmix_jax.datasets.scenes.loader import NUM_TRAIN, NUM_VAL
 
 SEEDS = {'train': 1, 'val': 2}  # one stream of scenes each
 
@@ -42,13 +44,12 @@ class ScenesBuilder(tfds.core.GeneratorBasedBuilder):
   """Renders the scenes once and keeps them as ArrayRecord files."""
 
   name = 'scenes'
-  BUILDER_CONFIGS = [scenes_config(scenes_render.NUM_TRAIN, scenes_render.NUM_VAL)]
+  BUILDER_CONFIGS = [scenes_config(NUM_TRAIN, NUM_VAL)]
   VERSION = tfds.core.Version('1.0.0')  # count up whenever a pixel changes
 
   def _info(self) -> tfds.core.DatasetInfo:
-    height, width = scenes_render.HEIGHT, scenes_render.WIDTH
     picture = lambda depth: tfds.features.Image(
-        shape=(height, width, depth), dtype=np.uint8, encoding_format='png')
+        shape=(HEIGHT, WIDTH, depth), dtype=np.uint8, encoding_format='png')
     return tfds.core.DatasetInfo(
         builder=self, description='Procedural street scenes with labels.',
         features=tfds.features.FeaturesDict(
@@ -62,7 +63,7 @@ class ScenesBuilder(tfds.core.GeneratorBasedBuilder):
 
   def _generate_examples(self, split: str, count: int) -> Iterator[tuple[int, dict]]:
     for index in range(count):
-      image, label = scenes_render.render(SEEDS[split], index)
+      image, label = render.render(SEEDS[split], index)
       name = f'{split}_{index:04d}'
       yield index, {'name': name, 'image': _png(image), 'label': _png(label)}
 

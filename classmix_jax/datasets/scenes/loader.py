@@ -1,13 +1,12 @@
-"""Scenes: 1,000 + 200 procedural street scenes, made for this project; nothing to download.
+"""Opens the prepared scenes, and has them prepared where they are not yet.
 
-The first call renders them (see `scenes_render.py`) into a TensorFlow Datasets folder in
-ArrayRecord format; later calls only open it. TensorFlow itself is not needed.
+The first call renders them into a TensorFlow Datasets folder in ArrayRecord format; later
+calls only open it. TensorFlow itself is not needed.
 
 Synopsis:
 
     dataset = load()
     dataset.train.read_image(0)   # [96, 192, 3] uint8
-    dataset.train.read_label(0)   # [96, 192] uint8, 0..9 and 255
 """
 
 from collections.abc import Sequence
@@ -21,8 +20,10 @@ import time
 import numpy as np
 from PIL import Image
 
-from classmix_jax.datasets.scenes_render import CLASS_NAMES, NUM_TRAIN, NUM_VAL, PALETTE
+from classmix_jax.datasets.scenes.classes import CLASS_NAMES, PALETTE
 from classmix_jax.types import Dataset, Source, UserError
+
+NUM_TRAIN, NUM_VAL = 1000, 200  # scenes of the data set
 
 Size = tuple[int, int]  # (height, width)
 
@@ -60,13 +61,16 @@ def _default_root() -> Path:
 def _prepared(folder: Path, num_train: int, num_val: int):
   """Returns a TFDS builder whose files exist."""
   try:
-    from classmix_jax.datasets import scenes_builder  # seconds to import, hence not above
+    from classmix_jax.datasets.scenes.builder import (  # seconds to import, hence not above
+      ScenesBuilder,
+      scenes_config,
+    )
   except ImportError as error:
     raise UserError(
         f"dataset 'scenes' needs the package '{error.name}': pip install tensorflow-datasets "
         'array_record.') from error
-  config = scenes_builder.scenes_config(num_train, num_val)
-  make = functools.partial(scenes_builder.ScenesBuilder, data_dir=str(folder), config=config)
+  config = scenes_config(num_train, num_val)
+  make = functools.partial(ScenesBuilder, data_dir=str(folder), config=config)
   try:
     builder = make()
     if not builder.data_path.exists():

@@ -1,0 +1,59 @@
+"""The pinhole camera: from metres on and above the road to pixels of the canvas.
+
+Synopsis:
+
+    camera = draw_camera(rng)
+    u, v = camera.point(s=2.0, y=0.0, z=10.0)
+    quad = camera.wall(s=5.0, low=0.0, high=3.0, z1=10.0, z2=20.0)  # four points
+"""
+
+from collections.abc import Iterable
+import dataclasses
+
+import numpy as np
+
+from classmix_jax.datasets.scenes.canvas import CANVAS_H, CANVAS_W
+from classmix_jax.datasets.scenes.draws import Rng
+
+NEAR, FAR = 1.6, 110.0  # metres between which things stand
+
+Point = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Camera:
+  """Focal length in pixels, vanishing point, height in metres and bend of the road in 1/m."""
+
+  focal: float
+  centre: float
+  horizon: float
+  height: float
+  curve: float
+
+  def point(self, s: float, y: float, z: float) -> Point:
+    """World coordinates (z > 0) -> pixel (u, v)."""
+    return (self.centre + self.focal * (s / z + self.curve * z),
+            self.horizon + self.focal * (self.height - y) / z)
+
+  def points(self, corners: Iterable[tuple[float, float, float]]) -> list[Point]:
+    """The pixels of some (s, y, z); for a few points faster than `project`."""
+    return [self.point(*corner) for corner in corners]
+
+  def wall(self, s: float, low: float, high: float, z1: float, z2: float) -> list[Point]:
+    """The quadrilateral of something upright along the road."""
+    return self.points([(s, low, z1), (s, high, z1), (s, high, z2), (s, low, z2)])
+
+  def project(self, s, y, z) -> np.ndarray:
+    """Arrays of world coordinates (broadcastable) -> pixels `[..., 2]`."""
+    u, v = self.point(s, y, z)
+    pixels = np.empty(np.broadcast(u, v).shape + (2,))
+    pixels[..., 0], pixels[..., 1] = u, v
+    return pixels
+
+
+def draw_camera(rng: Rng) -> Camera:
+  return Camera(
+      focal=rng.uniform(230, 330), centre=CANVAS_W * rng.uniform(0.36, 0.64),
+      horizon=CANVAS_H * rng.uniform(0.36, 0.54), height=rng.uniform(1.3, 2.6),
+      curve=rng.normal() * 0.0011,
+  )

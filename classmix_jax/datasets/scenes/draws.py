@@ -1,0 +1,65 @@
+"""Lots that several painters draw: yes or no, one of some, the colour of a kind of thing.
+
+Synopsis:
+
+    colour = leaf_colour(rng) if chance(rng, 0.5) else grey(rng, 0.2, 0.8)
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+Rng = np.random.Generator
+Rgb = np.ndarray  # float [3], albedo 0..1
+Option = TypeVar('Option')
+
+
+def chance(rng: Rng, probability: float) -> bool:
+  return rng.random() < probability
+
+
+def pick(rng: Rng, options: Sequence[Option]) -> Option:
+  return options[rng.integers(len(options))]
+
+
+def grey(rng: Rng, low: float, high: float, tint: float = 0.04) -> Rgb:
+  return rng.uniform(low, high) + rng.uniform(-tint, tint, 3)
+
+
+def hue(rng: Rng, saturation: float, value: float, turn: float | None = None) -> Rgb:
+  """A colour from saturation, value and hue (0..1, random unless given)."""
+  sector = 6 * (rng.random() if turn is None else turn)
+  ramp = [min(max(abs((sector + shift) % 6 - 3) - 1, 0.0), 1.0) for shift in (0.0, 4.0, 2.0)]
+  return np.array([value * (1 - saturation + saturation * part) for part in ramp])
+
+
+def wall_colour(rng: Rng) -> Rgb:
+  """Plaster, brick, concrete, glass or paint."""
+  lot = rng.random()
+  if lot < 0.35:
+    return grey(rng, 0.3, 0.9)
+  if lot < 0.55:
+    return hue(rng, rng.uniform(0.35, 0.6), rng.uniform(0.35, 0.65), rng.uniform(0.0, 0.06))
+  if lot < 0.75:
+    return hue(rng, rng.uniform(0.15, 0.4), rng.uniform(0.6, 0.95), rng.uniform(0.06, 0.16))
+  return hue(rng, rng.uniform(0.08, 0.5), rng.uniform(0.35, 0.85))
+
+
+def leaf_colour(rng: Rng) -> Rgb:
+  """Mostly green; autumn yellow to red; winter brown; blossom."""
+  lot = rng.random()
+  if lot < 0.62:
+    return hue(rng, rng.uniform(0.25, 0.75), rng.uniform(0.2, 0.58), rng.uniform(0.18, 0.4))
+  if lot < 0.82:
+    return hue(rng, rng.uniform(0.5, 0.85), rng.uniform(0.4, 0.8), rng.uniform(0.02, 0.15))
+  if lot < 0.95:
+    return hue(rng, rng.uniform(0.1, 0.3), rng.uniform(0.25, 0.5), rng.uniform(0.05, 0.12))
+  return hue(rng, rng.uniform(0.1, 0.35), rng.uniform(0.7, 0.95), 0.93)
+
+
+def paint_colour(rng: Rng) -> Rgb:
+  """Car paint and clothes: greys, or any hue."""
+  if chance(rng, 0.55):
+    return grey(rng, 0.05, 0.92, 0.02)
+  return hue(rng, rng.uniform(0.3, 0.9), rng.uniform(0.2, 0.85))

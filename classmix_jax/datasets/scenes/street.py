@@ -1,0 +1,42 @@
+"""The layout of the street: widths of road and pavements, and what crosses it."""
+
+import dataclasses
+
+from classmix_jax.datasets.scenes.camera import FAR
+from classmix_jax.datasets.scenes.draws import Rng, chance, pick
+
+
+@dataclasses.dataclass(frozen=True)
+class Street:
+  """Lateral layout in metres of `s`, and what crosses the road."""
+
+  left: float
+  right: float
+  walk_left: float  # outer edge of the left pavement
+  walk_right: float
+  junction: float  # z where a side road begins, beyond FAR: none
+  junction_width: float
+  crossing: float  # z of a zebra crossing, beyond FAR: none
+  area: str  # city, suburb, park, works
+
+  def sides(self) -> tuple[tuple[int, float, float], tuple[int, float, float]]:
+    """Left and right: sign, edge of the road, outer edge of the pavement."""
+    return (-1, self.left, self.walk_left), (1, self.right, self.walk_right)
+
+
+def draw_street(rng: Rng) -> Street:
+  """Picks road and pavement widths; the camera keeps to one lane."""
+  area = str(rng.choice(['city', 'suburb', 'park', 'works'], p=[0.42, 0.3, 0.16, 0.12]))
+  lanes = pick(rng, (1, 2, 2, 3, 4))
+  width = lanes * rng.uniform(2.9, 3.6) + rng.uniform(0, 4)  # with room for parked cars
+  near = min(width - 1.5, rng.uniform(1.6, 4.2))
+  left, right = near - width, near
+  if chance(rng, 0.4):  # the other side of the road
+    left, right = -right, -left
+  walk = rng.uniform(1.6, 5.0 if area == 'city' else 3.5, 2).tolist()
+  return Street(
+      left=left, right=right, walk_left=left - walk[0], walk_right=right + walk[1],
+      junction=rng.uniform(12, 50) if chance(rng, 0.4) else 2 * FAR,
+      junction_width=rng.uniform(6, 11),
+      crossing=rng.uniform(7, 25) if chance(rng, 0.3) else 2 * FAR, area=area,
+  )
