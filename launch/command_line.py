@@ -1,13 +1,17 @@
 """What the programs share: flags, and one sentence instead of a traceback."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+import difflib
 import os
 from pathlib import Path
 import sys
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # TensorFlow only reads data here
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # TensorFlow only reads data here
 
 from absl import flags  # noqa: E402
+from ml_collections import config_flags  # noqa: E402
+
+OVERRIDE = '--config.'
 
 
 def fail(sentence: str) -> None:
@@ -16,19 +20,59 @@ def fail(sentence: str) -> None:
   sys.exit(2)
 
 
+def check_overrides(arguments: Sequence[str], config: Mapping) -> None:
+  """Raises UserError for a `--config.FIELD` that the config does not have."""
+  from classmix_jax.rundir import flatten
+  from classmix_jax.types import UserError
+  known = flatten(config)
+  for argument in arguments:
+    field = argument.removeprefix(OVERRIDE).partition('=')[0]
+    if argument.startswith(OVERRIDE) and field not in known:
+      prefix = field.rpartition('.')[0]
+      siblings = [name for name in known if name.rpartition('.')[0] == prefix] or list(known)
+      near = difflib.get_close_matches(field, known, n=1)
+      hint = f'Did you mean config.{near[0]}? ' if near else ''
+      raise UserError(
+          f'config.{field} does not exist. {hint}There are '
+          f'{", ".join(f"config.{name}" for name in siblings)}.')
+
+
+def config_without_overrides(arguments: Sequence[str]) -> Mapping | None:
+  """Loads the file behind --config alone, to know which fields there are."""
+  alone = flags.FlagValues()
+  config_flags.DEFINE_config_file('config', None, flag_values=alone)
+  # ml_collections looks for overrides in sys.argv itself.
+  full, sys.argv = sys.argv, [a for a in arguments if not a.startswith(OVERRIDE)]
+  try:
+    alone(sys.argv, known_only=True)
+    return alone.config and alone.config.to_dict()
+  finally:
+    sys.argv = full
+
+
+def parse_config(arguments: Sequence[str]) -> None:
+  """Parses all flags, after a look at whether the overridden fields exist."""
+  if 'config' in flags.FLAGS:
+    config = config_without_overrides(arguments)
+    if config is not None:
+      check_overrides(arguments, config)
+  rest = flags.FLAGS(list(arguments))
+  if len(rest) > 1:
+    raise flags.Error(f'the argument {rest[1]!r} is not understood; options start with --.')
+
+
 def parse_flags() -> None:
   """Parses sys.argv; mistakes in flags and config fields end with one sentence."""
   from classmix_jax.types import UserError
   try:
-    rest = flags.FLAGS(sys.argv)
+    parse_config(sys.argv)
   except UserError as error:
     fail(str(error))
-  except FileNotFoundError as error:
-    fail(f'the config file {error.filename} does not exist; the ones shipped stand in configs/.')
-  except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+  except OSError:
+    wanted = [argument for argument in sys.argv if argument.startswith('--config')]
+    fail(f"the file of {' '.join(wanted)} cannot be read; the ones shipped stand in configs/.")
+  except (flags.Error, ValueError, TypeError) as error:
     fail(' '.join(str(error).split()))
-  if len(rest) > 1:
-    fail(f'the argument {rest[1]!r} is not understood; options start with --.')
 
 
 def existing_run(workdir: str) -> Path:

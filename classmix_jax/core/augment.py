@@ -63,8 +63,10 @@ def adjust_hue(image: Array, turn: Array) -> Array:
   return value - chroma * jnp.clip(jnp.minimum(k, 4.0 - k), 0.0, 1.0)
 
 
-def color_jitter(key: Array, image: Array, strength: float, axis_name: str | None = None) -> Array:
-  """Brightness, contrast, saturation and hue in one random order.
+def color_jitter(
+    key: Array, image: Array, order: Array, strength: float, axis_name: str | None = None
+) -> Array:
+  """Brightness, contrast, saturation and hue, in the given order.
 
   Factors per image: brightness U(-s, s) added, contrast and saturation
   U(1 - s, 1 + s), hue U(-s, s) of a circle, with s = `strength` (0.25 in the
@@ -73,11 +75,11 @@ def color_jitter(key: Array, image: Array, strength: float, axis_name: str | Non
   Args:
     key: the step's key, equal on all devices.
     image: `[B, H, W, 3]` float32 in 0..1.
+    order: `[4]` integers, a permutation of 0..3.
     strength: s.
     axis_name: the device axis of `pmap`, None outside.
   """
-  order_key, factor_key = jax.random.split(key)
-  keys = example_keys(factor_key, image.shape[0], axis_name)
+  keys = example_keys(key, image.shape[0], axis_name)
   draw = jax.vmap(lambda k: jax.random.uniform(k, (4,), minval=-strength, maxval=strength))(keys)
   brightness, contrast, saturation, hue = (draw[:, i, None, None, None] for i in range(4))
   operations = (
@@ -86,9 +88,7 @@ def color_jitter(key: Array, image: Array, strength: float, axis_name: str | Non
       lambda x: adjust_saturation(x, 1.0 + saturation),
       lambda x: adjust_hue(x, hue),
   )
-  for operation in jax.random.permutation(order_key, 4):
-    image = lax.switch(operation, operations, image)
-  return image
+  return lax.fori_loop(0, 4, lambda i, x: lax.switch(order[i], operations, x), image)
 
 
 def gaussian_blur(image: Array, sigma: Array) -> Array:
@@ -119,14 +119,17 @@ def strong_augment(
     blur: whether to blur at all.
     axis_name: the device axis of `pmap`, None outside.
   """
-  jitter_switch, jitter_key, blur_switch, sigma_key = jax.random.split(key, 4)
+  batch_key, image_key = jax.random.split(key)
+  # All draws per batch at once: every call of a generator takes a second to compile.
+  draw = jax.random.uniform(batch_key, (7,))
   if jitter > 0:
+    order = jnp.argsort(draw[3:])
     image = lax.cond(
-        jax.random.bernoulli(jitter_switch, JITTER_PROBABILITY),
-        lambda x: color_jitter(jitter_key, x, jitter, axis_name), lambda x: x, image)
+        draw[0] < JITTER_PROBABILITY,
+        lambda x: color_jitter(image_key, x, order, jitter, axis_name), lambda x: x, image)
   if blur:
-    sigma = jax.random.uniform(sigma_key, minval=BLUR_SIGMA[0], maxval=BLUR_SIGMA[1])
+    low, high = BLUR_SIGMA
+    sigma = low + (high - low) * draw[1]
     image = lax.cond(
-        jax.random.bernoulli(blur_switch, BLUR_PROBABILITY),
-        lambda x: gaussian_blur(x, sigma), lambda x: x, image)
+        draw[2] < BLUR_PROBABILITY, lambda x: gaussian_blur(x, sigma), lambda x: x, image)
   return image

@@ -47,6 +47,8 @@ def cow_mask(key: Array, label: Array, num_classes: int) -> Array:
       sigma_key, minval=jnp.log(SIGMA[0]), maxval=jnp.log(SIGMA[1]))
   sigma = jnp.exp(log_sigma)
   noise = jax.random.normal(noise_key, (height, width))
+  # Smoothing keeps the mean, and sigma may flatten all else: without it rounding decides nothing.
+  noise -= jnp.mean(noise)
   smooth = smoothing_matrix(height, sigma) @ noise @ smoothing_matrix(width, sigma).T
   quantile = jnp.sqrt(2.0) * jax.scipy.special.erfinv(2 * SHARE - 1)
   return smooth > jnp.mean(smooth) + jnp.std(smooth) * quantile

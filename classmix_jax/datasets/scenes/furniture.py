@@ -19,7 +19,7 @@ def pole(scene: Scene, s: float, z: float, style: str):
   tag = kind(POLE, z)
   high = rng.uniform(*{'lamp': (5, 8), 'sign': (2.2, 3.2), 'light': (2.8, 3.8)}[style])
   steel = grey(rng, 0.1, 0.75) if chance(rng, 0.8) else hue(rng, 0.5, 0.35)
-  (u, v), width = scene.camera.point(s, 0, z), max(2, rng.uniform(0.1, 0.2) * scale)
+  (u, v), width = scene.camera.point(s, 0, z), max(2, rng.uniform(0.16, 0.28) * scale)
   top = v - high * scale
   canvas.line([u, v, u, top], width, steel, tag)
   if style == 'lamp':
@@ -47,7 +47,7 @@ def _light(scene: Scene, u: float, v: float, scale: float, z: float):
 
 def _sign(scene: Scene, u: float, v: float, scale: float, tag: Kind):
   """A disc, a triangle or a board with a border and something inside."""
-  rng, canvas, r = scene.rng, scene.canvas, scene.rng.uniform(0.32, 0.55) * scale
+  rng, canvas, r = scene.rng, scene.canvas, scene.rng.uniform(0.42, 0.7) * scale
   rim, face, mark = _SIGN_COLOURS[rng.permutation(5)[:3]]
   shape = rng.integers(3)
   for k, colour, meta in ((1.0, rim, tag), (0.75, face, None), (0.3, mark, None)):

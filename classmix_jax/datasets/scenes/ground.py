@@ -57,7 +57,7 @@ def _frac(x: np.ndarray) -> np.ndarray:
 def _road_colour(rng: Rng, street: Street, s: np.ndarray, z: np.ndarray) -> np.ndarray:
   """Asphalt, concrete or cobbles with patches and markings, `[N, 3]`."""
   fine, mid, coarse = noise.tiles()
-  base = grey(rng, 0.16, 0.5, 0.03) * (1 + np.array([0.05, 0, -0.05]) * rng.uniform(-1, 1))
+  base = grey(rng, 0.16, 0.38, 0.03) * (1 + np.array([0.05, 0, -0.05]) * rng.uniform(-1, 1))
   base = base.astype(np.float32)
   tone = 1 + rng.uniform(0.02, 0.12) * noise.on_ground(coarse, s, z, 9)
   tone += rng.uniform(0.02, 0.1) * noise.on_ground(fine, s, z, 30)
@@ -95,8 +95,8 @@ def _markings(rng: Rng, street: Street, s: np.ndarray, z: np.ndarray) -> np.ndar
 def _pavement_colour(rng: Rng, s: np.ndarray, z: np.ndarray) -> np.ndarray:
   """Slabs, bricks or asphalt: as grey as a road or as red as a wall, `[N, 3]`."""
   fine, mid, _ = noise.tiles()
-  base = [grey(rng, 0.25, 0.7, 0.03), np.array([0.55, 0.36, 0.28]), np.array([0.62, 0.56, 0.42]),
-          np.array([0.34, 0.33, 0.33])][rng.choice(4, p=[0.5, 0.17, 0.16, 0.17])]
+  base = [grey(rng, 0.45, 0.75, 0.03), np.array([0.55, 0.36, 0.28]), np.array([0.62, 0.56, 0.42]),
+          np.array([0.34, 0.33, 0.33])][rng.choice(4, p=[0.34, 0.3, 0.26, 0.1])]
   base = (base * rng.uniform(0.7, 1.2)).astype(np.float32)
   tone = 1 + rng.uniform(0.03, 0.1) * noise.on_ground(mid, s, z, 8)
   tone += 0.05 * noise.on_ground(fine, s, z, 30)

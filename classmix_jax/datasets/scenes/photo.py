@@ -76,15 +76,15 @@ def _air(light: np.ndarray, canvas: Canvas, sky: np.ndarray, weather: Weather) -
 
 def _lens(rng: Rng, radiance: np.ndarray, weather: Weather) -> np.ndarray:
   """Exposure, white balance, tone curve, blur and sensor noise -> uint8 `[96, 192, 3]`."""
-  gain = rng.uniform(0.78, 1.22) * rng.uniform(0.92, 1.08, 3)
+  gain = rng.uniform(0.87, 1.15) * rng.uniform(0.96, 1.04, 3)
   exposed = np.clip(radiance * gain.astype(np.float32), 0, 1.2) / 1.05
-  toned = np.clip(exposed, 0, 1) ** np.float32(rng.uniform(0.75, 1.2))
+  toned = np.clip(exposed, 0, 1) ** np.float32(rng.uniform(0.85, 1.1))
   image = Image.fromarray((toned * 255).astype(np.uint8))
   if weather.rain:
     _rain(rng, image)
-  if chance(rng, 0.4):
-    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 0.8)))
-  sigma = np.float32(rng.uniform(0.5, 5) + 5 * weather.night * rng.random())
+  if chance(rng, 0.25):
+    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 0.6)))
+  sigma = np.float32(rng.uniform(0.5, 3) + 4 * weather.night * rng.random())
   grain = rng.standard_normal((HEIGHT, WIDTH, 3), dtype=np.float32) * sigma
   return np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8)
 

@@ -84,21 +84,21 @@ def _traffic(scene: Scene) -> list[Job]:
     if abs(edge) > 3.0 and chance(rng, 0.6):  # parked
       s, z, density = edge - side * 1.05, rng.uniform(3.5, 14), rng.uniform(0.3, 0.9)
       while z < 50:
-        make = _maker(rng, 0.07)
+        make = _maker(rng, 0.12)
         if chance(rng, density):
           fleet.append(make(rng, s, z, pick(rng, ('away', 'toward'))))
         z += rng.uniform(5.2, 8) if make is make_car else rng.uniform(9, 13)
   z = rng.uniform(6.5, 22)
   while z < 80:  # the own lane ahead
     if chance(rng, 0.6):
-      make = _maker(rng, 0.2)
+      make = _maker(rng, 0.3)
       fleet.append(make(rng, rng.uniform(-0.4, 0.4), z, 'away'))
     z += rng.uniform(12, 30)
   if street.right - street.left > 5:  # the lane beside it
     lane = (3.2 if street.right > -street.left else -3.2) * rng.uniform(0.85, 1.05)
     z, heading = rng.uniform(5, 18), 'toward' if chance(rng, 0.75) else 'away'
     while z < 80:
-      make = _maker(rng, 0.2)
+      make = _maker(rng, 0.3)
       if chance(rng, 0.6):
         fleet.append(make(rng, lane, z, heading))
       z += rng.uniform(12, 28)
@@ -115,9 +115,9 @@ def _maker(rng: Rng, trucks: float):
 def _walkers(scene: Scene) -> list[Job]:
   """People on the pavements, alone or in groups, and on the road."""
   rng, street, found = scene.rng, scene.street, []
-  for _ in range(rng.integers(2, 7)):
+  for _ in range(rng.integers(3, 8)):
     _, inner, outer = pick(rng, street.sides())
-    middle = 6.5 + 30 * rng.random() ** 1.5
+    middle = 5.5 + 17 * rng.random() ** 1.5
     for _ in range(pick(rng, (1, 1, 2, 3))):
       z, s = middle + rng.uniform(-0.6, 0.6), inner + (outer - inner) * rng.uniform(0.2, 0.85)
       found.append((z, person, s, z))
@@ -136,12 +136,12 @@ def _furniture(scene: Scene) -> list[Job]:
   for side, kerb, walk in street.sides():
     s = kerb + side * rng.uniform(0.4, 0.7)
     if chance(rng, 0.65):
-      lamps = np.arange(rng.uniform(6, 22), 80, rng.uniform(13, 26)).tolist()
+      lamps = np.arange(rng.uniform(6, 18), 45, rng.uniform(13, 26)).tolist()
       found += [(z, pole, s, z, 'lamp') for z in lamps]
-    signs = 6 + 30 * rng.uniform(size=rng.integers(0, 4)) ** 1.3
+    signs = 5 + 17 * rng.uniform(size=rng.integers(1, 4)) ** 1.3
     found += [(z, pole, s, z, 'sign') for z in signs.tolist()]
     for z in (street.crossing, street.junction):
-      if z < 45 and chance(rng, 0.6):
+      if z < 30 and chance(rng, 0.6):
         found.append((z - 0.5, pole, s, z - 0.5, 'light'))
     if abs(walk - kerb) > 2.2 and chance(rng, 0.35):
       leaf = leaf_colour(rng)

@@ -1,0 +1,223 @@
+"""The whole program, in this process: train, resume, evaluate, predict, and the user's mistakes."""
+
+import json
+
+import jax
+import numpy as np
+from PIL import Image
+import pytest
+import toy
+
+from classmix_jax import checkpoint, experiment
+from classmix_jax.datasets import DATASETS, scenes
+from classmix_jax.evaluator import evaluate_run
+from classmix_jax.experiment import run_training
+from classmix_jax.predict import load_predictor, predict_images
+from classmix_jax.types import UserError
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+  return toy.write_folder(tmp_path_factory.mktemp('data'))
+
+
+@pytest.fixture(scope='module')
+def finished(data, tmp_path_factory):
+  """A finished run of four steps and its result."""
+  run = tmp_path_factory.mktemp('finished') / 'run'
+  return run, run_training(toy.config(data), run)
+
+
+def saved(run, step='latest'):
+  return jax.tree.map(np.asarray, checkpoint.load(run, step)[1])
+
+
+def rows(run):
+  return [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
+
+
+def test_run_leaves_everything_behind(finished):
+  run, result = finished
+  assert [row['step'] for row in rows(run)] == [1, 2, 3, 4]
+  assert {'loss/sup', 'loss/unsup', 'confident_share', 'images_per_second'} <= rows(run)[0].keys()
+  assert rows(run)[3]['eval/miou'] == result['miou']
+  written = json.loads((run / 'eval' / '4.json').read_text())
+  assert written == json.loads(json.dumps(result))
+  assert list(written['iou']) == list(toy.CLASSES)
+  assert written['network'] == 'student' and set(written['networks']) == {'student', 'teacher'}
+  assert written['protocol'] == 'whole image at its own size'
+  known = 3 * (toy.HEIGHT - 1) * toy.WIDTH  # three images; the first row of each is void
+  assert written['pixels'] == known
+  assert Image.open(run / 'predictions.png').width > 3 * toy.WIDTH
+  assert list((run / 'tensorboard').iterdir())
+  assert (run / 'splits' / 'labeled.txt').read_text().split() == [
+      'street/0', 'street/1', 'street/2', 'street/3']
+
+
+def test_evaluate_program_finds_the_same_numbers(finished):
+  run, result = finished
+  again = evaluate_run(run, step='latest', network='', root='')
+  assert again['iou'] == result['iou'] and again['pixels'] == result['pixels']
+  assert evaluate_run(run, step='2', network='teacher', root='')['network'] == 'teacher'
+
+
+def test_interrupted_run_ends_in_the_same_bits(finished, data, tmp_path, monkeypatch):
+  """Stops in the middle of step 3, then starts the same command again."""
+  run = tmp_path / 'run'
+
+  class Stop(Exception):
+    pass
+
+  original = experiment.AfterStep.__call__
+
+  def stop_at_three(self, step, state, metrics):
+    if step == 3:
+      self.logbook.write(3, {'loss/sup': -1.0})  # written, but never saved
+      raise Stop
+    original(self, step, state, metrics)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(experiment.AfterStep, '__call__', stop_at_three)
+    with pytest.raises(Stop):
+      run_training(toy.config(data), run)
+  run_training(toy.config(data), run)
+  jax.tree.map(np.testing.assert_array_equal, saved(run), saved(finished[0]))
+  assert [row['step'] for row in rows(run)] == [1, 2, 3, 4]
+  assert [row['loss/sup'] for row in rows(run)] == [row['loss/sup'] for row in rows(finished[0])]
+
+
+def test_finished_run_started_again_only_reports(finished, data):
+  run, result = finished
+  before = (run / 'metrics.jsonl').read_text()
+  assert run_training(toy.config(data), run)['miou'] == result['miou']
+  assert (run / 'metrics.jsonl').read_text() == before
+
+
+def test_another_config_is_refused(finished, data):
+  with pytest.raises(UserError, match='config.batch_size was 2 and is now 4.*another --workdir'):
+    run_training(toy.config(data, batch_size=4), finished[0])
+
+
+def test_accumulation_runs(data, tmp_path):
+  config = toy.config(
+      data, batch_size=4, unlabeled_batch_size=4, accumulate=2, steps=1)
+  assert np.isfinite(run_training(config, tmp_path / 'run')['miou'])
+
+
+def test_pretrained_run_is_taken_over(finished, data, tmp_path, capsys):
+  config = toy.config(data, 'method=supervised', **{
+      'model.pretrained': str(finished[0]), 'optim.learning_rate': 0.0, 'steps': 1})
+  run_training(config, tmp_path / 'run')
+  assert 'matched 71 of 71 arrays' in capsys.readouterr().out
+  own = saved(tmp_path / 'run')['params']['segmenter']
+  jax.tree.map(
+      np.testing.assert_array_equal, own, saved(finished[0], 'best')['params']['segmenter'])
+
+
+def test_predict_any_size(finished, tmp_path):
+  run, _ = finished
+  (tmp_path / 'in' / 'a b').mkdir(parents=True)
+  Image.fromarray(toy.draw(5)[0]).save(tmp_path / 'in' / 'a b' / 'x.png')
+  Image.fromarray(toy.draw(6)[0][:29, :41]).save(tmp_path / 'in' / 'y.jpg')
+  predict_images(run, tmp_path / 'in', tmp_path / 'out', step='best', network='')
+  label = np.asarray(Image.open(tmp_path / 'out' / 'y.png'))
+  assert label.shape == (29, 41) and label.max() < len(toy.CLASSES)
+  assert Image.open(tmp_path / 'out' / 'a b' / 'x_overlay.png').size == (toy.WIDTH, toy.HEIGHT)
+  predictor = load_predictor(run)
+  np.testing.assert_array_equal(
+      predictor(toy.draw(5)[0]), np.asarray(Image.open(tmp_path / 'out' / 'a b' / 'x.png')))
+
+
+def test_predict_finishes_the_others(finished, tmp_path):
+  (tmp_path / 'in').mkdir()
+  (tmp_path / 'in' / 'bad.jpg').write_bytes(b'\xff\xd8\xff\xe0 no picture')
+  Image.fromarray(toy.draw(5)[0]).save(tmp_path / 'in' / 'good.png')
+  with pytest.raises(UserError, match='1 of 2 images were left out.*bad.jpg'):
+    predict_images(finished[0], tmp_path / 'in', tmp_path / 'out', step='best', network='')
+  assert (tmp_path / 'out' / 'good.png').exists()
+
+
+def test_camvid_and_scenes_configs_train_two_steps(tmp_path, monkeypatch):
+  from configs import camvid as camvid_config
+  from configs import scenes as scenes_config
+  root = tmp_path / 'camvid'
+  for split in ('train', 'val'):
+    for index in range(4):
+      image, label = toy.draw(index)
+      for folder, array in ((split, image), (f'{split}annot', np.minimum(label, 11))):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array).save(root / folder / f'{split}{index}.png')
+    lines = [f'/SegNet/CamVid/{split}/{split}{i}.png /SegNet/CamVid/{split}annot/{split}{i}.png'
+             for i in range(4)]
+    (root / f'{split}.txt').write_text('\n'.join(lines) + '\n')
+  monkeypatch.setitem(
+      DATASETS, 'scenes',
+      lambda root, size: scenes.load(str(tmp_path / 'scenes'), size, num_train=6, num_val=2))
+  for module, fields in (
+      (camvid_config, {'data.root': str(root), 'data.size': (24, 32), 'data.crop': (16, 32)}),
+      (scenes_config, {'data.size': (24, 48)})):
+    config = module.get_config('labeled=2')
+    config.update_from_flattened_dict({
+        **fields, 'steps': 2, 'batch_size': 2, 'unlabeled_batch_size': 2, 'eval_batch_size': 2})
+    result = run_training(config, tmp_path / config.name)
+    assert result['step'] == 2 and result['labeled'] == 2 and 0 <= result['miou'] <= 1
+
+
+# ---- The user's mistakes: one sentence with the place, the finding and the remedy
+
+
+def check_sentence(root, tmp_path, *parts, **fields):
+  with pytest.raises(UserError) as caught:
+    run_training(toy.config(root, **fields), tmp_path / 'run')
+  for part in parts:
+    assert part in str(caught.value), str(caught.value)
+  assert '\n' not in str(caught.value)
+
+
+def test_wrong_path(tmp_path):
+  check_sentence(tmp_path / 'nowhere', tmp_path, 'nowhere', 'config.data.root')
+
+
+def test_mask_of_the_wrong_size(tmp_path):
+  root = toy.write_folder(tmp_path / 'data')
+  Image.fromarray(toy.draw(0)[1][:20]).save(root / 'labeled' / 'masks' / 'street' / '0.png')
+  check_sentence(root, tmp_path, 'street/0.png', '20', '32')
+
+
+def test_corrupt_jpeg(tmp_path):
+  root = toy.write_folder(tmp_path / 'data')
+  for path in (root / 'unlabeled' / 'images').iterdir():
+    path.write_bytes(path.read_bytes()[:300])
+  check_sentence(root, tmp_path, '.jpg')
+
+
+def test_class_id_beyond_the_classes(tmp_path):
+  root = toy.write_folder(tmp_path / 'data')
+  label = toy.draw(0)[1]
+  label[5, 5] = 7
+  Image.fromarray(label).save(root / 'labeled' / 'masks' / 'street' / '0.png')
+  check_sentence(root, tmp_path, 'street/0', '7', 'config.data.label_map')
+
+
+def test_binary_masks_of_0_and_255(tmp_path):
+  root = toy.write_folder(tmp_path / 'data')
+  (root / 'classes.txt').write_text('background\ndefect\n')
+  for path in (root / 'labeled' / 'masks' / 'street').iterdir():
+    label = np.asarray(Image.open(path))
+    Image.fromarray(np.where(label > 0, 255, 0).astype(np.uint8)).save(path)
+  check_sentence(root, tmp_path, '0, 255', "--config.data.label_map='255:1'")
+
+
+def test_too_few_unlabeled_images(tmp_path):
+  root = toy.write_folder(tmp_path / 'data', unlabeled=1)
+  check_sentence(root, tmp_path, 'pairs of unlabelled images', 'unlabeled/images')
+
+
+def test_batch_that_accumulation_does_not_divide(data, tmp_path):
+  check_sentence(data, tmp_path, 'config.batch_size is 2', 'accumulate=4', accumulate=4)
+
+
+def test_workdir_that_cannot_be_written(data, tmp_path):
+  (tmp_path / 'file').write_text('')
+  with pytest.raises(UserError, match='file/run cannot be written.*--workdir'):
+    run_training(toy.config(data), tmp_path / 'file' / 'run')
