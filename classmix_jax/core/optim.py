@@ -7,9 +7,10 @@ Synopsis:
 """
 
 import jax
+import jax.numpy as jnp
 import optax
 
-from classmix_jax.types import PyTree
+from classmix_jax.types import Array, PyTree
 
 
 def poly_schedule(learning_rate: float, steps: int, power: float = 0.9) -> optax.Schedule:
@@ -19,7 +20,11 @@ def poly_schedule(learning_rate: float, steps: int, power: float = 0.9) -> optax
     >>> [round(float(poly_schedule(1.0, 10)(t)), 4) for t in (0, 5, 10)]
     [1.0, 0.5359, 0.0]
   """
-  return optax.polynomial_schedule(learning_rate, 0.0, power, steps)
+  def schedule(step: Array) -> Array:
+    # Compiled, 1 - steps / steps may fall below 0, and a power of that is NaN.
+    return learning_rate * jnp.maximum(1.0 - step / steps, 0.0) ** power
+
+  return schedule
 
 
 def group_of(path: tuple, freeze_bn_affine: bool) -> str:

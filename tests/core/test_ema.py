@@ -1,0 +1,30 @@
+"""The teacher's average: its decay at the steps that matter, and one update by hand."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from classmix_jax.core.ema import ema_decay, ema_update
+
+
+@pytest.mark.parametrize('step, decay', [(0, 0.0), (1, 0.5), (2, 2 / 3), (98, 98 / 99), (99, 0.99),
+                                         (100, 0.99), (40_000, 0.99)])
+def test_decay(step, decay):
+  np.testing.assert_allclose(ema_decay(jnp.array(step)), decay, rtol=1e-6)
+
+
+def test_other_largest_decay():
+  np.testing.assert_allclose(ema_decay(jnp.array([1, 1000]), 0.4), [0.4, 0.4], rtol=1e-6)
+
+
+def test_update_by_hand():
+  student = {'a': jnp.array([1.0, 2.0]), 'b': {'c': jnp.array(4.0)}}
+  teacher = {'a': jnp.array([3.0, 2.0]), 'b': {'c': jnp.array(0.0)}}
+  found = ema_update(student, teacher, jnp.array(0.75))
+  np.testing.assert_allclose(found['a'], [2.5, 2.0])
+  np.testing.assert_allclose(found['b']['c'], 1.0)
+
+
+def test_decay_zero_copies_the_student():
+  found = ema_update({'a': jnp.array([0.1])}, {'a': jnp.array([7.0])}, ema_decay(jnp.array(0)))
+  np.testing.assert_array_equal(found['a'], np.float32([0.1]))

@@ -1,0 +1,79 @@
+"""SGD by hand for two steps; heads, frozen BN and the poly schedule."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from classmix_jax.core.optim import group_of, poly_schedule, sgd_poly
+
+RATE, DECAY, STEPS = 0.1, 0.01, 10
+START = {
+    'backbone': {'conv1': {'kernel': 2.0}, 'bn1': {'scale': 1.0, 'bias': -1.0},
+                 'layer1_0': {'bn_shortcut': {'scale': 3.0}}},
+    'head': {'dilation6': {'kernel': -1.0, 'bias': 0.5}},
+}
+GRADIENTS = 0.5, -2.0  # of every parameter at steps 0 and 1
+
+
+def by_hand(start, rate):
+  """v = 0.9 v + g + decay w;  w = w - rate (1 - t / steps)^0.9 v."""
+  weight, velocity = start, 0.0
+  for t, gradient in enumerate(GRADIENTS):
+    velocity = 0.9 * velocity + gradient + DECAY * weight
+    weight -= rate * (1 - t / STEPS) ** 0.9 * velocity
+  return weight
+
+
+def after_two_steps(**options):
+  tx = sgd_poly(RATE, STEPS, weight_decay=DECAY, **options)
+  params = jax.tree.map(jnp.array, {'segmenter': START})
+  state = tx.init(params)
+  for gradient in GRADIENTS:
+    gradients = jax.tree.map(lambda x, g=gradient: jnp.full_like(x, g), params)
+    updates, state = tx.update(gradients, state, params)
+    params = optax.apply_updates(params, updates)
+  return params['segmenter']
+
+
+def test_two_steps_by_hand():
+  expected = jax.tree.map(lambda x: by_hand(x, RATE), START)
+  jax.tree.map(
+      lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), after_two_steps(), expected)
+
+
+def test_head_multiplier_and_frozen_affine():
+  found = after_two_steps(head_multiplier=10.0, freeze_bn_affine=True)
+  for name, start in START['head']['dilation6'].items():
+    np.testing.assert_allclose(
+        found['head']['dilation6'][name], by_hand(start, 10 * RATE), rtol=1e-5)
+  backbone = found['backbone']
+  np.testing.assert_allclose(backbone['conv1']['kernel'], by_hand(2.0, RATE), rtol=1e-5)
+  assert float(backbone['bn1']['scale']) == 1.0 and float(backbone['bn1']['bias']) == -1.0
+  assert float(backbone['layer1_0']['bn_shortcut']['scale']) == 3.0
+
+
+@pytest.mark.parametrize('path, frozen, group', [
+    ('segmenter/backbone/layer2_0/bn_shortcut/scale', True, 'frozen'),
+    ('segmenter/backbone/bn_stem_1/bias', True, 'frozen'),
+    ('segmenter/backbone/bn_stem_1/bias', False, 'backbone'),
+    ('segmenter/backbone/layer2_0/conv1/kernel', True, 'backbone'),
+    ('segmenter/head/dilation6/bias', True, 'head'),
+])
+def test_groups(path, frozen, group):
+  assert group_of(tuple(map(jax.tree_util.DictKey, path.split('/'))), frozen) == group
+
+
+def test_poly():
+  schedule = poly_schedule(2.0, 100, 0.9)
+  for t in (0, 1, 50, 99):
+    np.testing.assert_allclose(schedule(t), 2 * (1 - t / 100) ** 0.9, rtol=1e-4)
+
+
+@pytest.mark.parametrize('steps', [3, 7, 10, 100, 500, 40_000])
+def test_poly_ends_at_zero(steps):
+  """Also compiled, where the rest of the schedule may round to less than nothing."""
+  schedule = jax.jit(poly_schedule(1.0, steps))
+  assert 0 <= float(schedule(jnp.array(steps))) < 1e-6
+  assert float(schedule(jnp.array(steps + 1))) == 0.0

@@ -1,0 +1,116 @@
+"""A world small enough to compile in seconds: a network, a batch, a state.
+
+Synopsis:
+
+    method, tx = small.method('classmix'), small.optimizer()
+    step = make_train_step(method, tx, 0, devices)
+    state, metrics = step(small.place(small.start('classmix'), devices),
+                          small.shard(small.batch(), len(devices)))
+"""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from classmix_jax.backbones.layers import batch_norm, conv
+from classmix_jax.core.optim import sgd_poly
+from classmix_jax.methods import METHODS, hyper_parameters
+from classmix_jax.models.segmenter import Segmenter
+from classmix_jax.train import create_state, replicated
+from classmix_jax.types import VOID, Batch, Example
+
+CLASSES = 4
+SIZE = (24, 32)
+IMAGES = 8  # labelled, and as many unlabelled
+
+
+def kernel_init(key, shape, dtype=jnp.float32):
+  """He's rule with NumPy's variates: XLA takes seconds to compile each of its own."""
+  del key
+  draw = np.random.default_rng(shape[-1]).uniform(-1, 1, shape)
+  return jnp.asarray(draw * np.sqrt(6 / np.prod(shape[:-1])), dtype)
+
+
+class Backbone(nn.Module):
+  """Two convolutions of stride 2, each with batch normalisation."""
+
+  @nn.compact
+  def __call__(self, image, train):
+    x = (image - 0.5) / 0.25
+    for index, features in enumerate((8, 16)):
+      x = conv(features, 3, name=f'conv{index}', stride=2,
+               kernel_init=kernel_init, dtype=jnp.float32)(x)
+      x = nn.relu(batch_norm(train=train, bn='batch', dtype=jnp.float32, name=f'bn{index}')(x))
+    return x
+
+
+class Head(nn.Module):
+  """A 3x3 convolution, loud enough to make half of the pixels confident."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, features):
+    return nn.Conv(self.num_classes, (3, 3), kernel_init=kernel_init, name='conv')(features)
+
+
+def model(num_classes=CLASSES):
+  return Segmenter(backbone=Backbone(), head=Head(num_classes))
+
+
+def method(name, **options):
+  """A method of METHODS: unaugmented and with a threshold that half of the pixels pass."""
+  options = {'threshold': 0.5, 'jitter': 0.0, 'blur': False, **options}
+  known = hyper_parameters(name)
+  return METHODS[name](
+      model(), CLASSES, **{key: value for key, value in options.items() if key in known})
+
+
+def optimizer():
+  return sgd_poly(0.05, 10, head_multiplier=2.0, weight_decay=1e-3)
+
+
+def state(method, tx, devices):
+  image = jax.ShapeDtypeStruct((1, *SIZE, 3), jnp.float32)
+  return create_state(method, tx, jax.random.key(0), image, devices)
+
+
+@functools.cache
+def started(kind):
+  return jax.device_get(state(method(kind), optimizer(), jax.devices()[:1]))
+
+
+def start(name):
+  """The state before step 0 as NumPy arrays; mean teachers share theirs."""
+  return started('supervised' if name == 'supervised' else 'mean_teacher')
+
+
+def place(state, devices):
+  return jax.device_put(jax.tree.map(np.array, state), replicated(devices))
+
+
+def batch(seed=0, images=IMAGES):
+  """A global batch `[N, ...]` with void and padding in unequal shares."""
+  rng = np.random.default_rng(seed)
+  def image():
+    coarse = rng.integers(0, 256, (images, SIZE[0] // 4, SIZE[1] // 4, 3))
+    return np.kron(coarse, np.ones((1, 4, 4, 1), int)).astype(np.uint8)
+  def valid():
+    valid = np.ones((images, *SIZE), bool)
+    valid[1, 20:], valid[-1, :, 10:] = False, False
+    return valid
+  label = rng.integers(0, CLASSES, (images, *SIZE), np.uint8)
+  label[0, :18] = VOID
+  label[2] = VOID
+  return Batch(
+      Example(image(), label, valid()),
+      Example(image(), np.full_like(label, VOID), valid()))
+
+
+def shard(batch, devices):
+  """`[N, ...]` to `[D, 1, N / D, ...]`."""
+  return jax.tree.map(
+      lambda x: x.reshape((devices, 1, x.shape[0] // devices) + x.shape[1:]), batch)
