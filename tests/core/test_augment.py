@@ -75,21 +75,30 @@ def test_blur_keeps_constants():
   np.testing.assert_allclose(augment.gaussian_blur(image, jnp.array(1.15)), image, rtol=1e-6)
 
 
+def one_by_one(monkeypatch):
+  """Makes loops and switches plain Python, so that values can be looked at."""
+  def loop(low, high, body, value):
+    for i in range(low, high):
+      value = body(i, value)
+    return value
+  monkeypatch.setattr(augment.lax, 'fori_loop', loop)
+  monkeypatch.setattr(
+      augment.lax, 'switch', lambda index, branches, x: branches[int(index)](x))
+
+
 def test_factors_are_per_image_and_in_range(monkeypatch):
-  """Also: one order per batch, and every operation once."""
-  drawn, orders = {}, []
+  """Also: every operation once, in the given order."""
+  drawn = {}
   for name in ('brightness', 'contrast', 'saturation', 'hue'):
     def record(image, factor, name=name):
       drawn[name] = np.asarray(factor)
-      orders[-1] += name[0]
       return image
     monkeypatch.setattr(augment, f'adjust_{name}', record)
-  monkeypatch.setattr(
-      augment.lax, 'switch', lambda index, branches, x: branches[int(index)](x))
-  for key in jax.random.split(jax.random.key(0), 5):
-    orders.append('')
-    augment.color_jitter(key, jnp.zeros((400, 1, 1, 3)), 0.25)
-  assert all(sorted(order) == sorted('bcsh') for order in orders) and len(set(orders)) > 1
+  image = jnp.zeros((400, 1, 1, 3))
+  with monkeypatch.context() as patch:
+    one_by_one(patch)
+    augment.color_jitter(jax.random.key(0), image, jnp.array([2, 0, 3, 1]), 0.25)
+  assert list(drawn) == ['saturation', 'brightness', 'hue', 'contrast']
   for name, center in dict(brightness=0, contrast=1, saturation=1, hue=0).items():
     factor = drawn[name]
     assert factor.shape == (400, 1, 1, 1)
@@ -98,6 +107,23 @@ def test_factors_are_per_image_and_in_range(monkeypatch):
     assert abs(factor.mean() - center) < 0.05
   correlation = np.corrcoef([x.ravel() for x in drawn.values()])
   assert np.abs(correlation[np.triu_indices(4, 1)]).max() < 0.2
+
+
+def test_orders_and_widths_are_drawn_per_batch(monkeypatch):
+  """Most of the 24 orders occur in 80 batches, and widths fill their range."""
+  seen = dict(order=[], sigma=[])
+  monkeypatch.setattr(
+      augment, 'color_jitter', lambda key, x, order, *_: seen['order'].append(order) or x)
+  monkeypatch.setattr(augment, 'gaussian_blur', lambda x, sigma: seen['sigma'].append(sigma) or x)
+  monkeypatch.setattr(augment.lax, 'cond', lambda switch, do, leave, x: do(x))
+  for key in jax.random.split(jax.random.key(0), 80):
+    augment.strong_augment(key, jnp.zeros((2, 8, 8, 3)), jitter=0.25, blur=True)
+  orders = {tuple(np.asarray(order)) for order in seen['order']}
+  assert all(sorted(order) == [0, 1, 2, 3] for order in orders) and len(orders) > 15
+  low, high = augment.BLUR_SIGMA
+  sigma = np.array(seen['sigma'])
+  assert low <= sigma.min() < low + 0.1 and high - 0.1 < sigma.max() <= high
+  assert abs(sigma.mean() - (low + high) / 2) < 0.1
 
 
 @pytest.mark.parametrize('options, share', [
@@ -118,6 +144,7 @@ def test_one_switch_per_batch(options, share):
 
 def test_eager_is_jit():
   image = jnp.asarray(np.random.default_rng(3).random((2, 8, 8, 3)), jnp.float32)
-  jitter = lambda key: augment.color_jitter(key, image, 0.25)
+  order = jnp.array([3, 1, 0, 2])
+  jitter = lambda key: augment.color_jitter(key, image, order, 0.25)
   key = jax.random.key(4)
   np.testing.assert_allclose(jitter(key), jax.jit(jitter)(key), atol=1e-6)

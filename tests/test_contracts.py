@@ -1,0 +1,273 @@
+"""What every entry of the tables promises; a new entry is enrolled by being listed.
+
+Networks and methods are only traced (`jax.eval_shape`), never compiled.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+import pytest
+import small
+
+from classmix_jax.backbones import BACKBONES
+from classmix_jax.core.metrics import confusion_matrix
+from classmix_jax.core.optim import group_of
+from classmix_jax.core.weights import WEIGHTS
+from classmix_jax.datasets import DATASETS
+from classmix_jax.datasets.checks import check_labels
+from classmix_jax.evaluate import predict
+from classmix_jax.masks import MASKS
+from classmix_jax.methods import METHODS, hyper_parameters
+from classmix_jax.methods.mean_teacher import CONSISTENCIES
+from classmix_jax.models.heads import HEADS
+from classmix_jax.models.segmenter import Segmenter, initialize
+from classmix_jax.train import make_train_step
+from classmix_jax.types import AXIS, VOID, UserError
+
+
+def image_of(height, width, count=2):
+  return jax.ShapeDtypeStruct((count, height, width, 3), jnp.float32)
+
+
+def shapes(tree):
+  return jax.tree.map(lambda x: (x.shape, x.dtype), tree)
+
+
+def count_scalars(tree):
+  return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+
+
+# --------------------------------------------------------------------- backbones
+
+
+def features_of(backbone, size):
+  def run(image):
+    return backbone.init_with_output(jax.random.key(0), image, False)[0]
+  return jax.eval_shape(run, image_of(*size)).shape
+
+
+# Of ResNets: convolution halves and rounds up, the ceil-mode pool adds one, and the first
+# 1x1 convolution of layer2 halves again.
+RESNET_SIZES = {
+    (33, 65): (5, 9), (64, 96): (9, 13), (65, 129): (9, 17), (512, 1024): (65, 129),
+    (256, 512): (33, 65), (321, 321): (41, 41), (505, 505): (64, 64)}
+TINY_SIZES = {(33, 65): (9, 17), (64, 96): (16, 24), (65, 129): (17, 33), (180, 240): (45, 60)}
+
+
+@pytest.mark.parametrize('name', BACKBONES)
+def test_backbones_have_the_documented_stride(name):
+  sizes = TINY_SIZES if name == 'tiny' else RESNET_SIZES
+  # The deep ones repeat the shallow ones' strides: one size is enough for them.
+  kept = sizes if name in ('tiny', 'resnet18') else dict(list(sizes.items())[:1])
+  for size, expected in kept.items():
+    assert features_of(BACKBONES[name](), size)[:3] == (2, *expected), size
+
+
+@pytest.mark.parametrize('name', BACKBONES)
+@pytest.mark.parametrize('bn', ['batch', 'running'])
+def test_backbones_take_bn_and_dtype(name, bn):
+  backbone = BACKBONES[name](bn=bn, dtype=jnp.bfloat16)
+  def run(image):
+    return backbone.init_with_output(jax.random.key(0), image, False)
+  features, variables = jax.eval_shape(run, image_of(33, 65))
+  assert features.dtype == jnp.bfloat16
+  assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype('float32')}
+  # Batch normalisation is found by its name, wherever it stands.
+  for path, _ in jax.tree.leaves_with_path(variables['batch_stats']):
+    assert path[-2].key.startswith('bn')
+
+
+@pytest.mark.parametrize('name', HEADS)
+def test_heads_keep_the_size_of_the_features(name):
+  head = HEADS[name](num_classes=7)
+  run = lambda x: head.init_with_output(jax.random.key(0), x)[0]
+  features = jax.ShapeDtypeStruct((2, 5, 9, 16), jnp.float32)
+  assert jax.eval_shape(run, features).shape == (2, 5, 9, 7)
+
+
+def parameters(backbone, head):
+  model = Segmenter(backbone=BACKBONES[backbone](), head=HEADS[head](num_classes=19))
+  return jax.eval_shape(lambda key: initialize(model, key, image_of(33, 65)), jax.random.key(0))
+
+
+def test_parameters_of_resnet101():
+  """The original has 43,901,068 with four branches, 105,344 of them BN scales and shifts.
+
+  A branch is a 3x3 convolution from 2048 features to 19 classes with bias, 9 * 2048 * 19 + 19
+  = 350,227; two of the four never act there and do not exist here by default.
+  """
+  four, batch_stats = parameters('resnet101', 'deeplab_v2_four_branches')
+  assert count_scalars(four) == 43_901_068
+  assert count_scalars(batch_stats) == 105_344
+  frozen = [leaf for path, leaf in jax.tree.leaves_with_path(four)
+            if group_of(path, freeze_bn_affine=True) == 'frozen']
+  assert len(frozen) == 208 and count_scalars(frozen) == 105_344
+  two, _ = parameters('resnet101', 'deeplab_v2')
+  assert count_scalars(two) == 43_901_068 - 2 * 350_227 == 43_200_614
+
+
+def test_logits_have_the_size_of_the_image():
+  model = Segmenter(backbone=BACKBONES['tiny'](), head=HEADS['deeplab_v2'](num_classes=5))
+  def run(image):
+    return model.init_with_output(jax.random.key(0), image, False)[0]
+  logits = jax.eval_shape(run, image_of(37, 53))
+  assert logits.shape == (2, 37, 53, 5) and logits.dtype == jnp.float32
+
+
+# ----------------------------------------------------------------------- methods
+
+
+@pytest.fixture(params=METHODS)
+def name(request):
+  return request.param
+
+
+DEVICES = 2
+
+
+def in_pmap(function, batch, in_axes, *arguments):
+  """The shapes that `function` returns on two devices."""
+  mapped = jax.pmap(
+      function, AXIS, in_axes=in_axes, out_axes=None, devices=jax.devices()[:DEVICES])
+  return jax.eval_shape(mapped, *arguments, batch)
+
+
+def test_methods_keep_the_shapes_of_their_state(name):
+  """One step of the real train step: what comes out can go in again."""
+  method, tx = small.method(name), small.optimizer()
+  state = small.start(name)
+  step = make_train_step(method, tx, 0, jax.devices()[:DEVICES])
+  after, metrics = jax.eval_shape(step, state, small.shard(small.batch(), DEVICES))
+  assert shapes(after) == shapes(state)
+  assert 'loss/sup' in metrics
+  assert all(x.shape == () and x.dtype == jnp.float32 for x in metrics.values())
+  assert {leaf.dtype for leaf in jax.tree.leaves(after.params)} == {jnp.dtype('float32')}
+
+
+def test_methods_init_and_finish(name):
+  method, state = small.method(name), small.start(name)
+  params, model_state, method_state = jax.eval_shape(
+      lambda key: method.init(key, image_of(*small.SIZE)), jax.random.key(0))
+  assert shapes(params) == shapes(state.params)
+  assert shapes(model_state) == shapes(state.model_state)
+  finished = jax.eval_shape(method.finish, params, method_state, jnp.array(3))
+  assert shapes(finished) == shapes(method_state)
+
+
+def test_methods_name_networks_that_predict(name):
+  method, state = small.method(name), small.start(name)
+  networks = method.networks(state.params, state.model_state, state.method_state)
+  assert 'student' in networks
+  for variables in networks.values():
+    run = lambda variables, image: predict(method.model, variables, image)
+    prob = jax.eval_shape(run, variables, jnp.zeros((2, 33, 35, 3), jnp.uint8))
+    assert prob.shape == (2, 33, 35, small.CLASSES)
+
+
+def test_methods_show_views(name):
+  method, state = small.method(name, jitter=0.25, blur=True), small.start(name)
+  batch = jax.tree.map(lambda x: x[:, 0], small.shard(small.batch(), DEVICES))
+  def run(params, model_state, method_state, batch):
+    return method.views(params, model_state, method_state, batch, jax.random.key(0))
+  mapped = jax.pmap(run, AXIS, in_axes=(None, None, None, 0), devices=jax.devices()[:DEVICES])
+  views = jax.eval_shape(mapped, state.params, state.model_state, state.method_state, batch)
+  assert {'image', 'label', 'prediction'} <= views.keys()
+  lead = (DEVICES, small.IMAGES // DEVICES, *small.SIZE)
+  for key, view in views.items():
+    if view.ndim == 5:
+      assert view.shape == (*lead, 3) and view.dtype == jnp.float32, key
+    else:
+      assert view.shape == lead and jnp.issubdtype(view.dtype, jnp.integer), key
+
+
+def test_methods_list_their_hyper_parameters(name):
+  options = hyper_parameters(name)
+  method = METHODS[name](small.model(), small.CLASSES, **options)
+  assert method == METHODS[name](small.model(), small.CLASSES)
+  assert {key: getattr(method, key) for key in options} == options
+
+
+@pytest.mark.parametrize('field, known', [
+    ('mask', MASKS), ('pixel_weight', WEIGHTS), ('consistency', CONSISTENCIES)])
+def test_wrong_choices_are_named(field, known):
+  with pytest.raises(UserError, match=f"config.method.{field} is 'clas'; choose one of .*") as info:
+    METHODS['classmix'](small.model(), small.CLASSES, **{field: 'clas'})
+  assert all(choice in str(info.value) for choice in known)
+
+
+@pytest.mark.parametrize('field, choice', [
+    ('consistency', 'mse'), *(('pixel_weight', weight) for weight in WEIGHTS)])
+def test_all_losses_have_a_value_and_a_gradient(field, choice):
+  """L_u itself, without a network: finite, positive, and steeper where it should be."""
+  method = small.method('classmix', **{field: choice})
+  logits = jnp.asarray(np.random.default_rng(0).normal(size=(1, 2, 4, 5, small.CLASSES)), 'float32')
+  prob = jax.nn.softmax(2 * jnp.flip(logits, axis=2))
+  from classmix_jax.methods.mean_teacher import Mixed
+  mixed = Mixed(jnp.zeros((1, 2, 4, 5, 3)), prob, jnp.ones((1, 2, 4, 5), bool))
+  loss = lambda x, mixed: method.consistency_loss(x, mixed, jnp.array(9000))[0]
+  value, gradient = jax.pmap(
+      jax.value_and_grad(loss), AXIS, devices=jax.devices()[:1])(logits, mixed)
+  assert float(value[0]) > 0
+  assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
+
+
+# ---------------------------------------------------------------------- data sets
+
+
+def save(path, values):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  Image.fromarray(np.asarray(values, np.uint8)).save(path)
+
+
+def make_scenes(root):
+  return DATASETS['scenes'](root=str(root), num_train=2, num_val=1)
+
+
+def make_camvid(root):
+  for split, names in (('train', 'ab'), ('val', 'v')):
+    for name in names:
+      save(root / split / f'{name}.png', np.zeros((4, 6, 3)))
+      save(root / f'{split}annot' / f'{name}.png', np.full((4, 6), 11))
+  return DATASETS['camvid'](root=str(root))
+
+
+def make_folder(root):
+  (root / 'classes.txt').write_text('road\ncar\n')
+  for part, names in (('labeled', 'ba'), ('val', 'v')):
+    for name in names:
+      save(root / part / 'images' / f'{name}.png', np.zeros((4, 6, 3)))
+      save(root / part / 'masks' / f'{name}.png', np.full((4, 6), 1))
+  save(root / 'unlabeled' / 'images' / 'u.png', np.zeros((4, 6)))
+  return DATASETS['folder'](root=str(root))
+
+
+MAKERS = {'scenes': make_scenes, 'camvid': make_camvid, 'folder': make_folder}
+
+
+@pytest.mark.parametrize('name', DATASETS)
+def test_data_sets(name, tmp_path):
+  """A new data set needs a maker above: files in its layout, as few as possible."""
+  dataset = MAKERS[name](tmp_path)
+  assert dataset.name == name
+  assert len(dataset.palette) == len(dataset.class_names) == len(set(dataset.class_names))
+  assert all(len(color) == 3 and 0 <= min(color) <= max(color) <= 255
+             for color in dataset.palette)
+  sources = dict(train=dataset.train, val=dataset.val)
+  if dataset.unlabeled is not None:
+    sources['unlabeled'] = dataset.unlabeled
+  for source in sources.values():
+    assert list(source.names) == sorted(set(source.names)) and len(source) > 0
+    for index in range(len(source)):
+      image = source.read_image(index)
+      assert image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
+      np.testing.assert_array_equal(image, source.read_image(index))
+  for source in (dataset.train, dataset.val):
+    label = source.read_label(0)
+    assert label.dtype == np.uint8 and label.shape == source.read_image(0).shape[:2]
+    assert set(np.unique(label)) <= {*range(len(dataset.class_names)), VOID}
+    check_labels(source, range(len(source)), dataset.class_names)
+  counts = confusion_matrix(jnp.zeros(label.shape, int), jnp.asarray(label), 255)
+  assert int(counts.sum()) == (label != VOID).sum()

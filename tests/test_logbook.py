@@ -1,0 +1,109 @@
+"""What a run writes down, and what it drops when it goes on."""
+
+import json
+
+import jax.numpy as jnp
+import pytest
+
+from classmix_jax import logbook
+from classmix_jax.logbook import Logbook, format_duration, lines_until, progress_line
+
+
+@pytest.fixture
+def clock(monkeypatch):
+  """A clock that stands still until it is moved."""
+  now = [100.0]
+  monkeypatch.setattr(logbook.time, 'monotonic', lambda: now[0])
+  return now
+
+
+def rows(run):
+  return [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
+
+
+def test_averages_and_rates(tmp_path, clock):
+  book = Logbook(tmp_path, steps=10, images_per_step=8, writing=False)
+  for loss in (1.0, 2.0, 6.0):
+    book.collect({'loss/sup': jnp.array(loss)})
+  clock[0] += 1.5
+  assert book.averages() == {'loss/sup': 3.0, 'steps_per_second': 2.0, 'images_per_second': 16.0}
+  book.collect({'loss/sup': jnp.array(5.0)})
+  clock[0] += 100  # an evaluation
+  book.restart_clock()
+  clock[0] += 0.5
+  assert book.averages() == {'loss/sup': 5.0, 'steps_per_second': 2.0, 'images_per_second': 16.0}
+
+
+def test_write_and_resume(tmp_path, capsys):
+  book = Logbook(tmp_path, steps=100, images_per_step=8)
+  book.write(10, {'loss/sup': 2.0})
+  book.write(20, {'loss/sup': 1.0, 'eval/miou': 0.5})
+  book.write(30, {'eval/miou': 0.4})
+  book.close()
+  assert rows(tmp_path)[1] == {'step': 20, 'loss/sup': 1.0, 'eval/miou': 0.5}
+  printed = capsys.readouterr().out.splitlines()
+  assert printed[0] == 'step  10/100  loss/sup 2.0000'
+  assert printed[2] == 'step  30/100  mIoU 40.00  best 50.00'
+  assert list((tmp_path / 'tensorboard').iterdir())
+
+  with open(tmp_path / 'metrics.jsonl', 'a') as file:
+    file.write('{"step": 40, "loss')  # a crash while writing
+  book = Logbook(tmp_path, steps=100, images_per_step=8)
+  book.resume(20)
+  assert [row['step'] for row in rows(tmp_path)] == [10, 20]
+  book.write(30, {'eval/miou': 0.1})
+  book.close()
+  assert capsys.readouterr().out == 'step  30/100  mIoU 10.00  best 50.00\n'
+
+
+def test_resume_at_zero_drops_everything(tmp_path):
+  (tmp_path / 'metrics.jsonl').write_text('{"step": 10, "eval/miou": 0.5}\n')
+  book = Logbook(tmp_path, steps=100, images_per_step=8)
+  book.resume(0)
+  book.close()
+  assert rows(tmp_path) == []
+
+
+def test_only_one_process_writes(tmp_path, capsys):
+  book = Logbook(tmp_path, steps=10, images_per_step=8, writing=False)
+  book.resume(5)
+  book.write(5, {'loss/sup': 1.0})
+  book.write_images(5, {})
+  book.close()
+  assert list(tmp_path.iterdir()) == [] and capsys.readouterr().out == ''
+
+
+@pytest.mark.parametrize('text, kept', [
+    ('', ''),
+    ('{"step": 1}\n{"step": 2}\n{"step": 3}\n', '{"step": 1}\n{"step": 2}\n'),
+    ('{"step": 1}\n{"st', '{"step": 1}\n'),
+    ('{"other": 1}\n[]\n7\n\n{"step": 2}', '{"step": 2}\n'),
+])
+def test_lines_until(text, kept):
+  assert lines_until(text, 2) == kept
+
+
+@pytest.mark.parametrize('seconds, text', [
+    (0, '0m00s'), (59.4, '0m59s'), (60, '1m00s'), (3599.6, '1h00m'), (3725, '1h02m'),
+    (100 * 3600, '100h00m')])
+def test_durations(seconds, text):
+  assert format_duration(seconds) == text
+
+
+def test_progress_line():
+  row = {'loss/unsup': 0.25, 'loss/sup': 1.5, 'confident_share': 0.126, 'eval/miou': 0.4567,
+         'steps_per_second': 2.0, 'images_per_second': 16.0}
+  assert progress_line(40, 1000, row, 0.5) == (
+      'step   40/1000  loss/sup 1.5000  loss/unsup 0.2500  confident 13 %  mIoU 45.67  '
+      'best 50.00  2.0 steps/s  16 images/s  ETA 8m00s')
+
+
+def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
+  path = tmp_path / 'a.json'
+  logbook.write_atomically(path, 'old')
+  def crash(_):
+    raise OSError('disk full')
+  monkeypatch.setattr(logbook.os, 'fsync', crash)
+  with pytest.raises(OSError):
+    logbook.write_atomically(path, 'new')
+  assert path.read_text() == 'old'

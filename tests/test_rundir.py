@@ -1,0 +1,87 @@
+"""A run's folder: written, opened again, and protected from another config."""
+
+import json
+
+import pytest
+
+from classmix_jax import rundir
+from classmix_jax.types import Dataset, Source, UserError
+
+CONFIG = {
+    'seed': 0, 'steps': 10, 'data': {'root': 'A', 'crop': (4, 6)},
+    'method': {'name': 'classmix', 'threshold': 0.9}, 'paper': {'steps': '40000'}}
+
+
+def changed(**fields):
+  """CONFIG with other values of dotted names, `__` for a dot."""
+  config = json.loads(json.dumps(CONFIG))
+  for name, value in fields.items():
+    *parents, key = name.split('__')
+    inner = config
+    for parent in parents:
+      inner = inner[parent]
+    inner[key] = value
+  return config
+
+
+def test_the_same_config_goes_on(tmp_path):
+  rundir.open_run(tmp_path / 'a' / 'run', CONFIG)
+  rundir.open_run(tmp_path / 'a' / 'run', CONFIG)  # tuples are lists on the disk
+  assert rundir.read_json(tmp_path / 'a' / 'run' / 'config.json') == changed()
+
+
+@pytest.mark.parametrize('name, value', [
+    ('steps', 20), ('data__root', 'B'), ('paper__steps', '1'), ('eval_every', 5)])
+def test_some_fields_may_change(tmp_path, name, value):
+  rundir.open_run(tmp_path, CONFIG)
+  config = changed(**{name: value})
+  rundir.open_run(tmp_path, config)
+  assert rundir.read_json(tmp_path / 'config.json') == config
+
+
+@pytest.mark.parametrize('fields, text', [
+    (dict(seed=1), 'config.seed was 0 and is now 1'),
+    (dict(data__crop=[4, 8]), 'config.data.crop was [4, 6] and is now [4, 8]'),
+    (dict(method__name='cutmix', method__threshold=0.5),
+     "config.method.name was 'classmix' and is now 'cutmix'; config.method.threshold was 0.9"),
+    (dict(method__new=1), 'config.method.new was None and is now 1'),
+])
+def test_other_fields_may_not(tmp_path, fields, text):
+  rundir.open_run(tmp_path, CONFIG)
+  with pytest.raises(UserError) as caught:
+    rundir.open_run(tmp_path, changed(**fields))
+  assert text in str(caught.value) and str(tmp_path) in str(caught.value)
+  assert rundir.read_json(tmp_path / 'config.json') == changed()  # untouched
+
+
+def test_a_broken_config_is_named(tmp_path):
+  (tmp_path / 'config.json').write_text('{"seed"')
+  with pytest.raises(UserError, match='config.json cannot be read'):
+    rundir.open_run(tmp_path, CONFIG)
+
+
+def test_a_missing_file_is_named(tmp_path):
+  with pytest.raises(UserError, match='config.json does not exist; --workdir must be'):
+    rundir.read_json(tmp_path / 'config.json')
+
+
+def test_a_file_in_the_way(tmp_path):
+  (tmp_path / 'run').write_text('')
+  with pytest.raises(UserError, match='cannot be written .*give another --workdir'):
+    rundir.open_run(tmp_path / 'run', CONFIG)
+
+
+def test_what_is_written_can_be_read(tmp_path):
+  source = Source(('a',), lambda i: None)
+  dataset = Dataset('d', ('road', 'Bürgersteig'), ((1, 2, 3), (4, 5, 6)), source, source)
+  rundir.write_classes(tmp_path, dataset)
+  assert rundir.read_json(tmp_path / 'classes.json') == {
+      'names': ['road', 'Bürgersteig'], 'palette': [[1, 2, 3], [4, 5, 6]]}
+  rundir.write_split(tmp_path, ['b/é', 'a'])
+  assert (tmp_path / 'splits' / 'labeled.txt').read_text(encoding='utf-8') == 'b/é\na\n'
+  path = rundir.write_evaluation(tmp_path, 30, {'miou': 0.5})
+  assert path == tmp_path / 'eval' / '30.json' and rundir.read_json(path) == {'miou': 0.5}
+
+
+def test_flatten():
+  assert rundir.flatten({'a': {'b': {'c': 1}}, 'd': [2], 'e': {}}) == {'a.b.c': 1, 'd': [2]}
