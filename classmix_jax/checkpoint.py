@@ -17,7 +17,8 @@ from orbax.checkpoint import checkpoint_managers
 
 from classmix_jax.types import PyTree, TrainState, UserError
 
-logging.getLogger('absl').setLevel(logging.WARNING)  # orbax reports every file it touches
+# Orbax reports every file it touches, and warns of options that are meant.
+logging.getLogger('absl').setLevel(logging.ERROR)
 
 
 def open_manager(

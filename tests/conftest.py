@@ -1,6 +1,7 @@
 """Strict mode for the whole suite: eight fake CPU devices, rank promotion raises."""
 
 import os
+import tempfile
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
@@ -11,3 +12,7 @@ if 'host_platform_device_count' not in flags:
 import jax  # noqa: E402
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
+# Many tests compile the same step: within one session it is compiled once.
+_cache = tempfile.TemporaryDirectory(prefix='classmix_jax_xla_')
+jax.config.update('jax_compilation_cache_dir', _cache.name)
+jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
