@@ -1,4 +1,4 @@
-"""From a config to objects: the only module that knows ml_collections.
+"""From a config to objects: no module below this one knows ml_collections.
 
 Synopsis:
 

@@ -106,7 +106,7 @@ def load(run: Path, which: str = 'best') -> tuple[int, PyTree]:
   with open_manager(directory, read_only=True) as manager:
     step = find_step(manager, which)
     args = ocp.args.StandardRestore(fallback_sharding=one_device)
-    return step, manager.restore(step, args=args)
+    return step, jax.device_put(manager.restore(step, args=args), one_device)
 
 
 def load_networks(run: Path, which: str = 'best') -> tuple[int, dict[str, PyTree]]:

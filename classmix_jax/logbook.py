@@ -10,6 +10,7 @@ Synopsis:
 
 from collections.abc import Mapping
 import json
+import math
 import os
 from pathlib import Path
 import time
@@ -77,7 +78,7 @@ class Logbook:
   """Collects metrics on the device and writes them when asked.
 
   Only process 0 writes. Metrics between two rows are averaged; the clock
-  leaves out what happens inside `paused()`.
+  starts again at `restart_clock()`.
   """
 
   def __init__(self, run: Path, *, steps: int, images_per_step: int, writing: bool = True):
@@ -125,8 +126,8 @@ class Logbook:
     """Appends one JSON line, writes the scalars to TensorBoard, prints progress."""
     if not self._writing:
       return
-    if 'eval/miou' in row:
-      self._best = max(row['eval/miou'], self._best or 0.0)
+    if row.get('eval/miou', math.nan) >= (self._best or 0.0):  # never for NaN
+      self._best = row['eval/miou']
     with open(self._path, 'a', encoding='utf-8') as file:
       file.write(json.dumps({'step': step, **row}) + '\n')
     self._tensorboard.write_scalars(step, dict(row))

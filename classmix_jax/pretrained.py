@@ -47,7 +47,7 @@ def merge(tree: PyTree, other: PyTree) -> tuple[PyTree, str]:
     report += f"; not taken: {', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''}"
   backbone = len(jax.tree.leaves(tree['backbone']))
   lost = sum(name.startswith('backbone/') for name in missing)
-  if lost > (1 - MINIMUM_SHARE) * backbone:
+  if backbone - lost < MINIMUM_SHARE * backbone:
     raise UserError(
         f'config.model.pretrained holds another network: {report}. Use the same '
         'config.model.backbone as the run it comes from.')
