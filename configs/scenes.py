@@ -13,15 +13,19 @@ def get_config(text: str | None = None):
   config.name = 'scenes'
   config.data.name = 'scenes'
   config.data.labeled = config.data.labeled or '31'
+  config.data.crop = (96, 96)
+  config.data.scale = (0.75, 1.5)
   config.data.flip = True
   config.model.backbone = 'tiny'
-  config.steps = 2_000
+  config.steps = 3_000
   config.batch_size = 4
   config.unlabeled_batch_size = 4
-  config.eval_every = 500
+  config.eval_every = 1_000
   config.checkpoint_every = 500
-  config.log_every = 100
+  config.log_every = 250
   config.eval_batch_size = 20
-  config.optim.learning_rate = 0.02
+  config.optim.learning_rate = 0.05
   config.optim.head_multiplier = 1.0
+  if 'jitter' in config.method:  # hue tells leaves from walls here: turn it less
+    config.method.jitter = 0.1
   return config
