@@ -34,7 +34,7 @@ def test_docs_name_what_exists(page):
   for path in re.findall(r'\b((?:configs|launch|docs|tests)/[\w/]+\.(?:py|md|png))', text):
     assert (ROOT / path).exists(), f'{page.name} names {path}'
   known = {**base.get_config().to_dict(), 'data': folder.get_config().data.to_dict()}
-  for field in re.findall(r'config\.((?:[a-z_]+\.)?[a-z_]+)[=`]', text):
+  for field in re.findall(r'--config\.((?:[a-z_]+\.)?[a-z_]+)=', text):
     node = known
     for part in field.split('.'):
       assert part in node, f'{page.name} names config.{field}'
