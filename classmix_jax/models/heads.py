@@ -38,5 +38,7 @@ class DeepLabV2(nn.Module):
 
 HEADS: Mapping[str, Callable[..., nn.Module]] = {
     'deeplab_v2': DeepLabV2,
+    # One branch without dilation, for features that already see far at a fine stride.
+    'conv3x3': functools.partial(DeepLabV2, dilations=(1,)),
     'deeplab_v2_four_branches': functools.partial(DeepLabV2, dilations=(6, 12, 18, 24)),
 }

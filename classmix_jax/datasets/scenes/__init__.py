@@ -13,7 +13,7 @@ Synopsis:
 
     dataset = load()
     dataset.train.read_image(0)   # [96, 192, 3] uint8
-    dataset.train.read_label(0)   # [96, 192] uint8, 0..9 and 255
+    dataset.train.read_label(0)   # [96, 192] uint8, 0..8 and 255
 """
 
 from classmix_jax.datasets.scenes.loader import load

@@ -45,7 +45,7 @@ class ScenesBuilder(tfds.core.GeneratorBasedBuilder):
 
   name = 'scenes'
   BUILDER_CONFIGS = [scenes_config(NUM_TRAIN, NUM_VAL)]
-  VERSION = tfds.core.Version('1.0.0')  # count up whenever a pixel changes
+  VERSION = tfds.core.Version('1.1.0')  # count up whenever a pixel changes
 
   def _info(self) -> tfds.core.DatasetInfo:
     picture = lambda depth: tfds.features.Image(

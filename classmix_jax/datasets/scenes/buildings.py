@@ -3,7 +3,7 @@
 import numpy as np
 
 from classmix_jax.datasets.scenes.canvas import LAMP, Kind, kind
-from classmix_jax.datasets.scenes.classes import BUILDING, FENCE
+from classmix_jax.datasets.scenes.classes import BUILDING
 from classmix_jax.datasets.scenes.draws import Rgb, chance, grey, hue, pick, wall_colour
 from classmix_jax.datasets.scenes.scene import Scene
 
@@ -86,12 +86,12 @@ def _windows(
 
 
 def fence(scene: Scene, base: float, z1: float, z2: float):
-  """A wall, a panel fence or railings; the holes of railings are labelled fence too."""
+  """A wall, a panel fence or railings; all of it counts as building."""
   rng, camera, canvas = scene.rng, scene.camera, scene.canvas
   style, high = pick(rng, ('wall', 'slats', 'rails')), rng.uniform(0.8, 2.1)
   colour = wall_colour(rng) if style == 'wall' else hue(
       rng, rng.uniform(0, 0.6), rng.uniform(0.15, 0.9), pick(rng, (0.08, 0.3, 0.6)))
-  whole, tag = camera.wall(base, 0, high, z1, z2), kind(FENCE, 0.5 * (z1 + z2))
+  whole, tag = camera.wall(base, 0, high, z1, z2), kind(BUILDING, 0.5 * (z1 + z2))
   if style == 'wall':
     canvas.polygon(whole, colour, tag)
     canvas.polygon(camera.wall(base, high - 0.15, high, z1, z2), colour * rng.uniform(0.6, 1.3))

@@ -35,27 +35,21 @@ def hue(rng: Rng, saturation: float, value: float, turn: float | None = None) ->
 
 
 def wall_colour(rng: Rng) -> Rgb:
-  """Plaster, brick, concrete, glass or paint."""
+  """Brick, plaster or concrete."""
   lot = rng.random()
-  if lot < 0.35:
-    return grey(rng, 0.3, 0.9)
-  if lot < 0.55:
-    return hue(rng, rng.uniform(0.35, 0.6), rng.uniform(0.35, 0.65), rng.uniform(0.0, 0.06))
-  if lot < 0.75:
-    return hue(rng, rng.uniform(0.15, 0.4), rng.uniform(0.6, 0.95), rng.uniform(0.06, 0.16))
-  return hue(rng, rng.uniform(0.08, 0.5), rng.uniform(0.35, 0.85))
+  if lot < 0.4:
+    return hue(rng, rng.uniform(0.35, 0.6), rng.uniform(0.4, 0.65), rng.uniform(0.0, 0.05))
+  if lot < 0.85:
+    return hue(rng, rng.uniform(0.15, 0.35), rng.uniform(0.65, 0.95), rng.uniform(0.08, 0.14))
+  return grey(rng, 0.5, 0.8)
 
 
 def leaf_colour(rng: Rng) -> Rgb:
-  """Mostly green; autumn yellow to red; winter brown; blossom."""
+  """Mostly green; autumn yellow to orange."""
   lot = rng.random()
-  if lot < 0.62:
-    return hue(rng, rng.uniform(0.25, 0.75), rng.uniform(0.2, 0.58), rng.uniform(0.18, 0.4))
-  if lot < 0.82:
-    return hue(rng, rng.uniform(0.5, 0.85), rng.uniform(0.4, 0.8), rng.uniform(0.02, 0.15))
-  if lot < 0.95:
-    return hue(rng, rng.uniform(0.1, 0.3), rng.uniform(0.25, 0.5), rng.uniform(0.05, 0.12))
-  return hue(rng, rng.uniform(0.1, 0.35), rng.uniform(0.7, 0.95), 0.93)
+  if lot < 0.85:
+    return hue(rng, rng.uniform(0.4, 0.75), rng.uniform(0.25, 0.58), rng.uniform(0.22, 0.36))
+  return hue(rng, rng.uniform(0.5, 0.85), rng.uniform(0.4, 0.8), rng.uniform(0.05, 0.14))
 
 
 def paint_colour(rng: Rng) -> Rgb:

@@ -17,8 +17,8 @@ from classmix_jax.datasets.scenes.draws import Rng, chance
 from classmix_jax.datasets.scenes.weather import Weather
 
 # How rough each class looks: amplitudes of fine and of coarser noise.
-_FINE = np.array([0, 0.05, 0.0, 0.0, 0.1, 0.07, 0.03, 0.06, 0.02, 0.02], np.float32)
-_COARSE = np.array([0, 0.06, 0.0, 0.0, 0.12, 0.06, 0.02, 0.05, 0.03, 0.04], np.float32)
+_FINE = np.array([0, 0.05, 0.0, 0.0, 0.1, 0.03, 0.06, 0.02, 0.02], np.float32)
+_COARSE = np.array([0, 0.06, 0.0, 0.0, 0.12, 0.02, 0.05, 0.03, 0.04], np.float32)
 _WHITE = np.float32(255)
 
 
@@ -76,9 +76,9 @@ def _air(light: np.ndarray, canvas: Canvas, sky: np.ndarray, weather: Weather) -
 
 def _lens(rng: Rng, radiance: np.ndarray, weather: Weather) -> np.ndarray:
   """Exposure, white balance, tone curve, blur and sensor noise -> uint8 `[96, 192, 3]`."""
-  gain = rng.uniform(0.87, 1.15) * rng.uniform(0.96, 1.04, 3)
+  gain = rng.uniform(0.7, 1.3) * rng.uniform(0.8, 1.2, 3)
   exposed = np.clip(radiance * gain.astype(np.float32), 0, 1.2) / 1.05
-  toned = np.clip(exposed, 0, 1) ** np.float32(rng.uniform(0.85, 1.1))
+  toned = np.clip(exposed, 0, 1) ** np.float32(rng.uniform(0.75, 1.25))
   image = Image.fromarray((toned * 255).astype(np.uint8))
   if weather.rain:
     _rain(rng, image)

@@ -16,7 +16,7 @@ def tree(scene: Scene, s: float, z: float, leaf: Rgb):
   if not -4 * scale < u < CANVAS_W + 4 * scale:
     return
   bark = hue(rng, rng.uniform(0, 0.4), rng.uniform(0.15, 0.4), 0.07)
-  style = rng.choice(['round', 'conifer', 'bare'], p=[0.68, 0.17, 0.15])
+  style = rng.choice(['round', 'conifer', 'bare'], p=[0.75, 0.2, 0.05])
   top, width = v - high, max(2, 0.3 * scale)
   scene.cast_shadow(s, z, 0.35 * metres, 1.2)
   crown = rng.uniform(0.45, 0.62) if style == 'round' else 0.1

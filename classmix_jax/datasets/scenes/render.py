@@ -10,8 +10,8 @@ pixel; everything that stands on it is painted from far to near with PIL, at twi
 resolution. Beside the albedo goes a second picture, `meta`, with class, depth and material,
 from which light, haze and texture follow in NumPy at the final resolution.
 
-Within a class the looks vary widely and between classes they overlap on purpose (grey walls,
-grey roads, grey skies), so that shape and context count for more than colour.
+Light, weather and white balance differ from image to image more than paint does: a few labelled
+images never show all of it, the unlabelled ones do.
 """
 
 import numpy as np
@@ -36,7 +36,7 @@ def render(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
     index: number of the scene in its stream.
 
   Returns:
-    `(image, label)`: uint8 `[96, 192, 3]` RGB, and uint8 `[96, 192]` with ids 0..9 or VOID.
+    `(image, label)`: uint8 `[96, 192, 3]` RGB, and uint8 `[96, 192]` with ids 0..8 or VOID.
 
   Example: `image, label = render(seed=1, index=0)`.
   """

@@ -117,8 +117,8 @@ def _walkers(scene: Scene) -> list[Job]:
   rng, street, found = scene.rng, scene.street, []
   for _ in range(rng.integers(3, 8)):
     _, inner, outer = pick(rng, street.sides())
-    middle = 5.5 + 17 * rng.random() ** 1.5
-    for _ in range(pick(rng, (1, 1, 2, 3))):
+    middle = 4.5 + 12 * rng.random() ** 1.5
+    for _ in range(pick(rng, (1, 1, 2, 2))):
       z, s = middle + rng.uniform(-0.6, 0.6), inner + (outer - inner) * rng.uniform(0.2, 0.85)
       found.append((z, person, s, z))
   if street.crossing < 25:
