@@ -21,7 +21,6 @@ def get_config(text: str | None = None):
   config.data.scale = (0.75, 1.5)
   config.data.flip = True
   config.model.backbone = 'tiny'
-  config.model.head = 'conv3x3'
   config.steps = 3_000
   config.batch_size = 4
   config.unlabeled_batch_size = 4
