@@ -10,7 +10,7 @@ from configs import base
 
 
 def get_config(text: str | None = None):
-  config = base.get_config(text)
+  config = base.small(base.get_config(text))
   config.name = 'folder'
   config.data.name = 'folder'
   config.data.classes = ''  # file of class names; '' is DIR/classes.txt
@@ -18,16 +18,5 @@ def get_config(text: str | None = None):
   config.data.colors = ''  # e.g. '#804080:0': classes of colours in RGB masks
   config.data.ignore = ''  # e.g. '0': values of masks that are void
   config.data.crop = (128, 160)
-  config.data.scale = (0.75, 1.5)
-  config.data.flip = True
-  config.model.backbone = 'tiny'
-  config.steps = 3_000
-  config.batch_size = 4
-  config.unlabeled_batch_size = 4
-  config.eval_every = 500
-  config.checkpoint_every = 500
-  config.log_every = 100
   config.eval_batch_size = 4
-  config.optim.learning_rate = 0.05
-  config.optim.head_multiplier = 1.0
   return config

@@ -9,24 +9,13 @@ from configs import base
 
 
 def get_config(text: str | None = None):
-  config = base.get_config(text)
+  config = base.small(base.get_config(text))
   config.name = 'scenes'
   config.data.name = 'scenes'
   config.data.labeled = config.data.labeled or '31'
   config.data.crop = (96, 96)
-  config.data.scale = (0.75, 1.5)
-  config.data.flip = True
-  config.model.backbone = 'tiny'
   config.model.head = 'conv3x3'
-  config.steps = 3_000
-  config.batch_size = 4
-  config.unlabeled_batch_size = 4
-  config.eval_every = 1_000
-  config.checkpoint_every = 500
-  config.log_every = 250
   config.eval_batch_size = 20
-  config.optim.learning_rate = 0.05
-  config.optim.head_multiplier = 1.0
   if 'threshold' in config.method:  # from scratch, 0.968 is reached by few pixels
     config.method.threshold = 0.9
   return config
