@@ -6,10 +6,14 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from classmix_jax.types import AXIS
+from classmix_jax.types import AXIS, Array
 
 # Which statistics normalise a training forward pass; see `batch_norm`.
 BN_MODES = ('batch', 'running')
+# The original draws every convolution from N(0, 0.01^2) because pretrained
+# weights replace it at once. From scratch that vanishes in basic blocks, so the
+# fan-out rule of the ResNet paper is used.
+KERNEL_INIT = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 
 
 def conv(
@@ -40,3 +44,23 @@ def batch_norm(*, train: bool, bn: str, dtype: Any, name: str) -> nn.BatchNorm:
   return nn.BatchNorm(
       use_running_average=running, momentum=0.9, epsilon=1e-5, dtype=dtype,
       axis_name=axis_name, name=name)
+
+
+def conv_bn(
+    x: Array, features: int, size: int, suffix: str, *, train: bool, bn: str, dtype: Any,
+    stride: int = 1, dilation: int = 1,
+) -> Array:
+  """Convolution `conv<suffix>`, then `bn<suffix>`; called inside a compact module.
+
+  Args:
+    x: `[B, h, w, F]`.
+    features: channels of the result.
+    size: side of the kernel.
+    suffix: of both names, e.g. '1' or '_shortcut'.
+    train, bn, dtype: see `batch_norm`.
+    stride, dilation: of the convolution.
+  """
+  layer = conv(
+      features, size, name=f'conv{suffix}', stride=stride, dilation=dilation,
+      kernel_init=KERNEL_INIT, dtype=dtype)
+  return batch_norm(train=train, bn=bn, dtype=dtype, name=f'bn{suffix}')(layer(x))

@@ -9,18 +9,14 @@
 The caffe (v1) layout: torchvision's has the stride on the 3x3 convolution.
 """
 
+import functools
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from classmix_jax.backbones.layers import batch_norm, conv
+from classmix_jax.backbones.layers import conv_bn
 from classmix_jax.types import Array
-
-# The original draws every convolution from N(0, 0.01^2) because pretrained
-# weights replace it at once. From scratch that vanishes in basic blocks, so the
-# fan-out rule of the ResNet paper is used.
-KERNEL_INIT = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 
 
 class Bottleneck(nn.Module):
@@ -35,16 +31,13 @@ class Bottleneck(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
-    def conv_bn(y, features, size, index, **options):
-      y = conv(features, size, name=f'conv{index}', kernel_init=KERNEL_INIT, dtype=self.dtype,
-               **options)(y)
-      return batch_norm(train=train, bn=self.bn, dtype=self.dtype, name=f'bn{index}')(y)
+    layer = functools.partial(conv_bn, train=train, bn=self.bn, dtype=self.dtype)
 
-    y = nn.relu(conv_bn(x, self.width, 1, 1, stride=self.stride))
-    y = nn.relu(conv_bn(y, self.width, 3, 2, dilation=self.dilation))
-    y = conv_bn(y, 4 * self.width, 1, 3)
+    y = nn.relu(layer(x, self.width, 1, '1', stride=self.stride))
+    y = nn.relu(layer(y, self.width, 3, '2', dilation=self.dilation))
+    y = layer(y, 4 * self.width, 1, '3')
     if self.project:
-      x = conv_bn(x, 4 * self.width, 1, '_shortcut', stride=self.stride)
+      x = layer(x, 4 * self.width, 1, '_shortcut', stride=self.stride)
     return nn.relu(x + y)
 
 
@@ -60,15 +53,12 @@ class BasicBlock(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
-    def conv_bn(y, size, index, **options):
-      y = conv(self.width, size, name=f'conv{index}', kernel_init=KERNEL_INIT, dtype=self.dtype,
-               **options)(y)
-      return batch_norm(train=train, bn=self.bn, dtype=self.dtype, name=f'bn{index}')(y)
+    layer = functools.partial(conv_bn, train=train, bn=self.bn, dtype=self.dtype)
 
-    y = nn.relu(conv_bn(x, 3, 1, stride=self.stride, dilation=self.dilation))
-    y = conv_bn(y, 3, 2, dilation=self.dilation)
-    if self.project or x.shape[-1] != self.width:
-      x = conv_bn(x, 1, '_shortcut', stride=self.stride)
+    y = nn.relu(layer(x, self.width, 3, '1', stride=self.stride, dilation=self.dilation))
+    y = layer(y, self.width, 3, '2', dilation=self.dilation)
+    if self.project:
+      x = layer(x, self.width, 1, '_shortcut', stride=self.stride)
     return nn.relu(x + y)
 
 
@@ -96,8 +86,7 @@ class ResNet(nn.Module):
     """Maps `[B, H, W, 3]` in 0..1 to `[B, h, w, 2048]` (512 for basic blocks), stride 8."""
     shape = (1,) * (image.ndim - 1) + (3,)
     x = (image - jnp.array(self.mean).reshape(shape)) / jnp.array(self.std).reshape(shape)
-    x = conv(64, 7, stride=2, name='conv1', kernel_init=KERNEL_INIT, dtype=self.dtype)(x)
-    x = nn.relu(batch_norm(train=train, bn=self.bn, dtype=self.dtype, name='bn1')(x))
+    x = nn.relu(conv_bn(x, 64, 7, '1', stride=2, train=train, bn=self.bn, dtype=self.dtype))
     # One more row and column of padding at the end is torch's ceil mode.
     x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=[(1, 2), (1, 2)])
     layers = zip(self.blocks, (64, 128, 256, 512), (1, 2, 1, 1), (1, 1, 2, 4), strict=True)

@@ -16,11 +16,10 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from classmix_jax.backbones.layers import batch_norm, conv
+from classmix_jax.backbones.layers import conv_bn
 from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.types import Array
 
-KERNEL_INIT = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 FEATURES = 32  # channels of the top-down path
 
 
@@ -39,27 +38,26 @@ class Tiny(nn.Module):
   def __call__(self, image: Array, train: bool) -> Array:
     """Maps `[B, H, W, 3]` in 0..1 to `[B, ceil(H / 4), ceil(W / 4), 32]`."""
 
-    def conv_bn(x, features, size, name, stride=1):
-      x = conv(features, size, stride=stride, name=f'conv_{name}', kernel_init=KERNEL_INIT,
-               dtype=self.dtype)(x)
-      return batch_norm(train=train, bn=self.bn, dtype=self.dtype, name=f'bn_{name}')(x)
+    def layer(x, features, size, name, stride=1):
+      return conv_bn(x, features, size, f'_{name}', stride=stride, train=train, bn=self.bn,
+                     dtype=self.dtype)
 
     def residual(x, name):
-      y = nn.relu(conv_bn(x, x.shape[-1], 3, f'{name}_1'))
-      return nn.relu(x + conv_bn(y, x.shape[-1], 3, f'{name}_2'))
+      y = nn.relu(layer(x, x.shape[-1], 3, f'{name}_1'))
+      return nn.relu(x + layer(y, x.shape[-1], 3, f'{name}_2'))
 
     def stage(x, features, name):
-      x = nn.relu(conv_bn(x, features, 3, f'{name}_down', stride=2))
+      x = nn.relu(layer(x, features, 3, f'{name}_down', stride=2))
       return residual(residual(x, f'{name}1'), f'{name}2')
 
     def merge(fine, coarse, name):
-      lateral = conv_bn(fine, FEATURES, 1, name)
+      lateral = layer(fine, FEATURES, 1, name)
       return nn.relu(lateral + resize_bilinear(coarse, lateral.shape[1:3]))
 
     x = (image - 0.45) / 0.25
-    x = nn.relu(conv_bn(x, 16, 3, 'stem_1', stride=2))
-    fine = residual(nn.relu(conv_bn(x, 24, 3, 'stem_2', stride=2)), 'fine')
+    x = nn.relu(layer(x, 16, 3, 'stem_1', stride=2))
+    fine = residual(nn.relu(layer(x, 24, 3, 'stem_2', stride=2)), 'fine')
     middle = stage(fine, 48, 'middle')
-    coarse = conv_bn(stage(middle, 96, 'coarse'), FEATURES, 1, 'lateral_coarse')
+    coarse = layer(stage(middle, 96, 'coarse'), FEATURES, 1, 'lateral_coarse')
     merged = merge(fine, merge(middle, coarse, 'lateral_middle'), 'lateral_fine')
-    return nn.relu(conv_bn(merged, FEATURES, 3, 'merge'))
+    return nn.relu(layer(merged, FEATURES, 3, 'merge'))
