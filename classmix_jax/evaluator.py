@@ -137,10 +137,10 @@ def result_table(result: Mapping[str, Any]) -> str:
 def conclude(
     run: Path, result: Mapping[str, Any], evaluator: Evaluator, networks: Mapping[str, PyTree]
 ) -> None:
-  """Prints the final table, writes the result and the picture of predictions."""
+  """Prints the final table and draws the picture of predictions."""
   if jax.process_index() == 0:
     print(result_table(result))
-    path = rundir.write_evaluation(run, result['step'], result)
+    path = rundir.evaluation_path(run, result['step'])
     evaluator.picture(networks).save(run / 'predictions.png')
     print(f"wrote {path} and {run / 'predictions.png'}", flush=True)
 
@@ -168,5 +168,6 @@ def evaluate_run(run: Path, *, step: str, network: str, root: str) -> dict[str, 
       config, dataset, build.build_model(config, len(dataset.class_names)), jax.local_devices(),
       split=(split_hash(labeled), len(labeled)))
   result = evaluator(found, networks)
+  rundir.write_evaluation(run, result)
   conclude(run, result, evaluator, networks)
   return result

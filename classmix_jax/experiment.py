@@ -160,8 +160,7 @@ class AfterStep:
       self.logbook.restart_clock()
 
   def show(self, step: int, state: TrainState) -> None:
-    if jax.process_index() == 0:
-      rundir.write_evaluation(self.run, step, self.result)
+    rundir.write_evaluation(self.run, self.result)
     self.logbook.write_images(step, view_images(self.views(state), self.dataset))
 
 
@@ -241,6 +240,9 @@ def run_training(config: Config, run: Path) -> dict[str, Any]:
 
   # ---- What came out
   networks = after_step.networks(state)
-  result = after_step.result or evaluator(start, networks)  # a finished run, started again
+  result = after_step.result
+  if result is None:  # a finished run, started again
+    result = evaluator(start, networks)
+    rundir.write_evaluation(run, result)
   conclude(run, result, evaluator, networks)
   return result

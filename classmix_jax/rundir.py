@@ -15,6 +15,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from classmix_jax.logbook import write_atomically
 from classmix_jax.types import Dataset, UserError
 
@@ -112,8 +114,13 @@ def read_split(run: Path) -> list[str]:
     raise UserError(f'{error.filename} cannot be read; is {run} the folder of a run?') from None
 
 
-def write_evaluation(run: Path, step: int, result: Mapping[str, Any]) -> Path:
-  path = run / 'eval' / f'{step}.json'
-  path.parent.mkdir(exist_ok=True)
-  write_atomically(path, json.dumps(result, indent=2) + '\n')
-  return path
+def evaluation_path(run: Path, step: int) -> Path:
+  return run / 'eval' / f'{step}.json'
+
+
+def write_evaluation(run: Path, result: Mapping[str, Any]) -> None:
+  """Writes an evaluation under its step; only the first of several processes does."""
+  if jax.process_index() == 0:
+    path = evaluation_path(run, result['step'])
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, json.dumps(result, indent=2) + '\n')

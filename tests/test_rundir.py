@@ -79,8 +79,9 @@ def test_what_is_written_can_be_read(tmp_path):
       'names': ['road', 'Bürgersteig'], 'palette': [[1, 2, 3], [4, 5, 6]]}
   rundir.write_split(tmp_path, ['b/é', 'a'])
   assert (tmp_path / 'splits' / 'labeled.txt').read_text(encoding='utf-8') == 'b/é\na\n'
-  path = rundir.write_evaluation(tmp_path, 30, {'miou': 0.5})
-  assert path == tmp_path / 'eval' / '30.json' and rundir.read_json(path) == {'miou': 0.5}
+  rundir.write_evaluation(tmp_path, {'step': 30, 'miou': 0.5})
+  path = rundir.evaluation_path(tmp_path, 30)
+  assert path == tmp_path / 'eval' / '30.json' and rundir.read_json(path) == {'step': 30, 'miou': 0.5}
 
 
 def test_flatten():
