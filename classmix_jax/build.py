@@ -22,6 +22,7 @@ from classmix_jax.backbones import BACKBONES
 from classmix_jax.backbones.layers import BN_MODES
 from classmix_jax.core.optim import sgd_poly
 from classmix_jax.datasets import DATASETS
+from classmix_jax.geometry import Geometry
 from classmix_jax.methods import METHODS
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.segmenter import Segmenter
@@ -107,6 +108,12 @@ def build_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
         f'({len(chosen)} of {len(dataset.train)} are labelled), or use method=supervised.')
   names = [dataset.train.names[i] for i in chosen]
   return Split(subset(dataset.train, chosen), unlabeled, split_hash(names))
+
+
+def build_geometry(config: ml_collections.ConfigDict) -> Geometry:
+  """Returns how training examples are cut; UserError for options that do not fit together."""
+  data = config.data
+  return Geometry(tuple(data.crop) or None, tuple(data.scale), data.scale_step, data.flip)
 
 
 def needs_unlabeled(config: ml_collections.ConfigDict) -> bool:

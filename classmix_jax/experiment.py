@@ -172,8 +172,7 @@ def open_streams(config: Config, split: build.Split, devices: list) -> Callable[
       train_batches, split.labeled, split.unlabeled if unlabeled else None,
       batch_size=config.batch_size // config.accumulate,
       unlabeled_batch_size=unlabeled // config.accumulate,
-      crop=tuple(config.data.crop) or None, scale=tuple(config.data.scale),
-      flip=config.data.flip, seed=config.seed, local_devices=len(devices),
+      geometry=build.build_geometry(config), seed=config.seed, local_devices=len(devices),
       process_index=jax.process_index(), process_count=jax.process_count())
 
 

@@ -3,8 +3,8 @@
 Synopsis:
 
     batches = train_batches(labeled, unlabeled, batch_size=4, unlabeled_batch_size=4,
-                            crop=(160, 224), flip=True, seed=0, start_step=0,
-                            stop_step=1000, local_devices=jax.local_device_count())
+                            geometry=Geometry(crop=(160, 224), flip=True), seed=0,
+                            start_step=0, stop_step=1000, local_devices=jax.local_device_count())
     batch = next(batches)      # Batch of NumPy arrays [devices, per_device, ...]
 
 A training batch is a pure function of (seed, step): example k of step s sits at
@@ -17,6 +17,7 @@ import atexit
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 import contextlib
+import functools
 import os
 from typing import TypeVar
 import weakref
@@ -24,6 +25,7 @@ import weakref
 import numpy as np
 import tensorflow as tf
 
+from classmix_jax.geometry import Geometry, draw_view
 from classmix_jax.splits import index_stream
 from classmix_jax.types import VOID, Batch, Example, Source, UserError
 
@@ -39,8 +41,7 @@ for _kind in ('GPU', 'TPU'):  # accelerators belong to JAX; TensorFlow would tak
 
 def train_batches(
     labeled: Source, unlabeled: Source | None, *, batch_size: int, unlabeled_batch_size: int,
-    crop: tuple[int, int] | None, scale: tuple[float, float] = (1., 1.), flip: bool, seed: int,
-    start_step: int, stop_step: int, local_devices: int,
+    geometry: Geometry, seed: int, start_step: int, stop_step: int, local_devices: int,
     process_index: int = 0, process_count: int = 1,
 ) -> Iterator[Batch]:
   """Returns the batches of the steps start_step..stop_step-1.
@@ -55,9 +56,7 @@ def train_batches(
     unlabeled: source of the unlabelled stream; its labels are never read.
     batch_size, unlabeled_batch_size: global, multiples of the number of devices.
       0 unlabelled (or no source) gives an empty Example, `[D, 0, ...]`.
-    crop: (H, W) of both streams, or None for whole frames of one size.
-    scale: smallest and largest factor, drawn uniformly.
-    flip: mirror every second example (at random).
+    geometry: how the examples of both streams are cut from their frames.
     seed: 0 or more.
     start_step, stop_step: global steps.
     local_devices: D, devices of this process.
@@ -68,24 +67,23 @@ def train_batches(
     `[D, B/D, H, W, 3]` uint8, label `[D, B/D, H, W]` uint8, valid the same, bool.
 
   Raises:
-    UserError: at the call for options that do not fit together; from the
+    UserError: at the call for batches that cannot be shared; from the
       iterator for frames of unequal size and for what the readers report.
 
   Example: `next(train_batches(source, None, batch_size=8, unlabeled_batch_size=0, ...))`
   """
-  _check_options(crop, scale)
   if labeled.read_label is None:
     raise UserError('The labelled examples have no labels: check config.data.root')
   errors: list[Exception] = []
-  common = _OneSize() if crop is None else None
+  common = _OneSize() if geometry.crop is None else None
 
   def stream(source: Source, number: int, size: int, field: str) -> tf.data.Dataset:
     share = _share(size, local_devices, process_count, field)
     index_stream(seed, number, len(source), 0, 1)  # an empty source or a bad seed: say so now
     positions = _positions(start_step, stop_step, size, share, process_index)
-    read = _reader(source, seed, number, common)
-    dataset = _mapped(positions, read, [tf.uint8, tf.uint8], errors)
-    dataset = dataset.map(_augment(crop, scale, flip, seed, number), _THREADS)
+    read = _reader(source, geometry, seed, number, common)
+    dataset = _mapped(positions, read, [tf.uint8, tf.uint8, tf.int32], errors)
+    dataset = dataset.map(functools.partial(_cut, geometry), _THREADS)
     return dataset.batch(share, drop_remainder=True)
 
   parts = [stream(labeled, LABELED, batch_size, 'config.batch_size')]
@@ -147,17 +145,6 @@ def frame_size(source: Source, multiple: int = 1) -> tuple[int, int]:
   return tuple(int(-(-n // multiple) * multiple) for n in np.max(sizes, axis=0))
 
 
-def _check_options(crop: tuple[int, int] | None, scale: tuple[float, float]) -> None:
-  """Raises UserError where crop and scale make no sense."""
-  low, high = scale
-  if not 0 < low <= high:
-    raise UserError(f'config.data.scale={scale}: give (smallest, largest) with 0 < smallest')
-  if crop is not None and min(crop) < 1:
-    raise UserError(f'config.data.crop={crop}: height and width must be 1 or more')
-  if crop is None and low < high:
-    raise UserError(f'config.data.scale={scale} needs a crop: set config.data.crop=(H, W)')
-
-
 def _share(size: int, local_devices: int, process_count: int, field: str) -> int:
   """Returns how many examples of a global batch belong to each process."""
   devices = local_devices * process_count
@@ -183,16 +170,20 @@ class _OneSize:
 
 
 def _reader(
-    source: Source, seed: int, stream: int, common: _OneSize | None,
+    source: Source, geometry: Geometry, seed: int, stream: int, common: _OneSize | None,
 ) -> Callable[[int], tuple]:
-  """Returns position -> (image, label), the example that the stream has there."""
+  """Returns position -> (image, label, view): the frame that the stream has there, and its window.
 
-  def read(position: int) -> tuple[np.ndarray, np.ndarray]:
+  A view travels as `[7]` int32.
+  """
+
+  def read(position: int) -> tuple[np.ndarray, ...]:
     index = int(index_stream(seed, stream, len(source), position, position + 1)[0])
     image, label = _read(source, index, with_label=stream == LABELED)
     if common is not None:
       common.check(source.names[index], image.shape)
-    return image, label
+    view = draw_view(geometry, seed=seed, stream=stream, position=position, frame=label.shape)
+    return image, label, np.array([*view[0], *view[1], *view[2], view[3]], np.int32)
 
   return read
 
@@ -262,41 +253,26 @@ def _mapped(
   return positions.map(call, _THREADS)
 
 
-def _augment(
-    crop: tuple[int, int] | None, scale: tuple[float, float], flip: bool, seed: int, stream: int,
-) -> Callable[..., tuple[tf.Tensor, ...]]:
-  """Returns (position, image, label) -> (image, label, valid): resize, pad, crop, mirror."""
-  low, high = scale
-  key = np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64).view(np.int64)[0]
-
-  def augment(position: tf.Tensor, image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    image, label = tf.ensure_shape(image, [None, None, 3]), tf.ensure_shape(label, [None, None])
-    u = tf.random.stateless_uniform([4], tf.stack([key, position]), alg='philox')
+def _cut(
+    geometry: Geometry, position: tf.Tensor, image: tf.Tensor, label: tf.Tensor, view: tf.Tensor,
+) -> tuple[tf.Tensor, ...]:
+  """Returns (image, label, valid) of a view: resized, cropped, mirrored, padded to the crop."""
+  del position
+  image, label = tf.ensure_shape(image, [None, None, 3]), tf.ensure_shape(label, [None, None])
+  scaled, corner, kept, mirrored = tf.split(tf.ensure_shape(view, [7]), [2, 2, 2, 1])
+  if geometry.resizes:
     frame = tf.shape(label)
-    scaled = _times(frame, low + (high - low) * u[0])
-    size = scaled if crop is None else tf.constant(crop)
-    kept = tf.minimum(size, scaled)
-    corner = tf.cast(u[1:3] * tf.cast(scaled - kept + 1, tf.float32), tf.int32)
-    corner = tf.minimum(corner, scaled - kept)  # should the product round up
-    if low == high == 1:
-      image, label = (tf.slice(x, _fit(corner, x, 0), _fit(kept, x, -1)) for x in (image, label))
-    else:
-      image = _bilinear(image, frame, scaled, corner, kept)
-      label = _nearest(label, frame, scaled, corner, kept)
-    valid = tf.ones(kept, tf.bool)
-    if flip:
-      image, label = (_mirror(x, u[3] < 0.5) for x in (image, label))
-    if crop is not None:  # after the mirror: the padding stays at the bottom and right
-      arrays = ((image, 0), (label, VOID), (valid, False))
-      image, label, valid = (_pad(x, size - kept, fill) for x, fill in arrays)
-    return image, label, valid
-
-  return augment
-
-
-def _times(frame: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-  """Returns the size `[2]` of a resized frame: rounded, 1 at least."""
-  return tf.maximum(tf.cast(tf.round(tf.cast(frame, tf.float32) * factor), tf.int32), 1)
+    image = _bilinear(image, frame, scaled, corner, kept)
+    label = _nearest(label, frame, scaled, corner, kept)
+  else:
+    image, label = (tf.slice(x, _fit(corner, x, 0), _fit(kept, x, -1)) for x in (image, label))
+  valid = tf.ones(kept, tf.bool)
+  if geometry.flip:
+    image, label = (_mirror(x, mirrored[0] > 0) for x in (image, label))
+  if geometry.crop is not None:  # after the mirror: the padding stays at the bottom and right
+    arrays = ((image, 0), (label, VOID), (valid, False))
+    image, label, valid = (_pad(x, geometry.crop - kept, fill) for x, fill in arrays)
+  return image, label, valid
 
 
 def _fit(pair: tf.Tensor, x: tf.Tensor, third: int) -> tf.Tensor:

@@ -57,6 +57,7 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.data.size = ()  # working resolution (H, W); () keeps the images as they are
   config.data.crop = ()  # (H, W) of training crops; () takes whole images
   config.data.scale = (1.0, 1.0)  # random resizing before the crop: smallest, largest factor
+  config.data.scale_step = 0.0  # e.g. 0.1 draws smallest, smallest + 0.1, ...; 0 any factor
   config.data.flip = False  # mirror left and right, p = 0.5
   config.data.cache_gb = 4.0  # decoded images kept in memory, at most
 

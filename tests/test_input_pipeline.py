@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from classmix_jax.geometry import Geometry
 from classmix_jax.input_pipeline import eval_batches, frame_size, train_batches
 from classmix_jax.types import VOID, Source, UserError
 
@@ -33,10 +34,16 @@ def forbid_labels(source: Source) -> Source:
   return Source(source.names, source.read_image, read_label)
 
 
+def open_batches(labeled, unlabeled, **options):
+  options = OPTIONS | options
+  geometry = Geometry(**{key: options.pop(key) for key in ('crop', 'scale', 'flip')})
+  return train_batches(labeled, unlabeled, geometry=geometry, **options)
+
+
 def run(labeled=None, unlabeled=None, **options):
   labeled = make_source() if labeled is None else labeled
   unlabeled = forbid_labels(make_source(9)) if unlabeled is None else unlabeled
-  return list(train_batches(labeled, unlabeled, **(OPTIONS | options)))
+  return list(open_batches(labeled, unlabeled, **options))
 
 
 def flat(batch):
@@ -164,8 +171,7 @@ def test_whole_frames_of_two_sizes_are_refused():
 
 @pytest.mark.parametrize('size', [0, 8])
 def test_without_unlabeled_the_example_is_empty(size):
-  batches = train_batches(make_source(), None, **(OPTIONS | dict(unlabeled_batch_size=size)))
-  batch = next(batches)
+  batch = next(open_batches(make_source(), None, unlabeled_batch_size=size))
   assert batch.labeled.image.shape == (1, 4, 12, 10, 3)
   assert batch.unlabeled.image.shape == (1, 0, 12, 10, 3)
   assert batch.unlabeled.label.shape == batch.unlabeled.valid.shape == (1, 0, 12, 10)
@@ -261,14 +267,16 @@ def test_a_program_ends_with_readers_at_work():
   program = textwrap.dedent('''
       import time
       import numpy as np
+      from classmix_jax.geometry import Geometry
       from classmix_jax.input_pipeline import train_batches
       from classmix_jax.types import Source
       def read(i):
         time.sleep(0.01)
         return np.zeros((4, 4, 3), np.uint8)
       source = Source(('a',), read, lambda i: np.zeros((4, 4), np.uint8))
-      batches = train_batches(source, None, batch_size=4, unlabeled_batch_size=0, crop=(4, 4),
-                              flip=True, seed=0, start_step=0, stop_step=10**9, local_devices=1)
+      batches = train_batches(
+          source, None, batch_size=4, unlabeled_batch_size=0, geometry=Geometry((4, 4)), seed=0,
+          start_step=0, stop_step=10**9, local_devices=1)
       next(batches)
       raise SystemExit(7)
   ''')

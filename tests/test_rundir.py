@@ -81,7 +81,8 @@ def test_what_is_written_can_be_read(tmp_path):
   assert (tmp_path / 'splits' / 'labeled.txt').read_text(encoding='utf-8') == 'b/é\na\n'
   rundir.write_evaluation(tmp_path, {'step': 30, 'miou': 0.5})
   path = rundir.evaluation_path(tmp_path, 30)
-  assert path == tmp_path / 'eval' / '30.json' and rundir.read_json(path) == {'step': 30, 'miou': 0.5}
+  assert path == tmp_path / 'eval' / '30.json'
+  assert rundir.read_json(path) == {'step': 30, 'miou': 0.5}
 
 
 def test_flatten():
