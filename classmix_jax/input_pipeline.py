@@ -26,10 +26,9 @@ import numpy as np
 import tensorflow as tf
 
 from classmix_jax.geometry import Geometry, draw_view
-from classmix_jax.splits import index_stream
+from classmix_jax.splits import LABELED, UNLABELED, index_stream, share_of_batch
 from classmix_jax.types import VOID, Batch, Example, Source, UserError
 
-LABELED, UNLABELED = 0, 1  # streams of one seed
 _OPEN: weakref.WeakSet = weakref.WeakSet()  # iterators that may have readers at work
 _Packed = TypeVar('_Packed')
 _THREADS = max(2, min(16, os.cpu_count() or 2))
@@ -78,7 +77,7 @@ def train_batches(
   common = _OneSize() if geometry.crop is None else None
 
   def stream(source: Source, number: int, size: int, field: str) -> tf.data.Dataset:
-    share = _share(size, local_devices, process_count, field)
+    share = share_of_batch(size, local_devices, process_count, field)
     index_stream(seed, number, len(source), 0, 1)  # an empty source or a bad seed: say so now
     positions = _positions(start_step, stop_step, size, share, process_index)
     read = _reader(source, geometry, seed, number, common)
@@ -122,7 +121,7 @@ def eval_batches(
 
   Example: `sum(e.valid.any((2, 3)).sum() for e in eval_batches(...)) == len(source)`
   """
-  share = _share(batch_size, local_devices, process_count, 'config.eval_batch_size')
+  share = share_of_batch(batch_size, local_devices, process_count, 'config.eval_batch_size')
   if not len(source):
     raise UserError('There are no examples to evaluate: check config.data.root')
   height, width = size or frame_size(source, multiple)
@@ -143,16 +142,6 @@ def frame_size(source: Source, multiple: int = 1) -> tuple[int, int]:
   with ThreadPoolExecutor(_THREADS) as pool:
     sizes = list(pool.map(lambda i: source.read_image(i).shape[:2], range(len(source))))
   return tuple(int(-(-n // multiple) * multiple) for n in np.max(sizes, axis=0))
-
-
-def _share(size: int, local_devices: int, process_count: int, field: str) -> int:
-  """Returns how many examples of a global batch belong to each process."""
-  devices = local_devices * process_count
-  if size < 1 or size % devices:
-    low, high = size // devices * devices, (max(size, 0) // devices + 1) * devices
-    near = f'{low} or {high}' if low > 0 else f'{high}'
-    raise UserError(f'{field}={size} cannot be shared by {devices} devices: set it to {near}')
-  return size // process_count
 
 
 class _OneSize:

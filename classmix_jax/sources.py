@@ -28,7 +28,7 @@ def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:
 
   return Source(
       tuple(source.names[i] for i in chosen), pick(source.read_image),
-      source.read_label and pick(source.read_label))
+      source.read_label and pick(source.read_label), source.version)
 
 
 def concat(a: Source, b: Source) -> Source:
@@ -44,7 +44,8 @@ def concat(a: Source, b: Source) -> Source:
     return lambda i: first(i) if i < len(a) else second(i - len(a))
 
   labels = a.read_label and b.read_label and chain(a.read_label, b.read_label)
-  return Source(names, chain(a.read_image, b.read_image), labels)
+  version = a.version and b.version and (lambda: f'{a.version()}\n{b.version()}')
+  return Source(names, chain(a.read_image, b.read_image), labels, version)
 
 
 def cached(source: Source, cache_gb: float) -> Source:
@@ -80,4 +81,4 @@ def cached(source: Source, cache_gb: float) -> Source:
 
   return Source(
       source.names, remember('image', source.read_image),
-      source.read_label and remember('label', source.read_label))
+      source.read_label and remember('label', source.read_label), source.version)

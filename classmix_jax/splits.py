@@ -21,6 +21,7 @@ import numpy as np
 
 from classmix_jax.types import UserError
 
+LABELED, UNLABELED = 0, 1  # streams of one seed
 _SPLIT_STREAM = 2**31  # apart from the streams of the pipeline (0, 1, ...)
 
 
@@ -130,6 +131,20 @@ def split_hash(names: Sequence[str]) -> str:
   Example: `split_hash(['b', 'a']) == split_hash(['a', 'b'])`.
   """
   return hashlib.sha256('\n'.join(sorted(names)).encode()).hexdigest()[:8]
+
+
+def share_of_batch(size: int, local_devices: int, process_count: int, field: str) -> int:
+  """Returns how many examples of a global batch belong to each process.
+
+  Raises:
+    UserError: the batch cannot be shared evenly; names the nearest sizes that can.
+  """
+  devices = local_devices * process_count
+  if size < 1 or size % devices:
+    low, high = size // devices * devices, (max(size, 0) // devices + 1) * devices
+    near = f'{low} or {high}' if low > 0 else f'{high}'
+    raise UserError(f'{field}={size} cannot be shared by {devices} devices: set it to {near}')
+  return size // process_count
 
 
 def index_stream(seed: int, stream: int, length: int, start: int, stop: int) -> np.ndarray:

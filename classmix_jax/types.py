@@ -118,6 +118,9 @@ class Source:
     read_image: index -> `[H, W, 3]` uint8 RGB.
     read_label: index -> `[H, W]` uint8 class ids and 255, of the image's size;
       None where there are no labels. Never called for unlabelled examples.
+    version: returns a text that changes whenever a pixel may have changed (files,
+      their times and sizes, resolution, class table); None where nobody knows,
+      and then no copy of the source is kept on the disk.
 
   Both readers raise `UserError` naming the file, what was found and the remedy.
   """
@@ -125,6 +128,7 @@ class Source:
   names: tuple[str, ...]
   read_image: Callable[[int], np.ndarray]
   read_label: Callable[[int], np.ndarray] | None = None
+  version: Callable[[], str] | None = None
 
   def __len__(self) -> int:
     return len(self.names)

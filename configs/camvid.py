@@ -13,5 +13,8 @@ def get_config(text: str | None = None):
   config.data.labeled = config.data.labeled or '46'
   config.data.size = (180, 240)
   config.data.crop = (128, 160)
+  config.steps = 6_000
   config.eval_batch_size = 10
+  if 'jitter' in config.method:  # a hue of a quarter circle is too much for so small a network
+    config.method.jitter = 0.1
   return config

@@ -16,6 +16,4 @@ def get_config(text: str | None = None):
   config.data.crop = (96, 96)
   config.model.head = 'conv3x3'
   config.eval_batch_size = 20
-  if 'threshold' in config.method:  # from scratch, 0.968 is reached by few pixels
-    config.method.threshold = 0.9
   return config

@@ -9,6 +9,7 @@ Synopsis:
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import functools
+import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +29,8 @@ from classmix_jax.datasets.reading import (
 from classmix_jax.types import Source, UserError
 
 EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
+
+READER_VERSION = 1  # count up whenever the same file gives other pixels
 
 _LOSSY = ('JPEG', 'MPO')
 
@@ -171,12 +174,27 @@ def paired_source(pairs: Pairs, decoding: Decoding, size: Size | None = None) ->
       names=pairs.names,
       read_image=_image_reader(pairs.images, size),
       read_label=functools.partial(_mask_at, pairs.masks, decoding, size),
+      version=functools.partial(_version, (*pairs.images, *pairs.masks), size, decoding),
   )
 
 
 def image_source(images: Mapping[str, Path], size: Size | None = None) -> Source:
   """Returns the Source of images that have no labels."""
-  return Source(tuple(images), _image_reader(tuple(images.values()), size))
+  paths = tuple(images.values())
+  return Source(
+      tuple(images), _image_reader(paths, size), version=functools.partial(_version, paths, size))
+
+
+def _version(paths: tuple[Path, ...], size: Size | None, decoding: Decoding | None = None) -> str:
+  """Returns a digest of the files' places, times and sizes and of how they are read."""
+  digest = hashlib.sha256(repr((READER_VERSION, size)).encode())
+  for path in paths:
+    status = path.stat()
+    digest.update(f'{path.absolute()}\n{status.st_size} {status.st_mtime_ns}\n'.encode())
+  if decoding is not None:
+    digest.update(decoding.table.tobytes())
+    digest.update(repr(sorted(decoding.colors.items())).encode())
+  return digest.hexdigest()
 
 
 def _image_reader(paths: tuple[Path, ...], size: Size | None) -> Callable[[int], np.ndarray]:

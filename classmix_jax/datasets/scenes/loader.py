@@ -123,7 +123,8 @@ def _source(builder, split: str, count: int, size: Size | None) -> Source:
   return Source(
       names=tuple(f'{split}_{index:04d}' for index in range(count)),
       read_image=functools.partial(read, 'image', Image.Resampling.BILINEAR),
-      read_label=functools.partial(read, 'label', Image.Resampling.NEAREST))
+      read_label=functools.partial(read, 'label', Image.Resampling.NEAREST),
+      version=lambda: f'{where} {builder.version} {size}')
 
 
 def _read(
