@@ -9,7 +9,9 @@ Synopsis:
 """
 
 from collections.abc import Mapping
+import dataclasses
 import difflib
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -20,8 +22,10 @@ import optax
 
 from classmix_jax.backbones import BACKBONES
 from classmix_jax.backbones.layers import BN_MODES
+from classmix_jax.cache import cache_root
 from classmix_jax.core.optim import sgd_poly
 from classmix_jax.datasets import DATASETS
+from classmix_jax.disk_copy import copy_images, copy_labels
 from classmix_jax.geometry import Geometry
 from classmix_jax.methods import METHODS
 from classmix_jax.models.heads import HEADS
@@ -31,6 +35,7 @@ from classmix_jax.splits import choose_labeled, split_hash
 from classmix_jax.types import Dataset, Method, Source, UserError
 
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+WORKING_COPIES = ('memory', 'disk', 'device')
 DATA_OPTIONS = ('classes', 'label_map', 'colors', 'ignore')  # of the data set `folder`
 MINIMUM = {
     'seed': 0, 'steps': 1, 'batch_size': 1, 'unlabeled_batch_size': 0, 'accumulate': 1,
@@ -78,16 +83,33 @@ def check_config(config: ml_collections.ConfigDict) -> None:
 
 
 def build_dataset(config: ml_collections.ConfigDict) -> Dataset:
-  """Opens the data set; its decoded images are kept in memory up to `data.cache_gb`."""
+  """Opens the data set; its frames come from a working copy, see `config.data.working_copy`."""
   load = lookup(DATASETS, config.data.name, 'config.data.name')
   options = {key: config.data[key] for key in DATA_OPTIONS if key in config.data}
   dataset = load(root=config.data.root, size=tuple(config.data.size) or None, **options)
+  if on_disk(config):
+    folder = copy_folder(config)
+    return dataclasses.replace(
+        dataset, train=copy_images(dataset.train, folder),
+        val=copy_labels(copy_images(dataset.val, folder), folder),
+        unlabeled=dataset.unlabeled and copy_images(dataset.unlabeled, folder))
   # One budget, split between what is read every step and what is read every evaluation.
   keep = lambda source, share: source and cached(source, config.data.cache_gb * share)
-  return Dataset(
-      name=dataset.name, class_names=dataset.class_names, palette=dataset.palette,
-      train=keep(dataset.train, 0.4), val=keep(dataset.val, 0.3),
+  return dataclasses.replace(
+      dataset, train=keep(dataset.train, 0.4), val=keep(dataset.val, 0.3),
       unlabeled=keep(dataset.unlabeled, 0.3))
+
+
+def on_disk(config: ml_collections.ConfigDict) -> bool:
+  """Whether frames are prepared on the disk once; frames on the devices are filled from there."""
+  kind = config.data.working_copy
+  lookup(dict.fromkeys(WORKING_COPIES), kind, 'config.data.working_copy')
+  return kind != 'memory'
+
+
+def copy_folder(config: ml_collections.ConfigDict) -> Path:
+  root = config.data.copy_root
+  return (Path(root).expanduser() if root else cache_root() / 'copies') / config.data.name
 
 
 def build_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
@@ -106,8 +128,10 @@ def build_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
         f'{config.method.name} mixes pairs of unlabelled images, but there is only '
         f'{len(unlabeled)}: add images to unlabeled/images, lower config.data.labeled '
         f'({len(chosen)} of {len(dataset.train)} are labelled), or use method=supervised.')
-  names = [dataset.train.names[i] for i in chosen]
-  return Split(subset(dataset.train, chosen), unlabeled, split_hash(names))
+  labeled = subset(dataset.train, chosen)
+  if on_disk(config):  # after the choice: masks of unlabelled images are never opened
+    labeled = copy_labels(labeled, copy_folder(config))
+  return Split(labeled, unlabeled, split_hash(labeled.names))
 
 
 def build_geometry(config: ml_collections.ConfigDict) -> Geometry:

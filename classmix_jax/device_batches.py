@@ -2,10 +2,10 @@
 
 Synopsis:
 
-    batches = device_batches(labeled, unlabeled, batch_size=4, unlabeled_batch_size=4,
-                             geometry=Geometry(crop=(128, 160)), seed=0, start_step=0,
-                             stop_step=1000, devices=jax.local_devices(), accumulate=1)
-    batch = next(batches)      # Batch of device arrays [devices, accumulate, per_device, ...]
+    stream = device_stream(labeled=labeled, unlabeled=unlabeled, batch_size=4,
+                           unlabeled_batch_size=4, geometry=Geometry(crop=(128, 160)), seed=0,
+                           devices=jax.local_devices())
+    batch = next(stream(0, 1000))    # Batch of device arrays [devices, 1, per_device, ...]
 
 The host sends a few integers per example: which frame, and which view of it. They
 are those of `input_pipeline`, so both give the same batches; where frames are
@@ -28,24 +28,24 @@ from classmix_jax.types import AXIS, VOID, Array, Batch, Example, Source, UserEr
 MEMORY_SHARE = 0.5  # of a device, at most, for frames
 
 
-def device_batches(
-    labeled: Source, unlabeled: Source | None, *, batch_size: int, unlabeled_batch_size: int,
-    geometry: Geometry, seed: int, start_step: int, stop_step: int,
-    devices: Sequence[jax.Device], accumulate: int = 1,
-) -> Iterator[Batch]:
-  """Loads all frames to every device and returns the batches of start_step..stop_step-1.
+def device_stream(
+    *, labeled: Source, unlabeled: Source | None, batch_size: int, unlabeled_batch_size: int,
+    geometry: Geometry, seed: int, devices: Sequence[jax.Device], accumulate: int = 1,
+) -> Callable[[int, int], Iterator[Batch]]:
+  """Loads all frames to every device and returns `stream(start_step, stop_step)`.
 
   Args:
     labeled: source of the labelled stream; all its labels are read.
     unlabeled: source of the unlabelled stream, or None; its labels are never read.
     batch_size, unlabeled_batch_size: global, per micro-batch.
     geometry: how examples are cut from frames.
-    seed, start_step, stop_step: as in `input_pipeline.train_batches`, in optimizer steps.
+    seed: of the order and the views.
     devices: D, the devices of this process.
     accumulate: A, micro-batches per step.
 
   Returns:
-    Iterator of `Batch`: image `[D, A, b, H, W, 3]` uint8, label and valid alike.
+    A function of two optimizer steps that returns the batches between them: image
+    `[D, A, b, H, W, 3]` uint8, label and valid alike, on the devices.
 
   Raises:
     UserError: frames of several sizes, frames that do not fit into the devices' memory,
@@ -54,34 +54,45 @@ def device_batches(
   parts = [(LABELED, labeled, batch_size, 'config.batch_size')]
   if unlabeled is not None and unlabeled_batch_size:
     parts.append((UNLABELED, unlabeled, unlabeled_batch_size, 'config.unlabeled_batch_size'))
-  frames = [_load(source, number == LABELED) for number, source, *_ in parts]
-  _check_memory(sum(array.nbytes for pair in frames for array in pair), devices[0])
-  frames = jax.device_put(frames, replicated(devices))
+  host = [_load(source, number == LABELED) for number, source, *_ in parts]
+  _check_memory(sum(array.nbytes for pair in host for array in pair), devices[0])
+  resident = jax.device_put(host, replicated(devices))
   cut = _make_cut(geometry, devices)
-  processes = jax.process_count()
-  for step in range(start_step, stop_step):
-    examples = []
-    for (number, source, size, field), (images, labels) in zip(parts, frames, strict=True):
-      share = share_of_batch(size, len(devices), processes, field)
-      draw = lambda p, n=number, s=source, f=images.shape[1:3]: _draw(geometry, seed, n, s, f, p)
-      first = [
-          micro * size + jax.process_index() * share
-          for micro in range(step * accumulate, (step + 1) * accumulate)]
-      drawn = np.array([[draw(start + k) for k in range(share)] for start in first], np.int32)
-      drawn = drawn.reshape(accumulate, len(devices), -1, 8).swapaxes(0, 1)
-      examples.append(cut(images, labels, drawn))
-    if len(examples) == 1:
-      examples.append(jax.tree.map(lambda x: x[:, :, :0], examples[0]))
-    yield Batch(*examples)
+  draws = [
+      _make_draws(geometry, seed, number, len(source), images.shape[1:3], size, field,
+                  len(devices), accumulate)
+      for (number, source, size, field), (images, _) in zip(parts, host, strict=True)]
+
+  def stream(start_step: int, stop_step: int) -> Iterator[Batch]:
+    for step in range(start_step, stop_step):
+      examples = [cut(*frames, draw(step)) for frames, draw in zip(resident, draws, strict=True)]
+      if len(examples) == 1:
+        examples.append(jax.tree.map(lambda x: x[:, :, :0], examples[0]))
+      yield Batch(*examples)
+
+  return stream
 
 
-def _draw(
-    geometry: Geometry, seed: int, stream: int, source: Source, frame: Size, position: int
-) -> tuple[int, ...]:
-  """Returns the 8 integers of an example: index, then the view."""
-  index = int(index_stream(seed, stream, len(source), position, position + 1)[0])
-  view = draw_view(geometry, seed=seed, stream=stream, position=position, frame=frame)
-  return index, *view.scaled, *view.corner, *view.kept, view.mirrored
+def _make_draws(
+    geometry: Geometry, seed: int, stream: int, length: int, frame: Size, size: int, field: str,
+    local_devices: int, accumulate: int,
+) -> Callable[[int], np.ndarray]:
+  """Returns step -> `[D, A, b, 8]` int32: index and view of this process's examples."""
+  share = share_of_batch(size, local_devices, jax.process_count(), field)
+
+  def draw(position: int) -> tuple[int, ...]:
+    index = int(index_stream(seed, stream, length, position, position + 1)[0])
+    view = draw_view(geometry, seed=seed, stream=stream, position=position, frame=frame)
+    return index, *view.scaled, *view.corner, *view.kept, view.mirrored
+
+  def draws(step: int) -> np.ndarray:
+    starts = [
+        micro * size + jax.process_index() * share
+        for micro in range(step * accumulate, (step + 1) * accumulate)]
+    drawn = np.array([[draw(start + k) for k in range(share)] for start in starts], np.int32)
+    return drawn.reshape(accumulate, local_devices, -1, 8).swapaxes(0, 1)
+
+  return draws
 
 
 def _load(source: Source, with_labels: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,6 @@ Synopsis:
 
 from collections.abc import Callable, Iterator, Mapping
 import dataclasses
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import orbax.checkpoint as ocp
 
 from classmix_jax import build, checkpoint, rundir
 from classmix_jax.datasets.checks import check_labels, label_warnings
+from classmix_jax.device_batches import device_stream
 from classmix_jax.evaluator import Evaluator, conclude, headline_network, protocol
 from classmix_jax.fingerprint import fingerprint
 from classmix_jax.logbook import Logbook
@@ -100,11 +100,11 @@ def start_from(state: TrainState, run: str, devices: list) -> TrainState:
 
 
 def make_views(method: Method, devices: list, batch: Batch) -> Callable:
-  """Returns `views(state)`: what the method learns from on one fixed batch `[D, b, ...]`."""
+  """Returns `views(state)`: what the method learns from on one fixed batch `[D, A, b, ...]`."""
   pmapped = jax.pmap(
       method.views, axis_name=AXIS, in_axes=(None, None, None, 0, None),
       devices=list(devices) if jax.process_count() == 1 else None)
-  batch = next(to_devices([batch], devices))
+  batch = jax.tree.map(lambda x: x[:, 0], batch)  # the first micro-batch
   return lambda state: pmapped(
       state.params, state.model_state, state.method_state, batch, jax.random.key(0))
 
@@ -164,16 +164,28 @@ class AfterStep:
     self.logbook.write_images(step, view_images(self.views(state), self.dataset))
 
 
-def open_streams(config: Config, split: build.Split, devices: list) -> Callable[..., Iterator]:
-  """Returns `stream(start_step, stop_step)` of micro-batches on the host."""
-  from classmix_jax.input_pipeline import train_batches
+def open_streams(
+    config: Config, split: build.Split, devices: list
+) -> Callable[[int, int], Iterator[Batch]]:
+  """Returns `stream(start_step, stop_step)`: batches `[D, A, b, ...]` on the devices."""
   unlabeled = unlabeled_batch_size(config)
-  return functools.partial(
-      train_batches, split.labeled, split.unlabeled if unlabeled else None,
+  options = dict(
+      labeled=split.labeled, unlabeled=split.unlabeled if unlabeled else None,
       batch_size=config.batch_size // config.accumulate,
       unlabeled_batch_size=unlabeled // config.accumulate,
-      geometry=build.build_geometry(config), seed=config.seed, local_devices=len(devices),
-      process_index=jax.process_index(), process_count=jax.process_count())
+      geometry=build.build_geometry(config), seed=config.seed)
+  if config.data.working_copy == 'device':
+    return device_stream(devices=devices, accumulate=config.accumulate, **options)
+  from classmix_jax.input_pipeline import train_batches
+
+  def stream(start_step: int, stop_step: int) -> Iterator[Batch]:
+    batches = train_batches(
+        start_step=start_step * config.accumulate, stop_step=stop_step * config.accumulate,
+        local_devices=len(devices), process_index=jax.process_index(),
+        process_count=jax.process_count(), **options)
+    return to_devices(micro_batches(batches, config.accumulate), devices)
+
+  return stream
 
 
 def run_training(config: Config, run: Path) -> dict[str, Any]:
@@ -224,15 +236,13 @@ def run_training(config: Config, run: Path) -> dict[str, Any]:
   logbook.resume(start)
   evaluator = Evaluator(
       config, dataset, method.model, devices, (split.labeled_hash, len(split.labeled)))
-  views = make_views(method, devices, next(stream(start_step=0, stop_step=1)))
+  views = make_views(method, devices, next(stream(0, 1)))
   after_step = AfterStep(
       config, run, dataset, method, logbook, manager, evaluator, views)
   train_step = make_train_step(method, tx, config.seed, devices, accumulate=config.accumulate)
-  batches = stream(
-      start_step=start * config.accumulate, stop_step=config.steps * config.accumulate)
-  batches = to_devices(micro_batches(batches, config.accumulate), devices)
   try:
-    state = train(state, train_step, batches, steps=config.steps, after_step=after_step)
+    state = train(
+        state, train_step, stream(start, config.steps), steps=config.steps, after_step=after_step)
   finally:  # what was being saved is finished even if the next image cannot be read
     manager.wait_until_finished()
     logbook.close()

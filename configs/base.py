@@ -59,7 +59,11 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.data.scale = (1.0, 1.0)  # random resizing before the crop: smallest, largest factor
   config.data.scale_step = 0.0  # e.g. 0.1 draws smallest, smallest + 0.1, ...; 0 any factor
   config.data.flip = False  # mirror left and right, p = 0.5
-  config.data.cache_gb = 4.0  # decoded images kept in memory, at most
+  # Where decoded frames are kept: memory (up to cache_gb, lost at the end), disk (prepared
+  # once, then mapped into memory), device (prepared on disk, then on every device).
+  config.data.working_copy = 'memory'
+  config.data.cache_gb = 4.0  # for working_copy=memory
+  config.data.copy_root = ''  # folder of prepared frames; '' is the user's cache folder
 
   config.model = ml_collections.ConfigDict()
   config.model.backbone = 'resnet101'  # a name of BACKBONES

@@ -87,6 +87,19 @@ def test_interrupted_run_ends_in_the_same_bits(finished, data, tmp_path, monkeyp
   assert [row['loss/sup'] for row in rows(run)] == [row['loss/sup'] for row in rows(finished[0])]
 
 
+@pytest.mark.parametrize('kind', ['disk', 'device'])
+def test_working_copies_train_the_same_bits(finished, data, tmp_path, kind):
+  """Frames are not resized here, so even what the devices cut is equal to the byte."""
+  run = tmp_path / 'run'
+  result = run_training(toy.config(data, **{
+      'data.working_copy': kind, 'data.copy_root': str(tmp_path / 'copies')}), run)
+  jax.tree.map(np.testing.assert_array_equal, saved(run), saved(finished[0]))
+  assert result['iou'] == finished[1]['iou']
+  copies = sorted(path.name.rsplit('-', 1)[0] for path in (tmp_path / 'copies/folder').iterdir())
+  # The validation set, the labelled images with their labels, the unlabelled without.
+  assert copies == ['images-3', 'images-4', 'images-6', 'labels-3', 'labels-4']
+
+
 def test_finished_run_started_again_only_reports(finished, data):
   run, result = finished
   before = (run / 'metrics.jsonl').read_text()

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 import contextlib
 import functools
 import io
-import os
 from pathlib import Path
 import time
 
 import numpy as np
 from PIL import Image
 
+from classmix_jax.cache import cache_root
 from classmix_jax.datasets.scenes.classes import CLASS_NAMES, PALETTE
 from classmix_jax.types import Dataset, Source, UserError
 
@@ -45,17 +45,12 @@ def load(
 
   Example: `len(load().train) == 1000`.
   """
-  folder = Path(root).expanduser() if root else _default_root()
+  folder = Path(root).expanduser() if root else cache_root()
   builder = _prepared(folder, num_train, num_val)
   return Dataset(
       name='scenes', class_names=CLASS_NAMES, palette=PALETTE,
       train=_source(builder, 'train', num_train, size),
       val=_source(builder, 'val', num_val, size))
-
-
-def _default_root() -> Path:
-  cache = os.environ.get('XDG_CACHE_HOME', '')
-  return (Path(cache) if cache else Path.home() / '.cache') / 'classmix_jax'
 
 
 def _prepared(folder: Path, num_train: int, num_val: int):

@@ -1,0 +1,146 @@
+"""Copies on the disk: what they return, and what a crash or a bad file leaves of them."""
+
+import json
+
+import numpy as np
+from PIL import Image
+import pytest
+import toy
+
+from classmix_jax import disk_copy
+from classmix_jax.datasets import folder
+from classmix_jax.datasets.pairs import find_images, image_source
+from classmix_jax.disk_copy import copy_images, copy_labels
+from classmix_jax.types import Source, UserError
+
+SIZES = [(3, 4), (5, 2), (1, 1), (6, 6), (2, 3)]
+
+
+def make_source(calls=None, bad=(), version='1'):
+  """Frames of unequal sizes; `calls` records what is decoded, `bad` does not decode."""
+  calls = [] if calls is None else calls
+
+  def read(kind, i):
+    calls.append((kind, i))
+    if i in bad:
+      raise UserError(f'{i}.png does not decode: copy it again')
+    shape = (*SIZES[i], 3) if kind == 'image' else SIZES[i]
+    return np.random.default_rng(i).integers(0, 256, shape, np.uint8)
+
+  return Source(
+      tuple(map(str, range(5))), lambda i: read('image', i), lambda i: read('label', i),
+      version=lambda: version)
+
+
+def place_of(folder):
+  (place,) = folder.iterdir()
+  return place
+
+
+def test_a_copy_holds_the_same_bytes_and_decodes_nothing_again(tmp_path):
+  calls = []
+  for _ in range(2):
+    copied = copy_labels(copy_images(make_source(calls), tmp_path), tmp_path)
+    for i, plain in enumerate([make_source()] * 5):
+      np.testing.assert_array_equal(copied.read_image(i), plain.read_image(i))
+      np.testing.assert_array_equal(copied.read_label(i), plain.read_label(i))
+  assert sorted(calls) == [(kind, i) for kind in ('image', 'label') for i in range(5)]
+
+
+def test_copying_images_opens_no_label(tmp_path):
+  calls = []
+  copy_images(make_source(calls), tmp_path)
+  assert {kind for kind, _ in calls} == {'image'}
+
+
+def test_another_version_is_another_copy(tmp_path):
+  copy_images(make_source(version='1'), tmp_path)
+  copy_images(make_source(version='2'), tmp_path)
+  assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_edited_file_is_read_anew(tmp_path):
+  path = tmp_path / 'images' / 'a.png'
+  path.parent.mkdir()
+  for value in (10, 20):
+    Image.fromarray(np.full((2 + value // 10, 2, 3), value, np.uint8)).save(path)
+    source = image_source(find_images(path.parent))
+    assert copy_images(source, tmp_path / 'copies').read_image(0).max() == value
+
+
+def test_a_source_without_a_version_is_not_copied(tmp_path):
+  source = Source(('a',), lambda i: np.zeros((1, 1, 3), np.uint8))
+  assert copy_images(source, tmp_path).read_image is source.read_image
+  assert not list(tmp_path.iterdir())
+
+
+def test_bad_files_are_all_named_and_the_others_are_kept(tmp_path):
+  with pytest.raises(UserError, match="1.png does not decode.* 2 of 5 images .*: 1, 3"):
+    copy_images(make_source(bad=(1, 3)), tmp_path)
+  assert not (place_of(tmp_path) / 'index.jsonl').exists()
+  calls = []
+  copied = copy_images(make_source(calls), tmp_path)  # the files were mended
+  assert sorted(calls) == [('image', 1), ('image', 3)]
+  for i in range(5):
+    np.testing.assert_array_equal(copied.read_image(i), make_source().read_image(i))
+
+
+class Killed(BaseException):
+  pass
+
+
+@pytest.mark.parametrize('when', range(9))
+def test_killed_at_any_write_and_started_again(tmp_path, monkeypatch, when):
+  """Every flush may be the last: what counts as done is whole, the rest is made again."""
+  monkeypatch.setattr(disk_copy, 'CHUNK', 2)
+  real, count = disk_copy._sync, iter(range(100))
+
+  def sync(file):
+    real(file)
+    if next(count) == when:
+      file.write(b'torn' if 'b' in file.mode else '[3, [1')  # what a crash may leave behind
+      real(file)
+      raise Killed
+
+  monkeypatch.setattr(disk_copy, '_sync', sync)
+  try:
+    copy_images(make_source(), tmp_path)
+  except Killed:
+    assert not (place_of(tmp_path) / 'index.jsonl').exists()
+  monkeypatch.setattr(disk_copy, '_sync', real)
+  calls = []
+  copied = copy_images(make_source(calls), tmp_path)
+  assert len(calls) == max(0, 5 - 2 * ((when + 1) // 2)) if when < 6 else not calls
+  for i in range(5):
+    np.testing.assert_array_equal(copied.read_image(i), make_source().read_image(i))
+  rows = (place_of(tmp_path) / 'index.jsonl').read_text().splitlines()
+  assert sorted(json.loads(row)[0] for row in rows) == [0, 1, 2, 3, 4]
+
+
+def test_a_damaged_copy_is_not_trusted(tmp_path):
+  copy_images(make_source(), tmp_path)
+  with open(place_of(tmp_path) / 'arrays.bin', 'ab') as file:
+    file.truncate(10)
+  with pytest.raises(UserError, match='is damaged .*remove it'):
+    copy_images(make_source(), tmp_path)
+
+
+def test_a_full_disk_is_named_before_it_is_full(tmp_path, monkeypatch):
+  usage = disk_copy.shutil.disk_usage(tmp_path)
+  monkeypatch.setattr(disk_copy.shutil, 'disk_usage', lambda _: usage._replace(free=100))
+  with pytest.raises(UserError, match='0.0 GB free and needs .*copy_root=DIR'):
+    copy_images(make_source(), tmp_path)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+  (tmp_path / 'file').write_text('')
+  with pytest.raises(UserError, match='cannot be written .*copy_root=DIR'):
+    copy_images(make_source(), tmp_path / 'file')
+
+
+def test_real_files(tmp_path):
+  dataset = folder.load(str(toy.write_folder(tmp_path / 'data')), (16, 24))
+  copied = copy_labels(copy_images(dataset.train, tmp_path), tmp_path)
+  for i in range(len(dataset.train)):
+    np.testing.assert_array_equal(copied.read_image(i), dataset.train.read_image(i))
+    np.testing.assert_array_equal(copied.read_label(i), dataset.train.read_label(i))
