@@ -35,6 +35,7 @@ from classmix_jax.splits import choose_labeled, split_hash
 from classmix_jax.types import Dataset, Method, Source, UserError
 
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+POOLS = ('rest', 'all')
 WORKING_COPIES = ('memory', 'disk', 'device')
 DATA_OPTIONS = ('classes', 'label_map', 'colors', 'ignore')  # of the data set `folder`
 MINIMUM = {
@@ -113,14 +114,16 @@ def copy_folder(config: ml_collections.ConfigDict) -> Path:
 
 
 def build_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
-  """Chooses the labelled examples; all others are unlabelled.
+  """Chooses the labelled examples; the others, or all, are used without labels.
 
   Raises:
     UserError: a wrong split, or fewer than two unlabelled images to mix.
   """
   chosen = choose_labeled(dataset.train.names, config.data.labeled, config.data.split_seed)
-  rest = np.setdiff1d(np.arange(len(dataset.train)), chosen)
-  unlabeled = subset(dataset.train, rest)
+  lookup(dict.fromkeys(POOLS), config.data.unlabeled, 'config.data.unlabeled')
+  everything = np.arange(len(dataset.train))
+  pool = everything if config.data.unlabeled == 'all' else np.setdiff1d(everything, chosen)
+  unlabeled = subset(dataset.train, pool)
   if dataset.unlabeled is not None:
     unlabeled = concat(unlabeled, dataset.unlabeled)
   if needs_unlabeled(config) and len(unlabeled) < 2:

@@ -209,7 +209,7 @@ def run_training(config: Config, run: Path) -> dict[str, Any]:
   tx = build.build_optimizer(config)
   rundir.open_run(run, config.to_dict())
   rundir.write_classes(run, dataset)
-  rundir.write_split(run, split.labeled.names)
+  rundir.write_split(run, split.labeled.names, split.unlabeled.names)
 
   # ---- Where it starts
   image = jax.ShapeDtypeStruct((1, *crop_size(config, dataset), 3), np.float32)

@@ -2,7 +2,7 @@
 
     RUN/config.json      the whole config
     RUN/classes.json     class names and palette: enough to predict without the data
-    RUN/splits/          the names of the labelled images
+    RUN/splits/          the names of the labelled and of the unlabelled images
     RUN/checkpoints/     orbax
     RUN/metrics.jsonl    one JSON object per logged step
     RUN/tensorboard/     events
@@ -100,10 +100,11 @@ def write_classes(run: Path, dataset: Dataset) -> None:
   write_atomically(run / 'classes.json', json.dumps(classes) + '\n')
 
 
-def write_split(run: Path, labeled: Sequence[str]) -> None:
-  """Writes the names of the labelled images, one per line, as `data.labeled` reads them."""
+def write_split(run: Path, labeled: Sequence[str], unlabeled: Sequence[str]) -> None:
+  """Writes names of images, one per line; `data.labeled` reads labeled.txt."""
   (run / 'splits').mkdir(exist_ok=True)
-  write_atomically(run / 'splits' / 'labeled.txt', '\n'.join(labeled) + '\n')
+  for part, names in (('labeled', labeled), ('unlabeled', unlabeled)):
+    write_atomically(run / 'splits' / f'{part}.txt', '\n'.join([*names, '']))
 
 
 def read_split(run: Path) -> list[str]:

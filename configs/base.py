@@ -52,8 +52,10 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.data = ml_collections.ConfigDict()
   config.data.name = 'scenes'  # a name of DATASETS
   config.data.root = ''  # folder of the data set; '' is the default place of `scenes`
-  config.data.labeled = arguments['labeled']  # a count, or a text file of ids; '' is all
-  config.data.split_seed = 0  # of the labelled choice, when it is a count
+  # A count, a fraction such as 1/8, or a text file of ids; '' is all.
+  config.data.labeled = arguments['labeled']
+  config.data.split_seed = 0  # of the labelled choice, when it is a count or a fraction
+  config.data.unlabeled = 'rest'  # images without labels: rest, or all (labelled ones as well)
   config.data.size = ()  # working resolution (H, W); () keeps the images as they are
   config.data.crop = ()  # (H, W) of training crops; () takes whole images
   config.data.scale = (1.0, 1.0)  # random resizing before the crop: smallest, largest factor

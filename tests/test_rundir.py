@@ -77,8 +77,9 @@ def test_what_is_written_can_be_read(tmp_path):
   rundir.write_classes(tmp_path, dataset)
   assert rundir.read_json(tmp_path / 'classes.json') == {
       'names': ['road', 'Bürgersteig'], 'palette': [[1, 2, 3], [4, 5, 6]]}
-  rundir.write_split(tmp_path, ['b/é', 'a'])
+  rundir.write_split(tmp_path, ['b/é', 'a'], ['c'])
   assert (tmp_path / 'splits' / 'labeled.txt').read_text(encoding='utf-8') == 'b/é\na\n'
+  assert (tmp_path / 'splits' / 'unlabeled.txt').read_text() == 'c\n'
   rundir.write_evaluation(tmp_path, {'step': 30, 'miou': 0.5})
   path = rundir.evaluation_path(tmp_path, 30)
   assert path == tmp_path / 'eval' / '30.json'

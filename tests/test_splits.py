@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from classmix_jax.sources import cached, concat, subset
-from classmix_jax.splits import choose_labeled, index_stream, split_hash
+from classmix_jax.splits import choose_labeled, count_of_fraction, index_stream, split_hash
 from classmix_jax.types import Source, UserError
 
 NAMES = [f'city/{i:04d}' for i in range(20)]
@@ -177,3 +177,28 @@ def test_cached_keeps_image_and_label_apart_and_no_errors():
   for _ in range(2):
     with pytest.raises(UserError, match='file 0'):
       broken.read_image(0)
+
+
+@pytest.mark.parametrize(('length', 'counts'), [
+    (2975, {'1/30': 100, '1/16': 186, '1/8': 372, '1/4': 744, '1/2': 1488}),
+    (10582, {'1/100': 106, '1/50': 212, '1/20': 529, '1/8': 1323, '1/4': 2646}),
+    (1464, {'1/16': 92, '1/8': 183, '1/4': 366, '1/2': 732, '1/1': 1464}),
+    (30, {'1/30': 1, '1/100': 1, '3/4': 23})])
+def test_fractions_are_the_counts_of_the_literature(length, counts):
+  assert {text: count_of_fraction(text, length) for text in counts} == counts
+
+
+def test_fractions_are_nested():
+  names = [f'{i:04d}' for i in range(2975)]
+  previous = set()
+  for fraction in ('1/30', '1/16', '1/8', '1/4', '1/2', '1/1'):
+    chosen = set(choose_labeled(names, fraction, seed=3).tolist())
+    assert previous < chosen
+    previous = chosen
+  assert choose_labeled(names, '1/8', 3).tolist() == choose_labeled(names, 372, 3).tolist()
+
+
+@pytest.mark.parametrize('fraction', ['3/2', '0/4', '1/0'])
+def test_wrong_fractions(fraction):
+  with pytest.raises(UserError, match=f"'{fraction}'.*'1/8'"):
+    choose_labeled(['a', 'b'], fraction, seed=0)

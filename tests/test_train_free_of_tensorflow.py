@@ -13,8 +13,8 @@ PACKAGE = 'classmix_jax'
 # A module imports only from rooms of a lower rank, or from its own room.
 RANK = {
     'types': 0, 'cache': 0,
-    'core': 1, 'splits': 1, 'sources': 1, 'geometry': 1, 'datasets': 1, 'logbook': 1, 'pictures': 1,
-    'fingerprint': 1, 'pretrained': 1, 'checkpoint': 1,
+    'core': 1, 'splits': 1, 'pickled_split': 1, 'sources': 1, 'geometry': 1,
+    'datasets': 1, 'logbook': 1, 'pictures': 1, 'fingerprint': 1, 'pretrained': 1, 'checkpoint': 1,
     'masks': 2, 'backbones': 2, 'rundir': 2, 'disk_copy': 2,
     'models': 3,
     'methods': 4, 'train': 5, 'evaluate': 5,
