@@ -28,7 +28,7 @@ def main(run: Path, output: Path) -> None:
   split = build.build_split(config, dataset)
   devices = jax.local_devices()[:1]
   method = build.build_method(config, len(dataset.class_names))
-  batch = next(open_streams(config, split, devices)(start_step=7, stop_step=8))
+  batch = next(open_streams(config, split, devices)(7, 8))
   _, saved = checkpoint.load(run, 'latest')
   views = view_images(make_views(method, devices, batch)(TrainState(**saved)), dataset)
   rows = zip(*(views[f'train/{name}'] for name in COLUMNS), strict=True)

@@ -1,0 +1,171 @@
+"""How fast frames of 2048x1024 become batches of 512x1024: PIL loop, pipeline, working copies.
+
+    python benchmarks/input.py [--frames=32] [--output=benchmarks/results/input.json]
+
+Draws made-up frames in the layout of Cityscapes, as PNG pairs, then measures, in images
+per second of wall clock and per second of one core's time:
+
+    PIL loop         what the original loader does in every epoch: decode image and label,
+                     resize both, look the ids up
+    first epoch      the pipeline, which decodes with the same library on several threads
+    preparing        writing the working copy, once
+    prepared epoch   the pipeline on the working copy
+    device           batches cut on the device from resident frames
+
+and the share of a training step that waits for the next batch.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+import json
+import os
+from pathlib import Path
+import platform
+import resource
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from classmix_jax.datasets.pairs import find_images, pair, paired_source  # noqa: E402
+from classmix_jax.datasets.reading import Decoding, label_table  # noqa: E402
+from classmix_jax.datasets.scenes.render import render  # noqa: E402
+from classmix_jax.device_batches import device_stream  # noqa: E402
+from classmix_jax.disk_copy import copy_images, copy_labels  # noqa: E402
+from classmix_jax.geometry import Geometry  # noqa: E402
+from classmix_jax.input_pipeline import train_batches  # noqa: E402
+from classmix_jax.train import to_devices  # noqa: E402
+from classmix_jax.types import Source  # noqa: E402
+
+FRAME, WORKING = (1024, 2048), (512, 1024)
+CLASSES = tuple(f'class{i}' for i in range(9))
+DECODING = Decoding(CLASSES, label_table(len(CLASSES)))
+BATCH = 2
+
+
+def draw_frames(folder: Path, count: int) -> None:
+  """Writes scenes at the size of Cityscapes, with sensor noise so that PNG has work to do."""
+  for kind in ('images', 'masks'):
+    (folder / kind).mkdir()
+  for index in range(count):
+    image, label = render(3, index)
+    rng = np.random.default_rng(index)
+    image = np.asarray(Image.fromarray(image).resize(FRAME[::-1], Image.Resampling.BICUBIC))
+    image = np.clip(image + rng.normal(0, 3, image.shape), 0, 255).astype(np.uint8)
+    Image.fromarray(image).save(folder / 'images' / f'{index:03d}.png')
+    Image.fromarray(label).resize(FRAME[::-1], Image.Resampling.NEAREST).save(
+        folder / 'masks' / f'{index:03d}.png')
+
+
+def pil_loop(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """Decodes and resizes one pair after the other."""
+  table = DECODING.table.astype(np.uint8)
+  for path in sorted((folder / 'images').iterdir()):
+    image = Image.open(path).convert('RGB').resize(WORKING[::-1], Image.Resampling.BILINEAR)
+    label = Image.open(folder / 'masks' / path.name).resize(
+        WORKING[::-1], Image.Resampling.NEAREST)
+    yield np.asarray(image), table[np.asarray(label)]
+
+
+def timed(run: Callable[[], int]) -> dict[str, float]:
+  """Runs `run`, which returns a number of images; rates per second of wall clock and of a core."""
+  wall, core = time.perf_counter(), time.process_time()
+  images = run()
+  wall, core = time.perf_counter() - wall, time.process_time() - core
+  return {'images': images, 'per_second': images / wall, 'per_core_second': images / core}
+
+
+def epoch(source: Source, epochs: int = 1) -> Callable[[], int]:
+  """Returns a function that reads `epochs` epochs of labelled batches."""
+  def run() -> int:
+    steps = epochs * len(source) // BATCH
+    for _ in train_batches(
+        source, None, batch_size=BATCH, unlabeled_batch_size=0, geometry=Geometry(), seed=0,
+        start_step=0, stop_step=steps, local_devices=1):
+      pass
+    return steps * BATCH
+  return run
+
+
+def waiting_share(batches: Iterator, steps: int, milliseconds: float) -> float:
+  """Share of the time between steps of a given length that is spent on the next batch.
+
+  The step is a pause: on an accelerator the host only waits while it runs.
+  """
+  next(batches)
+  waited = 0.0
+  start = time.perf_counter()
+  for _ in range(steps):
+    time.sleep(milliseconds / 1000)
+    before = time.perf_counter()
+    next(batches)
+    waited += time.perf_counter() - before
+  return waited / (time.perf_counter() - start)
+
+
+def measure(folder: Path, frames: int) -> dict[str, object]:
+  draw_frames(folder, frames)
+  pairs = pair(find_images(folder / 'images'), find_images(folder / 'masks'))
+  source = paired_source(pairs, DECODING, WORKING)
+  epoch(source)()  # imports, threads and the file cache are warm for everybody
+  rows = {
+      'PIL loop': timed(lambda: sum(1 for _ in pil_loop(folder))),
+      'first epoch': timed(epoch(source)),
+  }
+  copies = folder / 'copies'
+  rows['preparing'] = timed(
+      lambda: len(copy_labels(copy_images(source, copies), copies)))
+  prepared = copy_labels(copy_images(source, copies), copies)
+  rows['prepared epoch'] = timed(epoch(prepared, epochs=8))
+  stream = device_stream(
+      labeled=prepared, unlabeled=None, batch_size=BATCH, unlabeled_batch_size=0,
+      geometry=Geometry(), seed=0, devices=jax.local_devices()[:1])
+  next(stream(0, 1))
+  steps = 8 * frames // BATCH
+
+  def resident() -> int:
+    for batch in stream(0, steps):
+      jax.block_until_ready(batch)
+    return steps * BATCH
+
+  rows['device'] = timed(resident)
+  host = to_devices(train_batches(
+      prepared, None, batch_size=BATCH, unlabeled_batch_size=0, geometry=Geometry(), seed=0,
+      start_step=0, stop_step=100, local_devices=1), jax.local_devices()[:1])
+  waiting = {
+      'prepared epoch': waiting_share(host, 40, milliseconds=100),
+      'device': waiting_share(stream(0, 100), 40, milliseconds=100)}
+  return {
+      'rows': rows, 'waiting_share_of_a_100_ms_step': waiting, 'frames': frames,
+      'memory_gb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+      'device': str(jax.devices()[0].device_kind), 'cores': os.cpu_count(),
+      'processor': platform.processor() or platform.machine(), 'jax': jax.__version__,
+      'date': time.strftime('%Y-%m-%d')}
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--frames', type=int, default=32)
+  parser.add_argument('--output', type=Path)
+  options = parser.parse_args()
+  with tempfile.TemporaryDirectory() as folder:
+    result = measure(Path(folder), options.frames)
+  base = result['rows']['PIL loop']['per_core_second']
+  print(f"{'':16}{'images/s':>10}{'per core':>10}{'times PIL':>10}")
+  for name, row in result['rows'].items():
+    print(f"{name:16}{row['per_second']:10.1f}{row['per_core_second']:10.1f}"
+          f"{row['per_core_second'] / base:10.1f}")
+  for name, share in result['waiting_share_of_a_100_ms_step'].items():
+    print(f'{name}: {100 * share:.1f} % of a step of 100 ms waits for its batch')
+  print(f"{result['memory_gb']:.2f} GB at most, {result['cores']} cores, {result['date']}")
+  if options.output:
+    options.output.write_text(json.dumps(result, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+  main()
