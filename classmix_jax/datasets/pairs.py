@@ -109,15 +109,28 @@ def listed_pairs(
   Example: the line '/x/JPEGImages/a.jpg /x/SegmentationClass/a.png' pairs
     `images['a']` with `masks['a']`, and so does the line 'a'.
   """
-  rows = sorted(read_list(listed).items())
-  missing = [name for name, _ in rows if name not in images]
-  missing += [f'{mask} (mask)' for _, mask in rows if mask not in masks]
+  return named_pairs(read_list(listed), images, masks, where=listed, remedy=remedy)
+
+
+def named_pairs(
+    rows: Mapping[str, str], images: Mapping[str, Path], masks: Mapping[str, Path], *,
+    where: Path, remedy: str,
+) -> Pairs:
+  """Returns the pairs of `rows`, name of image -> name of mask, sorted.
+
+  Raises:
+    UserError: files are not there; says that `where` names them, which three, and `remedy`.
+
+  Example: `named_pairs({'a': 'a'}, images, masks, where=folder, remedy='Unpack it again.')`.
+  """
+  names = tuple(sorted(rows))
+  missing = [name for name in names if name not in images]
+  missing += [f'{rows[name]} (mask)' for name in names if rows[name] not in masks]
   if missing:
     raise UserError(
-        f'{listed} names {len(missing)} files that are not there: {", ".join(missing[:3])}'
+        f'{where} names {len(missing)} files that are not there: {", ".join(missing[:3])}'
         f'{", ..." if len(missing) > 3 else ""}. {remedy}')
-  names = tuple(name for name, _ in rows)
-  return Pairs(names, tuple(images[n] for n in names), tuple(masks[m] for _, m in rows))
+  return Pairs(names, tuple(images[n] for n in names), tuple(masks[rows[n]] for n in names))
 
 
 def read_list(listed: Path) -> dict[str, str]:
