@@ -37,7 +37,11 @@ from classmix_jax.types import Dataset, Method, Source, UserError
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 POOLS = ('rest', 'all')
 WORKING_COPIES = ('memory', 'disk', 'device')
-DATA_OPTIONS = ('classes', 'label_map', 'colors', 'ignore')  # of the data set `folder`
+DATA_OPTIONS = {  # fields of config.data that only some loaders take
+    'cityscapes': ('reader', 'tfds_dir', 'train_extra'),
+    'pascal_voc': ('reader', 'tfds_dir', 'masks'),
+    'folder': ('classes', 'label_map', 'colors', 'ignore'),
+}
 MINIMUM = {
     'seed': 0, 'steps': 1, 'batch_size': 1, 'unlabeled_batch_size': 0, 'accumulate': 1,
     'eval_every': 0, 'checkpoint_every': 1, 'log_every': 1, 'eval_batch_size': 1,
@@ -86,7 +90,8 @@ def check_config(config: ml_collections.ConfigDict) -> None:
 def build_dataset(config: ml_collections.ConfigDict) -> Dataset:
   """Opens the data set; its frames come from a working copy, see `config.data.working_copy`."""
   load = lookup(DATASETS, config.data.name, 'config.data.name')
-  options = {key: config.data[key] for key in DATA_OPTIONS if key in config.data}
+  options = {
+      key: config.data[key] for key in DATA_OPTIONS.get(config.data.name, ()) if key in config.data}
   dataset = load(root=config.data.root, size=tuple(config.data.size) or None, **options)
   if on_disk(config):
     folder = copy_folder(config)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 import pytest
 import small
+import toy
 
 from classmix_jax.backbones import BACKBONES
 from classmix_jax.core.metrics import confusion_matrix
@@ -244,7 +245,17 @@ def make_folder(root):
   return DATASETS['folder'](root=str(root))
 
 
-MAKERS = {'scenes': make_scenes, 'camvid': make_camvid, 'folder': make_folder}
+def make_cityscapes(root):
+  return DATASETS['cityscapes'](root=str(toy.write_cityscapes(root)))
+
+
+def make_pascal_voc(root):
+  return DATASETS['pascal_voc'](root=str(toy.write_pascal_voc(root)))
+
+
+MAKERS = {
+    'scenes': make_scenes, 'camvid': make_camvid, 'cityscapes': make_cityscapes,
+    'pascal_voc': make_pascal_voc, 'folder': make_folder}
 
 
 @pytest.mark.parametrize('name', DATASETS)

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import classmix_jax
-from configs import base, folder
+from configs import base, cityscapes, folder, pascal_voc
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = [
     module.name for module in pkgutil.walk_packages(classmix_jax.__path__, 'classmix_jax.')
-    if module.name not in ('classmix_jax.input_pipeline', 'classmix_jax.datasets.scenes.builder')]
+    if module.name != 'classmix_jax.input_pipeline' and not module.name.endswith('.builder')]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 
 
@@ -33,7 +33,10 @@ def test_docs_name_what_exists(page):
   text = page.read_text(encoding='utf-8')
   for path in re.findall(r'\b((?:configs|launch|docs|tests)/[\w/]+\.(?:py|md|png))', text):
     assert (ROOT / path).exists(), f'{page.name} names {path}'
-  known = {**base.get_config().to_dict(), 'data': folder.get_config().data.to_dict()}
+  data = {}
+  for module in (folder, cityscapes, pascal_voc):
+    data.update(module.get_config().data.to_dict())
+  known = {**base.get_config().to_dict(), 'data': data}
   for field in re.findall(r'--config\.((?:[a-z_]+\.)?[a-z_]+)=', text):
     node = known
     for part in field.split('.'):

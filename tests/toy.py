@@ -1,11 +1,13 @@
 """Small data sets on disk and small configs, for tests that run the whole program."""
 
 from pathlib import Path
+import zipfile
 
 from ml_collections import ConfigDict
 import numpy as np
 from PIL import Image
 
+from classmix_jax.datasets.folder import voc_palette
 from configs import folder
 
 HEIGHT, WIDTH = 32, 48
@@ -63,3 +65,73 @@ def config(root: Path, arguments: str = 'method=classmix', **fields) -> ConfigDi
   config.eval_batch_size = 2
   config.update_from_flattened_dict(fields)
   return config
+
+
+CITYSCAPES_IDS = np.zeros(256, np.uint8)  # label of `draw` -> label id; 255 is 0, unlabeled
+CITYSCAPES_IDS[[0, 1, 2]] = 7, 26, 11  # road, car, building
+
+
+def write_cityscapes(root: Path) -> Path:
+  """Writes Cityscapes as its archives unpack: 4 training, 2 validation and 2 test images."""
+  cities = {'train': ('zurich', 'aachen'), 'val': ('frankfurt',), 'test': ('berlin',)}
+  seed = 0
+  for split, names in cities.items():
+    for city in names:
+      for frame in (1, 0):
+        write_city_frame(root, split, f'{city}/{city}_{frame:06d}_000019', seed)
+        seed += 1
+  return root
+
+
+def write_city_frame(root: Path, split: str, name: str, seed: int) -> None:
+  image, label = draw(seed)
+  masks = root / 'gtFine' / split / f'{name}_gtFine'
+  pictures = {
+      f'{root}/leftImg8bit/{split}/{name}_leftImg8bit.png': image,
+      f'{masks}_labelIds.png': CITYSCAPES_IDS[label],
+      f'{masks}_instanceIds.png': label.astype(np.uint16) * 1000,
+      f'{masks}_color.png': image,
+  }
+  for path, array in pictures.items():
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+  Path(f'{masks}_polygons.json').write_text('{}')
+
+
+def write_cityscapes_archives(root: Path, folders: Path) -> Path:
+  """Packs what `write_cityscapes` wrote into the two archives that Cityscapes publishes."""
+  root.mkdir(exist_ok=True)
+  for kind in ('leftImg8bit', 'gtFine'):
+    with zipfile.ZipFile(root / f'{kind}_trainvaltest.zip', 'w') as archive:
+      archive.writestr('README', 'of the publisher')
+      for path in sorted((folders / kind).rglob('*.*')):
+        archive.write(path, path.relative_to(folders))
+  return root
+
+
+def write_pascal_voc(root: Path) -> Path:
+  """Writes VOCdevkit/VOC2012: 4 + 1 training masks of SegmentationClassAug, 2 validation images.
+
+  'a' and 'b' have masks in SegmentationClass too; 'e' is in no list.
+  """
+  base = root / 'VOCdevkit' / 'VOC2012'
+  masks = {'SegmentationClassAug': 'abcdevw', 'SegmentationClass': 'abvw'}
+  for kind in ('JPEGImages', *masks):
+    (base / kind).mkdir(parents=True)
+  for seed, name in enumerate('abcdevw'):
+    image, label = draw(seed)
+    if seed % 2:
+      image, label = image.transpose(1, 0, 2), label.T
+    Image.fromarray(image).save(base / 'JPEGImages' / f'{name}.jpg', quality=90)
+    grey, colored = Image.fromarray(label), Image.fromarray(label)
+    colored.putpalette([channel for color in voc_palette(256) for channel in color])
+    for kind, mask in zip(masks, (grey, colored), strict=True):
+      if name in masks[kind]:
+        mask.save(base / kind / f'{name}.png')
+  lists = base / 'ImageSets' / 'Segmentation'
+  lists.mkdir(parents=True)
+  (lists / 'train.txt').write_text('b\na\n')
+  (lists / 'val.txt').write_text('w\nv\n')
+  (lists / 'trainaug.txt').write_text(
+      ''.join(f'/JPEGImages/{n}.jpg /SegmentationClassAug/{n}.png\n' for n in 'dcba'))
+  return base

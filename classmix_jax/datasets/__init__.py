@@ -6,11 +6,13 @@ one: a file here and a line in `DATASETS`. No module here imports TensorFlow.
 
 from collections.abc import Callable, Mapping
 
-from classmix_jax.datasets import camvid, folder, scenes
+from classmix_jax.datasets import camvid, cityscapes, folder, pascal_voc, scenes
 from classmix_jax.types import Dataset
 
 DATASETS: Mapping[str, Callable[..., Dataset]] = {
     'scenes': scenes.load,
     'camvid': camvid.load,
+    'cityscapes': cityscapes.load,
+    'pascal_voc': pascal_voc.load,
     'folder': folder.load,
 }

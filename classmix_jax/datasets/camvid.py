@@ -10,14 +10,13 @@ G. Brostow, J. Fauqueur, R. Cipolla, "Semantic object classes in video", 2009;
 V. Badrinarayanan et al., "SegNet", arXiv:1511.00561: the 11 classes and the split.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from classmix_jax.datasets.pairs import (
-  Pairs,
   check_exists,
   check_pairs,
   find_images,
+  listed_pairs,
   pair,
   paired_source,
 )
@@ -67,40 +66,10 @@ def _source(base: Path, split: str, size: Size | None) -> Source:
     raise UserError(f'{base / split} holds no images. Unpack CamVid there again.')
   listed = base / f'{split}.txt'
   if listed.exists():
-    pairs = _listed_pairs(listed, images, masks)
+    pairs = listed_pairs(
+        listed, images, masks,
+        remedy=f'Unpack them again beside {listed.name}, or remove the list to read whole folders.')
   else:
     pairs = pair(images, masks, remedy=f'Add them to {base / f"{split}annot"}.')
   check_pairs(pairs)
   return paired_source(pairs, DECODING, size)
-
-
-def _listed_pairs(listed: Path, images: Mapping[str, Path], masks: Mapping[str, Path]) -> Pairs:
-  """Returns the pairs of a list, matched by file name: its folders are those of its author."""
-  rows = sorted(_read_list(listed).items())
-  missing = [name for name, _ in rows if name not in images]
-  missing += [f'{mask} (mask)' for _, mask in rows if mask not in masks]
-  if missing:
-    raise UserError(
-        f'{listed} names {len(missing)} files that are not there: {", ".join(missing[:3])}'
-        f'{", ..." if len(missing) > 3 else ""}. Unpack them again beside {listed.name}, or remove '
-        'the list to read whole folders.')
-  names = tuple(name for name, _ in rows)
-  return Pairs(names, tuple(images[n] for n in names), tuple(masks[m] for _, m in rows))
-
-
-def _read_list(listed: Path) -> dict[str, str]:
-  """Returns stem of image -> stem of mask from lines 'image mask' or 'image'."""
-  rows: dict[str, str] = {}
-  for number, line in enumerate(listed.read_text(encoding='utf-8').splitlines(), start=1):
-    stems = [Path(part.replace('\\', '/')).stem for part in line.split()]
-    if len(stems) > 2:
-      raise UserError(
-          f"{listed}, line {number} is '{line}'; expected is 'image mask' without spaces in the "
-          'names.')
-    if stems and stems[0] in rows:
-      raise UserError(f"{listed}, line {number} repeats '{stems[0]}': remove one of the lines.")
-    if stems:
-      rows[stems[0]] = stems[-1]
-  if not rows:
-    raise UserError(f'{listed} is empty. Remove it to read the whole folder.')
-  return rows

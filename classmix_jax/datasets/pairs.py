@@ -19,6 +19,7 @@ import numpy as np
 
 from classmix_jax.datasets.reading import (
   Decoding,
+  File,
   Size,
   listed,
   plural,
@@ -39,8 +40,8 @@ class Pairs(NamedTuple):
   """Images and their masks: three sequences of one length, sorted by name."""
 
   names: tuple[str, ...]
-  images: tuple[Path, ...]
-  masks: tuple[Path, ...]
+  images: Sequence[File]
+  masks: Sequence[File]
 
 
 # ---------------------------------------------------------- finding and pairing
@@ -97,6 +98,62 @@ def pair(images: Mapping[str, Path], masks: Mapping[str, Path], remedy: str = ''
   return Pairs(names, tuple(images[n] for n in names), tuple(masks[n] for n in names))
 
 
+def listed_pairs(
+    listed: Path, images: Mapping[str, Path], masks: Mapping[str, Path], remedy: str) -> Pairs:
+  """Returns the pairs of a list, matched by file name: its folders are those of its author.
+
+  A line is `image mask` or `image`, whose mask has the same name; with or without
+  folders and extensions.
+
+  Raises:
+    UserError: the list is empty or malformed, or names files that are not there;
+      says which three and `remedy`.
+
+  Example: the line '/x/JPEGImages/a.jpg /x/SegmentationClass/a.png' pairs
+    `images['a']` with `masks['a']`, and so does the line 'a'.
+  """
+  return named_pairs(read_list(listed), images, masks, where=listed, remedy=remedy)
+
+
+def named_pairs(
+    rows: Mapping[str, str], images: Mapping[str, Path], masks: Mapping[str, Path], *,
+    where: Path, remedy: str,
+) -> Pairs:
+  """Returns the pairs of `rows`, name of image -> name of mask, sorted.
+
+  Raises:
+    UserError: files are not there; says that `where` names them, which three, and `remedy`.
+
+  Example: `named_pairs({'a': 'a'}, images, masks, where=folder, remedy='Unpack it again.')`.
+  """
+  names = tuple(sorted(rows))
+  missing = [name for name in names if name not in images]
+  missing += [f'{rows[name]} (mask)' for name in names if rows[name] not in masks]
+  if missing:
+    raise UserError(
+        f'{where} names {len(missing)} files that are not there: {", ".join(missing[:3])}'
+        f'{", ..." if len(missing) > 3 else ""}. {remedy}')
+  return Pairs(names, tuple(images[n] for n in names), tuple(masks[rows[n]] for n in names))
+
+
+def read_list(listed: Path) -> dict[str, str]:
+  """Returns stem of image -> stem of mask from lines 'image mask' or 'image'."""
+  rows: dict[str, str] = {}
+  for number, line in enumerate(listed.read_text(encoding='utf-8').splitlines(), start=1):
+    stems = [Path(part.replace('\\', '/')).stem for part in line.split()]
+    if len(stems) > 2:
+      raise UserError(
+          f"{listed}, line {number} is '{line}'; expected is 'image mask' without spaces in the "
+          'names.')
+    if stems and stems[0] in rows:
+      raise UserError(f"{listed}, line {number} repeats '{stems[0]}': remove one of the lines.")
+    if stems:
+      rows[stems[0]] = stems[-1]
+  if not rows:
+    raise UserError(f'{listed} is empty. Remove it to read the whole folder.')
+  return rows
+
+
 # ----------------------------------------------------------------------- checks
 
 
@@ -148,6 +205,15 @@ def check_exists(root: str, paths: Iterable[str | Path], layout: str) -> None:
     raise UserError(f'Missing: {", ".join(missing)}. {remedy}')
 
 
+def check_choice(field: str, value: str, known: Sequence[str]) -> None:
+  """Raises a UserError where the option `field` has a value that is not among the known.
+
+  Example: `check_choice('config.data.reader', 'zip', ('folders', 'tfds'))`.
+  """
+  if value not in known:
+    raise UserError(f'{field} is {value!r}; choose one of {", ".join(map(repr, known))}.')
+
+
 def raise_findings(findings: Sequence[tuple[str, str]], total: int, noun: str) -> None:
   """Raises a UserError for `(name, sentence)` findings; returns where there are none.
 
@@ -174,7 +240,7 @@ def paired_source(pairs: Pairs, decoding: Decoding, size: Size | None = None) ->
       names=pairs.names,
       read_image=_image_reader(pairs.images, size),
       read_label=functools.partial(_mask_at, pairs.masks, decoding, size),
-      version=functools.partial(_version, (*pairs.images, *pairs.masks), size, decoding),
+      version=functools.partial(_version, (pairs.images, pairs.masks), size, decoding),
   )
 
 
@@ -182,29 +248,39 @@ def image_source(images: Mapping[str, Path], size: Size | None = None) -> Source
   """Returns the Source of images that have no labels."""
   paths = tuple(images.values())
   return Source(
-      tuple(images), _image_reader(paths, size), version=functools.partial(_version, paths, size))
+      tuple(images), _image_reader(paths, size), version=functools.partial(_version, (paths,), size))
 
 
-def _version(paths: tuple[Path, ...], size: Size | None, decoding: Decoding | None = None) -> str:
-  """Returns a digest of the files' places, times and sizes and of how they are read."""
+def _version(
+    parts: Sequence[Sequence[File]], size: Size | None, decoding: Decoding | None = None
+) -> str:
+  """Returns a digest of the files' places, times and sizes and of how they are read.
+
+  A sequence of pictures that are no files of their own tells its `version` itself.
+  """
   digest = hashlib.sha256(repr((READER_VERSION, size)).encode())
-  for path in paths:
-    status = path.stat()
-    digest.update(f'{path.absolute()}\n{status.st_size} {status.st_mtime_ns}\n'.encode())
+  for files in parts:
+    texts = [files.version] if hasattr(files, 'version') else map(_stamp, files)
+    digest.update('\n'.join(texts).encode())
   if decoding is not None:
     digest.update(decoding.table.tobytes())
     digest.update(repr(sorted(decoding.colors.items())).encode())
   return digest.hexdigest()
 
 
-def _image_reader(paths: tuple[Path, ...], size: Size | None) -> Callable[[int], np.ndarray]:
-  return functools.partial(_image_at, paths, size)  # a partial can be pickled, a lambda cannot
+def _stamp(path: str | Path) -> str:
+  status = os.stat(path)
+  return f'{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}'
 
 
-def _image_at(paths: tuple[Path, ...], size: Size | None, index: int) -> np.ndarray:
-  return read_image(paths[index], size)
+def _image_reader(files: Sequence[File], size: Size | None) -> Callable[[int], np.ndarray]:
+  return functools.partial(_image_at, files, size)  # a partial can be pickled, a lambda cannot
+
+
+def _image_at(files: Sequence[File], size: Size | None, index: int) -> np.ndarray:
+  return read_image(files[index], size)
 
 
 def _mask_at(
-    paths: tuple[Path, ...], decoding: Decoding, size: Size | None, index: int) -> np.ndarray:
-  return read_mask(paths[index], decoding, size)
+    files: Sequence[File], decoding: Decoding, size: Size | None, index: int) -> np.ndarray:
+  return read_mask(files[index], decoding, size)

@@ -1,15 +1,17 @@
-"""Images and masks from files, with PIL and NumPy alone.
+"""Images and masks from files or bytes, with PIL and NumPy alone.
 
 Synopsis:
 
     image = read_image('images/a.jpg', size=(180, 240))    # [180, 240, 3] uint8
     decoding = Decoding(('road', 'car'), label_table(2, {7: 1}))
     label = read_mask('masks/a.png', decoding, size=(180, 240))  # [180, 240] uint8
+    image = read_image(Encoded(data, 'image 3 of X', 'Prepare X again.'))
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
+import io
 import os
 from pathlib import Path
 import struct
@@ -33,6 +35,27 @@ _BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error,
     Image.DecompressionBombError,
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+  """A picture in memory that is still encoded; readers take it in place of a path.
+
+  Attributes:
+    data: what the picture's file would hold.
+    where: what messages call it.
+    remedy: what messages advise where it does not decode.
+  """
+
+  data: bytes
+  where: str
+  remedy: str
+
+  def __str__(self) -> str:
+    return self.where
+
+
+File = str | Path | Encoded
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,26 +96,22 @@ def label_table(num_classes: int, label_map: Mapping[int, int] | None = None) ->
 
 
 @contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
+def _opened(file: File) -> Iterator[Image.Image]:
   """Opens a picture; what PIL raises meanwhile becomes a UserError that names the file."""
   try:
-    with Image.open(path) as image:
+    with Image.open(io.BytesIO(file.data) if isinstance(file, Encoded) else file) as image:
       yield image
   except FileNotFoundError:
-    raise UserError(f'{path} does not exist: restore the file or take it off the list.') from None
+    raise UserError(f'{file} does not exist: restore the file or take it off the list.') from None
   except PermissionError:
-    raise UserError(f'{path} may not be read: change its permissions.') from None
+    raise UserError(f'{file} may not be read: change its permissions.') from None
   except _BROKEN as error:
-    reason = 'not a picture that can be identified' if isinstance(
-        error, Image.UnidentifiedImageError) else error
-    raise UserError(
-        f'{path} does not decode ({reason}; {os.path.getsize(path)} bytes): copy or export the '
-        'file again, or remove it.') from error
+    raise UserError(_undecodable(file, error)) from error
 
 
-def _load(path: str | Path) -> Image.Image:
+def _load(file: File) -> Image.Image:
   """Returns the decoded picture, turned as its EXIF orientation says."""
-  with _opened(path) as image:
+  with _opened(file) as image:
     image.load()
     return ImageOps.exif_transpose(image)
 
@@ -132,14 +151,14 @@ def image_size(path: str | Path) -> Size:
 # ------------------------------------------------------------------------ images
 
 
-def read_image(path: str | Path, size: Size | None = None) -> np.ndarray:
+def read_image(file: File, size: Size | None = None) -> np.ndarray:
   """Returns a picture as `[H, W, 3]` uint8 RGB.
 
   EXIF orientation is applied; grey is repeated; a palette is looked up; alpha
   is dropped; 16-bit grey is scaled from 0..65535 to 0..255.
 
   Args:
-    path: a file of any format that PIL reads.
+    file: path or bytes of a picture in any format that PIL reads.
     size: (height, width) to resize to, bilinear with antialiasing; None keeps.
 
   Raises:
@@ -147,13 +166,13 @@ def read_image(path: str | Path, size: Size | None = None) -> np.ndarray:
 
   Example: `read_image('a.png', size=(180, 240)).shape == (180, 240, 3)`.
   """
-  image = _to_rgb(_load(path), path)
+  image = _to_rgb(_load(file), file)
   if size is not None:
     image = image.resize(size[::-1], Image.Resampling.BILINEAR)
   return np.array(image)
 
 
-def _to_rgb(image: Image.Image, path: str | Path) -> Image.Image:
+def _to_rgb(image: Image.Image, file: File) -> Image.Image:
   if image.mode in _DEEP_GREY:
     deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
     return Image.fromarray(((deep + 128) // 257).astype(np.uint8)).convert('RGB')
@@ -162,14 +181,14 @@ def _to_rgb(image: Image.Image, path: str | Path) -> Image.Image:
   if image.mode in ('1', 'L', 'LA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr', 'HSV'):
     return image.convert('RGB')
   raise UserError(
-      f"{path} has pixels of type '{image.mode}', whose range is not known: save it as an 8-bit "
+      f"{file} has pixels of type '{image.mode}', whose range is not known: save it as an 8-bit "
       'PNG or JPEG.')
 
 
 # ------------------------------------------------------------------------- masks
 
 
-def read_mask(path: str | Path, decoding: Decoding, size: Size | None = None) -> np.ndarray:
+def read_mask(file: File, decoding: Decoding, size: Size | None = None) -> np.ndarray:
   """Returns a mask as `[H, W]` uint8 class ids, 255 where void.
 
   Grey (1, 8 or 16 bits) and palette pictures hold ids (the index, not the
@@ -178,7 +197,7 @@ def read_mask(path: str | Path, decoding: Decoding, size: Size | None = None) ->
   equal is read as grey.
 
   Args:
-    path: a picture of a lossless format.
+    file: path or bytes of a picture in a lossless format.
     decoding: what the pixels mean.
     size: (height, width) to resize to, by nearest pixel so that ids survive.
 
@@ -188,35 +207,35 @@ def read_mask(path: str | Path, decoding: Decoding, size: Size | None = None) ->
 
   Example: `read_mask('a.png', Decoding(('road', 'car'), label_table(2)))`.
   """
-  image = _load(path)
+  image = _load(file)
   if size is not None:
     image = image.resize(size[::-1], Image.Resampling.NEAREST)
   if image.mode in ('P', 'PA'):
-    _check_palette(image, decoding, path)
+    _check_palette(image, decoding, file)
   if image.mode in ('RGB', 'RGBA', 'RGBX'):
-    return _decode_rgb(np.asarray(image.convert('RGB')), decoding, path)
+    return _decode_rgb(np.asarray(image.convert('RGB')), decoding, file)
   if image.mode in ('1', 'L', 'P', 'LA', 'PA', *_DEEP_GREY):
     channel = image.getchannel(0) if image.mode in ('LA', 'PA') else image
-    return _decode_ids(np.asarray(channel), decoding, path)
-  raise UserError(f"{path} has pixels of type '{image.mode}': save masks as 8-bit PNG.")
+    return _decode_ids(np.asarray(channel), decoding, file)
+  raise UserError(f"{file} has pixels of type '{image.mode}': save masks as 8-bit PNG.")
 
 
-def _decode_ids(raw: np.ndarray, decoding: Decoding, path: str | Path) -> np.ndarray:
+def _decode_ids(raw: np.ndarray, decoding: Decoding, file: File) -> np.ndarray:
   """Looks `[H, W]` raw values up in the table; raises UserError for unknown ones."""
   raw = raw.astype(np.int64)
   inside = (raw >= 0) & (raw < RAW_VALUES)
   label = np.where(inside, decoding.table[np.where(inside, raw, 0)], UNKNOWN)
   if (label == UNKNOWN).any():
-    raise UserError(_unknown_ids(path, np.unique(raw[label == UNKNOWN]).tolist(), decoding))
+    raise UserError(_unknown_ids(file, np.unique(raw[label == UNKNOWN]).tolist(), decoding))
   return label.astype(np.uint8)
 
 
-def _decode_rgb(rgb: np.ndarray, decoding: Decoding, path: str | Path) -> np.ndarray:
+def _decode_rgb(rgb: np.ndarray, decoding: Decoding, file: File) -> np.ndarray:
   """Looks `[H, W, 3]` colours up; raises UserError for unknown ones."""
   if not decoding.colors:
     if (rgb == rgb[..., :1]).all():
-      return _decode_ids(rgb[..., 0], decoding, path)
-    raise UserError(_no_colors(path, rgb, decoding))
+      return _decode_ids(rgb[..., 0], decoding, file)
+    raise UserError(_no_colors(file, rgb, decoding))
   packed = _pack(rgb)
   colors = np.array(sorted(decoding.colors), np.int64)
   keys = _pack(colors)  # sorted, because packing keeps the order of triples
@@ -224,7 +243,7 @@ def _decode_rgb(rgb: np.ndarray, decoding: Decoding, path: str | Path) -> np.nda
   found = np.minimum(np.searchsorted(keys, packed), len(keys) - 1)
   unknown = keys[found] != packed
   if unknown.any():
-    raise UserError(_unknown_colors(path, packed, unknown, decoding))
+    raise UserError(_unknown_colors(file, packed, unknown, decoding))
   return labels[found]
 
 
@@ -233,7 +252,7 @@ def _pack(rgb: np.ndarray) -> np.ndarray:
   return rgb.astype(np.int64) @ np.array([65536, 256, 1])
 
 
-def _check_palette(image: Image.Image, decoding: Decoding, path: str | Path) -> None:
+def _check_palette(image: Image.Image, decoding: Decoding, file: File) -> None:
   """Raises UserError where a palette gives an index the colour of another class.
 
   Tools that shrink PNGs reorder palettes by frequency: the picture looks the
@@ -248,7 +267,7 @@ def _check_palette(image: Image.Image, decoding: Decoding, path: str | Path) -> 
     read = int(decoding.table[index])
     if meant is not None and meant != read:
       raise UserError(
-          f'{path} paints index {index} in {_hex(color)}, the colour of '
+          f'{file} paints index {index} in {_hex(color)}, the colour of '
           f'{_describe(meant, decoding)}, but index {index} is read as '
           f'{_describe(read, decoding)}: save the mask as RGB to go by colour, or remove the '
           'colours from the class file to go by index.')
@@ -257,7 +276,17 @@ def _check_palette(image: Image.Image, decoding: Decoding, path: str | Path) -> 
 # ---------------------------------------------------------------------- messages
 
 
-def _unknown_ids(path: str | Path, values: Sequence[int], decoding: Decoding) -> str:
+def _undecodable(file: File, error: Exception) -> str:
+  unidentified = isinstance(error, Image.UnidentifiedImageError)
+  reason = 'not a picture that can be identified' if unidentified else error
+  if isinstance(file, Encoded):
+    return f'{file} does not decode ({reason}; {len(file.data)} bytes). {file.remedy}'
+  return (
+      f'{file} does not decode ({reason}; {os.path.getsize(file)} bytes): copy or export the '
+      'file again, or remove it.')
+
+
+def _unknown_ids(file: File, values: Sequence[int], decoding: Decoding) -> str:
   num_classes = len(decoding.class_names)
   advice = decoding.advice or (
       f"Set --config.data.label_map='{values[0]}:CLASS' (CLASS is an id or void), or "
@@ -266,27 +295,27 @@ def _unknown_ids(path: str | Path, values: Sequence[int], decoding: Decoding) ->
     shift = ','.join(f'{raw}:{raw - 1}' for raw in range(1, num_classes + 1))
     advice += f" If your ids start at 1: --config.data.label_map='0:void,{shift}'."
   return (
-      f'{path} holds the {plural("value", values)} {listed(values, 8)}; expected are '
+      f'{file} holds the {plural("value", values)} {listed(values, 8)}; expected are '
       f'{_expected(decoding)}. {advice}')
 
 
-def _no_colors(path: str | Path, rgb: np.ndarray, decoding: Decoding) -> str:
+def _no_colors(file: File, rgb: np.ndarray, decoding: Decoding) -> str:
   colors = [_hex(color) for color in np.unique(rgb.reshape(-1, 3), axis=0).tolist()]
   advice = decoding.advice or (
       "Write its colour behind every name in the class file ('road 128 64 128'), or set "
       f"--config.data.colors='{colors[-1]}:CLASS,...'.")
   return (
-      f'{path} is an RGB picture with the {plural("colour", colors)} {listed(colors, 4)}; '
+      f'{file} is an RGB picture with the {plural("colour", colors)} {listed(colors, 4)}; '
       f'expected are {_expected(decoding)} and no colour table is set. {advice}')
 
 
 def _unknown_colors(
-    path: str | Path, packed: np.ndarray, unknown: np.ndarray, decoding: Decoding) -> str:
+    file: File, packed: np.ndarray, unknown: np.ndarray, decoding: Decoding) -> str:
   row, column = np.argwhere(unknown)[0].tolist()
   colors = [f'#{key:06x}' for key in np.unique(packed[unknown]).tolist()]
   expected = [f'{_hex(c)} {_describe(label, decoding)}' for c, label in decoding.colors.items()]
   return (
-      f'{path} holds the {plural("colour", colors)} {listed(colors, 4)} in {unknown.sum()} '
+      f'{file} holds the {plural("colour", colors)} {listed(colors, 4)} in {unknown.sum()} '
       f'pixels, the first in row {row}, column {column}; expected are {listed(expected, 8)}. '
       f"Set --config.data.colors='{colors[0]}:CLASS' (CLASS is an id or void); for smoothed "
       'edges export the masks again without antialiasing.')

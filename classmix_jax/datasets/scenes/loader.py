@@ -9,23 +9,20 @@ Synopsis:
     dataset.train.read_image(0)   # [96, 192, 3] uint8
 """
 
-from collections.abc import Sequence
-import contextlib
 import functools
-import io
 from pathlib import Path
-import time
-
-import numpy as np
-from PIL import Image
 
 from classmix_jax.cache import cache_root
+from classmix_jax.datasets import prepared
+from classmix_jax.datasets.pairs import paired_source
+from classmix_jax.datasets.reading import Decoding, Size, label_table
 from classmix_jax.datasets.scenes.classes import CLASS_NAMES, PALETTE
-from classmix_jax.types import Dataset, Source, UserError
+from classmix_jax.types import Dataset, Source
 
 NUM_TRAIN, NUM_VAL = 1000, 200  # scenes of the data set
 
-Size = tuple[int, int]  # (height, width)
+DECODING = Decoding(
+    CLASS_NAMES, label_table(len(CLASS_NAMES)), advice=prepared.REMEDY)
 
 
 def load(
@@ -53,89 +50,34 @@ def load(
       val=_source(builder, 'val', num_val, size))
 
 
-def _prepared(folder: Path, num_train: int, num_val: int):
+def _prepared(folder: Path, num_train: int, num_val: int) -> prepared.Builder:
   """Returns a TFDS builder whose files exist."""
-  try:
+  with prepared.needs_tfds('scenes'):
     from classmix_jax.datasets.scenes.builder import (  # seconds to import, hence not above
       ScenesBuilder,
       scenes_config,
     )
-  except ImportError as error:
-    raise UserError(
-        f"dataset 'scenes' needs the package '{error.name}': pip install tensorflow-datasets "
-        'array_record.') from error
-  config = scenes_config(num_train, num_val)
-  make = functools.partial(ScenesBuilder, data_dir=str(folder), config=config)
-  try:
-    builder = make()
-    if not builder.data_path.exists():
-      _prepare(builder, num_train + num_val)
-      builder = make()
-  except OSError as error:
-    raise UserError(
-        f'{folder} cannot hold the scenes ({error}): set --config.data.root=DIR to a folder '
-        'that can be written.') from error
+  count, config = num_train + num_val, scenes_config(num_train, num_val)
+  builder = prepared.open_prepared(
+      functools.partial(ScenesBuilder, data_dir=str(folder), config=config),
+      lambda builder: prepared.prepare(
+          builder, f'Rendering {count} scenes into {builder.data_dir} (once; under a minute)',
+          f'Rendered {count} scenes'),
+      folder, 'config.data.root')
   _check_counts(builder, num_train, num_val)
   return builder
 
 
-def _prepare(builder, count: int) -> None:
-  """Renders into a temporary folder that gets its name when all is written."""
-  import tensorflow_datasets as tfds
-
-  print(f'Rendering {count} scenes into {builder.data_dir} (once; under a minute)', flush=True)
-  start = time.time()
-  options = tfds.download.DownloadConfig(try_download_gcs=False)
-  try:
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of a download; there is none
-      builder.download_and_prepare(download_config=options, file_format='array_record')
-  except OSError:
-    if not builder.data_path.exists():  # else another process was faster: take its files
-      raise
-  print(f'Rendered {count} scenes in {time.time() - start:.1f} s', flush=True)
-
-
-def _check_counts(builder, num_train: int, num_val: int) -> None:
-  """Raises UserError where the folder is not what `_prepare` wrote."""
+def _check_counts(builder: prepared.Builder, num_train: int, num_val: int) -> None:
+  """Raises UserError where the folder is not what was prepared."""
   found = {split: info.num_examples for split, info in builder.info.splits.items()}
   if found != {'train': num_train, 'val': num_val}:
-    raise UserError(
-        f'{builder.data_dir} is damaged: it lists {found or "no examples"}, expected are '
-        f'{num_train} train and {num_val} val. Remove that folder and start again.')
+    raise prepared.damaged(
+        builder.data_dir, f'it lists {found or "no examples"}, expected are {num_train} train and '
+        f'{num_val} val')
 
 
-def _source(builder, split: str, count: int, size: Size | None) -> Source:
-  """Returns the Source of one split; a reader decodes only the picture that it returns."""
-  import tensorflow_datasets as tfds
-
-  keep = {feature: tfds.decode.SkipDecoding() for feature in ('image', 'label')}
-  where = str(builder.data_dir)
-  try:
-    records = builder.as_data_source(split, decoders=keep)
-  except (OSError, AssertionError, ValueError) as error:
-    raise _damaged(where, error) from error
-  read = functools.partial(_read, records, size, where)
-  return Source(
-      names=tuple(f'{split}_{index:04d}' for index in range(count)),
-      read_image=functools.partial(read, 'image', Image.Resampling.BILINEAR),
-      read_label=functools.partial(read, 'label', Image.Resampling.NEAREST),
-      version=lambda: f'{where} {builder.version} {size}')
-
-
-def _read(
-    records: Sequence, size: Size | None, where: str, feature: str,
-    resampling: Image.Resampling, index: int,
-) -> np.ndarray:
-  """Decodes one picture: uint8 `[H, W, 3]` or `[H, W]`."""
-  try:
-    picture = Image.open(io.BytesIO(records[index][feature]))
-    picture.load()
-  except (OSError, RuntimeError, ValueError, SyntaxError) as error:  # files cut short or altered
-    raise _damaged(where, error) from error
-  if size is not None:
-    picture = picture.resize(size[::-1], resampling)
-  return np.array(picture)
-
-
-def _damaged(where: object, error: Exception) -> UserError:
-  return UserError(f'{where} is damaged ({error}). Remove that folder and start again.')
+def _source(builder: prepared.Builder, split: str, count: int, size: Size | None) -> Source:
+  names = [f'{split}_{index:04d}' for index in range(count)]
+  pairs = prepared.record_pairs(builder, split, names, image='image', mask='label')
+  return paired_source(pairs, DECODING, size)

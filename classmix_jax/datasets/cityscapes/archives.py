@@ -1,0 +1,102 @@
+"""Cityscapes from its two archives, through the TFDS builder `cityscapes/semantic_segmentation`.
+
+The archives are unpacked for the time of the preparation, which needs TensorFlow (and no
+network); what is prepared is read without it.
+
+Synopsis:
+
+    missing_archives(Path('Cityscapes'))                         # [] where both are there
+    train, val = open_pairs(Path('Cityscapes'), Path('CACHE'))   # Pairs
+"""
+
+from collections.abc import Iterator
+import functools
+from pathlib import Path
+import tempfile
+import zipfile
+
+from classmix_jax.datasets import prepared
+from classmix_jax.datasets.cityscapes.folders import IMAGE, LABEL_ID
+from classmix_jax.datasets.pairs import Pairs
+from classmix_jax.datasets.reading import listed
+from classmix_jax.types import UserError
+
+ARCHIVES = ('leftImg8bit_trainvaltest.zip', 'gtFine_trainvaltest.zip')
+
+
+def missing_archives(base: Path) -> list[Path]:
+  """Returns the archives that are not there."""
+  return [base / archive for archive in ARCHIVES if not (base / archive).is_file()]
+
+
+def is_prepared(cache: Path) -> bool:
+  """Tells whether `cache` holds prepared files, without importing TFDS for it."""
+  return any(cache.glob('cityscapes/semantic_segmentation/*/dataset_info.json'))
+
+
+def open_pairs(base: Path, cache: Path) -> tuple[Pairs, Pairs]:
+  """Returns training and validation pairs; prepares the set in `cache` where it is not yet.
+
+  Raises:
+    UserError: an archive is incomplete, the cache cannot be written or is damaged, or a
+      package is missing.
+
+  Example: `train, val = open_pairs(Path('Cityscapes'), Path('CACHE'))`.
+  """
+  with prepared.needs_tfds('cityscapes'):
+    import tensorflow_datasets as tfds  # seconds to import, hence not above
+
+    make = functools.partial(
+        tfds.builder_cls('cityscapes'), config='semantic_segmentation', data_dir=str(cache))
+    builder = prepared.open_prepared(
+        make, functools.partial(_prepare, base, cache), cache, 'config.data.tfds_dir')
+  return _pairs(builder, 'train'), _pairs(builder, 'validation')
+
+
+def _prepare(base: Path, cache: Path, builder: prepared.Builder) -> None:
+  check_archives(base)
+  cache.mkdir(parents=True, exist_ok=True)
+  with tempfile.TemporaryDirectory(prefix='unpacked_', dir=cache) as unpacked:
+    prepared.prepare(
+        builder, f'Preparing {" and ".join(ARCHIVES)} in {builder.data_dir} (once; takes a while)',
+        'Prepared Cityscapes', manual_dir=str(base), extract_dir=unpacked)
+
+
+def _pairs(builder: prepared.Builder, split: str) -> Pairs:
+  stems = prepared.record_names(builder, split, 'image_id')
+  names = [f'{stem.split("_")[0]}/{stem}' for stem in stems]  # as in the folders: CITY/CITY_...
+  return prepared.record_pairs(
+      builder, split, names, image='image_left', mask='segmentation_label')
+
+
+def check_archives(base: Path) -> None:
+  """Raises a UserError where the TFDS builder would stumble.
+
+  Example: `check_archives(Path('Cityscapes'))`.
+  """
+  images, masks = (set(_members(base / archive)) for archive in ARCHIVES)
+  for split in ('train', 'val', 'test'):  # the builder wants all three
+    wanted = {name for name in images if name.startswith(f'{split}/') and name.endswith(IMAGE)}
+    if not wanted:
+      raise UserError(
+          f'{base / ARCHIVES[0]} holds no leftImg8bit/{split}/CITY/*{IMAGE}.png: it is not the '
+          'archive that Cityscapes publishes. Download it again, or unpack it and set '
+          "--config.data.reader='folders'.")
+    lonely = sorted(wanted - {name.removesuffix(LABEL_ID) + IMAGE for name in masks})
+    if lonely:
+      raise UserError(
+          f'{base / ARCHIVES[1]} holds no labels for {len(lonely)} of {len(wanted)} images of '
+          f'{split}: {listed(lonely, 3)}. Download it again.')
+
+
+def _members(archive: Path) -> Iterator[str]:
+  """Yields 'SPLIT/CITY/NAME' without extension for the PNGs of an archive."""
+  try:
+    with zipfile.ZipFile(archive) as opened:
+      for member in opened.namelist():
+        if member.endswith('.png'):
+          yield member.partition('/')[2].removesuffix('.png')
+  except zipfile.BadZipFile as error:
+    raise UserError(
+        f'{archive} is no complete archive ({error}; {archive.stat().st_size} bytes): download '
+        'it again.') from None

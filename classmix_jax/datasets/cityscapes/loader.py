@@ -1,0 +1,84 @@
+"""Opens Cityscapes from what is there: unpacked folders, or archives.
+
+Synopsis:
+
+    dataset = load('Cityscapes', size=(512, 1024))
+    dataset = load('Cityscapes', reader='folders', train_extra=True)
+    len(dataset.unlabeled)   # 19,998
+"""
+
+from pathlib import Path
+
+from classmix_jax.datasets.cityscapes import archives, folders
+from classmix_jax.datasets.cityscapes.classes import CLASS_NAMES, LABEL_IDS, PALETTE
+from classmix_jax.datasets.pairs import (
+  check_choice,
+  check_exists,
+  check_pairs,
+  image_source,
+  paired_source,
+)
+from classmix_jax.datasets.reading import Size, listed
+from classmix_jax.types import Dataset, Source, UserError
+
+READERS = ('', 'folders', 'tfds')
+LAYOUT = f'leftImg8bit/ and gtFine/ of Cityscapes, or {" and ".join(archives.ARCHIVES)}'
+
+
+def load(
+    root: str, size: Size | None = None, reader: str = '', tfds_dir: str = '',
+    train_extra: bool = False,
+) -> Dataset:
+  """Returns Cityscapes; checks what is there and decodes nothing yet.
+
+  Args:
+    root: folder with leftImg8bit/ and gtFine/, or with the two archives.
+    size: working resolution (height, width), e.g. (512, 1024); None keeps 1024 x 2048.
+    reader: 'folders'; 'tfds', which prepares the archives at its first call; or '' for
+      folders where they are complete, else tfds. Names and pixels are the same.
+    tfds_dir: what 'tfds' prepares stands here; '' is `root`/tensorflow_datasets.
+    train_extra: whether leftImg8bit/train_extra (unpacked) becomes `unlabeled`.
+
+  Raises:
+    UserError: lists what is missing or does not fit, and the remedy.
+
+  Example: `len(load('Cityscapes').train) == 2975`.
+  """
+  check_choice('config.data.reader', reader, READERS)
+  base = Path(root).expanduser()
+  check_exists(root and str(base), (), LAYOUT)
+  cache = Path(tfds_dir).expanduser() if tfds_dir else base / 'tensorflow_datasets'
+  reader = _choose_reader(reader, base, cache)
+  unlabeled = image_source(folders.find_train_extra(base), size) if train_extra else None
+  if reader == 'folders':
+    train, val = (_folder_source(base, split, size) for split in ('train', 'val'))
+  else:
+    train, val = (
+        paired_source(pairs, LABEL_IDS, size) for pairs in archives.open_pairs(base, cache))
+  return Dataset(
+      name='cityscapes', class_names=CLASS_NAMES, palette=PALETTE, train=train, val=val,
+      unlabeled=unlabeled)
+
+
+def _choose_reader(wanted: str, base: Path, cache: Path) -> str:
+  """Returns 'folders' or 'tfds'; raises UserError where what it reads is not there."""
+  missing = {
+      'folders': folders.missing_folders(base),
+      'tfds': [] if archives.is_prepared(cache) else archives.missing_archives(base),
+  }
+  readers = [wanted] if wanted else list(missing)
+  for reader in readers:
+    if not missing[reader]:
+      return reader
+  looked = '; '.join(
+      f'reader {reader} misses {listed([path.relative_to(base) for path in missing[reader]], 4)}'
+      for reader in readers)
+  raise UserError(
+      f'{base} holds no complete Cityscapes: {looked}. Set --config.data.root=DIR to a folder '
+      f'with {LAYOUT}.')
+
+
+def _folder_source(base: Path, split: str, size: Size | None) -> Source:
+  pairs, decoding = folders.find_pairs(base, split)
+  check_pairs(pairs)
+  return paired_source(pairs, decoding, size)

@@ -1,0 +1,69 @@
+"""PASCAL VOC 2012 in its folders: JPEGImages, the masks, and the lists of who is in what.
+
+Synopsis:
+
+    base = find_base(Path('DIR'))                              # DIR/VOCdevkit/VOC2012
+    train, val = find_pairs(base, 'SegmentationClassAug')      # Pairs: 10,582 and 1,449
+    train, val = find_pairs(base, 'SegmentationClass')         # Pairs:  1,464 and 1,449
+"""
+
+from pathlib import Path
+
+from classmix_jax.datasets.pairs import (
+  Pairs,
+  check_exists,
+  check_pairs,
+  find_images,
+  listed_pairs,
+  named_pairs,
+)
+
+TRAIN_LISTS = {  # by folder of training masks; the first list that exists counts
+    'SegmentationClassAug': ('trainaug.txt', 'train_aug.txt'),
+    'SegmentationClass': ('train.txt',),
+}
+LAYOUT = (
+    'VOCdevkit/VOC2012, which holds JPEGImages/, SegmentationClass/, SegmentationClassAug/ and '
+    "ImageSets/Segmentation/; without SegmentationClassAug/ set "
+    "--config.data.masks='SegmentationClass'")
+
+
+def find_base(root: Path) -> Path:
+  """Returns the folder VOC2012: in VOCdevkit, in `root`, or `root` itself.
+
+  Example: `find_base(Path('DIR'))` is `DIR/VOCdevkit/VOC2012` where that is a folder.
+  """
+  inside = (root / 'VOCdevkit' / 'VOC2012', root / 'VOC2012')
+  return next((base for base in inside if base.is_dir()), root)
+
+
+def find_pairs(base: Path, masks: str) -> tuple[Pairs, Pairs]:
+  """Returns the pairs to train and to validate, their sizes compared.
+
+  With the masks 'SegmentationClassAug' the training images are those of trainaug.txt or
+  train_aug.txt; without such a list, all masks of that folder that are not in val.txt. With
+  'SegmentationClass' they are those of train.txt.
+
+  Raises:
+    UserError: folders, lists or listed files are missing, or sizes differ.
+
+  Example: `len(find_pairs(base, 'SegmentationClass')[0].names) == 1464`.
+  """
+  folders = [base / name for name in ('JPEGImages', 'SegmentationClass', masks)]
+  lists = base / 'ImageSets' / 'Segmentation'
+  train_lists = [lists / name for name in TRAIN_LISTS[masks]]
+  needed = [lists / 'val.txt'] + (train_lists if masks == 'SegmentationClass' else [])
+  check_exists(str(base), [*dict.fromkeys(folders), *needed], LAYOUT)
+  images, val_masks, train_masks = map(find_images, folders)
+
+  remedy = f'Unpack PASCAL VOC 2012 again in {base}.'
+  val = listed_pairs(lists / 'val.txt', images, val_masks, remedy)
+  listed = next((path for path in train_lists if path.exists()), None)
+  if listed is not None:
+    train = listed_pairs(listed, images, train_masks, remedy)
+  else:
+    rows = {name: name for name in sorted(train_masks.keys() - set(val.names))}
+    train = named_pairs(rows, images, train_masks, where=base / masks, remedy=remedy)
+  check_pairs(train)
+  check_pairs(val)
+  return train, val

@@ -1,0 +1,33 @@
+"""ClassMix on Cityscapes at 512x1024: arXiv 2007.07936, DeepLab-v2 with ResNet-101, 372 labels.
+
+    python launch/main.py --config=configs/cityscapes.py --config.data.root=DIR
+
+DIR holds leftImg8bit/ and gtFine/, or the two archives; see docs/datasets.md.
+
+Expected: the paper's 61.35 mIoU (mean of three splits). Not yet run here, and not to be expected
+before there are COCO weights: config.model.pretrained takes runs of this project only, so that
+the network starts from random weights.
+
+Where this differs from the original implementation:
+- Images are RGB, normalised by the mean and deviation of ImageNet; there BGR, only centred.
+- Every parameter takes one SGD step per iteration; there the backbone's convolutions were listed,
+  and stepped, three or four times.
+- The 372 labelled images are drawn from the sorted names by config.data.split_seed; there by a
+  list of numbers that refer to the order of the files on the author's disk.
+"""
+
+from configs import base
+
+
+def get_config(text: str | None = None):
+  config = base.get_config(text)
+  config.name = 'cityscapes'
+  config.checkpoint_every = 5_000
+  config.data.name = 'cityscapes'
+  config.data.reader = ''  # folders, tfds; '' is folders where they are unpacked, else tfds
+  config.data.tfds_dir = ''  # where tfds keeps its files; '' is ROOT/tensorflow_datasets
+  config.data.train_extra = False  # whether leftImg8bit/train_extra is unlabelled data too
+  config.data.labeled = config.data.labeled or '372'
+  config.data.size = (512, 1024)
+  config.optim.freeze_bn_affine = True
+  return config

@@ -1,0 +1,47 @@
+"""ClassMix on PASCAL VOC 2012, crops of 321: arXiv 2007.07936, DeepLab-v2 with ResNet-101.
+
+    python launch/main.py --config=configs/pascal_voc.py --config.data.root=VOCdevkit/VOC2012
+
+1,323 (1/8) of the 10,582 images with masks in SegmentationClassAug are labelled; see
+docs/datasets.md for the files.
+
+Expected: the paper's 71.00 mIoU. Not yet run here, and not to be expected before there are COCO
+weights: config.model.pretrained takes runs of this project only, so that the network starts from
+random weights.
+
+Where this differs from the original implementation:
+- The scale is drawn uniformly from 0.5 to 1.6; there from 0.5, 0.6, ..., 1.6.
+- Images are normalised by the mean and deviation of ImageNet, and padding is black before it;
+  there they are centred by another mean, and padding is 0 after it.
+- For validation images are padded to the largest one; there to 505x505.
+- Every parameter takes one SGD step per iteration; there the backbone's convolutions were listed,
+  and stepped, three or four times.
+- The labelled images are drawn from the sorted names by config.data.split_seed; there by the
+  shipped list split_0.
+"""
+
+from configs import base
+
+
+def get_config(text: str | None = None):
+  config = base.get_config(text)
+  config.name = 'pascal_voc'
+  config.batch_size = 10
+  config.unlabeled_batch_size = 10
+  config.data.name = 'pascal_voc'
+  config.data.reader = 'folders'  # folders, tfds
+  config.data.tfds_dir = ''  # where tfds keeps its files; '' is ROOT/tensorflow_datasets
+  config.data.masks = 'SegmentationClassAug'  # of training images, or SegmentationClass
+  config.data.labeled = config.data.labeled or '1323'
+  config.data.crop = (321, 321)
+  config.data.scale = (0.5, 1.6)
+  config.optim.freeze_bn_affine = True
+  unlabeled = {'jitter': 0.0, 'blur': False, 'exclude_padding': False}
+  config.method.update({key: unlabeled[key] for key in unlabeled if key in config.method})
+  config.paper.update({
+      'source': 'arXiv 2007.07936, PASCAL VOC 2012',
+      'global batch': '10 labelled + 10 unlabelled',
+      'crop': '321x321',
+      'protocol': 'whole image at its own size, student',
+  })
+  return config

@@ -1,0 +1,192 @@
+"""PASCAL VOC on tiny files in the public layout: as folders and as TFDS keeps them."""
+
+import pickle
+import shutil
+
+import numpy as np
+from PIL import Image
+import pytest
+import toy
+
+from classmix_jax.datasets import pascal_voc, prepared
+from classmix_jax.datasets.pascal_voc import classes
+from classmix_jax.experiment import run_training
+from classmix_jax.types import UserError
+from configs import pascal_voc as pascal_voc_config
+
+LISTS = 'ImageSets/Segmentation'
+
+
+@pytest.fixture
+def base(tmp_path):
+  return toy.write_pascal_voc(tmp_path)
+
+
+@pytest.fixture(scope='module')
+def shared(tmp_path_factory):
+  return toy.write_pascal_voc(tmp_path_factory.mktemp('voc'))
+
+
+def label_of(name):
+  seed = 'abcdevw'.index(name)
+  label = toy.draw(seed)[1]
+  return label.T if seed % 2 else label
+
+
+def message(root, **options):
+  with pytest.raises(UserError) as caught:
+    pascal_voc.load(str(root), **options)
+  assert '\n' not in str(caught.value)
+  return str(caught.value)
+
+
+def assert_says(text, *parts):
+  for part in parts:
+    assert str(part) in text, f'{part!r} not in {text!r}'
+
+
+# ------------------------------------------------------------------ classes and lists
+
+
+def test_classes_and_palette():
+  assert len(classes.CLASS_NAMES) == len(set(classes.PALETTE)) == 21
+  palette = dict(zip(classes.CLASS_NAMES, classes.PALETTE, strict=True))
+  assert classes.CLASS_NAMES[0] == 'background' and palette['background'] == (0, 0, 0)
+  assert palette['aeroplane'] == (128, 0, 0) and palette['person'] == (192, 128, 128)
+  assert palette['tvmonitor'] == (0, 64, 128)
+
+
+@pytest.mark.parametrize('up', [0, 1, 2])  # VOC2012 itself, VOCdevkit, and the folder around it
+def test_lists_of_pairs_and_of_stems(base, up):
+  dataset = pascal_voc.load(str([base, *base.parents][up]))
+  assert dataset.name == 'pascal_voc' and dataset.unlabeled is None
+  assert dataset.train.names == tuple('abcd')  # a list of pairs
+  assert dataset.val.names == tuple('vw')  # a list of stems
+
+
+def test_grey_and_palette_masks_hold_the_index(base):
+  assert Image.open(base / 'SegmentationClassAug/a.png').mode == 'L'
+  assert Image.open(base / 'SegmentationClass/a.png').mode == 'P'
+  for masks in ('SegmentationClassAug', 'SegmentationClass'):
+    dataset = pascal_voc.load(str(base), masks=masks)
+    for source in (dataset.train, dataset.val):
+      for index, name in enumerate(source.names):
+        np.testing.assert_array_equal(source.read_label(index), label_of(name))
+        assert source.read_image(index).shape[:2] == label_of(name).shape
+
+
+def test_masks_of_the_challenge_use_train_txt(base):
+  dataset = pascal_voc.load(str(base), masks='SegmentationClass')
+  assert dataset.train.names == ('a', 'b') and dataset.val.names == ('v', 'w')
+
+
+def test_other_name_of_the_list_and_no_list(base):
+  (base / LISTS / 'trainaug.txt').rename(base / LISTS / 'train_aug.txt')
+  assert pascal_voc.load(str(base)).train.names == tuple('abcd')
+  (base / LISTS / 'train_aug.txt').unlink()
+  assert pascal_voc.load(str(base)).train.names == tuple('abcde')  # all but val.txt
+
+
+def test_working_resolution(base):
+  train = pascal_voc.load(str(base), size=(10, 12)).train
+  assert train.read_image(1).shape == (10, 12, 3) and train.read_label(1).shape == (10, 12)
+
+
+# ------------------------------------------------------------------------------ TFDS
+
+
+@pytest.mark.parametrize('masks', ['SegmentationClassAug', 'SegmentationClass'])
+@pytest.mark.parametrize('size', [None, (16, 25)])
+def test_tfds_and_folders_agree_in_every_bit(shared, masks, size):
+  ours = pascal_voc.load(str(shared), size, masks=masks)
+  theirs = pascal_voc.load(str(shared), size, masks=masks, reader='tfds')
+  assert isinstance(theirs.train.read_image.args[0], prepared.Pictures)
+  for a, b in ((ours.train, theirs.train), (ours.val, theirs.val)):
+    assert a.names == b.names
+    for index in range(len(a)):
+      np.testing.assert_array_equal(a.read_image(index), b.read_image(index))
+      np.testing.assert_array_equal(a.read_label(index), b.read_label(index))
+
+
+def test_prepared_once_and_read_without_the_folders(shared, tmp_path, capsys):
+  train = pascal_voc.load(str(shared), reader='tfds', tfds_dir=str(tmp_path / 'cache')).train
+  assert capsys.readouterr().out.startswith('Preparing ')
+  again = pascal_voc.load(str(tmp_path), reader='tfds', tfds_dir=str(tmp_path / 'cache')).train
+  assert capsys.readouterr().out == ''
+  copy = pickle.loads(pickle.dumps(again))
+  np.testing.assert_array_equal(copy.read_image(1), train.read_image(1))
+
+
+def test_damage_is_named(shared, tmp_path):
+  pascal_voc.load(str(shared), reader='tfds')
+  shutil.copytree(shared / 'tensorflow_datasets', tmp_path / 'tensorflow_datasets')
+  next(tmp_path.rglob('*Aug/*/names_train.json')).unlink()
+  for path in tmp_path.rglob('*Aug/*/*.array_record*'):
+    path.write_bytes(path.read_bytes()[:100])
+  assert_says(message(tmp_path, reader='tfds'), 'is damaged', 'Remove that folder')
+  (tmp_path / 'file').touch()
+  assert_says(
+      message(shared, reader='tfds', tfds_dir=tmp_path / 'file'), tmp_path / 'file',
+      '--config.data.tfds_dir=DIR')
+
+
+# ------------------------------------------------------------------- what is missing
+
+
+def test_missing_folders_at_once(base, tmp_path):
+  shutil.rmtree(base / 'SegmentationClassAug')
+  (base / LISTS / 'val.txt').unlink()
+  for reader in ('folders', 'tfds'):
+    assert_says(
+        message(base, reader=reader), base / 'SegmentationClassAug', base / LISTS / 'val.txt',
+        "--config.data.masks='SegmentationClass'", '--config.data.root=DIR')
+  (base / LISTS / 'train.txt').unlink()
+  assert_says(message(base, masks='SegmentationClass'), base / LISTS / 'train.txt')
+  assert_says(message(''), 'empty', 'VOCdevkit/VOC2012')
+  assert_says(message(tmp_path / 'no'), 'no is not a folder')
+
+
+def test_wrong_options_are_named(base):
+  assert_says(message(base, masks='aug'), "config.data.masks is 'aug'", "'SegmentationClass'")
+  assert_says(message(base, reader=''), "config.data.reader is ''", "'folders', 'tfds'")
+
+
+def test_listed_files_that_are_not_there(base):
+  (base / 'JPEGImages/a.jpg').unlink()
+  assert_says(message(base), 'trainaug.txt', '1 files', 'a. Unpack')
+  (base / LISTS / 'trainaug.txt').unlink()
+  assert_says(message(base), 'SegmentationClassAug names 1 files', 'a. Unpack')
+
+
+def test_foreign_masks_name_the_file(base):
+  Image.fromarray(np.full((toy.HEIGHT, toy.WIDTH), 21, np.uint8)).save(
+      base / 'SegmentationClassAug/a.png')
+  with pytest.raises(UserError) as caught:
+    pascal_voc.load(str(base)).train.read_label(0)
+  assert_says(str(caught.value), 'SegmentationClassAug/a.png', 'value 21', '20 (tvmonitor)')
+
+
+# ---------------------------------------------------------------- the whole program
+
+
+def test_config_is_the_recipe_of_the_paper():
+  config = pascal_voc_config.get_config()
+  assert (config.steps, config.batch_size, config.unlabeled_batch_size) == (40_000, 10, 10)
+  assert (config.model.backbone, config.model.head) == ('resnet101', 'deeplab_v2')
+  assert (config.optim.learning_rate, config.optim.head_multiplier) == (2.5e-4, 10)
+  assert config.optim.freeze_bn_affine and config.model.bn == 'batch' and not config.data.flip
+  assert (config.data.size, config.data.crop, config.data.labeled) == ((), (321, 321), '1323')
+  assert config.method.jitter == 0 and not config.method.blur
+  assert not config.method.exclude_padding  # the original's teacher labels padding too
+  assert 'jitter' not in pascal_voc_config.get_config('method=supervised').method
+
+
+def test_shipped_config_trains_and_evaluates(shared, tmp_path):
+  config = pascal_voc_config.get_config('method=supervised,labeled=2')
+  config.update_from_flattened_dict({
+      'data.root': str(shared), 'data.crop': (24, 32), 'data.reader': 'tfds', 'steps': 2,
+      'model.backbone': 'tiny', 'batch_size': 2})
+  result = run_training(config, tmp_path / 'run')
+  assert result['step'] == 2 and result['labeled'] == 2
+  assert result['protocol'] == 'whole image at its own size' and len(result['iou']) == 21
+  assert result['pixels'] == sum((label_of(name) != 255).sum() for name in 'vw')
