@@ -248,7 +248,8 @@ def image_source(images: Mapping[str, Path], size: Size | None = None) -> Source
   """Returns the Source of images that have no labels."""
   paths = tuple(images.values())
   return Source(
-      tuple(images), _image_reader(paths, size), version=functools.partial(_version, (paths,), size))
+      names=tuple(images), read_image=_image_reader(paths, size),
+      version=functools.partial(_version, (paths,), size))
 
 
 def _version(
