@@ -27,7 +27,8 @@ def get_config(text: str | None = None):
   config.data.reader = ''  # folders, tfds; '' is folders where they are unpacked, else tfds
   config.data.tfds_dir = ''  # where tfds keeps its files; '' is ROOT/tensorflow_datasets
   config.data.train_extra = False  # whether leftImg8bit/train_extra is unlabelled data too
-  config.data.labeled = config.data.labeled or '372'
+  config.data.labeled = config.data.labeled or '1/8'
   config.data.size = (512, 1024)
+  config.data.working_copy = 'disk'
   config.optim.freeze_bn_affine = True
   return config

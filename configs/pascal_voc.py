@@ -10,7 +10,6 @@ weights: config.model.pretrained takes runs of this project only, so that the ne
 random weights.
 
 Where this differs from the original implementation:
-- The scale is drawn uniformly from 0.5 to 1.6; there from 0.5, 0.6, ..., 1.6.
 - Images are normalised by the mean and deviation of ImageNet, and padding is black before it;
   there they are centred by another mean, and padding is 0 after it.
 - For validation images are padded to the largest one; there to 505x505.
@@ -32,9 +31,11 @@ def get_config(text: str | None = None):
   config.data.reader = 'folders'  # folders, tfds
   config.data.tfds_dir = ''  # where tfds keeps its files; '' is ROOT/tensorflow_datasets
   config.data.masks = 'SegmentationClassAug'  # of training images, or SegmentationClass
-  config.data.labeled = config.data.labeled or '1323'
+  config.data.labeled = config.data.labeled or '1/8'
   config.data.crop = (321, 321)
   config.data.scale = (0.5, 1.6)
+  config.data.scale_step = 0.1
+  config.data.working_copy = 'disk'
   config.optim.freeze_bn_affine = True
   unlabeled = {'jitter': 0.0, 'blur': False, 'exclude_padding': False}
   config.method.update({key: unlabeled[key] for key in unlabeled if key in config.method})

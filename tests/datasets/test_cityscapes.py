@@ -228,7 +228,7 @@ def test_config_is_the_recipe_of_the_paper():
   assert (config.model.backbone, config.model.head) == ('resnet101', 'deeplab_v2')
   assert (config.optim.learning_rate, config.optim.head_multiplier) == (2.5e-4, 10)
   assert config.optim.freeze_bn_affine and config.model.bn == 'batch' and not config.data.flip
-  assert (config.data.size, config.data.crop, config.data.labeled) == ((512, 1024), (), '372')
+  assert (config.data.size, config.data.crop, config.data.labeled) == ((512, 1024), (), '1/8')
   assert config.data.scale == (1, 1) and config.method.jitter == 0.25 and config.method.blur
   assert cityscapes_config.get_config('labeled=100').data.labeled == '100'
 

@@ -175,7 +175,7 @@ def test_config_is_the_recipe_of_the_paper():
   assert (config.model.backbone, config.model.head) == ('resnet101', 'deeplab_v2')
   assert (config.optim.learning_rate, config.optim.head_multiplier) == (2.5e-4, 10)
   assert config.optim.freeze_bn_affine and config.model.bn == 'batch' and not config.data.flip
-  assert (config.data.size, config.data.crop, config.data.labeled) == ((), (321, 321), '1323')
+  assert (config.data.size, config.data.crop, config.data.labeled) == ((), (321, 321), '1/8')
   assert config.method.jitter == 0 and not config.method.blur
   assert not config.method.exclude_padding  # the original's teacher labels padding too
   assert 'jitter' not in pascal_voc_config.get_config('method=supervised').method
