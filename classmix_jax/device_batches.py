@@ -14,6 +14,7 @@ resized, image bytes may differ by 1, because sums are rounded in another order.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+import functools
 import os
 
 import jax
@@ -31,6 +32,7 @@ MEMORY_SHARE = 0.5  # of a device, at most, for frames
 def device_stream(
     *, labeled: Source, unlabeled: Source | None, batch_size: int, unlabeled_batch_size: int,
     geometry: Geometry, seed: int, devices: Sequence[jax.Device], accumulate: int = 1,
+    process_index: int = 0, process_count: int = 1,
 ) -> Callable[[int, int], Iterator[Batch]]:
   """Loads all frames to every device and returns `stream(start_step, stop_step)`.
 
@@ -42,6 +44,7 @@ def device_stream(
     seed: of the order and the views.
     devices: D, the devices of this process.
     accumulate: A, micro-batches per step.
+    process_index, process_count: which contiguous share of the batch is cut.
 
   Returns:
     A function of two optimizer steps that returns the batches between them: image
@@ -58,14 +61,20 @@ def device_stream(
   _check_memory(sum(array.nbytes for pair in host for array in pair), devices[0])
   resident = jax.device_put(host, replicated(devices))
   cut = _make_cut(geometry, devices)
-  draws = [
-      _make_draws(geometry, seed, number, len(source), images.shape[1:3], size, field,
-                  len(devices), accumulate)
-      for (number, source, size, field), (images, _) in zip(parts, host, strict=True)]
+  draws = []
+  for (number, source, size, field), (images, _) in zip(parts, host, strict=True):
+    share = share_of_batch(size, len(devices), process_count, field)
+    draw = functools.partial(_draw, geometry, seed, number, len(source), images.shape[1:3])
+    places = functools.partial(_places, size, share, process_index, accumulate)
+    draws.append((draw, places))
 
   def stream(start_step: int, stop_step: int) -> Iterator[Batch]:
     for step in range(start_step, stop_step):
-      examples = [cut(*frames, draw(step)) for frames, draw in zip(resident, draws, strict=True)]
+      examples = []
+      for (images, labels), (draw, places) in zip(resident, draws, strict=True):
+        drawn = np.array([draw(position) for position in places(step)], np.int32)
+        drawn = drawn.reshape(accumulate, len(devices), -1, 8).swapaxes(0, 1)
+        examples.append(cut(images, labels, drawn))
       if len(examples) == 1:
         examples.append(jax.tree.map(lambda x: x[:, :, :0], examples[0]))
       yield Batch(*examples)
@@ -73,26 +82,20 @@ def device_stream(
   return stream
 
 
-def _make_draws(
-    geometry: Geometry, seed: int, stream: int, length: int, frame: Size, size: int, field: str,
-    local_devices: int, accumulate: int,
-) -> Callable[[int], np.ndarray]:
-  """Returns step -> `[D, A, b, 8]` int32: index and view of this process's examples."""
-  share = share_of_batch(size, local_devices, jax.process_count(), field)
+def _draw(
+    geometry: Geometry, seed: int, stream: int, length: int, frame: Size, position: int
+) -> tuple[int, ...]:
+  """Returns the 8 integers of an example: its index and its view."""
+  index = int(index_stream(seed, stream, length, position, position + 1)[0])
+  view = draw_view(geometry, seed=seed, stream=stream, position=position, frame=frame)
+  return index, *view.scaled, *view.corner, *view.kept, view.mirrored
 
-  def draw(position: int) -> tuple[int, ...]:
-    index = int(index_stream(seed, stream, length, position, position + 1)[0])
-    view = draw_view(geometry, seed=seed, stream=stream, position=position, frame=frame)
-    return index, *view.scaled, *view.corner, *view.kept, view.mirrored
 
-  def draws(step: int) -> np.ndarray:
-    starts = [
-        micro * size + jax.process_index() * share
-        for micro in range(step * accumulate, (step + 1) * accumulate)]
-    drawn = np.array([[draw(start + k) for k in range(share)] for start in starts], np.int32)
-    return drawn.reshape(accumulate, local_devices, -1, 8).swapaxes(0, 1)
-
-  return draws
+def _places(size: int, share: int, process_index: int, accumulate: int, step: int) -> list[int]:
+  """Returns the positions of a step: this process's share of each of its micro-batches."""
+  return [
+      micro * size + process_index * share + k
+      for micro in range(step * accumulate, (step + 1) * accumulate) for k in range(share)]
 
 
 def _load(source: Source, with_labels: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -173,7 +173,8 @@ def open_streams(
       labeled=split.labeled, unlabeled=split.unlabeled if unlabeled else None,
       batch_size=config.batch_size // config.accumulate,
       unlabeled_batch_size=unlabeled // config.accumulate,
-      geometry=build.build_geometry(config), seed=config.seed)
+      geometry=build.build_geometry(config), seed=config.seed,
+      process_index=jax.process_index(), process_count=jax.process_count())
   if config.data.working_copy == 'device':
     return device_stream(devices=devices, accumulate=config.accumulate, **options)
   from classmix_jax.input_pipeline import train_batches
@@ -181,8 +182,7 @@ def open_streams(
   def stream(start_step: int, stop_step: int) -> Iterator[Batch]:
     batches = train_batches(
         start_step=start_step * config.accumulate, stop_step=stop_step * config.accumulate,
-        local_devices=len(devices), process_index=jax.process_index(),
-        process_count=jax.process_count(), **options)
+        local_devices=len(devices), **options)
     return to_devices(micro_batches(batches, config.accumulate), devices)
 
   return stream

@@ -21,12 +21,13 @@ GEOMETRIES = {
 SIZES = dict(batch_size=4, unlabeled_batch_size=8)
 
 
-def on_device(geometry, start=0, stop=3, devices=1, accumulate=1, unlabeled=True, labeled=None):
+def on_device(geometry, start=0, stop=3, devices=1, accumulate=1, unlabeled=True, labeled=None,
+              **process):
   labeled = labeled or make_source()
   other = forbid_labels(make_source(9)) if unlabeled else None
   stream = device_stream(
       labeled=labeled, unlabeled=other, geometry=geometry, seed=1, accumulate=accumulate,
-      devices=jax.devices()[:devices], **SIZES)
+      devices=jax.devices()[:devices], **process, **SIZES)
   return [jax.device_get(batch) for batch in stream(start, stop)]
 
 
@@ -62,6 +63,17 @@ def test_any_number_of_devices_gives_one_global_batch():
     (many,) = on_device(geometry, stop=1, devices=devices)
     flat = jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(1, 1, -1, *x.shape[3:]), many)
     jax.tree.map(np.testing.assert_array_equal, flat, one)
+
+
+@pytest.mark.parametrize('processes', [2, 4])
+def test_processes_cut_their_shares_of_one_global_batch(processes):
+  geometry = GEOMETRIES['crop']
+  (one,) = on_device(geometry, stop=1, accumulate=2)
+  shares = [
+      on_device(geometry, stop=1, accumulate=2, process_index=index, process_count=processes)[0]
+      for index in range(processes)]
+  joined = jax.tree.map(lambda *parts: np.concatenate(parts, axis=2), *shares)
+  jax.tree.map(np.testing.assert_array_equal, joined, one)
 
 
 def test_micro_batches_and_resuming():
