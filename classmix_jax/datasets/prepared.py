@@ -37,9 +37,9 @@ def needs_tfds(dataset: str) -> Iterator[None]:
   try:
     yield
   except ImportError as error:
+    package = (error.name or 'tensorflow_datasets').partition('.')[0].replace('_', '-')
     raise UserError(
-        f"dataset '{dataset}' needs the package '{error.name}': pip install tensorflow-datasets "
-        'array_record.') from error
+        f"dataset '{dataset}' needs the package '{package}': pip install {package}.") from error
 
 
 def open_prepared(

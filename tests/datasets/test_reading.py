@@ -114,6 +114,23 @@ def test_damaged_missing_and_unknown_files(tmp_path):
   assert_says(message(reading.read_mask, floats, IDS), floats, "'F'", '8-bit')
 
 
+@pytest.mark.parametrize('suffix', ['png', 'jpg'])
+def test_pictures_in_memory_read_like_files(tmp_path, suffix):
+  values = np.random.default_rng(0).integers(0, 3, (7, 9, 3))
+  for mode in ('RGB', 'L'):
+    path = save(tmp_path / f'{mode}.{suffix}', values[..., 0] if mode == 'L' else values, mode)
+    data = reading.Encoded(path.read_bytes(), 'record 3', 'Prepare it again.')
+    for size in (None, (4, 5)):
+      np.testing.assert_array_equal(
+          reading.read_image(data, size), reading.read_image(path, size))
+      if (mode, suffix) == ('L', 'png'):
+        np.testing.assert_array_equal(
+            reading.read_mask(data, IDS, size), reading.read_mask(path, IDS, size))
+  broken = reading.Encoded(data.data[:20], 'record 3', 'Prepare it again.')
+  for arguments in ((reading.read_image, broken), (reading.read_mask, broken, IDS)):
+    assert_says(message(*arguments), 'record 3 does not decode', '20 bytes', 'Prepare it again.')
+
+
 # ------------------------------------------------------------------------- masks
 
 
