@@ -9,7 +9,9 @@ Synopsis:
 """
 
 from collections.abc import Mapping
+import dataclasses
 import difflib
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -25,7 +27,8 @@ from classmix_jax.datasets import DATASETS
 from classmix_jax.methods import METHODS
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.segmenter import Segmenter
-from classmix_jax.sources import cached, concat, subset
+from classmix_jax.protocols import PROTOCOLS, Protocol, check_protocol
+from classmix_jax.sources import cached, concat, subset, with_labels_of
 from classmix_jax.splits import choose_labeled, split_hash
 from classmix_jax.types import Dataset, Method, Source, UserError
 
@@ -74,18 +77,47 @@ def check_config(config: ml_collections.ConfigDict) -> None:
         f'{config.unlabeled_batch_size} in {config.accumulate} micro-batches leaves fewer than 2 '
         f'images to mix; set config.unlabeled_batch_size={2 * config.accumulate} or more.')
   lookup(dict.fromkeys(BN_MODES), config.model.bn, 'config.model.bn')
+  build_protocol(config)
+
+
+def build_protocol(config: ml_collections.ConfigDict) -> Protocol:
+  """Returns how the run is scored; runs older than `config.eval` are scored as the default.
+
+  Raises:
+    UserError: a protocol that does not exist, or numbers that do not fit.
+  """
+  fields = {name: tuple(value) if isinstance(value, tuple | list) else value
+            for name, value in config.get('eval', {}).items()}
+  fields['name'] = fields.pop('protocol', Protocol.name)
+  fields['pad'] = fields.get('pad') or None
+  protocol = Protocol(**fields)
+  check_protocol(protocol)
+  if protocol.name == 'full' and not len(config.data.size):
+    raise UserError(
+        'config.eval.protocol=full brings predictions from the working size to the labels\' own, '
+        'but config.data.size is empty: images keep their own size. Use paper, which then scores '
+        'at that size.')
+  return protocol
 
 
 def build_dataset(config: ml_collections.ConfigDict) -> Dataset:
-  """Opens the data set; its decoded images are kept in memory up to `data.cache_gb`."""
+  """Opens the data set; its decoded images are kept in memory up to `data.cache_gb`.
+
+  `val` has the sizes that the run's protocol asks for.
+  """
   load = lookup(DATASETS, config.data.name, 'config.data.name')
   options = {key: config.data[key] for key in DATA_OPTIONS if key in config.data}
-  dataset = load(root=config.data.root, size=tuple(config.data.size) or None, **options)
+  load = functools.partial(load, root=config.data.root, **options)
+  dataset = load(size=tuple(config.data.size) or None)
+  val = dataset.val
+  entry = PROTOCOLS[build_protocol(config).name]
+  if len(config.data.size) and entry.native_label:
+    native = load(size=None).val
+    val = native if entry.native_image else with_labels_of(val, native)
   # One budget, split between what is read every step and what is read every evaluation.
   keep = lambda source, share: source and cached(source, config.data.cache_gb * share)
-  return Dataset(
-      name=dataset.name, class_names=dataset.class_names, palette=dataset.palette,
-      train=keep(dataset.train, 0.4), val=keep(dataset.val, 0.3),
+  return dataclasses.replace(
+      dataset, train=keep(dataset.train, 0.4), val=keep(val, 0.3),
       unlabeled=keep(dataset.unlabeled, 0.3))
 
 
