@@ -11,6 +11,7 @@ Synopsis:
 from collections.abc import Mapping
 import dataclasses
 import difflib
+import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +31,8 @@ from classmix_jax.geometry import Geometry
 from classmix_jax.methods import METHODS
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.segmenter import Segmenter
-from classmix_jax.sources import cached, concat, subset
+from classmix_jax.protocols import PROTOCOLS, Protocol, check_protocol
+from classmix_jax.sources import cached, concat, subset, with_labels_of
 from classmix_jax.splits import choose_labeled, split_hash
 from classmix_jax.types import Dataset, Method, Source, UserError
 
@@ -85,24 +87,54 @@ def check_config(config: ml_collections.ConfigDict) -> None:
         f'{config.unlabeled_batch_size} in {config.accumulate} micro-batches leaves fewer than 2 '
         f'images to mix; set config.unlabeled_batch_size={2 * config.accumulate} or more.')
   lookup(dict.fromkeys(BN_MODES), config.model.bn, 'config.model.bn')
+  build_protocol(config)
+
+
+def build_protocol(config: ml_collections.ConfigDict) -> Protocol:
+  """Returns how the run is scored; runs older than `config.eval` are scored as the default.
+
+  Raises:
+    UserError: a protocol that does not exist, or numbers that do not fit.
+  """
+  fields = {name: tuple(value) if isinstance(value, tuple | list) else value
+            for name, value in config.get('eval', {}).items()}
+  fields['name'] = fields.pop('protocol', Protocol.name)
+  fields['pad'] = fields.get('pad') or None
+  protocol = Protocol(**fields)
+  check_protocol(protocol)
+  if protocol.name == 'full' and not len(config.data.size):
+    raise UserError(
+        'config.eval.protocol=full brings predictions from the working size to the labels\' own, '
+        'but config.data.size is empty: images keep their own size. Use paper, which then scores '
+        'at that size.')
+  return protocol
 
 
 def build_dataset(config: ml_collections.ConfigDict) -> Dataset:
-  """Opens the data set; its frames come from a working copy, see `config.data.working_copy`."""
+  """Opens the data set; its frames come from a working copy, see `config.data.working_copy`.
+
+  `val` has the sizes that the run's protocol asks for.
+  """
   load = lookup(DATASETS, config.data.name, 'config.data.name')
   options = {
       key: config.data[key] for key in DATA_OPTIONS.get(config.data.name, ()) if key in config.data}
-  dataset = load(root=config.data.root, size=tuple(config.data.size) or None, **options)
+  load = functools.partial(load, root=config.data.root, **options)
+  dataset = load(size=tuple(config.data.size) or None)
+  val = dataset.val
+  entry = PROTOCOLS[build_protocol(config).name]
+  if len(config.data.size) and entry.native_label:
+    native = load(size=None).val
+    val = native if entry.native_image else with_labels_of(val, native)
   if on_disk(config):
     folder = copy_folder(config)
     return dataclasses.replace(
         dataset, train=copy_images(dataset.train, folder),
-        val=copy_labels(copy_images(dataset.val, folder), folder),
+        val=copy_labels(copy_images(val, folder), folder),
         unlabeled=dataset.unlabeled and copy_images(dataset.unlabeled, folder))
   # One budget, split between what is read every step and what is read every evaluation.
   keep = lambda source, share: source and cached(source, config.data.cache_gb * share)
   return dataclasses.replace(
-      dataset, train=keep(dataset.train, 0.4), val=keep(dataset.val, 0.3),
+      dataset, train=keep(dataset.train, 0.4), val=keep(val, 0.3),
       unlabeled=keep(dataset.unlabeled, 0.3))
 
 

@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    count = make_count(model, num_classes=11, devices=jax.local_devices())
+    count = make_count(model, num_classes=11, devices=jax.local_devices(), protocol=Protocol())
     confusion = evaluate(count, variables, batches, num_classes=11)
     report = summarize(confusion, class_names)
 """
@@ -17,25 +17,51 @@ import numpy as np
 
 from classmix_jax.core.metrics import confusion_matrix, iou, mean_iou
 from classmix_jax.models.segmenter import Segmenter, forward, to_unit_range
+from classmix_jax.protocols import Protocol, scores
 from classmix_jax.types import AXIS, VOID, Array, Example, PyTree
 
+PAPER = Protocol()
 
-def predict(model: Segmenter, variables: PyTree, image: Array) -> Array:
-  """Maps uint8 images `[B, H, W, 3]` to class probabilities `[B, H, W, C]`."""
-  logits, _ = forward(
-      model, variables['params'], variables['batch_stats'], to_unit_range(image), train=False)
-  return jax.nn.softmax(logits)
+
+def predict(
+    model: Segmenter, variables: PyTree, image: Array, valid: Array | None = None,
+    protocol: Protocol = PAPER,
+) -> Array:
+  """Maps uint8 images `[B, h, w, 3]` to class scores `[B, H, W, C]`, see `protocols.scores`.
+
+  Without `valid` (`[B, H, W]`, the labels' pixels) every image is scored at its own size.
+  Without a protocol the scores are the probabilities of whole images.
+  """
+  def logits(image: Array) -> Array:
+    return forward(model, variables['params'], variables['batch_stats'], image, train=False)[0]
+
+  valid = jnp.ones(image.shape[:3], bool) if valid is None else valid
+  return scores(protocol, logits, to_unit_range(image), valid)
+
+
+def make_labels(
+    model: Segmenter, devices: Sequence[jax.Device], protocol: Protocol = PAPER
+) -> Callable[[PyTree, Example], Array]:
+  """Returns the pmapped `labels(variables, example) -> [D, b, H, W] uint8`, predicted class ids."""
+
+  def labels(variables: PyTree, example: Example) -> Array:
+    score = predict(model, variables, example.image, example.valid, protocol)
+    return jnp.argmax(score, axis=-1).astype(jnp.uint8)
+
+  return jax.pmap(
+      labels, axis_name=AXIS, in_axes=(None, 0),
+      devices=list(devices) if jax.process_count() == 1 else None)
 
 
 def make_count(
-    model: Segmenter, num_classes: int, devices: Sequence[jax.Device]
+    model: Segmenter, num_classes: int, devices: Sequence[jax.Device], protocol: Protocol = PAPER
 ) -> Callable[[PyTree, Example], Array]:
   """Returns the pmapped `count(variables, example) -> [C, C] int32` over all devices."""
 
   def count(variables: PyTree, example: Example) -> Array:
-    prediction = jnp.argmax(predict(model, variables, example.image), axis=-1)
+    score = predict(model, variables, example.image, example.valid, protocol)
     label = jnp.where(example.valid, example.label, VOID)
-    return lax.psum(confusion_matrix(prediction, label, num_classes), AXIS)
+    return lax.psum(confusion_matrix(jnp.argmax(score, axis=-1), label, num_classes), AXIS)
 
   return jax.pmap(
       count, axis_name=AXIS, in_axes=(None, 0), out_axes=None,

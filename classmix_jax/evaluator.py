@@ -6,6 +6,7 @@ Synopsis:
     result = evaluator(step, networks)          # networks: name -> variables
     print(result_table(result))
     evaluator.picture(networks).save('predictions.png')
+    evaluator.write_predictions(networks['student'], Path('OUT'))
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,21 +21,18 @@ import numpy as np
 from PIL import Image
 
 from classmix_jax import build, checkpoint, rundir
-from classmix_jax.evaluate import evaluate, make_count, predict, summarize
+from classmix_jax.evaluate import evaluate, make_count, make_labels, summarize
 from classmix_jax.models.segmenter import Segmenter
-from classmix_jax.pictures import colorize, grid
+from classmix_jax.pictures import colorize, grid, thumbnail
+from classmix_jax.protocols import PROTOCOLS, Protocol, describe, slug
+from classmix_jax.sources import label_sizes
 from classmix_jax.splits import split_hash
 from classmix_jax.train import to_devices
-from classmix_jax.types import Dataset, PyTree, UserError
+from classmix_jax.types import Dataset, Example, PyTree, UserError
 
 Config = ml_collections.ConfigDict
+Size = tuple[int, int]
 NETWORKS = ('student', 'teacher')
-
-
-def protocol(config: Config) -> str:
-  """The name of how this run is evaluated; it travels with every number."""
-  size = tuple(config.data.size)
-  return f'whole image at {size[0]}x{size[1]}' if size else 'whole image at its own size'
 
 
 def headline_network(wanted: str, known: Mapping[str, Any]) -> str:
@@ -54,7 +52,7 @@ class Evaluator:
 
   Attributes:
     config: of the run.
-    dataset: whose `val` is evaluated.
+    dataset: whose `val` is evaluated, at the sizes of the run's protocol.
     model: the network.
     devices: local devices; batches are shared between them.
     split: (hash, count) of the labelled images, written beside every number.
@@ -67,23 +65,52 @@ class Evaluator:
   split: tuple[str, int]
 
   @functools.cached_property
-  def count(self) -> Callable:
-    return make_count(self.model, len(self.dataset.class_names), self.devices)
+  def protocol(self) -> Protocol:
+    return build.build_protocol(self.config)
 
   @functools.cached_property
-  def frame(self) -> tuple[int, int]:
-    """The (H, W) to which smaller validation images are padded."""
-    from classmix_jax.input_pipeline import frame_size
-    return frame_size(self.dataset.val)
+  def count(self) -> Callable:
+    return make_count(self.model, len(self.dataset.class_names), self.devices, self.protocol)
 
-  def batches(self) -> Iterator:
+  @functools.cached_property
+  def sizes(self) -> set[Size]:
+    """The sizes of the labels; all labels are read where they keep their own."""
+    working = tuple(self.config.data.size)
+    fixed = working and not PROTOCOLS[self.protocol.name].native_label
+    return {working} if fixed else label_sizes(self.dataset.val)
+
+  @functools.cached_property
+  def description(self) -> str:
+    """The protocol with its parameters; it travels with every number."""
+    return describe(self.protocol, self.sizes, tuple(self.config.data.size) or None)
+
+  @functools.cached_property
+  def frames(self) -> tuple[Size, Size | None]:
+    """The (H, W) to which images are padded, and labels where theirs is another.
+
+    Raises:
+      UserError: an image is larger than `config.eval.pad`.
+    """
+    largest = tuple(int(n) for n in np.max(list(self.sizes), axis=0))
+    if self.protocol.name == 'full':
+      return tuple(self.config.data.size), largest
+    if self.protocol.name != 'paper' or self.protocol.pad is None:
+      return largest, None
+    if np.any(np.greater(largest, self.protocol.pad)):
+      raise UserError(
+          f'config.eval.pad is {self.protocol.pad}, but validation images are up to {largest}: '
+          f'set config.eval.pad={largest} or more.')
+    return self.protocol.pad, None
+
+  def batches(self) -> Iterator[Example]:
     from classmix_jax.input_pipeline import eval_batches
     devices = len(self.devices) * jax.process_count()
+    size, label_size = self.frames
     return to_devices(
         eval_batches(
             self.dataset.val, batch_size=-(-self.config.eval_batch_size // devices) * devices,
             local_devices=len(self.devices), process_index=jax.process_index(),
-            process_count=jax.process_count(), size=self.frame),
+            process_count=jax.process_count(), size=size, label_size=label_size),
         self.devices)
 
   def __call__(self, step: int, networks: Mapping[str, PyTree]) -> dict[str, Any]:
@@ -94,39 +121,79 @@ class Evaluator:
         for name, variables in networks.items()}
     headline = headline_network(self.config.eval_network, summaries)
     return {
-        'step': step, 'network': headline, 'protocol': protocol(self.config),
+        'step': step, 'network': headline, 'protocol': self.description,
         'dataset': self.dataset.name, 'images': len(self.dataset.val),
         'split': self.split[0], 'labeled': self.split[1],
         **summaries[headline], 'networks': summaries,
     }
 
+  def predictions(self, variables: PyTree) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields (name, class ids `[H, W]` uint8) of every image; for a single process."""
+    labels = make_labels(self.model, self.devices, self.protocol)
+    names = iter(self.dataset.val.names)
+    for example in self.batches():
+      maps, valid = jax.device_get((labels(variables, example), example.valid))
+      maps, valid = (x.reshape(-1, *x.shape[2:]) for x in (maps, valid))
+      # After the last name the batch holds padding only.
+      for label, own, name in zip(maps, valid, names, strict=False):
+        yield name, label[:own.any(axis=1).sum(), :own.any(axis=0).sum()]
+
+  def write_predictions(self, variables: PyTree, folder: Path) -> None:
+    """Writes the prediction of every validation image as a grey PNG.
+
+    Pixels are class ids and files are called NAME.png. Where the data set has
+    `raw_ids` pixels are these and files NAME_pred_labelIds.png, as the official
+    tools of Cityscapes look for them.
+    """
+    raw = self.dataset.raw_ids
+    table = np.asarray(raw or range(len(self.dataset.class_names)), np.uint8)
+    for name, label in self.predictions(variables):
+      path = folder / f'{name}{"_pred_labelIds" if raw else ""}.png'
+      path.parent.mkdir(parents=True, exist_ok=True)
+      Image.fromarray(table[label]).save(path)
+
   def picture(self, networks: Mapping[str, PyTree], rows: int = 4) -> Image.Image:
     """Validation images beside their truth and the prediction of every network."""
-    apply = jax.jit(lambda variables, image: predict(self.model, variables, image).argmax(-1))
+    from classmix_jax.input_pipeline import framed
+    labels = make_labels(self.model, jax.local_devices()[:1], self.protocol)
     networks = jax.device_get(networks)
     cells = []
     for index in np.linspace(0, len(self.dataset.val) - 1, rows).round().astype(int):
-      image = self.dataset.val.read_image(index)
-      maps = [self.dataset.val.read_label(index)]
-      maps += [np.asarray(apply(x, image[None])[0]) for x in networks.values()]
+      example = framed(self.dataset.val, index, *self.frames)
+      image, label = self.dataset.val.read_image(index), self.dataset.val.read_label(index)
+      height, width = label.shape
+      maps = [label]
+      for variables in networks.values():
+        predicted = labels(variables, jax.tree.map(lambda x: x[None, None], example))
+        maps.append(np.asarray(predicted)[0, 0, :height, :width])
       cells.append([image] + [colorize(x, self.dataset.palette) for x in maps])
+    cells = [[thumbnail(cell) for cell in row] for row in cells]
     return grid(
         cells, ['image', 'truth', *networks], self.dataset.class_names, self.dataset.palette)
 
 
 def result_table(result: Mapping[str, Any]) -> str:
-  """The final table: IoU in percent, one line per class, one column per network."""
+  """The final table: IoU in percent, one line per class, one column per network.
+
+  The mean over all classes, absent ones counted as 0, is shown where it differs.
+  """
   networks = result['networks']
   names = list(result['iou'])
-  width = max(map(len, ['IoU in %', *names]))
+  everything = f'mIoU of {len(names)}'
+  width = max(map(len, ['IoU in %', everything, *names]))
 
   def line(name: str, values: list[float | None]) -> str:
     cells = [f'{"-":>8}' if value is None else f'{100 * value:8.2f}' for value in values]
     return '  '.join([f'{name:{width}}', *cells])
 
+  def mean(name: str, field: str) -> str:
+    return line(name, [network[field] for network in networks.values()])
+
   lines = ['  '.join([f'{"IoU in %":{width}}', *(f'{name:>8}' for name in networks)])]
   lines += [line(name, [network['iou'][name] for network in networks.values()]) for name in names]
-  lines.append(line('mIoU', [network['miou'] for network in networks.values()]))
+  lines.append(mean('mIoU', 'miou'))
+  if any(network['miou'] != network['miou_all_classes'] for network in networks.values()):
+    lines.append(mean(everything, 'miou_all_classes'))
   lines.append(
       f"{result['pixels']:,} pixels of {result['images']} images, {result['classes_present']} of "
       f"{len(names)} classes present, {result['protocol']}, {result['labeled']} labelled images "
@@ -135,17 +202,43 @@ def result_table(result: Mapping[str, Any]) -> str:
 
 
 def conclude(
-    run: Path, result: Mapping[str, Any], evaluator: Evaluator, networks: Mapping[str, PyTree]
+    run: Path, result: Mapping[str, Any], evaluator: Evaluator, networks: Mapping[str, PyTree],
+    protocol: str = '',
 ) -> None:
-  """Prints the final table and draws the picture of predictions."""
+  """Prints the final table and draws the picture of predictions.
+
+  That of another `protocol` than the run's own stands beside its result in eval/.
+  """
   if jax.process_index() == 0:
+    path = rundir.evaluation_path(run, result['step'], protocol)
+    picture = path.with_suffix('.png') if protocol else run / 'predictions.png'
     print(result_table(result))
-    path = rundir.evaluation_path(run, result['step'])
-    evaluator.picture(networks).save(run / 'predictions.png')
-    print(f"wrote {path} and {run / 'predictions.png'}", flush=True)
+    evaluator.picture(networks).save(picture)
+    print(f'wrote {path} and {picture}', flush=True)
 
 
-def evaluate_run(run: Path, *, step: str, network: str, root: str) -> dict[str, Any]:
+def other_protocol(config: Config, fields: Mapping[str, Any]) -> bool:
+  """Writes `fields` into `config.eval`; returns whether that changes the protocol.
+
+  Raises:
+    UserError: fields that the protocol does not read, or that make no sense.
+  """
+  own = build.build_protocol(config)
+  config.eval = ml_collections.ConfigDict({**config.get('eval', {}), **fields})
+  asked = build.build_protocol(config)
+  for name, entry in PROTOCOLS.items():
+    for field in entry.fields:
+      if field in fields and name != asked.name:
+        raise UserError(
+            f'--{field} belongs to --protocol={name}, but the protocol is {asked.name}: leave it '
+            'out, or change the protocol.')
+  return asked != own
+
+
+def evaluate_run(
+    run: Path, *, step: str, network: str, root: str, eval_batch_size: int = 0,
+    protocol: Mapping[str, Any] | None = None, write_predictions: str = '',
+) -> dict[str, Any]:
   """Restores a run and evaluates it; the program launch/evaluate.py.
 
   Args:
@@ -153,6 +246,10 @@ def evaluate_run(run: Path, *, step: str, network: str, root: str) -> dict[str, 
     step: 'latest', 'best' or a step.
     network: the headline network; '' is the config's.
     root: folder of the data set; '' is the config's.
+    eval_batch_size: images at once; 0 is the config's.
+    protocol: fields of `config.eval` to change. The result of another protocol
+      than the run's own is written beside it, not over it.
+    write_predictions: folder for the headline network's predictions; '' is none.
 
   Raises:
     UserError: one sentence about what the user can mend.
@@ -160,7 +257,9 @@ def evaluate_run(run: Path, *, step: str, network: str, root: str) -> dict[str, 
   config = ml_collections.ConfigDict(rundir.read_json(run / 'config.json'))
   config.eval_network = network or config.eval_network
   config.data.root = root or config.data.root
+  config.eval_batch_size = eval_batch_size or config.eval_batch_size
   headline_network(config.eval_network, ())
+  other = other_protocol(config, protocol or {})
   found, networks = checkpoint.load_networks(run, step)
   dataset = build.build_dataset(config)
   labeled = rundir.read_split(run)
@@ -168,6 +267,11 @@ def evaluate_run(run: Path, *, step: str, network: str, root: str) -> dict[str, 
       config, dataset, build.build_model(config, len(dataset.class_names)), jax.local_devices(),
       split=(split_hash(labeled), len(labeled)))
   result = evaluator(found, networks)
-  rundir.write_evaluation(run, result)
-  conclude(run, result, evaluator, networks)
+  name = slug(evaluator.description) if other else ''
+  rundir.write_evaluation(run, result, name)
+  conclude(run, result, evaluator, networks, name)
+  if write_predictions:
+    folder = Path(write_predictions).expanduser()
+    evaluator.write_predictions(networks[result['network']], folder)
+    print(f"wrote {result['images']} predictions of the {result['network']} to {folder}")
   return result

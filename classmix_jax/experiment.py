@@ -20,7 +20,7 @@ import orbax.checkpoint as ocp
 from classmix_jax import build, checkpoint, rundir
 from classmix_jax.datasets.checks import check_labels, label_warnings
 from classmix_jax.device_batches import device_stream
-from classmix_jax.evaluator import Evaluator, conclude, headline_network, protocol
+from classmix_jax.evaluator import Evaluator, conclude, headline_network
 from classmix_jax.fingerprint import fingerprint
 from classmix_jax.logbook import Logbook
 from classmix_jax.pictures import colorize, to_bytes
@@ -50,7 +50,7 @@ def unlabeled_batch_size(config: Config) -> int:
 
 
 def settings(
-    config: Config, split: build.Split, devices: list, state: TrainState
+    config: Config, split: build.Split, devices: list, state: TrainState, protocol: str
 ) -> dict[str, str]:
   """What decides the result, as the fingerprint prints it."""
   optim, data = config.optim, config.data
@@ -71,7 +71,7 @@ def settings(
       'steps': str(config.steps),
       'crop': 'x'.join(map(str, data.crop)) if len(data.crop) else 'whole image',
       'BN mode': f'{statistics}, affine {affine}',
-      'protocol': f'{protocol(config)}, {config.eval_network}',
+      'protocol': f'{protocol}, {config.eval_network}',
       'devices': f'{share} of {jax.device_count()} ({devices[0].platform}), '
                  f'{config.batch_size // share} + {unlabeled // share} images on each',
   }
@@ -150,6 +150,8 @@ class AfterStep:
       row['eval/miou'] = self.result['miou']
       for name, summary in self.result['networks'].items():
         row[f'eval/miou_{name}'] = summary['miou']
+      for name in ('protocol', 'split'):
+        row[f'eval/{name}'] = self.result[name]
     # The row first: what is in a checkpoint has its row, never the other way round.
     if row:
       self.logbook.write(step, row)
@@ -224,7 +226,10 @@ def run_training(config: Config, run: Path) -> dict[str, Any]:
     state = start_from(state, config.model.pretrained, devices)
   start = int(state.step)
   print(parameter_overview.get_parameter_overview(state.params, include_stats=False))
-  print(fingerprint(settings(config, split, devices, state), config.paper.to_dict()))
+  evaluator = Evaluator(
+      config, dataset, method.model, devices, (split.labeled_hash, len(split.labeled)))
+  found = settings(config, split, devices, state, evaluator.description)
+  print(fingerprint(found, config.paper.to_dict()))
   print(f'{run}: ' + (f'goes on after step {start}' if start else 'starts'), flush=True)
 
   # ---- The loop
@@ -234,8 +239,6 @@ def run_training(config: Config, run: Path) -> dict[str, Any]:
       run, steps=config.steps, images_per_step=images_per_step,
       writing=jax.process_index() == 0)
   logbook.resume(start)
-  evaluator = Evaluator(
-      config, dataset, method.model, devices, (split.labeled_hash, len(split.labeled)))
   views = make_views(method, devices, next(stream(0, 1)))
   after_step = AfterStep(
       config, run, dataset, method, logbook, manager, evaluator, views)

@@ -96,6 +96,7 @@ def train_batches(
 def eval_batches(
     source: Source, *, batch_size: int, local_devices: int, process_index: int = 0,
     process_count: int = 1, multiple: int = 1, size: tuple[int, int] | None = None,
+    label_size: tuple[int, int] | None = None,
 ) -> Iterator[Example]:
   """Returns every example of a source once, in order, in full batches of one shape.
 
@@ -111,13 +112,15 @@ def eval_batches(
     multiple: the common size is rounded up to multiples of this.
     size: (H, W) of the batches; None asks `frame_size`, which reads every image.
       Whoever evaluates often calls it once and passes the answer.
+    label_size: (H, W) of label and valid, where labels have other sizes than
+      their images; None is `size`, and every label must have its image's size.
 
   Returns:
     Iterator of `Example`: `[D, B/D, H, W, 3]` uint8, `[D, B/D, H, W]` uint8 and bool.
 
   Raises:
     UserError: no examples, the batch does not divide, or a reader reports something.
-    ValueError: from the iterator, for an image larger than `size`.
+    ValueError: from the iterator, for an image or label larger than its size.
 
   Example: `sum(e.valid.any((2, 3)).sum() for e in eval_batches(...)) == len(source)`
   """
@@ -129,7 +132,8 @@ def eval_batches(
   positions = _positions(0, -(-len(source) // batch_size), batch_size, share, process_index)
   errors: list[Exception] = []
   dataset = _mapped(
-      positions, lambda i: _framed(source, i, height, width), [tf.uint8, tf.uint8, tf.bool], errors)
+      positions, lambda i: framed(source, i, (height, width), label_size),
+      [tf.uint8, tf.uint8, tf.bool], errors)
   dataset = _finished(dataset.batch(share, drop_remainder=True))
   return _run(dataset, errors, lambda arrays: _split(arrays, local_devices))
 
@@ -177,7 +181,9 @@ def _reader(
   return read
 
 
-def _read(source: Source, index: int, with_label: bool) -> tuple[np.ndarray, np.ndarray]:
+def _read(
+    source: Source, index: int, with_label: bool, one_size: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
   """Returns `[H, W, 3]` and `[H, W]` uint8; the label is all `VOID` if it is not wanted."""
   image, name = source.read_image(index), source.names[index]
   if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
@@ -187,24 +193,26 @@ def _read(source: Source, index: int, with_label: bool) -> tuple[np.ndarray, np.
   label = source.read_label(index)
   if label.dtype != np.uint8:
     raise ValueError(f'{name}: expected label [H, W] uint8, got {label.shape} {label.dtype}')
-  if label.shape != image.shape[:2]:
+  if one_size and label.shape != image.shape[:2]:
     raise UserError(
         f'The label of {name!r} is {"x".join(map(str, label.shape))} and its image '
         f'{image.shape[0]}x{image.shape[1]}: they must have one size')
   return image, label
 
 
-def _framed(source: Source, index: int, height: int, width: int) -> tuple[np.ndarray, ...]:
-  """Returns (image, label, valid) of one example padded to a frame; all padding past the end."""
-  frame = (
-      np.zeros((height, width, 3), np.uint8), np.full((height, width), VOID, np.uint8),
-      np.zeros((height, width), bool))
+def framed(
+    source: Source, index: int, size: tuple[int, int], label_size: tuple[int, int] | None = None,
+) -> Example:
+  """Returns one example padded to `size`, its label to `label_size`; all padding past the end."""
+  labels = label_size or size
+  frame = Example(
+      np.zeros((*size, 3), np.uint8), np.full(labels, VOID, np.uint8), np.zeros(labels, bool))
   if index < len(source):
-    image, label = _read(source, index, source.read_label is not None)
-    h, w = label.shape
-    if h > height or w > width:
-      raise ValueError(f'{source.names[index]}: {h}x{w} does not fit into {height}x{width}')
-    for target, array in zip(frame, (image, label, True), strict=True):
+    image, label = _read(source, index, source.read_label is not None, label_size is None)
+    for target, array in zip(frame, (image, label, np.ones(label.shape, bool)), strict=True):
+      (h, w), (height, width) = array.shape[:2], target.shape[:2]
+      if h > height or w > width:
+        raise ValueError(f'{source.names[index]}: {h}x{w} does not fit into {height}x{width}')
       target[:h, :w] = array
   return frame
 

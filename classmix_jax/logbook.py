@@ -123,14 +123,17 @@ class Logbook:
     return row
 
   def write(self, step: int, row: Mapping[str, Any]) -> None:
-    """Appends one JSON line, writes the scalars to TensorBoard, prints progress."""
+    """Appends one JSON line, writes numbers and words to TensorBoard, prints progress."""
     if not self._writing:
       return
     if row.get('eval/miou', math.nan) >= (self._best or 0.0):  # never for NaN
       self._best = row['eval/miou']
     with open(self._path, 'a', encoding='utf-8') as file:
       file.write(json.dumps({'step': step, **row}) + '\n')
-    self._tensorboard.write_scalars(step, dict(row))
+    words = {key: value for key, value in row.items() if isinstance(value, str)}
+    self._tensorboard.write_scalars(step, {key: row[key] for key in row.keys() - words.keys()})
+    if words:
+      self._tensorboard.write_texts(step, words)
     print(progress_line(step, self._steps, row, self._best), flush=True)
 
   def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 VOID_COLOR = (0, 0, 0)
 MARGIN = 4  # pixels between the cells of a grid
+WIDEST = 640  # pixels of a thumbnail
 CAPTION = 14  # pixels above the columns and per legend line
 
 
@@ -34,6 +35,12 @@ def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
 def overlay(image: np.ndarray, color: np.ndarray, opacity: float = 0.5) -> np.ndarray:
   """Blends a colour map over an image, both `[H, W, 3]` uint8."""
   return to_bytes((image * (1 - opacity) + color * opacity) / 255.0)
+
+
+def thumbnail(image: np.ndarray) -> np.ndarray:
+  """Takes every n-th row and column of `[H, W, 3]`, so that it is at most WIDEST wide."""
+  step = -(-image.shape[1] // WIDEST)
+  return image[::step, ::step]
 
 
 def legend_height(class_names: Sequence[str], width: int) -> int:

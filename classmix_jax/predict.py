@@ -17,13 +17,13 @@ import numpy as np
 from PIL import Image
 
 from classmix_jax import build, checkpoint, rundir
-from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.datasets.pairs import find_images
 from classmix_jax.datasets.reading import read_image
 from classmix_jax.evaluate import predict
 from classmix_jax.evaluator import headline_network
 from classmix_jax.pictures import colorize, overlay
-from classmix_jax.types import PyTree, UserError
+from classmix_jax.protocols import PROTOCOLS
+from classmix_jax.types import Array, PyTree, UserError
 
 MULTIPLE = 32  # sizes are padded to multiples of this, so that few shapes are compiled
 
@@ -33,9 +33,10 @@ class Predictor:
   """A trained network, ready for images.
 
   Attributes:
-    apply: jitted `(variables, image [1, h, w, 3], size) -> prob [1, *size, C]`.
+    apply: jitted `(variables, image [1, h, w, 3], valid [1, H, W]) -> class ids [1, H, W]`.
     variables: of the network.
-    size: (H, W) at which the network was trained, None for the image's own.
+    size: (H, W) at which the network sees images, None for the image's own.
+    pad: (H, W) to which smaller images are padded then, None for the nearest multiple.
     class_names: name of class 0, 1, ...
     palette: one RGB triple per class.
   """
@@ -43,28 +44,35 @@ class Predictor:
   apply: Callable
   variables: PyTree
   size: tuple[int, int] | None
+  pad: tuple[int, int] | None
   class_names: tuple[str, ...]
   palette: tuple[tuple[int, int, int], ...]
 
   def __call__(self, image: np.ndarray) -> np.ndarray:
     """Maps an image `[H, W, 3]` uint8 RGB to class ids `[H, W]` uint8.
 
-    The image is brought to the size of the training images, or padded at the
-    bottom and right like validation images; probabilities come back to [H, W].
+    The image is brought to the size of the training images and logits come back
+    to [H, W], or it is padded at the bottom and right like validation images.
     """
     height, width = image.shape[:2]
+    frame = self.pad
+    if frame is None or height > frame[0] or width > frame[1]:
+      frame = (height + -height % MULTIPLE, width + -width % MULTIPLE)
+    padding = [(0, frame[0] - height), (0, frame[1] - width)]
+    valid = np.pad(np.ones((height, width), bool), padding)
     if self.size is not None:
-      small = Image.fromarray(image).resize(self.size[::-1], Image.Resampling.BILINEAR)
-      prob = self.apply(self.variables, np.asarray(small)[None])
-      prob = resize_bilinear(prob, (height, width))
+      seen = Image.fromarray(image).resize(self.size[::-1], Image.Resampling.BILINEAR)
     else:
-      padding = [(0, -height % MULTIPLE), (0, -width % MULTIPLE), (0, 0)]
-      prob = self.apply(self.variables, np.pad(image, padding)[None])
-    return np.asarray(prob[0, :height, :width].argmax(-1), np.uint8)
+      seen = np.pad(image, [*padding, (0, 0)])
+    label = self.apply(self.variables, np.asarray(seen)[None], valid[None])
+    return np.asarray(label[0, :height, :width], np.uint8)
 
 
 def load_predictor(run: Path, *, step: str = 'best', network: str = '') -> Predictor:
   """Restores a run for prediction; the run's folder alone is enough.
+
+  It predicts as the run is evaluated, windows, flip and scales included; where
+  the run scores at its working size, logits are enlarged as in the protocol `full`.
 
   Args:
     run: the run's folder.
@@ -79,9 +87,18 @@ def load_predictor(run: Path, *, step: str = 'best', network: str = '') -> Predi
   _, networks = checkpoint.load_networks(run, step)
   name = headline_network(network or config.eval_network, networks)
   model = build.build_model(config, len(classes['names']))
+  protocol = build.build_protocol(config)
+  size = None if PROTOCOLS[protocol.name].native_image else tuple(config.data.size) or None
+  if size is not None:
+    protocol = dataclasses.replace(protocol, name='full')
+
+  @jax.jit
+  def apply(variables: PyTree, image: Array, valid: Array) -> Array:
+    return predict(model, variables, image, valid, protocol).argmax(axis=-1)
+
   return Predictor(
-      apply=jax.jit(lambda variables, image: predict(model, variables, image)),
-      variables=networks[name], size=tuple(config.data.size) or None,
+      apply=apply, variables=networks[name], size=size,
+      pad=protocol.pad if protocol.name == 'paper' else None,
       class_names=tuple(classes['names']), palette=tuple(map(tuple, classes['palette'])))
 
 

@@ -6,7 +6,7 @@
     RUN/checkpoints/     orbax
     RUN/metrics.jsonl    one JSON object per logged step
     RUN/tensorboard/     events
-    RUN/eval/STEP.json   evaluation results
+    RUN/eval/STEP.json   evaluation results; STEP-PROTOCOL.json those of other protocols
     RUN/predictions.png  validation images, truth and predictions
 """
 
@@ -115,13 +115,14 @@ def read_split(run: Path) -> list[str]:
     raise UserError(f'{error.filename} cannot be read; is {run} the folder of a run?') from None
 
 
-def evaluation_path(run: Path, step: int) -> Path:
-  return run / 'eval' / f'{step}.json'
+def evaluation_path(run: Path, step: int, protocol: str = '') -> Path:
+  """The file of a step's evaluation; `protocol` names another one than the run's own."""
+  return run / 'eval' / (f'{step}-{protocol}.json' if protocol else f'{step}.json')
 
 
-def write_evaluation(run: Path, result: Mapping[str, Any]) -> None:
+def write_evaluation(run: Path, result: Mapping[str, Any], protocol: str = '') -> None:
   """Writes an evaluation under its step; only the first of several processes does."""
   if jax.process_index() == 0:
-    path = evaluation_path(run, result['step'])
+    path = evaluation_path(run, result['step'], protocol)
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, json.dumps(result, indent=2) + '\n')

@@ -1,4 +1,4 @@
-"""Sources from sources: a part, two in a row, one that remembers; NumPy only.
+"""Sources from sources: a part, two in a row, labels of another, one that remembers; NumPy only.
 
 Synopsis:
 
@@ -8,6 +8,8 @@ Synopsis:
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+import dataclasses
 import threading
 
 import numpy as np
@@ -44,8 +46,29 @@ def concat(a: Source, b: Source) -> Source:
     return lambda i: first(i) if i < len(a) else second(i - len(a))
 
   labels = a.read_label and b.read_label and chain(a.read_label, b.read_label)
-  version = a.version and b.version and (lambda: f'{a.version()}\n{b.version()}')
-  return Source(names, chain(a.read_image, b.read_image), labels, version)
+  return Source(names, chain(a.read_image, b.read_image), labels, _versions(a, b))
+
+
+def _versions(a: Source, b: Source) -> Callable[[], str] | None:
+  """Returns what tells when either of two sources changes, None where one does not say."""
+  return a.version and b.version and (lambda: f'{a.version()}\n{b.version()}')
+
+
+def with_labels_of(source: Source, other: Source) -> Source:
+  """Returns the images of `source` with the labels of `other`: the same examples at another size.
+
+  Raises ValueError where the names differ.
+  """
+  if source.names != other.names:
+    raise ValueError('the two sources are not the same examples')
+  return dataclasses.replace(
+      source, read_label=other.read_label, version=_versions(source, other))
+
+
+def label_sizes(source: Source) -> set[tuple[int, int]]:
+  """Returns the sizes (H, W) that occur among the labels; reads them all."""
+  with ThreadPoolExecutor() as pool:
+    return set(pool.map(lambda i: source.read_label(i).shape, range(len(source))))
 
 
 def cached(source: Source, cache_gb: float) -> Source:

@@ -38,6 +38,8 @@ class Example(NamedTuple):
     image: `[B, H, W, 3]` uint8, RGB, 0..255.
     label: `[B, H, W]` uint8, class ids, `VOID` (255) where nothing is known.
     valid: `[B, H, W]` bool, False on padding.
+
+  In evaluation label and valid may have another size than the image.
   """
 
   image: Array
@@ -116,8 +118,9 @@ class Source:
     names: one unique name per example, in a fixed (sorted) order. Splits are
       written in these names.
     read_image: index -> `[H, W, 3]` uint8 RGB.
-    read_label: index -> `[H, W]` uint8 class ids and 255, of the image's size;
-      None where there are no labels. Never called for unlabelled examples.
+    read_label: index -> `[H, W]` uint8 class ids and 255, of the image's size
+      (the protocol `full` keeps the labels' own size); None where there are no
+      labels. Never called for unlabelled examples.
     version: returns a text that changes whenever a pixel may have changed (files,
       their times and sizes, resolution, class table); None where nobody knows,
       and then no copy of the source is kept on the disk.
@@ -145,6 +148,8 @@ class Dataset:
     train: examples with labels; a split chooses which labels are used.
     val: examples with labels for evaluation.
     unlabeled: further images that have no labels, or None.
+    raw_ids: value of class 0, 1, ... in the mask files of the data set, if its
+      official tools expect these in predictions (Cityscapes: 7, 8, 11, ...).
   """
 
   name: str
@@ -153,3 +158,4 @@ class Dataset:
   train: Source
   val: Source
   unlabeled: Source | None = None
+  raw_ids: tuple[int, ...] | None = None

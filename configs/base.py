@@ -49,6 +49,14 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.eval_batch_size = 8  # validation images at once, over all devices
   config.eval_network = 'student'  # whose mIoU decides what is best: student or teacher
 
+  config.eval = ml_collections.ConfigDict()
+  config.eval.protocol = 'paper'  # a name of PROTOCOLS: paper, full or sliding
+  config.eval.pad = ()  # of paper: (H, W) to which images are padded; () is the largest image
+  config.eval.window = (801, 801)  # of sliding: (H, W) at the images' own size
+  config.eval.stride = (534, 534)  # of sliding: distance of the windows, down and right
+  config.eval.flip = False  # average with the mirrored image
+  config.eval.scales = (1.0,)  # average over these factors of the image's size
+
   config.data = ml_collections.ConfigDict()
   config.data.name = 'scenes'  # a name of DATASETS
   config.data.root = ''  # folder of the data set; '' is the default place of `scenes`
@@ -119,5 +127,5 @@ def paper_row() -> ml_collections.ConfigDict:
       'steps': '40000',
       'crop': 'whole image',
       'BN mode': 'batch statistics, affine frozen',
-      'protocol': 'whole image at 512x1024, student',
+      'protocol': 'paper at 512x1024, student',
   })

@@ -50,6 +50,14 @@ def test_train_evaluate_predict_from_another_folder(data, tmp_path):
   assert evaluated.returncode == 0, evaluated.stderr
   assert all(name in evaluated.stdout for name in toy.CLASSES)
   assert json.loads((tmp_path / 'RUN' / 'eval' / '2.json').read_text())['step'] == 2
+  evaluated = run(
+      'evaluate.py', '--workdir=RUN', '--step=best', '--protocol=sliding', '--window=16,24',
+      '--stride=16,24', '--flip', '--scales=0.5,1', '--eval_batch_size=1',
+      '--write_predictions=PREDICTIONS', cwd=tmp_path)
+  assert evaluated.returncode == 0, evaluated.stderr
+  assert 'sliding 16x24/16x24 at 32x48 + scales 0.5,1 + flip, 4 labelled' in evaluated.stdout
+  written = list((tmp_path / 'RUN' / 'eval').glob('2-sliding-16x24-*-scales-0.5-1-flip.json'))
+  assert len(written) == 1 and len(list((tmp_path / 'PREDICTIONS').iterdir())) == 3
   source = data / 'unlabeled' / 'images'
   predicted = run('predict.py', '--workdir=RUN', f'--input={source}', '--output=OUT', cwd=tmp_path)
   assert predicted.returncode == 0, predicted.stderr
@@ -66,6 +74,7 @@ def test_train_evaluate_predict_from_another_folder(data, tmp_path):
     ('main.py', ['--config=configs/camvid.py', '--config.data.root=/no/where'],
      ['/no/where', '--config.data.root']),
     ('evaluate.py', ['--workdir=/no/where'], ['/no/where', 'run']),
+    ('evaluate.py', ['--workdir=.', '--window=801x801'], ['--window=801x801', 'numbers']),
 ])
 def test_mistakes_end_with_one_sentence_and_status_2(program, arguments, parts, tmp_path):
   workdir = [] if program == 'evaluate.py' else [f'--workdir={tmp_path / "run"}']

@@ -46,7 +46,8 @@ def test_run_leaves_everything_behind(finished):
   assert written == json.loads(json.dumps(result))
   assert list(written['iou']) == list(toy.CLASSES)
   assert written['network'] == 'student' and set(written['networks']) == {'student', 'teacher'}
-  assert written['protocol'] == 'whole image at its own size'
+  assert written['protocol'] == rows(run)[3]['eval/protocol'] == 'paper at 32x48'
+  assert written['split'] == rows(run)[3]['eval/split']
   known = 3 * (toy.HEIGHT - 1) * toy.WIDTH  # three images; the first row of each is void
   assert written['pixels'] == known
   assert Image.open(run / 'predictions.png').width > 3 * toy.WIDTH
@@ -60,6 +61,24 @@ def test_evaluate_program_finds_the_same_numbers(finished):
   again = evaluate_run(run, step='latest', network='', root='')
   assert again['iou'] == result['iou'] and again['pixels'] == result['pixels']
   assert evaluate_run(run, step='3', network='teacher', root='')['network'] == 'teacher'
+
+
+def test_another_protocol_is_written_beside_the_runs_own(finished, tmp_path):
+  """One window as large as the images sees what the paper's protocol sees."""
+  run, result = finished
+  own = (run / 'eval' / '4.json').read_text()
+  other = evaluate_run(
+      run, step='latest', network='', root='', eval_batch_size=1, write_predictions=str(tmp_path),
+      protocol={'protocol': 'sliding', 'window': (32, 48), 'stride': (32, 48)})
+  assert other['iou'] == result['iou']
+  assert other['protocol'] == 'sliding 32x48/32x48 at 32x48'
+  assert (run / 'eval' / '4.json').read_text() == own
+  name = '4-sliding-32x48-32x48-at-32x48'
+  assert json.loads((run / 'eval' / f'{name}.json').read_text())['protocol'] == other['protocol']
+  assert (run / 'eval' / f'{name}.png').exists()
+  predictor = load_predictor(run, step='latest')
+  written = np.asarray(Image.open(tmp_path / '0.png'))
+  np.testing.assert_array_equal(written, predictor(toy.draw(100)[0]))
 
 
 def test_interrupted_run_ends_in_the_same_bits(finished, data, tmp_path, monkeypatch):

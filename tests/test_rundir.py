@@ -81,9 +81,10 @@ def test_what_is_written_can_be_read(tmp_path):
   assert (tmp_path / 'splits' / 'labeled.txt').read_text(encoding='utf-8') == 'b/é\na\n'
   assert (tmp_path / 'splits' / 'unlabeled.txt').read_text() == 'c\n'
   rundir.write_evaluation(tmp_path, {'step': 30, 'miou': 0.5})
-  path = rundir.evaluation_path(tmp_path, 30)
-  assert path == tmp_path / 'eval' / '30.json'
-  assert rundir.read_json(path) == {'step': 30, 'miou': 0.5}
+  rundir.write_evaluation(tmp_path, {'step': 30, 'miou': 0.4}, 'full-at-4x6')
+  assert rundir.read_json(rundir.evaluation_path(tmp_path, 30))['miou'] == 0.5
+  assert rundir.read_json(tmp_path / 'eval' / '30.json') == {'step': 30, 'miou': 0.5}
+  assert rundir.read_json(tmp_path / 'eval' / '30-full-at-4x6.json')['miou'] == 0.4
 
 
 def test_flatten():

@@ -27,3 +27,27 @@ def resize_bilinear(x: Array, size: tuple[int, int]) -> Array:
   rows = jnp.asarray(interpolation_matrix(x.shape[1], size[0]), x.dtype)
   columns = jnp.asarray(interpolation_matrix(x.shape[2], size[1]), x.dtype)
   return jnp.einsum('Ww,bHwc->bHWc', columns, jnp.einsum('Hh,bhwc->bHwc', rows, x))
+
+
+def resize_each(x: Array, sizes: Array, frame: tuple[int, int]) -> Array:
+  """Resizes image i to `sizes[i]` as `resize_bilinear` does; the sizes may be traced.
+
+  Args:
+    x: `[B, h, w, C]`.
+    sizes: `[B, 2]` integers, (height, width) of each result.
+    frame: (H, W) that holds the largest.
+
+  Returns:
+    `[B, H, W, C]`; image i stands in the upper left, its border is repeated beyond it.
+  """
+  rows = _matrices(x.shape[1], sizes[:, 0], frame[0]).astype(x.dtype)
+  columns = _matrices(x.shape[2], sizes[:, 1], frame[1]).astype(x.dtype)
+  return jnp.einsum('bWw,bHwc->bHWc', columns, jnp.einsum('bHh,bhwc->bHwc', rows, x))
+
+
+def _matrices(size_in: int, sizes_out: Array, length: int) -> Array:
+  """`interpolation_matrix` for each of `sizes_out`, with `length` rows: `[B, length, size_in]`."""
+  spacing = (size_in - 1) / jnp.maximum(sizes_out - 1, 1)
+  position = jnp.minimum(jnp.arange(length)[None, :] * spacing[:, None], size_in - 1)
+  distance = jnp.abs(position[:, :, None] - jnp.arange(size_in)[None, None, :])
+  return jnp.maximum(0.0, 1.0 - distance)

@@ -1,0 +1,187 @@
+"""The evaluator under every protocol: exact on any number of devices, and what it writes."""
+
+import flax.linen as nn
+import jax
+import numpy as np
+from PIL import Image
+import pytest
+import toy
+
+from classmix_jax import build
+from classmix_jax.evaluator import Evaluator, other_protocol, result_table
+from classmix_jax.models.segmenter import Segmenter
+from classmix_jax.sources import with_labels_of
+from classmix_jax.types import VOID, Dataset, Source, UserError
+from configs import base
+
+NAMES = ('red', 'green', 'blue')
+EMPTY = {'params': {}, 'batch_stats': {}}
+
+
+class Colors(nn.Module):
+  """A network without weights: the score of a class is its colour's brightness."""
+
+  @nn.compact
+  def __call__(self, image, train):
+    return image
+
+
+class Keep(nn.Module):
+  @nn.compact
+  def __call__(self, features):
+    return features
+
+
+MODEL = Segmenter(backbone=Colors(), head=Keep())
+
+
+def source(sizes, factor=1):
+  """Random colours; labels are the colours, wrong in every fourth pixel, void in the first row.
+
+  `factor` repeats every pixel of the label that often, downwards and sideways.
+  """
+  def label(i):
+    return np.random.default_rng(i).integers(0, 3, sizes[i], np.uint8)
+
+  def image(i):
+    return np.eye(3, dtype=np.uint8)[label(i)] * 200
+
+  def told(i):
+    wrong = label(i).copy()
+    wrong.reshape(-1)[::4] = 0
+    wrong[0] = VOID
+    return np.kron(wrong, np.ones((factor, factor), np.uint8))
+
+  return Source(tuple(f'city/{i}' for i in range(len(sizes))), image, told)
+
+
+def evaluator(val, devices=1, raw_ids=None, **fields):
+  config = base.get_config('method=supervised')
+  config.update_from_flattened_dict({'eval_batch_size': 2, **fields})
+  palette = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+  dataset = Dataset('colours', NAMES, palette, val, val, raw_ids=raw_ids)
+  return Evaluator(config, dataset, MODEL, jax.devices()[:devices], ('abcdef12', 3))
+
+
+def counted(prediction, val):
+  """The confusion matrix of predicted maps, by NumPy."""
+  matrix = np.zeros((3, 3), np.int64)
+  for index, guess in enumerate(prediction):
+    label = val.read_label(index)
+    np.add.at(matrix, (label[label != VOID], guess[label != VOID]), 1)
+  return matrix
+
+
+def expected_miou(matrix):
+  true = np.diag(matrix)
+  return (true / (matrix.sum(0) + matrix.sum(1) - true)).mean()
+
+
+MIXED = [(5, 6), (4, 8), (7, 3), (6, 6), (5, 5)]
+
+
+@pytest.mark.parametrize('devices', [1, 4])
+@pytest.mark.parametrize('fields, text', [
+    ({}, 'paper at own sizes'),
+    ({'eval.pad': (8, 9), 'eval.flip': True}, 'paper at own sizes, padded to 8x9 + flip'),
+    ({'eval.protocol': 'sliding', 'eval.window': (3, 3), 'eval.stride': (2, 2)},
+     'sliding 3/2 at own sizes'),
+])
+def test_images_of_several_sizes_are_counted_exactly(devices, fields, text):
+  """Five images in batches of 2 or 4: neither padding nor the filled-up tail counts."""
+  val = source(MIXED)
+  result = evaluator(val, devices, **fields)(7, {'student': EMPTY})
+  matrix = counted([val.read_image(i).argmax(-1) for i in range(5)], val)
+  assert result['pixels'] == matrix.sum() == sum((h - 1) * w for h, w in MIXED)
+  assert result['miou'] == pytest.approx(expected_miou(matrix), rel=1e-12)
+  assert result['protocol'] == text and result['split'] == 'abcdef12'
+
+
+@pytest.mark.parametrize('devices', [1, 2])
+def test_full_counts_at_the_size_of_the_labels(devices):
+  """Images of 1x2, labels of 2x4: enlarged logits 1 2/3 1/3 0 leave each half to its side."""
+  colors = [np.array([[[200, 0, 0], [0, 200, 0]]], np.uint8),
+            np.array([[[0, 0, 200], [200, 0, 0]]], np.uint8),
+            np.array([[[0, 200, 0], [0, 200, 0]]], np.uint8)]
+  labels = [np.array([[0, 0, 1, 1], [0, 1, 1, VOID]], np.uint8),
+            np.array([[2, 2, 2, 0], [2, 2, 0, 0]], np.uint8),
+            np.array([[1, 1, 1, 1], [1, 1, 1, 0]], np.uint8)]
+  images = Source(('a', 'b', 'c'), colors.__getitem__)
+  val = with_labels_of(images, Source(('a', 'b', 'c'), colors.__getitem__, labels.__getitem__))
+  found = evaluator(val, devices, **{'data.size': (1, 2), 'eval.protocol': 'full'})
+  result = found(0, {'student': EMPTY})
+  matrix = np.array([[6, 1, 0], [1, 10, 0], [1, 0, 4]])  # rows are true, one pixel is void
+  assert result['pixels'] == 23 and result['miou'] == pytest.approx(expected_miou(matrix))
+  assert result['protocol'] == 'full at 2x4 from 1x2'
+  for (name, label), guess in zip(
+      found.predictions(EMPTY), [[0, 0, 1, 1], [2, 2, 0, 0], [1, 1, 1, 1]], strict=True):
+    assert name in 'abc' and label.tolist() == [guess, guess]
+
+
+def test_predictions_are_written_at_their_own_size(tmp_path):
+  val = source(MIXED)
+  evaluator(val, devices=2).write_predictions(EMPTY, tmp_path / 'ids')
+  raw = evaluator(val, devices=2, raw_ids=(7, 8, 33))
+  raw.write_predictions(EMPTY, tmp_path / 'raw')
+  for index in range(5):
+    guess = val.read_image(index).argmax(-1)
+    written = np.asarray(Image.open(tmp_path / 'ids' / 'city' / f'{index}.png'))
+    np.testing.assert_array_equal(written, guess)
+    written = np.asarray(Image.open(tmp_path / 'raw' / 'city' / f'{index}_pred_labelIds.png'))
+    np.testing.assert_array_equal(written, np.array([7, 8, 33])[guess])
+  assert len(list((tmp_path / 'ids' / 'city').iterdir())) == 5
+
+
+def test_an_image_larger_than_the_padding():
+  small = evaluator(source(MIXED), **{'eval.pad': (6, 9)})
+  with pytest.raises(UserError, match=r'config.eval.pad is \(6, 9\), .*config.eval.pad=\(7, 8\)'):
+    small.batches()
+
+
+def test_the_picture_shows_the_protocols_prediction():
+  val = source([(4, 6)] * 2, factor=2)
+  picture = evaluator(val, **{'data.size': (4, 6), 'eval.protocol': 'full'}).picture(
+      {'student': EMPTY}, rows=2)
+  assert picture.width == 4 + 3 * (12 + 4)  # image, truth, student at 12 pixels and margins
+
+
+def test_the_table_has_both_means_where_they_differ():
+  network = {'iou': {'a': 0.5, 'b': None}, 'miou': 0.5, 'miou_all_classes': 0.25}
+  result = {**network, 'networks': {'student': network}, 'pixels': 10, 'images': 1, 'step': 3,
+            'classes_present': 1, 'protocol': 'paper at 1x10', 'labeled': 2, 'split': 'abcdef12'}
+  table = result_table(result).splitlines()
+  assert table[3].split() == ['mIoU', '50.00'] and table[4].split() == ['mIoU', 'of', '2', '25.00']
+  assert table[5] == ('10 pixels of 1 images, 1 of 2 classes present, paper at 1x10, 2 labelled '
+                      'images (split abcdef12), step 3')
+  network['miou_all_classes'] = 0.5
+  assert 'mIoU of' not in result_table(result)
+
+
+@pytest.mark.parametrize('name, image, label', [
+    ('paper', (16, 24), (16, 24)), ('full', (16, 24), (32, 48)), ('sliding', (32, 48), (32, 48))])
+def test_the_data_set_is_read_at_the_protocols_sizes(tmp_path, name, image, label):
+  config = toy.config(
+      toy.write_folder(tmp_path), **{'data.size': (16, 24), 'eval.protocol': name})
+  dataset = build.build_dataset(config)
+  assert dataset.val.read_image(1).shape == (*image, 3)
+  assert dataset.val.read_label(1).shape == label
+  assert dataset.train.read_label(1).shape == (16, 24)
+
+
+def test_another_protocol_is_known_by_its_fields():
+  config = base.get_config('method=supervised')
+  assert not other_protocol(config, {})
+  assert not other_protocol(config, {'protocol': 'paper', 'scales': (1.0,)})
+  assert other_protocol(config, {'protocol': 'sliding', 'window': (64, 64), 'stride': (32, 32)})
+  assert build.build_protocol(config).window == (64, 64)
+  with pytest.raises(UserError, match='--pad belongs to --protocol=paper, .* is sliding'):
+    other_protocol(config, {'pad': (5, 5)})
+  with pytest.raises(UserError, match='full .*config.data.size is empty'):
+    other_protocol(config, {'protocol': 'full'})
+
+
+def test_runs_from_before_there_were_protocols():
+  config = base.get_config('method=supervised')
+  with config.unlocked():
+    del config.eval
+  assert build.build_protocol(config) == build.build_protocol(base.get_config())

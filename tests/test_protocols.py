@@ -1,0 +1,167 @@
+"""Protocols by hand: networks that are one line, on images of one row."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from classmix_jax.core.resize import interpolation_matrix, resize_each
+from classmix_jax.protocols import (
+  PROTOCOLS,
+  Protocol,
+  check_protocol,
+  describe,
+  scores,
+  slug,
+  window_corners,
+)
+from classmix_jax.types import UserError
+
+
+def rows(*values):
+  """Images of one row: `[B, 1, W, 3]` whose first channel holds the values."""
+  image = np.zeros((len(values), 1, len(values[0]), 3), np.float32)
+  image[:, 0, :, 0] = values
+  return jnp.asarray(image)
+
+
+def valid(*widths, frame):
+  return jnp.asarray(np.arange(frame)[None, None] < np.array(widths)[:, None, None])
+
+
+def two_classes(prob):
+  """Logits whose softmax is `(prob, 1 - prob)`."""
+  return jnp.log(jnp.stack([prob, 1 - prob], axis=-1))
+
+
+def first(protocol, network, image, valid):
+  """The scores of class 0, one row per image."""
+  run = jax.jit(lambda image, valid: scores(protocol, network, image, valid))
+  return np.asarray(run(image, valid))[:, 0, :, 0]
+
+
+def brightness(image):
+  return two_classes(image[..., 0])
+
+
+def leftmost(image):
+  return two_classes(jnp.broadcast_to(image[:, :, :1, 0], image.shape[:3]))
+
+
+def mean(image):
+  return two_classes(jnp.broadcast_to(image[..., 0].mean((1, 2), keepdims=True), image.shape[:3]))
+
+
+def linear(image):
+  """Logits (v, 0), so that resizing them is resizing v."""
+  return jnp.stack([image[..., 0], jnp.zeros(image.shape[:3])], axis=-1)
+
+
+def sigmoid(x):
+  return 1 / (1 + np.exp(-np.asarray(x, float)))
+
+
+def test_paper_is_the_softmax_of_the_whole_image():
+  found = first(Protocol(), brightness, rows([.1, .3, .9]), valid(3, frame=3))
+  np.testing.assert_allclose(found, [[.1, .3, .9]], rtol=1e-6)
+
+
+def test_full_enlarges_the_logits_to_each_labels_size():
+  """Corners stay: 0 6 becomes 0 2 4 6 in a label of 4 pixels, and 0 3 6 in one of 3."""
+  found = first(Protocol('full'), linear, rows([0, 6], [0, 6]), valid(4, 3, frame=4))
+  np.testing.assert_allclose(found[0], sigmoid([0, 2, 4, 6]), rtol=1e-6)
+  np.testing.assert_allclose(found[1, :3], sigmoid([0, 3, 6]), rtol=1e-6)
+
+
+def test_sliding_adds_windows_up_and_ends_at_the_border():
+  """Windows 0-1, 2-3 and 3-4 have the means .2, .6 and .8; pixel 3 is seen twice.
+
+  The second image is 3 wide: windows 0-1 and 1-2, means .3 and .5, and no third one.
+  """
+  protocol = Protocol('sliding', window=(1, 2), stride=(1, 2))
+  image = rows([.1, .3, .5, .7, .9], [.2, .4, .6, 0, 0])
+  found = first(protocol, mean, image, valid(5, 3, frame=5))
+  np.testing.assert_allclose(found[0], [.2, .2, .6, .6 + .8, .8], rtol=1e-5)
+  np.testing.assert_allclose(found[1, :3], [.3, .3 + .5, .5], rtol=1e-5)
+
+
+def test_windows_of_unimatch_on_cityscapes():
+  """801 every 534 pixels on 1024x2048: two rows of four windows, the last at 223 and 1247."""
+  lay = jax.jit(window_corners, static_argnums=(1, 2, 3))
+  corner, wanted = jax.device_get(
+      lay(np.array([[1024, 2048]]), (1024, 2048), (801, 801), (534, 534)))
+  assert corner[0].tolist() == [[y, x] for y in (0, 223) for x in (0, 534, 1068, 1247)]
+  assert wanted.all()
+
+
+def test_a_window_larger_than_the_image_is_the_image():
+  protocol = Protocol('sliding', window=(7, 9), stride=(3, 3))
+  np.testing.assert_allclose(
+      first(protocol, mean, rows([.2, .4, .6]), valid(3, frame=3)), [[.4] * 3], rtol=1e-5)
+
+
+@pytest.mark.parametrize('name', PROTOCOLS)
+def test_flip_averages_with_the_mirrored_image(name):
+  """A network that tells the leftmost value everywhere: mirrored it tells the rightmost."""
+  image, own = rows([.2, .4, .8]), valid(3, frame=3)
+  found = first(Protocol(name, flip=True), leftmost, image, own)
+  np.testing.assert_allclose(found, [[.5] * 3], rtol=1e-5)
+
+
+def test_flip_makes_a_network_symmetric():
+  protocol, own = Protocol(flip=True), valid(3, frame=3)
+  tilted = lambda image: two_classes(image[..., 0] * jnp.array([1, .7, .4])[None, None])
+  seen = first(protocol, tilted, rows([.2, .4, .8]), own)
+  mirrored = first(protocol, tilted, rows([.8, .4, .2]), own)
+  np.testing.assert_allclose(mirrored, seen[:, ::-1], rtol=1e-6)
+
+
+def test_scales_average_probabilities():
+  """At scale 1/2 a network sees 0 9 of 0 1 8 9; its logits come back as 0 3 6 9."""
+  image, own = rows([0, 1, 8, 9]), valid(4, frame=4)
+  half = first(Protocol(scales=(0.5,)), linear, image, own)
+  np.testing.assert_allclose(half, [sigmoid([0, 3, 6, 9])], rtol=1e-5)
+  both = first(Protocol(scales=(1.0, 0.5)), linear, image, own)
+  expected = (sigmoid([0, 1, 8, 9]) + sigmoid([0, 3, 6, 9])) / 2
+  np.testing.assert_allclose(both, [expected], rtol=1e-5)
+
+
+def test_resize_each_is_resize_bilinear():
+  x = np.random.default_rng(0).normal(size=(3, 4, 5, 2)).astype(np.float32)
+  sizes = [(7, 9), (3, 12), (1, 1)]
+  found = np.asarray(jax.jit(resize_each, static_argnums=2)(x, np.array(sizes), (8, 12)))
+  assert found.shape == (3, 8, 12, 2)
+  for index, (height, width) in enumerate(sizes):
+    expected = np.einsum(
+        'Hh,Ww,hwc->HWc', interpolation_matrix(4, height), interpolation_matrix(5, width), x[index])
+    np.testing.assert_allclose(found[index, :height, :width], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('fields, sizes, text', [
+    (dict(), {(512, 1024)}, 'paper at 512x1024'),
+    (dict(pad=(505, 505)), {(375, 500), (500, 333)}, 'paper at own sizes, padded to 505x505'),
+    (dict(name='full'), {(1024, 2048)}, 'full at 1024x2048 from 512x1024'),
+    (dict(name='sliding', flip=True), {(1024, 2048)}, 'sliding 801/534 at 1024x2048 + flip'),
+    (dict(name='sliding', window=(512, 1024), stride=(256, 512), scales=(0.75, 1.0, 1.25)),
+     {(1024, 2048)}, 'sliding 512x1024/256x512 at 1024x2048 + scales 0.75,1,1.25'),
+])
+def test_descriptions(fields, sizes, text):
+  assert describe(Protocol(**fields), sizes, (512, 1024)) == text
+
+
+def test_slugs_are_file_names():
+  text = 'sliding 801/534 at 1024x2048 + scales 0.75,1 + flip'
+  assert slug(text) == 'sliding-801-534-at-1024x2048-scales-0.75-1-flip'
+
+
+@pytest.mark.parametrize('fields, part', [
+    (dict(name='slide'), "config.eval.protocol is 'slide'; known are paper, full, sliding"),
+    (dict(window=(801,)), r'config.eval.window is \(801,\); it must be two'),
+    (dict(pad=(0, 5)), 'config.eval.pad'),
+    (dict(window=(8, 8), stride=(9, 8)), 'config.eval.stride is .*smaller stride'),
+    (dict(scales=()), 'config.eval.scales'),
+    (dict(scales=(0.0,)), 'config.eval.scales'),
+])
+def test_mistakes(fields, part):
+  with pytest.raises(UserError, match=part):
+    check_protocol(Protocol(**fields))
