@@ -45,7 +45,7 @@ def test_run_leaves_everything_behind(finished):
   written = json.loads((run / 'eval' / '4.json').read_text())
   assert written == json.loads(json.dumps(result))
   assert list(written['iou']) == list(toy.CLASSES)
-  assert written['network'] == 'student' and set(written['networks']) == {'student', 'teacher'}
+  assert written['network'] == 'teacher' and set(written['networks']) == {'student', 'teacher'}
   assert written['protocol'] == rows(run)[3]['eval/protocol'] == 'paper at 32x48'
   assert written['split'] == rows(run)[3]['eval/split']
   known = 3 * (toy.HEIGHT - 1) * toy.WIDTH  # three images; the first row of each is void
