@@ -33,7 +33,7 @@ from classmix_jax.labels.export import (
   read_json,
 )
 from classmix_jax.labels.raster import ColorRegion, packed_colors
-from classmix_jax.labels.runs import Runs, polygon_runs, stored_runs
+from classmix_jax.labels.runs import Runs, mask_module, polygon_runs, stored_runs
 from classmix_jax.types import UserError
 
 Record = dict[str, Any]
@@ -47,7 +47,7 @@ def read(path: Path, classes: Mapping[str, Color | None]) -> Export:
     classes: not needed here.
 
   Raises:
-    UserError: the file is no COCO file.
+    UserError: the file is no COCO file, or pycocotools is not installed.
 
   Example: `read(Path('instances.json'), {}).class_names == ('car', 'road')`.
   """
@@ -62,6 +62,8 @@ def read(path: Path, classes: Mapping[str, Color | None]) -> Export:
       by_image.setdefault(number(annotation, 'image_id'), []).append(annotation)
   except UserError as error:
     raise UserError(f'{file} is no annotation file of COCO: {error}') from None
+  if any(annotation.get('segmentation') for annotation in annotations):
+    mask_module()  # say at once where it lacks, not once per picture
   colors = {names[category['id']]: color_of(category) for category in categories}
   return Export(
       tuple(sorted(set(names.values()))), colors, len(images),

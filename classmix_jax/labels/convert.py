@@ -305,7 +305,7 @@ def remarks(
   if bare:
     yield (
         f'{len(bare)} pictures have no region and got no mask: {listed(bare, 3)}. Their images '
-        'belong into unlabeled/images; or --background=NAME makes them all of that class.')
+        'belong in unlabeled/images; or --background=NAME makes them all of that class.')
   skipped = Counter(kind for picture in pictures for kind in picture.skipped)
   if skipped:
     first = next(picture.source for picture in pictures if picture.skipped)

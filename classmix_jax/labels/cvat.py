@@ -34,7 +34,7 @@ from classmix_jax.labels.export import (
   picture_name,
 )
 from classmix_jax.labels.raster import RowRuns
-from classmix_jax.labels.runs import Runs, polygon_runs
+from classmix_jax.labels.runs import Runs, mask_module, polygon_runs
 from classmix_jax.types import UserError
 
 Element = ElementTree.Element
@@ -51,7 +51,8 @@ def read(path: Path, classes: Mapping[str, Color | None]) -> Export:
     classes: not needed here.
 
   Raises:
-    UserError: the file is no XML of "CVAT for images", or declares entities.
+    UserError: the file is no XML of "CVAT for images", has a DOCTYPE, or
+      pycocotools is not installed.
 
   Example: `read(Path('annotations.xml'), {}).colors == {'car': (255, 96, 55)}`.
   """
@@ -62,6 +63,8 @@ def read(path: Path, classes: Mapping[str, Color | None]) -> Export:
     raise UserError(
         f"{file} holds no <image> in <annotations>: export the task as 'CVAT for images 1.1' "
         "(not 'CVAT for video') and unpack it.")
+  if any(root.find(f'image/{tag}') is not None for tag in ('polygon', 'box', 'ellipse')):
+    mask_module()  # say at once where it lacks, not once per picture
   colors = {
       class_name(label.findtext('name') or '(no name)'): parse_color(label.findtext('color'))
       for label in root.iterfind('meta//labels/label')
@@ -194,9 +197,10 @@ def whole(element: Element, key: str, default: str = '') -> int:
 def parsed(text: str | None) -> float:
   """Returns a coordinate that is written as text; UserError where it is none."""
   try:
-    return coordinate(float(text))
+    value = float(text)
   except (ValueError, TypeError):
-    raise UserError(f'a coordinate is {text!r}, expected is a number of pixels.') from None
+    value = text
+  return coordinate(value)
 
 
 SHAPES: Mapping[str, Callable[[Element, Size], Region]] = {

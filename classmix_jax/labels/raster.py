@@ -147,7 +147,6 @@ def pack(color: Color) -> int:
   return red << 16 | green << 8 | blue
 
 
-@functools.lru_cache(maxsize=1)  # the regions of one picture come one after another
 def packed_colors(path: Path) -> np.ndarray:
   """Returns the colours of a picture file, palettes looked up, as `[H, W]` int32.
 
@@ -156,6 +155,11 @@ def packed_colors(path: Path) -> np.ndarray:
 
   Example: `packed_colors(Path('mask.png'))[0, 0] == pack((128, 64, 128))`.
   """
+  return _packed(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@functools.lru_cache(maxsize=1)  # the regions of one picture come one after another
+def _packed(path: Path, changed: int) -> np.ndarray:
   rgb = read_image(path).astype(np.int32)
   packed = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
   packed.flags.writeable = False  # shared by every caller
