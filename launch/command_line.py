@@ -61,9 +61,17 @@ def parse_config(arguments: Sequence[str]) -> None:
     raise flags.Error(f'the argument {rest[1]!r} is not understood; options start with --.')
 
 
+def print_help() -> None:
+  """Prints what the program says of itself, and its flags."""
+  print(sys.modules['__main__'].__doc__, flags.FLAGS.main_module_help(), sep='\n')
+
+
 def parse_flags() -> None:
   """Parses sys.argv; mistakes in flags and config fields end with one sentence."""
   from classmix_jax.types import UserError
+  if '--help' in sys.argv[1:]:
+    print_help()
+    sys.exit(0)
   try:
     parse_config(sys.argv)
   except UserError as error:

@@ -15,7 +15,7 @@ RANK = {
     'types': 0, 'cache': 0,
     'core': 1, 'splits': 1, 'pickled_split': 1, 'sources': 1, 'geometry': 1,
     'datasets': 1, 'logbook': 1, 'pictures': 1, 'fingerprint': 1, 'pretrained': 1, 'checkpoint': 1,
-    'masks': 2, 'backbones': 2, 'rundir': 2, 'disk_copy': 2, 'protocols': 2,
+    'masks': 2, 'backbones': 2, 'rundir': 2, 'disk_copy': 2, 'protocols': 2, 'labels': 2,
     'models': 3,
     'methods': 4, 'train': 5, 'evaluate': 5,
     'input_pipeline': 6, 'device_batches': 6, 'build': 6,

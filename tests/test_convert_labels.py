@@ -1,0 +1,633 @@
+"""Annotation exports become masks: hand-worked pixels, overlaps, hostile files, the round trip."""
+
+import base64
+import io
+import json
+from pathlib import Path
+import subprocess
+import sys
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from classmix_jax.datasets import folder
+from classmix_jax.labels import CONVERTERS, class_table, convert
+from classmix_jax.labels.export import Problem, picture_name
+from classmix_jax.types import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+V = 255
+
+
+def read_masks(output):
+  """Name -> `[H, W]` indices of every mask."""
+  return {
+      path.relative_to(output / 'masks').with_suffix('').as_posix(): np.asarray(Image.open(path))
+      for path in sorted((output / 'masks').rglob('*.png'))}
+
+
+def run(kind, source, output, **options):
+  convert.convert(kind, Path(source), Path(output), **options)
+  return read_masks(output)
+
+
+def message(kind, source, output, **options):
+  with pytest.raises(UserError) as caught:
+    convert.convert(kind, Path(source), Path(output), **options)
+  return str(caught.value)
+
+
+def assert_says(text, *parts):
+  for part in parts:
+    assert str(part) in text, f'{part!r} not in {text!r}'
+
+
+def same(mask, expected):
+  np.testing.assert_array_equal(mask, np.array(expected))
+
+
+def save(path, values):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  Image.fromarray(np.asarray(values, np.uint8)).save(path)
+
+
+# ------------------------------------------------------------------------ labelme
+
+
+def write_labelme(path, *shapes, height=4, width=5, **fields):
+  """A JSON file; a shape is (label, type, points), or with further fields."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  records = [
+      {'label': label, 'shape_type': kind, 'points': points, **(rest[0] if rest else {})}
+      for label, kind, points, *rest in shapes]
+  path.write_text(json.dumps(
+      {'imageHeight': height, 'imageWidth': width, 'shapes': records, **fields}))
+
+
+def square(label, left=0, top=0, right=None, bottom=None):
+  """Both corners belong to it; without the second it covers 2 x 2 pixels."""
+  corner = [left + 1 if right is None else right, top + 1 if bottom is None else bottom]
+  return (label, 'rectangle', [[left, top], corner])
+
+
+def test_labelme_shapes_in_the_order_of_the_file(tmp_path):
+  write_labelme(
+      tmp_path / 'in/city/1.json',
+      ('b', 'polygon', [[0, 0], [3.9, 0], [0, 3]]),  # 3.9 lies in pixel 3
+      ('a', 'rectangle', [[4.2, 2], [2, 1.5]]),  # corners in any order; over b's (1, 2)
+      ('c', 'point', [[4.9, 3.1]]),
+      ('b', None, [[0, 3], [1, 3], [0, 3]]), imagePath='../../other.jpg')
+  write_labelme(
+      tmp_path / 'in/disc.json', ('c', 'circle', [[2, 2], [3, 2]]), ('b', 'point', [[2, 2]]))
+  masks = run('labelme', tmp_path / 'in', tmp_path / 'out')
+  assert (tmp_path / 'out/classes.txt').read_text() == 'a\nb\nc\n'
+  same(masks['city/1'], [[1, 1, 1, 1, V], [1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, V, V, 2]])
+  same(masks['disc'], [[V] * 5, [V, V, 2, V, V], [V, 2, 1, 2, V], [V, V, 2, V, V]])
+
+
+def test_labelme_masks_and_turned_rectangles(tmp_path):
+  stencil = io.BytesIO()
+  Image.fromarray(np.array([[255, 0], [255, 255]], np.uint8)).save(stencil, 'PNG')
+  mask = {'mask': base64.b64encode(stencil.getvalue()).decode()}
+  write_labelme(
+      tmp_path / 'in/1.json',
+      ('a', 'oriented_rectangle', [[0, 0], [1, 0], [1, 3], [0, 3]]),
+      ('b', 'mask', [[3, 1], [4, 2]], mask))
+  same(run('labelme', tmp_path / 'in', tmp_path / 'out')['1'], [
+      [0, 0, V, V, V], [0, 0, V, 1, V], [0, 0, V, 1, 1], [0, 0, V, V, V]])
+
+
+def test_labelme_shapes_without_area_are_counted(tmp_path, capsys):
+  write_labelme(
+      tmp_path / 'in/1.json', square('a'), square('b', 3, 2), ('c', 'line', [[0, 0], [1, 1]]))
+  write_labelme(
+      tmp_path / 'in/2.json', ('c', 'linestrip', [[0, 0], [1, 1], [2, 1]]),
+      ('c', 'line', [[0, 0], [1, 1]]), ('c', 'polygon', [[0, 0], [1, 1]]))
+  masks = run('labelme', tmp_path / 'in', tmp_path / 'out')
+  assert list(masks) == ['1'] and (tmp_path / 'out/classes.txt').read_text() == 'a\nb\n'
+  assert_says(
+      capsys.readouterr().out, '2 line,', '1 linestrip,', '1 polygon of fewer than three points',
+      '1.json', '1 pictures have no region and got no mask: 2.', 'unlabeled/images')
+
+
+def test_one_file_of_labelme(tmp_path):
+  write_labelme(tmp_path / '1.json', square('a'), square('b', 3))
+  assert list(run('labelme', tmp_path / '1.json', tmp_path / 'out')) == ['1']
+
+
+@pytest.mark.parametrize('content, parts', [
+    ('{', ('not JSON', 'export')),
+    ('[' * 100000, ('not JSON',)),
+    ('{"images": []}', ("'shapes'", 'labelme')),
+    ('{"shapes": [], "imageWidth": 5}', ('None',)),
+    ('{"shapes": [], "imageHeight": 1000000, "imageWidth": 1000000}', ('pixels',)),
+    ('{"shapes": [7], "imageHeight": 4, "imageWidth": 5}', ('a shape is 7',)),
+    ({'points': [[0, 0]], 'shape_type': 'spiral', 'label': 'a'}, ("'spiral'", 'polygon')),
+    ({'points': [[0, 0]], 'shape_type': 'circle', 'label': 'a'}, ('1 points', '2')),
+    ({'points': [[0, float('nan')]], 'shape_type': 'point', 'label': 'a'}, ('nan', 'number')),
+    ({'points': [[0, 1e300]], 'shape_type': 'point', 'label': 'a'}, ('1e+300', 'number')),
+    ({'points': [0, 1], 'shape_type': 'point', 'label': 'a'}, ('[x, y]',)),
+    ({'points': [[0, 1]], 'shape_type': 'point', 'label': None}, ('None', 'class name')),
+    ({'points': [[0, 1]] * 2, 'shape_type': 'mask', 'label': 'a', 'mask': '?'}, ('base64',)),
+    ({'points': [[0, 1]] * 2, 'shape_type': 'mask', 'label': 'a', 'mask': 'AAAA'}, ('decode',)),
+])
+def test_malformed_labelme_files_are_named(tmp_path, content, parts):
+  write_labelme(tmp_path / 'in/good.json', square('a'), square('b', 3))
+  if isinstance(content, dict):
+    content = json.dumps({'imageHeight': 4, 'imageWidth': 5, 'shapes': [content]})
+  (tmp_path / 'in/bad.json').write_text(content)
+  assert_says(
+      message('labelme', tmp_path / 'in', tmp_path / 'out'), '1 of 2 pictures',
+      tmp_path / 'in/bad.json', *parts)
+  assert list(read_masks(tmp_path / 'out')) == ['good']
+
+
+# --------------------------------------------------------------------------- coco
+
+
+def write_coco(path, annotations, images=(('x/a.jpg', 3, 4),), names=('a', 'b', 'c')):
+  """A JSON file; an annotation is (category, segmentation); image i has id 10 + i."""
+  data = {
+      'images': [
+          {'id': 10 + index, 'file_name': name, 'height': height, 'width': width}
+          for index, (name, height, width) in enumerate(images)],
+      'categories': [{'id': 5 + index, 'name': name} for index, name in enumerate(names)],
+      'annotations': [
+          {'id': index, 'image_id': 10, 'category_id': 5 + names.index(name),
+           'segmentation': segmentation, **(rest[0] if rest else {})}
+          for index, (name, segmentation, *rest) in enumerate(annotations)]}
+  path.parent.mkdir(parents=True, exist_ok=True)
+  path.write_text(json.dumps(data))
+  return path
+
+
+def test_coco_small_regions_lie_on_top(tmp_path):
+  pytest.importorskip('pycocotools')
+  file = write_coco(tmp_path / 'annotations.json', [
+      ('c', [[1, 1, 2, 1, 2, 2, 1, 2]]),  # one pixel, first in the file
+      ('b', [[0, 0, 3, 0, 3, 3, 0, 3], [3, 2, 4, 2, 4, 3, 3, 3]]),  # two parts, 10 pixels
+      ('a', [[0, 0, 4, 0, 4, 1, 0, 1]]),  # four pixels
+      ('b', [[3, 0, 4, 0, 4, 1, 3, 1]])], names=('c', 'b', 'a'))
+  mask = run('coco', file, tmp_path / 'out')['x/a']
+  same(mask, [[0, 0, 0, 1], [1, 2, 1, V], [1, 1, 1, 1]])
+  assert (tmp_path / 'out/classes.txt').read_text() == 'a\nb\nc\n'  # sorted, not by category id
+
+
+def test_coco_equal_areas_in_the_order_of_the_file(tmp_path):
+  pytest.importorskip('pycocotools')
+  one, two = [[0, 0, 2, 0, 2, 1, 0, 1]], [[1, 0, 3, 0, 3, 1, 1, 1]]
+  file = write_coco(tmp_path / 'annotations.json', [('a', one), ('b', two)])
+  same(run('coco', file, tmp_path / 'out')['x/a'][0], [0, 1, 1, V])
+
+
+RING = {'size': [3, 3], 'counts': [0, 4, 1, 4]}  # columns of three: all but the middle
+
+
+@pytest.mark.parametrize('ring', [RING, {'size': [3, 3], 'counts': '0410'}])
+def test_coco_run_lengths_holes_and_crowd(tmp_path, ring):
+  pytest.importorskip('pycocotools')
+  file = write_coco(
+      tmp_path / 'annotations.json', [('b', ring, {'iscrowd': 1})], images=[('a.png', 3, 3)])
+  same(run('coco', file, tmp_path / 'void')['a'], [[1, 1, 1], [1, V, 1], [1, 1, 1]])
+  same(run('coco', file, tmp_path / 'ground', background='ground')['a'],
+       [[2, 2, 2], [2, 0, 2], [2, 2, 2]])
+  assert (tmp_path / 'ground/classes.txt').read_text() == 'ground\na\nb\nc\n'
+
+
+def test_coco_panoptic(tmp_path):
+  """Segment 1 is (1, 0, 0) and segment 256 (0, 1, 0); 0 is void."""
+  data = {
+      'images': [{'id': 'i', 'file_name': 'a.jpg', 'height': 1, 'width': 3}],
+      'categories': [
+          {'id': 1, 'name': 'sky', 'color': [9, 8, 7]}, {'id': 2, 'name': 'car', 'color': 'red'}],
+      'annotations': [{'image_id': 'i', 'file_name': 'a.png', 'segments_info': [
+          {'id': 1, 'category_id': 1}, {'id': 256, 'category_id': 2}]}]}
+  file = tmp_path / 'panoptic.json'
+  file.write_text(json.dumps(data))
+  assert_says(message('coco', file, tmp_path / 'out'), 'no a.png', tmp_path / 'panoptic', 'add it')
+  save(tmp_path / 'panoptic/a.png', [[[0, 1, 0], [0, 0, 0], [1, 0, 0]]])
+  same(run('coco', file, tmp_path / 'out')['a'], [[0, V, 1]])
+  assert (tmp_path / 'out/classes.txt').read_text() == 'car\nsky 9 8 7\n'
+  save(tmp_path / 'panoptic/a.png', [[[0, 1, 0], [0, 0, 1], [1, 0, 0]]])
+  assert_says(message('coco', file, tmp_path / 'new'), 'panoptic/a.png', '65536')
+
+
+@pytest.mark.parametrize('segmentation, parts', [
+    ({'size': [3, 4], 'counts': [0, 4, 1, 4]}, ('add up to 9', '12')),
+    ({'size': [3, 4], 'counts': '0410'}, ('add up to 9', '12')),
+    ({'size': [4, 3], 'counts': [12]}, ('[4, 3]', '[3, 4]')),
+    ({'size': [3, 4], 'counts': [20, -8]}, ('counts',)),
+    ({'size': [3, 4], 'counts': 'o' * 100000}, ('cut off',)),
+    ({'size': [3, 4], 'counts': '4\n4'}, ("'\\n'",)),
+    ('text', ("'text'", 'polygons')),
+    ([[0, 0, 1]], ('[0, 0, 1]', 'x, y, x, y')),
+    ([[0, 0, 1, None, 2, 2]], ('None',)),
+])
+def test_malformed_coco_regions_are_named(tmp_path, segmentation, parts):
+  pytest.importorskip('pycocotools')
+  file = write_coco(
+      tmp_path / 'annotations.json', [('a', segmentation)],
+      images=[('bad.png', 3, 4), ('good.png', 3, 4)])
+  text = message('coco', file, tmp_path / 'out', background='ground')
+  assert_says(text, '1 of 2 pictures', "image 'bad.png'", *parts)
+  same(read_masks(tmp_path / 'out')['good'], np.zeros((3, 4)))
+
+
+def test_coco_annotations_that_belong_to_nothing(tmp_path, capsys):
+  pytest.importorskip('pycocotools')
+  file = write_coco(tmp_path / 'annotations.json', [
+      ('a', [[0, 0, 4, 0, 4, 1, 0, 1]]), ('a', [], {'bbox': [0, 0, 1, 1]}),
+      ('a', [[0, 0, 1, 1]]), ('b', [[0, 0, 4, 0, 4, 1, 0, 1]], {'image_id': 99})])
+  assert_says(message('coco', file, tmp_path / 'out'), '1 annotations', 'image_id', '99')
+  same(read_masks(tmp_path / 'out')['x/a'][0], [0] * 4)
+  assert_says(capsys.readouterr().out, '2 annotation without polygon or mask')
+
+
+@pytest.mark.parametrize('content, parts', [
+    ('[]', ("'images'",)),
+    ('{"images": [], "annotations": {}, "categories": []}', ("'annotations'",)),
+    ('{"images": [{"id": [1]}], "annotations": [], "categories": []}', ('id = [1]',)),
+    ('{"images": [], "annotations": [], "categories": []}', ('holds no picture',)),
+])
+def test_files_that_are_not_coco(tmp_path, content, parts):
+  (tmp_path / 'a.json').write_text(content)
+  assert_says(message('coco', tmp_path, tmp_path / 'out'), tmp_path, *parts)
+  assert not (tmp_path / 'out').exists()
+
+
+def test_several_files_to_choose_from(tmp_path):
+  write_coco(tmp_path / 'in/a.json', [])
+  write_coco(tmp_path / 'in/b.json', [])
+  assert_says(message('coco', tmp_path / 'in', tmp_path / 'out'), '2 files', 'a.json', '--input')
+
+
+def test_pycocotools_is_asked_for_by_its_command(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'pycocotools', None)
+  coco = write_coco(tmp_path / 'a.json', [('a', [[0, 0, 4, 0, 4, 1, 0, 1]])])
+  assert_says(message('coco', coco, tmp_path / 'out'), "pip install '.[labels]'")
+  cvat = write_cvat(tmp_path / 'a.xml', '<box label="a"/>')
+  assert_says(message('cvat', cvat, tmp_path / 'out'), "pip install '.[labels]'")
+
+
+# --------------------------------------------------------------------------- cvat
+
+LABELS = '''
+  <label><name>car</name><color>#ff6037</color><type>any</type></label>
+  <label><name>road</name><color>#804080</color></label>
+  <label><name>path</name><color>#000001</color><type>polyline</type></label>'''
+
+
+def write_cvat(path, shapes, name='x/a.jpg', before=''):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  path.write_text(f'''<?xml version="1.0" encoding="utf-8"?>{before}
+    <annotations><version>1.1</version><meta><task><labels>{LABELS}</labels></task></meta>
+    <image id="0" name="{name}" width="5" height="3">{shapes}</image></annotations>''')
+  return path
+
+
+ROAD = '<mask label="road" rle="0,9" left="1" top="0" width="3" height="3" z_order="0"></mask>'
+DOOR = '<mask label="car" rle="1, 1, 1, 1" left="2" top="1" width="2" height="2" z_order="{}"/>'
+
+
+@pytest.mark.parametrize('shapes, middle', [
+    (ROAD + DOOR.format(0), [V, 1, 1, 0, V]),  # the file's order: the car is on top
+    (DOOR.format(0) + ROAD, [V, 1, 1, 1, V]),
+    (DOOR.format(1) + ROAD, [V, 1, 1, 0, V]),  # z_order goes before
+    (ROAD + DOOR.format(-1), [V, 1, 1, 1, V]),
+])
+def test_cvat_by_z_order_then_in_the_order_of_the_file(tmp_path, shapes, middle):
+  file = write_cvat(tmp_path / 'annotations.xml', shapes)
+  mask = run('cvat', file, tmp_path / 'out')['x/a']
+  same(mask[:2], [[V, 1, 1, 1, V], middle])
+  assert (tmp_path / 'out/classes.txt').read_text() == 'car 255 96 55\nroad 128 64 128\n'
+
+
+def test_cvat_polygons_boxes_and_ellipses(tmp_path, capsys):
+  pytest.importorskip('pycocotools')
+  write_cvat(tmp_path / 'in/annotations.xml', '''
+      <polygon label="road" points="0.0,0.0;5.0,0.0;5.0,2.0;0.0,2.0"><attribute name="n">1
+      </attribute></polygon><box label="car" xtl="1" ytl="1" xbr="4" ybr="2" rotation="90"/>
+      <polyline label="path" points="0,0;5,2"/><tag label="car"/>''')
+  same(run('cvat', tmp_path / 'in', tmp_path / 'out')['x/a'],
+       [[1, 1, 0, 1, 1], [1, 1, 0, 1, 1], [V, V, 0, V, V]])  # 3 x 1 turned about (2.5, 1.5)
+  assert_says(capsys.readouterr().out, '1 polyline', '1 tag')
+  file = write_cvat(
+      tmp_path / 'b.xml', '<ellipse label="car" cx="2.5" cy="1.5" rx="1.6" ry="1.2"/>')
+  mask = run('cvat', file, tmp_path / 'b')['x/a']
+  same(mask[1], [V, 0, 0, 0, V])
+  assert mask[0, 2] == mask[2, 2] == 0 and (mask[:, [0, 4]] == V).all()
+
+
+@pytest.mark.parametrize('shape, parts', [
+    ('<mask label="car" rle="1,2" left="0" top="0" width="2" height="2"/>', ('2 x 2', '3 pixels')),
+    ('<mask label="car" rle="4" left="4" top="0" width="2" height="2"/>', ('(4, 0)', '5 x 3')),
+    ('<mask label="car" rle="a" left="0" top="0" width="2" height="2"/>', ("'a'", 'integers')),
+    ('<mask label="car" rle="4" left="0" top="0" width="2"/>', ("height=''",)),
+    ('<mask label="car" rle="4" left="0" top="0" width="2" height="2" z_order="x"/>', ('z_order',)),
+    ('<blob label="car"/>', ('<blob>', 'polygon')),
+])
+def test_malformed_cvat_shapes_are_named(tmp_path, shape, parts):
+  file = write_cvat(tmp_path / 'annotations.xml', shape)
+  assert_says(message('cvat', file, tmp_path / 'out'), "image 'x/a.jpg'", *parts)
+
+
+def test_malformed_cvat_coordinates_are_named(tmp_path):
+  pytest.importorskip('pycocotools')
+  for shape, part in [
+      ('<polygon label="car" points="0,0;1,1;x,2"/>', "'x'"),
+      ('<polygon label="car" points="0,0;1,1;2"/>', "'x,y;x,y;...'"),
+      ('<box label="car" xtl="1" ytl="inf" xbr="4" ybr="2"/>', "inf"),
+      ('<box label="car" xtl="1" ytl="1" xbr="4"/>', 'None')]:
+    file = write_cvat(tmp_path / 'annotations.xml', shape)
+    assert_says(message('cvat', file, tmp_path / 'out'), "image 'x/a.jpg'", part)
+
+
+@pytest.mark.parametrize('before', [
+    '<!DOCTYPE a [<!ENTITY b "boom"><!ENTITY c "&b;&b;&b;">]>',
+    '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]>',
+    '<!DOCTYPE annotations SYSTEM "http://127.0.0.1/a.dtd">',
+])
+def test_hostile_xml_is_refused(tmp_path, before):
+  file = write_cvat(tmp_path / 'annotations.xml', ROAD, before=before)
+  assert_says(message('cvat', file, tmp_path / 'out'), file, 'DOCTYPE', 'refused')
+  assert not (tmp_path / 'out').exists()
+
+
+def test_xml_of_other_kinds(tmp_path):
+  (tmp_path / 'a.xml').write_text('<annotations><track id="0"/></annotations>')
+  assert_says(message('cvat', tmp_path, tmp_path / 'out'), 'no <image>', 'CVAT for images 1.1')
+  (tmp_path / 'a.xml').write_text('<annotations>')
+  assert_says(message('cvat', tmp_path, tmp_path / 'out'), 'a.xml is not XML', 'line 1')
+
+
+# ------------------------------------------------------------------------- colours
+
+RED, BLUE, BLACK = (200, 0, 0), (0, 0, 200), (0, 0, 0)
+
+
+def test_colors_in_the_order_of_the_table(tmp_path):
+  save(tmp_path / 'in/city/a.png', [[RED, BLUE, BLACK]])
+  (tmp_path / 'in/classes.txt').write_text('# mine\nsky 0 0 200\ncar 200 0 0\nvoid 0 0 0\n')
+  same(run('colors', tmp_path / 'in', tmp_path / 'out')['city/a'], [[1, 0, V]])
+  assert (tmp_path / 'out/classes.txt').read_text() == 'sky 0 0 200\ncar 200 0 0\n'
+
+
+def test_colors_of_a_cvat_export(tmp_path):
+  """What CVAT calls background is what nobody annotated; palettes are looked up."""
+  (tmp_path / 'in').mkdir()
+  (tmp_path / 'in/labelmap.txt').write_text(
+      '# label:color_rgb:parts:actions\nbackground:0,0,0::\ncar:200,0,0::\nsky:0,0,200::\n')
+  mask = Image.fromarray(np.array([[7, 0, 3]], np.uint8))
+  mask.putpalette([*BLACK, 1, 1, 1, 2, 2, 2, *RED, 4, 4, 4, 5, 5, 5, 6, 6, 6, *BLUE])
+  (tmp_path / 'in/SegmentationClass').mkdir()
+  mask.save(tmp_path / 'in/SegmentationClass/a.png')
+  save(tmp_path / 'in/JPEGImages/a.png', np.full((1, 3, 3), 99))
+  same(run('colors', tmp_path / 'in', tmp_path / 'void')['a'], [[1, V, 0]])
+  same(run('colors', tmp_path / 'in', tmp_path / 'rest', background='rest')['a'], [[2, 0, 1]])
+  assert (tmp_path / 'rest/classes.txt').read_text() == 'rest\ncar 200 0 0\nsky 0 0 200\n'
+
+
+def test_colors_of_voc(tmp_path):
+  save(tmp_path / 'in/a.png', [[(0, 0, 0), (64, 0, 0), (224, 224, 192), (0, 64, 128)]])
+  same(run('colors', tmp_path / 'in', tmp_path / 'out', classes='voc')['a'], [[0, 8, V, 20]])
+  names, colors = folder.read_classes(tmp_path / 'out/classes.txt')
+  assert len(names) == 21 and names[8] == 'cat' and colors[20] == (0, 64, 128)
+
+
+def test_unknown_colors_name_file_color_and_pixel(tmp_path):
+  save(tmp_path / 'in/a.png', [[RED, RED], [BLUE, (1, 2, 3)]])
+  save(tmp_path / 'in/b.png', [[RED, BLUE]])
+  (tmp_path / 'in/classes.txt').write_text('sky 0 0 200\ncar 200 0 0\n')
+  assert_says(
+      message('colors', tmp_path / 'in', tmp_path / 'out'), '1 of 2', tmp_path / 'in/a.png',
+      'colour 1 2 3 in 1 pixels', 'row 1, column 1', '200 0 0 (car)', 'void R G B')
+  same(read_masks(tmp_path / 'out')['b'], [[1, 0]])
+
+
+def test_colors_that_cannot_be_right(tmp_path):
+  Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / 'a.jpg')
+  assert_says(message('colors', tmp_path, tmp_path.parent / 'out'), 'labelmap.txt', '--classes')
+  (tmp_path / 'classes.txt').write_text('sky 0 0 0\ncar\n')
+  assert_says(message('colors', tmp_path, tmp_path.parent / 'out'), "none for 'car'")
+  (tmp_path / 'classes.txt').write_text('sky 0 0 0\ncar 1 1 1\n')
+  assert_says(message('colors', tmp_path, tmp_path.parent / 'out'), 'a.jpg', 'JPEG', 'PNG')
+  assert_says(message('colors', tmp_path, tmp_path), 'among the masks', 'choose another')
+
+
+@pytest.mark.parametrize('text, parts', [
+    ('a 1 2 300\n', ('line 1', '0 to 255')),
+    ('a\nb\na\n', ("line 3 names 'a' again",)),
+    ('a:1,1,1::\nb:1,1,1::\n', ('line 2', 'colours must differ')),
+])
+def test_malformed_tables(tmp_path, text, parts):
+  (tmp_path / 'table.txt').write_text(text)
+  with pytest.raises(UserError) as caught:
+    class_table.read_class_table(str(tmp_path / 'table.txt'))
+  assert_says(str(caught.value), 'table.txt', *parts)
+
+
+# ------------------------------------------------------------------------ file names
+
+
+@pytest.mark.parametrize('name', [
+    '../../x.png', '/etc/x.png', 'a/../../x.png', '..\\x.png', 'C:\\x.png', 'C:x.png',
+    '\\\\host\\x.png', '', '.', '..', 'a/..', 'a\0.png', 'a\nb.png', '\ud800.png', None, 7])
+def test_names_never_leave_the_folder(name):
+  with pytest.raises(UserError, match='expected is'):
+    picture_name(name)
+
+
+@pytest.mark.parametrize('name, expected', [
+    ('a.jpg', 'a'), ('a/b.c.JPEG', 'a/b.c'), ('a\\b.png', 'a/b'), ('./a.tif', 'a'),
+    ('frame.007', 'frame.007'), ('e\u0301.png', '\u00e9'), ('..a.png', '..a')])
+def test_names_of_pictures(name, expected):
+  assert picture_name(name) == expected
+
+
+def test_hostile_names_are_refused_and_the_others_converted(tmp_path):
+  names = ['../../x.png', str(tmp_path / 'y.png'), 'good.png']
+  file = write_coco(tmp_path / 'in/a.json', [], images=[(name, 3, 4) for name in names])
+  text = message('coco', file, tmp_path / 'deep/out', background='ground')
+  assert_says(text, '2 of 3', '../../x.png', 'y.png', 'refused')
+  files = [path for path in tmp_path.rglob('*') if path.is_file()]
+  written = {path.relative_to(tmp_path).as_posix() for path in files}
+  assert written == {'in/a.json', 'deep/out/classes.txt', 'deep/out/masks/good.png'}
+  file = write_cvat(tmp_path / 'in/a.xml', ROAD, name='../../x.png')
+  assert_says(message('cvat', file, tmp_path / 'deep/out'), '1 of 1', 'refused')
+
+
+def test_two_pictures_of_one_name(tmp_path):
+  file = write_coco(tmp_path / 'a.json', [], images=[('a.png', 3, 4), ('a.jpg', 3, 4)])
+  text = message('coco', file, tmp_path / 'out', background='ground')
+  assert_says(text, "image 'a.jpg'", "the name 'a'", "image 'a.png'", 'Rename')
+  assert list(read_masks(tmp_path / 'out')) == ['a']
+
+
+# --------------------------------------------------------------------------- output
+
+
+@pytest.fixture
+def source(tmp_path):
+  """Two pictures of classes b and a; class b is white."""
+  for name in '12':
+    write_labelme(tmp_path / f'in/{name}.json', square('b'), square('a', 3))
+  (tmp_path / 'white.txt').write_text('b 255 255 255\na\n')
+  return tmp_path / 'in'
+
+
+def test_masks_are_palette_pictures_of_eight_bits(source, tmp_path):
+  run('labelme', source, tmp_path / 'out')
+  with Image.open(tmp_path / 'out/masks/1.png') as image:
+    assert image.mode == 'P'
+    palette = image.getpalette('RGB')
+  assert (tmp_path / 'out/masks/1.png').read_bytes()[24] == 8  # bit depth in the IHDR
+  assert palette[:6] == [0, 0, 0, 128, 0, 0] and palette[3 * V:] == [255] * 3
+  run('labelme', source, tmp_path / 'white', classes=str(tmp_path / 'white.txt'))
+  with Image.open(tmp_path / 'white/masks/1.png') as image:
+    palette = image.getpalette('RGB')
+  assert palette[:6] == [255, 255, 255, 0, 0, 0] and palette[3 * V:] == [254] * 3
+
+
+def test_the_file_of_classes_fixes_the_ids(source, tmp_path):
+  masks = run('labelme', source, tmp_path / 'out', classes=str(tmp_path / 'white.txt'))
+  same(masks['1'][:3], [[0, 0, V, 1, 1]] * 2 + [[V] * 5])
+  assert (tmp_path / 'out/classes.txt').read_text() == 'b 255 255 255\na\n'
+  ground = run(
+      'labelme', source, tmp_path / 'ground', classes=str(tmp_path / 'white.txt'), background='a')
+  assert (ground['1'][3] == 1).all()  # it keeps the place that the file gives it
+  (tmp_path / 'few.txt').write_text('b\nc\n')
+  assert_says(
+      message('labelme', source, tmp_path / 'few', classes=str(tmp_path / 'few.txt')),
+      '2 of 2', "'a'", '--classes', 'add a line')
+
+
+def test_void_is_no_class(tmp_path):
+  write_labelme(
+      tmp_path / 'in/1.json', square('b', 0, 0, 4, 3), square('a', 3), square('Void'),
+      square('__ignore__', 4, 3))
+  mask = run('labelme', tmp_path / 'in', tmp_path / 'out', background='b')['1']
+  same(mask, [[V, V, 0, 1, 1]] * 2 + [[0] * 5, [0, 0, 0, 0, V]])
+  assert (tmp_path / 'out/classes.txt').read_text() == 'b\na\n'
+  assert_says(
+      message('labelme', tmp_path / 'in', tmp_path / 'new', background='void'), 'void', 'no class')
+
+
+def test_existing_files_are_kept(source, tmp_path, capsys):
+  output = tmp_path / 'out'
+  first = run('labelme', source, output)
+  corrected = np.full((4, 5), 1, np.uint8)
+  save(output / 'masks/1.png', corrected)
+  (output / 'masks/2.png').unlink()
+  capsys.readouterr()
+  second = run('labelme', source, output)
+  same(second['1'], corrected)
+  same(second['2'], first['2'])
+  assert_says(capsys.readouterr().out, '1 mask written', '1 of the masks existed and were kept')
+  same(run('labelme', source, output, overwrite=True)['1'], first['1'])
+  assert_says(
+      message('labelme', source, output, background='ground'), output / 'classes.txt',
+      'other classes (a, b)', '(ground, a, b)', '--classes', '--overwrite')
+  save(output / 'masks/old.png', corrected)
+  capsys.readouterr()
+  run('labelme', source, output, background='ground', overwrite=True)
+  assert_says(capsys.readouterr().out, 'holds 1 more', 'masks/old.png')
+
+
+def test_all_bad_files_are_counted_and_ten_told(source, tmp_path):
+  for index in range(12):
+    (source / f'bad{index:02}.json').write_text('')
+  text = message('labelme', source, tmp_path / 'out')
+  assert_says(text, '12 of 14 pictures', 'bad00.json', 'bad09.json', 'and 2 more')
+  assert 'bad10.json' not in text
+  assert sorted(read_masks(tmp_path / 'out')) == ['1', '2']
+  assert not list((tmp_path / 'out').rglob('*.tmp'))
+
+
+def test_table_of_classes(source, tmp_path, capsys):
+  write_labelme(source / '3.json', square('b', 0, 0, 4, 3))
+  run('labelme', source, tmp_path / 'out')
+  assert capsys.readouterr().out.splitlines()[:4] == [  # of 3 x 20 pixels
+      'id  class  images   pixels',
+      ' 0  a           2   13.33 %',  # 2 x 4
+      ' 1  b           3   46.67 %',  # 2 x 4 + 20
+      '    void        2   40.00 %']  # 2 x 12
+
+
+def test_progress_is_told_now_and_then(monkeypatch, capsys):
+  assert list(convert.progress('ab', 2, 'read')) == ['a', 'b']
+  assert capsys.readouterr().out == ''  # long work only
+  monkeypatch.setattr(convert, 'PROGRESS_SECONDS', -1)
+  assert list(convert.progress('ab', 2, 'read')) == ['a', 'b']
+  assert capsys.readouterr().out == 'read 1/2\nread 2/2\n'
+
+
+@pytest.mark.parametrize('labels, options, parts', [
+    (('cell',), {}, ('1 classes: cell', '--background=NAME')),
+    (('a', '#b'), {}, ("'#b'", 'classes.txt')),
+    (('a', 'lane 1 2 3'), {}, ("'lane 1 2 3'", 'colour')),
+    (tuple(f'c{index}' for index in range(255)), {}, ('255 classes', '2 to 254')),
+])
+def test_classes_that_cannot_be_trained(tmp_path, labels, options, parts):
+  write_labelme(tmp_path / 'in/1.json', *(square(label) for label in labels))
+  assert_says(message('labelme', tmp_path / 'in', tmp_path / 'out', **options), *parts)
+  assert not (tmp_path / 'out').exists()
+
+
+def test_mistakes_in_the_command(tmp_path):
+  assert_says(message('coko', tmp_path, tmp_path / 'out'), "'coko'", *CONVERTERS)
+  assert_says(message('coco', tmp_path / 'no', tmp_path / 'out'), tmp_path / 'no', 'not exist')
+  assert_says(message('labelme', tmp_path, tmp_path / 'out'), 'holds no picture')
+  assert_says(
+      message('labelme', tmp_path, tmp_path / 'out', classes=str(tmp_path / 'no.txt')), 'no.txt')
+
+
+def test_converters_tell_problems_instead_of_raising(tmp_path):
+  """A new converter is enrolled by being listed: give it a bad picture here."""
+  (tmp_path / 'labelme').mkdir()
+  (tmp_path / 'labelme/a.json').write_text('')
+  write_coco(tmp_path / 'coco/a.json', [], images=[('a.png', 0, 0)])
+  write_cvat(tmp_path / 'cvat/a.xml', '', name='/a')
+  (tmp_path / 'colors').mkdir()
+  (tmp_path / 'colors/a.png').write_text('')
+  for kind, read in CONVERTERS.items():
+    export = read(tmp_path / kind, {'a': (0, 0, 0)})
+    items = list(export.items)
+    assert len(items) == export.total == 1 and isinstance(items[0], Problem), kind
+
+
+# ----------------------------------------------------------------------- round trip
+
+
+def test_folder_reads_what_was_converted(tmp_path):
+  """Labelled from CVAT with colours, validation from labelme by the same class file."""
+  write_cvat(tmp_path / 'cvat/a.xml', ROAD + DOOR.format(1), name='city/1.jpg')
+  convert.convert('cvat', tmp_path / 'cvat', tmp_path / 'data/labeled', background='ground')
+  write_labelme(
+      tmp_path / 'me/v.json', ('car', 'point', [[0, 0]]), ('void', 'point', [[1, 0]]), height=1)
+  convert.convert(
+      'labelme', tmp_path / 'me', tmp_path / 'data/val', background='ground',
+      classes=str(tmp_path / 'data/labeled/classes.txt'))
+  save(tmp_path / 'data/labeled/images/city/1.jpg', np.zeros((3, 5, 3)))
+  save(tmp_path / 'data/val/images/v.png', np.zeros((1, 5, 3)))
+  data = folder.load(str(tmp_path / 'data'), classes='labeled/classes.txt')
+  assert data.class_names == ('ground', 'car', 'road')
+  assert data.palette == ((0, 0, 0), (255, 96, 55), (128, 64, 128))
+  assert data.train.names == ('city/1',) and data.val.names == ('v',)
+  same(data.train.read_label(0), [[0, 2, 2, 2, 0], [0, 2, 2, 1, 0], [0, 2, 2, 1, 0]])
+  same(data.val.read_label(0), [[1, V, 0, 0, 0]])
+
+
+def test_the_program_ends_with_status_2_and_explains_itself(source, tmp_path):
+  (source / 'bad.json').write_text('')
+  program = [sys.executable, str(ROOT / 'launch' / 'convert_labels.py')]
+  ended = subprocess.run(
+      [*program, '--from=labelme', f'--input={source}', '--output=out'], cwd=tmp_path,
+      capture_output=True, text=True, timeout=120)
+  assert ended.returncode == 2 and 'Traceback' not in ended.stderr
+  assert_says(ended.stderr, 'error: 1 of 3 pictures', 'bad.json')
+  assert_says(ended.stdout, 'id  class', '2 masks written')
+  assert sorted(read_masks(tmp_path / 'out')) == ['1', '2']
+  helped = subprocess.run([*program, '--help'], capture_output=True, text=True, timeout=120)
+  assert helped.returncode == 0
+  assert_says(helped.stdout, 'larger regions first', 'z_order', '--background', 'void (255)')
