@@ -83,11 +83,16 @@ def check_config(config: ml_collections.ConfigDict) -> None:
   lookup(dict.fromkeys(BN_MODES), config.model.bn, 'config.model.bn')
 
 
-def build_dataset(config: ml_collections.ConfigDict) -> Dataset:
-  """Opens the data set; its frames come from a working copy, see `config.data.working_copy`."""
+def open_dataset(config: ml_collections.ConfigDict, size: tuple[int, int] | None) -> Dataset:
+  """Opens the data set at a working resolution, or at that of its files; copies nothing."""
   load = lookup(DATASETS, config.data.name, 'config.data.name')
   options = {key: config.data[key] for key in DATA_OPTIONS if key in config.data}
-  dataset = load(root=config.data.root, size=tuple(config.data.size) or None, **options)
+  return load(root=config.data.root, size=size, **options)
+
+
+def build_dataset(config: ml_collections.ConfigDict) -> Dataset:
+  """Opens the data set; its frames come from a working copy, see `config.data.working_copy`."""
+  dataset = open_dataset(config, tuple(config.data.size) or None)
   if on_disk(config):
     folder = copy_folder(config)
     return dataclasses.replace(
@@ -113,11 +118,11 @@ def copy_folder(config: ml_collections.ConfigDict) -> Path:
   return (Path(root).expanduser() if root else cache_root() / 'copies') / config.data.name
 
 
-def build_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
+def choose_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
   """Chooses the labelled examples; the others, or all, are used without labels.
 
   Raises:
-    UserError: a wrong split, or fewer than two unlabelled images to mix.
+    UserError: a wrong split.
   """
   chosen = choose_labeled(dataset.train.names, config.data.labeled, config.data.split_seed)
   lookup(dict.fromkeys(POOLS), config.data.unlabeled, 'config.data.unlabeled')
@@ -126,15 +131,31 @@ def build_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
   unlabeled = subset(dataset.train, pool)
   if dataset.unlabeled is not None:
     unlabeled = concat(unlabeled, dataset.unlabeled)
-  if needs_unlabeled(config) and len(unlabeled) < 2:
+  labeled = subset(dataset.train, chosen)
+  return Split(labeled, unlabeled, split_hash(labeled.names))
+
+
+def check_pool(config: ml_collections.ConfigDict, split: Split) -> None:
+  """Raises UserError where fewer than two unlabelled images are left to mix."""
+  if needs_unlabeled(config) and len(split.unlabeled) < 2:
     raise UserError(
         f'{config.method.name} mixes pairs of unlabelled images, but there is only '
-        f'{len(unlabeled)}: add images to unlabeled/images, lower config.data.labeled '
-        f'({len(chosen)} of {len(dataset.train)} are labelled), or use method=supervised.')
-  labeled = subset(dataset.train, chosen)
-  if on_disk(config):  # after the choice: masks of unlabelled images are never opened
-    labeled = copy_labels(labeled, copy_folder(config))
-  return Split(labeled, unlabeled, split_hash(labeled.names))
+        f'{len(split.unlabeled)}: add images to unlabeled/images, lower config.data.labeled '
+        f'({len(split.labeled)} images are labelled), or use method=supervised.')
+
+
+def build_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
+  """Chooses as `choose_split`; labels come from a working copy as `build_dataset` says.
+
+  Raises:
+    UserError: a wrong split, or fewer than two unlabelled images to mix.
+  """
+  split = choose_split(config, dataset)
+  check_pool(config, split)
+  if not on_disk(config):
+    return split
+  # After the choice: masks of unlabelled images are never opened.
+  return split._replace(labeled=copy_labels(split.labeled, copy_folder(config)))
 
 
 def build_geometry(config: ml_collections.ConfigDict) -> Geometry:

@@ -14,10 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from classmix_jax.datasets.pairs import (
+  Finding,
   Pairs,
   check_exists,
   check_pairs,
   find_images,
+  kept,
   pair,
   paired_source,
 )
@@ -79,11 +81,13 @@ def _listed_pairs(listed: Path, images: Mapping[str, Path], masks: Mapping[str, 
   rows = sorted(_read_list(listed).items())
   missing = [name for name, _ in rows if name not in images]
   missing += [f'{mask} (mask)' for _, mask in rows if mask not in masks]
-  if missing:
+  remedy = f'Unpack them again beside {listed.name}, or remove the list to read whole folders.'
+  if missing and not kept(
+      Finding(file, f'{file} is not there, but {listed} names it. {remedy}') for file in missing):
     raise UserError(
         f'{listed} names {len(missing)} files that are not there: {", ".join(missing[:3])}'
-        f'{", ..." if len(missing) > 3 else ""}. Unpack them again beside {listed.name}, or remove '
-        'the list to read whole folders.')
+        f'{", ..." if len(missing) > 3 else ""}. {remedy}')
+  rows = [(name, mask) for name, mask in rows if name in images and mask in masks]
   names = tuple(name for name, _ in rows)
   return Pairs(names, tuple(images[n] for n in names), tuple(masks[m] for _, m in rows))
 
