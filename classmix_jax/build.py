@@ -11,7 +11,6 @@ Synopsis:
 from collections.abc import Mapping
 import dataclasses
 import difflib
-import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -110,20 +109,24 @@ def build_protocol(config: ml_collections.ConfigDict) -> Protocol:
   return protocol
 
 
+def open_dataset(config: ml_collections.ConfigDict, size: tuple[int, int] | None) -> Dataset:
+  """Opens the data set at a working resolution, or at that of its files; copies nothing."""
+  load = lookup(DATASETS, config.data.name, 'config.data.name')
+  options = {
+      key: config.data[key] for key in DATA_OPTIONS.get(config.data.name, ()) if key in config.data}
+  return load(root=config.data.root, size=size, **options)
+
+
 def build_dataset(config: ml_collections.ConfigDict) -> Dataset:
   """Opens the data set; its frames come from a working copy, see `config.data.working_copy`.
 
   `val` has the sizes that the run's protocol asks for.
   """
-  load = lookup(DATASETS, config.data.name, 'config.data.name')
-  options = {
-      key: config.data[key] for key in DATA_OPTIONS.get(config.data.name, ()) if key in config.data}
-  load = functools.partial(load, root=config.data.root, **options)
-  dataset = load(size=tuple(config.data.size) or None)
+  dataset = open_dataset(config, tuple(config.data.size) or None)
   val = dataset.val
   entry = PROTOCOLS[build_protocol(config).name]
   if len(config.data.size) and entry.native_label:
-    native = load(size=None).val
+    native = open_dataset(config, None).val
     val = native if entry.native_image else with_labels_of(val, native)
   if on_disk(config):
     folder = copy_folder(config)
@@ -150,11 +153,11 @@ def copy_folder(config: ml_collections.ConfigDict) -> Path:
   return (Path(root).expanduser() if root else cache_root() / 'copies') / config.data.name
 
 
-def build_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
+def choose_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
   """Chooses the labelled examples; the others, or all, are used without labels.
 
   Raises:
-    UserError: a wrong split, or fewer than two unlabelled images to mix.
+    UserError: a wrong split.
   """
   chosen = choose_labeled(dataset.train.names, config.data.labeled, config.data.split_seed)
   lookup(dict.fromkeys(POOLS), config.data.unlabeled, 'config.data.unlabeled')
@@ -163,15 +166,31 @@ def build_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
   unlabeled = subset(dataset.train, pool)
   if dataset.unlabeled is not None:
     unlabeled = concat(unlabeled, dataset.unlabeled)
-  if needs_unlabeled(config) and len(unlabeled) < 2:
+  labeled = subset(dataset.train, chosen)
+  return Split(labeled, unlabeled, split_hash(labeled.names))
+
+
+def check_pool(config: ml_collections.ConfigDict, split: Split) -> None:
+  """Raises UserError where fewer than two unlabelled images are left to mix."""
+  if needs_unlabeled(config) and len(split.unlabeled) < 2:
     raise UserError(
         f'{config.method.name} mixes pairs of unlabelled images, but there is only '
-        f'{len(unlabeled)}: add images to unlabeled/images, lower config.data.labeled '
-        f'({len(chosen)} of {len(dataset.train)} are labelled), or use method=supervised.')
-  labeled = subset(dataset.train, chosen)
-  if on_disk(config):  # after the choice: masks of unlabelled images are never opened
-    labeled = copy_labels(labeled, copy_folder(config))
-  return Split(labeled, unlabeled, split_hash(labeled.names))
+        f'{len(split.unlabeled)}: add images to unlabeled/images, lower config.data.labeled '
+        f'({len(split.labeled)} images are labelled), or use method=supervised.')
+
+
+def build_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
+  """Chooses as `choose_split`; labels come from a working copy as `build_dataset` says.
+
+  Raises:
+    UserError: a wrong split, or fewer than two unlabelled images to mix.
+  """
+  split = choose_split(config, dataset)
+  check_pool(config, split)
+  if not on_disk(config):
+    return split
+  # After the choice: masks of unlabelled images are never opened.
+  return split._replace(labeled=copy_labels(split.labeled, copy_folder(config)))
 
 
 def build_geometry(config: ml_collections.ConfigDict) -> Geometry:

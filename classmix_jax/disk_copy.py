@@ -26,16 +26,14 @@ import json
 import os
 from pathlib import Path
 import shutil
-import time
 
 import numpy as np
 
 from classmix_jax.datasets.pairs import raise_findings
-from classmix_jax.logbook import format_duration, write_atomically
+from classmix_jax.logbook import progress, write_atomically
 from classmix_jax.types import Source, UserError
 
 CHUNK = 64  # arrays between two writes that survive a crash
-SECONDS_PER_LINE = 10.0  # of progress
 _THREADS = max(2, min(16, os.cpu_count() or 2))
 
 Read = Callable[[int], np.ndarray]
@@ -120,7 +118,7 @@ def _prepare(place: Path, read: Read, names: tuple[str, ...], kind: str) -> None
   missing = [index for index in range(len(names)) if index not in done]
   findings: list[tuple[str, str]] = []
   done_now = 0
-  say = _progress(f'preparing {len(names)} {kind} in {place}', len(missing))
+  say = progress(f'preparing {len(names)} {kind} in {place}', len(missing))
   with (
       open(place / 'arrays.bin', 'ab') as arrays,
       open(place / 'rows.jsonl', 'a', encoding='utf-8') as lines,
@@ -190,23 +188,6 @@ def _check_space(place: Path, kept: list[tuple[int, np.ndarray]], missing: int) 
 def _sync(file) -> None:
   file.flush()
   os.fsync(file.fileno())
-
-
-def _progress(title: str, total: int) -> Callable[[int], None]:
-  """Returns `say(done)`, which prints a line now and then and one at the end."""
-  start = last = time.monotonic()
-  print(f'{title}: {total} to do', flush=True)
-
-  def say(done: int) -> None:
-    nonlocal last
-    now = time.monotonic()
-    if done < total and now - last < SECONDS_PER_LINE:
-      return
-    last, rate = now, done / max(now - start, 1e-9)
-    eta = format_duration((total - done) / rate)
-    print(f'  {done}/{total}  {rate:.0f} images/s  ETA {eta}', flush=True)
-
-  return say
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from classmix_jax import build, checkpoint, rundir
-from classmix_jax.datasets.checks import check_labels, label_warnings
+from classmix_jax.data_check.at_start import check_at_start
 from classmix_jax.device_batches import device_stream
 from classmix_jax.evaluator import Evaluator, conclude, headline_network
 from classmix_jax.fingerprint import fingerprint
@@ -78,9 +78,8 @@ def settings(
 
 
 def check_training_labels(split: build.Split, dataset: Dataset) -> None:
-  """Reads all labelled masks once: stops at wrong values, warns of absent classes."""
-  _, images = check_labels(split.labeled, range(len(split.labeled)), dataset.class_names)
-  for warning in label_warnings(images, len(split.labeled), dataset.class_names):
+  """Looks at a sample of the masks once: stops at wrong values, warns of absent classes."""
+  for warning in check_at_start(split.labeled, dataset.val, dataset.class_names):
     print(f'warning: {warning}')
 
 

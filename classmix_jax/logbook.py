@@ -8,7 +8,7 @@ Synopsis:
     logbook.write(1250, {'eval/miou': 0.41})    # when it is time
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import json
 import math
 import os
@@ -20,6 +20,8 @@ import jax
 import numpy as np
 
 from classmix_jax.types import Metrics
+
+SECONDS_PER_LINE = 10.0  # of progress
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -55,6 +57,23 @@ def format_duration(seconds: float) -> str:
   if minutes < 60:
     return f'{minutes}m{rest:02d}s'
   return f'{minutes // 60}h{minutes % 60:02d}m'
+
+
+def progress(title: str, total: int, noun: str = 'images') -> Callable[[int], None]:
+  """Returns `say(done)`, which prints a line now and then and one at the end."""
+  start = last = time.monotonic()
+  print(f'{title}: {total} to do', flush=True)
+
+  def say(done: int) -> None:
+    nonlocal last
+    now = time.monotonic()
+    if done < total and now - last < SECONDS_PER_LINE:
+      return
+    last, rate = now, done / max(now - start, 1e-9)
+    eta = format_duration((total - done) / rate)
+    print(f'  {done}/{total}  {rate:.0f} {noun}/s  ETA {eta}', flush=True)
+
+  return say
 
 
 def progress_line(step: int, steps: int, row: Mapping[str, Any], best: float | None) -> str:

@@ -14,7 +14,7 @@ import threading
 
 import numpy as np
 
-from classmix_jax.types import Source
+from classmix_jax.types import Files, Source
 
 
 def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:
@@ -25,16 +25,19 @@ def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:
   """
   chosen = [int(i) for i in indices]
 
-  def pick(read: Callable) -> Callable:
-    return lambda i: read(chosen[i])
+  def pick(read: Callable | None) -> Callable | None:
+    return read and (lambda i: read(chosen[i]))
 
+  files = source.files
   return Source(
-      tuple(source.names[i] for i in chosen), pick(source.read_image),
-      source.read_label and pick(source.read_label), source.version)
+      tuple(source.names[i] for i in chosen), pick(source.read_image), pick(source.read_label),
+      source.version, files and files._replace(image=pick(files.image), mask=pick(files.mask)))
 
 
 def concat(a: Source, b: Source) -> Source:
   """Returns the examples of `a`, then those of `b`; labels only where both have them.
+
+  Of their files only the images are kept, for masks may be decoded in two ways.
 
   A name of `b` that `a` has as well gets the suffix '#2', for names are unique.
   Example: `len(concat(a, b)) == len(a) + len(b)`.
@@ -46,7 +49,8 @@ def concat(a: Source, b: Source) -> Source:
     return lambda i: first(i) if i < len(a) else second(i - len(a))
 
   labels = a.read_label and b.read_label and chain(a.read_label, b.read_label)
-  return Source(names, chain(a.read_image, b.read_image), labels, _versions(a, b))
+  files = a.files and b.files and Files(chain(a.files.image, b.files.image))
+  return Source(names, chain(a.read_image, b.read_image), labels, _versions(a, b), files)
 
 
 def _versions(a: Source, b: Source) -> Callable[[], str] | None:
@@ -104,4 +108,4 @@ def cached(source: Source, cache_gb: float) -> Source:
 
   return Source(
       source.names, remember('image', source.read_image),
-      source.read_label and remember('label', source.read_label), source.version)
+      source.read_label and remember('label', source.read_label), source.version, source.files)

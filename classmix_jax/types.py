@@ -110,6 +110,21 @@ class Method(Protocol):
     """
 
 
+class Files(NamedTuple):
+  """The picture files behind a source, for those who look at files rather than at pixels.
+
+  Attributes:
+    image: index -> file of the image: whatever `datasets/reading.py` takes.
+    mask: index -> file of its mask, None where there are no masks. Not to be
+      asked for unlabelled examples.
+    decoding: how masks are read, a `datasets.reading.Decoding`, or None.
+  """
+
+  image: Callable[[int], Any]
+  mask: Callable[[int], Any] | None = None
+  decoding: Any = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
   """Random access to images, and to labels where there are any.
@@ -124,6 +139,7 @@ class Source:
     version: returns a text that changes whenever a pixel may have changed (files,
       their times and sizes, resolution, class table); None where nobody knows,
       and then no copy of the source is kept on the disk.
+    files: the picture files, None where the examples do not come from such.
 
   Both readers raise `UserError` naming the file, what was found and the remedy.
   """
@@ -132,6 +148,7 @@ class Source:
   read_image: Callable[[int], np.ndarray]
   read_label: Callable[[int], np.ndarray] | None = None
   version: Callable[[], str] | None = None
+  files: Files | None = None
 
   def __len__(self) -> int:
     return len(self.names)

@@ -11,6 +11,10 @@ if 'host_platform_device_count' not in flags:
   flags += ' --xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0'
   os.environ['XLA_FLAGS'] = flags.strip()
 
+# What programs remember between two starts stays apart from the user's own.
+_remembered = tempfile.TemporaryDirectory(prefix='classmix_jax_cache_')
+os.environ['XDG_CACHE_HOME'] = _remembered.name
+
 import jax  # noqa: E402
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')

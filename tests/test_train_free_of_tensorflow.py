@@ -19,7 +19,7 @@ RANK = {
     'models': 3,
     'methods': 4, 'train': 5, 'evaluate': 5,
     'input_pipeline': 6, 'device_batches': 6, 'build': 6,
-    'configs': 7, 'evaluator': 7,
+    'configs': 7, 'evaluator': 7, 'data_check': 7,
     'experiment': 8, 'predict': 8,
     'launch': 9,
 }
@@ -29,7 +29,8 @@ ONLY = {  # stricter than the rank
     'masks': {'types', 'core'},
     'core': {'types'},
 }
-CONFIG_READERS = {'build', 'evaluator', 'experiment', 'predict', 'configs', 'launch'}
+CONFIG_READERS = {
+    'build', 'evaluator', 'data_check', 'experiment', 'predict', 'configs', 'launch'}
 
 
 def files():

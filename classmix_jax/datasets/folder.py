@@ -13,9 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-from PIL import Image
-
 from classmix_jax.datasets.pairs import (
   Pairs,
   check_exists,
@@ -25,7 +22,13 @@ from classmix_jax.datasets.pairs import (
   pair,
   paired_source,
 )
-from classmix_jax.datasets.reading import RAW_VALUES, Decoding, Size, label_table
+from classmix_jax.datasets.reading import (
+  RAW_VALUES,
+  Decoding,
+  Size,
+  label_table,
+  read_palette,
+)
 from classmix_jax.types import VOID, Dataset, Source, UserError
 
 Color = tuple[int, int, int]
@@ -79,7 +82,7 @@ def load(
   labeled, val = _pairs(base / 'labeled'), _pairs(base / 'val')
   return Dataset(
       name='folder', class_names=class_names,
-      palette=_palette(class_colors, own_colors, labeled.masks[0]),
+      palette=_palette(class_colors, own_colors, labeled.masks),
       train=paired_source(labeled, decoding, size), val=paired_source(val, decoding, size),
       unlabeled=_unlabeled(base / 'unlabeled', size))
 
@@ -257,20 +260,22 @@ def _color(text: str) -> Color | None:
 
 
 def _palette(
-    class_colors: Sequence[Color | None], own_colors: Mapping[Color, int], mask: Path,
+    class_colors: Sequence[Color | None], own_colors: Mapping[Color, int], masks: Sequence[Path],
 ) -> tuple[Color, ...]:
   """Returns a colour per class: of the class file, option, masks' palette, or made up."""
   by_class = {label: color for color, label in reversed(own_colors.items())}
-  spare = _mask_palette(mask, len(class_colors)) or voc_palette(len(class_colors))
+  spare = _mask_palette(masks, len(class_colors)) or voc_palette(len(class_colors))
   return tuple(
       color or by_class.get(label) or spare[label] for label, color in enumerate(class_colors))
 
 
-def _mask_palette(path: Path, count: int) -> tuple[Color, ...] | None:
-  """Returns the first colours of a palette picture, None if it has not so many."""
-  with Image.open(path) as image:  # header only; check_pairs has opened it before
-    palette = np.array((image.mode == 'P' and image.getpalette('RGB')) or []).reshape(-1, 3)
-  return tuple(map(tuple, palette[:count].tolist())) if len(palette) >= count else None
+def _mask_palette(masks: Sequence[Path], count: int) -> tuple[Color, ...] | None:
+  """Returns the first colours of the first mask, None where it has not so many."""
+  try:
+    palette = read_palette(masks[0]) if masks else []
+  except UserError:  # found by `check_pairs`, or told later by the check of the data
+    return None
+  return tuple(palette[:count]) if len(palette) >= count else None
 
 
 def voc_palette(count: int) -> tuple[Color, ...]:

@@ -8,6 +8,8 @@ Synopsis:
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import contextlib
+from contextvars import ContextVar
 import functools
 import hashlib
 import os
@@ -27,7 +29,7 @@ from classmix_jax.datasets.reading import (
   read_image,
   read_mask,
 )
-from classmix_jax.types import Source, UserError
+from classmix_jax.types import Files, Source, UserError
 
 EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
 
@@ -42,6 +44,45 @@ class Pairs(NamedTuple):
   names: tuple[str, ...]
   images: Sequence[File]
   masks: Sequence[File]
+
+
+class Finding(NamedTuple):
+  """What is wrong with one file: a sentence that begins with the file."""
+
+  file: str
+  sentence: str
+
+
+_list: ContextVar[list[Finding] | None] = ContextVar('findings', default=None)
+
+
+@contextlib.contextmanager
+def keep_findings() -> Iterator[list[Finding]]:
+  """Lets a data set be opened in spite of single files, for a check that wants to tell all.
+
+  Inside, two files of one name and images without a mask are put on the list and left
+  out. `check_pairs` leaves its work to the caller, who alone knows which examples are
+  labelled. Mistakes in the layout or in the options still raise.
+
+  Example:
+
+      with keep_findings() as findings:
+        dataset = load('DIR')
+  """
+  findings: list[Finding] = []
+  token = _list.set(findings)
+  try:
+    yield findings
+  finally:
+    _list.reset(token)
+
+
+def kept(findings: Iterable[Finding]) -> bool:
+  """Puts findings on the list of `keep_findings`; False where there is none: raise them then."""
+  findings_so_far = _list.get()
+  if findings_so_far is not None:
+    findings_so_far.extend(findings)
+  return findings_so_far is not None
 
 
 # ---------------------------------------------------------- finding and pairing
@@ -63,8 +104,11 @@ def find_images(folder: str | Path) -> dict[str, Path]:
     relative = path.relative_to(folder).with_suffix('').as_posix()
     name = unicodedata.normalize('NFC', relative)
     if name in found:
-      raise UserError(f"{found[name]} and {path} both have the name '{name}': rename one of them.")
-    found[name] = path
+      sentence = f"{found[name]} and {path} both have the name '{name}': rename one of them."
+      if not kept([Finding(str(found[name]), sentence)]):
+        raise UserError(sentence)
+    else:
+      found[name] = path
   return dict(sorted(found.items()))
 
 
@@ -87,14 +131,15 @@ def pair(images: Mapping[str, Path], masks: Mapping[str, Path], remedy: str = ''
   Example: `pair(find_images('images'), find_images('masks'))`.
   """
   lonely = [str(images[name]) for name in sorted(images) if name not in masks]
-  if lonely:
+  if lonely and not kept(
+      Finding(file, f'{file} has no mask. {remedy}'.rstrip()) for file in lonely):
     spare = [str(masks[name]) for name in sorted(masks) if name not in images]
     hint = f' Unused {plural("mask", spare)}: {listed(spare, 3)}.' if spare else ''
     verb = 'has' if len(lonely) == 1 else 'have'
     raise UserError(
         f'{len(lonely)} of {len(images)} images {verb} no mask: {listed(lonely, 3)}.{hint} '
         f'{remedy}'.rstrip())
-  names = tuple(sorted(images))
+  names = tuple(name for name in sorted(images) if name in masks)
   return Pairs(names, tuple(images[n] for n in names), tuple(masks[n] for n in names))
 
 
@@ -129,10 +174,12 @@ def named_pairs(
   names = tuple(sorted(rows))
   missing = [name for name in names if name not in images]
   missing += [f'{rows[name]} (mask)' for name in names if rows[name] not in masks]
-  if missing:
+  if missing and not kept(
+      Finding(file, f'{file} is not there, but {where} names it. {remedy}') for file in missing):
     raise UserError(
         f'{where} names {len(missing)} files that are not there: {", ".join(missing[:3])}'
         f'{", ..." if len(missing) > 3 else ""}. {remedy}')
+  names = tuple(name for name in names if name in images and rows[name] in masks)
   return Pairs(names, tuple(images[n] for n in names), tuple(masks[rows[n]] for n in names))
 
 
@@ -164,10 +211,12 @@ def check_pairs(pairs: Pairs) -> None:
     UserError: files that are no pictures, masks that are JPEGs, and masks of
       another size than their image; names both files and both sizes.
   """
+  if kept([]):
+    return
   findings = []
   for name, image, mask in zip(*pairs, strict=True):
     try:
-      sentence = _compare(image, mask)
+      sentence = misfit(image, mask)
     except UserError as error:
       sentence = str(error)
     if sentence:
@@ -175,8 +224,14 @@ def check_pairs(pairs: Pairs) -> None:
   raise_findings(findings, len(pairs.names), 'pairs')
 
 
-def _compare(image: Path, mask: Path) -> str:
-  """Returns what is wrong with a pair, '' where nothing is."""
+def misfit(image: Path, mask: Path) -> str:
+  """Returns what is wrong with a pair by its headers, '' where nothing is.
+
+  Raises:
+    UserError: a file is missing or is no picture.
+
+  Example: `misfit(Path('images/a.png'), Path('masks/a.png')) == ''`.
+  """
   of_image, of_mask = read_header(image), read_header(mask)
   if of_mask.format in _LOSSY:
     return f'{mask} is a JPEG, whose compression changes class ids: export the masks as PNG.'
@@ -241,6 +296,7 @@ def paired_source(pairs: Pairs, decoding: Decoding, size: Size | None = None) ->
       read_image=_image_reader(pairs.images, size),
       read_label=functools.partial(_mask_at, pairs.masks, decoding, size),
       version=functools.partial(_version, (pairs.images, pairs.masks), size, decoding),
+      files=Files(pairs.images.__getitem__, pairs.masks.__getitem__, decoding),
   )
 
 
@@ -249,7 +305,7 @@ def image_source(images: Mapping[str, Path], size: Size | None = None) -> Source
   paths = tuple(images.values())
   return Source(
       names=tuple(images), read_image=_image_reader(paths, size),
-      version=functools.partial(_version, (paths,), size))
+      version=functools.partial(_version, (paths,), size), files=Files(paths.__getitem__))
 
 
 def _version(

@@ -27,6 +27,7 @@ UNKNOWN = -1  # entry of a label table: no mask may hold this value
 RAW_VALUES = 65536  # 16-bit masks are the widest that are read
 
 Size = tuple[int, int]  # (height, width)
+Raw = int | tuple[int, int, int]  # what a pixel of a mask holds: an id, or a colour
 
 _ORIENTATION = 0x0112  # EXIF tag
 _DEEP_GREY = ('I', 'I;16', 'I;16L', 'I;16B', 'I;16N')
@@ -75,6 +76,13 @@ class Decoding:
   colors: Mapping[tuple[int, int, int], int] = dataclasses.field(default_factory=dict)
   advice: str = ''
 
+  def label_of(self, raw: Raw) -> int | None:
+    """Returns the class id or `VOID` that an id or a colour means, None if it means nothing."""
+    if isinstance(raw, tuple):
+      return self.colors.get(raw)
+    label = int(self.table[raw]) if 0 <= raw < RAW_VALUES else UNKNOWN
+    return None if label == UNKNOWN else label
+
 
 def label_table(num_classes: int, label_map: Mapping[int, int] | None = None) -> np.ndarray:
   """Returns the `[65536]` int16 table raw value -> class id, `VOID` or `UNKNOWN`.
@@ -117,8 +125,11 @@ def _load(file: File) -> Image.Image:
 
 
 class Header(NamedTuple):
+  """What a picture says of itself; `mode` is PIL's, `size` that of the turned picture."""
+
   size: Size
   format: str
+  mode: str
   turned: bool
 
 
@@ -126,7 +137,15 @@ def read_header(path: str | Path) -> Header:
   with _opened(path) as image:
     width, height = image.size
     turned = _orientation(image) >= 5
-    return Header((width, height) if turned else (height, width), image.format or '', turned)
+    size = (width, height) if turned else (height, width)
+    return Header(size, image.format or '', image.mode, turned)
+
+
+def read_palette(path: str | Path) -> list[tuple[int, int, int]]:
+  """Returns the colours of a palette picture, [] where it has none; from the header alone."""
+  with _opened(path) as image:
+    flat = (image.mode == 'P' and image.getpalette('RGB')) or []
+  return [tuple(flat[start:start + 3]) for start in range(0, len(flat), 3)]
 
 
 def _orientation(image: Image.Image) -> int:
@@ -212,12 +231,44 @@ def read_mask(file: File, decoding: Decoding, size: Size | None = None) -> np.nd
     image = image.resize(size[::-1], Image.Resampling.NEAREST)
   if image.mode in ('P', 'PA'):
     _check_palette(image, decoding, file)
+  raw = _raw_pixels(image, file)
+  return (_decode_ids if raw.ndim == 2 else _decode_rgb)(raw, decoding, file)
+
+
+def _raw_pixels(image: Image.Image, file: File) -> np.ndarray:
+  """Returns what a mask holds: `[H, W]` ids or `[H, W, 3]` colours."""
   if image.mode in ('RGB', 'RGBA', 'RGBX'):
-    return _decode_rgb(np.asarray(image.convert('RGB')), decoding, file)
+    return np.asarray(image.convert('RGB'))
   if image.mode in ('1', 'L', 'P', 'LA', 'PA', *_DEEP_GREY):
-    channel = image.getchannel(0) if image.mode in ('LA', 'PA') else image
-    return _decode_ids(np.asarray(channel), decoding, file)
+    return np.asarray(image.getchannel(0) if image.mode in ('LA', 'PA') else image)
   raise UserError(f"{file} has pixels of type '{image.mode}': save masks as 8-bit PNG.")
+
+
+def raw_values(file: File, decoding: Decoding) -> dict[Raw, int]:
+  """Returns what a mask holds, known to `decoding` or not: id or colour -> number of pixels.
+
+  Raises:
+    UserError: the file is missing, damaged or of a pixel type that masks do not have.
+
+  Example: `raw_values('a.png', Decoding(('road', 'car'), label_table(2)))` may be
+    `{0: 90, 255: 10}`.
+  """
+  raw = _raw_pixels(_load(file), file)
+  if raw.ndim == 3 and not decoding.colors and (raw == raw[..., :1]).all():
+    raw = raw[..., 0]  # as `_decode_rgb` reads it
+  if raw.ndim == 2:
+    return _count(raw.astype(np.int64))
+  return {
+      (key >> 16, key >> 8 & 255, key & 255): pixels for key, pixels in _count(_pack(raw)).items()}
+
+
+def _count(keys: np.ndarray) -> dict[int, int]:
+  if keys.min() >= 0 and keys.max() < RAW_VALUES:
+    pixels = np.bincount(keys.ravel())  # unlike `unique` it does not sort
+    values = np.flatnonzero(pixels)
+    return dict(zip(values.tolist(), pixels[values].tolist(), strict=True))
+  values, pixels = np.unique(keys, return_counts=True)
+  return dict(zip(values.tolist(), pixels.tolist(), strict=True))
 
 
 def _decode_ids(raw: np.ndarray, decoding: Decoding, file: File) -> np.ndarray:

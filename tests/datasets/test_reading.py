@@ -195,6 +195,32 @@ def test_colors_without_a_table(tmp_path):
       'class file', '--config.data.colors=')
 
 
+@pytest.mark.parametrize('values, dtype, decoding, expected', [
+    ([[0, 7, 255, 7]], np.uint8, IDS, {0: 1, 7: 2, 255: 1}),
+    ([[False, True]], bool, IDS, {0: 1, 1: 1}),
+    ([[0, 60000]], np.uint16, IDS, {0: 1, 60000: 1}),
+    ([[-2, 70000, 70000]], np.int32, IDS, {-2: 1, 70000: 2}),
+    ([[[7, 7, 7], [0, 0, 0]]], np.uint8, IDS, {7: 1, 0: 1}),  # grey in three channels
+    ([[[7, 7, 7], [0, 0, 0]]], np.uint8, COLORS, {(7, 7, 7): 1, (0, 0, 0): 1}),
+    ([[[255, 0, 9], [255, 0, 9]]], np.uint8, IDS, {(255, 0, 9): 2}),
+])
+def test_raw_values_are_counted_known_or_not(tmp_path, values, dtype, decoding, expected):
+  path = save(tmp_path / 'a.tif', values, dtype=dtype)
+  assert reading.raw_values(path, decoding) == expected
+
+
+def test_raw_values_of_a_palette_are_its_indices(tmp_path):
+  palette_image([[1, 1, 2]], [(0, 0, 0), (9, 9, 9), (8, 8, 8)]).save(tmp_path / 'p.png')
+  assert reading.raw_values(tmp_path / 'p.png', IDS) == {1: 2, 2: 1}
+  assert reading.read_palette(tmp_path / 'p.png')[:3] == [(0, 0, 0), (9, 9, 9), (8, 8, 8)]
+  assert reading.read_palette(save(tmp_path / 'grey.png', [[1]])) == []
+
+
+def test_meaning_of_raw_values():
+  assert [IDS.label_of(raw) for raw in (2, 3, 255, -1, 70000)] == [2, None, VOID, None, None]
+  assert [COLORS.label_of(raw) for raw in ((255, 0, 0), (9, 9, 9), (1, 2, 3))] == [1, VOID, None]
+
+
 def test_reordered_palette_is_refused(tmp_path):
   path = tmp_path / 'a.png'
   palette_image([[0, 1]], [(255, 0, 0), (0, 0, 0)]).save(path)  # 0 in the colour of class 1
