@@ -14,7 +14,7 @@ Where this differs from the original implementation:
 - Images are normalised by the mean and deviation of ImageNet, and padding is black before it;
   there they are centred by another mean, and padding is 0 after it.
 - For validation images are padded to the largest one; there to 505x505.
-- Every parameter takes one SGD step per iteration; there the backbone's convolutions were listed,
+- Every parameter takes one SGD step per iteration; there most of the backbone's were listed,
   and stepped, three or four times.
 - The labelled images are drawn from the sorted names by config.data.split_seed; there by the
   shipped list split_0.
