@@ -12,7 +12,7 @@ random weights.
 Where this differs from the original implementation:
 - Images are normalised by the mean and deviation of ImageNet, and padding is black before it;
   there they are centred by another mean, and padding is 0 after it.
-- Every parameter takes one SGD step per iteration; there the backbone's convolutions were listed,
+- Every parameter takes one SGD step per iteration; there most of the backbone's were listed,
   and stepped, three or four times.
 - The labelled images are drawn from the sorted names by config.data.split_seed; there by the
   shipped list split_0.
