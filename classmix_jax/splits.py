@@ -140,10 +140,14 @@ def _match(lines: Sequence[str], names: Sequence[str], path: pathlib.Path) -> li
 
 
 def _stem(name: str) -> str:
-  """Returns the last part of a path without its extension, if that looks like one."""
+  """Returns the last part of a path without its extension, if that looks like one.
+
+  Published lists name Cityscapes by its files, which end in `_leftImg8bit.png`.
+  """
   last = name.rsplit('/', 1)[-1]
   head, dot, tail = last.rpartition('.')
-  return head if dot and head and tail.isalnum() and not tail.isdecimal() else last
+  stem = head if dot and head and tail.isalnum() and not tail.isdecimal() else last
+  return stem.removesuffix('_leftImg8bit')
 
 
 def _some(names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ the network starts from random weights.
 
 Where this differs from the original implementation:
 - Images are RGB, normalised by the mean and deviation of ImageNet; there BGR, only centred.
-- Every parameter takes one SGD step per iteration; there the backbone's convolutions were listed,
+- Every parameter takes one SGD step per iteration; there most of the backbone's were listed,
   and stepped, three or four times.
 - The 372 labelled images are drawn from the sorted names by config.data.split_seed; there by a
   list of numbers that refer to the order of the files on the author's disk.

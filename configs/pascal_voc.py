@@ -12,8 +12,7 @@ random weights.
 Where this differs from the original implementation:
 - Images are normalised by the mean and deviation of ImageNet, and padding is black before it;
   there they are centred by another mean, and padding is 0 after it.
-- For validation images are padded to the largest one; there to 505x505.
-- Every parameter takes one SGD step per iteration; there the backbone's convolutions were listed,
+- Every parameter takes one SGD step per iteration; there most of the backbone's were listed,
   and stepped, three or four times.
 - The labelled images are drawn from the sorted names by config.data.split_seed; there by the
   shipped list split_0.
@@ -35,6 +34,7 @@ def get_config(text: str | None = None):
   config.data.crop = (321, 321)
   config.data.scale = (0.5, 1.6)
   config.data.scale_step = 0.1
+  config.eval.pad = (505, 505)
   config.data.working_copy = 'disk'
   config.optim.freeze_bn_affine = True
   unlabeled = {'jitter': 0.0, 'blur': False, 'exclude_padding': False}
@@ -43,6 +43,6 @@ def get_config(text: str | None = None):
       'source': 'arXiv 2007.07936, PASCAL VOC 2012',
       'global batch': '10 labelled + 10 unlabelled',
       'crop': '321x321',
-      'protocol': 'whole image at its own size, student',
+      'protocol': 'paper at own sizes, padded to 505x505, student',
   })
   return config

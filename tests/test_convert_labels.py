@@ -301,6 +301,9 @@ def test_cvat_by_z_order_then_in_the_order_of_the_file(tmp_path, shapes, middle)
   mask = run('cvat', file, tmp_path / 'out')['x/a']
   same(mask[:2], [[V, 1, 1, 1, V], middle])
   assert (tmp_path / 'out/classes.txt').read_text() == 'car 255 96 55\nroad 128 64 128\n'
+  (tmp_path / 'names.txt').write_text('road\ncar 1 2 3\n')  # its colours go before
+  run('cvat', file, tmp_path / 'named', classes=str(tmp_path / 'names.txt'))
+  assert (tmp_path / 'named/classes.txt').read_text() == 'road 128 64 128\ncar 1 2 3\n'
 
 
 def test_cvat_polygons_boxes_and_ellipses(tmp_path, capsys):

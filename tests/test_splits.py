@@ -202,3 +202,12 @@ def test_fractions_are_nested():
 def test_wrong_fractions(fraction):
   with pytest.raises(UserError, match=f"'{fraction}'.*'1/8'"):
     choose_labeled(['a', 'b'], fraction, seed=0)
+
+
+def test_published_lists_of_cityscapes(tmp_path):
+  names = ['aachen/aachen_000000_000019', 'aachen/aachen_000001_000019', 'ulm/ulm_000000_000019']
+  (tmp_path / 'list.txt').write_text(
+      'leftImg8bit/train/ulm/ulm_000000_000019_leftImg8bit.png '
+      'gtFine/train/ulm/ulm_000000_000019_gtFine_labelTrainIds.png\n'
+      'aachen_000000_000019_leftImg8bit.png\n')
+  assert choose_labeled(names, str(tmp_path / 'list.txt'), seed=0).tolist() == [0, 2]

@@ -71,7 +71,8 @@ def convert(
   problems = [item for item in items if isinstance(item, Problem)]
   if pictures:
     names = class_order(declared_classes(table), background, export, pictures)
-    colors = class_colors(names, {**export.colors, **table})
+    given = {name: color for name, color in table.items() if color}
+    colors = class_colors(names, {**export.colors, **given})
     write_classes(output / 'classes.txt', names, colors, overwrite)
     problems += paint_all(pictures, masks, names, colors, background, overwrite)
   report(problems, export.total)
