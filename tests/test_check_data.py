@@ -1,5 +1,6 @@
 """The check of a data set: what it counts, finds, draws, and leaves alone."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import toy
 from classmix_jax.data_check import at_start, survey
 from classmix_jax.data_check.at_start import check_at_start
 from classmix_jax.data_check.program import check_data
-from classmix_jax.datasets import DATASETS, folder, reading
+from classmix_jax.datasets import DATASETS, folder, pairs, reading
 from classmix_jax.sources import concat, subset
 from classmix_jax.types import VOID, Source, UserError
 
@@ -97,6 +98,35 @@ def test_sources_without_files(tmp_path):
   assert part.sizes == {(2, 3): 2} and part.values == {} and part.sound == (1,)
   assert part.counts[:, [0, 1, 255]].tolist() == [[2, 2, 2]]
   assert [finding.file for finding in part.findings] == ['a'] and '9' in part.findings[0].sentence
+
+
+def encoded(values, name):
+  buffer = io.BytesIO()
+  Image.fromarray(np.asarray(values, np.uint8)).save(buffer, 'PNG')
+  return reading.Encoded(buffer.getvalue(), name, 'Prepare it again.')
+
+
+class Records(tuple):
+  """Pictures in memory; a damaged record fails where it is fetched."""
+
+  def __getitem__(self, index):
+    if super().__getitem__(index) is None:
+      raise UserError(f'record {index} is damaged')
+    return super().__getitem__(index)
+
+
+def test_pictures_in_memory():
+  images = Records([encoded(np.zeros((2, 3, 3)), 'image a'), None, encoded([[1, 2]], 'image c')])
+  masks = Records([encoded([[0, 1, 7]] * 2, 'mask a'), encoded([[0]], 'mask b'), None])
+  decoding = reading.Decoding(CLASSES, reading.label_table(2))
+  source = pairs.paired_source(pairs.Pairs(('a', 'b', 'c'), images, masks), decoding)
+  part = survey.survey('labelled', source, CLASSES, with_masks=True)
+  assert part.images == {'PNG RGB': 1, 'PNG L': 1} and part.sizes == {(2, 3): 1, (1, 2): 1}
+  assert {raw: value.label for raw, value in part.values.items()} == {0: 0, 1: 1, 7: None}
+  assert part.values[0] == (0, 3, 2)  # pixels, masks
+  sentences = [finding.sentence for finding in part.findings]
+  assert sentences[0].startswith('mask a holds the value 7')
+  assert sentences[1:] == ['record 1 is damaged', 'record 2 is damaged']
 
 
 # -------------------------------------------------------------------------- each finding
@@ -269,13 +299,12 @@ def test_smoothed_edges_do_not_fill_the_memory(tmp_path, monkeypatch):
 
 
 def test_lists_that_name_missing_files(tmp_path):
-  from classmix_jax.datasets.pairs import keep_findings
   for part in ('train', 'val'):
     for kind, shape in ((part, (4, 6, 3)), (f'{part}annot', (4, 6))):
       (tmp_path / kind).mkdir()
       save(tmp_path / kind / 'a.png', np.zeros(shape))
   (tmp_path / 'train.txt').write_text('a.png\nb.png\nc.png\n')
-  with keep_findings() as findings:
+  with pairs.keep_findings() as findings:
     dataset = DATASETS['camvid'](root=str(tmp_path))
   assert dataset.train.names == ('a',)
   assert [finding.file for finding in findings] == ['b', 'c', 'b (mask)', 'c (mask)']

@@ -65,6 +65,15 @@ def test_train_evaluate_predict_from_another_folder(data, tmp_path):
   assert (tmp_path / 'OUT' / '3_overlay.png').exists()
 
 
+def test_check_data_ends_with_status_2_after_its_report(data, tmp_path):
+  ended = run(
+      'check_data.py', '--config', ROOT / 'configs' / 'folder.py', f'--config.data.root={data}',
+      '--config.data.labeled=99', '--output=OUT', cwd=tmp_path)
+  assert ended.returncode == 2 and 'config.data.labeled=99' in ended.stdout
+  assert ended.stderr.endswith('error: 1 finding, told above and in OUT/report.txt.\n')
+  assert (tmp_path / 'OUT' / 'report.txt').read_text() in ended.stdout
+
+
 @pytest.mark.parametrize('program, arguments, parts', [
     ('main.py', ['--config=configs/scenes.py', '--config.stepz=3'],
      ['config.stepz does not exist', 'config.steps']),

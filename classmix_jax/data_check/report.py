@@ -124,7 +124,7 @@ def _label_name(label: int | None, dataset: Dataset) -> str:
 
 
 def _percent(part: int, whole: int) -> str:
-  return f'{100 * part / whole:.2f} %' if whole else '-'
+  return f'{100 * part / whole:.2f} %' if part else '-'  # 0.00 % is little, but some
 
 
 # ---------------------------------------------------------------- findings, warnings

@@ -137,20 +137,21 @@ def look(source: Source, index: int, class_names: Sequence[str], with_mask: bool
       return None
 
   files, name = source.files, source.names[index]
-  image_file = files.image(index) if files else name
-  image = attempt(image_file, read_header, image_file) if files else None
-  pixels = attempt(image_file, source.read_image, index)
+  # Prepared records are read to have their files, which may fail as well.
+  image_file = attempt(name, files.image, index) if files else None
+  image = image_file and attempt(image_file, read_header, image_file)
+  pixels = attempt(image_file or name, source.read_image, index)
   size = image.size if image else None if pixels is None else pixels.shape[:2]
   mask, values, counts = None, {}, None
   if with_mask and files and files.mask:
-    mask_file = files.mask(index)
-    mask = attempt(mask_file, read_header, mask_file)
-    sentence = image and mask and attempt(mask_file, misfit, image_file, mask_file)
-    if sentence:
-      findings.append(Finding(str(mask_file), sentence))
-    values = attempt(mask_file, raw_values, mask_file, files.decoding) or {}
+    mask_file = attempt(name, files.mask, index)
+    mask = mask_file and attempt(mask_file, read_header, mask_file)
+    if image and mask:
+      sentence = attempt(mask_file, misfit, image_file, mask_file)
+      findings += [Finding(str(mask_file), sentence)] if sentence else []
+    values = mask and attempt(mask_file, raw_values, mask_file, files.decoding) or {}
     # Read as the training reads it: for the sentence on values that mean nothing.
-    attempt(mask_file, count_values, source, index, class_names)
+    attempt(mask_file or name, count_values, source, index, class_names)
     counts = _labels(values, files.decoding) if values else None
   elif with_mask:
     counts = attempt(name, count_values, source, index, class_names)
