@@ -12,6 +12,7 @@ from cityscapesscripts.helpers.labels import labels  # noqa: E402
 import flax.linen as nn  # noqa: E402
 import jax  # noqa: E402
 
+from classmix_jax.datasets.cityscapes import classes  # noqa: E402
 from classmix_jax.evaluator import Evaluator  # noqa: E402
 from classmix_jax.models.segmenter import Segmenter  # noqa: E402
 from classmix_jax.types import VOID, Dataset, Source  # noqa: E402
@@ -54,8 +55,7 @@ def made_up():
   val = Source(
       FRAMES, lambda i: np.stack([draw(i)[0]] * 3, -1), lambda i: train_id[draw(i)[1]])
   return Dataset(
-      'cityscapes', tuple(x.name for x in CLASSES), tuple(x.color for x in CLASSES), val, val,
-      raw_ids=tuple(x.id for x in CLASSES))
+      'cityscapes', classes.CLASS_NAMES, classes.PALETTE, val, val, raw_ids=classes.RAW_IDS)
 
 
 def official(predictions, truth):
@@ -70,6 +70,11 @@ def official(predictions, truth):
   files = [str(truth / f'{name}_gtFine_labelIds.png') for name in FRAMES]
   found = [evaluation.getPrediction(args, file) for file in files]
   return evaluation.evaluateImgLists(found, files, args)
+
+
+def test_classes_are_the_official_ones():
+  ours = zip(classes.CLASS_NAMES, classes.PALETTE, classes.RAW_IDS, strict=True)
+  assert list(ours) == [(x.name, x.color, x.id) for x in CLASSES]
 
 
 def test_same_numbers_as_the_official_script(tmp_path):

@@ -98,6 +98,7 @@ def test_ids_of_no_label_name_the_file(root):
 def test_folders_give_sorted_names_of_city_and_frame(root):
   dataset = cityscapes.load(str(root))
   assert dataset.name == 'cityscapes' and dataset.unlabeled is None
+  assert dataset.raw_ids[:3] == (7, 8, 11) and dataset.raw_ids[-1] == 33
   assert dataset.train.names == TRAIN_NAMES and dataset.val.names == VAL_NAMES
   image, label = toy.draw(3)  # the fourth that was written, the second city and its frame 0
   np.testing.assert_array_equal(dataset.train.read_image(0), image)

@@ -34,6 +34,7 @@ NUM_LABEL_IDS = 34  # 0 to 33; those of no class above are void
 
 CLASS_NAMES = tuple(name for name, _, _ in CLASSES)
 PALETTE = tuple(color for _, color, _ in CLASSES)
+RAW_IDS = tuple(label_id for _, _, label_id in CLASSES)  # what the official tools expect
 
 _ADVICE = 'Use the label pictures of gtFine_trainvaltest.zip, or dataset folder for others.'
 _TRAIN_ID = {label_id: train_id for train_id, (_, _, label_id) in enumerate(CLASSES)}

@@ -10,7 +10,7 @@ Synopsis:
 from pathlib import Path
 
 from classmix_jax.datasets.cityscapes import archives, folders
-from classmix_jax.datasets.cityscapes.classes import CLASS_NAMES, LABEL_IDS, PALETTE
+from classmix_jax.datasets.cityscapes.classes import CLASS_NAMES, LABEL_IDS, PALETTE, RAW_IDS
 from classmix_jax.datasets.pairs import (
   check_choice,
   check_exists,
@@ -57,7 +57,7 @@ def load(
         paired_source(pairs, LABEL_IDS, size) for pairs in archives.open_pairs(base, cache))
   return Dataset(
       name='cityscapes', class_names=CLASS_NAMES, palette=PALETTE, train=train, val=val,
-      unlabeled=unlabeled)
+      unlabeled=unlabeled, raw_ids=RAW_IDS)
 
 
 def _choose_reader(wanted: str, base: Path, cache: Path) -> str:
