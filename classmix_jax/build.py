@@ -36,6 +36,8 @@ from classmix_jax.splits import choose_labeled, split_hash
 from classmix_jax.types import Dataset, Method, Source, UserError
 
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+# One budget, split between what is read every step and what is read every evaluation.
+TRAIN_SHARE, VAL_SHARE, UNLABELED_SHARE = 0.4, 0.3, 0.3
 POOLS = ('rest', 'all')
 WORKING_COPIES = ('memory', 'disk', 'device')
 DATA_OPTIONS = {  # fields of config.data that only some loaders take
@@ -117,8 +119,8 @@ def open_dataset(config: ml_collections.ConfigDict, size: tuple[int, int] | None
   return load(root=config.data.root, size=size, **options)
 
 
-def build_dataset(config: ml_collections.ConfigDict) -> Dataset:
-  """Opens the data set; its frames come from a working copy, see `config.data.working_copy`.
+def build_validation(config: ml_collections.ConfigDict) -> Dataset:
+  """Opens the data set to evaluate: `val` comes from a working copy, the rest from its files.
 
   `val` has the sizes that the run's protocol asks for.
   """
@@ -128,17 +130,26 @@ def build_dataset(config: ml_collections.ConfigDict) -> Dataset:
   if len(config.data.size) and entry.native_label:
     native = open_dataset(config, None).val
     val = native if entry.native_image else with_labels_of(val, native)
+  val = working_copy(config, val, VAL_SHARE)
   if on_disk(config):
-    folder = copy_folder(config)
-    return dataclasses.replace(
-        dataset, train=copy_images(dataset.train, folder),
-        val=copy_labels(copy_images(val, folder), folder),
-        unlabeled=dataset.unlabeled and copy_images(dataset.unlabeled, folder))
-  # One budget, split between what is read every step and what is read every evaluation.
-  keep = lambda source, share: source and cached(source, config.data.cache_gb * share)
+    val = copy_labels(val, copy_folder(config))
+  return dataclasses.replace(dataset, val=val)
+
+
+def build_dataset(config: ml_collections.ConfigDict) -> Dataset:
+  """Opens the data set; its frames come from a working copy, see `config.data.working_copy`."""
+  dataset = build_validation(config)
+  unlabeled = dataset.unlabeled
   return dataclasses.replace(
-      dataset, train=keep(dataset.train, 0.4), val=keep(val, 0.3),
-      unlabeled=keep(dataset.unlabeled, 0.3))
+      dataset, train=working_copy(config, dataset.train, TRAIN_SHARE),
+      unlabeled=unlabeled and working_copy(config, unlabeled, UNLABELED_SHARE))
+
+
+def working_copy(config: ml_collections.ConfigDict, source: Source, share: float) -> Source:
+  """Returns the source with images from a disk copy; or all of it kept in memory, up to a share."""
+  if on_disk(config):
+    return copy_images(source, copy_folder(config))
+  return cached(source, config.data.cache_gb * share)
 
 
 def on_disk(config: ml_collections.ConfigDict) -> bool:

@@ -261,7 +261,7 @@ def evaluate_run(
   headline_network(config.eval_network, ())
   other = other_protocol(config, protocol or {})
   found, networks = checkpoint.load_networks(run, step)
-  dataset = build.build_dataset(config)
+  dataset = build.build_validation(config)
   labeled = rundir.read_split(run)
   evaluator = Evaluator(
       config, dataset, build.build_model(config, len(dataset.class_names)), jax.local_devices(),

@@ -36,7 +36,8 @@ def main() -> None:
     if not value:
       raise UserError(f'{name} is missing; see the first lines of {Path(__file__).name}.')
   order = read_permutation(Path(INPUT.value).expanduser())
-  names = labeled_names(build.build_dataset(CONFIG.value).train.names, order, LABELED.value)
+  train = build.open_dataset(CONFIG.value, size=None).train  # names only: nothing is prepared
+  names = labeled_names(train.names, order, LABELED.value)
   output = Path(OUTPUT.value).expanduser()
   try:
     write_atomically(output, '\n'.join(names) + '\n')

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import jax
 import numpy as np
@@ -117,6 +118,10 @@ def test_working_copies_train_the_same_bits(finished, data, tmp_path, kind):
   copies = sorted(path.name.rsplit('-', 1)[0] for path in (tmp_path / 'copies/folder').iterdir())
   # The validation set, the labelled images with their labels, the unlabelled without.
   assert copies == ['images-3', 'images-4', 'images-6', 'labels-3', 'labels-4']
+  shutil.rmtree(tmp_path / 'copies')
+  assert evaluate_run(run, step='latest', network='', root='')['iou'] == result['iou']
+  copies = sorted(path.name.rsplit('-', 1)[0] for path in (tmp_path / 'copies/folder').iterdir())
+  assert copies == ['images-3', 'labels-3']  # evaluating needs no training frame
 
 
 def test_finished_run_started_again_only_reports(finished, data):
