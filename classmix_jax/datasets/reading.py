@@ -121,7 +121,8 @@ def _load(file: File) -> Image.Image:
   """Returns the decoded picture, turned as its EXIF orientation says."""
   with _opened(file) as image:
     image.load()
-    return ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)  # without it the picture would be copied
+    return image
 
 
 class Header(NamedTuple):
@@ -198,7 +199,7 @@ def _to_rgb(image: Image.Image, file: File) -> Image.Image:
   if image.mode in ('P', 'PA'):
     return image.convert('RGBA').convert('RGB')  # P -> RGB warns where there is transparency
   if image.mode in ('1', 'L', 'LA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr', 'HSV'):
-    return image.convert('RGB')
+    return image if image.mode == 'RGB' else image.convert('RGB')  # convert() copies
   raise UserError(
       f"{file} has pixels of type '{image.mode}', whose range is not known: save it as an 8-bit "
       'PNG or JPEG.')
@@ -273,7 +274,6 @@ def _count(keys: np.ndarray) -> dict[int, int]:
 
 def _decode_ids(raw: np.ndarray, decoding: Decoding, file: File) -> np.ndarray:
   """Looks `[H, W]` raw values up in the table; raises UserError for unknown ones."""
-  raw = raw.astype(np.int64)
   inside = (raw >= 0) & (raw < RAW_VALUES)
   label = np.where(inside, decoding.table[np.where(inside, raw, 0)], UNKNOWN)
   if (label == UNKNOWN).any():
