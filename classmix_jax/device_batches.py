@@ -13,15 +13,14 @@ resized, image bytes may differ by 1, because sums are rounded in another order.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 import functools
-import os
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from classmix_jax.geometry import Geometry, Size, draw_view
+from classmix_jax.parallel import in_parallel
 from classmix_jax.splits import LABELED, UNLABELED, index_stream, share_of_batch
 from classmix_jax.train import replicated
 from classmix_jax.types import AXIS, VOID, Array, Batch, Example, Source, UserError
@@ -88,7 +87,7 @@ def _draw(
   """Returns the 8 integers of an example: its index and its view."""
   index = int(index_stream(seed, stream, length, position, position + 1)[0])
   view = draw_view(geometry, seed=seed, stream=stream, position=position, frame=frame)
-  return index, *view.scaled, *view.corner, *view.kept, view.mirrored
+  return index, *view.packed()
 
 
 def _places(size: int, share: int, process_index: int, accumulate: int, step: int) -> list[int]:
@@ -100,9 +99,8 @@ def _places(size: int, share: int, process_index: int, accumulate: int, step: in
 
 def _load(source: Source, with_labels: bool) -> tuple[np.ndarray, np.ndarray]:
   """Returns all images `[N, H, W, 3]` and labels `[N, H, W]` (`[0, H, W]` without labels)."""
-  with ThreadPoolExecutor(max(2, min(16, os.cpu_count() or 2))) as pool:
-    images = list(pool.map(source.read_image, range(len(source))))
-    labels = list(pool.map(source.read_label, range(len(source)))) if with_labels else []
+  images = list(in_parallel(source.read_image, range(len(source))))
+  labels = list(in_parallel(source.read_label, range(len(source)))) if with_labels else []
   shapes = {image.shape: name for name, image in zip(source.names, images, strict=True)}
   if len(shapes) > 1:
     found = ', '.join(f'{name!r} is {h}x{w}' for (h, w, _), name in list(shapes.items())[:2])
@@ -143,7 +141,7 @@ def cut_view(image: Array, label: Array, view: Array, geometry: Geometry) -> Exa
   Args:
     image: `[H, W, 3]` uint8.
     label: `[H, W]` uint8.
-    view: `[7]` int32: scaled, corner and kept (height, width each), mirrored.
+    view: `[7]` int32, see `View.packed`.
     geometry: the options.
 
   Returns:

@@ -16,7 +16,6 @@ resolution, an edited file or a changed class table makes another copy.
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 import contextlib
 import dataclasses
 import fcntl
@@ -31,10 +30,10 @@ import numpy as np
 
 from classmix_jax.datasets.pairs import raise_findings
 from classmix_jax.logbook import progress, write_atomically
+from classmix_jax.parallel import in_parallel
 from classmix_jax.types import Source, UserError
 
 CHUNK = 64  # arrays between two writes that survive a crash
-_THREADS = max(2, min(16, os.cpu_count() or 2))
 
 Read = Callable[[int], np.ndarray]
 
@@ -122,10 +121,9 @@ def _prepare(place: Path, read: Read, names: tuple[str, ...], kind: str) -> None
   with (
       open(place / 'arrays.bin', 'ab') as arrays,
       open(place / 'rows.jsonl', 'a', encoding='utf-8') as lines,
-      ThreadPoolExecutor(_THREADS) as pool,
   ):
     for chunk in _chunks(missing):
-      decoded = pool.map(lambda i: _attempt(read, names, i), chunk)
+      decoded = in_parallel(lambda i: _attempt(read, names, i), chunk)
       kept = []
       for index, result in zip(chunk, decoded, strict=True):
         if isinstance(result, UserError):

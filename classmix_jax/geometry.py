@@ -73,6 +73,10 @@ class View(NamedTuple):
   kept: Size
   mirrored: int
 
+  def packed(self) -> tuple[int, ...]:
+    """Returns the 7 integers as which a view travels: scaled, corner, kept, mirrored."""
+    return *self.scaled, *self.corner, *self.kept, self.mirrored
+
 
 def draw_view(geometry: Geometry, *, seed: int, stream: int, position: int, frame: Size) -> View:
   """Returns the view at a position of a stream.

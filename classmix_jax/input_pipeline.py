@@ -15,10 +15,8 @@ and neither the number of devices nor of processes changes the global batch.
 
 import atexit
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 import contextlib
 import functools
-import os
 from typing import TypeVar
 import weakref
 
@@ -26,12 +24,12 @@ import numpy as np
 import tensorflow as tf
 
 from classmix_jax.geometry import Geometry, draw_view
+from classmix_jax.parallel import THREADS
 from classmix_jax.splits import LABELED, UNLABELED, index_stream, share_of_batch
 from classmix_jax.types import VOID, Batch, Example, Source, UserError
 
 _OPEN: weakref.WeakSet = weakref.WeakSet()  # iterators that may have readers at work
 _Packed = TypeVar('_Packed')
-_THREADS = max(2, min(16, os.cpu_count() or 2))
 
 for _kind in ('GPU', 'TPU'):  # accelerators belong to JAX; TensorFlow would take their memory
   with contextlib.suppress(RuntimeError):  # too late: somebody has used TensorFlow already
@@ -82,7 +80,7 @@ def train_batches(
     positions = _positions(start_step, stop_step, size, share, process_index)
     read = _reader(source, geometry, seed, number, common)
     dataset = _mapped(positions, read, [tf.uint8, tf.uint8, tf.int32], errors)
-    dataset = dataset.map(functools.partial(_cut, geometry), _THREADS)
+    dataset = dataset.map(functools.partial(_cut, geometry), THREADS)
     return dataset.batch(share, drop_remainder=True)
 
   parts = [stream(labeled, LABELED, batch_size, 'config.batch_size')]
@@ -94,26 +92,23 @@ def train_batches(
 
 
 def eval_batches(
-    source: Source, *, batch_size: int, local_devices: int, process_index: int = 0,
-    process_count: int = 1, multiple: int = 1, size: tuple[int, int] | None = None,
-    label_size: tuple[int, int] | None = None,
+    source: Source, *, batch_size: int, size: tuple[int, int], local_devices: int,
+    label_size: tuple[int, int] | None = None, process_index: int = 0, process_count: int = 1,
 ) -> Iterator[Example]:
   """Returns every example of a source once, in order, in full batches of one shape.
 
-  Images are padded at the bottom and right (0, `VOID`, valid False) to a common
-  size. The last batch is filled up with examples that are padding altogether,
+  Images are padded at the bottom and right (0, `VOID`, valid False) to `size`.
+  The last batch is filled up with examples that are padding altogether,
   so every pixel of the set counts once and all processes see as many batches.
 
   Args:
     source: examples; without labels all labels are `VOID`.
     batch_size: global, a multiple of the number of devices.
+    size: (H, W) of the batches.
     local_devices: D, devices of this process.
-    process_index, process_count: which contiguous share of a batch is read.
-    multiple: the common size is rounded up to multiples of this.
-    size: (H, W) of the batches; None asks `frame_size`, which reads every image.
-      Whoever evaluates often calls it once and passes the answer.
     label_size: (H, W) of label and valid, where labels have other sizes than
       their images; None is `size`, and every label must have its image's size.
+    process_index, process_count: which contiguous share of a batch is read.
 
   Returns:
     Iterator of `Example`: `[D, B/D, H, W, 3]` uint8, `[D, B/D, H, W]` uint8 and bool.
@@ -127,25 +122,13 @@ def eval_batches(
   share = share_of_batch(batch_size, local_devices, process_count, 'config.eval_batch_size')
   if not len(source):
     raise UserError('There are no examples to evaluate: check config.data.root')
-  height, width = size or frame_size(source, multiple)
-  height, width = (-(-n // multiple) * multiple for n in (height, width))
   positions = _positions(0, -(-len(source) // batch_size), batch_size, share, process_index)
   errors: list[Exception] = []
   dataset = _mapped(
-      positions, lambda i: framed(source, i, (height, width), label_size),
+      positions, lambda i: framed(source, i, size, label_size),
       [tf.uint8, tf.uint8, tf.bool], errors)
   dataset = _finished(dataset.batch(share, drop_remainder=True))
   return _run(dataset, errors, lambda arrays: _split(arrays, local_devices))
-
-
-def frame_size(source: Source, multiple: int = 1) -> tuple[int, int]:
-  """Returns the (H, W) that holds every image, rounded up to `multiple`; reads them all.
-
-  Example: images of 5x9 and 7x4 give (8, 12) for `multiple=4`.
-  """
-  with ThreadPoolExecutor(_THREADS) as pool:
-    sizes = list(pool.map(lambda i: source.read_image(i).shape[:2], range(len(source))))
-  return tuple(int(-(-n // multiple) * multiple) for n in np.max(sizes, axis=0))
 
 
 class _OneSize:
@@ -165,10 +148,7 @@ class _OneSize:
 def _reader(
     source: Source, geometry: Geometry, seed: int, stream: int, common: _OneSize | None,
 ) -> Callable[[int], tuple]:
-  """Returns position -> (image, label, view): the frame that the stream has there, and its window.
-
-  A view travels as `[7]` int32.
-  """
+  """Returns position -> (image, label, packed view): the frame there, and its window."""
 
   def read(position: int) -> tuple[np.ndarray, ...]:
     index = int(index_stream(seed, stream, len(source), position, position + 1)[0])
@@ -176,7 +156,7 @@ def _reader(
     if common is not None:
       common.check(source.names[index], image.shape)
     view = draw_view(geometry, seed=seed, stream=stream, position=position, frame=label.shape)
-    return image, label, np.array([*view[0], *view[1], *view[2], view[3]], np.int32)
+    return image, label, np.array(view.packed(), np.int32)
 
   return read
 
@@ -247,7 +227,7 @@ def _mapped(
   def call(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
     return position, *tf.numpy_function(guarded, [position], types, stateful=False)
 
-  return positions.map(call, _THREADS)
+  return positions.map(call, THREADS)
 
 
 def _cut(
@@ -320,7 +300,7 @@ def _finished(dataset: tf.data.Dataset) -> tf.data.Dataset:
   options = tf.data.Options()
   options.deterministic = True
   options.autotune.enabled = False
-  options.threading.private_threadpool_size = _THREADS
+  options.threading.private_threadpool_size = THREADS
   options.threading.max_intra_op_parallelism = 1
   return dataset.prefetch(2).with_options(options)
 

@@ -8,12 +8,12 @@ Synopsis:
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 import dataclasses
 import threading
 
 import numpy as np
 
+from classmix_jax.parallel import in_parallel
 from classmix_jax.types import Files, Source
 
 
@@ -71,8 +71,7 @@ def with_labels_of(source: Source, other: Source) -> Source:
 
 def label_sizes(source: Source) -> set[tuple[int, int]]:
   """Returns the sizes (H, W) that occur among the labels; reads them all."""
-  with ThreadPoolExecutor() as pool:
-    return set(pool.map(lambda i: source.read_label(i).shape, range(len(source))))
+  return set(in_parallel(lambda i: source.read_label(i).shape, range(len(source))))
 
 
 def cached(source: Source, cache_gb: float) -> Source:

@@ -18,7 +18,7 @@ from classmix_jax.core.metrics import confusion_matrix
 from classmix_jax.core.optim import group_of
 from classmix_jax.core.weights import WEIGHTS
 from classmix_jax.datasets import DATASETS
-from classmix_jax.datasets.checks import check_labels
+from classmix_jax.datasets.checks import label_counts
 from classmix_jax.evaluate import predict
 from classmix_jax.masks import MASKS
 from classmix_jax.methods import METHODS, hyper_parameters
@@ -279,6 +279,6 @@ def test_data_sets(name, tmp_path):
     label = source.read_label(0)
     assert label.dtype == np.uint8 and label.shape == source.read_image(0).shape[:2]
     assert set(np.unique(label)) <= {*range(len(dataset.class_names)), VOID}
-    check_labels(source, range(len(source)), dataset.class_names)
+    label_counts(source, range(len(source)), dataset.class_names)
   counts = confusion_matrix(jnp.zeros(label.shape, int), jnp.asarray(label), 255)
   assert int(counts.sum()) == (label != VOID).sum()

@@ -11,9 +11,7 @@ Nothing ends the reading: files that do not decode are found, the others are cou
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 import dataclasses
-import os
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,10 +20,10 @@ from classmix_jax.datasets.checks import binary_finding, count_values
 from classmix_jax.datasets.pairs import Finding, misfit
 from classmix_jax.datasets.reading import Decoding, Header, Raw, Size, raw_values, read_header
 from classmix_jax.logbook import progress
+from classmix_jax.parallel import in_parallel
 from classmix_jax.types import Source, UserError
 
 MOST_STRANGE = 1000  # values without a meaning that are counted apart; smoothed edges have many
-_THREADS = max(2, min(16, os.cpu_count() or 2))
 
 
 class Value(NamedTuple):
@@ -103,13 +101,12 @@ def survey(
   looks: list[Look] = []
   values: dict[Raw, Value] = {}
   strange_pixels = 0
-  with ThreadPoolExecutor(_THREADS) as pool:
-    for one in pool.map(
-        lambda index: look(source, index, class_names, with_masks), range(len(source))):
-      # At once: together the colours of all smoothed masks would not fit into memory.
-      strange_pixels += _add(one.values, values, source)
-      looks.append(one._replace(values={}))
-      say(len(looks))
+  for one in in_parallel(
+      lambda index: look(source, index, class_names, with_masks), range(len(source))):
+    # At once: together the colours of all smoothed masks would not fit into memory.
+    strange_pixels += _add(one.values, values, source)
+    looks.append(one._replace(values={}))
+    say(len(looks))
   read = [index for index, one in enumerate(looks) if one.counts is not None]
   counts = np.array([looks[index].counts for index in read], np.int64).reshape(-1, 256)
   findings = [finding for one in looks for finding in one.findings]

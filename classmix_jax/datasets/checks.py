@@ -2,21 +2,18 @@
 
 Synopsis:
 
-    pixels, images = check_labels(dataset.train, labeled, dataset.class_names)
-    for sentence in label_warnings(images, len(labeled), dataset.class_names):
-      logging.warning(sentence)
+    counts = label_counts(dataset.train, labeled, dataset.class_names)
+    pixels, images = class_counts(counts, len(dataset.class_names))
+    warnings = label_warnings(images, len(labeled), dataset.class_names)
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-import os
 
 import numpy as np
 
 from classmix_jax.datasets.pairs import raise_findings
+from classmix_jax.parallel import in_parallel
 from classmix_jax.types import VOID, Source, UserError
-
-_THREADS = max(2, min(16, os.cpu_count() or 2))
 
 
 def spread(length: int, most: int) -> np.ndarray:
@@ -25,34 +22,6 @@ def spread(length: int, most: int) -> np.ndarray:
   Example: `spread(9, 3).tolist() == [0, 4, 8]`.
   """
   return np.unique(np.linspace(0, max(length - 1, 0), min(length, most)).round().astype(int))
-
-
-def check_labels(
-    source: Source, indices: Sequence[int], class_names: Sequence[str],
-) -> tuple[np.ndarray, np.ndarray]:
-  """Reads the labels of some examples and counts their classes.
-
-  Args:
-    source: examples with labels.
-    indices: which examples to read.
-    class_names: name of class 0, 1, ...
-
-  Returns:
-    `(pixels, images)`, both `[C]` int64: in how many pixels, and in how many of
-    these images, each class occurs.
-
-  Raises:
-    UserError: masks that do not decode or hold values that are no class; and,
-      with two classes, masks of 0 and 255 only, whose object would be ignored.
-
-  Example: `pixels, images = check_labels(dataset.train, range(30), ('road', 'car'))`.
-  """
-  counts = label_counts(source, indices, class_names)
-  names = [source.names[index] for index in indices]
-  sentence = binary_finding(names, counts, class_names)
-  if sentence:
-    raise UserError(sentence)
-  return class_counts(counts, len(class_names))
 
 
 def label_counts(
@@ -70,8 +39,7 @@ def label_counts(
     except UserError as error:
       return error
 
-  with ThreadPoolExecutor(_THREADS) as pool:
-    rows = list(pool.map(read, indices))
+  rows = list(in_parallel(read, indices))
   raise_findings(
       [(source.names[index], str(row)) for index, row in zip(indices, rows, strict=True)
        if isinstance(row, UserError)], len(indices), 'masks')
@@ -125,7 +93,7 @@ def label_warnings(
   """Returns a sentence for every class that occurs in none of the labelled images.
 
   Args:
-    images: `[C]` number of images that hold each class, from `check_labels`.
+    images: `[C]` number of images that hold each class, from `class_counts`.
     num_images: number of images that were read.
     class_names: name of class 0, 1, ...
     of: number of all labelled images, where not all were read.

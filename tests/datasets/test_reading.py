@@ -306,29 +306,35 @@ def labels_source(*labels):
   return Source(names, lambda i: None, lambda i: np.array(labels[i], np.uint8))
 
 
-def test_check_labels_counts_pixels_and_images():
+def test_class_counts_are_pixels_and_images():
   source = labels_source([[0, 0, 1]], [[255, 0, 2]], [[9, 9, 9]])
-  pixels, images = checks.check_labels(source, [0, 1], NAMES)
+  pixels, images = checks.class_counts(checks.label_counts(source, [0, 1], NAMES), 3)
   assert pixels.dtype == images.dtype == np.int64
   assert pixels.tolist() == [3, 1, 1] and images.tolist() == [2, 1, 1]
 
 
-def test_check_labels_lists_all_bad_masks(tmp_path):
+def test_label_counts_lists_all_bad_masks(tmp_path):
   source = labels_source([[0]], [[3]], [[4]], [[5, 6]], [[7]])
   assert_says(
-      message(checks.check_labels, source, range(5), NAMES), "'n1'", 'values 3', '0 to 2 and 255',
+      message(checks.label_counts, source, range(5), NAMES), "'n1'", 'values 3', '0 to 2 and 255',
       "label_map='3:CLASS'", '4 of 5 masks', 'n1, n2, n3, ...')
   path = save(tmp_path / 'a.png', [[8]])
   files = pairs.paired_source(pairs.Pairs(('a',), (path,), (path,)), IDS)
-  assert_says(message(checks.check_labels, files, [0], NAMES), path, 'value 8')
+  assert_says(message(checks.label_counts, files, [0], NAMES), path, 'value 8')
+
+
+def binary_finding(labels, class_names):
+  source = labels_source(*labels)
+  counts = checks.label_counts(source, range(len(source)), class_names)
+  return checks.binary_finding(source.names, counts, class_names)
 
 
 def test_binary_masks_of_255_are_never_guessed():
-  text = message(checks.check_labels, labels_source([[0]], [[0, 255]]), [0, 1], ('ok', 'defect'))
+  text = binary_finding([[[0]], [[0, 255]]], ('ok', 'defect'))
   assert_says(
       text, "'n1'", 'values 0, 255', '2 classes (0 ok, 1 defect)', "255 means 'ignore' here",
       "--config.data.label_map='255:1'")
-  assert_says(message(checks.check_labels, labels_source([[255]]), [0], ('a', 'b')), 'value 255')
+  assert_says(binary_finding([[[255]]], ('a', 'b')), 'value 255')
 
 
 @pytest.mark.parametrize('labels, names', [
@@ -337,7 +343,7 @@ def test_binary_masks_of_255_are_never_guessed():
     ([[[0, 255]]], ('a', 'b', 'c')),  # three classes
 ])
 def test_255_is_void_elsewhere(labels, names):
-  checks.check_labels(labels_source(*labels), range(len(labels)), names)
+  assert not binary_finding(labels, names)
 
 
 def test_label_warnings():
