@@ -26,9 +26,7 @@ def main() -> None:
   from classmix_jax.datasets.reading import plural
   from classmix_jax.types import UserError
 
-  config = CONFIG.value
-  if config is None:
-    raise UserError('--config is missing; for example --config=configs/scenes.py.')
+  config = command_line.required(CONFIG.value)
   output = Path(OUTPUT.value or Path('runs') / f'check-{config.name}').expanduser()
   findings = check_data(config, output)
   if findings:

@@ -83,6 +83,14 @@ def parse_flags() -> None:
     fail(' '.join(str(error).split()))
 
 
+def required(config: Mapping | None) -> Mapping:
+  """Returns the config; UserError where the flag is missing."""
+  from classmix_jax.types import UserError
+  if config is None:
+    raise UserError('--config is missing; for example --config=configs/scenes.py.')
+  return config
+
+
 def existing_run(workdir: str) -> Path:
   """Returns the folder of a run; UserError where the flag is missing or no folder."""
   from classmix_jax.types import UserError

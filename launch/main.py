@@ -24,11 +24,8 @@ WORKDIR = flags.DEFINE_string(
 
 def main() -> None:
   from classmix_jax.experiment import run_training
-  from classmix_jax.types import UserError
 
-  config = CONFIG.value
-  if config is None:
-    raise UserError('--config is missing; for example --config=configs/scenes.py.')
+  config = command_line.required(CONFIG.value)
   default = Path('runs') / f'{config.name}-{config.method.name}'
   run_training(config, Path(WORKDIR.value or default).expanduser().absolute())
 

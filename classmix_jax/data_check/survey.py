@@ -144,7 +144,7 @@ def look(source: Source, index: int, class_names: Sequence[str], with_mask: bool
     mask_file = attempt(name, files.mask, index)
     mask = mask_file and attempt(mask_file, read_header, mask_file)
     if image and mask:
-      sentence = attempt(mask_file, misfit, image_file, mask_file)
+      sentence = misfit(image_file, image, mask_file, mask)
       findings += [Finding(str(mask_file), sentence)] if sentence else []
     values = mask and attempt(mask_file, raw_values, mask_file, files.decoding) or {}
     # Read as the training reads it: for the sentence on values that mean nothing.

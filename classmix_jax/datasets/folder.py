@@ -154,14 +154,25 @@ def _read_text(path: Path) -> str:
     raise UserError(f'{path} is not text in UTF-8: save it in this encoding.') from None
 
 
-def _parse_class(line: str, where: str) -> tuple[str, Color | None]:
-  """Splits 'traffic light 250 170 30' into name and colour; the colour may lack."""
+def split_color(line: str, where: str) -> tuple[str, Color | None]:
+  """Splits a line into a name and the colour behind it, None where it ends in no three integers.
+
+  Raises:
+    UserError: an integer above 255; `where` says in which line.
+
+  Example: `split_color('traffic light 250 170 30', '') == ('traffic light', (250, 170, 30))`.
+  """
   words = line.split()
-  name, color = line, None
-  if len(words) > 3 and all(word.isdecimal() for word in words[-3:]):
-    name, color = ' '.join(words[:-3]), tuple(map(int, words[-3:]))
-    if max(color) > 255:
-      raise UserError(f"{where} is '{line}': a colour is three integers from 0 to 255.")
+  if len(words) < 4 or not all(word.isdecimal() for word in words[-3:]):
+    return ' '.join(words), None
+  color = tuple(map(int, words[-3:]))
+  if max(color) > 255:
+    raise UserError(f"{where} is '{line}': a colour is three integers from 0 to 255.")
+  return ' '.join(words[:-3]), color
+
+
+def _parse_class(line: str, where: str) -> tuple[str, Color | None]:
+  name, color = split_color(line, where)
   if name.lower() == 'void':
     raise UserError(
         f"{where} is '{line}', but void is no class: remove the line and set "

@@ -22,6 +22,7 @@ import numpy as np
 from classmix_jax.datasets.reading import (
   Decoding,
   File,
+  Header,
   Size,
   listed,
   plural,
@@ -216,7 +217,7 @@ def check_pairs(pairs: Pairs) -> None:
   findings = []
   for name, image, mask in zip(*pairs, strict=True):
     try:
-      sentence = misfit(image, mask)
+      sentence = misfit(image, read_header(image), mask, read_header(mask))
     except UserError as error:
       sentence = str(error)
     if sentence:
@@ -224,15 +225,11 @@ def check_pairs(pairs: Pairs) -> None:
   raise_findings(findings, len(pairs.names), 'pairs')
 
 
-def misfit(image: Path, mask: Path) -> str:
-  """Returns what is wrong with a pair by its headers, '' where nothing is.
+def misfit(image: File, of_image: Header, mask: File, of_mask: Header) -> str:
+  """Returns what is wrong with a pair by the headers of image and mask, '' where nothing is.
 
-  Raises:
-    UserError: a file is missing or is no picture.
-
-  Example: `misfit(Path('images/a.png'), Path('masks/a.png')) == ''`.
+  Example: `misfit('a.jpg', read_header('a.jpg'), 'a.png', read_header('a.png')) == ''`.
   """
-  of_image, of_mask = read_header(image), read_header(mask)
   if of_mask.format in _LOSSY:
     return f'{mask} is a JPEG, whose compression changes class ids: export the masks as PNG.'
   if of_image.size == of_mask.size:

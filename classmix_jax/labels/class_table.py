@@ -10,17 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 import re
 
-from classmix_jax.datasets.folder import voc_palette
+from classmix_jax.datasets.folder import split_color
+from classmix_jax.datasets.pascal_voc.classes import CLASS_NAMES, PALETTE
 from classmix_jax.labels.export import Color
 from classmix_jax.types import UserError
 
 UNLABELED = ''  # the name of pixels that nobody annotated
 VOID_NAMES = ('void', '__ignore__')  # the second is what labelme's examples write
 
-VOC_NAMES = (
-    'background', 'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair',
-    'cow', 'diningtable', 'dog', 'horse', 'motorbike', 'person', 'pottedplant', 'sheep', 'sofa',
-    'train', 'tvmonitor')
 VOC_VOID = (224, 224, 192)  # the border around objects
 
 SAMPLE = "'road 128 64 128' as in classes.txt, or 'road:128,64,128::' as in labelmap.txt"
@@ -53,7 +50,7 @@ def read_class_table(source: str) -> dict[str, Color | None]:
   Example: `read_class_table('voc')['cat'] == (64, 0, 0)`.
   """
   if source == 'voc':
-    return dict(zip(VOC_NAMES, voc_palette(21), strict=True)) | {'void': VOC_VOID}
+    return dict(zip(CLASS_NAMES, PALETTE, strict=True)) | {'void': VOC_VOID}
   path = Path(source).expanduser()
   try:
     lines = path.read_text(encoding='utf-8-sig').splitlines()
@@ -83,18 +80,11 @@ def parse_line(line: str, where: str) -> tuple[str, Color | None]:
     >>> parse_line('road', ''), parse_line('background:0,0,0::', '')
     (('road', None), ('', (0, 0, 0)))
   """
-  words, labelmap = line.split(), _LABELMAP.fullmatch(line)
-  if labelmap:
-    name, digits = ' '.join(labelmap[1].split()), labelmap.groups()[1:]
-    name = UNLABELED if name == 'background' else name
-  elif len(words) > 3 and all(word.isdecimal() for word in words[-3:]):
-    name, digits = ' '.join(words[:-3]), words[-3:]
-  else:
-    return ' '.join(words), None
-  color = tuple(int(digit) for digit in digits) if digits[0] else None
-  if color and max(color) > 255:
-    raise UserError(f"{where} is '{line}': a colour is three integers from 0 to 255.")
-  return name, color
+  labelmap = _LABELMAP.fullmatch(line)
+  if not labelmap:
+    return split_color(line, where)
+  name, color = split_color(' '.join(filter(None, labelmap.groups())), where)
+  return UNLABELED if name == 'background' else name, color
 
 
 def declared_classes(table: Mapping[str, Color | None]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from classmix_jax.labels import CONVERTERS
 from classmix_jax.labels.class_table import declared_classes, is_void, read_class_table
 from classmix_jax.labels.export import Color, Export, Picture, Problem
 from classmix_jax.labels.raster import rasterize
+from classmix_jax.logbook import write_atomically
 from classmix_jax.types import VOID, UserError
 
 Item = TypeVar('Item')
@@ -172,11 +173,9 @@ def write_classes(
   lines = [
       f'{name} {" ".join(map(str, color))}' if color else name
       for name, color in zip(names, colors, strict=True)]
-  temporary = path.with_name(f'.{path.name}.tmp')
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_text('\n'.join(lines) + '\n', encoding='utf-8')
-    os.replace(temporary, path)
+    write_atomically(path, '\n'.join(lines) + '\n')
   except OSError as error:
     raise UserError(f'{path} cannot be written ({error.strerror}): check --output.') from None
 
