@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 import pytest
 import toy
+from toy import save
 
 from classmix_jax.data_check import at_start, survey
 from classmix_jax.data_check.at_start import check_at_start
@@ -16,10 +17,6 @@ from classmix_jax.sources import concat, subset
 from classmix_jax.types import VOID, Source, UserError
 
 CLASSES = ('road', 'car')
-
-
-def save(path, values):
-  Image.fromarray(np.asarray(values, np.uint8)).save(path)
 
 
 def edit(path, change):

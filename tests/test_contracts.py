@@ -8,10 +8,10 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 import pytest
 import small
 import toy
+from toy import save
 
 from classmix_jax.backbones import BACKBONES
 from classmix_jax.core.metrics import confusion_matrix
@@ -216,11 +216,6 @@ def test_all_losses_have_a_value_and_a_gradient(field, choice):
 
 
 # ---------------------------------------------------------------------- data sets
-
-
-def save(path, values):
-  path.parent.mkdir(parents=True, exist_ok=True)
-  Image.fromarray(np.asarray(values, np.uint8)).save(path)
 
 
 def make_scenes(root):

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 from PIL import Image
 import pytest
+from toy import assert_says, save
 
 from classmix_jax.datasets import folder
 from classmix_jax.labels import CONVERTERS, class_table, convert
@@ -38,18 +39,8 @@ def message(kind, source, output, **options):
   return str(caught.value)
 
 
-def assert_says(text, *parts):
-  for part in parts:
-    assert str(part) in text, f'{part!r} not in {text!r}'
-
-
 def same(mask, expected):
   np.testing.assert_array_equal(mask, np.array(expected))
-
-
-def save(path, values):
-  path.parent.mkdir(parents=True, exist_ok=True)
-  Image.fromarray(np.asarray(values, np.uint8)).save(path)
 
 
 # ------------------------------------------------------------------------ labelme

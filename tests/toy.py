@@ -14,6 +14,19 @@ HEIGHT, WIDTH = 32, 48
 CLASSES = ('ground', 'box', 'ball')
 
 
+def save(path: Path, values, mode: str | None = None, *, dtype=np.uint8, **options) -> Path:
+  """Writes a picture of these values; `options` are PIL's."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  image = Image.fromarray(np.asarray(values, dtype))
+  (image.convert(mode) if mode else image).save(path, **options)
+  return path
+
+
+def assert_says(text: str, *parts) -> None:
+  for part in parts:
+    assert str(part) in text, f'{part!r} not in {text!r}'
+
+
 def draw(seed: int) -> tuple[np.ndarray, np.ndarray]:
   """A box and a ball on the ground: image `[32, 48, 3]` and label `[32, 48]`, uint8."""
   rng = np.random.default_rng(seed)

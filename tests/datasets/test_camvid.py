@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 import pytest
+from toy import assert_says, save
 
 from classmix_jax.datasets import camvid, checks
 from classmix_jax.types import UserError
@@ -27,11 +28,6 @@ def root(tmp_path):
   return tmp_path
 
 
-def save(path, values):
-  path.parent.mkdir(parents=True, exist_ok=True)
-  Image.fromarray(np.asarray(values, np.uint8)).save(path)
-
-
 def write_list(path, split, names):
   lines = [f'/SegNet/CamVid/{split}/{n}.png /SegNet/CamVid/{split}annot/{n}.png' for n in names]
   path.write_text('\n'.join(lines) + '\n')
@@ -41,11 +37,6 @@ def message(root):
   with pytest.raises(UserError) as caught:
     camvid.load(str(root))
   return str(caught.value)
-
-
-def assert_says(text, *parts):
-  for part in parts:
-    assert str(part) in text, f'{part!r} not in {text!r}'
 
 
 def test_lists_are_matched_by_file_name_and_sorted(root):

@@ -5,9 +5,9 @@ import shutil
 import zipfile
 
 import numpy as np
-from PIL import Image
 import pytest
 import toy
+from toy import assert_says, save
 
 from classmix_jax.datasets import cityscapes, prepared
 from classmix_jax.datasets.cityscapes import classes
@@ -51,21 +51,11 @@ def both(tmp_path_factory):
   return folders, toy.write_cityscapes_archives(base / 'archives', folders)
 
 
-def save(path, values):
-  path.parent.mkdir(parents=True, exist_ok=True)
-  Image.fromarray(np.asarray(values, np.uint8)).save(path)
-
-
 def message(root, **options):
   with pytest.raises(UserError) as caught:
     cityscapes.load(str(root), **options)
   assert '\n' not in str(caught.value)
   return str(caught.value)
-
-
-def assert_says(text, *parts):
-  for part in parts:
-    assert str(part) in text, f'{part!r} not in {text!r}'
 
 
 # --------------------------------------------------------------- classes and folders

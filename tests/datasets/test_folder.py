@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 import pytest
+from toy import assert_says, save
 
 from classmix_jax.datasets import checks, folder
 from classmix_jax.types import UserError
@@ -23,11 +24,6 @@ def root(tmp_path):
   return tmp_path
 
 
-def save(path, values):
-  path.parent.mkdir(parents=True, exist_ok=True)
-  Image.fromarray(np.asarray(values, np.uint8)).save(path)
-
-
 def message(root, **options):
   with pytest.raises(UserError) as caught:
     folder.load(str(root), **options)
@@ -38,11 +34,6 @@ def read_message(root, **options):
   with pytest.raises(UserError) as caught:
     folder.load(str(root), **options).train.read_label(0)
   return str(caught.value)
-
-
-def assert_says(text, *parts):
-  for part in parts:
-    assert str(part) in text, f'{part!r} not in {text!r}'
 
 
 # ------------------------------------------------------------------------ layout

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 import pytest
 import toy
+from toy import assert_says
 
 from classmix_jax.datasets import pascal_voc, prepared
 from classmix_jax.datasets.pascal_voc import classes
@@ -38,11 +39,6 @@ def message(root, **options):
     pascal_voc.load(str(root), **options)
   assert '\n' not in str(caught.value)
   return str(caught.value)
-
-
-def assert_says(text, *parts):
-  for part in parts:
-    assert str(part) in text, f'{part!r} not in {text!r}'
 
 
 # ------------------------------------------------------------------ classes and lists

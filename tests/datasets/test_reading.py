@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 from PIL import Image
 import pytest
+from toy import assert_says, save
 
 from classmix_jax.datasets import checks, pairs, reading
 from classmix_jax.types import VOID, Source, UserError
@@ -13,13 +14,6 @@ NAMES = ('road', 'car', 'sky')
 IDS = reading.Decoding(NAMES, reading.label_table(3))
 COLORS = reading.Decoding(
     NAMES, reading.label_table(3), {(255, 0, 0): 1, (0, 0, 255): 2, (0, 0, 0): 0, (9, 9, 9): VOID})
-
-
-def save(path, values, mode=None, **options):
-  path.parent.mkdir(parents=True, exist_ok=True)
-  image = Image.fromarray(np.asarray(values, options.pop('dtype', np.uint8)))
-  (image.convert(mode) if mode else image).save(path, **options)
-  return path
 
 
 def palette_image(values, colors):
@@ -39,11 +33,6 @@ def message(call, *args, **kwargs):
   with pytest.raises(UserError) as caught:
     call(*args, **kwargs)
   return str(caught.value)
-
-
-def assert_says(text, *parts):
-  for part in parts:
-    assert str(part) in text, f'{part!r} not in {text!r}'
 
 
 # ------------------------------------------------------------------------ images
