@@ -1,6 +1,13 @@
 """Copies on the disk: what they return, and what a crash or a bad file leaves of them."""
 
 import json
+from pathlib import Path
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
 
 import numpy as np
 from PIL import Image
@@ -115,6 +122,45 @@ def test_killed_at_any_write_and_started_again(tmp_path, monkeypatch, when):
     np.testing.assert_array_equal(copied.read_image(i), make_source().read_image(i))
   rows = (place_of(tmp_path) / 'index.jsonl').read_text().splitlines()
   assert sorted(json.loads(row)[0] for row in rows) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_a_process_killed_at_random_moments_loses_no_chunk(tmp_path):
+  program = textwrap.dedent('''
+      from pathlib import Path
+      import sys, time
+      import numpy as np
+      from classmix_jax import disk_copy
+      from classmix_jax.types import Source
+      disk_copy.CHUNK = 8
+      def read(i):
+        time.sleep(0.01)
+        print('decoded', flush=True)
+        return np.random.default_rng(i).integers(0, 256, (1 + i % 7, 300, 3), np.uint8)
+      source = Source(tuple(map(str, range(400))), read, version=lambda: '1')
+      copied = disk_copy.copy_images(source, Path(sys.argv[1]))
+      for i in range(400):
+        np.testing.assert_array_equal(copied.read_image(i), read(i))
+      print('whole')
+  ''')
+  command = [sys.executable, '-c', program, str(tmp_path)]
+  root = Path(__file__).resolve().parent.parent
+  moments = random.Random(0)
+  finished = 0
+  for _ in range(6):
+    process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline().startswith('preparing')
+    time.sleep(moments.uniform(0.0, 0.4))
+    process.send_signal(signal.SIGKILL)
+    decoded = process.communicate()[0].count('decoded')
+    rows = len((place_of(tmp_path) / 'rows.jsonl').read_text().splitlines())
+    assert not (place_of(tmp_path) / 'index.jsonl').exists()
+    assert rows >= finished and rows >= finished + decoded - 8, 'more than a chunk is lost'
+    finished = rows
+  assert 0 < finished < 400, 'no kill met the preparing half done'
+  ended = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+  assert ended.stdout.endswith('whole\n')
+  assert ended.stdout.count('decoded') == 400 - finished + 400  # the second 400 compare
 
 
 def test_a_damaged_copy_is_not_trusted(tmp_path):

@@ -78,7 +78,7 @@ def test_a_batch_depends_on_seed_and_step_only(batches):
   assert (batches[0].labeled.image != batches[2].labeled.image).any()
 
 
-@pytest.mark.parametrize('devices, processes', [(2, 1), (4, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize('devices, processes', [(2, 1), (4, 1), (1, 2), (2, 2), (1, 4)])
 def test_devices_and_processes_share_one_global_batch(batches, devices, processes):
   parts = [run(local_devices=devices, process_index=p, process_count=processes, stop_step=2)
            for p in range(processes)]
