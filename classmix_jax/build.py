@@ -11,6 +11,7 @@ Synopsis:
 from collections.abc import Mapping
 import dataclasses
 import difflib
+import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ import optax
 
 from classmix_jax.backbones import BACKBONES
 from classmix_jax.backbones.layers import BN_MODES
+from classmix_jax.backbones.preprocessing import PREPROCESSING
 from classmix_jax.cache import cache_root
 from classmix_jax.core.optim import sgd_poly
 from classmix_jax.datasets import DATASETS
@@ -218,6 +220,10 @@ def build_model(config: ml_collections.ConfigDict, num_classes: int) -> Segmente
   """Joins backbone and head."""
   dtype = lookup(DTYPES, config.model.dtype, 'config.model.dtype')
   backbone = lookup(BACKBONES, config.model.backbone, 'config.model.backbone')
+  if config.model.preprocessing:
+    preprocessing = lookup(
+        PREPROCESSING, config.model.preprocessing, 'config.model.preprocessing')
+    backbone = functools.partial(backbone, preprocessing=preprocessing)
   head = lookup(HEADS, config.model.head, 'config.model.head')
   return Segmenter(
       backbone=backbone(bn=config.model.bn, dtype=dtype),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from classmix_jax import masks
+from classmix_jax.backbones.preprocessing import Preprocessing
 from classmix_jax.backbones.resnet import Bottleneck, ResNet
 from classmix_jax.core.collectives import next_image
 from classmix_jax.core.ema import ema_decay
@@ -23,6 +24,7 @@ from classmix_jax.models.heads import DeepLabV2
 from classmix_jax.train import create_state, make_train_step
 from classmix_jax.types import VOID, Batch, Example
 
+AS_IT_IS = Preprocessing('rgb', (0.0,) * 3, (1.0,) * 3, 1.0)  # the witness has no 0..255 pixels
 WITNESS = Path(__file__).parent / 'witness'
 
 
@@ -145,7 +147,7 @@ def witness_method(monkeypatch):
   for module in ('supervised', 'mean_teacher'):  # the witness has no 0..255 pixels
     monkeypatch.setattr(f'classmix_jax.methods.{module}.to_unit_range', lambda image: image)
   backbone = ResNet(
-      blocks=(1, 1, 1, 1), block=Bottleneck, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+      blocks=(1, 1, 1, 1), block=Bottleneck, preprocessing=AS_IT_IS)
   model = segmenter.Segmenter(backbone=backbone, head=DeepLabV2(5))
   return MeanTeacher(model, 5, mask='first_half', threshold=0.4, jitter=0.0, blur=False)
 

@@ -3,9 +3,9 @@
     image [B, H, W, 3] float32, RGB, 0..1
       -> backbone -> features [B, H / stride, W / stride, F]
 
-A backbone is a flax Module called as `backbone(image, train)`; it owns the
-mean, the deviation and the channel order of its weights. Its fields `bn` and
-`dtype` say which BN statistics it uses and in which precision it computes. To
+A backbone is a flax Module called as `backbone(image, train)`. Its fields: `bn`
+says which BN statistics it uses, `dtype` in which precision it computes, and
+`preprocessing` which mean, deviation and channel order its weights expect. To
 add one: a file here and a line in `BACKBONES`.
 """
 

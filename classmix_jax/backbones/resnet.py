@@ -16,6 +16,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from classmix_jax.backbones.layers import conv_bn
+from classmix_jax.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
 from classmix_jax.types import Array
 
 
@@ -70,22 +71,19 @@ class ResNet(nn.Module):
     block: `Bottleneck` or `BasicBlock`.
     bn: 'batch' or 'running', see `layers.batch_norm`.
     dtype: of the computation; parameters are float32.
-    mean: per RGB channel in 0..1, subtracted first (default: ImageNet).
-    std: per RGB channel in 0..1, divides afterwards.
+    preprocessing: of the image, see `preprocessing.py`.
   """
 
   blocks: tuple[int, int, int, int]
   block: type[nn.Module]
   bn: str = 'batch'
   dtype: Any = jnp.float32
-  mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-  std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+  preprocessing: Preprocessing = PREPROCESSING['imagenet']
 
   @nn.compact
   def __call__(self, image: Array, train: bool) -> Array:
     """Maps `[B, H, W, 3]` in 0..1 to `[B, h, w, 2048]` (512 for basic blocks), stride 8."""
-    shape = (1,) * (image.ndim - 1) + (3,)
-    x = (image - jnp.array(self.mean).reshape(shape)) / jnp.array(self.std).reshape(shape)
+    x = preprocess(image, self.preprocessing)
     x = nn.relu(conv_bn(x, 64, 7, '1', stride=2, train=train, bn=self.bn, dtype=self.dtype))
     # One more row and column of padding at the end is torch's ceil mode.
     x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=[(1, 2), (1, 2)])

@@ -17,6 +17,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from classmix_jax.backbones.layers import conv_bn
+from classmix_jax.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
 from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.types import Array
 
@@ -29,10 +30,12 @@ class Tiny(nn.Module):
   Attributes:
     bn: 'batch' or 'running', see `layers.batch_norm`.
     dtype: of the computation; parameters are float32.
+    preprocessing: of the image, see `preprocessing.py`.
   """
 
   bn: str = 'batch'
   dtype: Any = jnp.float32
+  preprocessing: Preprocessing = PREPROCESSING['plain']
 
   @nn.compact
   def __call__(self, image: Array, train: bool) -> Array:
@@ -54,7 +57,7 @@ class Tiny(nn.Module):
       lateral = layer(fine, FEATURES, 1, name)
       return nn.relu(lateral + resize_bilinear(coarse, lateral.shape[1:3]))
 
-    x = (image - 0.45) / 0.25
+    x = preprocess(image, self.preprocessing)
     x = nn.relu(layer(x, 16, 3, 'stem_1', stride=2))
     fine = residual(nn.relu(layer(x, 24, 3, 'stem_2', stride=2)), 'fine')
     middle = stage(fine, 48, 'middle')
