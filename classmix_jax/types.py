@@ -58,6 +58,18 @@ class Batch(NamedTuple):
   unlabeled: Example
 
 
+class Features(NamedTuple):
+  """What a backbone sees in an image.
+
+  Attributes:
+    low: `[B, h, w, F]` at stride 4, early: edges, for heads with a skip connection.
+    high: `[B, h', w', F']` at the backbone's output stride: what heads classify.
+  """
+
+  low: Array
+  high: Array
+
+
 @flax.struct.dataclass
 class TrainState:
   """Everything that a checkpoint holds: arrays only, no key and no function.

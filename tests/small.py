@@ -20,7 +20,7 @@ from classmix_jax.core.optim import sgd_poly
 from classmix_jax.methods import METHODS, hyper_parameters
 from classmix_jax.models.segmenter import Segmenter
 from classmix_jax.train import create_state, replicated
-from classmix_jax.types import VOID, Batch, Example
+from classmix_jax.types import VOID, Batch, Example, Features
 
 CLASSES = 4
 SIZE = (24, 32)
@@ -44,7 +44,7 @@ class Backbone(nn.Module):
       x = conv(features, 3, name=f'conv{index}', stride=2,
                kernel_init=kernel_init, dtype=jnp.float32)(x)
       x = nn.relu(batch_norm(train=train, bn='batch', dtype=jnp.float32, name=f'bn{index}')(x))
-    return x
+    return Features(x, x)
 
 
 class Head(nn.Module):
@@ -53,8 +53,8 @@ class Head(nn.Module):
   num_classes: int
 
   @nn.compact
-  def __call__(self, features):
-    return nn.Conv(self.num_classes, (3, 3), kernel_init=kernel_init, name='conv')(features)
+  def __call__(self, features, train):
+    return nn.Conv(self.num_classes, (3, 3), kernel_init=kernel_init, name='conv')(features.high)
 
 
 def model(num_classes=CLASSES):

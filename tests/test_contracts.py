@@ -26,7 +26,7 @@ from classmix_jax.methods.mean_teacher import CONSISTENCIES
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.segmenter import Segmenter, initialize
 from classmix_jax.train import make_train_step
-from classmix_jax.types import AXIS, VOID, UserError
+from classmix_jax.types import AXIS, VOID, Features, UserError
 
 
 def image_of(height, width, count=2):
@@ -47,7 +47,7 @@ def count_scalars(tree):
 def features_of(backbone, size):
   def run(image):
     return backbone.init_with_output(jax.random.key(0), image, False)[0]
-  return jax.eval_shape(run, image_of(*size)).shape
+  return jax.eval_shape(run, image_of(*size)).high.shape
 
 
 # Of ResNets: convolution halves and rounds up, the ceil-mode pool adds one, and the first
@@ -74,7 +74,7 @@ def test_backbones_take_bn_and_dtype(name, bn):
   def run(image):
     return backbone.init_with_output(jax.random.key(0), image, False)
   features, variables = jax.eval_shape(run, image_of(33, 65))
-  assert features.dtype == jnp.bfloat16
+  assert features.low.dtype == features.high.dtype == jnp.bfloat16
   assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype('float32')}
   # Batch normalisation is found by its name, wherever it stands.
   for path, _ in jax.tree.leaves_with_path(variables['batch_stats']):
@@ -84,9 +84,9 @@ def test_backbones_take_bn_and_dtype(name, bn):
 @pytest.mark.parametrize('name', HEADS)
 def test_heads_keep_the_size_of_the_features(name):
   head = HEADS[name](num_classes=7)
-  run = lambda x: head.init_with_output(jax.random.key(0), x)[0]
-  features = jax.ShapeDtypeStruct((2, 5, 9, 16), jnp.float32)
-  assert jax.eval_shape(run, features).shape == (2, 5, 9, 7)
+  run = lambda low, high: head.init_with_output(jax.random.key(0), Features(low, high), False)[0]
+  low, high = (jax.ShapeDtypeStruct((2, *size, 16), jnp.float32) for size in ((9, 17), (5, 9)))
+  assert jax.eval_shape(run, low, high).shape == (2, 5, 9, 7)
 
 
 def parameters(backbone, head):

@@ -1,7 +1,7 @@
 """Backbones: from an image to features.
 
     image [B, H, W, 3] float32, RGB, 0..1
-      -> backbone -> features [B, H / stride, W / stride, F]
+      -> backbone -> Features: low [B, H / 4, W / 4, F], high [B, H / stride, W / stride, F']
 
 A backbone is a flax Module called as `backbone(image, train)`. Its fields: `bn`
 says which BN statistics it uses, `dtype` in which precision it computes, and

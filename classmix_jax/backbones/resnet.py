@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from classmix_jax.backbones.layers import conv_bn
 from classmix_jax.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
-from classmix_jax.types import Array
+from classmix_jax.types import Array, Features
 
 
 class Bottleneck(nn.Module):
@@ -81,8 +81,11 @@ class ResNet(nn.Module):
   preprocessing: Preprocessing = PREPROCESSING['imagenet']
 
   @nn.compact
-  def __call__(self, image: Array, train: bool) -> Array:
-    """Maps `[B, H, W, 3]` in 0..1 to `[B, h, w, 2048]` (512 for basic blocks), stride 8."""
+  def __call__(self, image: Array, train: bool) -> Features:
+    """Maps `[B, H, W, 3]` in 0..1 to the results of layer1 and of layer4.
+
+    Those have 256 and 2048 channels, or 64 and 512 with basic blocks.
+    """
     x = preprocess(image, self.preprocessing)
     x = nn.relu(conv_bn(x, 64, 7, '1', stride=2, train=train, bn=self.bn, dtype=self.dtype))
     # One more row and column of padding at the end is torch's ceil mode.
@@ -94,4 +97,6 @@ class ResNet(nn.Module):
             width=width, stride=stride if index == 0 else 1, dilation=dilation,
             project=index == 0, bn=self.bn, dtype=self.dtype, name=f'layer{layer}_{index}',
         )(x, train)
-    return x
+      if layer == 1:
+        low = x
+    return Features(low, x)

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from classmix_jax.backbones.layers import conv_bn
 from classmix_jax.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
 from classmix_jax.core.resize import resize_bilinear
-from classmix_jax.types import Array
+from classmix_jax.types import Array, Features
 
 FEATURES = 32  # channels of the top-down path
 
@@ -38,8 +38,8 @@ class Tiny(nn.Module):
   preprocessing: Preprocessing = PREPROCESSING['plain']
 
   @nn.compact
-  def __call__(self, image: Array, train: bool) -> Array:
-    """Maps `[B, H, W, 3]` in 0..1 to `[B, ceil(H / 4), ceil(W / 4), 32]`."""
+  def __call__(self, image: Array, train: bool) -> Features:
+    """Maps `[B, H, W, 3]` in 0..1 to 24 and 32 channels of `ceil(H / 4)`, `ceil(W / 4)`."""
 
     def layer(x, features, size, name, stride=1):
       return conv_bn(x, features, size, f'_{name}', stride=stride, train=train, bn=self.bn,
@@ -63,4 +63,4 @@ class Tiny(nn.Module):
     middle = stage(fine, 48, 'middle')
     coarse = layer(stage(middle, 96, 'coarse'), FEATURES, 1, 'lateral_coarse')
     merged = merge(fine, merge(middle, coarse, 'lateral_middle'), 'lateral_fine')
-    return nn.relu(layer(merged, FEATURES, 3, 'merge'))
+    return Features(fine, nn.relu(layer(merged, FEATURES, 3, 'merge')))

@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from classmix_jax.types import Array
+from classmix_jax.types import Array, Features
 
 
 class DeepLabV2(nn.Module):
@@ -26,13 +26,14 @@ class DeepLabV2(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, features: Array) -> Array:
-    """Maps `[B, h, w, F]` to `[B, h, w, C]`."""
+  def __call__(self, features: Features, train: bool) -> Array:
+    """Maps `features.high`, `[B, h, w, F]`, to `[B, h, w, C]`."""
+    del train  # there is nothing that behaves otherwise
     return sum(
         nn.Conv(
             self.num_classes, (3, 3), kernel_dilation=dilation,
             padding=[(dilation, dilation)] * 2, dtype=self.dtype,
-            kernel_init=nn.initializers.normal(0.01), name=f'dilation{dilation}')(features)
+            kernel_init=nn.initializers.normal(0.01), name=f'dilation{dilation}')(features.high)
         for dilation in self.dilations)
 
 

@@ -19,7 +19,7 @@ class Segmenter(nn.Module):
 
   Attributes:
     backbone: see `classmix_jax/backbones/__init__.py` for the contract.
-    head: maps features to logits at the features' resolution.
+    head: maps `Features` to logits, smaller than the image.
   """
 
   backbone: nn.Module
@@ -27,7 +27,7 @@ class Segmenter(nn.Module):
 
   def __call__(self, image: Array, train: bool) -> Array:
     """Maps `[B, H, W, 3]` float32 RGB in 0..1 to `[B, H, W, C]` float32 logits."""
-    logits = self.head(self.backbone(image, train)).astype(jnp.float32)
+    logits = self.head(self.backbone(image, train), train).astype(jnp.float32)
     return resize_bilinear(logits, image.shape[1:3])
 
 
