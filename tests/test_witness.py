@@ -7,6 +7,7 @@ import zlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from classmix_jax import masks
@@ -20,7 +21,7 @@ from classmix_jax.core.optim import poly_schedule, sgd_poly
 from classmix_jax.core.weights import sigmoid_ramp
 from classmix_jax.methods.mean_teacher import MeanTeacher
 from classmix_jax.models import segmenter
-from classmix_jax.models.heads import DeepLabV2
+from classmix_jax.models.heads import HEADS
 from classmix_jax.train import create_state, make_train_step
 from classmix_jax.types import VOID, Batch, Example
 
@@ -85,7 +86,7 @@ def torch_name(path):
   """The original's name of a parameter, from its path in the flax tree."""
   names = [entry.key for entry in path]
   if names[0] == 'head':
-    branch = ('dilation6', 'dilation12').index(names[1])
+    branch = ('dilation6', 'dilation12', 'unused18', 'unused24').index(names[1])
     return f'layer5.conv2d_list.{branch}.{"weight" if names[2] == "kernel" else "bias"}'
   leaf = {'kernel': 'weight', 'scale': 'weight', 'bias': 'bias', 'mean': 'running_mean',
           'var': 'running_var'}[names[-1]]
@@ -119,12 +120,17 @@ def witness_leaf(path, leaf):
   return jnp.asarray(torch_array(torch_name(path), leaf.shape), jnp.float32)
 
 
+MASK_MEANS = []  # of every mask that was made
+
+
 def first_half_mask(key, label, num_classes):
   """Like `class_mask`, but the *first* floor(n / 2) present classes."""
   del key
   present = jnp.any(label.reshape(1, -1) == jnp.arange(num_classes)[:, None], axis=1)
   chosen = present & (jnp.cumsum(present) <= jnp.sum(present) // 2)
-  return chosen[label]
+  mask = chosen[label]
+  jax.debug.callback(MASK_MEANS.append, jnp.mean(mask))
+  return mask
 
 
 def witness_batches():
@@ -148,16 +154,37 @@ def witness_method(monkeypatch):
     monkeypatch.setattr(f'classmix_jax.methods.{module}.to_unit_range', lambda image: image)
   backbone = ResNet(
       blocks=(1, 1, 1, 1), block=Bottleneck, preprocessing=AS_IT_IS)
-  model = segmenter.Segmenter(backbone=backbone, head=DeepLabV2(5))
+  model = segmenter.Segmenter(backbone=backbone, head=HEADS['deeplab_v2'](num_classes=5))
   return MeanTeacher(model, 5, mask='first_half', threshold=0.4, jitter=0.0, blur=False)
 
 
-@pytest.mark.parametrize('devices', [1, 2])
-def test_six_training_steps(witness_method, devices):
+def buffers_of_their_own(**options):
+  """The optimizer of the witness `dup`, which ran with torch 2.13.
+
+  There each listing of a parameter makes a velocity of its own in the very first step, which is
+  a step without momentum; from then on they share the last one. In torch 1.5, which the original
+  names and this project follows, they share it from the start.
+  """
+  first, later = (sgd_poly(1e-4, 10, momentum=momentum, **options) for momentum in (0.0, 0.9))
+
+  def update(gradients, state, params):
+    count, inner = state
+    results = (tx.update(gradients, inner, params) for tx in (first, later))
+    updates, inner = jax.tree.map(lambda x, y: jnp.where(count == 0, x, y), *results)
+    return updates, (count + 1, inner)
+
+  return optax.GradientTransformation(
+      lambda params: (jnp.zeros((), jnp.int32), later.init(params)), update)
+
+
+@pytest.mark.parametrize('variant, devices', [('once', 1), ('once', 2), ('dup', 1)])
+def test_six_training_steps(witness_method, variant, devices):
   """Losses and weight norms of six ClassMix steps, on one and on two devices."""
   witness = np.load(WITNESS / 'six_steps.npz')
-  expected = {name: witness['once'][:, i] for i, name in enumerate(witness['columns'])}
-  tx = sgd_poly(1e-4, 10, head_multiplier=10.0, weight_decay=5e-4, freeze_bn_affine=True)
+  expected = {name: witness[variant][:, i] for i, name in enumerate(witness['columns'])}
+  options = dict(head_multiplier=10.0, weight_decay=5e-4, freeze_bn_affine=True)
+  tx = {'once': lambda: sgd_poly(1e-4, 10, **options),
+        'dup': lambda: buffers_of_their_own(duplicate_steps=True, **options)}[variant]()
   local = jax.devices()[:devices]
   image = jax.ShapeDtypeStruct((2, 49, 49, 3), jnp.float32)
   state = create_state(witness_method, tx, jax.random.key(0), image, local)
@@ -172,7 +199,9 @@ def test_six_training_steps(witness_method, devices):
     state, metrics = step(state, jax.tree.map(shard, batch))
     student, teacher = state.params['segmenter'], state.method_state['teacher']
     norm = jnp.linalg.norm
+    jax.effects_barrier()
     found = {
+        'mask_mean': np.mean(MASK_MEANS[-2:]),
         'loss_sup': metrics['loss/sup'],
         'loss_unsup': metrics['loss/unsup'],
         'confident_share': metrics['confident_share'],
@@ -188,6 +217,7 @@ def test_six_training_steps(witness_method, devices):
     }
     for name, value in found.items():
       np.testing.assert_allclose(value, expected[name][index], rtol=1e-4, err_msg=name)
+  assert found.keys() == expected.keys()
 
 
 def test_next_image_is_cyclic():

@@ -1,12 +1,12 @@
 """Convolution and batch normalisation with the conventions of the DeepLab code bases."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import flax.linen as nn
 import jax
 
-from classmix_jax.types import AXIS, Array
+from classmix_jax.types import AXIS, Array, UserError
 
 # Which statistics normalise a training forward pass; see `batch_norm`.
 BN_MODES = ('batch', 'running')
@@ -64,3 +64,11 @@ def conv_bn(
       features, size, name=f'conv{suffix}', stride=stride, dilation=dilation,
       kernel_init=KERNEL_INIT, dtype=dtype)
   return batch_norm(train=train, bn=bn, dtype=dtype, name=f'bn{suffix}')(layer(x))
+
+
+def check_output_stride(found: int, known: Collection[int], who: str) -> None:
+  """Raises UserError for an output stride that a backbone cannot have."""
+  if found not in known:
+    raise UserError(
+        f'config.model.output_stride is {found}, but {who} can have '
+        f'{" or ".join(map(str, known))}; 0 is the backbone\'s own.')
