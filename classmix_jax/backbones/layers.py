@@ -5,6 +5,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+from jax import lax
 
 from classmix_jax.types import AXIS, Array, UserError
 
@@ -28,7 +29,26 @@ def conv(
       dtype=dtype, name=name)
 
 
-def batch_norm(*, train: bool, bn: str, dtype: Any, name: str) -> nn.BatchNorm:
+class BatchNorm(nn.BatchNorm):
+  """Flax's batch normalisation with torch's running variance.
+
+  Both normalise by the variance of the n values of a channel. Torch, unlike flax,
+  adds n / (n - 1) of it to the running one: 0.4 % more on a batch of two 9x13 maps.
+  """
+
+  def __call__(self, x: Array) -> Array:
+    if self.use_running_average or self.is_initializing():
+      return super().__call__(x)
+    before = self.get_variable('batch_stats', 'var')
+    y = super().__call__(x)
+    after = self.get_variable('batch_stats', 'var')
+    count = x.size // x.shape[-1] * lax.axis_size(self.axis_name)
+    more = (after - self.momentum * before) / max(count - 1, 1)
+    self.put_variable('batch_stats', 'var', after + more)
+    return y
+
+
+def batch_norm(*, train: bool, bn: str, dtype: Any, name: str) -> BatchNorm:
   """Batch normalisation whose statistics are those of the *global* batch.
 
   Args:
@@ -41,7 +61,7 @@ def batch_norm(*, train: bool, bn: str, dtype: Any, name: str) -> nn.BatchNorm:
   running = not train or bn == 'running'
   # Names of the device axis are bound only inside pmap, where training happens.
   axis_name = None if running else AXIS
-  return nn.BatchNorm(
+  return BatchNorm(
       use_running_average=running, momentum=0.9, epsilon=1e-5, dtype=dtype,
       axis_name=axis_name, name=name)
 
