@@ -11,7 +11,6 @@ Synopsis:
 from collections.abc import Mapping
 import dataclasses
 import difflib
-import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -217,17 +216,22 @@ def needs_unlabeled(config: ml_collections.ConfigDict) -> bool:
 
 
 def build_model(config: ml_collections.ConfigDict, num_classes: int) -> Segmenter:
-  """Joins backbone and head."""
-  dtype = lookup(DTYPES, config.model.dtype, 'config.model.dtype')
-  backbone = lookup(BACKBONES, config.model.backbone, 'config.model.backbone')
-  if config.model.preprocessing:
-    preprocessing = lookup(
-        PREPROCESSING, config.model.preprocessing, 'config.model.preprocessing')
-    backbone = functools.partial(backbone, preprocessing=preprocessing)
-  head = lookup(HEADS, config.model.head, 'config.model.head')
-  return Segmenter(
-      backbone=backbone(bn=config.model.bn, dtype=dtype),
-      head=head(num_classes=num_classes, dtype=dtype))
+  """Joins backbone and head.
+
+  Raises:
+    UserError: a name that does not exist, or an output stride that the backbone cannot have.
+  """
+  model = config.model
+  common = {'bn': model.bn, 'dtype': lookup(DTYPES, model.dtype, 'config.model.dtype')}
+  own = {}  # what differs from the backbone's own way
+  if model.preprocessing:
+    own['preprocessing'] = lookup(PREPROCESSING, model.preprocessing, 'config.model.preprocessing')
+  if model.get('output_stride', 0):  # runs older than this field have none
+    own['output_stride'] = model.output_stride
+  backbone = lookup(BACKBONES, model.backbone, 'config.model.backbone')(**own, **common)
+  head = lookup(HEADS, model.head, 'config.model.head')
+  return Segmenter(backbone=backbone, head=head(
+      num_classes=num_classes, output_stride=backbone.output_stride, **common))
 
 
 def build_method(config: ml_collections.ConfigDict, num_classes: int) -> Method:

@@ -78,6 +78,8 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.model = ml_collections.ConfigDict()
   config.model.backbone = 'resnet101'  # a name of BACKBONES
   config.model.head = 'deeplab_v2'  # a name of HEADS
+  # Stride of the features that the head takes: 8 or 16 for ResNets; 0 is the backbone's own.
+  config.model.output_stride = 0
   # How images are fed: imagenet, caffe, ... of PREPROCESSING; '' is the backbone's own way.
   config.model.preprocessing = ''
   config.model.dtype = 'float32'  # of the computation: float32 or bfloat16
@@ -91,6 +93,9 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.optim.weight_decay = 5e-4
   config.optim.power = 0.9  # of the poly schedule
   config.optim.freeze_bn_affine = False  # the original keeps BN scale and shift as loaded
+  # The original steps the blocks of a ResNet three times with each gradient and their shortcuts
+  # four times; see classmix_jax/core/duplicate_steps.py.
+  config.optim.duplicate_steps = False
 
   config.method = ml_collections.ConfigDict(
       {'name': arguments['method'], **hyper_parameters(arguments['method'])})

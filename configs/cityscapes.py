@@ -9,9 +9,9 @@ before there are COCO weights: config.model.pretrained takes runs of this projec
 the network starts from random weights.
 
 Where this differs from the original implementation:
-- Images are RGB, normalised by the mean and deviation of ImageNet; there BGR, only centred.
-- Every parameter takes one SGD step per iteration; there most of the backbone's were listed,
-  and stepped, three or four times.
+- Colours are jittered as RGB; there the network's BGR is taken for RGB, with the means added back
+  in the other order.
+- The biases of the head start at 0; there they are drawn from +-0.0074.
 - The 372 labelled images are drawn from the sorted names by config.data.split_seed; there by a
   list of numbers that refer to the order of the files on the author's disk.
 """
@@ -30,5 +30,7 @@ def get_config(text: str | None = None):
   config.data.labeled = config.data.labeled or '1/8'
   config.data.size = (512, 1024)
   config.data.working_copy = 'disk'
+  config.model.preprocessing = 'classmix_cityscapes'
   config.optim.freeze_bn_affine = True
+  config.optim.duplicate_steps = True
   return config

@@ -10,10 +10,9 @@ weights: config.model.pretrained takes runs of this project only, so that the ne
 random weights.
 
 Where this differs from the original implementation:
-- Images are normalised by the mean and deviation of ImageNet, and padding is black before it;
-  there they are centred by another mean, and padding is 0 after it.
-- Every parameter takes one SGD step per iteration; there most of the backbone's were listed,
-  and stepped, three or four times.
+- Padding is black before images are centred; there it is 0 after it.
+- The biases of the head start at 0, if it does not come with the weights; there they are drawn
+  from +-0.0074.
 - The labelled images are drawn from the sorted names by config.data.split_seed; there by the
   shipped list split_0.
 """
@@ -36,7 +35,9 @@ def get_config(text: str | None = None):
   config.data.scale_step = 0.1
   config.eval.pad = (505, 505)
   config.data.working_copy = 'disk'
+  config.model.preprocessing = 'classmix_voc'
   config.optim.freeze_bn_affine = True
+  config.optim.duplicate_steps = True
   unlabeled = {'jitter': 0.0, 'blur': False, 'exclude_padding': False}
   config.method.update({key: unlabeled[key] for key in unlabeled if key in config.method})
   config.paper.update({

@@ -50,21 +50,38 @@ def features_of(backbone, size):
   return jax.eval_shape(run, image_of(*size)).high.shape
 
 
-# Of ResNets: convolution halves and rounds up, the ceil-mode pool adds one, and the first
-# 1x1 convolution of layer2 halves again.
-RESNET_SIZES = {
+# Convolution halves and rounds up. In the layout of caffe the ceil-mode pool adds one where
+# sizes are even, and the first 1x1 convolution of layer2 halves again.
+CAFFE_SIZES = {
     (33, 65): (5, 9), (64, 96): (9, 13), (65, 129): (9, 17), (512, 1024): (65, 129),
     (256, 512): (33, 65), (321, 321): (41, 41), (505, 505): (64, 64)}
+TORCHVISION_SIZES = {(33, 65): (5, 9), (64, 96): (8, 12), (505, 505): (64, 64)}
 TINY_SIZES = {(33, 65): (9, 17), (64, 96): (16, 24), (65, 129): (17, 33), (180, 240): (45, 60)}
+DEEP = ('resnet34', 'resnet50', 'resnet101', 'resnet101_tv', 'resnet50_deep', 'resnet101_deep')
 
 
 @pytest.mark.parametrize('name', BACKBONES)
 def test_backbones_have_the_documented_stride(name):
-  sizes = TINY_SIZES if name == 'tiny' else RESNET_SIZES
+  layout = TORCHVISION_SIZES if name.endswith(('_tv', '_deep')) else CAFFE_SIZES
+  sizes = TINY_SIZES if name == 'tiny' else layout
   # The deep ones repeat the shallow ones' strides: one size is enough for them.
-  kept = sizes if name in ('tiny', 'resnet18') else dict(list(sizes.items())[:1])
+  kept = dict(list(sizes.items())[:1]) if name in DEEP else sizes
   for size, expected in kept.items():
     assert features_of(BACKBONES[name](), size)[:3] == (2, *expected), size
+
+
+@pytest.mark.parametrize('name', BACKBONES)
+def test_backbones_have_the_output_stride_they_say(name):
+  own = BACKBONES[name]().output_stride
+  for stride in {8, 16, own}:
+    try:
+      backbone = BACKBONES[name](output_stride=stride)
+    except UserError as error:
+      assert stride != own and f'config.model.output_stride is {stride}' in str(error)
+      continue
+    # At sides of 1 and a multiple of 32 nothing is rounded.
+    height, width = (side // stride + 1 for side in (32, 96))
+    assert features_of(backbone, (33, 97))[1:3] == (height, width)
 
 
 @pytest.mark.parametrize('name', BACKBONES)
@@ -82,11 +99,17 @@ def test_backbones_take_bn_and_dtype(name, bn):
 
 
 @pytest.mark.parametrize('name', HEADS)
-def test_heads_keep_the_size_of_the_features(name):
-  head = HEADS[name](num_classes=7)
-  run = lambda low, high: head.init_with_output(jax.random.key(0), Features(low, high), False)[0]
+@pytest.mark.parametrize('bn', ['batch', 'running'])
+def test_heads_keep_the_size_of_features(name, bn):
+  """Of the late features or of the early ones."""
+  head = HEADS[name](num_classes=7, output_stride=8, bn=bn, dtype=jnp.bfloat16)
+  run = lambda low, high: head.init_with_output(jax.random.key(0), Features(low, high), False)
   low, high = (jax.ShapeDtypeStruct((2, *size, 16), jnp.float32) for size in ((9, 17), (5, 9)))
-  assert jax.eval_shape(run, low, high).shape == (2, 5, 9, 7)
+  logits, variables = jax.eval_shape(run, low, high)
+  assert logits.shape in ((2, 5, 9, 7), (2, 9, 17, 7)) and logits.dtype == jnp.bfloat16
+  assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype('float32')}
+  for path, _ in jax.tree.leaves_with_path(variables.get('batch_stats', {})):
+    assert path[-2].key.startswith('bn')
 
 
 def parameters(backbone, head):
@@ -94,20 +117,21 @@ def parameters(backbone, head):
   return jax.eval_shape(lambda key: initialize(model, key, image_of(33, 65)), jax.random.key(0))
 
 
-def test_parameters_of_resnet101():
-  """The original has 43,901,068 with four branches, 105,344 of them BN scales and shifts.
+@pytest.mark.parametrize('head', ['deeplab_v2', 'deeplab_v2_four_branches'])
+def test_parameters_of_resnet101(head):
+  """The original has 43,901,068, of which 105,344 are BN scales and shifts.
 
-  A branch is a 3x3 convolution from 2048 features to 19 classes with bias, 9 * 2048 * 19 + 19
-  = 350,227; two of the four never act there and do not exist here by default.
+  A branch of the head is a 3x3 convolution from 2048 features to 19 classes with bias,
+  9 * 2048 * 19 + 19 = 350,227. Two of the four never act there: they exist and stay as they are.
   """
-  four, batch_stats = parameters('resnet101', 'deeplab_v2_four_branches')
-  assert count_scalars(four) == 43_901_068
+  params, batch_stats = parameters('resnet101', head)
+  assert count_scalars(params) == 43_901_068
   assert count_scalars(batch_stats) == 105_344
-  frozen = [leaf for path, leaf in jax.tree.leaves_with_path(four)
+  frozen = [leaf for path, leaf in jax.tree.leaves_with_path(params)
             if group_of(path, freeze_bn_affine=True) == 'frozen']
-  assert len(frozen) == 208 and count_scalars(frozen) == 105_344
-  two, _ = parameters('resnet101', 'deeplab_v2')
-  assert count_scalars(two) == 43_901_068 - 2 * 350_227 == 43_200_614
+  unused = 2 if head == 'deeplab_v2' else 0
+  assert len(frozen) == 208 + 2 * unused
+  assert count_scalars(frozen) == 105_344 + 350_227 * unused
 
 
 def test_logits_have_the_size_of_the_image():

@@ -16,7 +16,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from classmix_jax.backbones.layers import conv_bn
+from classmix_jax.backbones.layers import check_output_stride, conv_bn
 from classmix_jax.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
 from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.types import Array, Features
@@ -31,11 +31,17 @@ class Tiny(nn.Module):
     bn: 'batch' or 'running', see `layers.batch_norm`.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
+    output_stride: 4, there is no other.
   """
 
   bn: str = 'batch'
   dtype: Any = jnp.float32
   preprocessing: Preprocessing = PREPROCESSING['plain']
+  output_stride: int = 4
+
+  def __post_init__(self):
+    check_output_stride(self.output_stride, (4,), 'tiny')
+    super().__post_init__()
 
   @nn.compact
   def __call__(self, image: Array, train: bool) -> Features:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from classmix_jax.core.duplicate_steps import LISTINGS, listings_of, repeated
 from classmix_jax.types import Array, PyTree
 
 
@@ -27,14 +28,23 @@ def poly_schedule(learning_rate: float, steps: int, power: float = 0.9) -> optax
   return schedule
 
 
+def names_of(path: tuple) -> list[str]:
+  return [str(getattr(entry, 'key', entry)) for entry in path]
+
+
 def group_of(path: tuple, freeze_bn_affine: bool) -> str:
   """Names the group of a parameter: 'head', 'backbone' or 'frozen'.
+
+  Modules whose name starts with 'unused' take no part in the forward pass: their
+  gradient is 0, and weight decay must not move them either.
 
   Args:
     path: key path of the leaf, e.g. `segmenter / backbone / bn1 / scale`.
     freeze_bn_affine: whether BN scales and shifts stay as they are.
   """
-  names = [str(getattr(entry, 'key', entry)) for entry in path]
+  names = names_of(path)
+  if any(name.startswith('unused') for name in names):
+    return 'frozen'
   if freeze_bn_affine and any(name.startswith('bn') for name in names):
     return 'frozen'
   return 'head' if 'head' in names else 'backbone'
@@ -49,6 +59,7 @@ def sgd_poly(
     weight_decay: float = 5e-4,
     power: float = 0.9,
     freeze_bn_affine: bool = False,
+    duplicate_steps: bool = False,
 ) -> optax.GradientTransformation:
   """SGD with momentum; weight decay is added to the gradient, as in torch.
 
@@ -60,20 +71,30 @@ def sgd_poly(
     weight_decay: for all trainable tensors, biases included.
     power: exponent of the poly schedule.
     freeze_bn_affine: keep BN scales and shifts at their initial values.
+    duplicate_steps: step the blocks of a ResNet three or four times with each
+      gradient, as the original does; see `duplicate_steps.py`.
   """
 
-  def sgd(rate: float) -> optax.GradientTransformation:
+  def sgd(rate: float, times: int = 1) -> optax.GradientTransformation:
+    # Repeated `times` times, the inner count runs that much faster than the steps.
     schedule = poly_schedule(rate, steps, power)
-    return optax.chain(
-        optax.add_decayed_weights(weight_decay), optax.sgd(schedule, momentum)
-    )
+    return repeated(optax.chain(
+        optax.add_decayed_weights(weight_decay),
+        optax.sgd(lambda count: schedule(count // times), momentum)), times)
+
+  def group(path: tuple) -> str:
+    name = group_of(path, freeze_bn_affine)
+    times = listings_of(names_of(path))
+    return f'backbone_{times}' if duplicate_steps and name == 'backbone' else name
 
   def groups(params: PyTree) -> PyTree:
-    return jax.tree.map_with_path(lambda path, _: group_of(path, freeze_bn_affine), params)
+    return jax.tree.map_with_path(lambda path, _: group(path), params)
 
-  transforms = {
-      'backbone': sgd(learning_rate),
+  backbone = {'backbone': sgd(learning_rate)}
+  if duplicate_steps:
+    backbone = {f'backbone_{times}': sgd(learning_rate, times) for times in LISTINGS}
+  return optax.partition({
+      **backbone,
       'head': sgd(learning_rate * head_multiplier),
       'frozen': optax.set_to_zero(),
-  }
-  return optax.partition(transforms, groups)
+  }, groups)

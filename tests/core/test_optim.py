@@ -6,23 +6,26 @@ import numpy as np
 import optax
 import pytest
 
+from classmix_jax.core.duplicate_steps import repeated
 from classmix_jax.core.optim import group_of, poly_schedule, sgd_poly
 
 RATE, DECAY, STEPS = 0.1, 0.01, 10
 START = {
     'backbone': {'conv1': {'kernel': 2.0}, 'bn1': {'scale': 1.0, 'bias': -1.0},
-                 'layer1_0': {'bn_shortcut': {'scale': 3.0}}},
+                 'layer1_0': {'bn_shortcut': {'scale': 3.0}, 'conv2': {'kernel': -3.0},
+                              'conv_shortcut': {'kernel': 4.0}}},
     'head': {'dilation6': {'kernel': -1.0, 'bias': 0.5}},
 }
 GRADIENTS = 0.5, -2.0  # of every parameter at steps 0 and 1
 
 
-def by_hand(start, rate):
-  """v = 0.9 v + g + decay w;  w = w - rate (1 - t / steps)^0.9 v."""
+def by_hand(start, rate, times=1):
+  """v = 0.9 v + g + decay w;  w = w - rate (1 - t / steps)^0.9 v, `times` times for each g."""
   weight, velocity = start, 0.0
   for t, gradient in enumerate(GRADIENTS):
-    velocity = 0.9 * velocity + gradient + DECAY * weight
-    weight -= rate * (1 - t / STEPS) ** 0.9 * velocity
+    for _ in range(times):
+      velocity = 0.9 * velocity + gradient + DECAY * weight
+      weight -= rate * (1 - t / STEPS) ** 0.9 * velocity
   return weight
 
 
@@ -54,12 +57,57 @@ def test_head_multiplier_and_frozen_affine():
   assert float(backbone['layer1_0']['bn_shortcut']['scale']) == 3.0
 
 
+def test_duplicate_steps():
+  """Once the stem and the head, three times a block, four times its shortcut."""
+  found = after_two_steps(duplicate_steps=True, head_multiplier=10.0)
+  block = START['backbone']['layer1_0']
+  for names, times in ((('bn_shortcut', 'scale'), 4), (('conv_shortcut', 'kernel'), 4),
+                       (('conv2', 'kernel'), 3)):
+    start, after = (tree[names[0]][names[1]] for tree in (block, found['backbone']['layer1_0']))
+    np.testing.assert_allclose(after, by_hand(start, RATE, times), rtol=1e-5)
+  np.testing.assert_allclose(found['backbone']['conv1']['kernel'], by_hand(2.0, RATE), rtol=1e-5)
+  np.testing.assert_allclose(
+      found['head']['dilation6']['kernel'], by_hand(-1.0, 10 * RATE), rtol=1e-5)
+
+
+# Of velocity and gradient in the new velocity, and in the step of the weight per rate: with
+# momentum 0.9, for k = 3, 0.9^3 and 1 + 0.9 + 0.81; 0.9 + 0.81 + 0.729 and 1 + 1.9 + 2.71.
+CLOSED_FORMS = {3: (0.729, 2.71, 2.439, 5.61), 4: (0.6561, 3.439, 3.0951, 9.049)}
+
+
+@pytest.mark.parametrize('times', CLOSED_FORMS)
+def test_repeated_steps_in_closed_form(times):
+  keep, take, drift, push = CLOSED_FORMS[times]
+  tx = repeated(optax.sgd(RATE, momentum=0.9), times)
+  weight = jnp.array(5.0)
+  state = tx.init(weight)
+  expected_weight, velocity = 5.0, 0.0
+  for gradient in (0.5, -2.0, 3.0):
+    update, state = tx.update(jnp.array(gradient), state, weight)
+    weight = optax.apply_updates(weight, update)
+    expected_weight -= RATE * (drift * velocity + push * gradient)
+    velocity = keep * velocity + take * gradient
+    np.testing.assert_allclose(weight, expected_weight, rtol=1e-5)
+    np.testing.assert_allclose(state[0].trace, velocity, rtol=1e-5)
+
+
+def test_unused_branches_never_move():
+  tx = sgd_poly(RATE, STEPS, weight_decay=DECAY)
+  params = {'head': {name: {'kernel': jnp.array(2.0)} for name in ('dilation6', 'unused18')}}
+  update, state = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+  assert float(update['head']['unused18']['kernel']) == 0.0
+  assert float(update['head']['dilation6']['kernel']) == pytest.approx(-RATE * DECAY * 2.0)
+  shapes = [path for path, _ in jax.tree.leaves_with_path(state) if 'unused18' in str(path)]
+  assert not shapes  # no momentum is kept for them
+
+
 @pytest.mark.parametrize('path, frozen, group', [
     ('segmenter/backbone/layer2_0/bn_shortcut/scale', True, 'frozen'),
     ('segmenter/backbone/bn_stem_1/bias', True, 'frozen'),
     ('segmenter/backbone/bn_stem_1/bias', False, 'backbone'),
     ('segmenter/backbone/layer2_0/conv1/kernel', True, 'backbone'),
     ('segmenter/head/dilation6/bias', True, 'head'),
+    ('segmenter/head/unused18/kernel', False, 'frozen'),
 ])
 def test_groups(path, frozen, group):
   assert group_of(tuple(map(jax.tree_util.DictKey, path.split('/'))), frozen) == group

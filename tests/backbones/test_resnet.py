@@ -1,0 +1,69 @@
+"""Where strides and dilations sit, read from the traced program."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from classmix_jax.backbones.resnet import CAFFE, TORCHVISION, BasicBlock, Bottleneck, ResNet
+from classmix_jax.types import UserError
+
+
+def convolutions(backbone):
+  """(size, stride, dilation) of every convolution, in the order of computation."""
+  image = jax.ShapeDtypeStruct((1, 33, 33, 3), jnp.float32)
+  variables = jax.eval_shape(lambda x: backbone.init(jax.random.key(0), x, False), image)
+  jaxpr = jax.make_jaxpr(lambda v, x: backbone.apply(v, x, False))(variables, image)
+  return [
+      (equation.invars[1].aval.shape[0], equation.params['window_strides'][0],
+       equation.params['rhs_dilation'][0])
+      for equation in jaxpr.eqns if equation.primitive.name == 'conv_general_dilated']
+
+
+def bottleneck(first, second, dilation, shortcut=None):
+  block = [(1, first, 1), (3, second, dilation), (1, 1, 1)]
+  return block + ([(1, shortcut, 1)] if shortcut else [])
+
+
+def test_the_layout_of_caffe():
+  assert convolutions(ResNet((1, 2, 2, 2), Bottleneck, CAFFE)) == [
+      (7, 2, 1),
+      *bottleneck(1, 1, 1, 1),
+      *bottleneck(2, 1, 1, 2), *bottleneck(1, 1, 1),
+      *bottleneck(1, 1, 2, 1), *bottleneck(1, 1, 2),
+      *bottleneck(1, 1, 4, 1), *bottleneck(1, 1, 4)]
+
+
+def test_the_layout_of_torchvision():
+  """The first block of a dilated layer has the dilation of the layer before."""
+  assert convolutions(ResNet((1, 2, 2, 2), Bottleneck, TORCHVISION)) == [
+      (7, 2, 1),
+      *bottleneck(1, 1, 1, 1),
+      *bottleneck(1, 2, 1, 2), *bottleneck(1, 1, 1),
+      *bottleneck(1, 1, 1, 1), *bottleneck(1, 1, 2),
+      *bottleneck(1, 1, 2, 1), *bottleneck(1, 1, 4)]
+
+
+def test_output_stride_16_and_a_deep_stem():
+  backbone = ResNet((1, 2, 2, 2), Bottleneck, TORCHVISION, deep_stem=True, output_stride=16)
+  assert convolutions(backbone) == [
+      (3, 2, 1), (3, 1, 1), (3, 1, 1),
+      *bottleneck(1, 1, 1, 1),
+      *bottleneck(1, 2, 1, 2), *bottleneck(1, 1, 1),
+      *bottleneck(1, 2, 1, 2), *bottleneck(1, 1, 1),
+      *bottleneck(1, 1, 1, 1), *bottleneck(1, 1, 2)]
+
+
+def test_basic_blocks():
+  """The first layer needs no shortcut: nothing changes its size or its channels."""
+  assert convolutions(ResNet((2, 1, 1, 1), BasicBlock, CAFFE)) == [
+      (7, 2, 1),
+      (3, 1, 1), (3, 1, 1), (3, 1, 1), (3, 1, 1),
+      (3, 2, 1), (3, 1, 1), (1, 2, 1),
+      (3, 1, 2), (3, 1, 2), (1, 1, 1),
+      (3, 1, 4), (3, 1, 4), (1, 1, 1)]
+
+
+def test_other_output_strides_are_refused():
+  with pytest.raises(UserError, match='config.model.output_stride is 12, but a ResNet can have '
+                                      "8 or 16 or 32; 0 is the backbone's own"):
+    ResNet((1, 1, 1, 1), Bottleneck, output_stride=12)

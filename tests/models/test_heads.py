@@ -1,0 +1,79 @@
+"""The heads on small features: which branches act, what an image sees of another."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from classmix_jax.models.deeplab_v2 import DeepLabV2
+from classmix_jax.models.deeplab_v3plus import DeepLabV3Plus
+from classmix_jax.types import Features
+
+
+def features(seed=0):
+  low, high = (np.random.default_rng(seed).normal(size=(2, *shape)).astype(np.float32)
+               for shape in ((5, 7, 3), (3, 4, 4)))
+  return Features(jnp.asarray(low), jnp.asarray(high))
+
+
+def test_unused_branches_exist_and_do_nothing():
+  head = DeepLabV2(2, dilations=(1, 2), unused=(3,))
+  params = head.init(jax.random.key(0), features(), True)['params']
+  assert set(params) == {'dilation1', 'dilation2', 'unused3'}
+  assert jax.tree.map(jnp.shape, params['unused3']) == {'bias': (2,), 'kernel': (3, 3, 4, 2)}
+  logits = head.apply({'params': params}, features(), True)
+  acting = {name: params[name] for name in ('dilation1', 'dilation2')}
+  without = DeepLabV2(2, dilations=(1, 2))
+  np.testing.assert_array_equal(without.apply({'params': acting}, features(), True), logits)
+  gradient = jax.grad(lambda params: head.apply({'params': params}, features(), True).sum())(params)
+  assert not any(jnp.any(x) for x in jax.tree.leaves(gradient['unused3']))
+  assert jnp.any(gradient['dilation2']['kernel'])
+
+
+def v3plus(**options):
+  return DeepLabV3Plus(num_classes=2, width=8, low_width=5, **options)
+
+
+def test_parameters_of_v3plus():
+  """By hand, with high 4, low 3, width 8, skip 5, classes 2; BN has two per channel."""
+  variables = v3plus().init(jax.random.key(0), features(), False)
+  count = {name: sum(math.prod(x.shape) for x in jax.tree.leaves(tree))
+           for name, tree in variables['params'].items()}
+  assert {name: size for name, size in count.items() if not name.startswith('bn')} == {
+      'conv_pool': 4 * 8, 'conv_point': 4 * 8,
+      'conv_rate6': 9 * 4 * 8, 'conv_rate12': 9 * 4 * 8, 'conv_rate18': 9 * 4 * 8,
+      'conv_project': 5 * 8 * 8, 'conv_low': 3 * 5,
+      'conv_decoder1': 9 * (8 + 5) * 8, 'conv_decoder2': 9 * 8 * 8, 'classifier': 8 * 2 + 2}
+  assert sum(size for name, size in count.items() if name.startswith('bn')) == 2 * (8 * 8 + 5)
+
+
+@pytest.mark.parametrize('output_stride, dilations', [(16, [6, 12, 18]), (8, [12, 24, 36])])
+def test_rates_span_the_same_part_of_the_image(output_stride, dilations):
+  head = v3plus(output_stride=output_stride)
+  variables = head.init(jax.random.key(0), features(), False)
+  jaxpr = jax.make_jaxpr(lambda v: head.apply(v, features(), False))(variables)
+  found = [equation.params['rhs_dilation'][0] for equation in jaxpr.eqns
+           if equation.primitive.name == 'conv_general_dilated']
+  assert [dilation for dilation in found if dilation > 1] == dilations
+
+
+def test_image_pooling_stays_within_an_image():
+  head = v3plus()
+  variables = head.init(jax.random.key(0), features(), False)
+  before = head.apply(variables, features(), False)
+  assert before.shape == (2, 5, 7, 2)
+  other = jax.tree.map(lambda x: x.at[1].add(1.0), features())
+  after = head.apply(variables, other, False)
+  np.testing.assert_array_equal(after[0], before[0])
+  assert jnp.abs(after[1] - before[1]).max() > 1e-6
+
+
+def test_image_pooling_sees_the_whole_image():
+  """A dilation of 6 sees nothing but its own pixel on so small a map."""
+  head = v3plus()
+  variables = head.init(jax.random.key(0), features(), False)
+  corner = lambda high: head.apply(variables, features()._replace(high=high), False)[0, 0, 0, 0]
+  gradient = jax.grad(corner)(features().high)
+  assert jnp.any(gradient[0, -1, -1]) and not jnp.any(gradient[1])

@@ -1,0 +1,57 @@
+"""From config.model to a network: nothing is compiled."""
+
+import pytest
+
+from classmix_jax.backbones.preprocessing import PREPROCESSING
+from classmix_jax.build import build_model
+from classmix_jax.models.deeplab_v2 import DeepLabV2
+from classmix_jax.types import UserError
+from configs import base, cityscapes, pascal_voc
+
+
+def model_of(**fields):
+  config = base.get_config()
+  config.model.update(fields)
+  return build_model(config, num_classes=7)
+
+
+def test_a_backbone_has_its_own_output_stride():
+  assert model_of().backbone.output_stride == 8
+  assert model_of(backbone='tiny', head='deeplab_v3plus').head.output_stride == 4
+
+
+def test_heads_are_told():
+  model = model_of(
+      backbone='resnet50_deep', head='deeplab_v3plus', output_stride=16, bn='running')
+  assert model.backbone.output_stride == model.head.output_stride == 16
+  assert model.backbone.bn == model.head.bn == 'running'
+  assert model.head.num_classes == 7
+
+
+def test_runs_without_the_field():
+  config = base.get_config()
+  del config.model.output_stride
+  assert build_model(config, num_classes=7).backbone.output_stride == 8
+
+
+@pytest.mark.parametrize('fields, message', [
+    (dict(backbone='tiny', output_stride=8), 'output_stride is 8, but tiny can have 4;'),
+    (dict(output_stride=4), 'output_stride is 4, but a ResNet can have 8 or 16 or 32;'),
+    (dict(head='deeplab_v3p'), "head is 'deeplab_v3p'. Did you mean 'deeplab_v3plus'"),
+])
+def test_mistakes(fields, message):
+  with pytest.raises(UserError, match=message):
+    model_of(**fields)
+
+
+@pytest.mark.parametrize('module, preprocessing', [
+    (cityscapes, 'classmix_cityscapes'), (pascal_voc, 'classmix_voc')])
+def test_reproduction_configs_are_faithful(module, preprocessing):
+  config = module.get_config()
+  model = build_model(config, num_classes=19)
+  assert model.backbone.preprocessing == PREPROCESSING[preprocessing]
+  assert not model.backbone.layout.stride_on_3x3 and model.backbone.layout.ceil_pool
+  assert model.backbone.bn == 'batch' and model.backbone.output_stride == 8
+  assert isinstance(model.head, DeepLabV2)
+  assert model.head.dilations == (6, 12) and model.head.unused == (18, 24)
+  assert config.optim.freeze_bn_affine and config.optim.duplicate_steps
