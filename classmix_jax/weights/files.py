@@ -12,7 +12,9 @@ import hashlib
 import os
 from pathlib import Path
 import pickle
+import re
 from typing import Any
+import warnings
 
 import numpy as np
 
@@ -73,7 +75,7 @@ def import_torch(path: Path) -> Any:
     import torch
   except ImportError:
     raise UserError(
-        f'{path}: files of torch need torch to be read and written; {INSTALL}.') from None
+        f'{path}: reading and writing it needs torch; {INSTALL}.') from None
   return torch
 
 
@@ -81,12 +83,14 @@ def read_torch(path: Path) -> Any:
   """Reads with torch's own unpickler that knows tensors and plain values only."""
   torch = import_torch(path)
   try:
-    content = torch.load(path, map_location='cpu', weights_only=True)
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore')  # of pickles that it is about to refuse
+      content = torch.load(path, map_location='cpu', weights_only=True)
   except pickle.UnpicklingError as error:
-    reason = next((line for line in str(error).splitlines() if 'GLOBAL' in line), '')
+    wanted = re.search(r'GLOBAL (\S+)', str(error))
     raise UserError(
-        f'{path} holds more than tensors and plain values, or is no file of torch; nothing in it '
-        f'was executed. Save its state dict alone. {reason.strip()}'.rstrip()) from None
+        f'{path} {f"asks for {wanted[1]}" if wanted else "is no file of torch"}; only tensors and '
+        'plain values are read, and nothing was executed. Save its state dict alone.') from None
   except Exception as error:  # whatever a damaged file makes the reader stumble over
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     raise UserError(f'{path} cannot be read as a file of torch ({reason}).') from None

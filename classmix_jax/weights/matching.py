@@ -59,11 +59,11 @@ def compare(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> Accoun
     >>> compare({'a': (1,), 'b': (2,), 'c': (3,)}, {'a': (1,), 'b': (4,), 'd': (5,)})[:3]
     (('a',), ('d',), ('c',))
   """
-  both = [name for name in expected if name in found]
-  others = [name for name in found if name not in expected]
+  both = sorted(found.keys() & expected.keys())
+  others = sorted(found.keys() - expected.keys())
   return Account(
       matched=tuple(name for name in both if found[name] == expected[name]),
-      missing=tuple(name for name in expected if name not in found),
+      missing=tuple(sorted(expected.keys() - found.keys())),
       unexpected=tuple(name for name in others if not name.endswith(COUNTER)),
       wrong_shape=tuple(
           Mismatch(name, found[name], expected[name])
