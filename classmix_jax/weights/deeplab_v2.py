@@ -4,7 +4,7 @@
     head/dilation6/kernel            layer5.conv2d_list.0.weight
     head/dilation12/bias             layer5.conv2d_list.1.bias
 
-A branch of the head is known by the dilation that ends its name.
+A branch of the head is known by the dilation that ends its name: dilation6, unused18.
 """
 
 import re
@@ -22,7 +22,7 @@ def torch_name(path: tuple[str, ...]) -> str:
     >>> torch_name(('head', 'dilation24', 'kernel'))
     'layer5.conv2d_list.3.weight'
   """
-  number = re.search(r'\d*$', path[1]).group()
-  if path[0] == 'head' and number in DILATIONS:
-    return f'layer5.conv2d_list.{DILATIONS.index(number)}.{LEAVES[path[-1]]}'
+  branch = re.fullmatch(r'[a-z]+(\d+)', path[1])  # conv_rate6 is of another head
+  if path[0] == 'head' and branch and branch[1] in DILATIONS:
+    return f'layer5.conv2d_list.{DILATIONS.index(branch[1])}.{LEAVES[path[-1]]}'
   return torchvision.torch_name(path)

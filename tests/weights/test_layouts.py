@@ -63,8 +63,9 @@ def test_branches_are_known_by_their_number(branch, number):
 
 def test_other_heads_keep_their_names_apart():
   for layout in LAYOUTS.values():
-    name = layout.name(('head', 'dilation1', 'kernel'))
-    assert name == 'head.dilation1.weight' and layout.is_head(name)
+    for module in ('dilation1', 'conv_rate6'):  # of a head with one branch, and of DeepLab-v3+
+      name = layout.name(('head', module, 'kernel'))
+      assert name == f'head.{module}.weight' and layout.is_head(name)
   assert OWN.is_head('head/dilation1/kernel') and not OWN.is_head('backbone/conv1/kernel')
 
 
