@@ -87,6 +87,14 @@ def find_step(manager: ocp.CheckpointManager, which: str) -> int:
   return step
 
 
+def newest_step(directory: Path) -> int | None:
+  """Returns the step of the newest checkpoint, None where there is none."""
+  if not directory.is_dir():
+    return None
+  with open_manager(directory, read_only=True) as manager:
+    return manager.latest_step()
+
+
 def load(run: Path, which: str = 'best') -> tuple[int, PyTree]:
   """Returns a run's step and saved state, as nested dicts of arrays on one device.
 

@@ -24,7 +24,6 @@ from classmix_jax.evaluator import Evaluator, conclude, headline_network
 from classmix_jax.fingerprint import fingerprint
 from classmix_jax.logbook import Logbook
 from classmix_jax.pictures import colorize, to_bytes
-from classmix_jax.pretrained import merge
 from classmix_jax.train import (
   create_state,
   make_train_step,
@@ -34,6 +33,8 @@ from classmix_jax.train import (
   train,
 )
 from classmix_jax.types import AXIS, Array, Batch, Dataset, Method, Metrics, TrainState
+from classmix_jax.weights import pretrained
+from classmix_jax.weights.source import Weights, open_weights
 
 Config = ml_collections.ConfigDict
 
@@ -50,7 +51,8 @@ def unlabeled_batch_size(config: Config) -> int:
 
 
 def settings(
-    config: Config, split: build.Split, devices: list, state: TrainState, protocol: str
+    config: Config, split: build.Split, devices: list, state: TrainState, protocol: str,
+    origin: Mapping[str, Any],
 ) -> dict[str, str]:
   """What decides the result, as the fingerprint prints it."""
   optim, data = config.optim, config.data
@@ -63,7 +65,7 @@ def settings(
       'method': config.method.name,
       'network': f'{config.model.backbone} + {config.model.head}',
       'parameters': f'{parameters:,}, {config.model.dtype}',
-      'pre-training': config.model.pretrained or 'none, from scratch',
+      **pretrained.settings(config.model.pretrained, config.model.preprocessing, origin),
       'labelled images': f'{len(split.labeled):,}, split {split.labeled_hash}',
       'unlabelled images': f'{len(split.unlabeled):,}, masks not read',
       'global batch': f'{config.batch_size} labelled + {unlabeled} unlabelled',
@@ -83,19 +85,36 @@ def check_training_labels(split: build.Split, dataset: Dataset) -> None:
     print(f'warning: {warning}')
 
 
-def start_from(state: TrainState, run: str, devices: list) -> TrainState:
-  """Takes over the best student of another run, as student and as teacher."""
-  step, networks = checkpoint.load_networks(Path(run).expanduser())
-  own = jax.device_get((state.params['segmenter'], state.model_state['segmenter']))
-  params, report = merge(own[0], networks['student']['params'])
-  statistics, _ = merge(own[1], networks['student']['batch_stats'])
-  print(f'pre-training: {run}, step {step}: {report}')
-  return jax.device_put(
-      state.replace(
-          params={**state.params, 'segmenter': params},
-          model_state=dict.fromkeys(state.model_state, statistics),
-          method_state=dict.fromkeys(state.method_state, params)),
-      replicated(devices))
+def choose_weights(config: Config, run: Path) -> tuple[Config, Weights | None]:
+  """Opens the weights to start from; the run feeds images as they expect where it is free to.
+
+  A run that goes on needs them no more: it has their way of feeding in its config.json.
+  """
+  if not config.model.pretrained:
+    return config, None
+  weights = None
+  if checkpoint.newest_step(run / 'checkpoints') is None:
+    weights = open_weights(Path(config.model.pretrained).expanduser())
+  config = config.copy_and_resolve_references()
+  if not config.model.preprocessing:
+    config.model.preprocessing = (
+        weights.preprocessing if weights
+        else rundir.read_json(run / 'config.json')['model'].get('preprocessing', ''))
+  return config, weights
+
+
+def start_from(
+    state: TrainState, weights: Weights, devices: list
+) -> tuple[TrainState, dict[str, Any]]:
+  """Takes over a network as student and as teacher; returns what to remember of it, too."""
+  own = {'params': state.params['segmenter'], 'batch_stats': state.model_state['segmenter']}
+  taken, origin = pretrained.take_over(jax.device_get(own), weights)
+  params, statistics = taken['params'], taken['batch_stats']
+  state = state.replace(
+      params={**state.params, 'segmenter': params},
+      model_state=dict.fromkeys(state.model_state, statistics),
+      method_state=dict.fromkeys(state.method_state, params))
+  return jax.device_put(state, replicated(devices)), origin
 
 
 def make_views(method: Method, devices: list, batch: Batch) -> Callable:
@@ -202,6 +221,7 @@ def run_training(config: Config, run: Path) -> dict[str, Any]:
   # ---- What is trained, on what
   build.check_config(config)
   headline_network(config.eval_network, ())
+  config, weights = choose_weights(config, run)
   dataset = build.build_dataset(config)
   split = build.build_split(config, dataset)
   check_training_labels(split, dataset)
@@ -219,15 +239,17 @@ def run_training(config: Config, run: Path) -> dict[str, Any]:
   state = create_state(method, tx, key, image, devices)
   manager = checkpoint.open_manager(run / 'checkpoints')
   newest = manager.latest_step()
+  origin = rundir.read_pretrained(run)
   if newest is not None:
     state = checkpoint.restore(manager, state, newest)
-  elif config.model.pretrained:
-    state = start_from(state, config.model.pretrained, devices)
+  elif weights is not None:
+    state, origin = start_from(state, weights, devices)
+    rundir.write_pretrained(run, origin)
   start = int(state.step)
   print(parameter_overview.get_parameter_overview(state.params, include_stats=False))
   evaluator = Evaluator(
       config, dataset, method.model, devices, (split.labeled_hash, len(split.labeled)))
-  found = settings(config, split, devices, state, evaluator.description)
+  found = settings(config, split, devices, state, evaluator.description, origin)
   print(fingerprint(found, config.paper.to_dict()))
   print(f'{run}: ' + (f'goes on after step {start}' if start else 'starts'), flush=True)
 

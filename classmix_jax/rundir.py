@@ -2,6 +2,7 @@
 
     RUN/config.json      the whole config
     RUN/classes.json     class names and palette: enough to predict without the data
+    RUN/pretrained.json  which weights it started from, and how many of their tensors fit
     RUN/splits/          the names of the labelled and of the unlabelled images
     RUN/checkpoints/     orbax
     RUN/metrics.jsonl    one JSON object per logged step
@@ -98,6 +99,17 @@ def open_run(run: Path, config: Mapping[str, Any]) -> None:
 def write_classes(run: Path, dataset: Dataset) -> None:
   classes = {'names': dataset.class_names, 'palette': dataset.palette}
   write_atomically(run / 'classes.json', json.dumps(classes) + '\n')
+
+
+def write_pretrained(run: Path, origin: Mapping[str, Any]) -> None:
+  if jax.process_index() == 0:
+    write_atomically(run / 'pretrained.json', json.dumps(origin, indent=2) + '\n')
+
+
+def read_pretrained(run: Path) -> dict[str, Any]:
+  """Returns what `write_pretrained` wrote; nothing where the run is older, or from scratch."""
+  path = run / 'pretrained.json'
+  return read_json(path) if path.exists() else {}
 
 
 def write_split(run: Path, labeled: Sequence[str], unlabeled: Sequence[str]) -> None:

@@ -80,11 +80,14 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.model.head = 'deeplab_v2'  # a name of HEADS
   # Stride of the features that the head takes: 8 or 16 for ResNets; 0 is the backbone's own.
   config.model.output_stride = 0
-  # How images are fed: imagenet, caffe, ... of PREPROCESSING; '' is the backbone's own way.
+  # How images are fed: imagenet, caffe, ... of PREPROCESSING; '' is what the pretrained weights
+  # expect, from scratch the backbone's own way.
   config.model.preprocessing = ''
   config.model.dtype = 'float32'  # of the computation: float32 or bfloat16
   config.model.bn = 'batch'  # batch: statistics of the global batch; running: frozen
-  config.model.pretrained = ''  # a run of this project to start from; '' is from scratch
+  # Weights to start from: a run, a folder of launch/convert.py, or a file (.pth, .safetensors),
+  # see docs/weights.md; '' is from scratch.
+  config.model.pretrained = ''
 
   config.optim = ml_collections.ConfigDict()
   config.optim.learning_rate = 2.5e-4  # of the backbone at step 0, for this global batch

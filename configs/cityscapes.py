@@ -4,9 +4,9 @@
 
 DIR holds leftImg8bit/ and gtFine/, or the two archives; see docs/datasets.md.
 
-Expected: the paper's 61.35 mIoU (mean of three splits). Not yet run here, and not to be expected
-before there are COCO weights: config.model.pretrained takes runs of this project only, so that
-the network starts from random weights.
+Expected: the paper's 61.35 mIoU (mean of three splits). Not yet run here.
+The paper starts from COCO weights, config.model.pretrained=resnet101COCO-41f33a49.pth; without
+them the network starts from random ones. See docs/weights.md.
 
 Where this differs from the original implementation:
 - Colours are jittered as RGB; there the network's BGR is taken for RGB, with the means added back

@@ -5,9 +5,9 @@
 1,323 (1/8) of the 10,582 images with masks in SegmentationClassAug are labelled; see
 docs/datasets.md for the files.
 
-Expected: the paper's 71.00 mIoU. Not yet run here, and not to be expected before there are COCO
-weights: config.model.pretrained takes runs of this project only, so that the network starts from
-random weights.
+Expected: the paper's 71.00 mIoU. Not yet run here.
+The paper starts from COCO weights, config.model.pretrained=resnet101COCO-41f33a49.pth; without
+them the network starts from random ones. See docs/weights.md.
 
 Where this differs from the original implementation:
 - Padding is black before images are centred; there it is 0 after it.

@@ -16,6 +16,7 @@ from classmix_jax.evaluator import evaluate_run
 from classmix_jax.experiment import run_training
 from classmix_jax.predict import load_predictor, predict_images
 from classmix_jax.types import UserError
+from classmix_jax.weights.folder import write_weights
 
 
 @pytest.fixture(scope='module')
@@ -146,10 +147,40 @@ def test_pretrained_run_is_taken_over(finished, data, tmp_path, capsys):
   config = toy.config(data, 'method=supervised', **{
       'model.pretrained': str(finished[0]), 'optim.learning_rate': 0.0, 'steps': 1})
   run_training(config, tmp_path / 'run')
-  assert re.search(r'matched (\d+) of \1 arrays\n', capsys.readouterr().out)
+  said = capsys.readouterr().out
+  assert re.search(r'matched (\d+) of \1 tensors\n', said)
+  assert re.search(r"pre-training +folder +differs \(paper: COCO\)", said)
   own = saved(tmp_path / 'run')['params']['segmenter']
   jax.tree.map(
       np.testing.assert_array_equal, own, saved(finished[0], 'best')['params']['segmenter'])
+
+
+def test_preprocessing_travels_from_the_weights_to_the_run(finished, data, tmp_path, capsys):
+  weights, run = tmp_path / 'weights', tmp_path / 'run'
+  state = saved(finished[0])
+  tree = {'params': state['params']['segmenter'], 'batch_stats': state['model_state']['segmenter']}
+  write_weights(weights, tree, {
+      'preprocessing': 'caffe', 'trained_on': 'COCO', 'source': 'coco.pth', 'sha256': '41f33a49',
+      'layout': 'deeplab_v2'})
+  config = toy.config(data, 'method=supervised', **{
+      'model.pretrained': str(weights), 'optim.learning_rate': 0.0, 'steps': 1,
+      'model.bn': 'running'})
+  result = run_training(config, run)
+  assert config.model.preprocessing == ''  # the caller's own stays
+  assert json.loads((run / 'config.json').read_text())['model']['preprocessing'] == 'caffe'
+  said = capsys.readouterr().out
+  assert re.search(r'pre-training +COCO +as in the paper\n', said)
+  assert re.search(r'weights +coco.pth, matched (\d+) of \1 tensors\n', said)
+  assert re.search(r'preprocessing +caffe\n', said)
+  taken = saved(run)
+  jax.tree.map(np.testing.assert_array_equal, taken['params']['segmenter'], tree['params'])
+  jax.tree.map(
+      np.testing.assert_array_equal, taken['model_state']['segmenter'], tree['batch_stats'])
+
+  shutil.rmtree(weights)  # nobody needs them any more
+  assert run_training(config, run)['iou'] == result['iou']
+  assert re.search(r'pre-training +COCO +as in', capsys.readouterr().out)
+  assert evaluate_run(run, step='latest', network='', root='')['iou'] == result['iou']
 
 
 def test_predict_any_size(finished, tmp_path):

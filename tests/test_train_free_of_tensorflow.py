@@ -14,12 +14,12 @@ PACKAGE = 'classmix_jax'
 RANK = {
     'types': 0, 'cache': 0, 'parallel': 0,
     'core': 1, 'splits': 1, 'pickled_split': 1, 'sources': 1, 'geometry': 1,
-    'datasets': 1, 'logbook': 1, 'pictures': 1, 'fingerprint': 1, 'pretrained': 1, 'checkpoint': 1,
+    'datasets': 1, 'logbook': 1, 'pictures': 1, 'fingerprint': 1, 'checkpoint': 1,
     'masks': 2, 'backbones': 2, 'rundir': 2, 'disk_copy': 2, 'protocols': 2, 'labels': 2,
     'models': 3,
     'methods': 4, 'train': 5, 'evaluate': 5,
     'input_pipeline': 6, 'device_batches': 6, 'build': 6,
-    'configs': 7, 'evaluator': 7, 'data_check': 7,
+    'configs': 7, 'evaluator': 7, 'data_check': 7, 'weights': 7,
     'experiment': 8, 'predict': 8,
     'launch': 9,
 }

@@ -1,0 +1,21 @@
+"""Weights of other projects: read, named, accounted for, and written back.
+
+    FILE.pth, FILE.safetensors -> tensors by name -> LAYOUTS -> a tree of this project
+    config.model.pretrained: such a file, a folder that launch/convert.py wrote, or a run
+
+A layout is a function from the path of an array here to the name of its tensor
+there. To add one: a file here with a `torch_name`, and a line in `LAYOUTS`.
+"""
+
+from collections.abc import Mapping
+
+from classmix_jax.weights import deeplab_v2, torchvision
+from classmix_jax.weights.layout import Layout
+
+# The first one whose `mark` begins the name of a tensor is taken, see `source.find_layout`.
+LAYOUTS: Mapping[str, Layout] = {
+    'deeplab_v2': Layout(
+        deeplab_v2.torch_name, mark='layer5.', head=('layer5.',), preprocessing='caffe'),
+    'torchvision': Layout(
+        torchvision.torch_name, mark='layer4.', head=('fc.',), preprocessing='imagenet'),
+}

@@ -1,0 +1,116 @@
+"""Files of tensors: what is read, what is refused, and that nothing in them is executed."""
+
+import os
+import pickle
+import sys
+
+import numpy as np
+import pytest
+from state_dicts import NEEDED, save
+
+from classmix_jax.types import UserError
+from classmix_jax.weights.files import read_file, unwrap, write_file
+
+SMALL = {'conv1.weight': np.arange(6, dtype=np.float32).reshape(2, 3), 'bn1.bias': np.ones(2)}
+
+
+@pytest.fixture
+def torch():
+  return pytest.importorskip('torch', reason=NEEDED)
+
+
+@pytest.mark.parametrize('name', ['x.safetensors', 'x.pth', 'x.pt', 'x.pth.tar'])
+def test_what_is_written_is_read(name, tmp_path):
+  path = save(tmp_path / 'new' / name, SMALL)
+  read = read_file(path)
+  assert read.keys() == SMALL.keys() and [p.name for p in path.parent.iterdir()] == [name]
+  for key, x in SMALL.items():
+    assert read[key].dtype == x.dtype
+    np.testing.assert_array_equal(read[key], x)
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_checkpoints_of_both_formats_of_torch(torch, zipped, tmp_path):
+  path = tmp_path / 'checkpoint-iter40000.pth'
+  student, teacher = ({'module.a': torch.full((2,), value)} for value in (1.0, 2.0))
+  optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(2))], lr=0.1, momentum=0.9)
+  torch.save(
+      {'iteration': 40000, 'optimizer': optimizer.state_dict(), 'config': {'dataset': 'cityscapes'},
+       'model': student, 'ema_model': teacher}, path, _use_new_zipfile_serialization=zipped)
+  content = read_file(path)
+  for network, value in (('student', 1.0), ('teacher', 2.0)):
+    assert unwrap(content, network, path)['a'].tolist() == [value, value]
+
+
+def test_bfloat16_and_parameters_are_read(torch, tmp_path):
+  torch.save({'a': torch.nn.Parameter(torch.ones(2, dtype=torch.bfloat16))}, tmp_path / 'x.pth')
+  assert read_file(tmp_path / 'x.pth')['a'].dtype == np.float32
+
+
+@pytest.mark.parametrize('key', ['state_dict', 'model'])
+def test_a_single_network_is_the_student(key, tmp_path):
+  content = {'epoch': 3, key: SMALL}
+  assert unwrap(content, 'student', tmp_path).keys() == SMALL.keys()
+  with pytest.raises(UserError, match="no state dict of the teacher.*'ema_model'"):
+    unwrap(content, 'teacher', tmp_path)
+
+
+@pytest.mark.parametrize('content, network, sentence', [
+    ({'epoch': 3}, 'student', "has 'epoch'; expected are tensors"),
+    ({}, 'student', 'has nothing'),
+    (SMALL, 'teacher', 'holds a single network'),
+    ({**SMALL, 'extra': 3}, 'student', 'extra is no dense tensor'),
+    (SMALL, 'best', '--network=best is not known'),
+])
+def test_what_is_no_state_dict_is_told(content, network, sentence, tmp_path):
+  with pytest.raises(UserError, match=sentence):
+    unwrap(content, network, tmp_path / 'x.pth')
+
+
+class Malicious:
+  """Leaves a trace where it is unpickled."""
+
+  def __init__(self, trace):
+    self.trace = trace
+
+  def __reduce__(self):
+    return os.mkdir, (str(self.trace),)
+
+
+@pytest.mark.parametrize('kind', ['zipped', 'old', 'pickle'])
+def test_nothing_in_a_file_is_executed(torch, kind, tmp_path):
+  path, trace = tmp_path / 'x.pth', tmp_path / 'executed'
+  content = {'state_dict': {'a': torch.ones(2)}, 'extra': Malicious(trace)}
+  if kind == 'pickle':
+    path.write_bytes(pickle.dumps(content['extra'], protocol=2))
+  else:
+    torch.save(content, path, _use_new_zipfile_serialization=kind == 'zipped')
+  with pytest.raises(UserError, match=r'asks for posix\.mkdir; .* nothing was executed'):
+    read_file(path)
+  assert not trace.exists()
+  torch.load(path, weights_only=False) if kind != 'pickle' else pickle.loads(path.read_bytes())
+  assert trace.exists()  # it would have been
+
+
+@pytest.mark.parametrize('name', ['x.pth', 'x.safetensors'])
+@pytest.mark.parametrize('content', [b'', b'no tensors', b'PK\x03\x04 cut off'])
+def test_damaged_files_are_told(name, content, tmp_path):
+  pytest.importorskip('torch' if name == 'x.pth' else 'safetensors', reason=NEEDED)
+  (tmp_path / name).write_bytes(content)
+  with pytest.raises(UserError, match=name):
+    read_file(tmp_path / name)
+
+
+@pytest.mark.parametrize('name, package', [('x.pth', 'torch'), ('x.safetensors', 'safetensors')])
+def test_without_the_package_the_remedy_is_named(name, package, tmp_path, monkeypatch):
+  (tmp_path / name).write_bytes(b'')
+  monkeypatch.setitem(sys.modules, package, None)
+  monkeypatch.setitem(sys.modules, f'{package}.numpy', None)
+  for attempt in (read_file, lambda path: write_file(path, SMALL)):
+    with pytest.raises(UserError, match=rf"{name}.*{package}; pip install '\.\[torch\]'"):
+      attempt(tmp_path / name)
+
+
+def test_a_missing_file_is_told(tmp_path):
+  with pytest.raises(UserError, match='x.pth cannot be read'):
+    read_file(tmp_path / 'x.pth')
