@@ -55,14 +55,16 @@ def features_of(backbone, size):
 RESNET_SIZES = {
     (33, 65): (5, 9), (64, 96): (9, 13), (65, 129): (9, 17), (512, 1024): (65, 129),
     (256, 512): (33, 65), (321, 321): (41, 41), (505, 505): (64, 64)}
+# TensorFlow's SAME: the size divided by 16, rounded up.
+LITE_SIZES = {(33, 65): (3, 5), (64, 96): (4, 6), (65, 129): (5, 9), (180, 240): (12, 15)}
 TINY_SIZES = {(33, 65): (9, 17), (64, 96): (16, 24), (65, 129): (17, 33), (180, 240): (45, 60)}
 
 
 @pytest.mark.parametrize('name', BACKBONES)
 def test_backbones_have_the_documented_stride(name):
-  sizes = TINY_SIZES if name == 'tiny' else RESNET_SIZES
+  sizes = {'tiny': TINY_SIZES, 'efficientnet_lite0': LITE_SIZES}.get(name, RESNET_SIZES)
   # The deep ones repeat the shallow ones' strides: one size is enough for them.
-  kept = sizes if name in ('tiny', 'resnet18') else dict(list(sizes.items())[:1])
+  kept = sizes if name in ('tiny', 'resnet18', 'efficientnet_lite0') else dict(list(sizes.items())[:1])
   for size, expected in kept.items():
     assert features_of(BACKBONES[name](), size)[:3] == (2, *expected), size
 

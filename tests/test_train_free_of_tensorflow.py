@@ -19,7 +19,7 @@ RANK = {
     'models': 3,
     'methods': 4, 'train': 5, 'evaluate': 5,
     'input_pipeline': 6, 'device_batches': 6, 'build': 6,
-    'configs': 7, 'evaluator': 7, 'data_check': 7,
+    'configs': 7, 'evaluator': 7, 'data_check': 7, 'weights': 7,
     'experiment': 8, 'predict': 8,
     'launch': 9,
 }

@@ -14,6 +14,7 @@ import functools
 
 import flax.linen as nn
 
+from classmix_jax.backbones.efficientnet_lite import EfficientNetLite
 from classmix_jax.backbones.resnet import BasicBlock, Bottleneck, ResNet
 from classmix_jax.backbones.tiny import Tiny
 
@@ -23,4 +24,5 @@ BACKBONES: Mapping[str, Callable[..., nn.Module]] = {
     'resnet34': functools.partial(ResNet, blocks=(3, 4, 6, 3), block=BasicBlock),
     'resnet50': functools.partial(ResNet, blocks=(3, 4, 6, 3), block=Bottleneck),
     'resnet101': functools.partial(ResNet, blocks=(3, 4, 23, 3), block=Bottleneck),
+    'efficientnet_lite0': EfficientNetLite,
 }

@@ -1,0 +1,1 @@
+"""Weights of other projects, by the names that their tensors have there."""
