@@ -35,8 +35,8 @@ def variables_from(tensor):
   def leaf(path, shape):
     name = torch_name(('backbone', *path[1:]))
     if len(shape) < 4:
-      return jnp.asarray(tensor(name, shape))
-    return jnp.asarray(tensor(name, tuple(shape[i] for i in (3, 2, 0, 1)))).transpose(2, 3, 1, 0)
+      return tensor(name, shape)
+    return tensor(name, tuple(shape[axis] for axis in (3, 2, 0, 1))).transpose(2, 3, 1, 0)
 
   flat = flax.traverse_util.flatten_dict(shapes)
   return flax.traverse_util.unflatten_dict({path: leaf(path, x.shape) for path, x in flat.items()})
