@@ -34,7 +34,7 @@ from classmix_jax.train import (
 )
 from classmix_jax.types import AXIS, Array, Batch, Dataset, Method, Metrics, TrainState
 from classmix_jax.weights import pretrained
-from classmix_jax.weights.source import Weights, open_weights
+from classmix_jax.weights.source import Weights, locate, open_weights
 
 Config = ml_collections.ConfigDict
 
@@ -94,7 +94,7 @@ def choose_weights(config: Config, run: Path) -> tuple[Config, Weights | None]:
     return config, None
   weights = None
   if checkpoint.newest_step(run / 'checkpoints') is None:
-    weights = open_weights(Path(config.model.pretrained).expanduser())
+    weights = open_weights(locate(config.model.pretrained))
   config = config.copy_and_resolve_references()
   if not config.model.preprocessing:
     config.model.preprocessing = (

@@ -72,10 +72,7 @@ def deeplab_v2(classes=5):
   return draw(shapes)
 
 
-TORCHVISION = [
-    ('resnet_small', bottleneck),
-    # Until the first block of resnet18 and resnet34 has no projection, as torchvision's.
-    pytest.param('resnet_basic', basic, marks=pytest.mark.xfail(strict=False))]
+TORCHVISION = [('resnet_small', bottleneck), ('resnet_basic', basic)]
 
 
 def add_networks(monkeypatch):

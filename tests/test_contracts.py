@@ -56,14 +56,16 @@ CAFFE_SIZES = {
     (33, 65): (5, 9), (64, 96): (9, 13), (65, 129): (9, 17), (512, 1024): (65, 129),
     (256, 512): (33, 65), (321, 321): (41, 41), (505, 505): (64, 64)}
 TORCHVISION_SIZES = {(33, 65): (5, 9), (64, 96): (8, 12), (505, 505): (64, 64)}
+# TensorFlow's SAME: the size divided by 16, rounded up.
+LITE_SIZES = {(33, 65): (3, 5), (64, 96): (4, 6), (65, 129): (5, 9), (180, 240): (12, 15)}
 TINY_SIZES = {(33, 65): (9, 17), (64, 96): (16, 24), (65, 129): (17, 33), (180, 240): (45, 60)}
 DEEP = ('resnet34', 'resnet50', 'resnet101', 'resnet101_tv', 'resnet50_deep', 'resnet101_deep')
 
 
 @pytest.mark.parametrize('name', BACKBONES)
 def test_backbones_have_the_documented_stride(name):
-  layout = TORCHVISION_SIZES if name.endswith(('_tv', '_deep')) else CAFFE_SIZES
-  sizes = TINY_SIZES if name == 'tiny' else layout
+  sizes = {'tiny': TINY_SIZES, 'efficientnet_lite0': LITE_SIZES}.get(
+      name, TORCHVISION_SIZES if name.endswith(('_tv', '_deep')) else CAFFE_SIZES)
   # The deep ones repeat the shallow ones' strides: one size is enough for them.
   kept = dict(list(sizes.items())[:1]) if name in DEEP else sizes
   for size, expected in kept.items():

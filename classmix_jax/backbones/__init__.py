@@ -15,6 +15,7 @@ import functools
 
 import flax.linen as nn
 
+from classmix_jax.backbones.efficientnet_lite import EfficientNetLite
 from classmix_jax.backbones.resnet import TORCHVISION, BasicBlock, Bottleneck, ResNet
 from classmix_jax.backbones.tiny import Tiny
 
@@ -35,4 +36,5 @@ BACKBONES: Mapping[str, Callable[..., nn.Module]] = {
         ResNet, blocks=(3, 4, 6, 3), block=Bottleneck, layout=TORCHVISION, deep_stem=True),
     'resnet101_deep': functools.partial(
         ResNet, blocks=(3, 4, 23, 3), block=Bottleneck, layout=TORCHVISION, deep_stem=True),
+    'efficientnet_lite0': EfficientNetLite,
 }

@@ -48,21 +48,25 @@ class BatchNorm(nn.BatchNorm):
     return y
 
 
-def batch_norm(*, train: bool, bn: str, dtype: Any, name: str) -> BatchNorm:
+def batch_norm(
+    *, train: bool, bn: str, dtype: Any, name: str, momentum: float = 0.9, epsilon: float = 1e-5,
+) -> BatchNorm:
   """Batch normalisation whose statistics are those of the *global* batch.
 
   Args:
     train: False uses the running statistics.
     bn: 'batch' normalises a training pass by its own statistics and updates
-      the running ones (torch's momentum 0.1); 'running' freezes them.
+      the running ones; 'running' freezes them.
     dtype: of the result; statistics are float32.
     name: must start with 'bn', so that `core/optim.py` finds the affine part.
+    momentum: the share of the running statistics that stays (torch's is 1 minus it).
+    epsilon: added to the variance; it belongs to the weights.
   """
   running = not train or bn == 'running'
   # Names of the device axis are bound only inside pmap, where training happens.
   axis_name = None if running else AXIS
   return BatchNorm(
-      use_running_average=running, momentum=0.9, epsilon=1e-5, dtype=dtype,
+      use_running_average=running, momentum=momentum, epsilon=epsilon, dtype=dtype,
       axis_name=axis_name, name=name)
 
 

@@ -28,6 +28,8 @@ class Known(NamedTuple):
 
 
 KNOWN: Mapping[str, Known] = {
+    '57934424': Known(
+        'efficientnet-lite0-57934424.pth', 'ImageNet', 'efficientnet_lite0', 'symmetric'),
     '41f33a49': Known('resnet101COCO-41f33a49.pth', 'COCO', 'deeplab_v2', 'caffe'),
     **{digits: Known(f'{network}-{digits}.pth', 'ImageNet', 'torchvision', 'imagenet')
        for network, digits in (

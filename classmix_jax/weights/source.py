@@ -17,7 +17,7 @@ import numpy as np
 from classmix_jax import checkpoint, rundir
 from classmix_jax.backbones.preprocessing import PREPROCESSING
 from classmix_jax.types import PyTree, UserError
-from classmix_jax.weights import LAYOUTS
+from classmix_jax.weights import INSTALLED, LAYOUTS
 from classmix_jax.weights.files import ENDINGS, file_hash, is_file_name, read_file, unwrap
 from classmix_jax.weights.folder import is_weights_folder, read_weights
 from classmix_jax.weights.known import identify
@@ -80,6 +80,15 @@ def open_weights(
         f'{path} is neither the folder of a run or of converted weights, nor a file whose name '
         f'ends in {", ".join(ENDINGS)}.')
   return open_file(path, network or 'student', layout, preprocessing)
+
+
+def locate(given: str) -> Path:
+  """Returns the path of config.model.pretrained: a key of `INSTALLED`, or a path.
+
+  Raises:
+    UserError: the package of the weights is not installed.
+  """
+  return INSTALLED[given]() if given in INSTALLED else Path(given).expanduser()
 
 
 def find_layout(names: Mapping[str, Any], path: Path) -> str:
