@@ -84,11 +84,10 @@ def check_config(config: ml_collections.ConfigDict) -> None:
       raise UserError(
           f'config.{field} is {config[field]}, which config.accumulate={config.accumulate} does '
           f'not divide; choose a multiple of {config.accumulate}.')
-  if needs_unlabeled(config) and config.unlabeled_batch_size // config.accumulate < 2:
+  if needs_unlabeled(config) and config.unlabeled_batch_size < 2:
     raise UserError(
-        f'{config.method.name} mixes pairs: config.unlabeled_batch_size='
-        f'{config.unlabeled_batch_size} in {config.accumulate} micro-batches leaves fewer than 2 '
-        f'images to mix; set config.unlabeled_batch_size={2 * config.accumulate} or more.')
+        f'{config.method.name} mixes pairs: config.unlabeled_batch_size is '
+        f'{config.unlabeled_batch_size}; set it to 2 or more.')
   lookup(dict.fromkeys(BN_MODES), config.model.bn, 'config.model.bn')
   build_protocol(config)
 
