@@ -225,7 +225,8 @@ def build_model(config: ml_collections.ConfigDict, num_classes: int) -> Segmente
     backbone = functools.partial(backbone, preprocessing=preprocessing)
   head = lookup(HEADS, config.model.head, 'config.model.head')
   return Segmenter(
-      backbone=backbone(bn=config.model.bn, dtype=dtype),
+      # Runs older than config.model.remat have no such field.
+      backbone=backbone(bn=config.model.bn, dtype=dtype, remat=config.model.get('remat', False)),
       head=head(num_classes=num_classes, dtype=dtype))
 
 

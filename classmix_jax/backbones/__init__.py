@@ -4,9 +4,10 @@
       -> backbone -> Features: low [B, H / 4, W / 4, F], high [B, H / stride, W / stride, F']
 
 A backbone is a flax Module called as `backbone(image, train)`. Its fields: `bn`
-says which BN statistics it uses, `dtype` in which precision it computes, and
-`preprocessing` which mean, deviation and channel order its weights expect. To
-add one: a file here and a line in `BACKBONES`.
+says which BN statistics it uses, `dtype` in which precision it computes,
+`preprocessing` which mean, deviation and channel order its weights expect, and
+`remat` whether blocks are computed again in the backward pass. To add one: a
+file here and a line in `BACKBONES`.
 """
 
 from collections.abc import Callable, Mapping

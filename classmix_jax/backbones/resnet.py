@@ -15,7 +15,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from classmix_jax.backbones.layers import conv_bn
+from classmix_jax.backbones.layers import conv_bn, rematerialized
 from classmix_jax.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
 from classmix_jax.types import Array, Features
 
@@ -72,6 +72,7 @@ class ResNet(nn.Module):
     bn: 'batch' or 'running', see `layers.batch_norm`.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
+    remat: whether blocks are computed again in the backward pass.
   """
 
   blocks: tuple[int, int, int, int]
@@ -79,6 +80,7 @@ class ResNet(nn.Module):
   bn: str = 'batch'
   dtype: Any = jnp.float32
   preprocessing: Preprocessing = PREPROCESSING['imagenet']
+  remat: bool = False
 
   @nn.compact
   def __call__(self, image: Array, train: bool) -> Features:
@@ -93,7 +95,7 @@ class ResNet(nn.Module):
     layers = zip(self.blocks, (64, 128, 256, 512), (1, 2, 1, 1), (1, 1, 2, 4), strict=True)
     for layer, (count, width, stride, dilation) in enumerate(layers, start=1):
       for index in range(count):
-        x = self.block(
+        x = rematerialized(self.block, self.remat)(
             width=width, stride=stride if index == 0 else 1, dilation=dilation,
             project=index == 0, bn=self.bn, dtype=self.dtype, name=f'layer{layer}_{index}',
         )(x, train)

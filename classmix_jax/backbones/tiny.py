@@ -16,7 +16,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from classmix_jax.backbones.layers import conv_bn
+from classmix_jax.backbones.layers import conv_bn, rematerialized
 from classmix_jax.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
 from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.types import Array, Features
@@ -31,11 +31,13 @@ class Tiny(nn.Module):
     bn: 'batch' or 'running', see `layers.batch_norm`.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
+    remat: whether residual blocks are computed again in the backward pass.
   """
 
   bn: str = 'batch'
   dtype: Any = jnp.float32
   preprocessing: Preprocessing = PREPROCESSING['plain']
+  remat: bool = False
 
   @nn.compact
   def __call__(self, image: Array, train: bool) -> Features:
@@ -46,8 +48,11 @@ class Tiny(nn.Module):
                      dtype=self.dtype)
 
     def residual(x, name):
-      y = nn.relu(layer(x, x.shape[-1], 3, f'{name}_1'))
-      return nn.relu(x + layer(y, x.shape[-1], 3, f'{name}_2'))
+      def block(module, x):
+        del module  # layers are made inside of the module at work
+        y = nn.relu(layer(x, x.shape[-1], 3, f'{name}_1'))
+        return nn.relu(x + layer(y, x.shape[-1], 3, f'{name}_2'))
+      return rematerialized(block, self.remat)(self, x)
 
     def stage(x, features, name):
       x = nn.relu(layer(x, features, 3, f'{name}_down', stride=2))
