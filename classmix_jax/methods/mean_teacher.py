@@ -178,7 +178,8 @@ class MeanTeacher:
       self, mixed: Mixed, step: Array, micro_batches: int
   ) -> tuple[Consistency, Metrics]:
     """Weighs the pixels of a mixed batch, and divides it into micro-batches."""
-    count, valid = device_count(mixed.valid, AXIS), mixed.valid
+    valid = mixed.valid
+    count = device_count(valid, AXIS)
     share = confident_share(mixed.confidence, valid, self.threshold, AXIS)
     name = 'threshold_uniform' if self.consistency == 'mse' else self.pixel_weight
     weight = WEIGHTS[name](mixed.confidence, valid, step, self.threshold, AXIS)
