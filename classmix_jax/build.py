@@ -83,11 +83,10 @@ def check_config(config: ml_collections.ConfigDict) -> None:
       raise UserError(
           f'config.{field} is {config[field]}, which config.accumulate={config.accumulate} does '
           f'not divide; choose a multiple of {config.accumulate}.')
-  if needs_unlabeled(config) and config.unlabeled_batch_size // config.accumulate < 2:
+  if needs_unlabeled(config) and config.unlabeled_batch_size < 2:
     raise UserError(
-        f'{config.method.name} mixes pairs: config.unlabeled_batch_size='
-        f'{config.unlabeled_batch_size} in {config.accumulate} micro-batches leaves fewer than 2 '
-        f'images to mix; set config.unlabeled_batch_size={2 * config.accumulate} or more.')
+        f'{config.method.name} mixes pairs: config.unlabeled_batch_size is '
+        f'{config.unlabeled_batch_size}; set it to 2 or more.')
   lookup(dict.fromkeys(BN_MODES), config.model.bn, 'config.model.bn')
   build_protocol(config)
 
@@ -223,10 +222,11 @@ def build_model(config: ml_collections.ConfigDict, num_classes: int) -> Segmente
   """
   model = config.model
   common = {'bn': model.bn, 'dtype': lookup(DTYPES, model.dtype, 'config.model.dtype')}
-  own = {}  # what differs from the backbone's own way
-  if model.preprocessing:
+  # Runs older than these fields have none of them. `own` is what differs from the backbone's way.
+  own = {'remat': model.get('remat', False)}
+  if model.get('preprocessing'):
     own['preprocessing'] = lookup(PREPROCESSING, model.preprocessing, 'config.model.preprocessing')
-  if model.get('output_stride', 0):  # runs older than this field have none
+  if model.get('output_stride'):
     own['output_stride'] = model.output_stride
   backbone = lookup(BACKBONES, model.backbone, 'config.model.backbone')(**own, **common)
   head = lookup(HEADS, model.head, 'config.model.head')

@@ -50,6 +50,14 @@ def unlabeled_batch_size(config: Config) -> int:
   return config.unlabeled_batch_size if build.needs_unlabeled(config) else 0
 
 
+def bn_statistics(config: Config) -> str:
+  """Whose statistics normalise: the one thing that accumulation changes."""
+  if config.model.bn == 'running':
+    return 'frozen statistics'
+  of = '' if config.accumulate == 1 else f' of 1/{config.accumulate} of the batch'
+  return f'batch statistics{of}'
+
+
 def settings(
     config: Config, split: build.Split, devices: list, state: TrainState, protocol: str,
     origin: Mapping[str, Any],
@@ -57,22 +65,24 @@ def settings(
   """What decides the result, as the fingerprint prints it."""
   optim, data = config.optim, config.data
   affine = 'frozen' if optim.freeze_bn_affine else 'trained'
-  statistics = {'batch': 'batch statistics', 'running': 'frozen statistics'}[config.model.bn]
   unlabeled = unlabeled_batch_size(config)
   parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
   share = len(devices) * jax.process_count()
   return {
       'method': config.method.name,
       'network': f'{config.model.backbone} + {config.model.head}',
-      'parameters': f'{parameters:,}, {config.model.dtype}',
+      'parameters': f'{parameters:,}, float32',
+      'precision': config.model.dtype,
       **pretrained.settings(config.model.pretrained, config.model.preprocessing, origin),
       'labelled images': f'{len(split.labeled):,}, split {split.labeled_hash}',
       'unlabelled images': f'{len(split.unlabeled):,}, masks not read',
       'global batch': f'{config.batch_size} labelled + {unlabeled} unlabelled',
-      'learning rate': f'{optim.learning_rate:g}, head {optim.head_multiplier:g}x',
+      'learning rate': f'{optim.learning_rate:g} for {config.batch_size} + {unlabeled} images, '
+                       f'head {optim.head_multiplier:g}x',
       'steps': str(config.steps),
       'crop': 'x'.join(map(str, data.crop)) if len(data.crop) else 'whole image',
-      'BN mode': f'{statistics}, affine {affine}',
+      'micro-batches': f'{config.accumulate} per step',
+      'BN mode': f'{bn_statistics(config)}, affine {affine}',
       'protocol': f'{protocol}, {config.eval_network}',
       'devices': f'{share} of {jax.device_count()} ({devices[0].platform}), '
                  f'{config.batch_size // share} + {unlabeled // share} images on each',
@@ -122,7 +132,6 @@ def make_views(method: Method, devices: list, batch: Batch) -> Callable:
   pmapped = jax.pmap(
       method.views, axis_name=AXIS, in_axes=(None, None, None, 0, None),
       devices=list(devices) if jax.process_count() == 1 else None)
-  batch = jax.tree.map(lambda x: x[:, 0], batch)  # the first micro-batch
   return lambda state: pmapped(
       state.params, state.model_state, state.method_state, batch, jax.random.key(0))
 

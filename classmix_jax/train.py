@@ -18,6 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 import optax
 
+from classmix_jax.core.accumulation import in_turn
 from classmix_jax.types import AXIS, Array, Batch, Method, Metrics, PyTree, TrainState
 
 Devices = Sequence[jax.Device]
@@ -53,38 +54,36 @@ def create_state(
   return jax.device_put(jax.jit(create)(key), replicated(devices))
 
 
-def mean_gradient(
-    method: Method, state: TrainState, batches: Batch, key: Array
+def whole_gradient(
+    method: Method, state: TrainState, batch: Batch, key: Array
 ) -> tuple[PyTree, PyTree, Metrics]:
-  """Averages the gradient over micro-batches, one after the other.
+  """Sums the gradient over micro-batches, one after the other.
 
   Args:
     method: the method.
     state: the train state.
-    batches: arrays with a leading axis of micro-batches, `[A, per_device, ...]`.
+    batch: arrays with a leading axis of micro-batches, `[A, per_device, ...]`.
     key: the step's key.
 
   Returns:
-    `(gradient, model_state, metrics)` of this device. BN statistics, the
-    confident share and the denominators of the losses are those of each
-    micro-batch; A = 1 is the plain step.
+    `(gradient, model_state, metrics)` of this device's share of the whole
+    batch. Only BN statistics are those of each micro-batch: where they are
+    frozen, the gradient does not depend on A.
   """
+  targets, model_state, metrics = method.targets(
+      state.params, state.model_state, state.method_state, batch, key, state.step)
+  # What has made the targets is out of memory before the first micro-batch begins.
+  params, targets = lax.optimization_barrier((state.params, targets))
 
-  count = batches.labeled.image.shape[0]
-  params, model_state = state.params, state.model_state
-  total = None
-  # Unrolled: inside a loop XLA's CPU backend runs convolutions ten times slower.
-  for index in range(count):
-    micro_batch = jax.tree.map(lambda x, i=index: x[i], batches)
+  def add(params: PyTree, carry: tuple, micro: PyTree) -> tuple:
+    model_state, total = carry
     (_, (model_state, metrics)), gradient = jax.value_and_grad(method.loss, has_aux=True)(
-        params, model_state, state.method_state, micro_batch,
-        jax.random.fold_in(key, index), state.step)
+        params, model_state, micro)
     new = gradient, metrics
-    total = new if total is None else jax.tree.map(jnp.add, total, new)
-    # The next micro-batch waits for this one, so that only one is in memory.
-    params, total = lax.optimization_barrier((params, total))
-  gradient, metrics = jax.tree.map(lambda x: x / count, total)
-  return gradient, model_state, metrics
+    return model_state, new if total is None else jax.tree.map(jnp.add, total, new)
+
+  model_state, (gradient, summed) = in_turn(add, params, (model_state, None), targets)
+  return gradient, model_state, {**metrics, **summed}
 
 
 def make_train_step(
@@ -94,7 +93,7 @@ def make_train_step(
   """Returns the pmapped `train_step(state, batch) -> (state, metrics)`.
 
   The state is donated. All randomness derives from (seed, step, index in the
-  global batch), so neither the number of devices nor a restart changes it.
+  global batch), so neither devices nor micro-batches nor a restart change it.
 
   Args:
     method: the method.
@@ -108,8 +107,9 @@ def make_train_step(
     leading = batch.labeled.image.shape[0]
     if leading != accumulate:
       raise ValueError(f'batch has {leading} micro-batches, accumulate is {accumulate}')
-    key = jax.random.fold_in(jax.random.key(seed), state.step)
-    gradient, model_state, metrics = mean_gradient(method, state, batch, key)
+    # A second fold, so that runs of older versions go on with the draws that they had.
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), state.step), 0)
+    gradient, model_state, metrics = whole_gradient(method, state, batch, key)
     gradient, metrics = lax.pmean((gradient, metrics), AXIS)
     updates, opt_state = tx.update(gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
@@ -124,7 +124,7 @@ def make_train_step(
 
 
 def micro_batches(batches: Iterable[Batch], accumulate: int) -> Iterator[Batch]:
-  """Groups A consecutive batches `[D, b, ...]` into one `[D, A, b, ...]`."""
+  """Groups A consecutive batches `[D, b, ...]` into one global batch `[D, A, b, ...]`."""
   batches = iter(batches)
   while group := [batch for _, batch in zip(range(accumulate), batches, strict=False)]:
     yield jax.tree.map(lambda *arrays: np.stack(arrays, axis=1), *group)

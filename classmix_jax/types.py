@@ -51,7 +51,7 @@ class Batch(NamedTuple):
   """One step's input: `labeled` and `unlabeled` Examples.
 
   The labels of `unlabeled` are all `VOID`. In a global batch the leading axes
-  are `[devices, per_device]`; inside `pmap` only `[per_device]` is left.
+  are `[devices, micro_batches, per_device]`; `pmap` takes the first.
   """
 
   labeled: Example
@@ -90,7 +90,11 @@ class TrainState:
 
 
 class Method(Protocol):
-  """A semi-supervised method: one differentiable function and a touch after.
+  """A semi-supervised method: what to learn from, one differentiable function, a touch after.
+
+  A step computes the targets of the whole batch without a gradient, then the loss
+  and its gradient micro-batch after micro-batch. What must not depend on the number
+  of micro-batches belongs into the targets: partners, random draws, denominators.
 
   Implementations are frozen dataclasses whose fields are the
   hyper-parameters; see `methods/mean_teacher.py`.
@@ -99,11 +103,24 @@ class Method(Protocol):
   def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
     """Returns `(params, model_state, method_state)` for images of this shape."""
 
-  def loss(
+  def targets(
       self, params: PyTree, model_state: PyTree, method_state: PyTree,
       batch: Batch, key: Array, step: Array,
+  ) -> tuple[PyTree, PyTree, Metrics]:
+    """Returns `(targets, model_state, metrics)`; runs inside `pmap`, no gradient passes.
+
+    Arrays of `batch` are `[A, b, ...]`, micro-batches first, and those of
+    `targets` are `[A, ...]`. `key` is equal on all devices.
+    """
+
+  def loss(
+      self, params: PyTree, model_state: PyTree, targets: PyTree
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
-    """Returns `(loss, (model_state, metrics))`; runs inside `pmap`."""
+    """Returns `(loss, (model_state, metrics))` of one micro-batch; runs inside `pmap`.
+
+    `targets` have no axis A here. Losses and metrics are summed over the
+    micro-batches, then averaged over the devices.
+    """
 
   def finish(self, params: PyTree, method_state: PyTree, step: Array) -> PyTree:
     """Returns the method state after the optimizer step `step` (0-based)."""
@@ -118,7 +135,8 @@ class Method(Protocol):
   ) -> Mapping[str, Array]:
     """Returns what the method learns from, to be looked at; runs inside `pmap`.
 
-    Images are `[B, H, W, 3]` float32 in 0..1, labels are `[B, H, W]` integers.
+    Of the first micro-batch of `batch`, `[A, b, ...]`: images are `[b, H, W, 3]`
+    float32 in 0..1, labels are `[b, H, W]` integers.
     """
 
 

@@ -42,7 +42,9 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.steps = 40_000  # optimizer steps
   config.batch_size = 2  # labelled images per step, over all devices
   config.unlabeled_batch_size = 2  # unlabelled images per step, over all devices
-  config.accumulate = 1  # micro-batches per step; both batch sizes must be multiples
+  # Micro-batches per step: less memory, the same gradient but for BN statistics. Both batch
+  # sizes must be multiples.
+  config.accumulate = 1
   config.eval_every = 5_000  # steps; 0 evaluates at the end only
   config.checkpoint_every = 1_000  # steps; every evaluation saves too
   config.log_every = 100  # steps
@@ -83,14 +85,16 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   # How images are fed: imagenet, caffe, ... of PREPROCESSING; '' is what the pretrained weights
   # expect, from scratch the backbone's own way.
   config.model.preprocessing = ''
-  config.model.dtype = 'float32'  # of the computation: float32 or bfloat16
+  # Of the computation: float32 or bfloat16. Parameters, BN statistics and losses are float32.
+  config.model.dtype = 'float32'
+  config.model.remat = False  # compute blocks again in the backward pass: less memory, more time
   config.model.bn = 'batch'  # batch: statistics of the global batch; running: frozen
   # Weights to start from: a run, a folder of launch/convert.py, or a file (.pth, .safetensors),
   # see docs/weights.md; '' is from scratch.
   config.model.pretrained = ''
 
   config.optim = ml_collections.ConfigDict()
-  config.optim.learning_rate = 2.5e-4  # of the backbone at step 0, for this global batch
+  config.optim.learning_rate = 2.5e-4  # of the backbone at step 0, for the global batch
   config.optim.head_multiplier = 10.0  # the head learns this many times faster
   config.optim.momentum = 0.9
   config.optim.weight_decay = 5e-4
@@ -133,7 +137,7 @@ def paper_row() -> ml_collections.ConfigDict:
       'network': 'resnet101 + deeplab_v2',
       'pre-training': 'COCO',
       'global batch': '2 labelled + 2 unlabelled',
-      'learning rate': '0.00025, head 10x',
+      'learning rate': '0.00025 for 2 + 2 images, head 10x',
       'steps': '40000',
       'crop': 'whole image',
       'BN mode': 'batch statistics, affine frozen',

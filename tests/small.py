@@ -9,6 +9,7 @@ Synopsis:
 """
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -37,13 +38,16 @@ def kernel_init(key, shape, dtype=jnp.float32):
 class Backbone(nn.Module):
   """Two convolutions of stride 2, each with batch normalisation."""
 
+  bn: str = 'batch'
+  dtype: Any = jnp.float32
+
   @nn.compact
   def __call__(self, image, train):
     x = (image - 0.5) / 0.25
     for index, features in enumerate((8, 16)):
       x = conv(features, 3, name=f'conv{index}', stride=2,
-               kernel_init=kernel_init, dtype=jnp.float32)(x)
-      x = nn.relu(batch_norm(train=train, bn='batch', dtype=jnp.float32, name=f'bn{index}')(x))
+               kernel_init=kernel_init, dtype=self.dtype)(x)
+      x = nn.relu(batch_norm(train=train, bn=self.bn, dtype=self.dtype, name=f'bn{index}')(x))
     return Features(x, x)
 
 
@@ -51,22 +55,25 @@ class Head(nn.Module):
   """A 3x3 convolution, loud enough to make half of the pixels confident."""
 
   num_classes: int
+  dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, features, train):
-    return nn.Conv(self.num_classes, (3, 3), kernel_init=kernel_init, name='conv')(features.high)
+    layer = nn.Conv(
+        self.num_classes, (3, 3), kernel_init=kernel_init, dtype=self.dtype, name='conv')
+    return layer(features.high)
 
 
-def model(num_classes=CLASSES):
-  return Segmenter(backbone=Backbone(), head=Head(num_classes))
+def model(num_classes=CLASSES, bn='batch', dtype=jnp.float32):
+  return Segmenter(backbone=Backbone(bn, dtype), head=Head(num_classes, dtype))
 
 
-def method(name, **options):
+def method(name, bn='batch', dtype=jnp.float32, **options):
   """A method of METHODS: unaugmented and with a threshold that half of the pixels pass."""
   options = {'threshold': 0.5, 'jitter': 0.0, 'blur': False, **options}
   known = hyper_parameters(name)
-  return METHODS[name](
-      model(), CLASSES, **{key: value for key, value in options.items() if key in known})
+  options = {key: value for key, value in options.items() if key in known}
+  return METHODS[name](model(bn=bn, dtype=dtype), CLASSES, **options)
 
 
 def optimizer():
@@ -110,7 +117,8 @@ def batch(seed=0, images=IMAGES):
       Example(image(), np.full_like(label, VOID), valid()))
 
 
-def shard(batch, devices):
-  """`[N, ...]` to `[D, 1, N / D, ...]`."""
-  return jax.tree.map(
-      lambda x: x.reshape((devices, 1, x.shape[0] // devices) + x.shape[1:]), batch)
+def shard(batch, devices, accumulate=1):
+  """`[N, ...]` to `[D, A, b, ...]`: micro-batches of the global batch, cut among the devices."""
+  def cut(x):
+    return x.reshape((accumulate, devices, -1) + x.shape[1:]).swapaxes(0, 1)
+  return jax.tree.map(cut, batch)

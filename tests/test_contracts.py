@@ -22,7 +22,7 @@ from classmix_jax.datasets.checks import label_counts
 from classmix_jax.evaluate import predict
 from classmix_jax.masks import MASKS
 from classmix_jax.methods import METHODS, hyper_parameters
-from classmix_jax.methods.mean_teacher import CONSISTENCIES
+from classmix_jax.methods.mean_teacher import CONSISTENCIES, Mixed
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.segmenter import Segmenter, initialize
 from classmix_jax.train import make_train_step
@@ -88,13 +88,17 @@ def test_backbones_have_the_output_stride_they_say(name):
 
 @pytest.mark.parametrize('name', BACKBONES)
 @pytest.mark.parametrize('bn', ['batch', 'running'])
-def test_backbones_take_bn_and_dtype(name, bn):
+def test_backbones_take_bn_dtype_and_remat(name, bn):
   backbone = BACKBONES[name](bn=bn, dtype=jnp.bfloat16)
   def run(image):
     return backbone.init_with_output(jax.random.key(0), image, False)
   features, variables = jax.eval_shape(run, image_of(33, 65))
   assert features.low.dtype == features.high.dtype == jnp.bfloat16
   assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype('float32')}
+  # Computing blocks again renames nothing.
+  backbone = BACKBONES[name](bn=bn, dtype=jnp.bfloat16, remat=True)
+  again, same_variables = jax.eval_shape(run, image_of(33, 65))
+  assert shapes(again) == shapes(features) and shapes(same_variables) == shapes(variables)
   # Batch normalisation is found by its name, wherever it stands.
   for path, _ in jax.tree.leaves_with_path(variables['batch_stats']):
     assert path[-2].key.startswith('bn')
@@ -196,13 +200,13 @@ def test_methods_name_networks_that_predict(name):
 
 def test_methods_show_views(name):
   method, state = small.method(name, jitter=0.25, blur=True), small.start(name)
-  batch = jax.tree.map(lambda x: x[:, 0], small.shard(small.batch(), DEVICES))
+  batch = small.shard(small.batch(), DEVICES, accumulate=2)
   def run(params, model_state, method_state, batch):
     return method.views(params, model_state, method_state, batch, jax.random.key(0))
   mapped = jax.pmap(run, AXIS, in_axes=(None, None, None, 0), devices=jax.devices()[:DEVICES])
   views = jax.eval_shape(mapped, state.params, state.model_state, state.method_state, batch)
   assert {'image', 'label', 'prediction'} <= views.keys()
-  lead = (DEVICES, small.IMAGES // DEVICES, *small.SIZE)
+  lead = (DEVICES, small.IMAGES // DEVICES // 2, *small.SIZE)  # the first micro-batch
   for key, view in views.items():
     if view.ndim == 5:
       assert view.shape == (*lead, 3) and view.dtype == jnp.float32, key
@@ -232,9 +236,12 @@ def test_all_losses_have_a_value_and_a_gradient(field, choice):
   method = small.method('classmix', **{field: choice})
   logits = jnp.asarray(np.random.default_rng(0).normal(size=(1, 2, 4, 5, small.CLASSES)), 'float32')
   prob = jax.nn.softmax(2 * jnp.flip(logits, axis=2))
-  from classmix_jax.methods.mean_teacher import Mixed
-  mixed = Mixed(jnp.zeros((1, 2, 4, 5, 3)), prob, jnp.ones((1, 2, 4, 5), bool))
-  loss = lambda x, mixed: method.consistency_loss(x, mixed, jnp.array(9000))[0]
+  mixed = Mixed(
+      jnp.zeros((1, 2, 4, 5, 3)), jnp.argmax(prob, -1), jnp.max(prob, -1), prob,
+      jnp.ones((1, 2, 4, 5), bool))
+  def loss(x, mixed):
+    target, _ = method.weighted(mixed, jnp.array(9000), 1)
+    return method.consistency_loss(x, jax.tree.map(lambda x: x[0], target))
   value, gradient = jax.pmap(
       jax.value_and_grad(loss), AXIS, devices=jax.devices()[:1])(logits, mixed)
   assert float(value[0]) > 0

@@ -22,12 +22,12 @@ SIZES = dict(batch_size=4, unlabeled_batch_size=8)
 
 
 def on_device(geometry, start=0, stop=3, devices=1, accumulate=1, unlabeled=True, labeled=None,
-              **process):
+              **options):
   labeled = labeled or make_source()
   other = forbid_labels(make_source(9)) if unlabeled else None
   stream = device_stream(
       labeled=labeled, unlabeled=other, geometry=geometry, seed=1, accumulate=accumulate,
-      devices=jax.devices()[:devices], **process, **SIZES)
+      devices=jax.devices()[:devices], **(SIZES | options))
   return [jax.device_get(batch) for batch in stream(start, stop)]
 
 
@@ -82,6 +82,18 @@ def test_micro_batches_and_resuming():
   for a, b in zip(ours, on_host(geometry, start=2, stop=4, accumulate=2), strict=True):
     assert a.labeled.image.shape == (1, 2, 4, 12, 10, 3)
     assert_equal_batches(a, b)
+
+
+def test_micro_batches_are_parts_of_one_global_batch():
+  """The same images in the same order, whatever the numbers of parts and of devices."""
+  geometry = GEOMETRIES['crop']
+  (one,) = on_device(geometry, start=2, stop=3, batch_size=8, unlabeled_batch_size=16)
+  for accumulate, devices in ((2, 1), (2, 4), (4, 2)):
+    (parts,) = on_device(
+        geometry, start=2, stop=3, accumulate=accumulate, devices=devices,
+        batch_size=8 // accumulate, unlabeled_batch_size=16 // accumulate)
+    flat = jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(1, 1, -1, *x.shape[3:]), parts)
+    jax.tree.map(np.testing.assert_array_equal, flat, one)
 
 
 def test_without_unlabeled_the_example_is_empty():

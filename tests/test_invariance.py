@@ -9,14 +9,12 @@ import functools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import small
 
 from classmix_jax.methods import METHODS
 from classmix_jax.train import make_train_step
-from classmix_jax.types import AXIS
 
 DEVICES = (1, 2, 4, 8)
 
@@ -178,8 +176,11 @@ def test_two_equal_micro_batches_are_one():
     step(small.place(world.start, jax.devices()[:1]), small.shard(batch, 1))
 
 
-def test_teacher_follows_and_gets_no_gradient():
-  """It equals the student after step 0, and is halfway after step 1."""
+def test_teacher_follows():
+  """It equals the student after step 0, and is halfway after step 1.
+
+  No gradient can reach it: `loss` does not take the method's state.
+  """
   world = World('mean_teacher')
   _, first = world.run(1, [small.batch(0)])
   assert_close(first.method_state['teacher'], first.params['segmenter'], rtol=0, atol=1e-7)
@@ -187,14 +188,3 @@ def test_teacher_follows_and_gets_no_gradient():
   halfway = jax.tree.map(
       lambda x, y: (x + y) / 2, first.params['segmenter'], second.params['segmenter'])
   assert_close(second.method_state['teacher'], halfway, rtol=1e-4, atol=1e-6)
-
-  def loss(method_state, batch):
-    state = world.start
-    return world.method.loss(
-        state.params, state.model_state, method_state, batch, jax.random.key(0), jnp.array(0))[0]
-
-  batch = jax.tree.map(lambda x: x[:, 0], small.shard(small.batch(0), 1))
-  gradient = jax.pmap(jax.grad(loss), AXIS, in_axes=(None, 0), devices=jax.devices()[:1])(
-      world.start.method_state, batch)
-  for leaf in jax.tree.leaves(gradient):
-    np.testing.assert_array_equal(leaf, 0)

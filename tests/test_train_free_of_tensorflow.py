@@ -25,7 +25,7 @@ RANK = {
 }
 ONLY = {  # stricter than the rank
     'input_pipeline': {'types', 'parallel', 'splits', 'sources', 'geometry'},
-    'train': {'types'},
+    'train': {'types', 'core'},
     'masks': {'types', 'core'},
     'core': {'types'},
 }

@@ -5,9 +5,10 @@
 
 A backbone is a flax Module called as `backbone(image, train)`. Its fields: `bn`
 says which BN statistics it uses, `dtype` in which precision it computes,
-`preprocessing` which mean, deviation and channel order its weights expect, and
+`preprocessing` which mean, deviation and channel order its weights expect,
 `output_stride` the stride of `high`; one that it cannot have is refused with
-`check_output_stride`. To add one: a file here and a line in `BACKBONES`.
+`check_output_stride`. `remat` says whether blocks are computed again in the
+backward pass. To add one: a file here and a line in `BACKBONES`.
 """
 
 from collections.abc import Callable, Mapping

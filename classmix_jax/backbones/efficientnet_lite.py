@@ -15,7 +15,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from classmix_jax.backbones.depthwise import Depthwise
-from classmix_jax.backbones.layers import KERNEL_INIT, batch_norm, check_output_stride, conv
+from classmix_jax.backbones.layers import (
+  KERNEL_INIT,
+  batch_norm,
+  check_output_stride,
+  conv,
+  rematerialized,
+)
 from classmix_jax.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
 from classmix_jax.types import Array, Features
 
@@ -90,6 +96,7 @@ class EfficientNetLite(nn.Module):
     bn_momentum: of the running statistics, 0.99 where it was trained on ImageNet.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
+    remat: whether blocks are computed again in the backward pass.
   """
 
   output_stride: int = 16
@@ -97,6 +104,7 @@ class EfficientNetLite(nn.Module):
   bn_momentum: float = 0.99
   dtype: Any = jnp.float32
   preprocessing: Preprocessing = PREPROCESSING['symmetric']
+  remat: bool = False
 
   @nn.compact
   def __call__(self, image: Array, train: bool) -> Features:
@@ -111,8 +119,9 @@ class EfficientNetLite(nn.Module):
     x = nn.relu6(_norm(train=train, bn=self.bn, momentum=self.bn_momentum, dtype=self.dtype,
                        name='bn_stem')(x))
     for index, options in enumerate(block_options(self.output_stride)):
-      x = Block(**options, bn=self.bn, bn_momentum=self.bn_momentum, dtype=self.dtype,
-                name=f'block{index}')(x, train)
+      x = rematerialized(Block, self.remat)(
+          **options, bn=self.bn, bn_momentum=self.bn_momentum, dtype=self.dtype,
+          name=f'block{index}')(x, train)
       if index == LOW:
         low = x
     return Features(low, x)

@@ -17,6 +17,23 @@ BN_MODES = ('batch', 'running')
 KERNEL_INIT = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 
 
+def rematerialized(block: Callable[..., Any], remat: bool) -> Callable[..., Any]:
+  """Returns a block whose inside is computed again in the backward pass, if `remat`.
+
+  Of its activations only the input is kept. Names of parameters do not change,
+  if blocks are given theirs.
+
+  Args:
+    block: a Module class called as `block(...)(x, train)`, or a function
+      `(module, x) -> y` that makes its layers inside of `module`.
+    remat: False returns the block as it is.
+  """
+  if not remat:
+    return block
+  # Counted from the module itself: train is the third argument of a class's __call__.
+  return nn.remat(block, static_argnums=(2,) if isinstance(block, type) else ())
+
+
 def conv(
     features: int, size: int, *, name: str, stride: int = 1, dilation: int = 1,
     kernel_init: Callable[..., jax.Array], dtype: Any,

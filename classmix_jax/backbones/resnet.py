@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 
-from classmix_jax.backbones.layers import check_output_stride, conv_bn
+from classmix_jax.backbones.layers import check_output_stride, conv_bn, rematerialized
 from classmix_jax.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
 from classmix_jax.types import Array, Features
 
@@ -99,6 +99,7 @@ class ResNet(nn.Module):
     bn: 'batch' or 'running', see `layers.batch_norm`.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
+    remat: whether blocks are computed again in the backward pass.
 
   Raises:
     UserError: another output stride.
@@ -112,6 +113,7 @@ class ResNet(nn.Module):
   bn: str = 'batch'
   dtype: Any = jnp.float32
   preprocessing: Preprocessing = PREPROCESSING['imagenet']
+  remat: bool = False
 
   def __post_init__(self):
     check_output_stride(self.output_stride, STRIDES, 'a ResNet')
@@ -130,7 +132,7 @@ class ResNet(nn.Module):
     for layer, (count, width, stride, dilation) in enumerate(layers, start=1):
       first = before if self.layout.eased_dilation else dilation
       for index in range(count):
-        x = self.block(
+        x = rematerialized(self.block, self.remat)(
             width=width, stride=stride if index == 0 else 1,
             dilation=first if index == 0 else dilation,
             layout=self.layout, bn=self.bn, dtype=self.dtype, name=f'layer{layer}_{index}',

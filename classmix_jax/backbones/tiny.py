@@ -16,7 +16,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from classmix_jax.backbones.layers import check_output_stride, conv_bn
+from classmix_jax.backbones.layers import check_output_stride, conv_bn, rematerialized
 from classmix_jax.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
 from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.types import Array, Features
@@ -32,12 +32,14 @@ class Tiny(nn.Module):
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
     output_stride: 4, there is no other.
+    remat: whether residual blocks are computed again in the backward pass.
   """
 
   bn: str = 'batch'
   dtype: Any = jnp.float32
   preprocessing: Preprocessing = PREPROCESSING['plain']
   output_stride: int = 4
+  remat: bool = False
 
   def __post_init__(self):
     check_output_stride(self.output_stride, (4,), 'tiny')
@@ -52,8 +54,11 @@ class Tiny(nn.Module):
                      dtype=self.dtype)
 
     def residual(x, name):
-      y = nn.relu(layer(x, x.shape[-1], 3, f'{name}_1'))
-      return nn.relu(x + layer(y, x.shape[-1], 3, f'{name}_2'))
+      def block(module, x):
+        del module  # layers are made inside of the module at work
+        y = nn.relu(layer(x, x.shape[-1], 3, f'{name}_1'))
+        return nn.relu(x + layer(y, x.shape[-1], 3, f'{name}_2'))
+      return rematerialized(block, self.remat)(self, x)
 
     def stage(x, features, name):
       x = nn.relu(layer(x, features, 3, f'{name}_down', stride=2))

@@ -64,7 +64,8 @@ def adjust_hue(image: Array, turn: Array) -> Array:
 
 
 def color_jitter(
-    key: Array, image: Array, order: Array, strength: float, axis_name: str | None = None
+    key: Array, image: Array, order: Array, strength: float, axis_name: str | None = None,
+    micro_batches: int = 1,
 ) -> Array:
   """Brightness, contrast, saturation and hue, in the given order.
 
@@ -78,8 +79,9 @@ def color_jitter(
     order: `[4]` integers, a permutation of 0..3.
     strength: s.
     axis_name: the device axis of `pmap`, None outside.
+    micro_batches: A, how many micro-batches B images are, see `collectives.py`.
   """
-  keys = example_keys(key, image.shape[0], axis_name)
+  keys = example_keys(key, image.shape[0], axis_name, micro_batches)
   draw = jax.vmap(lambda k: jax.random.uniform(k, (4,), minval=-strength, maxval=strength))(keys)
   brightness, contrast, saturation, hue = (draw[:, i, None, None, None] for i in range(4))
   operations = (
@@ -108,7 +110,8 @@ def gaussian_blur(image: Array, sigma: Array) -> Array:
 
 
 def strong_augment(
-    key: Array, image: Array, *, jitter: float, blur: bool, axis_name: str | None = None
+    key: Array, image: Array, *, jitter: float, blur: bool, axis_name: str | None = None,
+    micro_batches: int = 1,
 ) -> Array:
   """Jitters with probability 0.8, then blurs with probability 0.5, per batch.
 
@@ -118,6 +121,7 @@ def strong_augment(
     jitter: strength, 0 switches jitter off.
     blur: whether to blur at all.
     axis_name: the device axis of `pmap`, None outside.
+    micro_batches: A, how many micro-batches B images are, see `collectives.py`.
   """
   batch_key, image_key = jax.random.split(key)
   # All draws per batch at once: every call of a generator takes a second to compile.
@@ -126,7 +130,8 @@ def strong_augment(
     order = jnp.argsort(draw[3:])
     image = lax.cond(
         draw[0] < JITTER_PROBABILITY,
-        lambda x: color_jitter(image_key, x, order, jitter, axis_name), lambda x: x, image)
+        lambda x: color_jitter(image_key, x, order, jitter, axis_name, micro_batches),
+        lambda x: x, image)
   if blur:
     low, high = BLUR_SIGMA
     sigma = low + (high - low) * draw[1]

@@ -2,12 +2,19 @@
 
 Every function takes `axis_name=None` outside of `pmap` and means the same
 there: a batch on one device is the global batch.
+
+A device holds A b images: b of each of A micro-batches (A is 1 without
+accumulation), one micro-batch after the other. In the global batch of N = A D b
+images, image k of micro-batch a on device d has the index (a D + d) b + k: a
+micro-batch is the same images on any number of devices, and the global batch is
+the same for any A.
 """
 
 import jax
 from jax import lax
 import jax.numpy as jnp
 
+from classmix_jax.core.accumulation import divided, joined
 from classmix_jax.types import Array
 
 
@@ -21,33 +28,48 @@ def sum_over_devices(x: Array, axis_name: str | None = None) -> Array:
   return x if axis_name is None else lax.psum(x, axis_name)
 
 
-def next_image(x: Array, axis_name: str | None = None) -> Array:
+def next_image(x: Array, axis_name: str | None = None, micro_batches: int = 1) -> Array:
   """Returns, for image i, image (i + 1) mod N of the *global* batch.
 
-  The first image of every device travels one step around the ring, so a
-  device that holds a single image still gets a partner.
+  The first image of every device's micro-batch travels one step around the
+  ring, so a device that holds a single image still gets a partner.
 
   Args:
-    x: `[B, ...]`, this device's share of the global batch, in device order.
+    x: `[A b, ...]`, this device's share of the global batch.
     axis_name: the device axis of `pmap`, None outside.
+    micro_batches: A.
+
+  Example:
+    >>> next_image(jnp.arange(4), micro_batches=2).tolist()
+    [1, 2, 3, 0]
   """
-  first = x[:1]
+  x = divided(x, micro_batches)
+  first = x[:, :1]
+  # Behind the last device's share of a micro-batch the next micro-batch begins.
+  sent = jnp.roll(first, -1, axis=0)
   if axis_name is not None:
     devices = lax.axis_size(axis_name)
     ring = [(device, (device - 1) % devices) for device in range(devices)]
-    first = lax.ppermute(first, axis_name, ring)
-  return jnp.concatenate([x[1:], first])
+    sent = jnp.where(lax.axis_index(axis_name) == 0, sent, first)
+    sent = lax.ppermute(sent, axis_name, ring)
+  return joined(jnp.concatenate([x[:, 1:], sent], axis=1))
 
 
-def example_keys(key: Array, batch_size: int, axis_name: str | None = None) -> Array:
+def example_keys(
+    key: Array, count: int, axis_name: str | None = None, micro_batches: int = 1
+) -> Array:
   """Returns one key per image, derived from its index in the *global* batch.
 
   Args:
     key: the step's key, equal on all devices.
-    batch_size: images on this device.
+    count: A b, images on this device.
     axis_name: the device axis of `pmap`, None outside.
+    micro_batches: A.
   """
-  index = jnp.arange(batch_size)
+  index = divided(jnp.arange(count), micro_batches)
   if axis_name is not None:
-    index = index + batch_size * lax.axis_index(axis_name)
-  return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, index)
+    share = count // micro_batches
+    # Before micro-batch a stand a shares of the other devices, and those of devices 0 to d - 1.
+    others = jnp.arange(micro_batches) * (lax.axis_size(axis_name) - 1)
+    index = index + share * (others + lax.axis_index(axis_name))[:, None]
+  return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, joined(index))

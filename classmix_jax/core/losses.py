@@ -4,9 +4,9 @@ Synopsis:
 
     loss = masked_mean(cross_entropy(logits, label), label != VOID, axis_name='batch')
 
-Per-pixel losses come first, means second: a mean over devices is exact only if
-the *count* is averaged too (`masked_mean`), as devices see different numbers
-of void pixels.
+Per-pixel losses come first, means second: a mean over devices, or a sum over
+micro-batches, is exact only if the *count* is that of the global batch
+(`device_count`), as they see different numbers of void pixels.
 """
 
 import jax
@@ -62,7 +62,15 @@ def squared_error(logits: Array, prob: Array) -> Array:
   return jnp.mean(difference**2, axis=-1)
 
 
-def masked_mean(value: Array, mask: Array, axis_name: str | None = None) -> Array:
+def device_count(mask: Array, axis_name: str | None = None) -> Array:
+  """How much of `mask` is True on a device on average: float32, never quite 0."""
+  count = mean_over_devices(jnp.sum(mask, dtype=jnp.float32), axis_name)
+  return jnp.maximum(count, 1e-6)
+
+
+def masked_mean(
+    value: Array, mask: Array, axis_name: str | None = None, count: Array | None = None
+) -> Array:
   """Mean of `value` where `mask`, over the *global* batch; 0 if nothing counts.
 
   The mean over devices of what this returns is sum(value * mask) / sum(mask)
@@ -72,6 +80,8 @@ def masked_mean(value: Array, mask: Array, axis_name: str | None = None) -> Arra
     value: float array.
     mask: bool array of the same shape.
     axis_name: the device axis of `pmap`, None outside.
+    count: `device_count` of the whole batch, where `value` is one of its
+      micro-batches: what this returns is then to be summed over them.
 
   Example:
     >>> float(masked_mean(jnp.array([1.0, 3.0, 9.0]), jnp.array([True, True, False])))
@@ -79,5 +89,6 @@ def masked_mean(value: Array, mask: Array, axis_name: str | None = None) -> Arra
   """
   if value.shape != mask.shape:
     raise ValueError(f'value {value.shape} and mask {mask.shape} differ')
-  count = mean_over_devices(jnp.sum(mask, dtype=jnp.float32), axis_name)
-  return jnp.sum(jnp.where(mask, value, 0.0)) / jnp.maximum(count, 1e-6)
+  if count is None:
+    count = device_count(mask, axis_name)
+  return jnp.sum(jnp.where(mask, value, 0.0)) / count

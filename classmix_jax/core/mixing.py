@@ -13,7 +13,9 @@ from classmix_jax.core.collectives import next_image
 from classmix_jax.types import Array
 
 
-def mix(mask: Array, x: Array, axis_name: str | None = None) -> Array:
+def mix(
+    mask: Array, x: Array, axis_name: str | None = None, micro_batches: int = 1
+) -> Array:
   """Pastes the masked part of every image on the next image of the batch.
 
   x_mix[i] = M[i] x[i] + (1 - M[i]) x[(i + 1) mod N]  (ClassMix, arXiv
@@ -24,6 +26,7 @@ def mix(mask: Array, x: Array, axis_name: str | None = None) -> Array:
     mask: `[B, H, W]` bool, True where image i itself is kept.
     x: `[B, H, W]` or `[B, H, W, C]`, any dtype.
     axis_name: the device axis of `pmap`, None outside.
+    micro_batches: A, how many micro-batches B images are, see `collectives.py`.
 
   Returns:
     An array of the shape and dtype of `x`.
@@ -39,4 +42,4 @@ def mix(mask: Array, x: Array, axis_name: str | None = None) -> Array:
   if mask.shape != x.shape[:3]:
     raise ValueError(f'mask {mask.shape} does not cover x {x.shape}: [B, H, W] must be equal')
   expanded = mask.reshape(mask.shape + (1,) * (x.ndim - 3))
-  return jnp.where(expanded, x, next_image(x, axis_name))
+  return jnp.where(expanded, x, next_image(x, axis_name, micro_batches))

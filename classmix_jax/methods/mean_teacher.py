@@ -18,17 +18,22 @@ import dataclasses
 from typing import NamedTuple
 
 import jax
-from jax import lax
 import jax.numpy as jnp
 
+from classmix_jax.core.accumulation import divided, in_turn
 from classmix_jax.core.augment import strong_augment
 from classmix_jax.core.collectives import example_keys
 from classmix_jax.core.ema import ema_decay, ema_update
-from classmix_jax.core.losses import cross_entropy, masked_mean, squared_error
+from classmix_jax.core.losses import cross_entropy, device_count, masked_mean, squared_error
 from classmix_jax.core.mixing import mix
 from classmix_jax.core.weights import WEIGHTS, confident_share
 from classmix_jax.masks import MASKS
-from classmix_jax.methods.supervised import labeled_views, supervised_loss
+from classmix_jax.methods.supervised import (
+  Labeled,
+  labeled_targets,
+  labeled_views,
+  supervised_loss,
+)
 from classmix_jax.models.segmenter import Segmenter, forward, initialize, to_unit_range
 from classmix_jax.types import AXIS, Array, Batch, Example, Metrics, PyTree, UserError
 
@@ -36,17 +41,42 @@ CONSISTENCIES = ('ce', 'mse')
 
 
 class Mixed(NamedTuple):
-  """What the student learns from the unlabelled batch.
+  """The unlabelled batch after the teacher has labelled it, mixed; B is all of a device.
 
   Attributes:
-    image: `[B, H, W, 3]` float32 in 0..1, mixed and augmented.
-    prob: `[B, H, W, C]` float32, the teacher's mixed probabilities.
-    valid: `[B, H, W]` bool, False where padding was mixed in.
+    image: `[B, H, W, 3]` float32 in 0..1, augmented.
+    label: `[B, H, W]` int32, the teacher's classes.
+    confidence: `[B, H, W]` float32, the probability of that class.
+    prob: `[B, H, W, C]` float32, all probabilities; None unless the loss needs them.
+    valid: `[B, H, W]` bool, False where padding was mixed in and is kept out.
   """
 
   image: Array
-  prob: Array
+  label: Array
+  confidence: Array
+  prob: Array | None
   valid: Array
+
+
+class Consistency(NamedTuple):
+  """What the student learns from the mixed batch; one micro-batch has no axis A.
+
+  Attributes:
+    mixed: see `Mixed`, `[A, b, ...]`.
+    weight: `[A, b, H, W]` float32, of each pixel.
+    count: `[A]` float32, `device_count` of the valid pixels of the whole batch.
+  """
+
+  mixed: Mixed
+  weight: Array
+  count: Array
+
+
+class Targets(NamedTuple):
+  """What the student learns from."""
+
+  labeled: Labeled
+  unlabeled: Consistency
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,63 +127,98 @@ class MeanTeacher:
         {'teacher': params},
     )
 
-  def mixed_batch(
-      self, teacher: PyTree, batch_stats: PyTree, example: Example, key: Array
+  def teach(
+      self, teacher: PyTree, batch_stats: PyTree, example: Example
   ) -> tuple[Mixed, PyTree]:
-    """Lets the teacher label the images, then mixes images and labels alike.
+    """Lets the teacher label the images, micro-batch after micro-batch; nothing is mixed yet.
 
-    The teacher normalises by the statistics of *this* batch, as in the
+    The teacher normalises by the statistics of *these* images, as in the
     original; its running statistics only follow along.
 
     Args:
       teacher: parameters.
       batch_stats: the teacher's running statistics.
-      example: this device's share of the unlabelled batch.
-      key: the step's key, equal on all devices.
+      example: this device's share of the unlabelled batch, `[A, b, ...]`.
 
     Returns:
-      The mixed batch and the teacher's new running statistics.
+      The labelled images, flat, and the teacher's new running statistics.
+    """
+    def label(teacher: PyTree, carry: tuple, example: Example) -> tuple:
+      found, batch_stats = carry
+      image = to_unit_range(example.image)
+      logits, batch_stats = forward(self.model, teacher, batch_stats, image, train=True)
+      prob = jax.nn.softmax(logits)
+      valid = example.valid if self.exclude_padding else jnp.ones_like(example.valid)
+      labeled = Mixed(
+          image, jnp.argmax(prob, axis=-1), jnp.max(prob, axis=-1),
+          prob if self.consistency == 'mse' else None, valid)
+      return (*found, labeled), batch_stats
+
+    found, batch_stats = in_turn(label, teacher, ((), batch_stats), example)
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *found), batch_stats
+
+  def mixed_batch(
+      self, teacher: PyTree, batch_stats: PyTree, example: Example, key: Array
+  ) -> tuple[Mixed, PyTree]:
+    """Lets the teacher label the images, then mixes images and labels alike, and augments.
+
+    Args and result are those of `teach`; `key` is the step's, equal on all devices.
     """
     mask_key, augment_key = jax.random.split(key)
-    image = to_unit_range(example.image)
-    logits, batch_stats = forward(self.model, teacher, batch_stats, image, train=True)
-    prob = jax.nn.softmax(logits)
-    keys = example_keys(mask_key, image.shape[0], AXIS)
-    mask = jax.vmap(MASKS[self.mask], in_axes=(0, 0, None))(
-        keys, jnp.argmax(prob, axis=-1), self.num_classes)
-    mixed = Mixed(*(mix(mask, x, AXIS) for x in (image, prob, example.valid)))
-    augmented = strong_augment(
-        augment_key, mixed.image, jitter=self.jitter, blur=self.blur, axis_name=AXIS)
-    return lax.stop_gradient(mixed._replace(image=augmented)), batch_stats
+    place = dict(axis_name=AXIS, micro_batches=len(example.image))
+    found, batch_stats = self.teach(teacher, batch_stats, example)
+    keys = example_keys(mask_key, len(found.image), **place)
+    mask = jax.vmap(MASKS[self.mask], in_axes=(0, 0, None))(keys, found.label, self.num_classes)
+    mixed = jax.tree.map(lambda x: mix(mask, x, **place), found)
+    image = strong_augment(
+        augment_key, mixed.image, jitter=self.jitter, blur=self.blur, **place)
+    return mixed._replace(image=image), batch_stats
 
-  def consistency_loss(self, logits: Array, mixed: Mixed, step: Array) -> tuple[Array, Metrics]:
-    """Returns L_u of this device and its metrics, inside `pmap`."""
-    confidence = jnp.max(mixed.prob, axis=-1)
-    valid = mixed.valid if self.exclude_padding else jnp.ones_like(mixed.valid)
-    share = confident_share(confidence, valid, self.threshold, AXIS)
-    if self.consistency == 'mse':
-      loss = share * masked_mean(squared_error(logits, mixed.prob), valid, AXIS)
-    else:
-      weight = WEIGHTS[self.pixel_weight](confidence, valid, step, self.threshold, AXIS)
-      pixel_loss = cross_entropy(logits, jnp.argmax(mixed.prob, axis=-1))
-      loss = masked_mean(weight * pixel_loss, valid, AXIS)
-    return loss, {'loss/unsup': loss, 'confident_share': share}
+  def weighted(
+      self, mixed: Mixed, step: Array, micro_batches: int
+  ) -> tuple[Consistency, Metrics]:
+    """Weighs the pixels of a mixed batch, and divides it into micro-batches."""
+    valid = mixed.valid
+    count = device_count(valid, AXIS)
+    share = confident_share(mixed.confidence, valid, self.threshold, AXIS)
+    name = 'threshold_uniform' if self.consistency == 'mse' else self.pixel_weight
+    weight = WEIGHTS[name](mixed.confidence, valid, step, self.threshold, AXIS)
+    mixed, weight = divided((mixed, weight), micro_batches)
+    consistency = Consistency(mixed, weight, jnp.broadcast_to(count, micro_batches))
+    return consistency, {'confident_share': share}
 
-  def loss(
+  def targets(
       self, params: PyTree, model_state: PyTree, method_state: PyTree,
       batch: Batch, key: Array, step: Array,
-  ) -> tuple[Array, tuple[PyTree, Metrics]]:
-    """Labelled and mixed images pass the student one after the other, as in the original."""
-    student = params['segmenter']
-    loss_sup, batch_stats = supervised_loss(
-        self.model, student, model_state['segmenter'], batch.labeled)
+  ) -> tuple[Targets, PyTree, Metrics]:
+    del params
     mixed, teacher_stats = self.mixed_batch(
         method_state['teacher'], model_state['teacher'], batch.unlabeled, key)
+    unlabeled, metrics = self.weighted(mixed, step, len(batch.unlabeled.image))
+    targets = Targets(labeled_targets(batch.labeled), unlabeled)
+    return targets, {**model_state, 'teacher': teacher_stats}, metrics
+
+  def consistency_loss(self, logits: Array, target: Consistency) -> Array:
+    """Returns L_u of one micro-batch, to be summed over them."""
+    mixed = target.mixed
+    if self.consistency == 'mse':
+      pixel_loss = squared_error(logits, mixed.prob)
+    else:
+      pixel_loss = cross_entropy(logits, mixed.label)
+    return masked_mean(target.weight * pixel_loss, mixed.valid, count=target.count)
+
+  def loss(
+      self, params: PyTree, model_state: PyTree, targets: Targets
+  ) -> tuple[Array, tuple[PyTree, Metrics]]:
+    """Labelled and mixed images pass the student one after the other, as in the original."""
+    student, mixed = params['segmenter'], targets.unlabeled.mixed
+    loss_sup, batch_stats = supervised_loss(
+        self.model, student, model_state['segmenter'], targets.labeled)
     logits, batch_stats = forward(self.model, student, batch_stats, mixed.image, train=True)
-    loss_unsup, metrics = self.consistency_loss(logits, mixed, step)
-    model_state = {'segmenter': batch_stats, 'teacher': teacher_stats}
+    loss_unsup = self.consistency_loss(logits, targets.unlabeled)
     loss = loss_sup + self.lambda_u * loss_unsup
-    return loss, (model_state, {'loss/sup': loss_sup, **metrics})
+    metrics = {'loss/sup': loss_sup, 'loss/unsup': loss_unsup}
+    return loss, ({**model_state, 'segmenter': batch_stats}, metrics)
 
   def finish(self, params: PyTree, method_state: PyTree, step: Array) -> PyTree:
     """Moves the teacher towards the student."""
@@ -174,11 +239,12 @@ class MeanTeacher:
     student, batch_stats = params['segmenter'], model_state['segmenter']
     mixed, _ = self.mixed_batch(
         method_state['teacher'], model_state['teacher'], batch.unlabeled, key)
+    mixed = jax.tree.map(lambda x: x[:batch.unlabeled.image.shape[1]], mixed)
     logits, _ = forward(self.model, student, batch_stats, mixed.image, train=False)
     return {
         **labeled_views(self.model, student, batch_stats, batch.labeled),
-        'unlabeled': to_unit_range(batch.unlabeled.image),
+        'unlabeled': to_unit_range(batch.unlabeled.image[0]),
         'mixed': mixed.image,
-        'mixed_pseudo_label': jnp.argmax(mixed.prob, axis=-1),
+        'mixed_pseudo_label': mixed.label,
         'mixed_prediction': jnp.argmax(logits, axis=-1),
     }

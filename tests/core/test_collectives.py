@@ -13,27 +13,38 @@ IMAGES = 8
 X = np.random.default_rng(0).random((IMAGES, 2, 3)).astype(np.float32)
 
 
-def on_devices(devices, function, *arrays):
-  shards = [x.reshape((devices, IMAGES // devices) + x.shape[1:]) for x in arrays]
-  found = jax.pmap(function, AXIS, devices=jax.devices()[:devices])(*shards)
-  return np.asarray(found).reshape((IMAGES,) + found.shape[2:])
+def on_devices(devices, function, *arrays, micro_batches=1):
+  """Gives every device its images of all micro-batches; puts results in the global order."""
+  lead = (micro_batches, devices, -1)
+  shards = [
+      x.reshape(lead + x.shape[1:]).swapaxes(0, 1).reshape((devices, -1) + x.shape[1:])
+      for x in arrays]
+  found = np.asarray(jax.pmap(function, AXIS, devices=jax.devices()[:devices])(*shards))
+  found = found.reshape((devices, micro_batches, -1) + found.shape[2:]).swapaxes(0, 1)
+  return found.reshape((IMAGES,) + found.shape[3:])
 
 
-@pytest.mark.parametrize('devices', [1, 2, 4, 8])
-def test_next_image(devices):
-  found = on_devices(devices, lambda x: collectives.next_image(x, AXIS), X)
+SHARES = [(1, 1), (2, 1), (4, 1), (8, 1), (1, 2), (1, 8), (2, 2), (4, 2), (2, 4)]
+
+
+@pytest.mark.parametrize('devices, micro_batches', SHARES)
+def test_next_image(devices, micro_batches):
+  found = on_devices(
+      devices, lambda x: collectives.next_image(x, AXIS, micro_batches), X,
+      micro_batches=micro_batches)
   np.testing.assert_array_equal(found, np.roll(X, -1, axis=0))
   np.testing.assert_array_equal(collectives.next_image(jnp.asarray(X)), np.roll(X, -1, axis=0))
 
 
-@pytest.mark.parametrize('devices', [1, 2, 4, 8])
-def test_example_keys(devices):
+@pytest.mark.parametrize('devices, micro_batches', SHARES)
+def test_example_keys(devices, micro_batches):
   key = jax.random.key(3)
   def draw(x, axis_name=AXIS):
-    keys = collectives.example_keys(key, x.shape[0], axis_name)
+    keys = collectives.example_keys(key, x.shape[0], axis_name, micro_batches)
     return jax.random.key_data(keys)
   expected = np.asarray(draw(X, None))
-  np.testing.assert_array_equal(on_devices(devices, draw, X), expected)
+  found = on_devices(devices, draw, X, micro_batches=micro_batches)
+  np.testing.assert_array_equal(found, expected)
   assert len(np.unique(expected, axis=0)) == IMAGES
 
 

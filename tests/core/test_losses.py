@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.core.losses import cross_entropy, masked_mean, squared_error
+from classmix_jax.core.losses import cross_entropy, device_count, masked_mean, squared_error
 from classmix_jax.types import AXIS, VOID
 
 LOGITS = jnp.log(jnp.array([[1.0, 3.0], [1.0, 3.0], [2.0, 2.0], [1.0, 9.0]]))
@@ -60,6 +60,13 @@ def test_mean_over_devices_is_the_mean_over_pixels():
   mask = jnp.array([[1, 1, 1], [0, 0, 1], [0, 0, 0], [0, 0, 0]], bool)
   shares = jax.pmap(lambda v, m: masked_mean(v, m, AXIS), AXIS)(value, mask)
   np.testing.assert_allclose(shares.mean(), (0 + 1 + 2 + 5) / 4)
+
+
+def test_masked_means_of_micro_batches_add_up():
+  value, mask = jnp.arange(6.0), jnp.array([1, 1, 1, 0, 0, 1], bool)
+  count = device_count(mask)
+  parts = [masked_mean(value[part], mask[part], count=count) for part in np.split(np.arange(6), 3)]
+  np.testing.assert_allclose(parts, [1 / 4, 2 / 4, 5 / 4])
 
 
 @pytest.mark.parametrize('call', [

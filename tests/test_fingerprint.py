@@ -1,0 +1,55 @@
+"""The table before a training says where a run departs from the paper's row."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from classmix_jax.build import Split
+from classmix_jax.experiment import settings
+from classmix_jax.fingerprint import fingerprint
+from classmix_jax.types import Source, TrainState
+from configs import cityscapes, pascal_voc
+
+SAME = 'as in the paper'
+
+
+def lines(module, **fields):
+  """Returns the lines of the fingerprint by the name of their setting."""
+  config = module.get_config('method=classmix')
+  config.update_from_flattened_dict(fields)
+  source = Source(('a', 'b'), lambda index: None)
+  state = TrainState(jnp.array(0), {'segmenter': jnp.zeros(3)}, {}, {}, {})
+  found = settings(
+      config, Split(source, source, '0123'), jax.devices()[:1], state, 'paper at 512x1024',
+        origin={})
+  table = fingerprint(found, config.paper.to_dict()).splitlines()
+  return {name: line for name in found for line in table if line.startswith(f'  {name}  ')}
+
+
+@pytest.mark.parametrize('module', [cityscapes, pascal_voc])
+def test_the_configs_of_the_paper_have_its_batch_and_rate(module):
+  table = lines(module)
+  for name in ('global batch', 'learning rate', 'BN mode', 'network'):
+    assert table[name].endswith(SAME), table[name]
+
+
+def test_the_learning_rate_belongs_to_the_global_batch():
+  table = lines(cityscapes, batch_size=8, unlabeled_batch_size=8)
+  assert table['global batch'].endswith('differs (paper: 2 labelled + 2 unlabelled)')
+  assert '0.00025 for 8 + 8 images' in table['learning rate']
+  assert table['learning rate'].endswith('differs (paper: 0.00025 for 2 + 2 images, head 10x)')
+  table = lines(cityscapes, **{'optim.learning_rate': 1e-3})
+  assert table['global batch'].endswith(SAME)
+  assert '0.001 for 2 + 2 images' in table['learning rate']
+  assert 'differs' in table['learning rate']
+
+
+def test_accumulation_is_named_and_changes_bn_alone():
+  table = lines(cityscapes, accumulate=2)
+  assert '2 per step' in table['micro-batches']
+  assert table['global batch'].endswith(SAME) and table['learning rate'].endswith(SAME)
+  assert 'batch statistics of 1/2 of the batch' in table['BN mode']
+  assert 'differs' in table['BN mode']
+  table = lines(cityscapes, accumulate=2, **{'model.bn': 'running', 'model.dtype': 'bfloat16'})
+  assert 'frozen statistics, affine frozen' in table['BN mode']
+  assert 'bfloat16' in table['precision'] and 'float32' in table['parameters']
