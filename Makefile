@@ -9,7 +9,7 @@ train: $(VENV)/.installed  ## ClassMix on the built-in street scenes
 	$(RUN) launch/main.py --config=configs/scenes.py
 
 test: $(VENV)/.installed  ## the fast tests
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadscope
 
 test-slow: $(VENV)/.installed  ## the long ones
 	$(RUN) -m pytest -m slow

@@ -34,7 +34,7 @@ class Red(nn.Module):
 
 class Keep(nn.Module):
   @nn.compact
-  def __call__(self, features):
+  def __call__(self, features, train):
     return features
 
 

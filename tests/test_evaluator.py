@@ -28,7 +28,7 @@ class Colors(nn.Module):
 
 class Keep(nn.Module):
   @nn.compact
-  def __call__(self, features):
+  def __call__(self, features, train):
     return features
 
 
