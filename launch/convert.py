@@ -32,7 +32,7 @@ NETWORK = flags.DEFINE_string(
     'network', '', "'student' or 'teacher', where the input has both; default: the student.")
 STEP = flags.DEFINE_string('step', 'best', "Of a run: 'latest', 'best' or a step.")
 LAYOUT = flags.DEFINE_string(
-    'layout', '', 'How tensors are named: deeplab_v2, torchvision; default: seen from the names.')
+    'layout', '', 'How tensors are named: a name of LAYOUTS; default: seen from the names.')
 PREPROCESSING = flags.DEFINE_string(
     'preprocessing', '', 'How the weights want to be fed: a name of PREPROCESSING; default: what '
     'is known of the file, or usual in its layout.')

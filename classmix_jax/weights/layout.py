@@ -27,6 +27,17 @@ def transpose(x: np.ndarray, axes: dict[int, tuple[int, ...]]) -> np.ndarray:
   return np.ascontiguousarray(x.transpose(axes[x.ndim])) if x.ndim in axes else x
 
 
+def torch_path(path: Path, module_name: Callable[[str], str]) -> str:
+  """Joins the names of modules there, and of the leaf; the backbone itself has none.
+
+  Example:
+    >>> torch_path(('backbone', 'bn1', 'scale'), str.upper)
+    'BN1.weight'
+  """
+  modules = path[1:-1] if path[0] == 'backbone' else path[:-1]
+  return '.'.join([*map(module_name, modules), LEAVES[path[-1]]])
+
+
 class Layout(NamedTuple):
   """How a family of files stores a network.
 

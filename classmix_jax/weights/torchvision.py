@@ -7,7 +7,7 @@
     head/dilation6/bias                     head.dilation6.bias, which no such file has
 """
 
-from classmix_jax.weights.layout import LEAVES
+from classmix_jax.weights.layout import torch_path
 
 MODULES = {
     'conv_shortcut': 'downsample.0', 'bn_shortcut': 'downsample.1',
@@ -36,5 +36,4 @@ def torch_name(path: tuple[str, ...]) -> str:
     >>> torch_name(('backbone', 'layer1_0', 'bn_shortcut', 'scale'))
     'layer1.0.downsample.1.weight'
   """
-  modules = path[1:-1] if path[0] == 'backbone' else path[:-1]
-  return '.'.join([*map(module_name, modules), LEAVES[path[-1]]])
+  return torch_path(path, module_name)
