@@ -8,7 +8,8 @@ Synopsis:
     logbook.write(1250, {'eval/miou': 0.41})    # when it is time
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
 import json
 import math
 import os
@@ -24,14 +25,23 @@ from classmix_jax.types import Metrics
 SECONDS_PER_LINE = 10.0  # of progress
 
 
-def write_atomically(path: Path, text: str) -> None:
-  """Replaces a file so that a crash leaves the old one or the new one."""
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+  """Replaces a file so that a crash leaves the old one or the new one.
+
+  Yields where to write; at the end that is on the disk and takes the name of `path`.
+  """
   temporary = path.with_name(path.name + '.tmp')
-  with open(temporary, 'w', encoding='utf-8') as file:
-    file.write(text)
-    file.flush()
+  yield temporary
+  with open(temporary, 'rb+') as file:
     os.fsync(file.fileno())
   os.replace(temporary, path)
+
+
+def write_atomically(path: Path, text: str) -> None:
+  """Replaces a text file as `replacing` does."""
+  with replacing(path) as temporary:
+    temporary.write_text(text, encoding='utf-8')
 
 
 def lines_until(text: str, step: int) -> str:

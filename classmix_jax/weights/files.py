@@ -9,7 +9,6 @@ Synopsis:
 
 from collections.abc import Mapping
 import hashlib
-import os
 from pathlib import Path
 import pickle
 import re
@@ -18,6 +17,7 @@ import warnings
 
 import numpy as np
 
+from classmix_jax.logbook import replacing
 from classmix_jax.types import UserError
 
 SAFETENSORS = '.safetensors'
@@ -154,18 +154,16 @@ def write_file(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
   Raises:
     UserError: the file cannot be written, or the package that does it is missing.
   """
-  temporary = path.with_name(path.name + '.tmp')
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == SAFETENSORS:
-      write_safetensors(temporary, tensors)
-    else:
-      torch = import_torch(path)
-      # A copy: torch wants memory that may be written to.
-      torch.save({name: torch.from_numpy(np.array(x)) for name, x in tensors.items()}, temporary)
-    with open(temporary, 'rb+') as file:
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+      if path.suffix == SAFETENSORS:
+        write_safetensors(temporary, tensors)
+      else:
+        torch = import_torch(path)
+        # A copy: torch wants memory that may be written to.
+        torch.save(
+            {name: torch.from_numpy(np.array(x)) for name, x in tensors.items()}, temporary)
   except OSError as error:
     raise UserError(f'{path} cannot be written ({error.strerror}).') from None
 
