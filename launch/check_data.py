@@ -23,8 +23,8 @@ OUTPUT = flags.DEFINE_string(
 
 def main() -> None:
   from classmix_jax.data_check.program import check_data
-  from classmix_jax.datasets.reading import plural
   from classmix_jax.types import UserError
+  from classmix_jax.words import plural
 
   config = command_line.required(CONFIG.value)
   output = Path(OUTPUT.value or Path('runs') / f'check-{config.name}').expanduser()

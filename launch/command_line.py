@@ -11,6 +11,8 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # TensorFlow only reads data
 from absl import flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
+from launch.allocator import keep_freed_memory  # noqa: E402
+
 OVERRIDE = '--config.'
 
 
@@ -109,6 +111,7 @@ def run(main: Callable[[], None]) -> None:
   else with its traceback. After Ctrl-C the same command goes on.
   """
   from classmix_jax.types import UserError
+  keep_freed_memory()
   parse_flags()
   try:
     main()

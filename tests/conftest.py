@@ -15,10 +15,13 @@ if 'host_platform_device_count' not in flags:
 _remembered = tempfile.TemporaryDirectory(prefix='classmix_jax_cache_')
 os.environ['XDG_CACHE_HOME'] = _remembered.name
 
+# Many tests compile the same step. It is compiled once for all: workers of the suite and programs
+# that tests start take over the environment.
+if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+  _cache = tempfile.TemporaryDirectory(prefix='classmix_jax_xla_')
+  os.environ['JAX_COMPILATION_CACHE_DIR'] = _cache.name
+  os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
+
 import jax  # noqa: E402
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
-# Many tests compile the same step: within one session it is compiled once.
-_cache = tempfile.TemporaryDirectory(prefix='classmix_jax_xla_')
-jax.config.update('jax_compilation_cache_dir', _cache.name)
-jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)

@@ -6,6 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 from jax import lax
+import jax.numpy as jnp
 
 from classmix_jax.types import AXIS, Array, UserError
 
@@ -40,10 +41,18 @@ def conv(
 ) -> nn.Conv:
   """A square convolution without bias, padded by half of its reach on every side."""
   reach = dilation * (size - 1) // 2
+  # As a product of matrices; XLA's CPU backend transposes images for the gradient of a convolution.
+  product = pointwise if size == stride == 1 else None
   return nn.Conv(
       features, (size, size), strides=stride, kernel_dilation=dilation,
       padding=[(reach, reach)] * 2, use_bias=False, kernel_init=kernel_init,
-      dtype=dtype, name=name)
+      dtype=dtype, name=name, conv_general_dilated=product)
+
+
+def pointwise(x: Array, kernel: Array, *unused: Any, **options: Any) -> Array:
+  """A 1x1 convolution of `[B, h, w, F]` with `[1, 1, F, G]`, called as lax.conv_general_dilated."""
+  del unused
+  return jnp.einsum('bhwf,fg->bhwg', x, kernel[0, 0], precision=options['precision'])
 
 
 class BatchNorm(nn.BatchNorm):

@@ -18,9 +18,9 @@ from classmix_jax.data_check.report import report, told, warnings
 from classmix_jax.data_check.sheets import EXAMPLES, contact_sheet, mixed_sheet, shown
 from classmix_jax.data_check.survey import Part, survey
 from classmix_jax.datasets.pairs import Finding, keep_findings
-from classmix_jax.datasets.reading import plural
 from classmix_jax.logbook import write_atomically
 from classmix_jax.types import Dataset, Source, UserError
+from classmix_jax.words import plural
 
 Config = ml_collections.ConfigDict
 

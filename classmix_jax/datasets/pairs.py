@@ -24,13 +24,12 @@ from classmix_jax.datasets.reading import (
   File,
   Header,
   Size,
-  listed,
-  plural,
   read_header,
   read_image,
   read_mask,
 )
 from classmix_jax.types import Files, Source, UserError
+from classmix_jax.words import listed, plural
 
 EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
 

@@ -8,7 +8,7 @@ Synopsis:
     image = read_image(Encoded(data, 'image 3 of X', 'Prepare X again.'))
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import io
@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from classmix_jax.types import VOID, UserError
+from classmix_jax.words import listed, plural
 
 UNKNOWN = -1  # entry of a label table: no mask may hold this value
 RAW_VALUES = 65536  # 16-bit masks are the widest that are read
@@ -390,15 +391,3 @@ def _name(label: int, decoding: Decoding) -> str:
 
 def _hex(color: Sequence[int]) -> str:
   return '#{:02x}{:02x}{:02x}'.format(*color)
-
-
-def plural(noun: str, items: Sequence[object]) -> str:
-  return noun if len(items) == 1 else f'{noun}s'
-
-
-def listed(items: Iterable[object], most: int) -> str:
-  """Returns 'a, b, c', or 'a, b and 5 more' where there are more than `most`."""
-  items = [str(item) for item in items]
-  if len(items) <= most:
-    return ', '.join(items)
-  return f'{", ".join(items[:most])} and {len(items) - most} more'

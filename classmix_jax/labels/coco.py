@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from classmix_jax.datasets.reading import Size, listed
+from classmix_jax.datasets.reading import Size
 from classmix_jax.labels.export import (
   Color,
   Export,
@@ -35,6 +35,7 @@ from classmix_jax.labels.export import (
 from classmix_jax.labels.raster import ColorRegion, packed_colors
 from classmix_jax.labels.runs import Runs, mask_module, polygon_runs, stored_runs
 from classmix_jax.types import UserError
+from classmix_jax.words import listed
 
 Record = dict[str, Any]
 

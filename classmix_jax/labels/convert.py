@@ -20,13 +20,14 @@ import numpy as np
 from PIL import Image
 
 from classmix_jax.datasets.folder import read_classes, voc_palette
-from classmix_jax.datasets.reading import Decoding, label_table, listed, plural, read_mask
+from classmix_jax.datasets.reading import Decoding, label_table, read_mask
 from classmix_jax.labels import CONVERTERS
 from classmix_jax.labels.class_table import declared_classes, is_void, read_class_table
 from classmix_jax.labels.export import Color, Export, Picture, Problem
 from classmix_jax.labels.raster import rasterize
 from classmix_jax.logbook import write_atomically
 from classmix_jax.types import VOID, UserError
+from classmix_jax.words import listed, plural
 
 Item = TypeVar('Item')
 

@@ -17,8 +17,9 @@ import unicodedata
 from PIL import Image
 
 from classmix_jax.datasets.pairs import EXTENSIONS
-from classmix_jax.datasets.reading import Size, listed
+from classmix_jax.datasets.reading import Size
 from classmix_jax.types import UserError
+from classmix_jax.words import listed
 
 Color = tuple[int, int, int]
 Point = tuple[float, float]  # (x, y); the first pixel lies between 0 and 1

@@ -24,4 +24,6 @@ HEADS: Mapping[str, Callable[..., nn.Module]] = {
     # One branch without dilation, for features that already see far at a fine stride.
     'conv3x3': functools.partial(DeepLabV2, dilations=(1,)),
     'deeplab_v3plus': DeepLabV3Plus,
+    # A quarter of the channels, for laptops.
+    'deeplab_v3plus_small': functools.partial(DeepLabV3Plus, width=64, low_width=24),
 }

@@ -16,6 +16,7 @@ import numpy as np
 from classmix_jax.types import PyTree, UserError
 from classmix_jax.weights.layout import Layout, Path, Shape
 from classmix_jax.weights.source import Weights
+from classmix_jax.words import listed
 
 MINIMUM_SHARE = 0.9  # of the backbone's tensors
 COUNTER = 'num_batches_tracked'  # of BN layers with a momentum, which never read it
@@ -85,11 +86,6 @@ def backbone(account: Account, layout: Layout) -> Account:
 
 def head(account: Account, layout: Layout) -> Account:
   return part(account, layout.is_head)
-
-
-def listed(names: Sequence[str], most: int) -> str:
-  shown = ', '.join(names[:most])
-  return shown if len(names) <= most else f'{shown}, and {len(names) - most} more'
 
 
 def describe_shapes(mismatches: Sequence[Mismatch]) -> list[str]:

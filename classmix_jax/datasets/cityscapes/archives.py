@@ -18,8 +18,8 @@ import zipfile
 from classmix_jax.datasets import prepared
 from classmix_jax.datasets.cityscapes.folders import IMAGE, LABEL_ID
 from classmix_jax.datasets.pairs import Pairs
-from classmix_jax.datasets.reading import listed
 from classmix_jax.types import UserError
+from classmix_jax.words import listed
 
 ARCHIVES = ('leftImg8bit_trainvaltest.zip', 'gtFine_trainvaltest.zip')
 

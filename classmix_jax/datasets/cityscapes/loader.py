@@ -18,8 +18,9 @@ from classmix_jax.datasets.pairs import (
   image_source,
   paired_source,
 )
-from classmix_jax.datasets.reading import Size, listed
+from classmix_jax.datasets.reading import Size
 from classmix_jax.types import Dataset, Source, UserError
+from classmix_jax.words import listed
 
 READERS = ('', 'folders', 'tfds')
 LAYOUT = f'leftImg8bit/ and gtFine/ of Cityscapes, or {" and ".join(archives.ARCHIVES)}'

@@ -1,0 +1,25 @@
+"""Lists in sentences: what errors and reports say of several things.
+
+Synopsis:
+
+    f'the {plural("colour", colors)} {listed(colors, 4)}'
+"""
+
+from collections.abc import Iterable, Sequence
+
+
+def plural(noun: str, items: Sequence[object]) -> str:
+  return noun if len(items) == 1 else f'{noun}s'
+
+
+def listed(items: Iterable[object], most: int) -> str:
+  """Returns 'a, b, c', or 'a, b and 5 more' where there are more than `most`.
+
+  Example:
+    >>> listed('abcd', 2)
+    'a, b and 2 more'
+  """
+  items = [str(item) for item in items]
+  if len(items) <= most:
+    return ', '.join(items)
+  return f'{", ".join(items[:most])} and {len(items) - most} more'
