@@ -34,7 +34,7 @@ from classmix_jax.build import DTYPES  # noqa: E402
 from classmix_jax.core.optim import sgd_poly  # noqa: E402
 from classmix_jax.methods import METHODS  # noqa: E402
 from classmix_jax.models.heads import HEADS  # noqa: E402
-from classmix_jax.models.segmenter import Segmenter  # noqa: E402
+from classmix_jax.models.segmenter import with_head  # noqa: E402
 from classmix_jax.train import create_state, make_train_step  # noqa: E402
 from classmix_jax.types import Batch, Example  # noqa: E402
 
@@ -54,9 +54,8 @@ def measure(
     options: argparse.Namespace, method: str, dtype: str, remat: bool, accumulate: int
 ) -> dict[str, float]:
   """Compiles one step; returns MiB of temporaries, arguments and results, and seconds."""
-  model = Segmenter(
-      backbone=BACKBONES[options.backbone](dtype=DTYPES[dtype], remat=remat),
-      head=HEADS[options.head](num_classes=CLASSES, dtype=DTYPES[dtype]))
+  backbone = BACKBONES[options.backbone](dtype=DTYPES[dtype], remat=remat)
+  model = with_head(backbone, HEADS[options.head], CLASSES)
   method = METHODS[method](model, CLASSES)
   tx, devices = sgd_poly(1e-3, 1000), jax.devices()[:1]
   image = jax.ShapeDtypeStruct((1, options.size, options.size, 3), jnp.float32)

@@ -30,7 +30,7 @@ from classmix_jax.disk_copy import copy_images, copy_labels
 from classmix_jax.geometry import Geometry
 from classmix_jax.methods import METHODS
 from classmix_jax.models.heads import HEADS
-from classmix_jax.models.segmenter import Segmenter
+from classmix_jax.models.segmenter import Segmenter, with_head
 from classmix_jax.protocols import PROTOCOLS, Protocol, check_protocol
 from classmix_jax.sources import cached, concat, subset, with_labels_of
 from classmix_jax.splits import choose_labeled, split_hash
@@ -221,17 +221,16 @@ def build_model(config: ml_collections.ConfigDict, num_classes: int) -> Segmente
     UserError: a name that does not exist, or an output stride that the backbone cannot have.
   """
   model = config.model
-  common = {'bn': model.bn, 'dtype': lookup(DTYPES, model.dtype, 'config.model.dtype')}
-  # Runs older than these fields have none of them. `own` is what differs from the backbone's way.
-  own = {'remat': model.get('remat', False)}
+  # Runs older than some of these fields have none of them.
+  options = {'bn': model.bn, 'dtype': lookup(DTYPES, model.dtype, 'config.model.dtype'),
+             'remat': model.get('remat', False)}
   if model.get('preprocessing'):
-    own['preprocessing'] = lookup(PREPROCESSING, model.preprocessing, 'config.model.preprocessing')
+    options['preprocessing'] = lookup(
+        PREPROCESSING, model.preprocessing, 'config.model.preprocessing')
   if model.get('output_stride'):
-    own['output_stride'] = model.output_stride
-  backbone = lookup(BACKBONES, model.backbone, 'config.model.backbone')(**own, **common)
-  head = lookup(HEADS, model.head, 'config.model.head')
-  return Segmenter(backbone=backbone, head=head(
-      num_classes=num_classes, output_stride=backbone.output_stride, **common))
+    options['output_stride'] = model.output_stride
+  backbone = lookup(BACKBONES, model.backbone, 'config.model.backbone')(**options)
+  return with_head(backbone, lookup(HEADS, model.head, 'config.model.head'), num_classes)
 
 
 def build_method(config: ml_collections.ConfigDict, num_classes: int) -> Method:

@@ -2,10 +2,12 @@
 
 Synopsis:
 
-    model = Segmenter(backbone=BACKBONES['tiny'](), head=HEADS['deeplab_v2'](num_classes=11))
+    model = with_head(BACKBONES['tiny'](), HEADS['deeplab_v2'], num_classes=11)
     params, batch_stats = initialize(model, key, image)
     logits, batch_stats = forward(model, params, batch_stats, image, train=True)
 """
+
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -29,6 +31,13 @@ class Segmenter(nn.Module):
     """Maps `[B, H, W, 3]` float32 RGB in 0..1 to `[B, H, W, C]` float32 logits."""
     logits = self.head(self.backbone(image, train), train).astype(jnp.float32)
     return resize_bilinear(logits, image.shape[1:3])
+
+
+def with_head(backbone: nn.Module, head: Callable[..., nn.Module], num_classes: int) -> Segmenter:
+  """Joins a backbone and an entry of `HEADS`, made for its stride, BN mode and precision."""
+  return Segmenter(backbone=backbone, head=head(
+      num_classes=num_classes, output_stride=backbone.output_stride, bn=backbone.bn,
+      dtype=backbone.dtype))
 
 
 def to_unit_range(image: Array) -> Array:

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from classmix_jax.backbones import BACKBONES
 from classmix_jax.build import lookup
 from classmix_jax.models.heads import HEADS
-from classmix_jax.models.segmenter import Segmenter, initialize
+from classmix_jax.models.segmenter import initialize, with_head
 from classmix_jax.types import PyTree, UserError
 from classmix_jax.weights import LAYOUTS, matching
 from classmix_jax.weights.files import write_file
@@ -30,9 +30,9 @@ IMAGE = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)  # no shape of an arra
 
 def network_shapes(backbone: str, head: str, num_classes: int) -> PyTree:
   """Returns `{'params': ..., 'batch_stats': ...}` of shapes; without a head where that is ''."""
-  model = Segmenter(
-      backbone=lookup(BACKBONES, backbone, '--backbone')(),
-      head=lookup(HEADS, head or next(iter(HEADS)), '--head')(num_classes=num_classes))
+  model = with_head(
+      lookup(BACKBONES, backbone, '--backbone')(),
+      lookup(HEADS, head or next(iter(HEADS)), '--head'), num_classes)
   trees = jax.eval_shape(lambda key: initialize(model, key, IMAGE), jax.random.key(0))
   parts = ('backbone', 'head') if head else ('backbone',)
   return {collection: {part: tree[part] for part in parts if part in tree}
