@@ -1,0 +1,116 @@
+"""How long a training step takes, on made-up images that are already on the devices.
+
+    python benchmarks/step.py --config=configs/camvid.py:method=classmix,labeled=46 \
+        [--config.FIELD=VALUE] [--classes=11] [--steps=30] [--default_malloc] [--output=FILE.json]
+
+Builds network, method, optimizer and step as launch/main.py does; the config's crop says
+how large images are. Prints the median and the extremes in ms, images/s, and, of the
+process, page faults and processor time per step. On devices that tell, also their peak memory.
+"""
+
+import json
+import os
+from pathlib import Path
+import platform
+import resource
+import statistics
+import sys
+import time
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from absl import app, flags  # noqa: E402
+from ml_collections import config_flags  # noqa: E402
+
+from launch.allocator import keep_freed_memory  # noqa: E402
+
+CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/.')
+CLASSES = flags.DEFINE_integer('classes', 11, 'Number of classes.')
+STEPS = flags.DEFINE_integer('steps', 30, 'Steps that are timed.')
+DEFAULT_MALLOC = flags.DEFINE_boolean(
+    'default_malloc', False, "Keep the C library's settings for freed memory.")
+OUTPUT = flags.DEFINE_string('output', '', 'File for the result.')
+WARM_UP = 3
+
+
+def usage() -> tuple[float, int]:
+  """Returns the processor time of this process in seconds, and its page faults."""
+  used = resource.getrusage(resource.RUSAGE_SELF)
+  return used.ru_utime + used.ru_stime, used.ru_minflt
+
+
+def made_up(config, devices):
+  """Returns one batch `[D, A, b, ...]` of noise on the devices."""
+  import numpy as np
+
+  from classmix_jax.experiment import unlabeled_batch_size
+  from classmix_jax.train import to_devices
+  from classmix_jax.types import Batch, Example
+  random = np.random.default_rng(0)
+
+  def example(count):
+    shape = (len(devices), config.accumulate, count // len(devices) // config.accumulate,
+             *config.data.crop)
+    return Example(
+        random.integers(0, 256, (*shape, 3), np.uint8),
+        random.integers(0, CLASSES.value, shape, np.uint8), np.ones(shape, bool))
+
+  unlabeled = unlabeled_batch_size(config)
+  batch = Batch(example(config.batch_size), example(unlabeled) if unlabeled else None)
+  return next(to_devices([batch], devices)), config.batch_size + unlabeled
+
+
+def measure(config):
+  """Times the step; returns what is written to the file."""
+  import jax
+  import numpy as np
+
+  from classmix_jax import build
+  from classmix_jax.train import create_state, make_train_step
+  devices = build.choose_devices(config)
+  method = build.build_method(config, CLASSES.value)
+  tx = build.build_optimizer(config)
+  image = jax.ShapeDtypeStruct((1, *config.data.crop, 3), np.float32)
+  state = create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
+  batch, images = made_up(config, devices)
+  step = make_train_step(method, tx, 0, devices, accumulate=config.accumulate)
+
+  times = []
+  for index in range(WARM_UP + STEPS.value):
+    if index == WARM_UP:
+      before = usage()
+    begin = time.perf_counter()
+    state, metrics = step(state, batch)
+    jax.block_until_ready((state, metrics))
+    times.append(1000 * (time.perf_counter() - begin))
+  processor, faults = (now - then for now, then in zip(usage(), before, strict=True))
+  times = sorted(times[WARM_UP:])
+  median = statistics.median(times)
+  memory = devices[0].memory_stats() or {}
+  return {
+      'device': f'{len(devices)} x {devices[0].device_kind} ({platform.machine()}, '
+                f'{len(os.sched_getaffinity(0))} cores)',
+      'jax': jax.__version__, 'date': time.strftime('%Y-%m-%d'),
+      'config': config.name, 'method': config.method.name, 'model': config.model.to_dict(),
+      'crop': list(config.data.crop), 'images_per_step': images,
+      'default_malloc': DEFAULT_MALLOC.value, 'steps': STEPS.value,
+      'ms': {'median': median, 'least': times[0], 'most': times[-1]},
+      'images_per_s': 1000 * images / median, 'processor_ms': 1000 * processor / STEPS.value,
+      'page_faults': faults / STEPS.value, 'peak_bytes': memory.get('peak_bytes_in_use')}
+
+
+def main(_) -> None:
+  if not DEFAULT_MALLOC.value:
+    keep_freed_memory()
+  found = measure(CONFIG.value)
+  print(f'{found["method"]}, {found["model"]["backbone"]} + {found["model"]["head"]}, '
+        f'{found["model"]["dtype"]}, {found["device"]}: {found["ms"]["median"]:.0f} ms a step '
+        f'({found["ms"]["least"]:.0f} to {found["ms"]["most"]:.0f}), '
+        f'{found["images_per_s"]:.1f} images/s, {found["processor_ms"]:.0f} ms of processor time, '
+        f'{found["page_faults"]:.0f} page faults')
+  if OUTPUT.value:
+    Path(OUTPUT.value).write_text(json.dumps(found, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+  app.run(main)
