@@ -9,14 +9,21 @@ from classmix_jax.types import UserError
 
 
 def convolutions(backbone):
-  """(size, stride, dilation) of every convolution, in the order of computation."""
+  """(size, stride, dilation) of every convolution, in the order of computation.
+
+  A product of matrices is a 1x1 convolution.
+  """
   image = jax.ShapeDtypeStruct((1, 33, 33, 3), jnp.float32)
   variables = jax.eval_shape(lambda x: backbone.init(jax.random.key(0), x, False), image)
   jaxpr = jax.make_jaxpr(lambda v, x: backbone.apply(v, x, False))(variables, image)
-  return [
-      (equation.invars[1].aval.shape[0], equation.params['window_strides'][0],
-       equation.params['rhs_dilation'][0])
-      for equation in jaxpr.eqns if equation.primitive.name == 'conv_general_dilated']
+  found = []
+  for equation in jaxpr.eqns:
+    if equation.primitive.name == 'conv_general_dilated':
+      found.append((equation.invars[1].aval.shape[0], equation.params['window_strides'][0],
+                    equation.params['rhs_dilation'][0]))
+    elif equation.primitive.name == 'dot_general':
+      found.append((1, 1, 1))
+  return found
 
 
 def bottleneck(first, second, dilation, shortcut=None):
