@@ -134,8 +134,7 @@ def correlated_rows(
     for u in range(size):
       found = row_of(padded, image, stride * row + dilation * u)
       for v in range(size):
-        columns = found[dilation * v:dilation * v + (width - 1) * stride + 1:stride]
-        products.append(columns * wanted)
+        products.append(found[_seen(v, width, stride, dilation)] * wanted)
     return total + jnp.stack(products)
 
   total = lax.fori_loop(
@@ -154,6 +153,12 @@ def _padded(x: Array, size: int, stride: int, dilation: int) -> Array:
   return jnp.pad(x.astype(jnp.float32), ((0, 0), height, width, (0, 0)))
 
 
+def _seen(index: int, length: int, stride: int, dilation: int) -> slice:
+  """Returns what the element `index` of a kernel's axis sees of a padded one."""
+  start = dilation * index
+  return slice(start, start + (length - 1) * stride + 1, stride)
+
+
 def _weighted_slices(
     padded: Array, kernel: Array, lengths: Sequence[int], stride: int, dilation: int
 ) -> Array:
@@ -163,8 +168,8 @@ def _weighted_slices(
 
   def weighted(u: int, v: int) -> Array:
     rows, columns = (
-        slice(dilation * start, dilation * start + (length - 1) * stride + 1, stride)
-        for start, length in zip((u, v), lengths, strict=True))
+        _seen(index, length, stride, dilation)
+        for index, length in zip((u, v), lengths, strict=True))
     return padded[:, rows, columns] * weight[u, v].reshape(1, 1, 1, -1)
 
   return sum(weighted(u, v) for u in range(size) for v in range(size))
