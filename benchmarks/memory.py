@@ -31,7 +31,7 @@ import jax.numpy as jnp  # noqa: E402
 
 from classmix_jax.backbones import BACKBONES  # noqa: E402
 from classmix_jax.build import DTYPES  # noqa: E402
-from classmix_jax.core.optim import sgd_poly  # noqa: E402
+from classmix_jax.core.optim import poly_optimizer  # noqa: E402
 from classmix_jax.methods import METHODS  # noqa: E402
 from classmix_jax.models.heads import HEADS  # noqa: E402
 from classmix_jax.models.segmenter import with_head  # noqa: E402
@@ -57,7 +57,7 @@ def measure(
   backbone = BACKBONES[options.backbone](dtype=DTYPES[dtype], remat=remat)
   model = with_head(backbone, HEADS[options.head], CLASSES)
   method = METHODS[method](model, CLASSES)
-  tx, devices = sgd_poly(1e-3, 1000), jax.devices()[:1]
+  tx, devices = poly_optimizer(1e-3, 1000), jax.devices()[:1]
   image = jax.ShapeDtypeStruct((1, options.size, options.size, 3), jnp.float32)
   state = jax.eval_shape(
       lambda key: create_state(method, tx, key, image, devices), jax.random.key(0))

@@ -24,11 +24,12 @@ from classmix_jax.backbones import BACKBONES
 from classmix_jax.backbones.layers import BN_MODES
 from classmix_jax.backbones.preprocessing import PREPROCESSING
 from classmix_jax.cache import cache_root
-from classmix_jax.core.optim import sgd_poly
+from classmix_jax.core.optim import RULES, poly_optimizer
 from classmix_jax.datasets import DATASETS
 from classmix_jax.disk_copy import copy_images, copy_labels
 from classmix_jax.geometry import Geometry
 from classmix_jax.methods import METHODS
+from classmix_jax.methods.labeled_loss import LabeledLoss
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.segmenter import Segmenter, with_head
 from classmix_jax.protocols import PROTOCOLS, Protocol, check_protocol
@@ -237,11 +238,17 @@ def build_method(config: ml_collections.ConfigDict, num_classes: int) -> Method:
   """Returns the method with the hyper-parameters of `config.method`."""
   options = config.method.to_dict()
   factory = lookup(METHODS, options.pop('name'), 'config.method.name')
-  return factory(model=build_model(config, num_classes), num_classes=num_classes, **options)
+  # Runs older than this field have none.
+  labeled_loss = {name: tuple(value) if isinstance(value, tuple | list) else value
+                  for name, value in config.get('labeled_loss', {}).items()}
+  return factory(
+      model=build_model(config, num_classes), num_classes=num_classes,
+      labeled_loss=LabeledLoss(**labeled_loss), **options)
 
 
 def build_optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
-  return sgd_poly(steps=config.steps, **config.optim.to_dict())
+  lookup(RULES, config.optim.get('rule', 'sgd'), 'config.optim.rule')
+  return poly_optimizer(steps=config.steps, **config.optim.to_dict())
 
 
 def choose_devices(config: ml_collections.ConfigDict) -> list[jax.Device]:

@@ -116,14 +116,25 @@ def choose_weights(config: Config, run: Path) -> tuple[Config, Weights | None]:
 def start_from(
     state: TrainState, weights: Weights, devices: list
 ) -> tuple[TrainState, dict[str, Any]]:
-  """Takes over a network as student and as teacher; returns what to remember of it, too."""
-  own = {'params': state.params['segmenter'], 'batch_stats': state.model_state['segmenter']}
-  taken, origin = pretrained.take_over(jax.device_get(own), weights)
-  params, statistics = taken['params'], taken['batch_stats']
+  """Takes over a network as student and as teacher; returns what to remember of it, too.
+
+  Further students keep a head of their own, or they would never differ from the first.
+  """
+  params, statistics = dict(state.params), {}
+  # Discriminators have no statistics, and teachers no params here.
+  for name in (name for name in params if name in state.model_state):
+    own = jax.device_get({'params': params[name], 'batch_stats': state.model_state[name]})
+    taken, origin = pretrained.take_over(own, weights)
+    if name != 'segmenter':
+      taken = {key: {**taken[key], 'head': own[key]['head']} if 'head' in own[key] else taken[key]
+               for key in own}
+    params[name], statistics[name] = taken['params'], taken['batch_stats']
+  first = params['segmenter']
   state = state.replace(
-      params={**state.params, 'segmenter': params},
-      model_state=dict.fromkeys(state.model_state, statistics),
-      method_state=dict.fromkeys(state.method_state, params))
+      params=params,
+      model_state={
+          name: statistics.get(name, statistics['segmenter']) for name in state.model_state},
+      method_state=dict.fromkeys(state.method_state, first))
   return jax.device_put(state, replicated(devices)), origin
 
 

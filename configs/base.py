@@ -94,15 +94,24 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.model.pretrained = ''
 
   config.optim = ml_collections.ConfigDict()
+  config.optim.rule = 'sgd'  # of the segmentation networks: sgd, adam or adamw
   config.optim.learning_rate = 2.5e-4  # of the backbone at step 0, for the global batch
   config.optim.head_multiplier = 10.0  # the head learns this many times faster
-  config.optim.momentum = 0.9
+  config.optim.momentum = 0.9  # of sgd
   config.optim.weight_decay = 5e-4
-  config.optim.power = 0.9  # of the poly schedule
+  config.optim.power = 0.9  # of the poly schedule; 0 keeps the learning rate
   config.optim.freeze_bn_affine = False  # the original keeps BN scale and shift as loaded
   # The original steps the blocks of a ResNet three times with each gradient and their shortcuts
   # four times; see classmix_jax/core/duplicate_steps.py.
   config.optim.duplicate_steps = False
+  config.optim.discriminator_learning_rate = 1e-4  # of adversarial and s4gan, by Adam
+
+  # Of the labelled images, for every method; see classmix_jax/methods/labeled_loss.py.
+  config.labeled_loss = ml_collections.ConfigDict()
+  config.labeled_loss.class_weights = ()  # of class 0, 1, ...; () weighs all alike
+  config.labeled_loss.ohem_threshold = 1.0  # pixels that are more probable do not count, e.g. 0.7
+  config.labeled_loss.ohem_min_kept = 0  # but at least so many pixels of the batch count
+  config.labeled_loss.dice = 0.0  # weight of the Dice term
 
   config.method = ml_collections.ConfigDict(
       {'name': arguments['method'], **hyper_parameters(arguments['method'])})

@@ -15,7 +15,7 @@ def get_config(text: str | None = None):
   config.data.crop = (128, 160)
   config.steps = 6_000
   config.eval_batch_size = 10
-  if 'jitter' in config.method:  # a hue of a quarter circle is too much for so small a network
+  if config.method.get('jitter'):  # a hue of a quarter circle is too much for so small a network
     config.method.jitter = 0.1
     config.method.blur = False  # a pole is one pixel wide
   return config

@@ -17,14 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from classmix_jax.backbones.layers import batch_norm, conv
-from classmix_jax.core.optim import sgd_poly
+from classmix_jax.core.optim import poly_optimizer
 from classmix_jax.methods import METHODS, hyper_parameters
 from classmix_jax.models.segmenter import Segmenter
 from classmix_jax.train import create_state, replicated
 from classmix_jax.types import VOID, Batch, Example, Features
 
 CLASSES = 4
-SIZE = (24, 32)
+SIZE = (32, 32)  # the least that a discriminator takes
 IMAGES = 8  # labelled, and as many unlabelled
 
 
@@ -70,19 +70,24 @@ def model(num_classes=CLASSES, bn='batch', dtype=jnp.float32):
 
 def method(name, bn='batch', dtype=jnp.float32, **options):
   """A method of METHODS: unaugmented and with a threshold that half of the pixels pass."""
-  options = {'threshold': 0.5, 'jitter': 0.0, 'blur': False, **options}
+  options = {'threshold': 0.5, 'jitter': 0.0, 'strength': 0.0, 'grey': 0.0, 'blur': False,
+             'trust': 0.5, 'semi_start': 1, 'gamma': 0.5, 'discriminator_width': 4, **options}
   known = hyper_parameters(name)
   options = {key: value for key, value in options.items() if key in known}
   return METHODS[name](model(bn=bn, dtype=dtype), CLASSES, **options)
 
 
 def optimizer():
-  return sgd_poly(0.05, 10, head_multiplier=2.0, weight_decay=1e-3)
+  return poly_optimizer(0.05, 10, head_multiplier=2.0, weight_decay=1e-3)
 
 
 def state(method, tx, devices):
   image = jax.ShapeDtypeStruct((1, *SIZE, 3), jnp.float32)
   return create_state(method, tx, jax.random.key(0), image, devices)
+
+
+def factory(name):
+  return getattr(METHODS[name], 'func', METHODS[name])
 
 
 @functools.cache
@@ -91,8 +96,8 @@ def started(kind):
 
 
 def start(name):
-  """The state before step 0 as NumPy arrays; mean teachers share theirs."""
-  return started('supervised' if name == 'supervised' else 'mean_teacher')
+  """The state before step 0 as NumPy arrays; variants of a method share theirs."""
+  return started(next(other for other in METHODS if factory(other) is factory(name)))
 
 
 def place(state, devices):

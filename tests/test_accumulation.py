@@ -42,12 +42,16 @@ PARTS = [*((name, 4, 1) for name in METHODS), ('classmix', 2, 1), ('classmix', 8
          ('classmix', 2, 2), ('supervised', 2, 4)]
 
 
+# Adam moves by the sign of what may be rounding: a sixth of a discriminator's three steps of 1e-4.
+LOOSE = {'adversarial': 5e-5, 's4gan': 5e-5}
+
+
 @pytest.mark.parametrize('name, accumulate, devices', PARTS)
 def test_frozen_statistics_accumulate_exactly(name, accumulate, devices):
   metrics, state = run(name, 'running', 1, 1)
   other_metrics, other = run(name, 'running', accumulate, devices)
-  assert largest_difference(state, other) < 1e-6
-  assert largest_difference(metrics, other_metrics) < 5e-6  # of sums near 2
+  assert largest_difference(state, other) < LOOSE.get(name, 1e-6)
+  assert largest_difference(metrics, other_metrics) < 2e-5  # of sums near 2
   start = small.start(name)
   assert largest_difference(state.params, start.params) > 1e-2  # the weights do move
   assert largest_difference(state.model_state, start.model_state) == 0

@@ -22,7 +22,8 @@ from classmix_jax.datasets.checks import label_counts
 from classmix_jax.evaluate import predict
 from classmix_jax.masks import MASKS
 from classmix_jax.methods import METHODS, hyper_parameters
-from classmix_jax.methods.mean_teacher import CONSISTENCIES, Mixed
+from classmix_jax.methods.mean_teacher import CONSISTENCIES
+from classmix_jax.methods.pseudo_label import PseudoLabel
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.segmenter import Segmenter, initialize
 from classmix_jax.train import make_train_step
@@ -230,17 +231,18 @@ def test_wrong_choices_are_named(field, known):
 
 
 @pytest.mark.parametrize('field, choice', [
-    ('consistency', 'mse'), *(('pixel_weight', weight) for weight in WEIGHTS)])
+    ('consistency', 'mse'), ('consistency', 'mse_sum'),
+    *(('pixel_weight', weight) for weight in WEIGHTS)])
 def test_all_losses_have_a_value_and_a_gradient(field, choice):
   """L_u itself, without a network: finite, positive, and steeper where it should be."""
   method = small.method('classmix', **{field: choice})
   logits = jnp.asarray(np.random.default_rng(0).normal(size=(1, 2, 4, 5, small.CLASSES)), 'float32')
   prob = jax.nn.softmax(2 * jnp.flip(logits, axis=2))
-  mixed = Mixed(
+  mixed = PseudoLabel(
       jnp.zeros((1, 2, 4, 5, 3)), jnp.argmax(prob, -1), jnp.max(prob, -1), prob,
       jnp.ones((1, 2, 4, 5), bool))
   def loss(x, mixed):
-    target, _ = method.weighted(mixed, jnp.array(9000), 1)
+    target, _ = method.weighted(mixed, jnp.ones_like(mixed.valid), jnp.array(9000), 1)
     return method.consistency_loss(x, jax.tree.map(lambda x: x[0], target))
   value, gradient = jax.pmap(
       jax.value_and_grad(loss), AXIS, devices=jax.devices()[:1])(logits, mixed)

@@ -18,7 +18,7 @@ from classmix_jax.core.collectives import next_image
 from classmix_jax.core.ema import ema_decay
 from classmix_jax.core.losses import cross_entropy, masked_mean, squared_error
 from classmix_jax.core.mixing import mix
-from classmix_jax.core.optim import poly_schedule, sgd_poly
+from classmix_jax.core.optim import poly_optimizer, poly_schedule
 from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.core.weights import sigmoid_ramp
 from classmix_jax.methods.mean_teacher import MeanTeacher
@@ -153,7 +153,7 @@ def buffers_of_their_own(**options):
   a step without momentum; from then on they share the last one. In torch 1.5, which the original
   names and this project follows, they share it from the start.
   """
-  first, later = (sgd_poly(1e-4, 10, momentum=momentum, **options) for momentum in (0.0, 0.9))
+  first, later = (poly_optimizer(1e-4, 10, momentum=momentum, **options) for momentum in (0.0, 0.9))
 
   def update(gradients, state, params):
     count, inner = state
@@ -171,7 +171,7 @@ def test_six_training_steps(witness_method, variant, devices):
   witness = np.load(WITNESS / 'six_steps.npz')
   expected = {name: witness[variant][:, i] for i, name in enumerate(witness['columns'])}
   options = dict(head_multiplier=10.0, weight_decay=5e-4, freeze_bn_affine=True)
-  tx = {'once': lambda: sgd_poly(1e-4, 10, **options),
+  tx = {'once': lambda: poly_optimizer(1e-4, 10, **options),
         'dup': lambda: buffers_of_their_own(duplicate_steps=True, **options)}[variant]()
   local = jax.devices()[:devices]
   image = jax.ShapeDtypeStruct((2, 49, 49, 3), jnp.float32)

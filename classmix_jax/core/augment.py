@@ -93,14 +93,20 @@ def color_jitter(
   return lax.fori_loop(0, 4, lambda i, x: lax.switch(order[i], operations, x), image)
 
 
-def gaussian_blur(image: Array, sigma: Array) -> Array:
-  """Gaussian blur of `[B, H, W, C]` with borders mirrored about the edge pixel."""
-  offset = jnp.arange(-BLUR_RADIUS, BLUR_RADIUS + 1)
-  tap = jnp.exp(-0.5 * (offset / sigma) ** 2)
-  tap = tap / jnp.sum(tap)
+def gaussian_blur(image: Array, sigma: Array, radius: int = BLUR_RADIUS) -> Array:
+  """Gaussian blur of `[B, H, W, C]` with borders mirrored about the edge pixel.
+
+  Args:
+    image: float array.
+    sigma: in pixels, one for all images or `[B]`.
+    radius: taps on each side.
+  """
+  offset = jnp.arange(-radius, radius + 1)[:, None]
+  tap = jnp.exp(-0.5 * (offset / jnp.atleast_1d(sigma)[None, :]) ** 2)
+  tap = (tap / jnp.sum(tap, axis=0, keepdims=True))[:, :, None, None, None]
   for axis in (1, 2):
     pad = [(0, 0)] * image.ndim
-    pad[axis] = (BLUR_RADIUS, BLUR_RADIUS)
+    pad[axis] = (radius, radius)
     padded = jnp.pad(image, pad, mode='reflect')
     size = image.shape[axis]
     image = sum(

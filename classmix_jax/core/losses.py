@@ -62,8 +62,26 @@ def squared_error(logits: Array, prob: Array) -> Array:
   return jnp.mean(difference**2, axis=-1)
 
 
+def binary_cross_entropy(logit: Array, real: bool) -> Array:
+  """Per-element -log sigmoid(logit) where `real`, else -log(1 - sigmoid(logit)).
+
+  Args:
+    logit: `[...]` float, what a discriminator says.
+    real: what it should have said.
+
+  Returns:
+    `[...]` float32.
+
+  Example:
+    >>> round(float(binary_cross_entropy(jnp.array(0.0), real=True)), 4)
+    0.6931
+  """
+  logit = logit.astype(jnp.float32)
+  return jax.nn.softplus(-logit if real else logit)
+
+
 def device_count(mask: Array, axis_name: str | None = None) -> Array:
-  """How much of `mask` is True on a device on average: float32, never quite 0."""
+  """Sum of `mask`, bool or weights, on a device on average: float32, never quite 0."""
   count = mean_over_devices(jnp.sum(mask, dtype=jnp.float32), axis_name)
   return jnp.maximum(count, 1e-6)
 

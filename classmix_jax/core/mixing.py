@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from classmix_jax.core.collectives import next_image
 from classmix_jax.types import Array
 
+GREY = (0.485, 0.456, 0.406)  # the mean of ImageNet
+
 
 def mix(
     mask: Array, x: Array, axis_name: str | None = None, micro_batches: int = 1
@@ -43,3 +45,13 @@ def mix(
     raise ValueError(f'mask {mask.shape} does not cover x {x.shape}: [B, H, W] must be equal')
   expanded = mask.reshape(mask.shape + (1,) * (x.ndim - 3))
   return jnp.where(expanded, x, next_image(x, axis_name, micro_batches))
+
+
+def erase(mask: Array, image: Array) -> Array:
+  """CutOut: mean grey outside of the mask (French et al., arXiv 1906.01916, section 3.3).
+
+  Args:
+    mask: `[B, H, W]` bool, True where the image is kept.
+    image: `[B, H, W, 3]` float32 in 0..1.
+  """
+  return jnp.where(mask[..., None], image, jnp.array(GREY).reshape(1, 1, 1, 3))

@@ -1,10 +1,12 @@
-"""SGD with the poly schedule and one learning rate per group of parameters.
+"""SGD or Adam with the poly schedule and one learning rate per group of parameters.
 
 Synopsis:
 
-    tx = sgd_poly(learning_rate=2.5e-4, head_multiplier=10.0, steps=40_000)
+    tx = poly_optimizer(learning_rate=2.5e-4, head_multiplier=10.0, steps=40_000)
     opt_state = tx.init(params)
 """
+
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -28,12 +30,39 @@ def poly_schedule(learning_rate: float, steps: int, power: float = 0.9) -> optax
   return schedule
 
 
+def sgd(rate: optax.Schedule, momentum: float, weight_decay: float) -> optax.GradientTransformation:
+  """SGD as in torch: weight decay is added to the gradient, no Nesterov."""
+  return optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(rate, momentum))
+
+
+def adam(
+    rate: optax.Schedule, momentum: float, weight_decay: float
+) -> optax.GradientTransformation:
+  """Adam with the default betas; weight decay is added to the gradient."""
+  del momentum
+  return optax.chain(optax.add_decayed_weights(weight_decay), optax.adam(rate))
+
+
+def adamw(
+    rate: optax.Schedule, momentum: float, weight_decay: float
+) -> optax.GradientTransformation:
+  """Adam with weight decay beside the gradient (arXiv 1711.05101)."""
+  del momentum
+  return optax.adamw(rate, weight_decay=weight_decay)
+
+
+# Of the segmentation networks: a rule is made of (schedule, momentum, weight_decay).
+RULES: Mapping[str, Callable[..., optax.GradientTransformation]] = {
+    'sgd': sgd, 'adam': adam, 'adamw': adamw}
+DISCRIMINATOR_BETAS = (0.9, 0.99)  # of Hung et al. and s4GAN
+
+
 def names_of(path: tuple) -> list[str]:
   return [str(getattr(entry, 'key', entry)) for entry in path]
 
 
 def group_of(path: tuple, freeze_bn_affine: bool) -> str:
-  """Names the group of a parameter: 'head', 'backbone' or 'frozen'.
+  """Names the group of a parameter: 'head', 'backbone', 'discriminator' or 'frozen'.
 
   Modules whose name starts with 'unused' take no part in the forward pass: their
   gradient is 0, and weight decay must not move them either.
@@ -43,6 +72,8 @@ def group_of(path: tuple, freeze_bn_affine: bool) -> str:
     freeze_bn_affine: whether BN scales and shifts stay as they are.
   """
   names = names_of(path)
+  if 'discriminator' in names:
+    return 'discriminator'
   if any(name.startswith('unused') for name in names):
     return 'frozen'
   if freeze_bn_affine and any(name.startswith('bn') for name in names):
@@ -50,37 +81,41 @@ def group_of(path: tuple, freeze_bn_affine: bool) -> str:
   return 'head' if 'head' in names else 'backbone'
 
 
-def sgd_poly(
+def poly_optimizer(
     learning_rate: float,
     steps: int,
     *,
+    rule: str = 'sgd',
     head_multiplier: float = 1.0,
     momentum: float = 0.9,
     weight_decay: float = 5e-4,
     power: float = 0.9,
     freeze_bn_affine: bool = False,
     duplicate_steps: bool = False,
+    discriminator_learning_rate: float = 1e-4,
 ) -> optax.GradientTransformation:
-  """SGD with momentum; weight decay is added to the gradient, as in torch.
+  """One optimizer for every network of a method, by the names of its parameters.
 
   Args:
     learning_rate: initial rate of the backbone.
     steps: length of the poly schedule.
+    rule: a name of `RULES`.
     head_multiplier: the head learns this many times faster (10 in the paper).
-    momentum: 0.9 in the paper, without Nesterov.
-    weight_decay: for all trainable tensors, biases included.
-    power: exponent of the poly schedule.
+    momentum: of `sgd`, 0.9 in the paper.
+    weight_decay: for all trainable tensors of segmentation networks, biases included.
+    power: exponent of the poly schedule; 0 keeps the rate.
     freeze_bn_affine: keep BN scales and shifts at their initial values.
     duplicate_steps: step the blocks of a ResNet three or four times with each
       gradient, as the original does; see `duplicate_steps.py`.
+    discriminator_learning_rate: initial rate of discriminators, which always learn by Adam
+      without weight decay (arXiv 1802.07934).
   """
 
-  def sgd(rate: float, times: int = 1) -> optax.GradientTransformation:
+  def segmenter(rate: float, times: int = 1) -> optax.GradientTransformation:
     # Repeated `times` times, the inner count runs that much faster than the steps.
     schedule = poly_schedule(rate, steps, power)
-    return repeated(optax.chain(
-        optax.add_decayed_weights(weight_decay),
-        optax.sgd(lambda count: schedule(count // times), momentum)), times)
+    return repeated(
+        RULES[rule](lambda count: schedule(count // times), momentum, weight_decay), times)
 
   def group(path: tuple) -> str:
     name = group_of(path, freeze_bn_affine)
@@ -90,11 +125,14 @@ def sgd_poly(
   def groups(params: PyTree) -> PyTree:
     return jax.tree.map_with_path(lambda path, _: group(path), params)
 
-  backbone = {'backbone': sgd(learning_rate)}
+  backbone = {'backbone': segmenter(learning_rate)}
   if duplicate_steps:
-    backbone = {f'backbone_{times}': sgd(learning_rate, times) for times in LISTINGS}
+    backbone = {f'backbone_{times}': segmenter(learning_rate, times) for times in LISTINGS}
+  b1, b2 = DISCRIMINATOR_BETAS
   return optax.partition({
       **backbone,
-      'head': sgd(learning_rate * head_multiplier),
+      'head': segmenter(learning_rate * head_multiplier),
+      'discriminator': optax.adam(
+          poly_schedule(discriminator_learning_rate, steps, power), b1=b1, b2=b2),
       'frozen': optax.set_to_zero(),
   }, groups)

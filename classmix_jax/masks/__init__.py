@@ -7,10 +7,12 @@ where the image itself is kept. To add one: a file here and a line in `MASKS`.
 
 from collections.abc import Callable, Mapping
 
+from classmix_jax.masks.box_mask import any_box_mask, half_box_mask
 from classmix_jax.masks.class_mask import class_mask
 from classmix_jax.masks.cow_mask import cow_mask
 from classmix_jax.masks.cut_mask import cut_mask
 from classmix_jax.masks.no_mask import no_mask
+from classmix_jax.masks.small_box_mask import small_box_mask
 from classmix_jax.types import Array
 
 MASKS: Mapping[str, Callable[[Array, Array, int], Array]] = {
@@ -18,4 +20,7 @@ MASKS: Mapping[str, Callable[[Array, Array, int], Array]] = {
     'cut': cut_mask,
     'cow': cow_mask,
     'none': no_mask,
+    'half_box': half_box_mask,
+    'any_box': any_box_mask,
+    'small_box': small_box_mask,
 }

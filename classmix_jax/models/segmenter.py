@@ -13,7 +13,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from classmix_jax.core.resize import resize_bilinear
-from classmix_jax.types import Array, PyTree
+from classmix_jax.types import Array, Features, PyTree
+
+Perturbation = Callable[[Features], Features]
 
 
 class Segmenter(nn.Module):
@@ -27,9 +29,15 @@ class Segmenter(nn.Module):
   backbone: nn.Module
   head: nn.Module
 
-  def __call__(self, image: Array, train: bool) -> Array:
-    """Maps `[B, H, W, 3]` float32 RGB in 0..1 to `[B, H, W, C]` float32 logits."""
-    logits = self.head(self.backbone(image, train), train).astype(jnp.float32)
+  def __call__(
+      self, image: Array, train: bool, perturb: Perturbation = lambda features: features
+  ) -> Array:
+    """Maps `[B, H, W, 3]` float32 RGB in 0..1 to `[B, H, W, C]` float32 logits.
+
+    `perturb` stands between backbone and head; it may change B.
+    """
+    features = perturb(self.backbone(image, train))
+    logits = self.head(features, train).astype(jnp.float32)
     return resize_bilinear(logits, image.shape[1:3])
 
 
@@ -52,13 +60,18 @@ def initialize(model: Segmenter, key: Array, image: Array) -> tuple[PyTree, PyTr
 
 
 def forward(
-    model: Segmenter, params: PyTree, batch_stats: PyTree, image: Array, *, train: bool
+    model: Segmenter, params: PyTree, batch_stats: PyTree, image: Array, *, train: bool,
+    **options: Perturbation,
 ) -> tuple[Array, PyTree]:
-  """Returns `(logits [B, H, W, C], batch_stats)`; the statistics move only in training."""
+  """Returns `(logits [B, H, W, C], batch_stats)`; the statistics move only in training.
+
+  `options` are those of `Segmenter.__call__`.
+  """
   variables = {'params': params, 'batch_stats': batch_stats}
   if not train:
-    return model.apply(variables, image, train=False), batch_stats
-  logits, updated = model.apply(variables, image, train=True, mutable=['batch_stats'])
+    return model.apply(variables, image, train=False, **options), batch_stats
+  logits, updated = model.apply(
+      variables, image, train=True, mutable=['batch_stats'], **options)
   # With frozen statistics (bn='running') there is nothing mutable to return.
   return logits, updated.get('batch_stats', batch_stats)
 

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from classmix_jax.core.duplicate_steps import repeated
-from classmix_jax.core.optim import group_of, poly_schedule, sgd_poly
+from classmix_jax.core.optim import group_of, poly_optimizer, poly_schedule
 
 RATE, DECAY, STEPS = 0.1, 0.01, 10
 START = {
@@ -30,7 +30,7 @@ def by_hand(start, rate, times=1):
 
 
 def after_two_steps(**options):
-  tx = sgd_poly(RATE, STEPS, weight_decay=DECAY, **options)
+  tx = poly_optimizer(RATE, STEPS, weight_decay=DECAY, **options)
   params = jax.tree.map(jnp.array, {'segmenter': START})
   state = tx.init(params)
   for gradient in GRADIENTS:
@@ -92,7 +92,7 @@ def test_repeated_steps_in_closed_form(times):
 
 
 def test_unused_branches_never_move():
-  tx = sgd_poly(RATE, STEPS, weight_decay=DECAY)
+  tx = poly_optimizer(RATE, STEPS, weight_decay=DECAY)
   params = {'head': {name: {'kernel': jnp.array(2.0)} for name in ('dilation6', 'unused18')}}
   update, state = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
   assert float(update['head']['unused18']['kernel']) == 0.0

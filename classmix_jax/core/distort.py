@@ -1,0 +1,86 @@
+"""Strong colour distortion as torchvision has it: the strong view of FixMatch and its heirs.
+
+Synopsis:
+
+    image = distort(key, image, strength=1.0, grey=0.2, blur=True, axis_name='batch')
+
+Everything is drawn per *image*, unlike in `augment.py`. Images are `[B, H, W, 3]` float32,
+RGB in 0..1.
+"""
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from classmix_jax.core.augment import adjust_hue, gaussian_blur
+from classmix_jax.core.collectives import example_keys
+from classmix_jax.types import Array
+
+JITTER_PROBABILITY = 0.8
+JITTER = (0.5, 0.5, 0.5, 0.25)  # brightness, contrast, saturation; hue in circles
+BLUR_PROBABILITY = 0.5
+BLUR_SIGMA = (0.1, 2.0)
+BLUR_RADIUS = 8
+LUMA = (0.299, 0.587, 0.114)
+
+
+def to_grey(image: Array) -> Array:
+  """Returns the luma of `[..., 3]` in all three channels."""
+  luma = jnp.sum(image * jnp.reshape(jnp.array(LUMA), (1,) * (image.ndim - 1) + (3,)), axis=-1)
+  return jnp.broadcast_to(luma[..., None], image.shape)
+
+
+def blend(image: Array, other: Array, factor: Array) -> Array:
+  """Moves from `other` (factor 0) over `image` (1) beyond it, clamped to 0..1."""
+  return jnp.clip(factor * image + (1.0 - factor) * other, 0.0, 1.0)
+
+
+def jitter_image(key: Array, image: Array, strength: float) -> Array:
+  """Brightness, contrast, saturation and hue of one `[H, W, 3]` image, in random order.
+
+  Factors are U(1 - s, 1 + s) with s of `JITTER` times `strength`: brightness blends with
+  black, contrast with the mean luma, saturation with the luma; the hue turns by U(-s, s).
+  """
+  factor_key, order_key = jax.random.split(key)
+  reach = strength * jnp.array(JITTER)
+  draw = reach * jax.random.uniform(factor_key, (4,), minval=-1.0, maxval=1.0)
+  factor = jnp.maximum(1.0 + draw, 0.0)
+  operations = (
+      lambda x: blend(x, jnp.zeros_like(x), factor[0]),
+      lambda x: blend(x, jnp.full_like(x, jnp.mean(to_grey(x))), factor[1]),
+      lambda x: blend(x, to_grey(x), factor[2]),
+      lambda x: adjust_hue(x, draw[3]),
+  )
+  order = jax.random.permutation(order_key, 4)
+  return lax.fori_loop(0, 4, lambda i, x: lax.switch(order[i], operations, x), image)
+
+
+def distort(
+    key: Array, image: Array, *, strength: float, grey: float, blur: bool,
+    axis_name: str | None = None, micro_batches: int = 1,
+) -> Array:
+  """Jitters with probability 0.8, greys with `grey`, blurs with 0.5 (arXiv 2208.09910).
+
+  Args:
+    key: the step's key, equal on all devices.
+    image: `[B, H, W, 3]` float32 in 0..1.
+    strength: of the jitter, 1 as published; 0 switches it off.
+    grey: probability of losing all colour.
+    blur: whether to blur at all; sigma is U(0.1, 2).
+    axis_name: the device axis of `pmap`, None outside.
+    micro_batches: A, how many micro-batches B images are, see `collectives.py`.
+  """
+  keys = example_keys(key, image.shape[0], axis_name, micro_batches)
+  draw = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 0), (4,)))(keys)
+  chosen = lambda index, probability: (draw[:, index] < probability)[:, None, None, None]
+  if strength > 0:
+    jitter_keys = jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys)
+    jittered = jax.vmap(jitter_image, in_axes=(0, 0, None))(jitter_keys, image, strength)
+    image = jnp.where(chosen(0, JITTER_PROBABILITY), jittered, image)
+  if grey > 0:
+    image = jnp.where(chosen(1, grey), to_grey(image), image)
+  if blur:
+    low, high = BLUR_SIGMA
+    blurred = gaussian_blur(image, low + (high - low) * draw[:, 3], BLUR_RADIUS)
+    image = jnp.where(chosen(2, BLUR_PROBABILITY), blurred, image)
+  return image

@@ -1,0 +1,43 @@
+"""The mask of CutMix as UniMatch draws it: sometimes a box of moderate size."""
+
+import jax
+import jax.numpy as jnp
+
+from classmix_jax.types import Array
+
+PROBABILITY = 0.5
+AREA = (0.02, 0.4)  # of the image
+ASPECT = (0.3, 1 / 0.3)  # height / width
+TRIALS = 16  # more than enough: a box fits in most of them
+
+
+def small_box_mask(key: Array, label: Array, num_classes: int) -> Array:
+  """With probability 0.5, cuts out a box of U(0.02, 0.4) of the area: False inside.
+
+  Its aspect is U(0.3, 1 / 0.3). Sizes are drawn again until the box fits into the image, as
+  in the code of UniMatch (arXiv 2208.09910), then the position is uniform.
+
+  Args:
+    key: random key.
+    label: `[H, W]` array, only its shape is used.
+    num_classes: not used.
+
+  Returns:
+    `[H, W]` bool.
+  """
+  del num_classes
+  height, width = label.shape
+  draw = jax.random.uniform(key, (TRIALS + 1, 4))
+  area, aspect = (
+      low + (high - low) * draw[:TRIALS, i] for i, (low, high) in enumerate((AREA, ASPECT)))
+  heights = jnp.floor(jnp.sqrt(area * height * width * aspect)).astype(jnp.int32)
+  widths = jnp.floor(jnp.sqrt(area * height * width / aspect)).astype(jnp.int32)
+  fits = (heights <= height) & (widths <= width)
+  first = jnp.argmax(fits)
+  box_height, box_width = jnp.minimum(heights[first], height), jnp.minimum(widths[first], width)
+  top = jnp.floor(draw[first, 2] * (height - box_height + 1))
+  left = jnp.floor(draw[first, 3] * (width - box_width + 1))
+  row, column = jnp.arange(height)[:, None], jnp.arange(width)[None, :]
+  inside = ((row >= top) & (row < top + box_height)
+            & (column >= left) & (column < left + box_width))
+  return ~inside | (draw[TRIALS, 0] >= PROBABILITY)

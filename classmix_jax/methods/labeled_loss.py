@@ -1,0 +1,123 @@
+"""The loss of labelled images, shared by all methods: cross-entropy, and help for rare classes.
+
+    L_sup = mean over known pixels of w[y] CE(S(x_l), y_l), divided by the mean of w[y]
+          + dice * (1 - mean over classes of the Dice coefficient)
+
+Synopsis:
+
+    labeled_loss = LabeledLoss(class_weights=(1.0, 4.0), dice=0.5)
+    labeled = labeled_loss.targets(batch.labeled)          # in `targets` of a method
+    loss = labeled_loss(logits, micro_batch_of_labeled)    # in its `loss`
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from classmix_jax.core.collectives import mean_over_devices
+from classmix_jax.core.hard_pixels import hard_pixels
+from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
+from classmix_jax.types import AXIS, VOID, Array, Example, UserError
+
+
+class Labeled(NamedTuple):
+  """What the student learns from the labelled batch; one micro-batch has no axis A.
+
+  Attributes:
+    image: `[A, b, H, W, 3]` uint8.
+    label: `[A, b, H, W]` uint8, `VOID` on padding too.
+    weight: `[A, b, H, W]` float32, of each pixel, 0 on void.
+    count: `[A]` float32, sum of the weights of the whole batch, per device on average.
+    share: `[A]` float32, 1 / A.
+  """
+
+  image: Array
+  label: Array
+  weight: Array
+  count: Array
+  share: Array
+
+
+def dice_loss(logits: Array, label: Array, axis_name: str | None = None) -> Array:
+  """1 - mean over classes of 2 sum(p y) / (sum(p) + sum(y)) (arXiv 1606.04797, section 3).
+
+  Sums run over the known pixels of the *global* batch, with p instead of p^2 below; classes
+  that are not in it are left out of the mean.
+
+  Args:
+    logits: `[B, H, W, C]` float32.
+    label: `[B, H, W]` integer class ids, `VOID` (255) where unknown.
+    axis_name: the device axis of `pmap`, None outside.
+
+  Example:
+    >>> logits = jnp.array([[[[9.0, -9.0], [-9.0, 9.0]]]])
+    >>> round(float(dice_loss(logits, jnp.array([[[0, 0]]]))), 3)   # 1 - 2 * 1 / (1 + 2)
+    0.333
+  """
+  known = (label != VOID)[..., None]
+  prob = jnp.where(known, jax.nn.softmax(logits), 0.0)
+  truth = jax.nn.one_hot(label, logits.shape[-1])  # void is 0 everywhere
+  total = lambda x: mean_over_devices(jnp.sum(x, axis=(0, 1, 2)), axis_name)
+  overlap, size = total(prob * truth), total(truth)
+  coefficient = 2 * overlap / jnp.maximum(total(prob) + size, 1e-6)
+  present = size > 0
+  return 1 - jnp.sum(jnp.where(present, coefficient, 0.0)) / jnp.maximum(jnp.sum(present), 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class LabeledLoss:
+  """Cross-entropy over known pixels, with options for rare classes.
+
+  Attributes:
+    class_weights: of class 0, 1, ...; () weighs all alike.
+    ohem_threshold: only pixels whose class has at most this probability count; 1 is all.
+    ohem_min_kept: but at least so many pixels of the global batch.
+    dice: weight of the Dice term.
+  """
+
+  class_weights: tuple[float, ...] = ()
+  ohem_threshold: float = 1.0
+  ohem_min_kept: int = 0
+  dice: float = 0.0
+
+  def check(self, num_classes: int) -> None:
+    """Raises UserError for options that do not fit together."""
+    if self.class_weights and len(self.class_weights) != num_classes:
+      raise UserError(
+          f'config.labeled_loss.class_weights has {len(self.class_weights)} numbers for '
+          f'{num_classes} classes; give one per class, or () for equal weights.')
+    if self.class_weights and min(self.class_weights) < 0:
+      raise UserError(
+          f'config.labeled_loss.class_weights has {min(self.class_weights)}; use 0 or more.')
+
+  def targets(self, example: Example) -> Labeled:
+    """Joins void and padding and sums the weights of the global batch, inside `pmap`."""
+    label = jnp.where(example.valid, example.label, VOID)
+    known = label != VOID
+    weight = known.astype(jnp.float32)
+    if self.class_weights:
+      weight *= jnp.asarray(self.class_weights, jnp.float32)[jnp.where(known, label, 0)]
+    count = device_count(weight, AXIS)
+    spread = lambda x: jnp.broadcast_to(x, len(label))
+    return Labeled(example.image, label, weight, spread(count), spread(1 / len(label)))
+
+  def __call__(self, logits: Array, labeled: Labeled) -> Array:
+    """Returns L_sup of one micro-batch, to be summed over them.
+
+    Hard pixels and the Dice term are those of a micro-batch: with them the number of
+    micro-batches matters.
+    """
+    known, pixel_loss = labeled.label != VOID, cross_entropy(logits, labeled.label)
+    if self.ohem_threshold < 1.0:
+      # The probability of the label, without another softmax.
+      hard = hard_pixels(
+          jnp.exp(-pixel_loss), known, self.ohem_threshold, self.ohem_min_kept, AXIS)
+      count = device_count(jnp.where(hard, labeled.weight, 0.0), AXIS) / labeled.share
+      loss = masked_mean(labeled.weight * pixel_loss, hard, count=count)
+    else:
+      loss = masked_mean(labeled.weight * pixel_loss, known, count=labeled.count)
+    if self.dice:
+      loss += self.dice * labeled.share * dice_loss(logits, labeled.label, AXIS)
+    return loss

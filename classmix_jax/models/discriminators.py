@@ -1,0 +1,99 @@
+"""Discriminators: networks that tell predicted segmentations from true ones.
+
+Synopsis:
+
+    discriminator = PixelDiscriminator()
+    params = discriminator.init(key, prob)['params']
+    logit = discriminator.apply({'params': params}, prob)      # > 0 where it believes in truth
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from classmix_jax.core.resize import resize_bilinear
+from classmix_jax.types import Array
+
+LAYERS = 4  # before the classifier, each with twice the channels of the one before
+SLOPE = 0.2  # of the leaky ReLU below 0
+KEEP = 0.5  # share of the channels that dropout leaves
+# U(-b, b) with b = 1 / sqrt(fan_in), what torch draws where nothing is said.
+KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
+
+
+def widths(width: int) -> list[int]:
+  """Channels of the layers: 64, 128, 256, 512 as published.
+
+  Example:
+    >>> widths(64)
+    [64, 128, 256, 512]
+  """
+  return [width * 2**index for index in range(LAYERS)]
+
+
+def halving(features: int, name: str) -> nn.Conv:
+  """A 4x4 convolution of stride 2, as all of both discriminators are."""
+  return nn.Conv(
+      features, (4, 4), strides=2, padding=[(1, 1)] * 2, kernel_init=KERNEL_INIT, name=name)
+
+
+class PixelDiscriminator(nn.Module):
+  """The fully convolutional discriminator of Hung et al. (arXiv 1802.07934).
+
+  Five 4x4 convolutions of stride 2 without normalisation.
+
+  Attributes:
+    width: channels of the first.
+  """
+
+  width: int = 64
+
+  @nn.compact
+  def __call__(self, prob: Array) -> Array:
+    """Maps class probabilities `[B, H, W, C]` to one logit per pixel, `[B, H, W]`.
+
+    Raises:
+      ValueError: images smaller than 32x32, of which no pixel is left.
+    """
+    if min(prob.shape[1:3]) < 32:
+      raise ValueError(f'images are {prob.shape[1:3]}; the discriminator needs 32x32 or more')
+    x = prob
+    for index, width in enumerate(widths(self.width)):
+      x = nn.leaky_relu(halving(width, f'conv{index + 1}')(x), SLOPE)
+    x = halving(1, 'classifier')(x)
+    return resize_bilinear(x, prob.shape[1:3])[..., 0]
+
+
+class ImageDiscriminator(nn.Module):
+  """The discriminator of s4GAN: one logit per image (arXiv 1908.05724, section 3.1).
+
+  Dropout of whole channels follows the first three convolutions. It is part of every
+  pass, also where images are scored for self-training, as in the original.
+
+  Attributes:
+    width: channels of the first convolution, an eighth of those of the features.
+  """
+
+  width: int = 64
+
+  @nn.compact
+  def __call__(self, pair: Array, keys: Array) -> tuple[Array, Array]:
+    """Scores segmentations joined with their images.
+
+    Args:
+      pair: `[B, H, W, C + 3]`, class probabilities and image, both in 0..1.
+      keys: `[B]` random keys of the dropout.
+
+    Returns:
+      Logits `[B]`, and the features before them, `[B, 8 width]`.
+    """
+    x = pair
+    for index, width in enumerate(widths(self.width)):
+      x = nn.leaky_relu(halving(width, f'conv{index + 1}')(x), SLOPE)
+      if index < 3:
+        draw = lambda key, index=index, width=width: jax.random.bernoulli(
+            jax.random.fold_in(key, index), KEEP, (width,))
+        x = x * (jax.vmap(draw)(keys) / KEEP)[:, None, None, :]
+    features = jnp.mean(x, axis=(1, 2))
+    logit = nn.Dense(1, kernel_init=KERNEL_INIT, name='classifier')(features)
+    return logit[:, 0], features

@@ -1,0 +1,37 @@
+"""A network whose logits are its parameters: losses of methods can be worked out by hand.
+
+Synopsis:
+
+    method = METHODS['cps'](Fixed(), 2)
+    loss, (model_state, metrics) = method.loss({'segmenter': logits, ...}, {}, targets)
+"""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+
+LN2, LN3 = np.log(2.0), np.log(3.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fixed:
+  """Says `variables['params']`, `[H, W, C]`, to every image."""
+
+  def apply(self, variables, image, train, mutable=(), perturb=lambda x: x):
+    del train, perturb
+    logits = jnp.broadcast_to(variables['params'], (len(image), *variables['params'].shape))
+    return (logits, {}) if mutable else logits
+
+
+def pixels(*values):
+  """A picture of one row: `[1, 1, pixels, ...]`."""
+  return jnp.asarray(values)[None, None]
+
+
+def image(count):
+  return jnp.zeros((1, 1, count, 3), jnp.uint8)
+
+
+def softplus(x):
+  return np.log1p(np.exp(x))

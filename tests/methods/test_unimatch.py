@@ -1,0 +1,126 @@
+"""FixMatch, UniMatch and its second version by hand."""
+
+from fixed import LN2, LN3, Fixed, image, pixels
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small
+
+from classmix_jax.core.channel_dropout import complementary, dropped_channels
+from classmix_jax.methods import METHODS
+from classmix_jax.methods.labeled_loss import Labeled
+from classmix_jax.methods.pseudo_label import PseudoLabel
+from classmix_jax.methods.unimatch import Counted, Targets
+from classmix_jax.types import AXIS, Features
+
+# Class 0 has a probability of 1/2 and of 3/4.
+LOGITS = jnp.array([[[0.0, 0.0], [LN3, 0.0]]])
+
+
+def counted(label, confidence, valid=(True, True)):
+  pseudo = PseudoLabel(
+      image(2) / 1.0, pixels(*label), pixels(*confidence), None, pixels(*valid))
+  return Counted(pseudo, jnp.float32(sum(valid)))
+
+
+def targets(views):
+  labeled = Labeled(
+      image(2), pixels(0, 255), pixels(1.0, 0.0), jnp.float32(1.0), jnp.float32(1.0))
+  weak = counted((1, 1), (0.96, 0.94))
+  return Targets(labeled, weak, views, jax.random.split(jax.random.key(0), 1))
+
+
+# Of the first view a pixel is not confident, of the second one is padding.
+VIEWS = (counted((1, 0), (0.95, 0.94)), counted((0, 0), (0.5, 1.0), (False, True)))
+LOSSES = (LN2 / 2, -np.log(0.75))
+
+
+def loss(name, views, logits=LOGITS):
+  method = METHODS[name](Fixed(), 2)
+  return method.loss({'segmenter': logits}, {'segmenter': {}}, targets(views))
+
+
+def test_fixmatch():
+  """Uncertain pixels count in the denominator, padding does not: L = (L_x + L_s) / 2."""
+  for view, value in zip(VIEWS, LOSSES, strict=True):
+    total, (_, found) = loss('fixmatch', (view,))
+    np.testing.assert_allclose(found['loss/unsup'], value, rtol=1e-6)
+    np.testing.assert_allclose(total, (LN2 + value) / 2, rtol=1e-6)
+
+
+def test_two_views_have_half_each():
+  total, (_, found) = loss('unimatch_v2', VIEWS)
+  np.testing.assert_allclose(found['loss/unsup'], sum(LOSSES) / 2, rtol=1e-6)
+  np.testing.assert_allclose(total, (LN2 + sum(LOSSES) / 2) / 2, rtol=1e-6)
+
+
+def test_unimatch_has_a_branch_of_perturbed_features():
+  """L = 1/2 (L_x + 1/4 L_s1 + 1/4 L_s2 + 1/2 L_fp); the branch learns the weak image's labels."""
+  method = METHODS['unimatch'](Fixed(), 2)
+  perturbed = jnp.array([[[[0.0, 0.0], [9.0, 0.0]]]])
+  given = targets(VIEWS)
+  class Half(type(method)):
+    def joint_pass(self, student, batch_stats, targets):
+      return student[None], perturbed, batch_stats
+  total, (_, found) = Half(Fixed(), 2).loss(
+      {'segmenter': LOGITS}, {'segmenter': {}}, given)
+  fp = LN2 / 2  # the second pixel's confidence is 0.94
+  np.testing.assert_allclose(found['loss/fp'], fp, rtol=1e-6)
+  np.testing.assert_allclose(total, (LN2 + sum(LOSSES) / 4 + fp / 2) / 2, rtol=1e-6)
+
+
+def features(count):
+  draw = np.random.default_rng(0).uniform(1, 2, (count, 3, 4, 64))
+  return Features(jnp.asarray(draw[..., :32]), jnp.asarray(draw))
+
+
+def test_dropped_channels():
+  """Whole channels of an image, half of them, the others doubled."""
+  keys, x = jax.random.split(jax.random.key(0), 8), features(8)
+  for before, after in zip(x, dropped_channels(keys, x, 0.5), strict=True):
+    ratio = np.asarray(after / before)
+    assert (ratio == ratio[:, :1, :1]).all() and set(ratio.ravel()) == {0.0, 2.0}
+    assert 0.4 < (ratio > 0).mean() < 0.6
+    assert len({tuple(row) for row in ratio[:, 0, 0]}) == 8
+
+
+def test_complementary_channels():
+  """Both views of an image add up to twice their features; some images are left alone."""
+  keys, x = jax.random.split(jax.random.key(1), 16), features(16)
+  twice = jax.tree.map(lambda x: jnp.concatenate([x, x]), x)
+  for before, after in zip(x, complementary(keys, twice), strict=True):
+    first, second = np.asarray(after[:16] / before), np.asarray(after[16:] / before)
+    np.testing.assert_array_equal(first + second, 2.0)
+    alone = (first == 1).all(axis=(1, 2, 3))
+    assert 3 <= alone.sum() <= 13
+    assert set(first[~alone].ravel()) == {0.0, 2.0}
+
+
+def test_views_are_mixed_with_their_labels():
+  """Without distortion a pixel of a view is the pixel of its own image or of the next one."""
+  method, start = small.method('unimatch'), small.start('unimatch')
+  batch = jax.tree.map(lambda x: x[None, None], small.batch())
+  def run(batch):
+    targets, _, _ = method.targets(
+        start.params, start.model_state, {}, batch, jax.random.key(3), jnp.array(0))
+    return targets
+  found = jax.pmap(run, AXIS, out_axes=None, devices=jax.devices()[:1])(batch)
+  weak = jax.tree.map(lambda x: np.asarray(x[0]), found.weak.pseudo)
+  next_one = jax.tree.map(lambda x: np.roll(x, -1, axis=0), weak)
+  masks = []
+  for view in found.views:
+    view = jax.tree.map(lambda x: np.asarray(x[0]), view.pseudo)
+    own = (view.image == weak.image).all(-1)
+    for name in ('label', 'confidence', 'valid'):
+      mixed = np.where(own, getattr(weak, name), getattr(next_one, name))
+      np.testing.assert_array_equal(getattr(view, name), mixed)
+    np.testing.assert_array_equal(
+        view.image, np.where(own[..., None], weak.image, next_one.image))
+    masks.append(own)
+  assert 0.5 < np.mean(masks) < 1 and (masks[0] != masks[1]).any()
+
+
+def test_wrong_masks_are_named():
+  with pytest.raises(Exception, match="config.method.mask is 'boxes'; choose one of class, cut"):
+    METHODS['unimatch'](Fixed(), 2, mask='boxes')
