@@ -69,7 +69,7 @@ def measure(config):
   from classmix_jax.train import create_state, make_train_step
   devices = build.choose_devices(config)
   method = build.build_method(config, CLASSES.value)
-  tx = build.build_optimizer(config)
+  tx = build.build_optimizer(config, config.steps)
   image = jax.ShapeDtypeStruct((1, *config.data.crop, 3), np.float32)
   state = create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
   batch, images = made_up(config, devices)

@@ -5,7 +5,7 @@ Synopsis:
     dataset = build_dataset(config)
     split = build_split(config, dataset)
     method = build_method(config, num_classes=len(dataset.class_names))
-    tx = build_optimizer(config)
+    tx = build_optimizer(config, config.steps)
 """
 
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ class Split(NamedTuple):
   """Who plays which part: sources, and the names behind the labelled one."""
 
   labeled: Source
-  unlabeled: Source
+  unlabeled: Source | None
   labeled_hash: str
 
 
@@ -179,6 +179,8 @@ def choose_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
   if dataset.unlabeled is not None:
     unlabeled = concat(unlabeled, dataset.unlabeled)
   labeled = subset(dataset.train, chosen)
+  # From here on nobody can read the masks of unlabelled images.
+  unlabeled = dataclasses.replace(unlabeled, read_label=None)
   return Split(labeled, unlabeled, split_hash(labeled.names))
 
 
@@ -246,9 +248,12 @@ def build_method(config: ml_collections.ConfigDict, num_classes: int) -> Method:
       labeled_loss=LabeledLoss(**labeled_loss), **options)
 
 
-def build_optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
+def build_optimizer(
+    config: ml_collections.ConfigDict, steps: int
+) -> optax.GradientTransformation:
+  """Returns the optimizer of a stage of so many steps."""
   lookup(RULES, config.optim.get('rule', 'sgd'), 'config.optim.rule')
-  return poly_optimizer(steps=config.steps, **config.optim.to_dict())
+  return poly_optimizer(steps=steps, **config.optim.to_dict())
 
 
 def choose_devices(config: ml_collections.ConfigDict) -> list[jax.Device]:

@@ -37,7 +37,7 @@ def device_stream(
 
   Args:
     labeled: source of the labelled stream; all its labels are read.
-    unlabeled: source of the unlabelled stream, or None; its labels are never read.
+    unlabeled: source of the unlabelled stream, or None; pseudo-labels are read where it has any.
     batch_size, unlabeled_batch_size: global, per micro-batch.
     geometry: how examples are cut from frames.
     seed: of the order and the views.
@@ -56,7 +56,7 @@ def device_stream(
   parts = [(LABELED, labeled, batch_size, 'config.batch_size')]
   if unlabeled is not None and unlabeled_batch_size:
     parts.append((UNLABELED, unlabeled, unlabeled_batch_size, 'config.unlabeled_batch_size'))
-  host = [_load(source, number == LABELED) for number, source, *_ in parts]
+  host = [_load(source) for _, source, *_ in parts]
   _check_memory(sum(array.nbytes for pair in host for array in pair), devices[0])
   resident = jax.device_put(host, replicated(devices))
   cut = _make_cut(geometry, devices)
@@ -97,10 +97,10 @@ def _places(size: int, share: int, process_index: int, accumulate: int, step: in
       for micro in range(step * accumulate, (step + 1) * accumulate) for k in range(share)]
 
 
-def _load(source: Source, with_labels: bool) -> tuple[np.ndarray, np.ndarray]:
+def _load(source: Source) -> tuple[np.ndarray, np.ndarray]:
   """Returns all images `[N, H, W, 3]` and labels `[N, H, W]` (`[0, H, W]` without labels)."""
   images = list(in_parallel(source.read_image, range(len(source))))
-  labels = list(in_parallel(source.read_label, range(len(source)))) if with_labels else []
+  labels = list(in_parallel(source.read_label, range(len(source)))) if source.read_label else []
   shapes = {image.shape: name for name, image in zip(source.names, images, strict=True)}
   if len(shapes) > 1:
     found = ', '.join(f'{name!r} is {h}x{w}' for (h, w, _), name in list(shapes.items())[:2])

@@ -8,6 +8,7 @@ Synopsis:
 
 from collections.abc import Callable, Iterator, Mapping
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from clu import parameter_overview
 import jax
 import ml_collections
 import numpy as np
+import optax
 import orbax.checkpoint as ocp
 
 from classmix_jax import build, checkpoint, rundir
@@ -24,7 +26,9 @@ from classmix_jax.evaluator import Evaluator, conclude, headline_network
 from classmix_jax.fingerprint import fingerprint
 from classmix_jax.logbook import Logbook
 from classmix_jax.pictures import colorize, to_bytes
+from classmix_jax.pseudo_labels import Labeler, check_labels_exist, pseudo_labeled
 from classmix_jax.train import (
+  TrainStep,
   create_state,
   make_train_step,
   micro_batches,
@@ -32,7 +36,7 @@ from classmix_jax.train import (
   to_devices,
   train,
 )
-from classmix_jax.types import AXIS, Array, Batch, Dataset, Method, Metrics, TrainState
+from classmix_jax.types import AXIS, Array, Batch, Dataset, Method, Metrics, Stage, TrainState
 from classmix_jax.weights import pretrained
 from classmix_jax.weights.source import Weights, locate, open_weights
 
@@ -160,6 +164,7 @@ class AfterStep:
   """Logs, evaluates and saves when it is time; called after every step.
 
   Attributes:
+    views: of a stage, see `make_views`.
     result: the last evaluation of this call of the program, None before.
   """
 
@@ -170,7 +175,7 @@ class AfterStep:
   logbook: Logbook
   manager: ocp.CheckpointManager
   evaluator: Evaluator
-  views: Callable[[TrainState], Mapping[str, Array]]
+  views: Callable[[TrainState], Mapping[str, Array]] | None = None
   result: dict[str, Any] | None = None
 
   def networks(self, state: TrainState) -> Mapping[str, Any]:
@@ -208,7 +213,7 @@ def open_streams(
     config: Config, split: build.Split, devices: list
 ) -> Callable[[int, int], Iterator[Batch]]:
   """Returns `stream(start_step, stop_step)`: batches `[D, A, b, ...]` on the devices."""
-  unlabeled = unlabeled_batch_size(config)
+  unlabeled = unlabeled_batch_size(config) if split.unlabeled is not None else 0
   options = dict(
       labeled=split.labeled, unlabeled=split.unlabeled if unlabeled else None,
       batch_size=config.batch_size // config.accumulate,
@@ -226,6 +231,47 @@ def open_streams(
     return to_devices(micro_batches(batches, config.accumulate), devices)
 
   return stream
+
+
+def stage_split(
+    stage: Stage, state: TrainState, split: build.Split, after_step: AfterStep
+) -> build.Split:
+  """Returns the examples of a stage; their pseudo-labels lie in the run's folder."""
+  if not stage.unlabeled:
+    return split._replace(unlabeled=None)
+  if stage.share is None:
+    return split
+  config, run = after_step.config, after_step.run
+  student = after_step.networks(state)['student']
+  labeler = Labeler(
+      after_step.method.model, student, after_step.dataset, config.eval_batch_size)
+  folder = run / 'pseudo_labels' / str(stage.start)
+  return split._replace(
+      unlabeled=pseudo_labeled(labeler, split.unlabeled, stage.share, folder))
+
+
+def train_stage(
+    stage: Stage, state: TrainState, split: build.Split, devices: list, after_step: AfterStep,
+    compiled: Callable[[int], tuple[optax.GradientTransformation, TrainStep]],
+) -> TrainState:
+  """Trains to the end of a stage, from wherever in it the state is.
+
+  `compiled` returns optimizer and step for a number of steps, the same ones when asked again.
+  """
+  config, method, start = after_step.config, after_step.method, int(state.step)
+  if stage.share is not None and start > stage.start:
+    # The labels were made at the start of the stage, from a state that is gone.
+    check_labels_exist(after_step.run / 'pseudo_labels' / str(stage.start))
+  split = stage_split(stage, state, split, after_step)
+  tx, train_step = compiled(stage.stop - stage.start)
+  if start == stage.start > 0:
+    opt_state = jax.jit(tx.init)(state.params)
+    state = state.replace(opt_state=jax.device_put(opt_state, replicated(devices)))
+  stream = open_streams(config, split, devices)
+  after_step.views = make_views(method, devices, next(stream(start, start + 1)))
+  after_step.logbook.restart_clock()
+  return train(
+      state, train_step, stream(start, stage.stop), steps=stage.stop, after_step=after_step)
 
 
 def run_training(config: Config, run: Path) -> dict[str, Any]:
@@ -247,7 +293,7 @@ def run_training(config: Config, run: Path) -> dict[str, Any]:
   check_training_labels(split, dataset)
   devices = build.choose_devices(config)
   method = build.build_method(config, len(dataset.class_names))
-  tx = build.build_optimizer(config)
+  stages = method.stages(config.steps)
   rundir.open_run(run, config.to_dict())
   rundir.write_classes(run, dataset)
   rundir.write_split(run, split.labeled.names, split.unlabeled.names)
@@ -256,7 +302,14 @@ def run_training(config: Config, run: Path) -> dict[str, Any]:
   image = jax.ShapeDtypeStruct((1, *crop_size(config, dataset), 3), np.float32)
   # 'rbg' compiles eight times faster than the default generator, once per array.
   key = jax.random.key(config.seed, impl='rbg')
-  state = create_state(method, tx, key, image, devices)
+
+  @functools.cache
+  def compiled(steps: int) -> tuple[optax.GradientTransformation, TrainStep]:
+    tx = build.build_optimizer(config, steps)
+    return tx, make_train_step(
+        method, tx, config.seed, devices, accumulate=config.accumulate)
+
+  state = create_state(method, compiled(stages[0].stop)[0], key, image, devices)
   manager = checkpoint.open_manager(run / 'checkpoints')
   newest = manager.latest_step()
   origin = rundir.read_pretrained(run)
@@ -274,19 +327,16 @@ def run_training(config: Config, run: Path) -> dict[str, Any]:
   print(f'{run}: ' + (f'goes on after step {start}' if start else 'starts'), flush=True)
 
   # ---- The loop
-  stream = open_streams(config, split, devices)
   images_per_step = config.batch_size + unlabeled_batch_size(config)
   logbook = Logbook(
       run, steps=config.steps, images_per_step=images_per_step,
       writing=jax.process_index() == 0)
   logbook.resume(start)
-  views = make_views(method, devices, next(stream(0, 1)))
-  after_step = AfterStep(
-      config, run, dataset, method, logbook, manager, evaluator, views)
-  train_step = make_train_step(method, tx, config.seed, devices, accumulate=config.accumulate)
+  after_step = AfterStep(config, run, dataset, method, logbook, manager, evaluator)
   try:
-    state = train(
-        state, train_step, stream(start, config.steps), steps=config.steps, after_step=after_step)
+    for stage in stages:
+      if int(state.step) < stage.stop:
+        state = train_stage(stage, state, split, devices, after_step, compiled)
   finally:  # what was being saved is finished even if the next image cannot be read
     manager.wait_until_finished()
     logbook.close()

@@ -50,7 +50,7 @@ def train_batches(
 
   Args:
     labeled: source of the labelled stream.
-    unlabeled: source of the unlabelled stream; its labels are never read.
+    unlabeled: source of the unlabelled stream; pseudo-labels are read where it has any.
     batch_size, unlabeled_batch_size: global, multiples of the number of devices.
       0 unlabelled (or no source) gives an empty Example, `[D, 0, ...]`.
     geometry: how the examples of both streams are cut from their frames.
@@ -152,7 +152,7 @@ def _reader(
 
   def read(position: int) -> tuple[np.ndarray, ...]:
     index = int(index_stream(seed, stream, len(source), position, position + 1)[0])
-    image, label = _read(source, index, with_label=stream == LABELED)
+    image, label = _read(source, index, source.read_label is not None)
     if common is not None:
       common.check(source.names[index], image.shape)
     view = draw_view(geometry, seed=seed, stream=stream, position=position, frame=label.shape)

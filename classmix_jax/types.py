@@ -50,8 +50,8 @@ class Example(NamedTuple):
 class Batch(NamedTuple):
   """One step's input: `labeled` and `unlabeled` Examples.
 
-  The labels of `unlabeled` are all `VOID`. In a global batch the leading axes
-  are `[devices, micro_batches, per_device]`; `pmap` takes the first.
+  The labels of `unlabeled` are all `VOID`, but for pseudo-labels (see `Stage`). In a global batch
+  the leading axes are `[devices, micro_batches, per_device]`; `pmap` takes the first.
   """
 
   labeled: Example
@@ -89,6 +89,22 @@ class TrainState:
   method_state: PyTree
 
 
+class Stage(NamedTuple):
+  """A part of a training; optimizer and schedule start again with each.
+
+  Attributes:
+    start, stop: its first step, and the first one after it.
+    unlabeled: whether unlabelled images take part.
+    share: if it is set, the network labels them before, the surest `share` of each class's
+      pixels; their labels are in `Batch.unlabeled` then.
+  """
+
+  start: int
+  stop: int
+  unlabeled: bool = True
+  share: float | None = None
+
+
 class Method(Protocol):
   """A semi-supervised method: what to learn from, one differentiable function, a touch after.
 
@@ -99,6 +115,9 @@ class Method(Protocol):
   Implementations are frozen dataclasses whose fields are the
   hyper-parameters; see `methods/mean_teacher.py`.
   """
+
+  def stages(self, steps: int) -> tuple[Stage, ...]:
+    """Returns the parts of a training of so many steps; most methods have one."""
 
   def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
     """Returns `(params, model_state, method_state)` for images of this shape."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from classmix_jax.methods.adversarial import Adversarial
 from classmix_jax.methods.cross_pseudo import CrossPseudo
+from classmix_jax.methods.dst_cbc import DstCbc
 from classmix_jax.methods.mean_teacher import MeanTeacher
 from classmix_jax.methods.s4gan import S4GAN
 from classmix_jax.methods.supervised import Supervised
@@ -33,6 +34,7 @@ METHODS: Mapping[str, Callable[..., Method]] = {
     'cutout_french': functools.partial(MeanTeacher, mask='any_box', paste=False, **_FRENCH),
     'adversarial': Adversarial,
     's4gan': S4GAN,
+    'dst_cbc': DstCbc,
     'cps': CrossPseudo,
     'fixmatch': functools.partial(UniMatch, num_views=1, lambda_fp=0.0),
     'unimatch': UniMatch,

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from classmix_jax.methods.labeled_loss import Labeled, LabeledLoss
 from classmix_jax.models.segmenter import Segmenter, forward, initialize, to_unit_range
-from classmix_jax.types import Array, Batch, Metrics, PyTree
+from classmix_jax.types import Array, Batch, Metrics, PyTree, Stage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +30,9 @@ class Supervised:
 
   def __post_init__(self):
     self.labeled_loss.check(self.num_classes)
+
+  def stages(self, steps: int) -> tuple[Stage, ...]:
+    return (Stage(0, steps),)
 
   def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
     params, batch_stats = initialize(self.model, key, image)
