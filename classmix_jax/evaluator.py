@@ -124,6 +124,7 @@ class Evaluator:
         'step': step, 'network': headline, 'protocol': self.description,
         'dataset': self.dataset.name, 'images': len(self.dataset.val),
         'split': self.split[0], 'labeled': self.split[1],
+        'devices': f'{len(self.devices) * jax.process_count()} x {self.devices[0].device_kind}',
         **summaries[headline], 'networks': summaries,
     }
 

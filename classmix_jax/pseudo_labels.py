@@ -46,8 +46,8 @@ def class_thresholds(confidences: Sequence[np.ndarray], share: float) -> np.ndar
     `[C]` float32.
 
   Example:
-    >>> class_thresholds([np.array([0.9, 0.5, 0.7, 0.6])], 0.5).round(2).tolist()
-    [0.7]
+    >>> class_thresholds([np.array([0.9, 0.5, 0.75, 0.6])], 0.5).tolist()
+    [0.75]
   """
   if share >= 1:
     return np.full(len(confidences), EVERYTHING, np.float32)

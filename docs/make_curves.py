@@ -1,4 +1,4 @@
-"""Draws validation curves of several runs; needs `pip install matplotlib`.
+"""Draws validation curves of several runs.
 
     python docs/make_curves.py docs/images/curves.png RUNS/camvid-supervised-0 ...
 

@@ -1,9 +1,11 @@
 """From config.model to a network: nothing is compiled."""
 
 import pytest
+import toy
 
 from classmix_jax.backbones.preprocessing import PREPROCESSING
-from classmix_jax.build import build_model
+from classmix_jax.build import build_dataset, build_method, build_model, build_split
+from classmix_jax.methods.labeled_loss import LabeledLoss
 from classmix_jax.models.deeplab_v2 import DeepLabV2
 from classmix_jax.types import UserError
 from configs import base, cityscapes, pascal_voc
@@ -55,3 +57,21 @@ def test_reproduction_configs_are_faithful(module, preprocessing):
   assert isinstance(model.head, DeepLabV2)
   assert model.head.dilations == (6, 12) and model.head.unused == (18, 24)
   assert config.optim.freeze_bn_affine and config.optim.duplicate_steps
+
+
+def test_nobody_can_read_masks_of_unlabelled_images(tmp_path):
+  config = toy.config(toy.write_folder(tmp_path))
+  config.data.labeled = '2'  # of the four in labeled/
+  dataset = build_dataset(config)
+  split = build_split(config, dataset)
+  assert len(split.unlabeled) == 2 + 6
+  assert dataset.train.read_label is not None and split.unlabeled.read_label is None
+
+
+def test_the_loss_of_labelled_images_comes_from_the_config():
+  config = base.get_config('method=s4gan')
+  config.model.backbone = 'tiny'
+  config.labeled_loss.update({'class_weights': (1.0, 2.0), 'dice': 0.5})
+  assert build_method(config, 2).labeled_loss == LabeledLoss(class_weights=(1.0, 2.0), dice=0.5)
+  with pytest.raises(UserError, match='class_weights has 2 numbers for 3 classes'):
+    build_method(config, 3)

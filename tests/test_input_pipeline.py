@@ -28,12 +28,6 @@ def make_source(length: int = 7, size: tuple[int, int] = (14, 16), labels: bool 
   return Source(tuple(f'{i:03d}' for i in range(length)), image, label if labels else None)
 
 
-def forbid_labels(source: Source) -> Source:
-  def read_label(i):
-    raise AssertionError('the label of an unlabelled example was read')
-  return Source(source.names, source.read_image, read_label)
-
-
 def open_batches(labeled, unlabeled, **options):
   options = OPTIONS | options
   geometry = Geometry(**{key: options.pop(key) for key in ('crop', 'scale', 'flip')})
@@ -42,7 +36,7 @@ def open_batches(labeled, unlabeled, **options):
 
 def run(labeled=None, unlabeled=None, **options):
   labeled = make_source() if labeled is None else labeled
-  unlabeled = forbid_labels(make_source(9)) if unlabeled is None else unlabeled
+  unlabeled = make_source(9, labels=False) if unlabeled is None else unlabeled
   return list(open_batches(labeled, unlabeled, **options))
 
 
@@ -68,6 +62,13 @@ def test_shapes_types_and_void(batches):
     assert example.label.shape == (2, per_device, 12, 10) and example.label.dtype == np.uint8
     assert example.valid.shape == (2, per_device, 12, 10) and example.valid.dtype == bool
   assert (batch.unlabeled.label == VOID).all() and batch.unlabeled.valid.any()
+
+
+def test_pseudo_labels_travel_with_their_images():
+  """The label of `make_source` is a twentieth of its image's first channel."""
+  batch = flat(run(unlabeled=make_source(9), scale=(1.0, 1.0), stop_step=1)[0]).unlabeled
+  np.testing.assert_array_equal(batch.label[batch.valid], batch.image[batch.valid][:, 0] // 20)
+  assert (batch.label[~batch.valid] == VOID).all()
 
 
 def test_a_batch_depends_on_seed_and_step_only(batches):

@@ -127,6 +127,9 @@ def test_number_of_devices_changes_nothing(world, devices):
 
 
 def test_labels_of_unlabelled_images_do_not_leak(world):
+  """Methods that write pseudo-labels there say so in their stages."""
+  if any(stage.share is not None for stage in world.method.stages(1000)):
+    return
   batches = [small.batch(0), small.batch(1)]
   garbage = np.random.default_rng(9).integers(0, 256, batches[0].labeled.label.shape, np.uint8)
   told = [x._replace(unlabeled=x.unlabeled._replace(label=garbage)) for x in batches]

@@ -18,9 +18,9 @@ RANK = {
     'masks': 2, 'backbones': 2, 'rundir': 2, 'disk_copy': 2, 'protocols': 2, 'labels': 2,
     'models': 3,
     'methods': 4, 'train': 5, 'evaluate': 5,
-    'input_pipeline': 6, 'device_batches': 6, 'build': 6,
+    'input_pipeline': 6, 'device_batches': 6, 'build': 6, 'pseudo_labels': 6,
     'configs': 7, 'evaluator': 7, 'data_check': 7, 'weights': 7,
-    'experiment': 8, 'predict': 8,
+    'experiment': 8, 'predict': 8, 'comparison': 8,
     'launch': 9,
 }
 ONLY = {  # stricter than the rank

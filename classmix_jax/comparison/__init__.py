@@ -1,0 +1,1 @@
+"""Tables of several methods: a grid of trainings, what came out of them, how it is shown."""

@@ -1,0 +1,119 @@
+"""Trains a table: methods x labelled counts x seeds, from one config.
+
+    python launch/table.py --config=configs/camvid.py --config.data.root=CamVid \
+        --methods=supervised,classmix --labeled=46,92 --seeds=0,1 --output=OUT \
+        [--dry_run] [--jobs=2]
+
+Writes OUT/table.md, table.csv and table.png. The same command again goes on: finished
+cells are never run again, a failed one does not stop the others. --config.method.FIELD is passed
+on to the methods that have it.
+"""
+
+import json
+from pathlib import Path
+import sys
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from absl import flags  # noqa: E402
+from ml_collections import config_flags  # noqa: E402
+
+from launch import command_line  # noqa: E402
+
+CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/, without a colon.')
+METHODS_WANTED = flags.DEFINE_list('methods', ['supervised', 'classmix'], 'Names of METHODS.')
+LABELED = flags.DEFINE_list('labeled', [], "Counts, fractions or files; default: the config's.")
+SEEDS = flags.DEFINE_list('seeds', ['0'], 'Seeds.')
+OUTPUT = flags.DEFINE_string('output', '', 'Folder of the table; default: runs/<config>-table.')
+JOBS = flags.DEFINE_integer('jobs', 1, 'Trainings at once, each on its share of the cores.',
+                            lower_bound=1)
+DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Only print the grid and how long it will take.')
+
+
+def overrides() -> list[str]:
+  return [argument for argument in sys.argv[1:] if argument.startswith(command_line.OVERRIDE)]
+
+
+def passed_on(method: str) -> list[str]:
+  """The overrides of the command line but for fields of config.method that this one has not."""
+  from classmix_jax.methods import hyper_parameters
+  prefix, known = f'{command_line.OVERRIDE}method.', hyper_parameters(method)
+  field = lambda argument: argument.removeprefix(prefix).partition('=')[0]
+  return [argument for argument in overrides()
+          if not argument.startswith(prefix) or field(argument) in known]
+
+
+def check(config) -> None:
+  """Raises UserError for methods that do not exist, seeds that are none, or a --config.seed."""
+  from classmix_jax.build import lookup
+  from classmix_jax.methods import METHODS
+  from classmix_jax.types import UserError
+  for method in METHODS_WANTED.value:
+    lookup(METHODS, method, '--methods')
+  for seed in SEEDS.value:
+    if not seed.isdecimal():
+      raise UserError(f'--seeds has {seed!r}; give numbers, e.g. --seeds=0,1,2.')
+  for field, flag in (('seed', 'seeds'), ('data.labeled', 'labeled'), ('method.name', 'methods')):
+    if any(argument.startswith(f'{command_line.OVERRIDE}{field}=') for argument in overrides()):
+      raise UserError(f'--config.{field} belongs to each cell: use --{flag}.')
+
+
+def check_same_table(folder: Path, description: dict) -> None:
+  """Raises UserError where the folder holds the cells of another config."""
+  from classmix_jax.logbook import write_atomically
+  from classmix_jax.types import UserError
+  path = folder / 'table.json'
+  if path.exists():
+    before = json.loads(path.read_text(encoding='utf-8'))
+    if before != description:
+      raise UserError(
+          f'{folder} holds a table of {before}, and now it is {description}: use another --output.')
+  folder.mkdir(parents=True, exist_ok=True)
+  write_atomically(path, json.dumps(description, indent=2) + '\n')
+
+
+def main() -> None:
+  from classmix_jax.comparison.cells import grid, plan, read
+  from classmix_jax.comparison.report import (
+    markdown,
+    plot,
+    published_for,
+    summarize,
+    table_csv,
+  )
+  from classmix_jax.comparison.scheduler import run_cells
+  from classmix_jax.types import UserError
+
+  config = command_line.required(CONFIG.value)
+  check(config)
+  file = config_flags.get_config_filename(flags.FLAGS['config'])
+  folder = Path(OUTPUT.value or Path('runs') / f'{config.name}-table').expanduser().absolute()
+  labeled = LABELED.value or [str(config.data.labeled)]
+  cells = grid(folder, METHODS_WANTED.value, labeled, list(map(int, SEEDS.value)), config.steps)
+  print(plan([read(cell) for cell in cells], JOBS.value), flush=True)
+  if DRY_RUN.value:
+    return
+  check_same_table(folder, {'config': file, 'overrides': sorted(overrides())})
+
+  def command(cell) -> list[str]:
+    return [
+        sys.executable, str(Path(__file__).with_name('main.py')),
+        f'--config={file}:method={cell.method},labeled={cell.labeled}', *passed_on(cell.method),
+        f'--config.seed={cell.seed}', f'--workdir={cell.run}']
+
+  failed = run_cells(cells, command, JOBS.value)
+  results = [read(cell) for cell in cells]
+  rows = summarize(results)
+  text = markdown(rows, published_for(config.data.name))
+  (folder / 'table.md').write_text(text, encoding='utf-8')
+  (folder / 'table.csv').write_text(table_csv(results), encoding='utf-8')
+  plot(rows, folder / 'table.png')
+  print(f'{text}wrote {folder}/table.md, table.csv and table.png', flush=True)
+  if failed:
+    raise UserError('; '.join(
+        f'{cell.method}, {cell.labeled} labelled, seed {cell.seed} failed: {line} (see '
+        f'{cell.run / "log.txt"})' for cell, line in failed.items()))
+
+
+if __name__ == '__main__':
+  command_line.run(main)

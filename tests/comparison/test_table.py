@@ -1,0 +1,161 @@
+"""Tables from made-up cells; the scheduler with programs that write what a training writes."""
+
+import json
+from pathlib import Path
+import subprocess
+import sys
+
+import pytest
+
+from classmix_jax.comparison.cells import grid, plan, read
+from classmix_jax.comparison.report import (
+  markdown,
+  plot,
+  published_for,
+  summarize,
+  table_csv,
+)
+from classmix_jax.comparison.scheduler import run_cells, shares_of_cores
+from classmix_jax.methods import METHODS
+
+ROOT = Path(__file__).resolve().parents[2]
+STEPS = 10
+SCORES = {('supervised', 0): 0.40, ('supervised', 1): 0.44, ('classmix', 0): 0.50}
+
+
+def result(miou, **fields):
+  networks = {'student': {'miou': miou}, 'teacher': {'miou': round(miou + 0.01, 2)}}
+  return {'miou': miou, 'network': 'student', 'networks': networks, 'labeled': 46,
+          'devices': '1 x cpu', **fields}
+
+
+def finish(cell, miou):
+  (cell.run / 'eval').mkdir(parents=True)
+  (cell.run / 'eval' / f'{STEPS}.json').write_text(json.dumps(result(miou)))
+  log(cell, STEPS)
+
+
+def log(cell, step):
+  """Two steps per second."""
+  cell.run.mkdir(parents=True, exist_ok=True)
+  rows = [{'step': done, 'steps_per_second': 2.0} for done in range(5, step + 1, 5)]
+  (cell.run / 'metrics.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows) + '{"st')
+
+
+@pytest.fixture
+def cells(tmp_path):
+  """Three of four cells are finished; of the last, half of the steps are done."""
+  cells = grid(tmp_path, ['supervised', 'classmix'], ['46'], [0, 1], STEPS)
+  for cell in cells:
+    if (cell.method, cell.seed) in SCORES:
+      finish(cell, SCORES[cell.method, cell.seed])
+    else:
+      log(cell, 5)
+  return cells
+
+
+def test_cells(tmp_path):
+  names = [cell.run.name for cell in grid(tmp_path, ['a', 'b'], ['46', '1/8', 'x/y.txt'], [3], 1)]
+  assert names == ['a-46-3', 'b-46-3', 'a-1_8-3', 'b-1_8-3', 'a-y-3', 'b-y-3']
+
+
+def test_plan(cells):
+  text = plan([read(cell) for cell in cells])
+  assert 'supervised       labelled       46  seed 1  mIoU 44.00' in text
+  assert 'classmix         labelled       46  seed 1  0m02s to go' in text  # 5 steps left
+  assert text.endswith('4 cells, 1 to do, 0m02s of training')
+
+
+def test_plan_before_anything_ran(tmp_path):
+  text = plan([read(cell) for cell in grid(tmp_path, ['cps'], ['46'], [0], STEPS)])
+  assert 'not known before its method has run' in text and text.endswith('1 of unknown length')
+
+
+def test_markdown(cells):
+  """40 and 44: mean 42, deviation 4 / sqrt(2); 10 steps at two per second."""
+  text = markdown(summarize([read(cell) for cell in cells]), [])
+  assert text == (
+      '| mIoU in % | 46 labelled | training |\n|---|---|---|\n'
+      '| supervised | 42.00 ± 2.83 (2) | 10 steps, 0m05s on 1 x cpu |\n'
+      '| classmix | 50.00 (1 of 2) | 10 steps, 0m05s on 1 x cpu |\n')
+
+
+def test_csv(cells):
+  lines = table_csv([read(cell) for cell in cells]).splitlines()
+  assert lines[0].startswith('method,labeled,seed,finished,network,miou,miou_student')
+  assert lines[1] == 'supervised,46,0,True,student,0.4,0.4,0.41,46,10,0.0014,1 x cpu'
+  assert lines[4] == 'classmix,46,1,False,,,,,,5,0.0007,'
+
+
+def test_plot(cells, tmp_path):
+  plot(summarize([read(cell) for cell in cells]), tmp_path / 'table.png')
+  assert (tmp_path / 'table.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_published_numbers_are_of_methods_that_exist():
+  entries = published_for('cityscapes') + published_for('pascal_voc')
+  assert len(entries) > 40 and all(20 < entry['miou'] < 90 for entry in entries)
+  assert {entry['method'] for entry in entries} <= METHODS.keys()
+  row = markdown([], [entries[0]]).splitlines()[-1]
+  assert row.startswith('| classmix | 100 | 54.07 | DeepLab-v2, ResNet-101 | COCO | ClassMix')
+
+
+# Stands for a training: writes its result, or fails.
+PROGRAM = '''
+import pathlib, sys
+run, method = pathlib.Path(sys.argv[1]), sys.argv[2]
+(run / 'began').open('a').write('x')
+if method == 'classmix':
+  sys.exit('error: no images')
+(run / 'eval').mkdir()
+(run / 'eval' / '10.json').write_text(sys.argv[3])
+'''
+
+
+@pytest.mark.parametrize('jobs', [1, 2])
+def test_a_failed_cell_stops_no_other(tmp_path, jobs, capsys):
+  cells = grid(tmp_path, ['classmix', 'supervised'], ['46'], [0, 1], STEPS)
+  def command(cell):
+    return [sys.executable, '-c', PROGRAM, str(cell.run), cell.method, json.dumps(result(0.4))]
+  for attempts in (1, 2):
+    failed = run_cells(cells, command, jobs)
+    assert {(cell.method, cell.seed): line for cell, line in failed.items()} == {
+        ('classmix', 0): 'error: no images', ('classmix', 1): 'error: no images'}
+    for cell in cells:
+      assert read(cell).finished == (cell.method == 'supervised')
+      # Finished cells do not run again, failed ones do.
+      began = len((cell.run / 'began').read_text())
+      assert began == (1 if cell.method == 'supervised' else attempts)
+  out = capsys.readouterr().out
+  assert 'supervised, 46 labelled, seed 1: mIoU 40.00' in out and 'FAILED (status 1)' in out
+
+
+def test_jobs_share_the_cores():
+  assert shares_of_cores(1) == [set()]
+  first, second = shares_of_cores(2)
+  assert not first & second
+  assert shares_of_cores(10_000) == [set()] * 10_000
+
+
+def run_table(*arguments):
+  return subprocess.run(
+      [sys.executable, str(ROOT / 'launch' / 'table.py'),
+       f'--config={ROOT / "configs" / "scenes.py"}', *arguments],
+      capture_output=True, text=True, timeout=120)
+
+
+def test_dry_run(tmp_path):
+  found = run_table('--methods=supervised,cps', '--labeled=31,62', '--dry_run',
+                    f'--output={tmp_path / "OUT"}')
+  assert found.returncode == 0, found.stderr
+  assert found.stdout.count('labelled') == 4 and '4 cells, 4 to do' in found.stdout
+  assert not (tmp_path / 'OUT').exists()
+
+
+@pytest.mark.parametrize('argument, message', [
+    ('--methods=supervised,clasmix', "--methods is 'clasmix'. Did you mean 'classmix'?"),
+    ('--seeds=a', "--seeds has 'a'; give numbers, e.g. --seeds=0,1,2."),
+    ('--config.seed=3', '--config.seed belongs to each cell: use --seeds.')])
+def test_mistakes_end_with_a_sentence(argument, message):
+  found = run_table(argument, '--dry_run')
+  assert found.returncode == 2 and message in found.stderr
