@@ -84,10 +84,12 @@ def check_config(config: ml_collections.ConfigDict) -> None:
       raise UserError(
           f'config.{field} is {config[field]}, which config.accumulate={config.accumulate} does '
           f'not divide; choose a multiple of {config.accumulate}.')
-  if needs_unlabeled(config) and config.unlabeled_batch_size < 2:
+  least = fewest_unlabeled(config)
+  if config.unlabeled_batch_size < least:
+    why = 'mixes pairs' if least > 1 else 'learns from unlabelled images'
     raise UserError(
-        f'{config.method.name} mixes pairs: config.unlabeled_batch_size is '
-        f'{config.unlabeled_batch_size}; set it to 2 or more.')
+        f'{config.method.name} {why}: config.unlabeled_batch_size is '
+        f'{config.unlabeled_batch_size}; set it to {least} or more.')
   lookup(dict.fromkeys(BN_MODES), config.model.bn, 'config.model.bn')
   build_protocol(config)
 
@@ -185,10 +187,12 @@ def choose_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
 
 
 def check_pool(config: ml_collections.ConfigDict, split: Split) -> None:
-  """Raises UserError where fewer than two unlabelled images are left to mix."""
-  if needs_unlabeled(config) and len(split.unlabeled) < 2:
+  """Raises UserError where too few unlabelled images are left: two to mix, one for the others."""
+  least = fewest_unlabeled(config)
+  if len(split.unlabeled) < least:
+    why = 'mixes pairs of' if least > 1 else 'learns from'
     raise UserError(
-        f'{config.method.name} mixes pairs of unlabelled images, but there is only '
+        f'{config.method.name} {why} unlabelled images, but there is only '
         f'{len(split.unlabeled)}: add images to unlabeled/images, lower config.data.labeled '
         f'({len(split.labeled)} images are labelled), or use method=supervised.')
 
@@ -215,6 +219,11 @@ def build_geometry(config: ml_collections.ConfigDict) -> Geometry:
 
 def needs_unlabeled(config: ml_collections.ConfigDict) -> bool:
   return config.method.name != 'supervised'
+
+
+def fewest_unlabeled(config: ml_collections.ConfigDict) -> int:
+  """How many unlabelled images a batch, and the data set, must have."""
+  return 2 if 'mask' in config.method else int(needs_unlabeled(config))
 
 
 def build_model(config: ml_collections.ConfigDict, num_classes: int) -> Segmenter:
