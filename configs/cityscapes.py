@@ -16,7 +16,7 @@ Where this differs from the original implementation:
   list of numbers that refer to the order of the files on the author's disk.
 """
 
-from configs import base
+from configs import base, papers
 
 
 def get_config(text: str | None = None):
@@ -33,4 +33,4 @@ def get_config(text: str | None = None):
   config.model.preprocessing = 'classmix_cityscapes'
   config.optim.freeze_bn_affine = True
   config.optim.duplicate_steps = True
-  return config
+  return papers.apply(config, papers.CITYSCAPES)

@@ -17,7 +17,7 @@ Where this differs from the original implementation:
   shipped list split_0.
 """
 
-from configs import base
+from configs import base, papers
 
 
 def get_config(text: str | None = None):
@@ -38,8 +38,8 @@ def get_config(text: str | None = None):
   config.model.preprocessing = 'classmix_voc'
   config.optim.freeze_bn_affine = True
   config.optim.duplicate_steps = True
-  unlabeled = {'jitter': 0.0, 'blur': False, 'exclude_padding': False}
-  config.method.update({key: unlabeled[key] for key in unlabeled if key in config.method})
+  if 'jitter' in config.method:
+    config.method.update({'jitter': 0.0, 'blur': False, 'exclude_padding': False})
   config.paper.update({
       'source': 'arXiv 2007.07936, PASCAL VOC 2012',
       'global batch': '10 labelled + 10 unlabelled',
@@ -47,4 +47,4 @@ def get_config(text: str | None = None):
       'crop': '321x321',
       'protocol': 'paper at own sizes, padded to 505x505, student',
   })
-  return config
+  return papers.apply(config, papers.PASCAL_VOC)

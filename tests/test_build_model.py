@@ -4,11 +4,19 @@ import pytest
 import toy
 
 from classmix_jax.backbones.preprocessing import PREPROCESSING
-from classmix_jax.build import build_dataset, build_method, build_model, build_split
+from classmix_jax.build import (
+  build_dataset,
+  build_method,
+  build_model,
+  build_optimizer,
+  build_split,
+  check_config,
+)
+from classmix_jax.methods import METHODS
 from classmix_jax.methods.labeled_loss import LabeledLoss
 from classmix_jax.models.deeplab_v2 import DeepLabV2
 from classmix_jax.types import UserError
-from configs import base, cityscapes, pascal_voc
+from configs import base, cityscapes, papers, pascal_voc
 
 
 def model_of(**fields):
@@ -57,6 +65,23 @@ def test_reproduction_configs_are_faithful(module, preprocessing):
   assert isinstance(model.head, DeepLabV2)
   assert model.head.dilations == (6, 12) and model.head.unused == (18, 24)
   assert config.optim.freeze_bn_affine and config.optim.duplicate_steps
+
+
+@pytest.mark.parametrize('module', [cityscapes, pascal_voc])
+@pytest.mark.parametrize('name', METHODS)
+def test_every_method_has_a_config_of_its_paper(module, name):
+  """Fields exist, or ml_collections would say so; what the fingerprint compares is the config's."""
+  config = module.get_config(f'method={name}')
+  check_config(config)
+  assert build_method(config, 19).num_classes == 19
+  build_optimizer(config, config.steps)
+  batch = f'{config.batch_size} labelled + {config.unlabeled_batch_size} unlabelled'
+  assert config.paper['global batch'] == batch
+  assert config.paper['steps'] == str(config.steps)
+
+
+def test_papers_are_of_methods_that_exist():
+  assert papers.CITYSCAPES.keys() | papers.PASCAL_VOC.keys() <= METHODS.keys()
 
 
 def test_nobody_can_read_masks_of_unlabelled_images(tmp_path):
