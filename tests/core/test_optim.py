@@ -125,3 +125,48 @@ def test_poly_ends_at_zero(steps):
   schedule = jax.jit(poly_schedule(1.0, steps))
   assert 0 <= float(schedule(jnp.array(steps))) < 1e-6
   assert float(schedule(jnp.array(steps + 1))) == 0.0
+
+
+def two_adam_steps(weight, rate, gradients, decay, b1, b2, eps=1e-8):
+  """Adam with bias correction, in float64; the decay is added to the gradient."""
+  mean = square = 0.0
+  for t, gradient in enumerate(gradients):
+    gradient = gradient + decay * weight
+    mean, square = b1 * mean + (1 - b1) * gradient, b2 * square + (1 - b2) * gradient**2
+    step = mean / (1 - b1 ** (t + 1)) / (np.sqrt(square / (1 - b2 ** (t + 1))) + eps)
+    weight -= rate * (1 - t / STEPS) ** 0.9 * step
+  return weight
+
+
+def test_adam():
+  found = after_two_steps(rule='adam')
+  expected = two_adam_steps(2.0, RATE, GRADIENTS, DECAY, 0.9, 0.999)
+  np.testing.assert_allclose(found['backbone']['conv1']['kernel'], expected, rtol=1e-5)
+
+
+def test_adamw_decays_beside_the_gradient():
+  """The first step of Adam is the sign of the gradient."""
+  tx = poly_optimizer(RATE, STEPS, rule='adamw', weight_decay=DECAY)
+  params = {'backbone': {'conv': {'kernel': jnp.array(2.0)}}}
+  updates, _ = tx.update(jax.tree.map(lambda x: -3.0 * x, params), tx.init(params), params)
+  np.testing.assert_allclose(
+      updates['backbone']['conv']['kernel'], RATE * (1 - DECAY * 2.0), rtol=1e-5)
+
+
+def test_discriminators_learn_by_adam_without_decay():
+  tx = poly_optimizer(RATE, STEPS, weight_decay=DECAY, discriminator_learning_rate=0.01)
+  params = {'segmenter': START, 'discriminator': {'conv1': {'kernel': 2.0}}}
+  params = jax.tree.map(jnp.array, params)
+  state = tx.init(params)
+  for gradient in GRADIENTS:
+    gradients = jax.tree.map(lambda x, g=gradient: jnp.full_like(x, g), params)
+    updates, state = tx.update(gradients, state, params)
+    params = optax.apply_updates(params, updates)
+  expected = two_adam_steps(2.0, 0.01, GRADIENTS, 0.0, 0.9, 0.99)
+  np.testing.assert_allclose(params['discriminator']['conv1']['kernel'], expected, rtol=1e-5)
+  np.testing.assert_allclose(
+      params['segmenter']['backbone']['conv1']['kernel'], by_hand(2.0, RATE), rtol=1e-5)
+
+
+def test_power_zero_keeps_the_rate():
+  assert [float(poly_schedule(0.5, 10, power=0.0)(t)) for t in (0, 9, 10)] == [0.5] * 3

@@ -133,3 +133,48 @@ def test_smoothing_matrix_is_scipys_filter(size, sigma):
 
 def test_no_mask_keeps_everything():
   assert draw(MASKS['none'], np.zeros((5, 6), np.uint8), 3).all()
+
+
+# ------------------------------------------------------------------------- boxes
+
+
+def boxes(masks, inside):
+  """(height, width, top, left) of each box; everything in it is `inside`, the rest is not."""
+  found = []
+  for mask in masks == inside:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1, rows[0], columns[0]
+    assert mask.sum() == box[0] * box[1]
+    found.append(box)
+  return np.array(found)
+
+
+def test_half_box_has_half_of_the_area_and_any_aspect():
+  """In logarithms the height is uniform between half of the image and all of it."""
+  found = boxes(draw(MASKS['half_box'], np.zeros((40, 60), np.uint8), 400), True)
+  height, width, top, left = found.T
+  np.testing.assert_allclose(height * width, 40 * 60 / 2, rtol=0.045)
+  assert height.min() <= 21 and height.max() >= 39
+  np.testing.assert_allclose(np.log(height / 40).mean(), np.log(0.5) / 2, atol=0.05)
+  # Both ends of the free play are reached.
+  free = height < 36
+  assert (top[free] == 0).any() and (top + height == 40)[free].any() and (left == 0).any()
+
+
+def test_any_box_has_any_area():
+  masks = draw(MASKS['any_box'], np.zeros((40, 60), np.uint8), 400)
+  share = masks.mean(axis=(1, 2))
+  np.testing.assert_allclose(np.quantile(share, (0.25, 0.5, 0.75)), (0.25, 0.5, 0.75), atol=0.08)
+  boxes(masks[share > 0.01], True)
+
+
+def test_small_box_is_there_half_of_the_time():
+  """2 to 40 % of the area, sides in a ratio of at most 0.3, always within the image."""
+  masks = draw(MASKS['small_box'], np.zeros((60, 80), np.uint8), 400)
+  cut = ~masks.all(axis=(1, 2))
+  assert 0.4 < cut.mean() < 0.6
+  height, width, top, left = boxes(masks[cut], False).T
+  share, aspect = height * width / (60 * 80), height / width
+  assert 0.015 < share.min() < 0.05 and 0.33 < share.max() <= 0.4
+  assert 0.27 < aspect.min() < 0.6 and 2 < aspect.max() < 3.7
+  assert top.min() == 0 and (top + height).max() == 60 and (left + width).max() == 80

@@ -1,0 +1,66 @@
+"""Strong colour distortion: each operation by hand, switches and ranges by counting."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from classmix_jax.core import distort
+
+
+def pixel(*rgb):
+  return jnp.array(rgb, jnp.float32).reshape(1, 1, 3)
+
+
+def test_grey_is_the_luma():
+  np.testing.assert_allclose(
+      distort.to_grey(pixel(1.0, 0.5, 0.0))[0, 0], [0.299 + 0.2935] * 3, rtol=1e-6)
+
+
+def test_blend():
+  """Half way to black; a quarter beyond the image, away from grey, clamped."""
+  image = pixel(0.2, 0.4, 0.9)
+  np.testing.assert_allclose(
+      distort.blend(image, jnp.zeros_like(image), 0.5)[0, 0], [0.1, 0.2, 0.45], rtol=1e-6)
+  grey = jnp.full_like(image, 0.4)
+  np.testing.assert_allclose(
+      distort.blend(image, grey, 1.25)[0, 0], [0.15, 0.4, 1.0], rtol=1e-6)
+
+
+def test_zero_strength_changes_nothing():
+  image = jnp.asarray(np.random.default_rng(0).random((4, 5, 3)), jnp.float32)
+  np.testing.assert_allclose(
+      distort.jitter_image(jax.random.key(0), image, 0.0), image, atol=1e-6)
+
+
+def many(count=200, **options):
+  """The same picture so many times, distorted."""
+  image = np.random.default_rng(0).uniform(0.3, 0.7, (1, 9, 9, 3)).astype(np.float32)
+  options = dict(strength=0.0, grey=0.0, blur=False) | options
+  run = jax.jit(lambda image: distort.distort(jax.random.key(1), image, **options))
+  return image, np.asarray(run(jnp.repeat(jnp.asarray(image), count, axis=0)))
+
+
+@pytest.mark.parametrize('options, share', [
+    (dict(strength=1.0), 0.8), (dict(grey=0.2), 0.2), (dict(blur=True), 0.5)])
+def test_every_image_has_a_switch_of_its_own(options, share):
+  before, after = many(**options)
+  changed = (np.abs(after - before) > 1e-4).any(axis=(1, 2, 3))
+  assert share - 0.1 < changed.mean() < share + 0.1
+  if 'grey' in options:
+    assert (after[changed] == after[changed][..., :1]).all()
+  else:  # and strengths of its own
+    assert len(np.unique(after[changed].round(5), axis=0)) == changed.sum()
+
+
+def test_blur_keeps_the_mean_of_the_middle():
+  """A constant stays, so a blurred picture stays within its range and varies less."""
+  before, after = many(blur=True)
+  changed = (np.abs(after - before) > 1e-4).any(axis=(1, 2, 3))
+  assert after.min() >= before.min() - 1e-6 and after.max() <= before.max() + 1e-6
+  assert (after[changed].std(axis=(1, 2, 3)) < before.std()).all()
+
+
+def test_nothing_leaves_the_range():
+  _, after = many(strength=1.0, grey=0.2, blur=True)
+  assert after.min() >= 0 and after.max() <= 1

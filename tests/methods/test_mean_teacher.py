@@ -1,0 +1,57 @@
+"""Variants of the mean teacher by hand: squared error, CutOut, the decay."""
+
+from fixed import LN3, Fixed, image, pixels
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small
+
+from classmix_jax.core.mixing import GREY, erase
+from classmix_jax.methods import METHODS
+from classmix_jax.methods.mean_teacher import Consistency
+from classmix_jax.methods.pseudo_label import PseudoLabel
+from classmix_jax.types import AXIS
+
+# Class 0 has a probability of 1/2 and of 3/4.
+LOGITS = jnp.array([[[[0.0, 0.0], [LN3, 0.0]]]])
+
+
+@pytest.mark.parametrize('consistency, classes', [('mse', 2), ('mse_sum', 1)])
+def test_squared_error(consistency, classes):
+  """From (1, 0): 2 / 4 and 2 / 16 by the sum over classes, half of it by the mean; weight 1/2."""
+  method = METHODS['cutmix_french'](Fixed(), 2, consistency=consistency)
+  prob = pixels((1.0, 0.0), (1.0, 0.0))
+  mixed = PseudoLabel(image(2) / 1.0, pixels(0, 0), pixels(1.0, 1.0), prob, pixels(True, True))
+  found = method.consistency_loss(LOGITS, Consistency(mixed, pixels(0.5, 0.5), jnp.float32(2.0)))
+  np.testing.assert_allclose(found, 0.5 * (2 / 4 + 2 / 16) / 2 / classes, rtol=1e-6)
+
+
+def test_erase():
+  image = jnp.arange(6, dtype=jnp.float32).reshape(1, 1, 2, 3)
+  found = erase(pixels(True, False), image)
+  np.testing.assert_allclose(found[0, 0], [[0, 1, 2], GREY], rtol=1e-6)
+
+
+def test_cutout_learns_what_it_keeps():
+  """Outside of the box the image is grey and weighs nothing, but counts in the mean."""
+  method, start = small.method('cutout_french'), small.start('cutout_french')
+  batch = jax.tree.map(lambda x: x[None, None], small.batch())
+  def run(batch):
+    targets, _, metrics = method.targets(
+        start.params, start.model_state, start.method_state, batch, jax.random.key(0),
+        jnp.array(0))
+    return targets.unlabeled, metrics['confident_share']
+  found, share = jax.pmap(run, AXIS, out_axes=None, devices=jax.devices()[:1])(batch)
+  shown, before = np.asarray(found.mixed.image[0]), batch.unlabeled.image[0, 0] / 255
+  kept = np.isclose(shown, before, atol=1e-6).all(-1)
+  np.testing.assert_allclose(shown[~kept], np.broadcast_to(GREY, shown[~kept].shape), rtol=1e-6)
+  np.testing.assert_allclose(found.weight[0], np.where(kept, share, 0.0), rtol=1e-6)
+  assert 0.2 < kept.mean() < 0.8 and float(found.count[0]) == batch.unlabeled.valid.sum()
+
+
+def test_a_teacher_without_warm_up_moves_slowly_from_the_start():
+  params, teacher = {'segmenter': jnp.array(1.0)}, {'teacher': jnp.array(0.0)}
+  for name, expected in (('cutmix_french', 0.01), ('classmix', 1.0)):
+    moved = METHODS[name](Fixed(), 2).finish(params, teacher, jnp.array(0))
+    np.testing.assert_allclose(moved['teacher'], expected, rtol=1e-5)
