@@ -1,8 +1,8 @@
 """Trains a table: methods x labelled counts x seeds, from one config.
 
-    python launch/table.py --config=configs/camvid.py --config.data.root=CamVid \
-        --methods=supervised,classmix --labeled=46,92 --seeds=0,1 --output=OUT \
-        [--dry_run] [--jobs=2]
+    python launch/table.py --config=configs/camvid.py --config.data.root=CamVid \\
+        --methods=supervised,classmix --labeled=46,92 --seeds=0,1 --output=OUT \\
+        [--dry-run] [--jobs=2]
 
 Writes OUT/table.md, table.csv and table.png. The same command again goes on: finished
 cells are never run again, a failed one does not stop the others. --config.method.FIELD is passed
@@ -27,7 +27,7 @@ SEEDS = flags.DEFINE_list('seeds', ['0'], 'Seeds.')
 OUTPUT = flags.DEFINE_string('output', '', 'Folder of the table; default: runs/<config>-table.')
 JOBS = flags.DEFINE_integer('jobs', 1, 'Trainings at once, each on its share of the cores.',
                             lower_bound=1)
-DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Only print the grid and how long it will take.')
+DRY_RUN = flags.DEFINE_bool('dry-run', False, 'Only print the grid and how long it will take.')
 
 
 def overrides() -> list[str]:

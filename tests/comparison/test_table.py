@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import toy
 
 from classmix_jax.comparison.cells import grid, plan, read
 from classmix_jax.comparison.report import (
@@ -145,7 +146,7 @@ def run_table(*arguments):
 
 
 def test_dry_run(tmp_path):
-  found = run_table('--methods=supervised,cps', '--labeled=31,62', '--dry_run',
+  found = run_table('--methods=supervised,cps', '--labeled=31,62', '--dry-run',
                     f'--output={tmp_path / "OUT"}')
   assert found.returncode == 0, found.stderr
   assert found.stdout.count('labelled') == 4 and '4 cells, 4 to do' in found.stdout
@@ -157,5 +158,23 @@ def test_dry_run(tmp_path):
     ('--seeds=a', "--seeds has 'a'; give numbers, e.g. --seeds=0,1,2."),
     ('--config.seed=3', '--config.seed belongs to each cell: use --seeds.')])
 def test_mistakes_end_with_a_sentence(argument, message):
-  found = run_table(argument, '--dry_run')
+  found = run_table(argument, '--dry-run')
   assert found.returncode == 2 and message in found.stderr
+
+
+@pytest.mark.slow
+def test_a_small_table(tmp_path):
+  """Two methods in two processes at once; a second call trains nothing."""
+  arguments = [
+      sys.executable, str(ROOT / 'launch' / 'table.py'),
+      f'--config={ROOT / "configs" / "folder.py"}', '--labeled=3', '--jobs=2',
+      f'--config.data.root={toy.write_folder(tmp_path / "data")}', '--config.steps=3',
+      '--config.batch_size=2', '--config.unlabeled_batch_size=2', '--config.data.crop=(32,32)',
+      '--config.eval_every=0', '--methods=supervised,unimatch', f'--output={tmp_path / "OUT"}']
+  for begun in ('2 to do', '0 to do'):
+    found = subprocess.run(arguments, capture_output=True, text=True, timeout=580)
+    assert found.returncode == 0, found.stderr
+    assert begun in found.stdout and found.stdout.count('| unimatch |') == 1
+  lines = (tmp_path / 'OUT' / 'table.csv').read_text().splitlines()
+  assert len(lines) == 3 and all(',True,student,' in line for line in lines[1:])
+  assert (tmp_path / 'OUT' / 'table.png').exists()
