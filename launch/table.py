@@ -6,7 +6,9 @@
 
 Writes OUT/table.md, table.csv and table.png. The same command again goes on: finished
 cells are never run again, a failed one does not stop the others. --config.method.FIELD is passed
-on to the methods that have it.
+on to the methods that have it. A method may carry options of its own, for an ablation:
+
+    --methods=classmix,classmix:jitter=0,classmix:mask=cut:blur=False
 """
 
 import json
@@ -21,7 +23,7 @@ from ml_collections import config_flags  # noqa: E402
 from launch import command_line  # noqa: E402
 
 CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/, without a colon.')
-METHODS_WANTED = flags.DEFINE_list('methods', ['supervised', 'classmix'], 'Names of METHODS.')
+METHODS_WANTED = flags.DEFINE_list('methods', ['supervised', 'classmix'], 'Names of METHODS, with options.')
 LABELED = flags.DEFINE_list('labeled', [], "Counts, fractions or files; default: the config's.")
 SEEDS = flags.DEFINE_list('seeds', ['0'], 'Seeds.')
 OUTPUT = flags.DEFINE_string('output', '', 'Folder of the table; default: runs/<config>-table.')
@@ -37,19 +39,24 @@ def overrides() -> list[str]:
 def passed_on(method: str) -> list[str]:
   """The overrides of the command line but for fields of config.method that this one has not."""
   from classmix_jax.methods import hyper_parameters
-  prefix, known = f'{command_line.OVERRIDE}method.', hyper_parameters(method)
+  name, *own = method.split(':')
+  prefix, known = f'{command_line.OVERRIDE}method.', hyper_parameters(name)
   field = lambda argument: argument.removeprefix(prefix).partition('=')[0]
-  return [argument for argument in overrides()
-          if not argument.startswith(prefix) or field(argument) in known]
+  common = [argument for argument in overrides()
+            if not argument.startswith(prefix) or field(argument) in known]
+  return common + [prefix + option for option in own]
 
 
 def check(config) -> None:
-  """Raises UserError for methods that do not exist, seeds that are none, or a --config.seed."""
+  """Raises UserError for methods or options that do not exist, wrong seeds, or a --config.seed."""
   from classmix_jax.build import lookup
-  from classmix_jax.methods import METHODS
+  from classmix_jax.methods import METHODS, hyper_parameters
   from classmix_jax.types import UserError
   for method in METHODS_WANTED.value:
-    lookup(METHODS, method, '--methods')
+    name, *options = method.split(':')
+    lookup(METHODS, name, '--methods')
+    for option in options:
+      lookup(hyper_parameters(name), option.partition('=')[0], f'--methods: an option of {name}')
   for seed in SEEDS.value:
     if not seed.isdecimal():
       raise UserError(f'--seeds has {seed!r}; give numbers, e.g. --seeds=0,1,2.')
@@ -98,8 +105,8 @@ def main() -> None:
   def command(cell) -> list[str]:
     return [
         sys.executable, str(Path(__file__).with_name('main.py')),
-        f'--config={file}:method={cell.method},labeled={cell.labeled}', *passed_on(cell.method),
-        f'--config.seed={cell.seed}', f'--workdir={cell.run}']
+        f'--config={file}:method={cell.method.partition(":")[0]},labeled={cell.labeled}',
+        *passed_on(cell.method), f'--config.seed={cell.seed}', f'--workdir={cell.run}']
 
   failed = run_cells(cells, command, JOBS.value)
   results = [read(cell) for cell in cells]

@@ -22,7 +22,7 @@ class Cell:
   """One training of a table.
 
   Attributes:
-    method: a name of METHODS.
+    method: a name of METHODS, perhaps with options: 'classmix:jitter=0'.
     labeled: as in `config.data.labeled`: a count, a fraction or a file.
     seed: of the training.
     steps: its length.
@@ -69,7 +69,7 @@ def grid(
   """Returns all cells, seed by seed, so that a whole table of one seed is there first."""
   def run(method: str, count: str, seed: int) -> Path:
     name = Path(count).stem if count.endswith('.txt') else count.replace('/', '_')
-    return folder / 'cells' / f'{method}-{name}-{seed}'
+    return folder / 'cells' / f'{method.replace(":", "+")}-{name}-{seed}'
 
   return [
       Cell(method, count, seed, steps, run(method, count, seed))
@@ -136,7 +136,7 @@ def plan(results: Sequence[Result], jobs: int = 1) -> str:
     else:
       unknown += 1
       state = 'time not known before its method has run'
-    lines.append(f'{cell.method:16} labelled {cell.labeled:>8}  seed {cell.seed}  {state}')
+    lines.append(f'{cell.method:24} labelled {cell.labeled:>8}  seed {cell.seed}  {state}')
   total = f'{len(results)} cells, {sum(not x.finished for x in results)} to do, '
   total += f'{format_duration(left / jobs)} of training'
   return '\n'.join([*lines, total + (f' and {unknown} of unknown length' if unknown else '')])

@@ -56,14 +56,16 @@ def cells(tmp_path):
 
 
 def test_cells(tmp_path):
+  (cell,) = grid(tmp_path, ['classmix:mask=cut:blur=False'], ['46'], [0], 1)
+  assert cell.run == tmp_path / 'cells' / 'classmix+mask=cut+blur=False-46-0'
   names = [cell.run.name for cell in grid(tmp_path, ['a', 'b'], ['46', '1/8', 'x/y.txt'], [3], 1)]
   assert names == ['a-46-3', 'b-46-3', 'a-1_8-3', 'b-1_8-3', 'a-y-3', 'b-y-3']
 
 
 def test_plan(cells):
   text = plan([read(cell) for cell in cells])
-  assert 'supervised       labelled       46  seed 1  mIoU 44.00' in text
-  assert 'classmix         labelled       46  seed 1  0m02s to go' in text  # 5 steps left
+  assert 'supervised               labelled       46  seed 1  mIoU 44.00' in text
+  assert 'classmix                 labelled       46  seed 1  0m02s to go' in text  # 5 steps left
   assert text.endswith('4 cells, 1 to do, 0m02s of training')
 
 
@@ -155,6 +157,7 @@ def test_dry_run(tmp_path):
 
 @pytest.mark.parametrize('argument, message', [
     ('--methods=supervised,clasmix', "--methods is 'clasmix'. Did you mean 'classmix'?"),
+    ('--methods=classmix:jiter=0', "an option of classmix is 'jiter'. Did you mean 'jitter'?"),
     ('--seeds=a', "--seeds has 'a'; give numbers, e.g. --seeds=0,1,2."),
     ('--config.seed=3', '--config.seed belongs to each cell: use --seeds.')])
 def test_mistakes_end_with_a_sentence(argument, message):
@@ -170,11 +173,11 @@ def test_a_small_table(tmp_path):
       f'--config={ROOT / "configs" / "folder.py"}', '--labeled=3', '--jobs=2',
       f'--config.data.root={toy.write_folder(tmp_path / "data")}', '--config.steps=3',
       '--config.batch_size=2', '--config.unlabeled_batch_size=2', '--config.data.crop=(32,32)',
-      '--config.eval_every=0', '--methods=supervised,unimatch', f'--output={tmp_path / "OUT"}']
+      '--config.eval_every=0', '--methods=supervised,unimatch:num_views=1', f'--output={tmp_path / "OUT"}']
   for begun in ('2 to do', '0 to do'):
     found = subprocess.run(arguments, capture_output=True, text=True, timeout=580)
     assert found.returncode == 0, found.stderr
-    assert begun in found.stdout and found.stdout.count('| unimatch |') == 1
+    assert begun in found.stdout and found.stdout.count('| unimatch:num_views=1 |') == 1
   lines = (tmp_path / 'OUT' / 'table.csv').read_text().splitlines()
   assert len(lines) == 3 and all(',True,student,' in line for line in lines[1:])
   assert (tmp_path / 'OUT' / 'table.png').exists()
