@@ -23,7 +23,8 @@ from ml_collections import config_flags  # noqa: E402
 from launch import command_line  # noqa: E402
 
 CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/, without a colon.')
-METHODS_WANTED = flags.DEFINE_list('methods', ['supervised', 'classmix'], 'Names of METHODS, with options.')
+METHODS_WANTED = flags.DEFINE_list(
+    'methods', ['supervised', 'classmix'], 'Names of METHODS, with options.')
 LABELED = flags.DEFINE_list('labeled', [], "Counts, fractions or files; default: the config's.")
 SEEDS = flags.DEFINE_list('seeds', ['0'], 'Seeds.')
 OUTPUT = flags.DEFINE_string('output', '', 'Folder of the table; default: runs/<config>-table.')

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import classmix_jax
+from classmix_jax.methods import METHODS, hyper_parameters
 from configs import base, cityscapes, folder, pascal_voc
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +37,11 @@ def test_docs_name_what_exists(page):
   data = {}
   for module in (folder, cityscapes, pascal_voc):
     data.update(module.get_config().data.to_dict())
-  known = {**base.get_config().to_dict(), 'data': data}
+  method = {'name': ''}
+  for name in METHODS:
+    method.update(hyper_parameters(name))
+  method.update(dict.fromkeys(re.findall(r'^  (\w+): \w+ = ', text, re.MULTILINE)))  # of tutorials
+  known = {**base.get_config().to_dict(), 'data': data, 'method': method}
   for field in re.findall(r'--config\.((?:[a-z_]+\.)?[a-z_]+)=', text):
     node = known
     for part in field.split('.'):
