@@ -173,7 +173,8 @@ def test_a_small_table(tmp_path):
       f'--config={ROOT / "configs" / "folder.py"}', '--labeled=3', '--jobs=2',
       f'--config.data.root={toy.write_folder(tmp_path / "data")}', '--config.steps=3',
       '--config.batch_size=2', '--config.unlabeled_batch_size=2', '--config.data.crop=(32,32)',
-      '--config.eval_every=0', '--methods=supervised,unimatch:num_views=1', f'--output={tmp_path / "OUT"}']
+      '--config.eval_every=0', '--methods=supervised,unimatch:num_views=1',
+      f'--output={tmp_path / "OUT"}']
   for begun in ('2 to do', '0 to do'):
     found = subprocess.run(arguments, capture_output=True, text=True, timeout=580)
     assert found.returncode == 0, found.stderr
