@@ -113,7 +113,7 @@ def test_the_small_world_is_worth_testing(world):
   metrics, state = world.two_steps(1)
   for row in metrics:
     assert row['loss/sup'] > 0.1
-    assert row.get('loss/unsup', 1.0) > 0.01 and 0.05 < row.get('confident_share', 0.5) < 0.95
+    assert row.get('loss/unsup', 1.0) > 0.005 and 0.05 < row.get('confident_share', 0.5) < 0.95
   change = jax.tree.map(lambda x, y: np.abs(x - y).max(), state.params, world.start.params)
   assert min(jax.tree.leaves(change)) > 5e-5 and max(jax.tree.leaves(change)) > 1e-2
 

@@ -85,11 +85,10 @@ class DstCbc(Supervised):
     del params, method_state, key, step
     labeled, unlabeled = self.labeled_loss.targets(batch.labeled), batch.unlabeled
     label = jnp.where(unlabeled.valid, unlabeled.label, VOID)
-    count = labeled.count + device_count(label != VOID, AXIS)
-    valid = device_count(unlabeled.valid, AXIS)
-    share = (count - labeled.count) / jnp.maximum(valid, 1.0)
-    return Targets(labeled, unlabeled.image, label, count), model_state, {
-        'pseudo_labeled_share': jnp.where(valid < 1e-3, 0.0, share)}
+    pseudo, valid = device_count(label != VOID, AXIS), device_count(unlabeled.valid, AXIS)
+    targets = Targets(labeled, unlabeled.image, label, labeled.count + pseudo)
+    # 0 in the supervised stage, where both are next to nothing.
+    return targets, model_state, {'pseudo_labeled_share': pseudo / jnp.maximum(valid, 1.0)}
 
   def loss(
       self, params: PyTree, model_state: PyTree, targets: Targets

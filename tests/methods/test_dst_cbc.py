@@ -112,7 +112,7 @@ def test_metrics_tell_the_stages_apart(run):
   folder, _ = run
   rows = [json.loads(line) for line in (folder / 'run' / 'metrics.jsonl').read_text().splitlines()]
   shares = [row['pseudo_labeled_share'] for row in rows]
-  assert shares[:2] == [0, 0] and all(0.1 < x < 1 for x in shares[2:4]) and shares[4:] == [1, 1]
+  assert max(shares[:2]) < 1e-5 and all(0.1 < x < 1 for x in shares[2:4]) and shares[4:] == [1, 1]
 
 
 def test_interrupted_in_a_round_ends_in_the_same_bits(run, monkeypatch):
