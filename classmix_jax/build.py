@@ -94,14 +94,22 @@ def check_config(config: ml_collections.ConfigDict) -> None:
   build_protocol(config)
 
 
+def plain_fields(config: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
+  """Returns a part of the config, its lists as tuples: JSON has no tuples.
+
+  It is empty where a run is older than that part.
+  """
+  return {key: tuple(value) if isinstance(value, tuple | list) else value
+          for key, value in config.get(name, {}).items()}
+
+
 def build_protocol(config: ml_collections.ConfigDict) -> Protocol:
   """Returns how the run is scored; runs older than `config.eval` are scored as the default.
 
   Raises:
     UserError: a protocol that does not exist, or numbers that do not fit.
   """
-  fields = {name: tuple(value) if isinstance(value, tuple | list) else value
-            for name, value in config.get('eval', {}).items()}
+  fields = plain_fields(config, 'eval')
   fields['name'] = fields.pop('protocol', Protocol.name)
   fields['pad'] = fields.get('pad') or None
   protocol = Protocol(**fields)
@@ -249,12 +257,9 @@ def build_method(config: ml_collections.ConfigDict, num_classes: int) -> Method:
   """Returns the method with the hyper-parameters of `config.method`."""
   options = config.method.to_dict()
   factory = lookup(METHODS, options.pop('name'), 'config.method.name')
-  # Runs older than this field have none.
-  labeled_loss = {name: tuple(value) if isinstance(value, tuple | list) else value
-                  for name, value in config.get('labeled_loss', {}).items()}
   return factory(
       model=build_model(config, num_classes), num_classes=num_classes,
-      labeled_loss=LabeledLoss(**labeled_loss), **options)
+      labeled_loss=LabeledLoss(**plain_fields(config, 'labeled_loss')), **options)
 
 
 def build_optimizer(

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from classmix_jax.masks.rectangle import rectangle
 from classmix_jax.types import Array
 
 
@@ -17,9 +18,7 @@ def box(key: Array, height: int, width: int, share: Array) -> Array:
   box_height, box_width = jnp.round(height * tall), jnp.round(width * share / tall)
   top = jnp.round(draw[1] * (height - box_height))
   left = jnp.round(draw[2] * (width - box_width))
-  row, column = jnp.arange(height)[:, None], jnp.arange(width)[None, :]
-  return ((row >= top) & (row < top + box_height)
-          & (column >= left) & (column < left + box_width))
+  return rectangle((height, width), top, left, box_height, box_width)
 
 
 def half_box_mask(key: Array, label: Array, num_classes: int) -> Array:

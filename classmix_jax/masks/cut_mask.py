@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from classmix_jax.masks.rectangle import rectangle
 from classmix_jax.types import Array
 
 
@@ -30,7 +31,4 @@ def cut_mask(key: Array, label: Array, num_classes: int) -> Array:
   box_height = jnp.minimum(box_height, height)
   top = jax.random.randint(row_key, (), 0, height - box_height + 1)
   left = jax.random.randint(column_key, (), 0, width - box_width + 1)
-  row, column = jnp.arange(height)[:, None], jnp.arange(width)[None, :]
-  in_rows = (row >= top) & (row < top + box_height)
-  in_columns = (column >= left) & (column < left + box_width)
-  return ~(in_rows & in_columns)
+  return ~rectangle(label.shape, top, left, box_height, box_width)

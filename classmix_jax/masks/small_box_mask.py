@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from classmix_jax.masks.rectangle import rectangle
 from classmix_jax.types import Array
 
 PROBABILITY = 0.5
@@ -37,7 +38,5 @@ def small_box_mask(key: Array, label: Array, num_classes: int) -> Array:
   box_height, box_width = jnp.minimum(heights[first], height), jnp.minimum(widths[first], width)
   top = jnp.floor(draw[first, 2] * (height - box_height + 1))
   left = jnp.floor(draw[first, 3] * (width - box_width + 1))
-  row, column = jnp.arange(height)[:, None], jnp.arange(width)[None, :]
-  inside = ((row >= top) & (row < top + box_height)
-            & (column >= left) & (column < left + box_width))
+  inside = rectangle(label.shape, top, left, box_height, box_width)
   return ~inside | (draw[TRIALS, 0] >= PROBABILITY)

@@ -30,6 +30,7 @@ from classmix_jax.core.losses import (
   masked_mean,
 )
 from classmix_jax.methods.labeled_loss import Labeled
+from classmix_jax.methods.pseudo_label import valid_pixels
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.discriminators import PixelDiscriminator
 from classmix_jax.models.segmenter import forward, to_unit_range
@@ -129,7 +130,7 @@ class Adversarial(Supervised):
     del method_state, key
     example = batch.unlabeled
     label, trusted = self.label(params, model_state['segmenter'], example)
-    valid = example.valid if self.exclude_padding else jnp.ones_like(example.valid)
+    valid = valid_pixels(example, self.exclude_padding)
     trusted &= valid
     count, trusted_count = device_count(valid, AXIS), device_count(trusted, AXIS)
     training = step >= self.semi_start

@@ -30,9 +30,10 @@ from classmix_jax.core.weights import WEIGHTS, confident_share
 from classmix_jax.masks import MASKS
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.pseudo_label import PseudoLabel, pseudo_label
-from classmix_jax.methods.supervised import Supervised
+from classmix_jax.methods.supervised import Supervised, check_choices
+from classmix_jax.methods.teacher import teacher_network, with_teacher
 from classmix_jax.models.segmenter import forward, to_unit_range
-from classmix_jax.types import AXIS, Array, Batch, Example, Metrics, PyTree, UserError
+from classmix_jax.types import AXIS, Array, Batch, Example, Metrics, PyTree
 
 CONSISTENCIES = ('ce', 'mse', 'mse_sum')
 
@@ -94,18 +95,12 @@ class MeanTeacher(Supervised):
 
   def __post_init__(self):
     super().__post_init__()
-    choices = {'mask': MASKS, 'consistency': CONSISTENCIES, 'pixel_weight': WEIGHTS}
-    for field, known in choices.items():
-      if getattr(self, field) not in known:
-        raise UserError(
-            f'config.method.{field} is {getattr(self, field)!r}; choose one of {", ".join(known)}.')
+    check_choices(self, mask=MASKS, consistency=CONSISTENCIES, pixel_weight=WEIGHTS)
 
   def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
     """The teacher starts as a copy of the student."""
     params, model_state, _ = super().init(key, image)
-    return (
-        params, {**model_state, 'teacher': model_state['segmenter']},
-        {'teacher': params['segmenter']})
+    return with_teacher(params, model_state)
 
   def mixed_batch(
       self, teacher: PyTree, batch_stats: PyTree, example: Example, key: Array
@@ -198,7 +193,7 @@ class MeanTeacher(Supervised):
   ) -> Mapping[str, PyTree]:
     return {
         **super().networks(params, model_state, method_state),
-        'teacher': {'params': method_state['teacher'], 'batch_stats': model_state['teacher']},
+        **teacher_network(model_state, method_state),
     }
 
   def views(

@@ -34,6 +34,11 @@ class PseudoLabel(NamedTuple):
   valid: Array
 
 
+def valid_pixels(example: Example, exclude_padding: bool) -> Array:
+  """Returns where an unlabelled image counts: not on padding, or everywhere."""
+  return example.valid if exclude_padding else jnp.ones_like(example.valid)
+
+
 def pseudo_label(
     model: Segmenter, params: PyTree, batch_stats: PyTree, example: Example, *, train: bool,
     exclude_padding: bool, keep_prob: bool = False,
@@ -57,7 +62,7 @@ def pseudo_label(
     image = to_unit_range(example.image)
     logits, batch_stats = forward(model, params, batch_stats, image, train=train)
     prob = jax.nn.softmax(logits)
-    valid = example.valid if exclude_padding else jnp.ones_like(example.valid)
+    valid = valid_pixels(example, exclude_padding)
     labeled = PseudoLabel(
         image, jnp.argmax(prob, axis=-1), jnp.max(prob, axis=-1),
         prob if keep_prob else None, valid)

@@ -31,6 +31,7 @@ from classmix_jax.core.losses import (
   masked_mean,
 )
 from classmix_jax.methods.labeled_loss import Labeled
+from classmix_jax.methods.pseudo_label import valid_pixels
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.discriminators import ImageDiscriminator
 from classmix_jax.models.segmenter import forward, to_unit_range
@@ -167,7 +168,7 @@ class S4GAN(Supervised):
         params, model_state['segmenter'], example, image, keys)
     fake = mean_over_devices(jnp.mean(features, axis=(0, 1)), AXIS)
     real = self.real_features(params['discriminator'], labeled, true_image, true_keys)
-    valid = example.valid if self.exclude_padding else jnp.ones_like(example.valid)
+    valid = valid_pixels(example, self.exclude_padding)
     convinced = jax.nn.sigmoid(logit) > self.gamma
     chosen = valid & convinced[:, :, None, None]
     spread = lambda x: jnp.broadcast_to(x, (len(label), *x.shape))

@@ -3,15 +3,24 @@
 L = L_sup, see `labeled_loss.py`. Every other method is this one and something more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from classmix_jax.methods.labeled_loss import Labeled, LabeledLoss
 from classmix_jax.models.segmenter import Segmenter, forward, initialize, to_unit_range
-from classmix_jax.types import Array, Batch, Metrics, PyTree, Stage
+from classmix_jax.types import Array, Batch, Metrics, PyTree, Stage, UserError
+
+
+def check_choices(method: Any, **choices: Collection[str]) -> None:
+  """Raises UserError for a field of a method whose value is not among its choices."""
+  for field, known in choices.items():
+    value = getattr(method, field)
+    if value not in known:
+      raise UserError(f'config.method.{field} is {value!r}; choose one of {", ".join(known)}.')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,9 +31,9 @@ from classmix_jax.core.weights import confident_share
 from classmix_jax.masks import MASKS
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.pseudo_label import PseudoLabel, pseudo_label
-from classmix_jax.methods.supervised import Supervised
+from classmix_jax.methods.supervised import Supervised, check_choices
 from classmix_jax.models.segmenter import forward, to_unit_range
-from classmix_jax.types import AXIS, Array, Batch, Example, Features, Metrics, PyTree, UserError
+from classmix_jax.types import AXIS, Array, Batch, Example, Features, Metrics, PyTree
 
 
 class Counted(NamedTuple):
@@ -91,9 +91,7 @@ class UniMatch(Supervised):
 
   def __post_init__(self):
     super().__post_init__()
-    if self.mask not in MASKS:
-      raise UserError(
-          f'config.method.mask is {self.mask!r}; choose one of {", ".join(MASKS)}.')
+    check_choices(self, mask=MASKS)
 
   def pseudo_label(
       self, params: PyTree, model_state: PyTree, method_state: PyTree, example: Example

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from classmix_jax.core.channel_dropout import complementary
 from classmix_jax.core.ema import ema_decay, ema_update
 from classmix_jax.methods.pseudo_label import PseudoLabel, pseudo_label
+from classmix_jax.methods.teacher import teacher_network, with_teacher
 from classmix_jax.methods.unimatch import Targets, UniMatch
 from classmix_jax.models.segmenter import forward
 from classmix_jax.types import Array, Batch, Example, Metrics, PyTree
@@ -41,9 +42,7 @@ class UniMatchV2(UniMatch):
   def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
     """The teacher starts as a copy of the student."""
     params, model_state, _ = super().init(key, image)
-    return (
-        params, {**model_state, 'teacher': model_state['segmenter']},
-        {'teacher': params['segmenter']})
+    return with_teacher(params, model_state)
 
   def pseudo_label(
       self, params: PyTree, model_state: PyTree, method_state: PyTree, example: Example
@@ -79,5 +78,7 @@ class UniMatchV2(UniMatch):
   def networks(
       self, params: PyTree, model_state: PyTree, method_state: PyTree
   ) -> Mapping[str, PyTree]:
-    teacher = {'params': method_state['teacher'], 'batch_stats': model_state['teacher']}
-    return {**super().networks(params, model_state, method_state), 'teacher': teacher}
+    return {
+        **super().networks(params, model_state, method_state),
+        **teacher_network(model_state, method_state),
+    }

@@ -11,12 +11,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from classmix_jax.core.channel_dropout import channel_mask
 from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.types import Array
 
 LAYERS = 4  # before the classifier, each with twice the channels of the one before
 SLOPE = 0.2  # of the leaky ReLU below 0
-KEEP = 0.5  # share of the channels that dropout leaves
+DROPOUT = 0.5  # share of the channels that are lost
 # U(-b, b) with b = 1 / sqrt(fan_in), what torch draws where nothing is said.
 KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
 
@@ -91,9 +92,8 @@ class ImageDiscriminator(nn.Module):
     for index, width in enumerate(widths(self.width)):
       x = nn.leaky_relu(halving(width, f'conv{index + 1}')(x), SLOPE)
       if index < 3:
-        draw = lambda key, index=index, width=width: jax.random.bernoulli(
-            jax.random.fold_in(key, index), KEEP, (width,))
-        x = x * (jax.vmap(draw)(keys) / KEEP)[:, None, None, :]
+        layer_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, index)
+        x = x * channel_mask(layer_keys, width, DROPOUT)
     features = jnp.mean(x, axis=(1, 2))
     logit = nn.Dense(1, kernel_init=KERNEL_INIT, name='classifier')(features)
     return logit[:, 0], features
