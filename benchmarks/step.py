@@ -3,8 +3,8 @@
     python benchmarks/step.py --config=configs/camvid.py:method=classmix,labeled=46 \
         [--config.FIELD=VALUE] [--classes=11] [--steps=30] [--default_malloc] [--output=FILE.json]
 
-Builds network, method, optimizer and step as launch/main.py does; the config's crop says
-how large images are. Prints the median and the extremes in ms, images/s, and, of the
+Builds network, method, optimizer and step as launch/main.py does; the config's crop (or size)
+says how large images are. Prints the median and the extremes in ms, images/s, and, of the
 process, page faults and processor time per step. On devices that tell, also their peak memory.
 """
 
@@ -39,6 +39,14 @@ def usage() -> tuple[float, int]:
   return used.ru_utime + used.ru_stime, used.ru_minflt
 
 
+def image_size(config) -> tuple[int, int]:
+  """The (H, W) of training images: the crop, or the working size of whole images."""
+  size = tuple(config.data.crop) or tuple(config.data.size)
+  if not size:
+    raise SystemExit('config.data.crop and config.data.size are empty: how large are images?')
+  return size
+
+
 def made_up(config, devices):
   """Returns one batch `[D, A, b, ...]` of noise on the devices."""
   import numpy as np
@@ -50,7 +58,7 @@ def made_up(config, devices):
 
   def example(count):
     shape = (len(devices), config.accumulate, count // len(devices) // config.accumulate,
-             *config.data.crop)
+             *image_size(config))
     return Example(
         random.integers(0, 256, (*shape, 3), np.uint8),
         random.integers(0, CLASSES.value, shape, np.uint8), np.ones(shape, bool))
@@ -70,7 +78,7 @@ def measure(config):
   devices = build.choose_devices(config)
   method = build.build_method(config, CLASSES.value)
   tx = build.build_optimizer(config, config.steps)
-  image = jax.ShapeDtypeStruct((1, *config.data.crop, 3), np.float32)
+  image = jax.ShapeDtypeStruct((1, *image_size(config), 3), np.float32)
   state = create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
   batch, images = made_up(config, devices)
   step = make_train_step(method, tx, 0, devices, accumulate=config.accumulate)
@@ -92,7 +100,7 @@ def measure(config):
                 f'{len(os.sched_getaffinity(0))} cores)',
       'jax': jax.__version__, 'date': time.strftime('%Y-%m-%d'),
       'config': config.name, 'method': config.method.name, 'model': config.model.to_dict(),
-      'crop': list(config.data.crop), 'images_per_step': images,
+      'crop': list(image_size(config)), 'images_per_step': images,
       'default_malloc': DEFAULT_MALLOC.value, 'steps': STEPS.value,
       'ms': {'median': median, 'least': times[0], 'most': times[-1]},
       'images_per_s': 1000 * images / median, 'processor_ms': 1000 * processor / STEPS.value,

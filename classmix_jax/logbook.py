@@ -29,13 +29,17 @@ SECONDS_PER_LINE = 10.0  # of progress
 def replacing(path: Path) -> Iterator[Path]:
   """Replaces a file so that a crash leaves the old one or the new one.
 
-  Yields where to write; at the end that is on the disk and takes the name of `path`.
+  Yields where to write; at the end that is on the disk and takes the name of `path`. Several
+  processes may replace the same file: the last one wins.
   """
-  temporary = path.with_name(path.name + '.tmp')
-  yield temporary
-  with open(temporary, 'rb+') as file:
-    os.fsync(file.fileno())
-  os.replace(temporary, path)
+  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+  try:
+    yield temporary
+    with open(temporary, 'rb+') as file:
+      os.fsync(file.fileno())
+    os.replace(temporary, path)
+  finally:
+    temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -5,12 +5,15 @@
         [--dry-run] [--jobs=2]
 
 Writes OUT/table.md, table.csv and table.png. The same command again goes on: finished
-cells are never run again, a failed one does not stop the others. --config.method.FIELD is passed
-on to the methods that have it. A method may carry options of its own, for an ablation:
+cells are never run again, a failed one does not stop the others. --dry-run lists the cells and how
+long they take, and times a few steps of every method that has not run yet, on made-up images.
+--config.method.FIELD is passed on to the methods that have it. A method may carry options of its
+own, for an ablation:
 
     --methods=classmix,classmix:jitter=0,classmix:mask=cut:blur=False
 """
 
+from collections.abc import Sequence
 import json
 from pathlib import Path
 import sys
@@ -30,7 +33,8 @@ SEEDS = flags.DEFINE_list('seeds', ['0'], 'Seeds.')
 OUTPUT = flags.DEFINE_string('output', '', 'Folder of the table; default: runs/<config>-table.')
 JOBS = flags.DEFINE_integer('jobs', 1, 'Trainings at once, each on its share of the cores.',
                             lower_bound=1)
-DRY_RUN = flags.DEFINE_bool('dry-run', False, 'Only print the grid and how long it will take.')
+TIMED_STEPS = 5
+DRY_RUN = flags.DEFINE_bool('dry-run', False, 'Only print the grid and how long it takes.')
 
 
 def overrides() -> list[str]:
@@ -80,8 +84,31 @@ def check_same_table(folder: Path, description: dict) -> None:
   write_atomically(path, json.dumps(description, indent=2) + '\n')
 
 
-def main() -> None:
-  from classmix_jax.comparison.cells import grid, plan, read
+def program(file: str, folder: str, name: str, cell) -> list[str]:
+  """What is executed for a cell, without the program's own flags."""
+  path = Path(__file__).resolve().parent.parent / folder / name
+  return [
+      sys.executable, str(path),
+      f'--config={file}:method={cell.method.partition(":")[0]},labeled={cell.labeled}',
+      *passed_on(cell.method), f'--config.seed={cell.seed}']
+
+
+def dry_run(file: str, results: Sequence) -> None:
+  """Prints the grid with its estimated time."""
+  from classmix_jax.comparison.cells import plan, seconds_per_step
+  from classmix_jax.comparison.scheduler import shares_of_cores
+  from classmix_jax.comparison.step_times import step_times
+  speeds = seconds_per_step(results)
+  waiting = [result.cell for result in results
+             if not result.finished and result.cell.method not in speeds]
+  command = lambda cell, path: [
+      *program(file, 'benchmarks', 'step.py', cell), f'--steps={TIMED_STEPS}', f'--output={path}']
+  speeds |= step_times(waiting, command, shares_of_cores(JOBS.value)[0])
+  print(plan(results, speeds, JOBS.value), flush=True)
+
+
+def write_table(folder: Path, results: Sequence, dataset: str) -> None:
+  """Writes table.md, table.csv and table.png, and prints the first."""
   from classmix_jax.comparison.report import (
     markdown,
     plot,
@@ -89,6 +116,17 @@ def main() -> None:
     summarize,
     table_csv,
   )
+  from classmix_jax.logbook import write_atomically
+  rows = summarize(results)
+  text = markdown(rows, published_for(dataset))
+  write_atomically(folder / 'table.md', text)
+  write_atomically(folder / 'table.csv', table_csv(results))
+  plot(rows, folder / 'table.png')
+  print(f'{text}wrote {folder}/table.md, table.csv and table.png', flush=True)
+
+
+def main() -> None:
+  from classmix_jax.comparison.cells import grid, plan, read, seconds_per_step
   from classmix_jax.comparison.scheduler import run_cells
   from classmix_jax.types import UserError
 
@@ -98,25 +136,18 @@ def main() -> None:
   folder = Path(OUTPUT.value or Path('runs') / f'{config.name}-table').expanduser().absolute()
   labeled = LABELED.value or [str(config.data.labeled)]
   cells = grid(folder, METHODS_WANTED.value, labeled, list(map(int, SEEDS.value)), config.steps)
-  print(plan([read(cell) for cell in cells], JOBS.value), flush=True)
+  results = [read(cell) for cell in cells]
   if DRY_RUN.value:
+    dry_run(file, results)
     return
+  print(plan(results, seconds_per_step(results), JOBS.value), flush=True)
   check_same_table(folder, {'config': file, 'overrides': sorted(overrides())})
 
   def command(cell) -> list[str]:
-    return [
-        sys.executable, str(Path(__file__).with_name('main.py')),
-        f'--config={file}:method={cell.method.partition(":")[0]},labeled={cell.labeled}',
-        *passed_on(cell.method), f'--config.seed={cell.seed}', f'--workdir={cell.run}']
+    return [*program(file, 'launch', 'main.py', cell), f'--workdir={cell.run}']
 
   failed = run_cells(cells, command, JOBS.value)
-  results = [read(cell) for cell in cells]
-  rows = summarize(results)
-  text = markdown(rows, published_for(config.data.name))
-  (folder / 'table.md').write_text(text, encoding='utf-8')
-  (folder / 'table.csv').write_text(table_csv(results), encoding='utf-8')
-  plot(rows, folder / 'table.png')
-  print(f'{text}wrote {folder}/table.md, table.csv and table.png', flush=True)
+  write_table(folder, [read(cell) for cell in cells], config.data.name)
   if failed:
     raise UserError('; '.join(
         f'{cell.method}, {cell.labeled} labelled, seed {cell.seed} failed: {line} (see '

@@ -106,4 +106,14 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
   monkeypatch.setattr(logbook.os, 'fsync', crash)
   with pytest.raises(OSError):
     logbook.write_atomically(path, 'new')
-  assert path.read_text() == 'old'
+  assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]
+
+
+def test_two_processes_may_replace_the_same_file(tmp_path, monkeypatch):
+  path = tmp_path / 'a.json'
+  with logbook.replacing(path) as temporary:
+    temporary.write_text('first')
+    monkeypatch.setattr(logbook.os, 'getpid', lambda: 0)
+    logbook.write_atomically(path, 'second')
+    assert path.read_text() == 'second'
+  assert path.read_text() == 'first'

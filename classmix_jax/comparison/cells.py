@@ -7,7 +7,7 @@ Synopsis:
     statistics.mean(result.miou for result in results if result.finished)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import json
 from pathlib import Path
@@ -119,12 +119,15 @@ def seconds_per_step(results: Sequence[Result]) -> dict[str, float]:
   return speeds
 
 
-def plan(results: Sequence[Result], jobs: int = 1) -> str:
+def plan(results: Sequence[Result], speeds: Mapping[str, float], jobs: int = 1) -> str:
   """Lists the cells: what is finished, and how long the others will take.
 
-  Times come from cells of the same method in this table, finished or not.
+  Args:
+    results: of all cells.
+    speeds: seconds per step, by method; a method may be missing.
+    jobs: trainings at once.
   """
-  speeds, left, unknown, lines = seconds_per_step(results), 0.0, 0, []
+  left, unknown, lines = 0.0, 0, []
   for result in results:
     cell = result.cell
     if result.finished:
@@ -135,7 +138,7 @@ def plan(results: Sequence[Result], jobs: int = 1) -> str:
       state = f'{format_duration(need)} to go'
     else:
       unknown += 1
-      state = 'time not known before its method has run'
+      state = 'not begun'
     lines.append(f'{cell.method:24} labelled {cell.labeled:>8}  seed {cell.seed}  {state}')
   total = f'{len(results)} cells, {sum(not x.finished for x in results)} to do, '
   total += f'{format_duration(left / jobs)} of training'

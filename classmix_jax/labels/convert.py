@@ -25,7 +25,7 @@ from classmix_jax.labels import CONVERTERS
 from classmix_jax.labels.class_table import declared_classes, is_void, read_class_table
 from classmix_jax.labels.export import Color, Export, Picture, Problem
 from classmix_jax.labels.raster import rasterize
-from classmix_jax.logbook import write_atomically
+from classmix_jax.logbook import replacing, write_atomically
 from classmix_jax.types import VOID, UserError
 from classmix_jax.words import listed, plural
 
@@ -254,11 +254,10 @@ def save_mask(mask: np.ndarray, palette: Sequence[int], path: Path) -> None:
   """
   image = Image.fromarray(mask)
   image.putpalette(palette)
-  temporary = path.with_name(f'.{path.name}.tmp')
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(temporary, format='PNG')
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+      image.save(temporary, format='PNG')
   except OSError as error:
     raise UserError(f'{path} cannot be written ({error.strerror}): check --output.') from None
 

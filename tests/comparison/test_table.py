@@ -8,7 +8,7 @@ import sys
 import pytest
 import toy
 
-from classmix_jax.comparison.cells import grid, plan, read
+from classmix_jax.comparison.cells import grid, plan, read, seconds_per_step
 from classmix_jax.comparison.report import (
   markdown,
   plot,
@@ -17,7 +17,9 @@ from classmix_jax.comparison.report import (
   table_csv,
 )
 from classmix_jax.comparison.scheduler import run_cells, shares_of_cores
+from classmix_jax.comparison.step_times import step_times
 from classmix_jax.methods import METHODS
+from classmix_jax.types import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 10
@@ -63,15 +65,35 @@ def test_cells(tmp_path):
 
 
 def test_plan(cells):
-  text = plan([read(cell) for cell in cells])
+  results = [read(cell) for cell in cells]
+  text = plan(results, seconds_per_step(results))
   assert 'supervised               labelled       46  seed 1  mIoU 44.00' in text
   assert 'classmix                 labelled       46  seed 1  0m02s to go' in text  # 5 steps left
   assert text.endswith('4 cells, 1 to do, 0m02s of training')
 
 
-def test_plan_before_anything_ran(tmp_path):
-  text = plan([read(cell) for cell in grid(tmp_path, ['cps'], ['46'], [0], STEPS)])
-  assert 'not known before its method has run' in text and text.endswith('1 of unknown length')
+def test_plan_of_what_has_not_run(tmp_path):
+  """10 steps of 2 s for each of three cells, two at once; nothing is known of the fourth."""
+  cells = grid(tmp_path, ['cps'], ['46', '92', '183'], [0], STEPS)
+  cells += grid(tmp_path, ['unimatch'], ['46'], [0], STEPS)
+  text = plan([read(cell) for cell in cells], {'cps': 2.0}, jobs=2)
+  assert text.count('0m20s to go') == 3 and text.count('not begun') == 1
+  assert text.endswith('4 cells, 4 to do, 0m30s of training and 1 of unknown length')
+
+
+def test_a_step_of_each_method_is_timed_once(tmp_path, capsys):
+  def command(cell, path):
+    text = json.dumps({'ms': {'median': 250.0 + cell.seed}})
+    return [sys.executable, '-c', f'open({str(path)!r}, "w").write({text!r})']
+  cells = grid(tmp_path, ['cps', 'unimatch'], ['46'], [0, 1], STEPS)
+  assert step_times(cells, command, set()) == {'cps': 0.25, 'unimatch': 0.25}
+  assert 'timed 2/2  unimatch: 250 ms a step' in capsys.readouterr().out
+
+
+def test_a_step_that_fails_says_why(tmp_path):
+  cells = grid(tmp_path, ['cps'], ['46'], [0], STEPS)
+  with pytest.raises(UserError, match='a step of cps cannot be timed: no images'):
+    step_times(cells, lambda *_: [sys.executable, '-c', 'raise SystemExit("no images")'], set())
 
 
 def test_markdown(cells):
@@ -148,10 +170,20 @@ def run_table(*arguments):
 
 
 def test_dry_run(tmp_path):
-  found = run_table('--methods=supervised,cps', '--labeled=31,62', '--dry-run',
-                    f'--output={tmp_path / "OUT"}')
+  for cell in grid(tmp_path / 'OUT', ['supervised', 'cps'], ['31'], [0], STEPS):
+    log(cell, 5)
+  found = run_table('--methods=supervised,cps', '--labeled=31,62', '--config.steps=10',
+                    '--dry-run', f'--output={tmp_path / "OUT"}')
   assert found.returncode == 0, found.stderr
-  assert found.stdout.count('labelled') == 4 and '4 cells, 4 to do' in found.stdout
+  assert found.stdout.count('labelled') == 4
+  assert found.stdout.endswith('4 cells, 4 to do, 0m15s of training\n')  # 30 steps at two a second
+  assert not (tmp_path / 'OUT' / 'table.json').exists()
+
+
+@pytest.mark.slow
+def test_dry_run_times_steps_itself(tmp_path):
+  found = run_table('--methods=supervised', '--dry-run', f'--output={tmp_path / "OUT"}')
+  assert found.returncode == 0 and 'timed 1/1  supervised: ' in found.stdout, found.stderr
   assert not (tmp_path / 'OUT').exists()
 
 
