@@ -115,19 +115,3 @@ def load(run: Path, which: str = 'best') -> tuple[int, PyTree]:
     step = find_step(manager, which)
     args = ocp.args.StandardRestore(fallback_sharding=one_device)
     return step, jax.device_put(manager.restore(step, args=args), one_device)
-
-
-def load_networks(run: Path, which: str = 'best') -> tuple[int, dict[str, PyTree]]:
-  """Returns a run's step and the variables of its networks by name: student, teacher.
-
-  Raises:
-    UserError: there is no such checkpoint.
-
-  Example: `step, networks = load_networks(Path('RUN'))`, then
-    `networks['student']['params']`.
-  """
-  step, state = load(run, which)
-  params = {'student': state['params']['segmenter'], **state['method_state']}
-  statistics = {'student': state['model_state']['segmenter'], **state['model_state']}
-  return step, {
-      name: {'params': params[name], 'batch_stats': statistics[name]} for name in params}

@@ -8,6 +8,7 @@ Synopsis:
 """
 
 from collections.abc import Callable, Iterable, Sequence
+import functools
 from typing import Any
 
 import jax
@@ -16,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from classmix_jax.core.metrics import confusion_matrix, iou, mean_iou
-from classmix_jax.models.segmenter import Segmenter, forward, to_unit_range
+from classmix_jax.models.image_classifier import predicted_logits
+from classmix_jax.models.segmenter import Segmenter, to_unit_range
 from classmix_jax.protocols import Protocol, scores
 from classmix_jax.types import AXIS, VOID, Array, Example, PyTree
 
@@ -32,9 +34,7 @@ def predict(
   Without `valid` (`[B, H, W]`, the labels' pixels) every image is scored at its own size.
   Without a protocol the scores are the probabilities of whole images.
   """
-  def logits(image: Array) -> Array:
-    return forward(model, variables['params'], variables['batch_stats'], image, train=False)[0]
-
+  logits = functools.partial(predicted_logits, model, variables)
   valid = jnp.ones(image.shape[:3], bool) if valid is None else valid
   return scores(protocol, logits, to_unit_range(image), valid)
 

@@ -20,9 +20,10 @@ import ml_collections
 import numpy as np
 from PIL import Image
 
-from classmix_jax import build, checkpoint, rundir
+from classmix_jax import build, rundir
 from classmix_jax.evaluate import evaluate, make_count, make_labels, summarize
 from classmix_jax.models.segmenter import Segmenter
+from classmix_jax.networks import load_networks
 from classmix_jax.pictures import colorize, grid, thumbnail
 from classmix_jax.protocols import PROTOCOLS, Protocol, describe, slug
 from classmix_jax.sources import label_sizes
@@ -32,14 +33,14 @@ from classmix_jax.types import Dataset, Example, PyTree, UserError
 
 Config = ml_collections.ConfigDict
 Size = tuple[int, int]
-NETWORKS = ('student', 'teacher')
+NETWORKS = ('student', 'teacher', 'fused')
 
 
 def headline_network(wanted: str, known: Mapping[str, Any]) -> str:
   """The network whose score counts: the wanted one, or the student where there is no other.
 
   Raises:
-    UserError: `wanted` is neither student nor teacher.
+    UserError: there is no network of this name in any method.
   """
   if wanted not in NETWORKS:
     raise UserError(f'config.eval_network is {wanted!r}; known are {", ".join(NETWORKS)}.')
@@ -261,7 +262,7 @@ def evaluate_run(
   config.eval_batch_size = eval_batch_size or config.eval_batch_size
   headline_network(config.eval_network, ())
   other = other_protocol(config, protocol or {})
-  found, networks = checkpoint.load_networks(run, step)
+  found, networks = load_networks(run, step)
   dataset = build.build_validation(config)
   labeled = rundir.read_split(run)
   evaluator = Evaluator(

@@ -25,6 +25,7 @@ from classmix_jax.device_batches import device_stream
 from classmix_jax.evaluator import Evaluator, conclude, headline_network
 from classmix_jax.fingerprint import fingerprint
 from classmix_jax.logbook import Logbook
+from classmix_jax.methods.teacher import AVERAGED
 from classmix_jax.pictures import colorize, to_bytes
 from classmix_jax.pseudo_labels import Labeler, check_labels_exist, pseudo_labeled
 from classmix_jax.train import (
@@ -133,12 +134,11 @@ def start_from(
       taken = {key: {**taken[key], 'head': own[key]['head']} if 'head' in own[key] else taken[key]
                for key in own}
     params[name], statistics[name] = taken['params'], taken['batch_stats']
-  first = params['segmenter']
   state = state.replace(
       params=params,
       model_state={
-          name: statistics.get(name, statistics['segmenter']) for name in state.model_state},
-      method_state=dict.fromkeys(state.method_state, first))
+          name: statistics[AVERAGED.get(name, name)] for name in state.model_state},
+      method_state={name: params[AVERAGED[name]] for name in state.method_state})
   return jax.device_put(state, replicated(devices)), origin
 
 

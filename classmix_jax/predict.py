@@ -16,11 +16,12 @@ import ml_collections
 import numpy as np
 from PIL import Image
 
-from classmix_jax import build, checkpoint, rundir
+from classmix_jax import build, rundir
 from classmix_jax.datasets.pairs import find_images
 from classmix_jax.datasets.reading import read_image
 from classmix_jax.evaluate import predict
 from classmix_jax.evaluator import headline_network
+from classmix_jax.networks import load_networks
 from classmix_jax.pictures import colorize, overlay
 from classmix_jax.protocols import PROTOCOLS
 from classmix_jax.types import Array, PyTree, UserError
@@ -84,7 +85,7 @@ def load_predictor(run: Path, *, step: str = 'best', network: str = '') -> Predi
   """
   config = ml_collections.ConfigDict(rundir.read_json(run / 'config.json'))
   classes = rundir.read_json(run / 'classes.json')
-  _, networks = checkpoint.load_networks(run, step)
+  _, networks = load_networks(run, step)
   name = headline_network(network or config.eval_network, networks)
   model = build.build_model(config, len(classes['names']))
   protocol = build.build_protocol(config)

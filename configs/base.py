@@ -49,7 +49,7 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.checkpoint_every = 1_000  # steps; every evaluation saves too
   config.log_every = 100  # steps
   config.eval_batch_size = 8  # validation images at once, over all devices
-  config.eval_network = 'student'  # whose mIoU decides what is best: student or teacher
+  config.eval_network = 'student'  # whose mIoU decides what is best: student, teacher or fused
 
   config.eval = ml_collections.ConfigDict()
   config.eval.protocol = 'paper'  # a name of PROTOCOLS: paper, full or sliding
@@ -105,6 +105,7 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   # four times; see classmix_jax/core/duplicate_steps.py.
   config.optim.duplicate_steps = False
   config.optim.discriminator_learning_rate = 1e-4  # of adversarial and s4gan, by Adam
+  config.optim.classifier_learning_rate = 0.03  # of s4gan_mlmt
 
   # Of the labelled images, for every method; see classmix_jax/methods/labeled_loss.py.
   config.labeled_loss = ml_collections.ConfigDict()
@@ -140,6 +141,8 @@ def small(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     config.method.blur = False
   if 'discriminator_width' in config.method:
     config.method.discriminator_width = 16
+  if 'mlmt_start' in config.method:  # a tenth of the steps, then half of them
+    config.method.mlmt_start, config.method.mlmt_ramp = 300, 1_500
   if 'semi_start' in config.method:  # a quarter of the steps, as in the original
     config.method.semi_start = 750
   return config

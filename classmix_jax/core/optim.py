@@ -54,7 +54,17 @@ def adamw(
 # Of the segmentation networks: a rule is made of (schedule, momentum, weight_decay).
 RULES: Mapping[str, Callable[..., optax.GradientTransformation]] = {
     'sgd': sgd, 'adam': adam, 'adamw': adamw}
+CLASSIFIER_WEIGHT_DECAY = 1e-5
+CLASSIFIER_LAST_RATE = 1 / 300  # of the first one
 DISCRIMINATOR_BETAS = (0.9, 0.99)  # of Hung et al. and s4GAN
+
+
+def classifier_sgd(rate: float, steps: int) -> optax.GradientTransformation:
+  """What the classifiers of s4GAN's second branch learn by."""
+  schedule = optax.cosine_decay_schedule(rate, steps, alpha=CLASSIFIER_LAST_RATE)
+  return optax.chain(
+      optax.add_decayed_weights(CLASSIFIER_WEIGHT_DECAY),
+      optax.sgd(schedule, momentum=0.9, nesterov=True))
 
 
 def names_of(path: tuple) -> list[str]:
@@ -62,18 +72,21 @@ def names_of(path: tuple) -> list[str]:
 
 
 def group_of(path: tuple, freeze_bn_affine: bool) -> str:
-  """Names the group of a parameter: 'head', 'backbone', 'discriminator' or 'frozen'.
+  """Names the group: 'head', 'backbone', 'discriminator', 'classifier' or 'frozen'.
 
   Modules whose name starts with 'unused' take no part in the forward pass: their
   gradient is 0, and weight decay must not move them either.
 
   Args:
-    path: key path of the leaf, e.g. `segmenter / backbone / bn1 / scale`.
+    path: key path of the leaf, e.g. `segmenter / backbone / bn1 / scale`. What lies below
+      `classifier` belongs to a classifier of whole images.
     freeze_bn_affine: whether BN scales and shifts stay as they are.
   """
   names = names_of(path)
   if 'discriminator' in names:
     return 'discriminator'
+  if names[0] == 'classifier':
+    return 'classifier'
   if any(name.startswith('unused') for name in names):
     return 'frozen'
   if freeze_bn_affine and any(name.startswith('bn') for name in names):
@@ -93,6 +106,7 @@ def poly_optimizer(
     freeze_bn_affine: bool = False,
     duplicate_steps: bool = False,
     discriminator_learning_rate: float = 1e-4,
+    classifier_learning_rate: float = 0.03,
 ) -> optax.GradientTransformation:
   """One optimizer for every network of a method, by the names of its parameters.
 
@@ -109,6 +123,8 @@ def poly_optimizer(
       gradient, as the original does; see `duplicate_steps.py`.
     discriminator_learning_rate: initial rate of discriminators, which always learn by Adam
       without weight decay (arXiv 1802.07934).
+    classifier_learning_rate: initial rate of classifiers of whole images, which learn by SGD
+      with Nesterov's momentum and a cosine schedule (arXiv 1908.05724).
   """
 
   def segmenter(rate: float, times: int = 1) -> optax.GradientTransformation:
@@ -134,5 +150,6 @@ def poly_optimizer(
       'head': segmenter(learning_rate * head_multiplier),
       'discriminator': optax.adam(
           poly_schedule(discriminator_learning_rate, steps, power), b1=b1, b2=b2),
+      'classifier': classifier_sgd(classifier_learning_rate, steps),
       'frozen': optax.set_to_zero(),
   }, groups)

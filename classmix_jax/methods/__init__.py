@@ -15,6 +15,7 @@ from classmix_jax.methods.cross_pseudo import CrossPseudo
 from classmix_jax.methods.dst_cbc import DstCbc
 from classmix_jax.methods.mean_teacher import MeanTeacher
 from classmix_jax.methods.s4gan import S4GAN
+from classmix_jax.methods.s4gan_mlmt import S4GANMLMT
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.methods.unimatch import UniMatch
 from classmix_jax.methods.unimatch_v2 import UniMatchV2
@@ -34,6 +35,7 @@ METHODS: Mapping[str, Callable[..., Method]] = {
     'cutout_french': functools.partial(MeanTeacher, mask='any_box', paste=False, **_FRENCH),
     'adversarial': Adversarial,
     's4gan': S4GAN,
+    's4gan_mlmt': S4GANMLMT,
     'dst_cbc': DstCbc,
     'cps': CrossPseudo,
     'fixmatch': functools.partial(UniMatch, num_views=1, lambda_fp=0.0),

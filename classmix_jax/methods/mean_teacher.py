@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from classmix_jax.core.accumulation import divided
 from classmix_jax.core.augment import strong_augment
 from classmix_jax.core.collectives import example_keys
+from classmix_jax.core.distort import distort
 from classmix_jax.core.ema import ema_decay, ema_update
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean, squared_error
 from classmix_jax.core.mixing import erase, mix
@@ -35,6 +36,8 @@ from classmix_jax.methods.teacher import teacher_network, with_teacher
 from classmix_jax.models.segmenter import forward, to_unit_range
 from classmix_jax.types import AXIS, Array, Batch, Example, Metrics, PyTree
 
+JITTER = (0.4, 0.4, 0.4, 0.1)  # limits of the distortion of French et al.
+GREY = 0.2  # and how often it takes all colour
 CONSISTENCIES = ('ce', 'mse', 'mse_sum')
 
 
@@ -75,6 +78,8 @@ class MeanTeacher(Supervised):
     lambda_u: weight of L_u.
     max_decay: largest decay of the teacher's average.
     warm_up: whether the decay starts at 0 and grows to `max_decay`.
+    distortion: strength of the colour distortion of the student's images before they are
+      mixed, 0 for none; French et al. have 1 in 2021, none in 2020.
     jitter: strength of the colour jitter of the mixed image, 0 for none.
     blur: whether the mixed image is sometimes blurred.
     exclude_padding: whether padding of unlabelled crops is kept out of L_u
@@ -89,6 +94,7 @@ class MeanTeacher(Supervised):
   lambda_u: float = 1.0
   max_decay: float = 0.99
   warm_up: bool = True
+  distortion: float = 0.0
   jitter: float = 0.25
   blur: bool = True
   exclude_padding: bool = True
@@ -127,6 +133,10 @@ class MeanTeacher(Supervised):
         exclude_padding=self.exclude_padding, keep_prob=self.consistency != 'ce')
     keys = example_keys(mask_key, len(found.image), **place)
     mask = jax.vmap(MASKS[self.mask], in_axes=(0, 0, None))(keys, found.label, self.num_classes)
+    if self.distortion > 0:
+      found = found._replace(image=distort(
+          jax.random.fold_in(key, 2), found.image, grey=GREY,
+          jitter=[self.distortion * limit for limit in JITTER], **place))
     if self.paste:
       mixed, learned = jax.tree.map(lambda x: mix(mask, x, **place), found), jnp.ones_like(mask)
     else:

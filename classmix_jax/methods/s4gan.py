@@ -195,7 +195,7 @@ class S4GAN(Supervised):
   def loss(
       self, params: PyTree, model_state: PyTree, targets: Targets
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
-    labeled, scored = targets
+    labeled, scored = targets.labeled, targets.unlabeled
     student, discriminator = params['segmenter'], params['discriminator']
     loss_sup, batch_stats = self.supervised_loss(student, model_state['segmenter'], labeled)
     logits, batch_stats = forward(

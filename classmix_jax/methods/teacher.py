@@ -2,6 +2,9 @@
 
 from classmix_jax.types import PyTree
 
+# What is averaged in the entries of `method_state` and `model_state` that are no network's own.
+AVERAGED = {'teacher': 'segmenter', 'classifier_teacher': 'classifier'}
+
 
 def with_teacher(params: PyTree, model_state: PyTree) -> tuple[PyTree, PyTree, PyTree]:
   """Returns what a method's `init` returns, with a teacher that is a copy of the student."""

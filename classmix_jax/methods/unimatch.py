@@ -35,6 +35,9 @@ from classmix_jax.methods.supervised import Supervised, check_choices
 from classmix_jax.models.segmenter import forward, to_unit_range
 from classmix_jax.types import AXIS, Array, Batch, Example, Features, Metrics, PyTree
 
+JITTER = (0.5, 0.5, 0.5, 0.25)  # limits of brightness, contrast, saturation and hue
+BLUR = 0.5  # how often a view is blurred
+
 
 class Counted(NamedTuple):
   """Pseudo-labelled images `[A, b, ...]`, and `device_count` of all their valid pixels, `[A]`."""
@@ -108,7 +111,8 @@ class UniMatch(Supervised):
     mask_key, distort_key = jax.random.split(key)
     place = dict(axis_name=AXIS, micro_batches=micro_batches)
     image = distort(
-        distort_key, weak.image, strength=self.strength, grey=self.grey, blur=self.blur, **place)
+        distort_key, weak.image, jitter=[self.strength * limit for limit in JITTER],
+        grey=self.grey, blur=BLUR * self.blur, **place)
     keys = example_keys(mask_key, len(image), **place)
     mask = jax.vmap(MASKS[self.mask], in_axes=(0, 0, None))(keys, weak.label, self.num_classes)
     return jax.tree.map(lambda x: mix(mask, x, **place), weak._replace(image=image))

@@ -14,8 +14,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from classmix_jax import checkpoint, rundir
+from classmix_jax import rundir
 from classmix_jax.backbones.preprocessing import PREPROCESSING
+from classmix_jax.networks import load_networks
 from classmix_jax.types import PyTree, UserError
 from classmix_jax.weights import INSTALLED, LAYOUTS
 from classmix_jax.weights.files import ENDINGS, file_hash, is_file_name, read_file, unwrap
@@ -145,9 +146,10 @@ def open_folder(path: Path) -> Weights:
 
 def open_run(path: Path, network: str, step: str) -> Weights:
   config = rundir.read_json(path / 'config.json')
-  found, networks = checkpoint.load_networks(path, step)
+  found, networks = load_networks(path, step)
   if network not in networks:
     raise UserError(f'{path} has no {network}; it has {", ".join(networks)}.')
+  tree = {name: networks[network][name] for name in ('params', 'batch_stats')}
   return Weights(
-      f'{path.name}, step {found}', flat(jax.device_get(networks[network])), OWN, '',
+      f'{path.name}, step {found}', flat(jax.device_get(tree)), OWN, '',
       config['model'].get('preprocessing', ''), config['data']['name'])

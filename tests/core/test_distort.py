@@ -7,6 +7,8 @@ import pytest
 
 from classmix_jax.core import distort
 
+JITTER = (0.5, 0.5, 0.5, 0.25)
+
 
 def pixel(*rgb):
   return jnp.array(rgb, jnp.float32).reshape(1, 1, 3)
@@ -30,19 +32,20 @@ def test_blend():
 def test_zero_strength_changes_nothing():
   image = jnp.asarray(np.random.default_rng(0).random((4, 5, 3)), jnp.float32)
   np.testing.assert_allclose(
-      distort.jitter_image(jax.random.key(0), image, 0.0), image, atol=1e-6)
+      distort.jitter_image(jax.random.key(0), image, (0.0,) * 4), image, atol=1e-6)
 
 
 def many(count=200, **options):
   """The same picture so many times, distorted."""
   image = np.random.default_rng(0).uniform(0.3, 0.7, (1, 9, 9, 3)).astype(np.float32)
-  options = dict(strength=0.0, grey=0.0, blur=False) | options
+  options = dict(jitter=(0.0,) * 4) | options
   run = jax.jit(lambda image: distort.distort(jax.random.key(1), image, **options))
   return image, np.asarray(run(jnp.repeat(jnp.asarray(image), count, axis=0)))
 
 
 @pytest.mark.parametrize('options, share', [
-    (dict(strength=1.0), 0.8), (dict(grey=0.2), 0.2), (dict(blur=True), 0.5)])
+    (dict(jitter=JITTER), 0.8), (dict(jitter=JITTER, jitter_probability=1.0), 1.0),
+    (dict(grey=0.2), 0.2), (dict(blur=0.5), 0.5)])
 def test_every_image_has_a_switch_of_its_own(options, share):
   before, after = many(**options)
   changed = (np.abs(after - before) > 1e-4).any(axis=(1, 2, 3))
@@ -55,12 +58,12 @@ def test_every_image_has_a_switch_of_its_own(options, share):
 
 def test_blur_keeps_the_mean_of_the_middle():
   """A constant stays, so a blurred picture stays within its range and varies less."""
-  before, after = many(blur=True)
+  before, after = many(blur=0.5)
   changed = (np.abs(after - before) > 1e-4).any(axis=(1, 2, 3))
   assert after.min() >= before.min() - 1e-6 and after.max() <= before.max() + 1e-6
   assert (after[changed].std(axis=(1, 2, 3)) < before.std()).all()
 
 
 def test_nothing_leaves_the_range():
-  _, after = many(strength=1.0, grey=0.2, blur=True)
+  _, after = many(jitter=JITTER, grey=0.2, blur=0.5)
   assert after.min() >= 0 and after.max() <= 1

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import small
 
+from classmix_jax.methods import s4gan
 from classmix_jax.methods.adversarial import Adversarial, Judged, Targets
 from classmix_jax.methods.labeled_loss import Labeled
-from classmix_jax.methods.s4gan import S4GAN, Scored
 from classmix_jax.models.discriminators import ImageDiscriminator, PixelDiscriminator
 from classmix_jax.types import AXIS, VOID
 
@@ -117,7 +117,7 @@ def scored(features, gap):
   keys = jnp.zeros((2, 2))
   pair = jnp.zeros((2, 1, 2, 3), jnp.uint8)
   chosen = jnp.array([False, True])[:, None, None] & jnp.ones((2, 1, 2), bool)
-  return Scored(
+  return s4gan.Scored(
       pair / 1.0, pair, jnp.zeros((1, 1, 2, 3)), keys, keys[:1], jnp.asarray(gap),
       jnp.mean(features, axis=0), jnp.zeros((2, 1, 2), int), chosen, jnp.float32(2.0))
 
@@ -125,7 +125,7 @@ def scored(features, gap):
 def test_feature_matching():
   """|gap| averaged over features; each image pulls against its sign."""
   features = jnp.array([[1.0, 0.0], [3.0, 2.0]])
-  method = S4GAN(Fixed(), 2)
+  method = s4gan.S4GAN(Fixed(), 2)
   value, slope = jax.value_and_grad(method.matching_loss)(
       features, scored(features, [0.5, -1.0]), jnp.float32(1.0))
   assert float(value) == 0.75
@@ -133,7 +133,7 @@ def test_feature_matching():
 
 
 @dataclasses.dataclass(frozen=True)
-class LinearImages(S4GAN):
+class LinearImages(s4gan.S4GAN):
   """D's logit is its parameter times the mean of p_0 - 1/2, which is its only feature."""
 
   def judge(self, discriminator, prob, image, keys):
@@ -145,7 +145,7 @@ def s4gan_terms(discriminator=2.0, logits=LOGITS):
   """Mean probabilities above 1/2: 1/8 of the predictions, 0 of a truth of one class each."""
   method = LinearImages(Fixed(), 2, lambda_fm=0.5, lambda_st=0.25)
   params = {'segmenter': logits, 'discriminator': jnp.float32(discriminator)}
-  targets = labeled(0, 1), scored(jnp.full((2, 1), 0.125), [-0.125])
+  targets = s4gan.Targets(labeled(0, 1), scored(jnp.full((2, 1), 0.125), [-0.125]))
   return method.loss(params, {'segmenter': {}}, targets)
 
 

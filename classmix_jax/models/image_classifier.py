@@ -1,0 +1,63 @@
+"""A network that says which classes an image shows, and a segmentation that believes it.
+
+Synopsis:
+
+    classifier = ImageClassifier(BACKBONES['tiny'](), num_classes=11)
+    scores = classifier.apply(variables, image, train=False)         # [B, C]
+    logits = predicted_logits(model, network, image)                 # [B, H, W, C]
+"""
+
+from collections.abc import Mapping
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from classmix_jax.models.segmenter import Segmenter, forward
+from classmix_jax.types import Array, PyTree
+
+PRESENT = 0.2  # probability from which a class counts as present (arXiv 1908.05724)
+
+
+class ImageClassifier(nn.Module):
+  """The mean of a backbone's features and a dense layer: several classes may be present.
+
+  Attributes:
+    backbone: see `classmix_jax/backbones/__init__.py`.
+    num_classes: C.
+  """
+
+  backbone: nn.Module
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, image: Array, train: bool) -> Array:
+    """Maps `[B, H, W, 3]` float32 RGB in 0..1 to `[B, C]` float32 logits of presence."""
+    features = jnp.mean(self.backbone(image, train).high.astype(jnp.float32), axis=(1, 2))
+    return nn.Dense(self.num_classes, name='logits')(features)
+
+
+def without_absent(logits: Array, presence: Array) -> Array:
+  """Sets the logits `[B, H, W, C]` of absent classes to 0, as the original fuses its branches.
+
+  Such a class still wins where all others are negative. `presence` is `[B, C]` logits.
+
+  Example:
+    >>> without_absent(jnp.full((1, 1, 1, 2), 3.0), jnp.array([[1.0, -9.0]])).tolist()
+    [[[[3.0, 0.0]]]]
+  """
+  present = jax.nn.sigmoid(presence) >= PRESENT
+  return logits * present[:, None, None, :]
+
+
+def predicted_logits(model: Segmenter, network: Mapping[str, PyTree], image: Array) -> Array:
+  """Returns the logits `[B, H, W, C]` of a method's network, see `Method.networks`.
+
+  With 'classifier' beside 'params' and 'batch_stats', classes that this one does not see are
+  left out; its backbone is the segmenter's.
+  """
+  logits, _ = forward(model, network['params'], network['batch_stats'], image, train=False)
+  if 'classifier' not in network:
+    return logits
+  classifier = ImageClassifier(model.backbone, logits.shape[-1])
+  return without_absent(logits, classifier.apply(network['classifier'], image, train=False))

@@ -1,0 +1,32 @@
+"""The trained networks of a run, ready to predict.
+
+Synopsis:
+
+    step, networks = load_networks(Path('RUN'), 'best')
+    networks['student']['params']
+"""
+
+from pathlib import Path
+
+import ml_collections
+
+from classmix_jax import build, checkpoint, rundir
+from classmix_jax.types import PyTree
+
+
+def load_networks(run: Path, which: str = 'best') -> tuple[int, dict[str, PyTree]]:
+  """Returns a run's step and the variables of its networks by name: student, teacher.
+
+  Args:
+    run: the run's folder.
+    which: 'latest', 'best' or a step.
+
+  Raises:
+    UserError: there is no such run or checkpoint.
+  """
+  config = ml_collections.ConfigDict(rundir.read_json(run / 'config.json'))
+  classes = rundir.read_json(run / 'classes.json')
+  step, state = checkpoint.load(run, which)
+  method = build.build_method(config, len(classes['names']))
+  networks = method.networks(state['params'], state['model_state'], state['method_state'])
+  return step, dict(networks)
