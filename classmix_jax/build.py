@@ -222,7 +222,8 @@ def build_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
 def build_geometry(config: ml_collections.ConfigDict) -> Geometry:
   """Returns how training examples are cut; UserError for options that do not fit together."""
   data = config.data
-  return Geometry(tuple(data.crop) or None, tuple(data.scale), data.scale_step, data.flip)
+  return Geometry(
+      tuple(data.crop) or None, tuple(data.scale), data.scale_step, data.flip, data.scale_apart)
 
 
 def needs_unlabeled(config: ml_collections.ConfigDict) -> bool:

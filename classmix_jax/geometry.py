@@ -30,6 +30,7 @@ class Geometry:
     scale_step: 0 draws the factor uniformly between the two; otherwise one of
       smallest, smallest + scale_step, ... up to the largest.
     flip: mirror left and right, p = 0.5.
+    scale_apart: draw the factors of height and width independently.
 
   Raises:
     UserError: for options that do not fit together.
@@ -39,6 +40,7 @@ class Geometry:
   scale: tuple[float, float] = (1.0, 1.0)
   scale_step: float = 0.0
   flip: bool = False
+  scale_apart: bool = False
 
   def __post_init__(self) -> None:
     low, high = self.scale
@@ -92,8 +94,10 @@ def draw_view(geometry: Geometry, *, seed: int, stream: int, position: int, fram
     is `(2, 2)`.
   """
   u = uniform4(seed, stream, position)
-  factor = draw_factor(geometry, u[0])
-  scaled = tuple(max(1, round(n * factor)) for n in frame)
+  factors = [draw_factor(geometry, u[0])] * 2
+  if geometry.scale_apart:
+    factors[1] = draw_factor(geometry, uniform4(seed, stream, position, block=1)[0])
+  scaled = tuple(max(1, round(n * factor)) for n, factor in zip(frame, factors, strict=True))
   kept = tuple(map(min, geometry.crop or scaled, scaled))
   corner = tuple(int(u[1 + axis] * (scaled[axis] - kept[axis] + 1)) for axis in (0, 1))
   return View(scaled, corner, kept, int(geometry.flip and u[3] < 0.5))
@@ -112,9 +116,10 @@ def draw_factor(geometry: Geometry, u: float) -> float:
   return low + geometry.scale_step * int(u * choices)
 
 
-def uniform4(seed: int, stream: int, position: int) -> np.ndarray:
-  """Returns 4 numbers of U[0, 1), float64: block `position` of a counter-based generator."""
-  raw = np.random.Philox(key=_key(seed, stream), counter=[position, 0, 0, 0]).random_raw(4)
+def uniform4(seed: int, stream: int, position: int, block: int = 0) -> np.ndarray:
+  """Returns 4 numbers of U[0, 1), float64, of a counter-based generator; a position has blocks."""
+  counter = [position, block, 0, 0]
+  raw = np.random.Philox(key=_key(seed, stream), counter=counter).random_raw(4)
   return (raw >> np.uint64(11)) * 2.0**-53
 
 

@@ -70,6 +70,7 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.data.crop = ()  # (H, W) of training crops; () takes whole images
   config.data.scale = (1.0, 1.0)  # random resizing before the crop: smallest, largest factor
   config.data.scale_step = 0.0  # e.g. 0.1 draws smallest, smallest + 0.1, ...; 0 any factor
+  config.data.scale_apart = False  # draw the factors of height and width independently
   config.data.flip = False  # mirror left and right, p = 0.5
   # Where decoded frames are kept: memory (up to cache_gb, lost at the end), disk (prepared
   # once, then mapped into memory), device (prepared on disk, then on every device).
@@ -143,6 +144,7 @@ def small(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     config.method.discriminator_width = 16
   if 'mlmt_start' in config.method:  # a tenth of the steps, then half of them
     config.method.mlmt_start, config.method.mlmt_ramp = 300, 1_500
+    config.eval_network = 'fused'
   if 'semi_start' in config.method:  # a quarter of the steps, as in the original
     config.method.semi_start = 750
   return config

@@ -16,9 +16,10 @@ FRENCH = {  # arXiv 1906.01916
     'optim.power': 0.0,
 }
 S4GAN = {'batch_size': 8, 'unlabeled_batch_size': 8}  # arXiv 1908.05724; ImageNet weights
-DST_CBC = {  # arXiv 2004.08514; height and width are scaled apart there
-    'batch_size': 4, 'unlabeled_batch_size': 4, 'data.flip': True, 'model.backbone': 'resnet101_tv',
-    'model.preprocessing': 'caffe', 'optim.learning_rate': 0.002, 'optim.head_multiplier': 1.0,
+DST_CBC = {  # arXiv 2004.08514; on VOC height and width become 321 to 505 pixels there
+    'batch_size': 4, 'unlabeled_batch_size': 4, 'data.flip': True, 'data.scale_apart': True,
+    'model.backbone': 'resnet101_tv', 'model.preprocessing': 'caffe',
+    'optim.learning_rate': 0.002, 'optim.head_multiplier': 1.0,
     'optim.freeze_bn_affine': False, 'optim.duplicate_steps': False,
 }
 UNIMATCH = {  # arXiv 2208.09910; ImageNet weights of a ResNet with a deep stem
@@ -40,7 +41,10 @@ CITYSCAPES: Mapping[str, Mapping[str, Any]] = {
     's4gan': {
         **S4GAN, 'data.crop': (256, 512), 'data.flip': True, 'method.gamma': 0.7,
         'optim.discriminator_learning_rate': 1e-5},
-    'dst_cbc': {**DST_CBC, 'data.crop': (257, 513)},
+    's4gan_mlmt': {  # not in the paper: its second branch is for VOC
+        **S4GAN, 'data.crop': (256, 512), 'data.flip': True, 'method.gamma': 0.7,
+        'optim.discriminator_learning_rate': 1e-5, 'eval_network': 'fused'},
+    'dst_cbc': {**DST_CBC, 'data.crop': (257, 513), 'data.scale': (0.5, 1.0)},
     'fixmatch': {**UNIMATCH, **_FULL_SIZE, 'method.threshold': 0.0},
     'unimatch': {**UNIMATCH, **_FULL_SIZE, 'method.threshold': 0.0},
     'unimatch_v2': {**UNIMATCH, **_FULL_SIZE},  # on a ResNet; a vision transformer there
@@ -53,6 +57,8 @@ PASCAL_VOC: Mapping[str, Mapping[str, Any]] = {
     'adversarial': {  # arXiv 1802.07934: crops only, in steps half as many
         'steps': 20_000, 'data.scale': (1.0, 1.0), 'data.scale_step': 0.0},
     's4gan': {**S4GAN, 'data.scale': (1.0, 1.0), 'data.scale_step': 0.0},
+    's4gan_mlmt': {
+        **S4GAN, 'data.scale': (1.0, 1.0), 'data.scale_step': 0.0, 'eval_network': 'fused'},
     'dst_cbc': {**DST_CBC, 'data.scale': (0.5, 1.5), 'data.scale_step': 0.0},
     'fixmatch': {**UNIMATCH, 'optim.learning_rate': 0.001},
     'unimatch': {**UNIMATCH, 'optim.learning_rate': 0.001},

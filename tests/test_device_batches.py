@@ -15,7 +15,8 @@ GEOMETRIES = {
     'crop': Geometry(crop=(12, 10), flip=True),
     'larger than the frame': Geometry(crop=(20, 30), flip=True),
     'scaled': Geometry(crop=(12, 10), scale=(0.5, 1.6), flip=True),
-    'steps of the scale, padded': Geometry(crop=(16, 18), scale=(0.5, 1.6), scale_step=0.1),
+    'steps of the scale, padded': Geometry(
+        crop=(16, 18), scale=(0.5, 1.6), scale_step=0.1, scale_apart=True),
     'whole frames': Geometry(),
 }
 SIZES = dict(batch_size=4, unlabeled_batch_size=8)

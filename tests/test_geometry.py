@@ -48,6 +48,20 @@ def test_scaled_windows_stay_inside():
       assert 0 <= view.corner[axis] <= view.scaled[axis] - view.kept[axis]
 
 
+def test_factors_of_height_and_width():
+  """Together they differ by rounding only, apart they are independent."""
+  for apart in (False, True):
+    geometry = Geometry(crop=(90, 90), scale=(0.5, 1.5), scale_apart=apart)
+    drawn = [draw_view(geometry, seed=0, stream=0, position=position, frame=(100, 100)).scaled
+             for position in range(400)]
+    height, width = np.transpose(drawn)
+    if apart:
+      assert abs(np.corrcoef(height, width)[0, 1]) < 0.1
+      assert 50 <= width.min() < 60 and 140 < width.max() <= 150
+    else:
+      np.testing.assert_array_equal(height, width)
+
+
 def test_a_frame_never_vanishes():
   assert views(Geometry(crop=(4, 4), scale=(0.01, 0.01)), count=1)[0].scaled == (1, 1)
 
