@@ -138,6 +138,8 @@ def small(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   config.optim.head_multiplier = 1.0
   if 'threshold' in config.method:  # from scratch few pixels reach 0.968
     config.method.threshold = 0.9
+  if 'ramp_steps' in config.method:  # a quarter of the steps, as in the original
+    config.method.ramp_steps = 750
   if 'strength' in config.method:  # blurring by two pixels wipes out what is one pixel wide
     config.method.blur = False
   if 'discriminator_width' in config.method:

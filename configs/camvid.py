@@ -17,5 +17,6 @@ def get_config(text: str | None = None):
   config.eval_batch_size = 10
   if config.method.get('jitter'):  # a hue of a quarter circle is too much for so small a network
     config.method.jitter = 0.1
+    config.method.ramp_steps = 1_500
     config.method.blur = False  # a pole is one pixel wide
   return config

@@ -8,9 +8,9 @@ Writes OUT/table.md, table.csv and table.png. The same command again goes on: fi
 cells are never run again, a failed one does not stop the others. --dry-run lists the cells and how
 long they take, and times a few steps of every method that has not run yet, on made-up images.
 --config.method.FIELD is passed on to the methods that have it. A method may carry options of its
-own, for an ablation:
+own, for an ablation, and fields of the config:
 
-    --methods=classmix,classmix:jitter=0,classmix:mask=cut:blur=False
+    --methods='classmix,classmix:jitter=0:blur=False,"classmix:config.data.crop=(96,96)"'
 """
 
 from collections.abc import Sequence
@@ -34,6 +34,7 @@ OUTPUT = flags.DEFINE_string('output', '', 'Folder of the table; default: runs/<
 JOBS = flags.DEFINE_integer('jobs', 1, 'Trainings at once, each on its share of the cores.',
                             lower_bound=1)
 TIMED_STEPS = 5
+FIELD = 'config.'  # with which options of a cell begin that are not the method's
 DRY_RUN = flags.DEFINE_bool('dry-run', False, 'Only print the grid and how long it takes.')
 
 
@@ -42,26 +43,39 @@ def overrides() -> list[str]:
 
 
 def passed_on(method: str) -> list[str]:
-  """The overrides of the command line but for fields of config.method that this one has not."""
+  """The overrides of a cell; of the common ones not those of options that its method has not."""
   from classmix_jax.methods import hyper_parameters
   name, *own = method.split(':')
   prefix, known = f'{command_line.OVERRIDE}method.', hyper_parameters(name)
   field = lambda argument: argument.removeprefix(prefix).partition('=')[0]
   common = [argument for argument in overrides()
             if not argument.startswith(prefix) or field(argument) in known]
-  return common + [prefix + option for option in own]
+  return common + [
+      f'--{option}' if option.startswith(FIELD) else prefix + option for option in own]
+
+
+def check_option(config, method: str, option: str) -> None:
+  """Raises UserError for an option of a method, or a field of the config, that does not exist."""
+  from classmix_jax.build import lookup
+  from classmix_jax.methods import hyper_parameters
+  path = option.partition('=')[0]
+  if not path.startswith(FIELD):
+    lookup(hyper_parameters(method), path, f'--methods: an option of {method}')
+    return
+  for name in path.removeprefix(FIELD).split('.'):
+    config = lookup(config, name, f'--methods: a part of {path}')
 
 
 def check(config) -> None:
   """Raises UserError for methods or options that do not exist, wrong seeds, or a --config.seed."""
   from classmix_jax.build import lookup
-  from classmix_jax.methods import METHODS, hyper_parameters
+  from classmix_jax.methods import METHODS
   from classmix_jax.types import UserError
   for method in METHODS_WANTED.value:
     name, *options = method.split(':')
     lookup(METHODS, name, '--methods')
     for option in options:
-      lookup(hyper_parameters(name), option.partition('=')[0], f'--methods: an option of {name}')
+      check_option(config, name, option)
   for seed in SEEDS.value:
     if not seed.isdecimal():
       raise UserError(f'--seeds has {seed!r}; give numbers, e.g. --seeds=0,1,2.')

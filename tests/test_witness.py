@@ -80,7 +80,7 @@ def test_schedules(mixing):
   np.testing.assert_allclose(  # 1 - 39999/40000 has three digits left in float32
       [schedule(t) for t in (0, 1, 1000, 20000, 39999)], mixing['poly_lr'], rtol=1e-5, atol=1e-10)
   np.testing.assert_allclose(
-      [sigmoid_ramp(jnp.array(t)) for t in (0, 1, 2500, 5000, 9999, 10000)],
+      [sigmoid_ramp(jnp.array(t / 10_000)) for t in (0, 1, 2500, 5000, 9999, 10000)],
       mixing['sigmoid_ramp'], rtol=1e-5)
 
 

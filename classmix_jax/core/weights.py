@@ -1,8 +1,9 @@
 """How much each pixel of a pseudo-label counts.
 
 A weight function maps `(confidence [B, H, W] float32, valid [B, H, W] bool,
-step, threshold, axis_name)` to weights that broadcast against `[B, H, W]`.
-`WEIGHTS` lists them by the name that the config uses.
+progress, threshold, axis_name)` to weights that broadcast against `[B, H, W]`.
+`progress` is 0 at the first step and 1 at the end of the ramp. `WEIGHTS` lists them by
+the name that the config uses.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,8 +13,6 @@ import jax.numpy as jnp
 from classmix_jax.core.collectives import mean_over_devices
 from classmix_jax.core.losses import masked_mean
 from classmix_jax.types import Array
-
-SIGMOID_RAMP_STEPS = 10_000
 
 
 def confident_share(
@@ -28,39 +27,38 @@ def confident_share(
   return mean_over_devices(masked_mean(confident, valid, axis_name), axis_name)
 
 
-def threshold_uniform(confidence, valid, step, threshold, axis_name=None) -> Array:
+def threshold_uniform(confidence, valid, progress, threshold, axis_name=None) -> Array:
   """One weight for all pixels: the confident share (the paper's choice)."""
-  del step
+  del progress
   share = confident_share(confidence, valid, threshold, axis_name)
   return jnp.broadcast_to(share, confidence.shape)
 
 
-def threshold_pixel(confidence, valid, step, threshold, axis_name=None) -> Array:
+def threshold_pixel(confidence, valid, progress, threshold, axis_name=None) -> Array:
   """1 where the teacher is confident, 0 elsewhere."""
-  del valid, step, axis_name
+  del valid, progress, axis_name
   return (confidence >= threshold).astype(jnp.float32)
 
 
-def sigmoid_ramp(step: Array, steps: int = SIGMOID_RAMP_STEPS) -> Array:
-  """exp(-5 (1 - t/steps)^2) before `steps`, then 1 (Laine and Aila, arXiv 1610.02242).
+def sigmoid_ramp(progress: Array) -> Array:
+  """exp(-5 (1 - progress)^2) until `progress` is 1, then 1 (Laine and Aila, arXiv 1610.02242).
 
   Example:
-    >>> [round(float(sigmoid_ramp(jnp.array(t))), 4) for t in (0, 5000, 10000)]
-    [0.0067, 0.2865, 1.0]
+    >>> [round(float(sigmoid_ramp(jnp.array(t))), 4) for t in (0.0, 0.5, 1.0, 2.0)]
+    [0.0067, 0.2865, 1.0, 1.0]
   """
-  remaining = 1.0 - jnp.minimum(step, steps) / steps
-  return jnp.exp(-5.0 * remaining**2)
+  return jnp.exp(-5.0 * (1.0 - jnp.minimum(progress, 1.0)) ** 2)
 
 
-def sigmoid(confidence, valid, step, threshold, axis_name=None) -> Array:
-  """One weight for all pixels that ramps up over the first 10,000 steps."""
+def sigmoid(confidence, valid, progress, threshold, axis_name=None) -> Array:
+  """One weight for all pixels that ramps up."""
   del valid, threshold, axis_name
-  return jnp.broadcast_to(sigmoid_ramp(step), confidence.shape)
+  return jnp.broadcast_to(sigmoid_ramp(progress), confidence.shape)
 
 
-def ones(confidence, valid, step, threshold, axis_name=None) -> Array:
+def ones(confidence, valid, progress, threshold, axis_name=None) -> Array:
   """Every pixel counts fully."""
-  del valid, step, threshold, axis_name
+  del valid, progress, threshold, axis_name
   return jnp.ones_like(confidence)
 
 

@@ -75,6 +75,7 @@ class MeanTeacher(Supervised):
       summed over classes (French et al.).
     pixel_weight: a name of `WEIGHTS`, not for 'mse'.
     threshold: probability from which a pixel counts as confident.
+    ramp_steps: until the pixel weight 'sigmoid' is 1.
     lambda_u: weight of L_u.
     max_decay: largest decay of the teacher's average.
     warm_up: whether the decay starts at 0 and grows to `max_decay`.
@@ -91,6 +92,7 @@ class MeanTeacher(Supervised):
   consistency: str = 'ce'
   pixel_weight: str = 'threshold_uniform'
   threshold: float = 0.968
+  ramp_steps: int = 10_000
   lambda_u: float = 1.0
   max_decay: float = 0.99
   warm_up: bool = True
@@ -153,7 +155,8 @@ class MeanTeacher(Supervised):
     count = device_count(valid, AXIS)
     share = confident_share(mixed.confidence, valid, self.threshold, AXIS)
     name = 'threshold_uniform' if self.consistency == 'mse' else self.pixel_weight
-    weight = learned * WEIGHTS[name](mixed.confidence, valid, step, self.threshold, AXIS)
+    weight = learned * WEIGHTS[name](
+        mixed.confidence, valid, step / self.ramp_steps, self.threshold, AXIS)
     mixed, weight = divided((mixed, weight), micro_batches)
     consistency = Consistency(mixed, weight, jnp.broadcast_to(count, micro_batches))
     return consistency, {'confident_share': share}

@@ -190,6 +190,7 @@ def test_dry_run_times_steps_itself(tmp_path):
 @pytest.mark.parametrize('argument, message', [
     ('--methods=supervised,clasmix', "--methods is 'clasmix'. Did you mean 'classmix'?"),
     ('--methods=classmix:jiter=0', "an option of classmix is 'jiter'. Did you mean 'jitter'?"),
+    ('--methods=classmix:config.data.crob=3', "a part of config.data.crob is 'crob'. Did you mean"),
     ('--seeds=a', "--seeds has 'a'; give numbers, e.g. --seeds=0,1,2."),
     ('--config.seed=3', '--config.seed belongs to each cell: use --seeds.')])
 def test_mistakes_end_with_a_sentence(argument, message):
@@ -205,12 +206,12 @@ def test_a_small_table(tmp_path):
       f'--config={ROOT / "configs" / "folder.py"}', '--labeled=3', '--jobs=2',
       f'--config.data.root={toy.write_folder(tmp_path / "data")}', '--config.steps=3',
       '--config.batch_size=2', '--config.unlabeled_batch_size=2', '--config.data.crop=(32,32)',
-      '--config.eval_every=0', '--methods=supervised,unimatch:num_views=1',
+      '--config.eval_every=0', '--methods=supervised,unimatch:num_views=1:config.steps=3',
       f'--output={tmp_path / "OUT"}']
   for begun in ('2 to do', '0 to do'):
     found = subprocess.run(arguments, capture_output=True, text=True, timeout=580)
     assert found.returncode == 0, found.stderr
-    assert begun in found.stdout and found.stdout.count('| unimatch:num_views=1 |') == 1
+    assert begun in found.stdout and found.stdout.count('num_views=1:config.steps=3 |') == 1
   lines = (tmp_path / 'OUT' / 'table.csv').read_text().splitlines()
   assert len(lines) == 3 and all(',True,student,' in line for line in lines[1:])
   assert (tmp_path / 'OUT' / 'table.png').exists()
