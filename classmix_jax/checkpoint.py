@@ -41,10 +41,20 @@ def open_manager(
   return ocp.CheckpointManager(directory.absolute(), options=options)
 
 
+def shared(state: TrainState) -> TrainState:
+  """Returns the state as arrays of all processes, which orbax wants; nothing is copied.
+
+  Each process trains with a replica of its own, and all replicas are equal.
+  """
+  if jax.process_count() == 1:
+    return state
+  return jax.tree.map(ocp.utils.fully_replicated_host_local_array_to_global_array, state)
+
+
 def save(manager: ocp.CheckpointManager, step: int, state: TrainState, miou: float | None) -> None:
   """Starts saving the state after `step` steps; returns before it is on the disk."""
   metrics = None if miou is None else {'miou': miou}
-  manager.save(step, args=ocp.args.StandardSave(state), metrics=metrics, force=True)
+  manager.save(step, args=ocp.args.StandardSave(shared(state)), metrics=metrics, force=True)
 
 
 def restore(manager: ocp.CheckpointManager, state: TrainState, step: int) -> TrainState:
@@ -53,9 +63,11 @@ def restore(manager: ocp.CheckpointManager, state: TrainState, step: int) -> Tra
   Raises:
     UserError: the checkpoint was written for another network or method.
   """
-  target = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+  target = jax.tree.map(ocp.utils.to_shape_dtype_struct, shared(state))
   try:
-    return manager.restore(step, args=ocp.args.StandardRestore(target))
+    found = manager.restore(step, args=ocp.args.StandardRestore(target))
+    own = lambda x, like: jax.device_put(x.addressable_data(0), like.sharding)
+    return jax.tree.map(own, found, state)
   except (ValueError, KeyError, TypeError) as error:
     raise UserError(
         f'{manager.directory}/{step} does not fit the network of this config '

@@ -164,6 +164,7 @@ class AfterStep:
   """Logs, evaluates and saves when it is time; called after every step.
 
   Attributes:
+    reached: told every finished step.
     views: of a stage, see `make_views`.
     result: the last evaluation of this call of the program, None before.
   """
@@ -175,6 +176,7 @@ class AfterStep:
   logbook: Logbook
   manager: ocp.CheckpointManager
   evaluator: Evaluator
+  reached: Callable[[int], None]
   views: Callable[[TrainState], Mapping[str, Array]] | None = None
   result: dict[str, Any] | None = None
 
@@ -183,6 +185,7 @@ class AfterStep:
 
   def __call__(self, step: int, state: TrainState, metrics: Metrics) -> None:
     config, last = self.config, step == self.config.steps
+    self.reached(step)
     self.logbook.collect(metrics)
     evaluates = last or bool(config.eval_every) and step % config.eval_every == 0
     row = {}
@@ -274,12 +277,15 @@ def train_stage(
       state, train_step, stream(start, stage.stop), steps=stage.stop, after_step=after_step)
 
 
-def run_training(config: Config, run: Path) -> dict[str, Any]:
+def run_training(
+    config: Config, run: Path, reached: Callable[[int], None] = lambda step: None
+) -> dict[str, Any]:
   """Trains, or goes on with, one run; returns the last evaluation.
 
   Args:
     config: see configs/base.py.
     run: the run's folder; see `rundir.py` for what it will hold.
+    reached: called with the number of finished steps, after each.
 
   Raises:
     UserError: one sentence about what the user can mend.
@@ -332,7 +338,7 @@ def run_training(config: Config, run: Path) -> dict[str, Any]:
       run, steps=config.steps, images_per_step=images_per_step,
       writing=jax.process_index() == 0)
   logbook.resume(start)
-  after_step = AfterStep(config, run, dataset, method, logbook, manager, evaluator)
+  after_step = AfterStep(config, run, dataset, method, logbook, manager, evaluator, reached)
   try:
     for stage in stages:
       if int(state.step) < stage.stop:

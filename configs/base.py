@@ -147,6 +147,8 @@ def small(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   if 'mlmt_start' in config.method:  # a tenth of the steps, then half of them
     config.method.mlmt_start, config.method.mlmt_ramp = 300, 1_500
     config.eval_network = 'fused'
+  if 'supervised_share' in config.method:  # a small network from scratch is rarely sure
+    config.method.supervised_share, config.method.gamma = 1 / 3, 2.0
   if 'semi_start' in config.method:  # a quarter of the steps, as in the original
     config.method.semi_start = 750
   return config

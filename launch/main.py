@@ -4,7 +4,9 @@
     python launch/main.py --config=configs/camvid.py:method=supervised,labeled=46 \
         --config.data.root=DIR --workdir=RUN
 
-The same command again goes on where the last run stopped.
+The same command again goes on where the last run stopped. Several processes, one per host, train
+together: under Slurm and Open MPI by themselves, on TPU pods and Kubernetes with
+--coordinator=cluster, anywhere else with --coordinator=HOST:PORT --processes=N --process=I.
 """
 
 from pathlib import Path
@@ -20,14 +22,26 @@ from launch import command_line  # noqa: E402
 CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/.')
 WORKDIR = flags.DEFINE_string(
     'workdir', '', 'Folder of the run; default: runs/<config name>-<method>.')
+COORDINATOR = flags.DEFINE_string(
+    'coordinator', '', "HOST:PORT of process 0, or 'cluster'; default: what Slurm or MPI say.")
+PROCESSES = flags.DEFINE_integer('processes', None, 'How many processes train together.')
+PROCESS = flags.DEFINE_integer('process', None, 'Which of them this is, from 0.')
 
 
 def main() -> None:
+  from classmix_jax.processes import connect, start_watch
+
+  connect(COORDINATOR.value, PROCESSES.value, PROCESS.value)
+  with start_watch() as watch:
+    train(watch.reached)
+
+
+def train(reached) -> None:
   from classmix_jax.experiment import run_training
 
   config = command_line.required(CONFIG.value)
   default = Path('runs') / f'{config.name}-{config.method.name}'
-  run_training(config, Path(WORKDIR.value or default).expanduser().absolute())
+  run_training(config, Path(WORKDIR.value or default).expanduser().absolute(), reached)
 
 
 if __name__ == '__main__':

@@ -50,12 +50,12 @@ class DstCbc(Supervised):
 
   Attributes:
     rounds: R, of self-training.
-    supervised_steps: at least so long is the supervised stage; 0 is as long as a round.
+    supervised_share: share of the steps before the first round; 0 is as long as a round.
     gamma: exponent of the weight p^gamma, 0 for plain self-training.
   """
 
   rounds: int = 5
-  supervised_steps: int = 0
+  supervised_share: float = 0.0
   gamma: float = 9.0
 
   def stages(self, steps: int) -> tuple[Stage, ...]:
@@ -66,12 +66,12 @@ class DstCbc(Supervised):
     Raises:
       UserError: fewer than one step for each.
     """
-    first = self.supervised_steps or steps // (self.rounds + 1)
+    first = round(self.supervised_share * steps) or steps // (self.rounds + 1)
     length = (steps - first) // self.rounds
     if first < 1 or length < 1:
       raise UserError(
-          f'config.steps is {steps}: too few for config.method.supervised_steps={first} and '
-          f'config.method.rounds={self.rounds}.')
+          f'config.steps is {steps}: too few for config.method.rounds={self.rounds} after '
+          f'{first} supervised steps.')
     first = steps - self.rounds * length
     rounds = (
         Stage(first + i * length, first + (i + 1) * length, share=(i + 1) / self.rounds)

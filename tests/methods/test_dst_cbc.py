@@ -54,8 +54,8 @@ def test_stages():
   # What cannot be divided lengthens the first.
   lengths = [stage.stop - stage.start for stage in method.stages(13)]
   assert lengths == [5, 4, 4]
-  assert DstCbc(Fixed(), 2, rounds=2, supervised_steps=8).stages(12)[0].stop == 8
-  with pytest.raises(UserError, match=r'config.steps is 2: too few .* config.method.rounds=5'):
+  assert DstCbc(Fixed(), 2, rounds=2, supervised_share=2 / 3).stages(12)[0].stop == 8
+  with pytest.raises(UserError, match='config.steps is 2: too few for config.method.rounds=5'):
     DstCbc(Fixed(), 2).stages(2)
 
 

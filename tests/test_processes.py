@@ -1,0 +1,207 @@
+"""Processes that meet, train together and miss each other; the clock is made up where possible."""
+
+import json
+import os
+from pathlib import Path
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import toy
+
+from classmix_jax import processes
+from classmix_jax.processes import Watch, connect, launcher
+from classmix_jax.types import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Store:
+  """Stands for the coordinator; `gone` makes it raise, as it does when it is not there."""
+
+  def __init__(self):
+    self.said, self.gone = {}, False
+
+  def key_value_set(self, key, value, allow_overwrite):
+    assert allow_overwrite
+    if self.gone:
+      raise RuntimeError('UNAVAILABLE')
+    self.said[key] = value
+
+  def key_value_dir_get(self, prefix):
+    return [(key, value) for key, value in self.said.items() if key.startswith(prefix)]
+
+
+class Clock:
+  now = 100.0
+
+  def __call__(self):
+    return self.now
+
+
+@pytest.fixture
+def world(monkeypatch):
+  """Three processes that have all been heard of once, at step 5."""
+  clock, store = Clock(), Store()
+  hosts = iter(['host0', 'host1', 'host2', 'spare'])
+  monkeypatch.setattr(processes.socket, 'gethostname', lambda: next(hosts))
+  watches = [Watch(store, index, 3, clock=clock) for index in range(3)]
+  for watch in watches:
+    watch.reached(5)
+    watch.beat()
+  watches[0].beat()
+  return clock, store, watches
+
+
+def test_all_is_well(world):
+  clock, _, watches = world
+  for _ in range(10):
+    clock.now += 30
+    for watch in watches:
+      watch.beat()
+    assert [watch.lost(60, 1e9) for watch in watches] == [None] * 3
+
+
+def test_a_silent_process_is_named_with_its_host_and_step(world):
+  clock, _, (first, second, _) = world
+  for _ in range(3):
+    clock.now += 25
+    first.beat()
+    second.beat()
+  assert first.lost(60, 1e9) == (
+      'process 2 of 3 on host2 has not been heard of for 75 s; its last step was 5')
+  assert first.lost(80, 1e9) is None
+
+
+def test_a_process_that_never_came_is_named(world):
+  clock, store, _ = world
+  watch = Watch(store, 0, 4, clock=clock)
+  clock.now += 61
+  store.said['classmix_jax/alive/1'] = '2 5 host1'
+  store.said['classmix_jax/alive/2'] = '2 5 host2'
+  watch.beat()
+  assert watch.lost(60, 1e9).startswith('process 3 of 4 has not been heard of for 61 s')
+
+
+def test_a_silent_coordinator_is_named_and_nobody_else(world):
+  clock, store, (_, second, _) = world
+  store.gone = True
+  clock.now += 61
+  with pytest.raises(RuntimeError):
+    second.beat()
+  assert second.lost(60, 1e9) == (
+      'process 0 of 3 on host0, which coordinates, has not answered for 61 s')
+
+
+def test_the_slowest_is_named_where_no_step_ends(world):
+  """All are alive, process 1 is a step behind, and nobody gets on."""
+  clock, _, watches = world
+  for index in (0, 2):
+    watches[index].reached(6)
+  for _ in range(4):
+    clock.now += 50
+    for watch in watches:
+      watch.beat()
+  assert watches[0].lost(60, 250) is None
+  assert watches[0].lost(60, 150) == (
+      'no step was finished for 200 s; process 1 of 3 on host1 is behind, at step 5')
+
+
+def test_launchers():
+  assert launcher({}) is None and launcher({'OMPI_COMM_WORLD_SIZE': '8'}) == 'Open MPI'
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (('', 2, None), '--processes and --process need --coordinator=HOST:PORT'),
+    (('host:1', None, 0), 'needs --processes=N and --process=I .* None and 0'),
+    (('host:1', 2, 2), 'with 0 <= I < N; they are 2 and 2')])
+def test_what_does_not_fit_is_said_at_once(arguments, message):
+  with pytest.raises(UserError, match=message):
+    connect(*arguments)
+
+
+def test_a_single_process_needs_nobody(monkeypatch):
+  monkeypatch.setattr(processes.jax.distributed, 'initialize', lambda **_: 1 / 0)
+  for variable in processes.LAUNCHERS:
+    monkeypatch.delenv(variable, raising=False)
+  connect('', None, None)
+  with pytest.raises(ValueError, match='passed on'), Watch(None, 0, 1):
+    raise ValueError('passed on')
+
+
+# ------------------------------------------------------------------ for real
+
+
+def free_port():
+  with socket.socket() as listener:
+    listener.bind(('127.0.0.1', 0))
+    return listener.getsockname()[1]
+
+
+def start(folder, run, steps, count, port=0):
+  """Starts a training in `count` processes, 4 + 4 images a step over all."""
+  arguments = [
+      sys.executable, str(ROOT / 'launch' / 'main.py'),
+      f'--config={ROOT / "configs" / "folder.py"}:labeled=6',
+      f'--config.data.root={folder}', f'--workdir={run}', f'--config.steps={steps}',
+      '--config.batch_size=4', '--config.unlabeled_batch_size=4', '--config.data.crop=(32,32)',
+      '--config.eval_every=0', '--config.log_every=1', '--config.checkpoint_every=5']
+  together = lambda index: [
+      f'--coordinator=127.0.0.1:{port}', f'--processes={count}', f'--process={index}']
+  return [
+      subprocess.Popen(
+          [*arguments, *(together(index) if count > 1 else [])], text=True,
+          env={**os.environ, 'JAX_NUM_CPU_DEVICES': '1', 'XLA_FLAGS': ''},
+          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+      for index in range(count)]
+
+
+def losses(run):
+  rows = map(json.loads, (run / 'metrics.jsonl').read_text().splitlines())
+  return [[row['loss/sup'], row['loss/unsup']] for row in rows]
+
+
+def wait_for_step(run, step, seconds=240):
+  begin = time.monotonic()
+  while not (run / 'metrics.jsonl').exists() or len(losses(run)) < step:
+    assert time.monotonic() - begin < seconds, 'the training does not get on'
+    time.sleep(0.5)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(tmp_path):
+  """20 steps; then one process goes on where two stopped."""
+  folder = toy.write_folder(tmp_path / 'data')
+  for count, run in ((1, tmp_path / 'one'), (2, tmp_path / 'two')):
+    started = start(folder, run, 20, count, free_port())
+    said = [process.communicate(timeout=500)[1] for process in started]
+    assert [process.returncode for process in started] == [0] * count, said
+  np.testing.assert_allclose(losses(tmp_path / 'two'), losses(tmp_path / 'one'), atol=1e-4)
+  (alone,) = start(folder, tmp_path / 'two', 25, 1)
+  said = alone.communicate(timeout=500)[1]
+  assert alone.returncode == 0 and len(losses(tmp_path / 'two')) == 25, said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('blow', [signal.SIGKILL, signal.SIGSTOP])
+def test_the_others_end_and_say_who_is_missing(tmp_path, blow):
+  """Process 1 dies or freezes: process 0 ends within 120 s; the training goes on afterwards."""
+  folder, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
+  first, second = start(folder, run, 100_000, 2, free_port())
+  wait_for_step(run, 8)
+  second.send_signal(blow)
+  begin = time.monotonic()
+  said = first.communicate(timeout=180)[1]
+  second.kill()
+  second.communicate()
+  assert time.monotonic() - begin < 120 and first.returncode == processes.LOST
+  assert 'error: process 1 of 2 on' in said and 'has not been heard of' in said
+  steps = 10 + 5 * (len(losses(run)) // 5)
+  pair = start(folder, run, steps, 2, free_port())
+  said = [process.communicate(timeout=500)[1] for process in pair]
+  assert [process.returncode for process in pair] == [0, 0], said
+  assert len(losses(run)) == steps
