@@ -146,7 +146,7 @@ def start(folder, run, steps, count, port=0):
   """Starts a training in `count` processes, 4 + 4 images a step over all."""
   arguments = [
       sys.executable, str(ROOT / 'launch' / 'main.py'),
-      f'--config={ROOT / "configs" / "folder.py"}:labeled=6',
+      f'--config={ROOT / "configs" / "folder.py"}:labeled=3',
       f'--config.data.root={folder}', f'--workdir={run}', f'--config.steps={steps}',
       '--config.batch_size=4', '--config.unlabeled_batch_size=4', '--config.data.crop=(32,32)',
       '--config.eval_every=0', '--config.log_every=1', '--config.checkpoint_every=5']
