@@ -15,13 +15,15 @@ RANK = {
     'types': 0, 'cache': 0, 'parallel': 0, 'words': 0,
     'core': 1, 'splits': 1, 'pickled_split': 1, 'sources': 1, 'geometry': 1,
     'datasets': 1, 'logbook': 1, 'pictures': 1, 'fingerprint': 1, 'checkpoint': 1,
+    'processes': 1,
     'masks': 2, 'backbones': 2, 'rundir': 2, 'disk_copy': 2, 'protocols': 2, 'labels': 2,
     'models': 3,
     'methods': 4, 'train': 5, 'evaluate': 5,
     'input_pipeline': 6, 'device_batches': 6, 'build': 6, 'pseudo_labels': 6,
-    'configs': 7, 'evaluator': 7, 'data_check': 7, 'weights': 7,
-    'experiment': 8, 'predict': 8, 'comparison': 8,
-    'launch': 9,
+    'networks': 7,
+    'configs': 8, 'evaluator': 8, 'data_check': 8, 'weights': 8,
+    'experiment': 9, 'predict': 9, 'comparison': 9,
+    'launch': 10,
 }
 ONLY = {  # stricter than the rank
     'input_pipeline': {'types', 'parallel', 'splits', 'sources', 'geometry'},
@@ -30,7 +32,7 @@ ONLY = {  # stricter than the rank
     'core': {'types'},
 }
 CONFIG_READERS = {
-    'build', 'evaluator', 'data_check', 'experiment', 'predict', 'configs', 'launch'}
+    'build', 'networks', 'evaluator', 'data_check', 'experiment', 'predict', 'configs', 'launch'}
 
 
 def files():
