@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax.experimental import multihost_utils
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
@@ -32,6 +33,7 @@ from classmix_jax.parallel import in_parallel
 from classmix_jax.types import VOID, Array, Dataset, PyTree, Source, UserError
 
 STRIDE = 16  # of the pixels whose confidence is collected
+SUMMARY = 'summary.json'
 EVERYTHING = 1e-4  # the threshold that keeps all pixels
 
 
@@ -152,7 +154,7 @@ def read_label(path: Path) -> np.ndarray:
 
 def check_labels_exist(folder: Path) -> None:
   """Raises UserError where the labels of a round that has begun are gone."""
-  if not (folder / 'summary.json').exists():
+  if not (folder / SUMMARY).exists():
     raise UserError(
         f'{folder} is not complete: its pseudo-labels come from a network that is not there any '
         'more. Put the folder back, or train in another --workdir.')
@@ -162,7 +164,8 @@ def pseudo_labeled(labeler: Labeler, source: Source, share: float, folder: Path)
   """Returns the source with the labels in `folder`; writes them where they are not complete.
 
   They are a function of the network alone: what an interrupted run left behind is what this
-  one would write. Several processes write the same files; each needs to see the folder.
+  one would write. Of several processes the first writes them and the others wait; all of them
+  need to see the folder.
 
   Args:
     labeler: the network.
@@ -170,17 +173,23 @@ def pseudo_labeled(labeler: Labeler, source: Source, share: float, folder: Path)
     share: of each class's pixels, the surest of which are labelled.
     folder: for the labels of this round.
   """
-  summary = folder / 'summary.json'
-  if not summary.exists():
-    thresholds = class_thresholds(labeler.confidences(source), share)
-    counts = labeler.label(source, thresholds, folder)
-    names = labeler.dataset.class_names
-    total = max(int(counts.sum()), 1)
-    write_atomically(summary, json.dumps({
-        'share': share, 'images': len(source), 'labeled': 1 - counts[VOID] / total,
-        'classes': {
-            name: {'threshold': float(threshold), 'pixels': int(count)}
-            for name, threshold, count in zip(names, thresholds, counts, strict=False)},
-    }, indent=2) + '\n')
+  if jax.process_index() == 0 and not (folder / SUMMARY).exists():
+    write_labels(labeler, source, share, folder)
+  if jax.process_count() > 1:
+    multihost_utils.sync_global_devices(str(folder))
   return dataclasses.replace(
       source, read_label=lambda i: read_label(label_path(folder, source.names[i])))
+
+
+def write_labels(labeler: Labeler, source: Source, share: float, folder: Path) -> None:
+  """Labels all images, and says how in summary.json: that comes last, with it all are there."""
+  thresholds = class_thresholds(labeler.confidences(source), share)
+  counts = labeler.label(source, thresholds, folder)
+  names = labeler.dataset.class_names
+  total = max(int(counts.sum()), 1)
+  write_atomically(folder / SUMMARY, json.dumps({
+      'share': share, 'images': len(source), 'labeled': 1 - counts[VOID] / total,
+      'classes': {
+          name: {'threshold': float(threshold), 'pixels': int(count)}
+          for name, threshold, count in zip(names, thresholds, counts, strict=False)},
+  }, indent=2) + '\n')
