@@ -137,6 +137,7 @@ def test_another_config_is_refused(finished, data):
     run_training(toy.config(data, batch_size=4), finished[0])
 
 
+@pytest.mark.slow
 def test_accumulation_runs(data, tmp_path):
   config = toy.config(
       data, batch_size=4, unlabeled_batch_size=4, accumulate=2, steps=1)

@@ -165,7 +165,8 @@ def buffers_of_their_own(**options):
       lambda params: (jnp.zeros((), jnp.int32), later.init(params)), update)
 
 
-@pytest.mark.parametrize('variant, devices', [('once', 1), ('once', 2), ('dup', 1)])
+@pytest.mark.parametrize('variant, devices', [
+    ('once', 1), pytest.param('once', 2, marks=pytest.mark.slow), ('dup', 1)])
 def test_six_training_steps(witness_method, variant, devices):
   """Losses and weight norms of six ClassMix steps, on one and on two devices."""
   witness = np.load(WITNESS / 'six_steps.npz')
