@@ -124,29 +124,32 @@ def table_csv(results: Sequence[Result]) -> str:
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
-  """Bars of the mean with the deviation, one group per labelled count; every seed is a dot."""
+  """A line per method, a colour per labelled count: the mean, its deviation, every seed a dot.
+
+  The first method's means go through the picture as dashed lines.
+  """
   import matplotlib
   matplotlib.use('agg')
   from matplotlib import pyplot
   counts = list(dict.fromkeys(row.labeled for row in rows))
   methods = list(dict.fromkeys(row.method for row in rows))
-  figure, axes = pyplot.subplots(figsize=(2 + 0.5 * len(rows), 4))
-  width = 0.8 / len(methods)
-  for row in rows:
-    if row.mean is None:
-      continue
-    index = methods.index(row.method)
-    x = counts.index(row.labeled) + (index - (len(methods) - 1) / 2) * width
-    axes.bar(x, row.mean, 0.9 * width, color=f'C{index % 10}', alpha=0.6, yerr=row.deviation)
-    axes.plot([x] * len(row.scores), row.scores, 'k.', markersize=4)
-    axes.annotate(f'{row.mean:.1f}', (x, 0), xytext=(0, 4), textcoords='offset points',
-                  ha='center', rotation=90, fontsize='small')
-  for index, method in enumerate(methods):
-    axes.bar(0, 0, color=f'C{index % 10}', alpha=0.6, label=method)
-  axes.set_xticks(range(len(counts)), [f'{count} labelled' for count in counts])
-  axes.set_ylabel('validation mIoU in %')
-  axes.grid(axis='y', alpha=0.3)
-  axes.legend(fontsize='small', bbox_to_anchor=(1.02, 1), loc='upper left')
+  figure, axes = pyplot.subplots(figsize=(8, 1.2 + len(methods) * (0.2 + 0.16 * len(counts))))
+  for row in (row for row in rows if row.mean is not None):
+    index, color = counts.index(row.labeled), f'C{counts.index(row.labeled) % 10}'
+    y = methods.index(row.method) + 0.22 * (index - (len(counts) - 1) / 2)
+    if row.method == methods[0]:
+      axes.axvline(row.mean, color=color, linestyle='--', linewidth=0.8)
+    axes.errorbar(row.mean, y, xerr=row.deviation, color=color, marker='o', capsize=3)
+    axes.plot(row.scores, [y] * len(row.scores), 'k.', markersize=3)
+    axes.annotate(f'{row.mean:.1f}', (1, y), xycoords=('axes fraction', 'data'), color=color,
+                  xytext=(4, 0), textcoords='offset points', va='center', fontsize='small')
+  for index, count in enumerate(counts):
+    axes.plot([], [], f'C{index % 10}', marker='o', label=f'{count} labelled')
+  axes.set_yticks(range(len(methods)), methods)
+  axes.set_ylim(len(methods) - 0.4, -0.6)
+  axes.set_xlabel('validation mIoU in %')
+  axes.grid(axis='x', alpha=0.3)
+  axes.legend(fontsize='small', loc='lower center', bbox_to_anchor=(0.5, 1), ncols=len(counts))
   figure.tight_layout()
   figure.savefig(path, dpi=110)
   pyplot.close(figure)
