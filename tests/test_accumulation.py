@@ -37,11 +37,11 @@ def largest_difference(a, b):
       lambda x, y: np.abs(np.asarray(x, float) - np.asarray(y, float)).max(), a, b)))
 
 
-# These differ from others by a mask or a number only.
-SAME = {'mean_teacher', 'cowmix', 'cutmix_french', 'fixmatch'}
+# These differ from others by a mask or a number only; s4gan_mlmt is s4gan and more.
+SAME = {'mean_teacher', 'cowmix', 'cutmix_french', 'cutout_french', 'fixmatch', 's4gan'}
 # Micro-batches and devices; 8 leaves a single image to each micro-batch.
-PARTS = [*((name, 2, 1) for name in METHODS if name not in SAME), ('classmix', 4, 1),
-         ('classmix', 8, 1), ('classmix', 2, 2), ('supervised', 2, 4)]
+PARTS = [*((name, 2, 1) for name in METHODS if name not in SAME), ('classmix', 8, 1),
+         ('classmix', 2, 2), ('supervised', 2, 4)]
 
 
 # Adam moves by the sign of what may be rounding; a discriminator's three steps are of 1e-4 each.

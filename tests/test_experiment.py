@@ -65,6 +65,7 @@ def test_evaluate_program_finds_the_same_numbers(finished):
   assert evaluate_run(run, step='3', network='teacher', root='')['network'] == 'teacher'
 
 
+@pytest.mark.slow
 def test_another_protocol_is_written_beside_the_runs_own(finished, tmp_path):
   """One window as large as the images sees what the paper's protocol sees."""
   run, result = finished

@@ -270,6 +270,7 @@ def compare_resnet101(found, witness, *, logits, loss, gradients):
   assert relative_to_range(last, witness['last_bn_mean']) < 1e-5
 
 
+@pytest.mark.slow
 def test_resnet101_is_exact():
   """In float64, where rounding plays no part; see the README of the witness folder.
 

@@ -108,7 +108,8 @@ def test_names_and_shapes(witness):
       '_fc.bias', '_fc.weight']
 
 
-@pytest.mark.parametrize('size', [(64, 96), (57, 75)])
+@pytest.mark.parametrize('size', [
+    (57, 75), pytest.param((64, 96), marks=pytest.mark.slow)])
 def test_dilation_sees_what_strides_see(size):
   """Atrous algorithm: the coarser result is every second row and column of the finer one.
 
