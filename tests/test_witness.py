@@ -166,7 +166,8 @@ def buffers_of_their_own(**options):
 
 
 @pytest.mark.parametrize('variant, devices', [
-    ('once', 1), pytest.param('once', 2, marks=pytest.mark.slow), ('dup', 1)])
+    ('once', 1), pytest.param('once', 2, marks=pytest.mark.slow),
+    pytest.param('dup', 1, marks=pytest.mark.slow)])
 def test_six_training_steps(witness_method, variant, devices):
   """Losses and weight norms of six ClassMix steps, on one and on two devices."""
   witness = np.load(WITNESS / 'six_steps.npz')
