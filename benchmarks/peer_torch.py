@@ -147,7 +147,7 @@ def augmented(image):
   return image
 
 
-def class_mask(label, classes: int):
+def class_mask(label):
   """Half of the classes of each `[B, H, W]`."""
   masks = []
   for image in label:
@@ -184,7 +184,7 @@ class Step:
     with torch.no_grad():
       prob = self.run_teacher(image).softmax(1)
       confidence, label = prob.max(1)
-      mask = class_mask(label, self.classes)
+      mask = class_mask(label)
       mix = lambda x: torch.where(
           mask if x.dim() == 3 else mask[:, None], x, torch.roll(x, -1, 0))
       mixed, label = augmented(mix(image)), mix(label)

@@ -51,6 +51,14 @@ def shared(state: TrainState) -> TrainState:
   return jax.tree.map(ocp.utils.fully_replicated_host_local_array_to_global_array, state)
 
 
+def own_replica(found: TrainState, state: TrainState) -> TrainState:
+  """Undoes `shared`: returns this process's replica, placed like `state`."""
+  if jax.process_count() == 1:
+    return found
+  own = lambda x, like: jax.device_put(x.addressable_data(0), like.sharding)
+  return jax.tree.map(own, found, state)
+
+
 def save(manager: ocp.CheckpointManager, step: int, state: TrainState, miou: float | None) -> None:
   """Starts saving the state after `step` steps; returns before it is on the disk."""
   metrics = None if miou is None else {'miou': miou}
@@ -65,9 +73,7 @@ def restore(manager: ocp.CheckpointManager, state: TrainState, step: int) -> Tra
   """
   target = jax.tree.map(ocp.utils.to_shape_dtype_struct, shared(state))
   try:
-    found = manager.restore(step, args=ocp.args.StandardRestore(target))
-    own = lambda x, like: jax.device_put(x.addressable_data(0), like.sharding)
-    return jax.tree.map(own, found, state)
+    return own_replica(manager.restore(step, args=ocp.args.StandardRestore(target)), state)
   except (ValueError, KeyError, TypeError) as error:
     raise UserError(
         f'{manager.directory}/{step} does not fit the network of this config '

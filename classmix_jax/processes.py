@@ -101,8 +101,6 @@ class Watch:
     self._stepped = now  # when this process last finished a step
     self._answered = now  # when the coordinator last answered
     self._said = dict.fromkeys(range(count), ('', now))  # what each last said, and since when
-    self._names: dict[int, str] = {}
-    self._steps: dict[int, int] = {}
 
   def reached(self, step: int) -> None:
     """Tells that this process has finished a step."""
@@ -119,12 +117,15 @@ class Watch:
       other = int(key.rpartition('/')[2])
       if said != self._said[other][0]:
         self._said[other] = said, now
-      _, step, self._names[other] = said.split(' ', 2)
-      self._steps[other] = int(step)
 
   def name(self, index: int) -> str:
-    host = f' on {self._names[index]}' if index in self._names else ''
+    said, _ = self._said[index]
+    host = f" on {said.split(' ', 2)[2]}" if said else ''
     return f'process {index} of {self.count}{host}'
+
+  def steps(self) -> dict[int, int]:
+    """Returns the last step of every process that has been heard of."""
+    return {index: int(said.split(' ')[1]) for index, (said, _) in self._said.items() if said}
 
   def lost(self, patience: float = PATIENCE, stall: float = STALL) -> str | None:
     """Returns a sentence about the process that is late, None while all is well."""
@@ -138,11 +139,11 @@ class Watch:
     if silent:
       index = max(silent, key=silent.__getitem__)
       return (f'{self.name(index)} has not been heard of for {silent[index]:.0f} s; its last '
-              f'step was {self._steps.get(index, 0)}')
-    if now - self._stepped > stall and self._steps:
-      index = min(self._steps, key=self._steps.__getitem__)
+              f'step was {self.steps().get(index, 0)}')
+    if now - self._stepped > stall and (steps := self.steps()):
+      index = min(steps, key=steps.__getitem__)
       return (f'no step was finished for {now - self._stepped:.0f} s; {self.name(index)} is '
-              f'behind, at step {self._steps[index]}')
+              f'behind, at step {steps[index]}')
     return None
 
 

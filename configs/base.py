@@ -10,6 +10,12 @@ from classmix_jax.methods import METHODS, hyper_parameters
 from classmix_jax.types import UserError
 
 ARGUMENTS = {'method': 'classmix', 'labeled': ''}
+SMALL = {  # of whatever method has such a field, in `small`
+    'threshold': 0.9,  # from scratch few pixels reach 0.968
+    'ramp_steps': 750, 'semi_start': 750,  # a quarter of the steps, as in the originals
+    'mlmt_start': 300, 'mlmt_ramp': 1_500,  # a tenth of the steps, then half of them
+    'supervised_share': 1 / 3, 'discriminator_width': 16,
+}
 
 
 def parse_arguments(text: str | None) -> dict[str, str]:
@@ -136,21 +142,15 @@ def small(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   config.eval_network = 'teacher'
   config.optim.learning_rate = 0.05
   config.optim.head_multiplier = 1.0
-  if 'threshold' in config.method:  # from scratch few pixels reach 0.968
-    config.method.threshold = 0.9
-  if 'ramp_steps' in config.method:  # a quarter of the steps, as in the original
-    config.method.ramp_steps = 750
+  for field, value in SMALL.items():
+    if field in config.method:
+      config.method[field] = value
   if 'strength' in config.method:  # blurring by two pixels wipes out what is one pixel wide
     config.method.blur = False
-  if 'discriminator_width' in config.method:
-    config.method.discriminator_width = 16
-  if 'mlmt_start' in config.method:  # a tenth of the steps, then half of them
-    config.method.mlmt_start, config.method.mlmt_ramp = 300, 1_500
-    config.eval_network = 'fused'
   if 'supervised_share' in config.method:  # a small network from scratch is rarely sure
-    config.method.supervised_share, config.method.gamma = 1 / 3, 2.0
-  if 'semi_start' in config.method:  # a quarter of the steps, as in the original
-    config.method.semi_start = 750
+    config.method.gamma = 2.0
+  if 'mlmt_start' in config.method:
+    config.eval_network = 'fused'
   return config
 
 

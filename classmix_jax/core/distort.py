@@ -19,6 +19,9 @@ from classmix_jax.core.augment import adjust_hue, gaussian_blur
 from classmix_jax.core.collectives import example_keys
 from classmix_jax.types import Array
 
+# Limits of brightness, contrast, saturation (factors around 1) and hue (circles).
+MODERATE = (0.4, 0.4, 0.4, 0.1)  # French et al., s4GAN
+STRONG = (0.5, 0.5, 0.5, 0.25)  # FixMatch, UniMatch
 BLUR_SIGMA = (0.1, 2.0)
 BLUR_RADIUS = 8
 LUMA = (0.299, 0.587, 0.114)

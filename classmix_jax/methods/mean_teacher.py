@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from classmix_jax.core.accumulation import divided
 from classmix_jax.core.augment import strong_augment
 from classmix_jax.core.collectives import example_keys
-from classmix_jax.core.distort import distort
+from classmix_jax.core.distort import MODERATE, distort
 from classmix_jax.core.ema import ema_decay, ema_update
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean, squared_error
 from classmix_jax.core.mixing import erase, mix
@@ -36,8 +36,7 @@ from classmix_jax.methods.teacher import teacher_network, with_teacher
 from classmix_jax.models.segmenter import forward, to_unit_range
 from classmix_jax.types import AXIS, Array, Batch, Example, Metrics, PyTree
 
-JITTER = (0.4, 0.4, 0.4, 0.1)  # limits of the distortion of French et al.
-GREY = 0.2  # and how often it takes all colour
+GREY = 0.2  # how often the distortion of French et al. takes all colour
 CONSISTENCIES = ('ce', 'mse', 'mse_sum')
 
 
@@ -138,7 +137,7 @@ class MeanTeacher(Supervised):
     if self.distortion > 0:
       found = found._replace(image=distort(
           jax.random.fold_in(key, 2), found.image, grey=GREY,
-          jitter=[self.distortion * limit for limit in JITTER], **place))
+          jitter=[self.distortion * limit for limit in MODERATE], **place))
     if self.paste:
       mixed, learned = jax.tree.map(lambda x: mix(mask, x, **place), found), jnp.ones_like(mask)
     else:

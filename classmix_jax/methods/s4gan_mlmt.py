@@ -20,16 +20,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from classmix_jax.core.accumulation import divided, in_turn
-from classmix_jax.core.distort import distort
+from classmix_jax.core.accumulation import divided, in_turn, joined
+from classmix_jax.core.distort import MODERATE, distort
 from classmix_jax.core.ema import ema_decay, ema_update
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.s4gan import S4GAN, Scored
 from classmix_jax.models.image_classifier import ImageClassifier
-from classmix_jax.models.segmenter import initialize, to_unit_range
+from classmix_jax.models.segmenter import forward, initialize, to_unit_range
 from classmix_jax.types import AXIS, Array, Batch, Metrics, PyTree
-
-JITTER = (0.4, 0.4, 0.4, 0.1)  # limits of brightness, contrast, saturation and hue
 
 
 class Taught(NamedTuple):
@@ -93,10 +91,7 @@ class S4GANMLMT(S4GAN):
 
   def classify(self, params: PyTree, batch_stats: PyTree, image: Array) -> tuple[Array, PyTree]:
     """Returns logits of presence `[b, C]`, and the statistics that follow these images."""
-    presence, updated = self.classifier.apply(
-        {'params': params, 'batch_stats': batch_stats}, image, train=True,
-        mutable=['batch_stats'])
-    return presence, updated.get('batch_stats', batch_stats)
+    return forward(self.classifier, params, batch_stats, image, train=True)
 
   def taught_presence(
       self, teacher: PyTree, batch_stats: PyTree, image: Array
@@ -120,8 +115,8 @@ class S4GANMLMT(S4GAN):
     presence, batch_stats = self.taught_presence(
         method_state['classifier_teacher'], model_state['classifier_teacher'], image)
     distorted = distort(
-        jax.random.fold_in(key, 2), to_unit_range(image).reshape(-1, *image.shape[2:]),
-        jitter=JITTER, jitter_probability=1.0, blur=1.0, axis_name=AXIS, micro_batches=parts)
+        jax.random.fold_in(key, 2), joined(to_unit_range(image)),
+        jitter=MODERATE, jitter_probability=1.0, blur=1.0, axis_name=AXIS, micro_batches=parts)
     weight = jnp.clip((step - self.mlmt_start) / self.mlmt_ramp, 0.0, 1.0)
     taught = Taught(divided(distorted, parts), presence, jnp.broadcast_to(weight, parts))
     model_state = {**model_state, 'classifier_teacher': batch_stats}

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from classmix_jax.core.accumulation import divided
 from classmix_jax.core.channel_dropout import dropped_channels
 from classmix_jax.core.collectives import example_keys
-from classmix_jax.core.distort import distort
+from classmix_jax.core.distort import STRONG, distort
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
 from classmix_jax.core.mixing import mix
 from classmix_jax.core.weights import confident_share
@@ -35,7 +35,6 @@ from classmix_jax.methods.supervised import Supervised, check_choices
 from classmix_jax.models.segmenter import forward, to_unit_range
 from classmix_jax.types import AXIS, Array, Batch, Example, Features, Metrics, PyTree
 
-JITTER = (0.5, 0.5, 0.5, 0.25)  # limits of brightness, contrast, saturation and hue
 BLUR = 0.5  # how often a view is blurred
 
 
@@ -111,7 +110,7 @@ class UniMatch(Supervised):
     mask_key, distort_key = jax.random.split(key)
     place = dict(axis_name=AXIS, micro_batches=micro_batches)
     image = distort(
-        distort_key, weak.image, jitter=[self.strength * limit for limit in JITTER],
+        distort_key, weak.image, jitter=[self.strength * limit for limit in STRONG],
         grey=self.grey, blur=BLUR * self.blur, **place)
     keys = example_keys(mask_key, len(image), **place)
     mask = jax.vmap(MASKS[self.mask], in_axes=(0, 0, None))(keys, weak.label, self.num_classes)
