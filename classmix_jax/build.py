@@ -21,7 +21,7 @@ import numpy as np
 import optax
 
 from classmix_jax.backbones import BACKBONES
-from classmix_jax.backbones.layers import BN_MODES
+from classmix_jax.backbones.batch_norm import BN_MODES
 from classmix_jax.backbones.preprocessing import PREPROCESSING
 from classmix_jax.cache import cache_root
 from classmix_jax.core.optim import RULES, poly_optimizer

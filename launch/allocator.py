@@ -13,7 +13,7 @@ TOP_PAD = -2  # bytes that the heap grows by more than was asked for
 MMAP_MAX = -4  # blocks that get a mapping of their own
 ARENA_MAX = -8  # heaps; only the first one can grow without mappings
 
-SETTINGS = {ARENA_MAX: 1, MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**28}
+SETTINGS = {ARENA_MAX: 1, MMAP_MAX: 0, TRIM_THRESHOLD: -1, TOP_PAD: 2**28}
 
 
 def keep_freed_memory() -> bool:

@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from classmix_jax.backbones.layers import batch_norm, conv
+from classmix_jax.backbones.batch_norm import batch_norm
+from classmix_jax.backbones.layers import conv
 from classmix_jax.core.optim import poly_optimizer
 from classmix_jax.methods import METHODS, hyper_parameters
 from classmix_jax.models.segmenter import Segmenter

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import small
 
-from classmix_jax.backbones.layers import batch_norm
+from classmix_jax.backbones.batch_norm import batch_norm
 from classmix_jax.backbones.resnet import BasicBlock, ResNet
 from classmix_jax.backbones.tiny import Tiny
 from classmix_jax.methods import METHODS

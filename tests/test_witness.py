@@ -138,7 +138,7 @@ def witness_batches():
 def witness_method(monkeypatch):
   """ClassMix on a ResNet of one block per layer that sees mean-subtracted pixels."""
   monkeypatch.setitem(masks.MASKS, 'first_half', first_half_mask)
-  for module in ('supervised', 'pseudo_label'):  # the witness has no 0..255 pixels
+  for module in ('supervised', 'mean_teacher', 'pseudo_label'):  # its pixels are not 0..255
     monkeypatch.setattr(f'classmix_jax.methods.{module}.to_unit_range', lambda image: image)
   backbone = ResNet(
       blocks=(1, 1, 1, 1), block=Bottleneck, preprocessing=AS_IT_IS)

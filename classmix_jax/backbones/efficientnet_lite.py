@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 
+from classmix_jax.backbones.batch_norm import BatchNorm, batch_norm
 from classmix_jax.backbones.depthwise import Depthwise
 from classmix_jax.backbones.layers import (
   KERNEL_INIT,
-  batch_norm,
   check_output_stride,
   conv,
   rematerialized,
@@ -82,7 +82,7 @@ class Block(nn.Module):
     return x + y if self.residual else y
 
 
-def _norm(**options: Any) -> nn.BatchNorm:
+def _norm(**options: Any) -> BatchNorm:
   return batch_norm(epsilon=1e-3, **options)
 
 
@@ -92,7 +92,7 @@ class EfficientNetLite(nn.Module):
   Attributes:
     output_stride: of the last result: 8, 16 or 32. Strides beyond it become dilation in the
       blocks that follow, which sees the same pixels at a finer grid.
-    bn: 'batch' or 'running', see `layers.batch_norm`.
+    bn: 'batch' or 'running', see `batch_norm.batch_norm`.
     bn_momentum: of the running statistics, 0.99 where it was trained on ImageNet.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.

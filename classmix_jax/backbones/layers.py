@@ -1,17 +1,15 @@
-"""Convolution and batch normalisation with the conventions of the DeepLab code bases."""
+"""Convolutions with the conventions of the DeepLab code bases."""
 
 from collections.abc import Callable, Collection
 from typing import Any
 
 import flax.linen as nn
 import jax
-from jax import lax
 import jax.numpy as jnp
 
-from classmix_jax.types import AXIS, Array, UserError
+from classmix_jax.backbones.batch_norm import batch_norm
+from classmix_jax.types import Array, UserError
 
-# Which statistics normalise a training forward pass; see `batch_norm`.
-BN_MODES = ('batch', 'running')
 # The original draws every convolution from N(0, 0.01^2) because pretrained
 # weights replace it at once. From scratch that vanishes in basic blocks, so the
 # fan-out rule of the ResNet paper is used.
@@ -53,47 +51,6 @@ def pointwise(x: Array, kernel: Array, *unused: Any, **options: Any) -> Array:
   """A 1x1 convolution of `[B, h, w, F]` with `[1, 1, F, G]`, called as lax.conv_general_dilated."""
   del unused
   return jnp.einsum('bhwf,fg->bhwg', x, kernel[0, 0], precision=options['precision'])
-
-
-class BatchNorm(nn.BatchNorm):
-  """Flax's batch normalisation with torch's running variance.
-
-  Both normalise by the variance of the n values of a channel. Torch, unlike flax,
-  adds n / (n - 1) of it to the running one: 0.4 % more on a batch of two 9x13 maps.
-  """
-
-  def __call__(self, x: Array) -> Array:
-    if self.use_running_average or self.is_initializing():
-      return super().__call__(x)
-    before = self.get_variable('batch_stats', 'var')
-    y = super().__call__(x)
-    after = self.get_variable('batch_stats', 'var')
-    count = x.size // x.shape[-1] * lax.axis_size(self.axis_name)
-    more = (after - self.momentum * before) / max(count - 1, 1)
-    self.put_variable('batch_stats', 'var', after + more)
-    return y
-
-
-def batch_norm(
-    *, train: bool, bn: str, dtype: Any, name: str, momentum: float = 0.9, epsilon: float = 1e-5,
-) -> BatchNorm:
-  """Batch normalisation whose statistics are those of the *global* batch.
-
-  Args:
-    train: False uses the running statistics.
-    bn: 'batch' normalises a training pass by its own statistics and updates
-      the running ones; 'running' freezes them.
-    dtype: of the result; statistics are float32.
-    name: must start with 'bn', so that `core/optim.py` finds the affine part.
-    momentum: the share of the running statistics that stays (torch's is 1 minus it).
-    epsilon: added to the variance; it belongs to the weights.
-  """
-  running = not train or bn == 'running'
-  # Names of the device axis are bound only inside pmap, where training happens.
-  axis_name = None if running else AXIS
-  return BatchNorm(
-      use_running_average=running, momentum=momentum, epsilon=epsilon, dtype=dtype,
-      axis_name=axis_name, name=name)
 
 
 def conv_bn(

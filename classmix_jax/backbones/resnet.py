@@ -96,7 +96,7 @@ class ResNet(nn.Module):
     layout: `CAFFE` or `TORCHVISION`.
     deep_stem: three 3x3 convolutions of 64, 64 and 128 channels for the 7x7.
     output_stride: 8, 16 or 32; layers beyond it are dilated instead.
-    bn: 'batch' or 'running', see `layers.batch_norm`.
+    bn: 'batch' or 'running', see `batch_norm.batch_norm`.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
     remat: whether blocks are computed again in the backward pass.

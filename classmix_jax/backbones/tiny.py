@@ -28,7 +28,7 @@ class Tiny(nn.Module):
   """See the module's picture.
 
   Attributes:
-    bn: 'batch' or 'running', see `layers.batch_norm`.
+    bn: 'batch' or 'running', see `batch_norm.batch_norm`.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
     output_stride: 4, there is no other.

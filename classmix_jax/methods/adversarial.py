@@ -33,7 +33,7 @@ from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.pseudo_label import valid_pixels
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.discriminators import PixelDiscriminator
-from classmix_jax.models.segmenter import forward, to_unit_range
+from classmix_jax.models.segmenter import forward, forward_in_order, to_unit_range
 from classmix_jax.types import AXIS, VOID, Array, Batch, Example, Metrics, PyTree
 
 
@@ -186,10 +186,9 @@ class Adversarial(Supervised):
     """Unlabelled images pass the student first, as in the original."""
     labeled, judged = targets
     student, batch_stats = params['segmenter'], model_state['segmenter']
-    unlabeled_logits, batch_stats = forward(
-        self.model, student, batch_stats, to_unit_range(judged.image), train=True)
-    logits, batch_stats = forward(
-        self.model, student, batch_stats, to_unit_range(labeled.image), train=True)
+    images = to_unit_range(judged.image), to_unit_range(labeled.image)
+    (unlabeled_logits, logits), batch_stats = forward_in_order(
+        self.model, student, batch_stats, images)
     networks = params['discriminator'], logits, unlabeled_logits, targets
     terms = self.segmenter_terms(*networks)
     loss_discriminator = self.discriminator_loss(*networks)

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.supervised import Supervised
-from classmix_jax.models.segmenter import forward, initialize, to_unit_range
+from classmix_jax.models.segmenter import forward, forward_in_order, initialize, to_unit_range
 from classmix_jax.types import AXIS, Array, Batch, Metrics, PyTree
 
 NETWORKS = ('segmenter', 'second')
@@ -74,22 +74,15 @@ class CrossPseudo(Supervised):
     labeled = self.labeled_loss.targets(batch.labeled)
     return Targets(labeled, batch.unlabeled.image, valid, count), model_state, {}
 
-  def both_logits(
-      self, params: PyTree, batch_stats: PyTree, targets: Targets
-  ) -> tuple[Array, Array, PyTree]:
-    """Labelled and unlabelled images pass a network one after the other."""
-    images = to_unit_range(targets.labeled.image), to_unit_range(targets.image)
-    labeled, batch_stats = forward(self.model, params, batch_stats, images[0], train=True)
-    unlabeled, batch_stats = forward(self.model, params, batch_stats, images[1], train=True)
-    return labeled, unlabeled, batch_stats
-
   def loss(
       self, params: PyTree, model_state: PyTree, targets: Targets
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
+    """Labelled images pass a network before unlabelled ones."""
+    images = to_unit_range(targets.labeled.image), to_unit_range(targets.image)
     loss_sup, every, statistics = [], [], {}
     for name in NETWORKS:
-      labeled, unlabeled, statistics[name] = self.both_logits(
-          params[name], model_state[name], targets)
+      (labeled, unlabeled), statistics[name] = forward_in_order(
+          self.model, params[name], model_state[name], images)
       loss_sup.append(self.labeled_loss(labeled, targets.labeled))
       every.append(jnp.concatenate([labeled, unlabeled]))
     labels = [jnp.argmax(logits, axis=-1) for logits in every]  # no gradient passes

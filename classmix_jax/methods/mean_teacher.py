@@ -33,7 +33,7 @@ from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.pseudo_label import PseudoLabel, pseudo_label
 from classmix_jax.methods.supervised import Supervised, check_choices
 from classmix_jax.methods.teacher import teacher_network, with_teacher
-from classmix_jax.models.segmenter import forward, to_unit_range
+from classmix_jax.models.segmenter import forward, forward_in_order, to_unit_range
 from classmix_jax.types import AXIS, Array, Batch, Example, Metrics, PyTree
 
 GREY = 0.2  # how often the distortion of French et al. takes all colour
@@ -185,12 +185,12 @@ class MeanTeacher(Supervised):
   def loss(
       self, params: PyTree, model_state: PyTree, targets: Targets
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
-    """Labelled and mixed images pass the student one after the other, as in the original."""
-    student, mixed = params['segmenter'], targets.unlabeled.mixed
-    loss_sup, batch_stats = self.supervised_loss(
-        student, model_state['segmenter'], targets.labeled)
-    logits, batch_stats = forward(self.model, student, batch_stats, mixed.image, train=True)
-    loss_unsup = self.consistency_loss(logits, targets.unlabeled)
+    """Labelled images pass the student before mixed ones, as in the original."""
+    images = to_unit_range(targets.labeled.image), targets.unlabeled.mixed.image
+    (labeled, mixed), batch_stats = forward_in_order(
+        self.model, params['segmenter'], model_state['segmenter'], images)
+    loss_sup = self.labeled_loss(labeled, targets.labeled)
+    loss_unsup = self.consistency_loss(mixed, targets.unlabeled)
     loss = loss_sup + self.lambda_u * loss_unsup
     metrics = {'loss/sup': loss_sup, 'loss/unsup': loss_unsup}
     return loss, ({**model_state, 'segmenter': batch_stats}, metrics)

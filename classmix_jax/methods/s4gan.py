@@ -34,7 +34,7 @@ from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.pseudo_label import valid_pixels
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.discriminators import ImageDiscriminator
-from classmix_jax.models.segmenter import forward, to_unit_range
+from classmix_jax.models.segmenter import forward, forward_in_order, to_unit_range
 from classmix_jax.types import AXIS, VOID, Array, Batch, Example, Metrics, PyTree
 
 
@@ -197,9 +197,10 @@ class S4GAN(Supervised):
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
     labeled, scored = targets.labeled, targets.unlabeled
     student, discriminator = params['segmenter'], params['discriminator']
-    loss_sup, batch_stats = self.supervised_loss(student, model_state['segmenter'], labeled)
-    logits, batch_stats = forward(
-        self.model, student, batch_stats, to_unit_range(scored.raw), train=True)
+    images = to_unit_range(labeled.image), to_unit_range(scored.raw)
+    (labeled_logits, logits), batch_stats = forward_in_order(
+        self.model, student, model_state['segmenter'], images)
+    loss_sup = self.labeled_loss(labeled_logits, labeled)
     prob = jax.nn.softmax(logits)
     _, features = self.judge(
         lax.stop_gradient(discriminator), prob, scored.image, scored.keys[:, 0])

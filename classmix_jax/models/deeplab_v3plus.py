@@ -31,7 +31,7 @@ class DeepLabV3Plus(nn.Module):
     width: channels of ASPP and decoder.
     low_width: channels of the skip.
     output_stride: of `features.high`.
-    bn: 'batch' or 'running', see `layers.batch_norm`. Statistics of a new head
+    bn: 'batch' or 'running', see `batch_norm.batch_norm`. Statistics of a new head
       are 0 and 1: 'running' leaves them so.
     dtype: of the computation; parameters are float32.
   """
