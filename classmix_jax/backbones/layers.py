@@ -5,9 +5,10 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from classmix_jax.backbones.batch_norm import batch_norm
+from classmix_jax.backbones.convolutions import pointwise, same_size
 from classmix_jax.types import Array, UserError
 
 # The original draws every convolution from N(0, 0.01^2) because pretrained
@@ -15,22 +16,25 @@ from classmix_jax.types import Array, UserError
 # fan-out rule of the ResNet paper is used.
 KERNEL_INIT = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 
+# What the backward pass finds of a block: results that carry this name.
+KEPT = 'convolution'
+
 
 def rematerialized(block: Callable[..., Any], remat: bool) -> Callable[..., Any]:
-  """Returns a block whose inside is computed again in the backward pass, if `remat`.
+  """Returns a block that keeps little for the backward pass and computes the rest again.
 
-  Of its activations only the input is kept. Names of parameters do not change,
-  if blocks are given theirs.
+  Kept are its input and the results of its convolutions (`conv_bn`), from which normalised and
+  rectified values are one cheap pass away; with `remat` nothing but its input. Names of
+  parameters do not change, if blocks are given theirs.
 
   Args:
     block: a Module class called as `block(...)(x, train)`, or a function
       `(module, x) -> y` that makes its layers inside of `module`.
-    remat: False returns the block as it is.
+    remat: whether convolutions are computed again, too.
   """
-  if not remat:
-    return block
+  policy = None if remat else jax.checkpoint_policies.save_only_these_names(KEPT)
   # Counted from the module itself: train is the third argument of a class's __call__.
-  return nn.remat(block, static_argnums=(2,) if isinstance(block, type) else ())
+  return nn.remat(block, static_argnums=(2,) if isinstance(block, type) else (), policy=policy)
 
 
 def conv(
@@ -39,18 +43,15 @@ def conv(
 ) -> nn.Conv:
   """A square convolution without bias, padded by half of its reach on every side."""
   reach = dilation * (size - 1) // 2
-  # As a product of matrices; XLA's CPU backend transposes images for the gradient of a convolution.
-  product = pointwise if size == stride == 1 else None
+  way = None
+  if size == 1:
+    way = pointwise
+  elif stride == 1:
+    way = same_size
   return nn.Conv(
       features, (size, size), strides=stride, kernel_dilation=dilation,
       padding=[(reach, reach)] * 2, use_bias=False, kernel_init=kernel_init,
-      dtype=dtype, name=name, conv_general_dilated=product)
-
-
-def pointwise(x: Array, kernel: Array, *unused: Any, **options: Any) -> Array:
-  """A 1x1 convolution of `[B, h, w, F]` with `[1, 1, F, G]`, called as lax.conv_general_dilated."""
-  del unused
-  return jnp.einsum('bhwf,fg->bhwg', x, kernel[0, 0], precision=options['precision'])
+      dtype=dtype, name=name, conv_general_dilated=way)
 
 
 def conv_bn(
@@ -70,7 +71,8 @@ def conv_bn(
   layer = conv(
       features, size, name=f'conv{suffix}', stride=stride, dilation=dilation,
       kernel_init=KERNEL_INIT, dtype=dtype)
-  return batch_norm(train=train, bn=bn, dtype=dtype, name=f'bn{suffix}')(layer(x))
+  y = checkpoint_name(layer(x), KEPT)
+  return batch_norm(train=train, bn=bn, dtype=dtype, name=f'bn{suffix}')(y)
 
 
 def check_output_stride(found: int, known: Collection[int], who: str) -> None:

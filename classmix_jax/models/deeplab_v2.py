@@ -11,6 +11,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from classmix_jax.backbones.convolutions import product_and_shifts
 from classmix_jax.types import Array, Features
 
 
@@ -44,7 +45,8 @@ class DeepLabV2(nn.Module):
       return nn.Conv(
           self.num_classes, (3, 3), kernel_dilation=dilation,
           padding=[(dilation, dilation)] * 2, dtype=self.dtype,
-          kernel_init=nn.initializers.normal(0.01), name=f'{name}{dilation}')(features.high)
+          kernel_init=nn.initializers.normal(0.01), name=f'{name}{dilation}',
+          conv_general_dilated=product_and_shifts)(features.high)
 
     if self.is_initializing():
       for dilation in self.unused:

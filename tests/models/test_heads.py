@@ -2,6 +2,7 @@
 
 import math
 
+from equations import equations
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,8 +55,8 @@ def test_rates_span_the_same_part_of_the_image(output_stride, dilations):
   head = v3plus(output_stride=output_stride)
   variables = head.init(jax.random.key(0), features(), False)
   jaxpr = jax.make_jaxpr(lambda v: head.apply(v, features(), False))(variables)
-  found = [equation.params['rhs_dilation'][0] for equation in jaxpr.eqns
-           if equation.primitive.name == 'conv_general_dilated']
+  found = [equation.params['rhs_dilation'][0]
+           for equation in equations(jaxpr.jaxpr, 'conv_general_dilated')]
   assert [dilation for dilation in found if dilation > 1] == dilations
 
 

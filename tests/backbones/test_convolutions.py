@@ -1,0 +1,66 @@
+"""Every way of a convolution against `lax.conv_general_dilated`, its gradients too."""
+
+import functools
+import re
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from classmix_jax.backbones import convolutions
+
+
+def results(way, side, stride, dilation, shape, dtype=jnp.float32):
+  """Returns y and the gradients of a weighted sum of y by the images and by the kernel."""
+  rs = np.random.RandomState(0)
+  x = jnp.asarray(rs.randn(*shape), dtype)
+  kernel = jnp.asarray(rs.randn(side, side, shape[-1], 5), dtype)
+  reach = dilation * (side - 1) // 2
+  run = lambda x, kernel: way(
+      x, kernel, (stride, stride), [(reach, reach)] * 2, rhs_dilation=(dilation, dilation),
+      dimension_numbers=convolutions.DIMENSIONS, precision=None)
+  y, back = jax.vjp(run, x, kernel)
+  weight = jnp.asarray(rs.randn(*y.shape), dtype)
+  return y, *back(weight)
+
+
+CASES = [
+    (convolutions.pointwise, 1, 1, 1), (convolutions.pointwise, 1, 2, 1),
+    (convolutions.product_and_shifts, 3, 1, 1), (convolutions.product_and_shifts, 3, 1, 6),
+    (convolutions.same_size, 3, 1, 1), (convolutions.same_size, 3, 1, 2),
+    (convolutions.same_size, 3, 1, 4),
+    (convolutions.same_size, 5, 1, 3)]
+
+
+@pytest.mark.parametrize('way, side, stride, dilation', CASES)
+def test_numbers_and_gradients_are_those_of_a_convolution(way, side, stride, dilation):
+  """On 7x10, which 2, 3 and 4 do not divide, and which a dilation of 6 almost leaves."""
+  found, expected = (
+      results(run, side, stride, dilation, (2, 7, 10, 4))
+      for run in (way, lax.conv_general_dilated))
+  for x, y in zip(found, expected, strict=True):
+    np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('way, side, stride, dilation', CASES)
+def test_half_precision_stays_half(way, side, stride, dilation):
+  found = results(way, side, stride, dilation, (1, 5, 6, 4), jnp.bfloat16)
+  full = results(way, side, stride, dilation, (1, 5, 6, 4))
+  for x, y in zip(found, full, strict=True):
+    assert x.dtype == jnp.bfloat16
+    np.testing.assert_allclose(x.astype(jnp.float32), y, rtol=0.05, atol=0.3)
+
+
+def test_no_kernel_gradient_strides_over_a_whole_map():
+  """cuDNN finds no gradient in a convolution with strides, and takes the map for a kernel."""
+  x, dilation = (1, 24, 32, 4), 2
+
+  def windows(way):
+    text = jax.jit(functools.partial(results, way, 3, 1, dilation, x)).lower().as_text('hlo')
+    return re.findall(r'window={([^}]*)}', text)
+
+  strided = lambda found: [window for window in found if 'stride=2x2' in window]
+  assert strided(windows(lax.conv_general_dilated))  # the trap, and that this test sees it
+  assert not strided(windows(convolutions.same_size))
