@@ -12,11 +12,11 @@ import pytest
 from classmix_jax.backbones import convolutions
 
 
-def results(way, side, stride, dilation, shape, dtype=jnp.float32):
+def results(way, side, stride, dilation, shape, dtype=jnp.float32, features=5):
   """Returns y and the gradients of a weighted sum of y by the images and by the kernel."""
   rs = np.random.RandomState(0)
   x = jnp.asarray(rs.randn(*shape), dtype)
-  kernel = jnp.asarray(rs.randn(side, side, shape[-1], 5), dtype)
+  kernel = jnp.asarray(rs.randn(side, side, shape[-1], features), dtype)
   reach = dilation * (side - 1) // 2
   run = lambda x, kernel: way(
       x, kernel, (stride, stride), [(reach, reach)] * 2, rhs_dilation=(dilation, dilation),
@@ -42,6 +42,14 @@ def test_numbers_and_gradients_are_those_of_a_convolution(way, side, stride, dil
       for run in (way, lax.conv_general_dilated))
   for x, y in zip(found, expected, strict=True):
     np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('dilation', [1, 2])
+def test_wide_layers(dilation):
+  """Of 128 channels and more, whose kernel gradient is a sum of products on CPUs."""
+  run = lambda way: results(way, 3, 1, dilation, (1, 3, 5, 128), features=129)
+  for x, y in zip(run(convolutions.same_size), run(lax.conv_general_dilated), strict=True):
+    np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize('way, side, stride, dilation', CASES)
