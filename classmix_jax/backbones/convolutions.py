@@ -64,8 +64,9 @@ def same_size(
   """A convolution of stride 1 padded by half of its reach, with a fast gradient by its kernel.
 
   Left to itself, JAX writes that gradient as a convolution whose window is a whole feature map,
-  taken in strides of the dilation. CPUs compute that of wide layers 2 to 4 times faster as one product
-  per element of the kernel; GPUs without strides, on the d^2 interleaved images (space to batch).
+  taken in strides of the dilation. For wide layers CPUs are 2 to 4 times faster with one product
+  of matrices per element of the kernel; GPUs do without strides, on the d^2 interleaved images
+  (space to batch).
   """
   del strides, padding
   return _same_size(x, kernel, rhs_dilation[0], options['precision'])
