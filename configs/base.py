@@ -94,7 +94,7 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.model.preprocessing = ''
   # Of the computation: float32 or bfloat16. Parameters, BN statistics and losses are float32.
   config.model.dtype = 'float32'
-  config.model.remat = False  # compute blocks again in the backward pass: less memory, more time
+  config.model.remat = False  # compute convolutions again for gradients: less memory, more time
   config.model.bn = 'batch'  # batch: statistics of the global batch; running: frozen
   # Weights to start from: a run, a folder of launch/convert.py, or a file (.pth, .safetensors),
   # see docs/weights.md; '' is from scratch.

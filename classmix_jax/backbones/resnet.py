@@ -99,7 +99,7 @@ class ResNet(nn.Module):
     bn: 'batch' or 'running', see `batch_norm.batch_norm`.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
-    remat: whether blocks are computed again in the backward pass.
+    remat: whether convolutions are computed again in the backward pass.
 
   Raises:
     UserError: another output stride.

@@ -32,7 +32,7 @@ class Tiny(nn.Module):
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
     output_stride: 4, there is no other.
-    remat: whether residual blocks are computed again in the backward pass.
+    remat: whether convolutions of residual blocks are computed again in the backward pass.
   """
 
   bn: str = 'batch'
