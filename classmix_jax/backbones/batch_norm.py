@@ -14,12 +14,16 @@ from typing import Any
 
 import flax.linen as nn
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 import jax.numpy as jnp
 
 from classmix_jax.types import AXIS, Array
 
 # Which statistics normalise a training forward pass; see `batch_norm`.
 BN_MODES = ('batch', 'running')
+
+# The name of what a BatchNorm gets, for `layers.rematerialized`.
+KEPT = 'before_bn'
 
 
 def _channels(values: Array) -> Array:
@@ -73,7 +77,7 @@ class BatchNorm(nn.Module):
       sizes: of its parts, in images. Each part is normalised by its own statistics and moves
         the running ones, first to last, as if it had come alone. By default there is one part.
     """
-    shape = (x.shape[-1],)
+    x, shape = checkpoint_name(x, KEPT), (x.shape[-1],)
     scale = self.param('scale', nn.initializers.ones, shape)
     bias = self.param('bias', nn.initializers.zeros, shape)
     running_mean = self.variable('batch_stats', 'mean', jnp.zeros, shape)

@@ -94,15 +94,20 @@ def _backward(
   x, kernel = inputs
   # Stride 1 and equal padding: the way back is the same convolution with the mirrored kernel.
   by_x = _convolution(gradient, kernel[::-1, ::-1].swapaxes(2, 3), dilation, precision)
-  interleaving = lambda: gradient_by_interleaving(x, gradient, kernel, dilation, precision)
-  products = lambda: gradient_by_products(x, gradient, kernel.shape[0], dilation, precision)
-  wide = min(kernel.shape[2:]) >= WIDE
-  by_kernel = lax.platform_dependent(
-      cpu=products if wide else interleaving, default=interleaving)
-  return by_x, by_kernel
+  return by_x, _gradient_by_kernel(x, gradient, kernel, dilation, precision)
 
 
 _same_size.defvjp(_forward, _backward)
+
+
+def _gradient_by_kernel(
+    x: Array, gradient: Array, kernel: Array, dilation: int, precision: Any
+) -> Array:
+  interleaving = lambda: gradient_by_interleaving(x, gradient, kernel, dilation, precision)
+  products = lambda: gradient_by_products(x, gradient, kernel.shape[0], dilation, precision)
+  if min(kernel.shape[2:]) < WIDE:
+    return interleaving()
+  return lax.platform_dependent(cpu=products, default=interleaving)
 
 
 def gradient_by_products(

@@ -96,7 +96,7 @@ class EfficientNetLite(nn.Module):
     bn_momentum: of the running statistics, 0.99 where it was trained on ImageNet.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
-    remat: whether blocks are computed again in the backward pass.
+    remat: whether convolutions are computed again in the backward pass.
   """
 
   output_stride: int = 16

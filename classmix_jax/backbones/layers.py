@@ -5,9 +5,8 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-from jax.ad_checkpoint import checkpoint_name
 
-from classmix_jax.backbones.batch_norm import batch_norm
+from classmix_jax.backbones.batch_norm import KEPT, batch_norm
 from classmix_jax.backbones.convolutions import pointwise, same_size
 from classmix_jax.types import Array, UserError
 
@@ -16,16 +15,14 @@ from classmix_jax.types import Array, UserError
 # fan-out rule of the ResNet paper is used.
 KERNEL_INIT = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 
-# What the backward pass finds of a block: results that carry this name.
-KEPT = 'convolution'
 
 
 def rematerialized(block: Callable[..., Any], remat: bool) -> Callable[..., Any]:
   """Returns a block that keeps little for the backward pass and computes the rest again.
 
-  Kept are its input and the results of its convolutions (`conv_bn`), from which normalised and
-  rectified values are one cheap pass away; with `remat` nothing but its input. Names of
-  parameters do not change, if blocks are given theirs.
+  Kept are its input and what its `BatchNorm`s normalise, the results of convolutions, from which
+  normalised and rectified values are one cheap pass away; with `remat` nothing but its input.
+  Names of parameters do not change, if blocks are given theirs.
 
   Args:
     block: a Module class called as `block(...)(x, train)`, or a function
@@ -71,8 +68,7 @@ def conv_bn(
   layer = conv(
       features, size, name=f'conv{suffix}', stride=stride, dilation=dilation,
       kernel_init=KERNEL_INIT, dtype=dtype)
-  y = checkpoint_name(layer(x), KEPT)
-  return batch_norm(train=train, bn=bn, dtype=dtype, name=f'bn{suffix}')(y)
+  return batch_norm(train=train, bn=bn, dtype=dtype, name=f'bn{suffix}')(layer(x))
 
 
 def check_output_stride(found: int, known: Collection[int], who: str) -> None:
