@@ -4,8 +4,10 @@
         [--config.FIELD=VALUE] [--classes=11] [--steps=30] [--default_malloc] [--output=FILE.json]
 
 Builds network, method, optimizer and step as launch/main.py does; the config's crop (or size)
-says how large images are. Prints the median and the extremes in ms, images/s, and, of the
-process, page faults and processor time per step. On devices that tell, also their peak memory.
+says how large images are. Prints how long it compiles, the median and the extremes of a step in ms,
+images/s, and, of the process, page faults and processor time per step; XLA's count of operations,
+and how much that is of what one large product of matrices reaches on these devices. On devices
+that tell, also their peak memory.
 """
 
 import json
@@ -31,6 +33,7 @@ DEFAULT_MALLOC = flags.DEFINE_boolean(
     'default_malloc', False, "Keep the C library's settings for freed memory.")
 OUTPUT = flags.DEFINE_string('output', '', 'File for the result.')
 WARM_UP = 3
+PRODUCT_SIDE = {'cpu': 2048}  # of square matrices, large enough to keep a device busy
 
 
 def usage() -> tuple[float, int]:
@@ -68,6 +71,21 @@ def made_up(config, devices):
   return next(to_devices([batch], devices)), config.batch_size + unlabeled
 
 
+def product_peak(dtype: str, devices) -> float:
+  """Returns the operations per second of a product of square matrices on all devices."""
+  import jax
+  import jax.numpy as jnp
+  side = PRODUCT_SIDE.get(devices[0].platform, 8192)
+  product = jax.pmap(lambda x: x @ x, devices=devices)
+  matrix = jnp.ones((len(devices), side, side), dtype)
+  times = []
+  for _ in range(6):
+    begin = time.perf_counter()
+    jax.block_until_ready(product(matrix))
+    times.append(time.perf_counter() - begin)
+  return 2 * side**3 * len(devices) / min(times)
+
+
 def measure(config):
   """Times the step; returns what is written to the file."""
   import jax
@@ -81,7 +99,11 @@ def measure(config):
   image = jax.ShapeDtypeStruct((1, *image_size(config), 3), np.float32)
   state = create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
   batch, images = made_up(config, devices)
-  step = make_train_step(method, tx, 0, devices, accumulate=config.accumulate)
+  begin = time.perf_counter()
+  step = make_train_step(method, tx, 0, devices, accumulate=config.accumulate).lower(
+      state, batch).compile()
+  compiling = time.perf_counter() - begin
+  operations = step.cost_analysis()['flops'] * len(devices)
 
   times = []
   for index in range(WARM_UP + STEPS.value):
@@ -95,6 +117,7 @@ def measure(config):
   times = sorted(times[WARM_UP:])
   median = statistics.median(times)
   memory = devices[0].memory_stats() or {}
+  peak = product_peak(config.model.dtype, devices)
   return {
       'device': f'{len(devices)} x {devices[0].device_kind} ({platform.machine()}, '
                 f'{len(os.sched_getaffinity(0))} cores)',
@@ -104,7 +127,9 @@ def measure(config):
       'default_malloc': DEFAULT_MALLOC.value, 'steps': STEPS.value,
       'ms': {'median': median, 'least': times[0], 'most': times[-1]},
       'images_per_s': 1000 * images / median, 'processor_ms': 1000 * processor / STEPS.value,
-      'page_faults': faults / STEPS.value, 'peak_bytes': memory.get('peak_bytes_in_use')}
+      'page_faults': faults / STEPS.value, 'peak_bytes': memory.get('peak_bytes_in_use'),
+      'compile_s': compiling, 'operations': operations, 'product_operations_per_s': peak,
+      'share_of_product': 1000 * operations / median / peak}
 
 
 def main(_) -> None:
@@ -115,7 +140,9 @@ def main(_) -> None:
         f'{found["model"]["dtype"]}, {found["device"]}: {found["ms"]["median"]:.0f} ms a step '
         f'({found["ms"]["least"]:.0f} to {found["ms"]["most"]:.0f}), '
         f'{found["images_per_s"]:.1f} images/s, {found["processor_ms"]:.0f} ms of processor time, '
-        f'{found["page_faults"]:.0f} page faults')
+        f'{found["page_faults"]:.0f} page faults; compiled in {found["compile_s"]:.0f} s, '
+        f'{found["operations"] / 1e9:.0f} GFLOP, {found["share_of_product"]:.0%} of a product\'s '
+        f'{found["product_operations_per_s"] / 1e9:.0f} GFLOP/s')
   if OUTPUT.value:
     Path(OUTPUT.value).write_text(json.dumps(found, indent=1) + '\n')
 

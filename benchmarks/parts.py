@@ -1,0 +1,135 @@
+"""Where a training step goes: each part of it compiled alone and timed, on made-up images.
+
+    python benchmarks/parts.py --config=configs/camvid.py:method=classmix,labeled=46 \
+        [--config.FIELD=VALUE] [--classes=11] [--steps=30] [--output=FILE.json]
+
+For methods with a mean teacher, one device. What a part takes alone is not quite what it takes
+within the step, where the compiler joins it with others.
+"""
+
+import functools
+import json
+import os
+from pathlib import Path
+import platform
+import statistics
+import time
+
+from absl import app
+from step import CLASSES, CONFIG, OUTPUT, STEPS, image_size, made_up  # as benchmarks/step.py
+
+from launch.allocator import keep_freed_memory
+
+WARM_UP = 2
+
+
+def programs(config):
+  """Returns name -> function without arguments, and what has to be computed before."""
+  import jax
+  import numpy as np
+  import optax
+
+  from classmix_jax import build
+  from classmix_jax.core.losses import cross_entropy
+  from classmix_jax.core.resize import resize_bilinear
+  from classmix_jax.methods.pseudo_label import pseudo_label
+  from classmix_jax.train import create_state, make_train_step
+  from classmix_jax.types import AXIS
+  devices = build.choose_devices(config)[:1]
+  method = build.build_method(config, CLASSES.value)
+  tx = build.build_optimizer(config, config.steps)
+  image = jax.ShapeDtypeStruct((1, *image_size(config), 3), np.float32)
+  fresh = lambda: create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
+  state, (batch, _) = fresh(), made_up(config, devices)
+  on_device = functools.partial(jax.pmap, axis_name=AXIS, devices=devices)
+  key = jax.random.key(0)
+
+  @functools.partial(on_device, in_axes=(None, 0))
+  def targets(state, batch):
+    return method.targets(
+        state.params, state.model_state, state.method_state, batch, key, state.step)[0]
+
+  @functools.partial(on_device, in_axes=(None, 0))
+  def teacher(state, batch):
+    return pseudo_label(
+        method.model, state.method_state['teacher'], state.model_state['teacher'],
+        batch.unlabeled, train=True, exclude_padding=True)
+
+  def loss(params, state, targets):
+    first = jax.tree.map(lambda x: x[0], targets)  # of the micro-batches
+    return method.loss(params, state.model_state, first)[0]
+
+  forward = on_device(lambda state, targets: loss(state.params, state, targets), in_axes=(None, 0))
+  both = on_device(
+      lambda state, targets: jax.grad(loss)(state.params, state, targets), in_axes=(None, 0))
+
+  @on_device
+  def upsampled_loss(logits, label):
+    whole = lambda logits: cross_entropy(
+        resize_bilinear(logits, label.shape[1:]), label).mean()
+    return jax.grad(whole)(logits)
+
+  @jax.jit
+  def update(state, gradient):
+    updates, opt_state = tx.update(gradient, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    return params, opt_state, method.finish(params, state.method_state, state.step)
+
+  learned = targets(state, batch)
+  gradient = jax.tree.map(lambda x: x[0], both(state, learned))
+  label = batch.labeled.label[:, 0].astype(np.int32)
+  low = [-(-length // 8) for length in label.shape[2:]]
+  logits = np.zeros((*label.shape[:2], *low, CLASSES.value), np.float32)
+
+  step, kept = make_train_step(method, tx, 0, devices), [fresh()]
+
+  def whole():
+    kept[0], metrics = step(kept[0], batch)
+    return metrics
+
+  return {
+      'whole step': whole,
+      'targets: teacher, mixing, augmentation': lambda: targets(state, batch),
+      'teacher': lambda: teacher(state, batch),
+      'student, forward': lambda: forward(state, learned),
+      'student, forward and backward': lambda: both(state, learned),
+      'upsampling and loss of labelled images, with gradient': lambda: upsampled_loss(
+          logits, label),
+      'optimizer and teacher\'s average': lambda: update(state, gradient)}
+
+
+def median_ms(program) -> float:
+  import jax
+  times = []
+  for _ in range(WARM_UP + STEPS.value):
+    begin = time.perf_counter()
+    jax.block_until_ready(program())
+    times.append(1000 * (time.perf_counter() - begin))
+  return statistics.median(times[WARM_UP:])
+
+
+def main(_) -> None:
+  keep_freed_memory()
+  import jax
+  config = CONFIG.value
+  found = {}
+  for name, program in programs(config).items():
+    found[name] = median_ms(program)
+    print(f'{name:56}{found[name]:9.1f} ms{found[name] / found["whole step"]:6.0%}', flush=True)
+  around = (found['targets: teacher, mixing, augmentation'] - found['teacher']
+            + found["optimizer and teacher's average"])
+  print(f'{"mixing, augmentation, optimizer, average":56}{around:9.1f} ms'
+        f'{around / found["whole step"]:6.0%}')
+  if OUTPUT.value:
+    device = jax.devices()[0]
+    Path(OUTPUT.value).write_text(json.dumps({
+        'device': f'{device.device_kind} ({platform.machine()}, '
+                  f'{len(os.sched_getaffinity(0))} cores)',
+        'jax': jax.__version__, 'date': time.strftime('%Y-%m-%d'), 'config': config.name,
+        'method': config.method.name, 'model': config.model.to_dict(),
+        'crop': list(image_size(config)), 'batch': config.batch_size, 'ms': found,
+        'around_ms': around}, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+  app.run(main)
