@@ -65,7 +65,9 @@ def main() -> None:
   print('ours / torch, pair by pair: ' + '  '.join(f'{ratio:.2f}' for ratio in ratios)
         + f'  median {statistics.median(ratios):.2f}')
   if options.output:
-    found = {**vars(options), 'overrides': overrides, 'ratios': ratios,
+    told = {key: value for key, value in vars(options).items()
+            if key not in ('torch_python', 'output')}  # places on this machine
+    found = {**told, 'overrides': overrides, 'ratios': ratios,
              'pairs': [{'ours': a, 'torch': b} for a, b in pairs]}
     Path(options.output).write_text(json.dumps(found, indent=1) + '\n')
 

@@ -232,7 +232,7 @@ def main() -> None:
   name = torch.cuda.get_device_name() if device.type == 'cuda' else platform.machine()
   found = {
       'device': f'1 x {name} ({len(os.sched_getaffinity(0))} cores)', 'torch': torch.__version__,
-      'date': time.strftime('%Y-%m-%d'), **vars(options),
+      'date': time.strftime('%Y-%m-%d'), **{key: value for key, value in vars(options).items() if key != 'output'},
       'ms': {'median': statistics.median(times), 'least': times[0], 'most': times[-1]},
       'peak_bytes': torch.cuda.max_memory_allocated() if device.type == 'cuda' else None}
   print(f'torch {torch.__version__}{" tuned" if options.tuned else ""}, {options.method}, '

@@ -1,19 +1,22 @@
 """How long a training step takes, on made-up images that are already on the devices.
 
     python benchmarks/step.py --config=configs/camvid.py:method=classmix,labeled=46 \
-        [--config.FIELD=VALUE] [--classes=11] [--steps=30] [--default_malloc] [--output=FILE.json]
+        [--config.FIELD=VALUE] [--classes=11] [--steps=30] [--devices=0] [--times_batch=1] \
+        [--default_malloc] [--output=FILE.json]
 
 Builds network, method, optimizer and step as launch/main.py does; the config's crop (or size)
 says how large images are. Prints how long it compiles, the median and the extremes of a step in ms,
 images/s, and, of the process, page faults and processor time per step; XLA's count of operations,
-and how much that is of what one large product of matrices reaches on these devices. On devices
-that tell, also their peak memory.
+and how much that is of what one large product of matrices reaches on these devices; how often
+devices exchange data, and how much. On devices that tell, also their peak memory.
 """
 
 import json
+import math
 import os
 from pathlib import Path
 import platform
+import re
 import resource
 import statistics
 import sys
@@ -31,8 +34,11 @@ CLASSES = flags.DEFINE_integer('classes', 11, 'Number of classes.')
 STEPS = flags.DEFINE_integer('steps', 30, 'Steps that are timed.')
 DEFAULT_MALLOC = flags.DEFINE_boolean(
     'default_malloc', False, "Keep the C library's settings for freed memory.")
+DEVICES = flags.DEFINE_integer('devices', 0, 'Number of devices, 0 for all that the batch fits.')
+TIMES_BATCH = flags.DEFINE_integer('times_batch', 1, "Multiplies the config's batch.")
 OUTPUT = flags.DEFINE_string('output', '', 'File for the result.')
 WARM_UP = 3
+BYTES = {'f32': 4, 's32': 4, 'u32': 4, 'bf16': 2, 'f16': 2, 'pred': 1}
 PRODUCT_SIDE = {'cpu': 2048}  # of square matrices, large enough to keep a device busy
 
 
@@ -86,6 +92,16 @@ def product_peak(dtype: str, devices) -> float:
   return 2 * side**3 * len(devices) / min(times)
 
 
+def collectives(program: str) -> list[int]:
+  """Returns the bytes of every result that devices exchange, from a compiled program's text."""
+  found = re.findall(
+      r'= (.*?) (?:all-reduce|all-gather|collective-permute|reduce-scatter|all-to-all)(?:-start)?'
+      r'\(', program)
+  return [sum(BYTES[kind] * math.prod(int(length) for length in shape.split(',') if length)
+              for kind, shape in re.findall(r'([a-z]+\d*)\[([\d,]*)\]', text))
+          for text in found]
+
+
 def measure(config):
   """Times the step; returns what is written to the file."""
   import jax
@@ -93,7 +109,9 @@ def measure(config):
 
   from classmix_jax import build
   from classmix_jax.train import create_state, make_train_step
-  devices = build.choose_devices(config)
+  config.batch_size *= TIMES_BATCH.value
+  config.unlabeled_batch_size *= TIMES_BATCH.value
+  devices = build.choose_devices(config)[:DEVICES.value or None]
   method = build.build_method(config, CLASSES.value)
   tx = build.build_optimizer(config, config.steps)
   image = jax.ShapeDtypeStruct((1, *image_size(config), 3), np.float32)
@@ -103,6 +121,7 @@ def measure(config):
   step = make_train_step(method, tx, 0, devices, accumulate=config.accumulate).lower(
       state, batch).compile()
   compiling = time.perf_counter() - begin
+  exchanged = collectives(step.as_text()) if len(devices) > 1 else []
   operations = step.cost_analysis()['flops'] * len(devices)
 
   times = []
@@ -128,7 +147,9 @@ def measure(config):
       'ms': {'median': median, 'least': times[0], 'most': times[-1]},
       'images_per_s': 1000 * images / median, 'processor_ms': 1000 * processor / STEPS.value,
       'page_faults': faults / STEPS.value, 'peak_bytes': memory.get('peak_bytes_in_use'),
-      'compile_s': compiling, 'operations': operations, 'product_operations_per_s': peak,
+      'devices': len(devices), 'made_up_devices': devices[0].platform == 'cpu',
+      'collectives': len(exchanged), 'collective_bytes': sum(exchanged), 'compile_s': compiling,
+      'operations': operations, 'product_operations_per_s': peak,
       'share_of_product': 1000 * operations / median / peak}
 
 
