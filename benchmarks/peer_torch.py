@@ -230,9 +230,10 @@ def main() -> None:
     times.append(1000 * (time.perf_counter() - begin))
   times = sorted(times[WARM_UP:])
   name = torch.cuda.get_device_name() if device.type == 'cuda' else platform.machine()
+  told = {key: value for key, value in vars(options).items() if key != 'output'}
   found = {
       'device': f'1 x {name} ({len(os.sched_getaffinity(0))} cores)', 'torch': torch.__version__,
-      'date': time.strftime('%Y-%m-%d'), **{key: value for key, value in vars(options).items() if key != 'output'},
+      'date': time.strftime('%Y-%m-%d'), **told,
       'ms': {'median': statistics.median(times), 'least': times[0], 'most': times[-1]},
       'peak_bytes': torch.cuda.max_memory_allocated() if device.type == 'cuda' else None}
   print(f'torch {torch.__version__}{" tuned" if options.tuned else ""}, {options.method}, '
