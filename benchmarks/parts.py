@@ -9,18 +9,15 @@ within the step, where the compiler joins it with others.
 
 import functools
 import json
-import os
 from pathlib import Path
-import platform
 import statistics
-import time
 
 from absl import app
-from step import CLASSES, CONFIG, OUTPUT, STEPS, image_size, made_up  # as benchmarks/step.py
+
+# With the flags of benchmarks/step.py.
+from step import CLASSES, CONFIG, OUTPUT, about, image_size, made_up, milliseconds
 
 from launch.allocator import keep_freed_memory
-
-WARM_UP = 2
 
 
 def programs(config):
@@ -98,37 +95,21 @@ def programs(config):
       'optimizer and teacher\'s average': lambda: update(state, gradient)}
 
 
-def median_ms(program) -> float:
-  import jax
-  times = []
-  for _ in range(WARM_UP + STEPS.value):
-    begin = time.perf_counter()
-    jax.block_until_ready(program())
-    times.append(1000 * (time.perf_counter() - begin))
-  return statistics.median(times[WARM_UP:])
-
-
 def main(_) -> None:
   keep_freed_memory()
   import jax
   config = CONFIG.value
   found = {}
   for name, program in programs(config).items():
-    found[name] = median_ms(program)
+    found[name] = statistics.median(milliseconds(program))
     print(f'{name:56}{found[name]:9.1f} ms{found[name] / found["whole step"]:6.0%}', flush=True)
   around = (found['targets: teacher, mixing, augmentation'] - found['teacher']
             + found["optimizer and teacher's average"])
   print(f'{"mixing, augmentation, optimizer, average":56}{around:9.1f} ms'
         f'{around / found["whole step"]:6.0%}')
   if OUTPUT.value:
-    device = jax.devices()[0]
     Path(OUTPUT.value).write_text(json.dumps({
-        'device': f'{device.device_kind} ({platform.machine()}, '
-                  f'{len(os.sched_getaffinity(0))} cores)',
-        'jax': jax.__version__, 'date': time.strftime('%Y-%m-%d'), 'config': config.name,
-        'method': config.method.name, 'model': config.model.to_dict(),
-        'crop': list(image_size(config)), 'batch': config.batch_size, 'ms': found,
-        'around_ms': around}, indent=1) + '\n')
+        **about(config, jax.devices()[:1]), 'ms': found, 'around_ms': around}, indent=1) + '\n')
 
 
 if __name__ == '__main__':

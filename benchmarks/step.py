@@ -84,12 +84,7 @@ def product_peak(dtype: str, devices) -> float:
   side = PRODUCT_SIDE.get(devices[0].platform, 8192)
   product = jax.pmap(lambda x: x @ x, devices=devices)
   matrix = jnp.ones((len(devices), side, side), dtype)
-  times = []
-  for _ in range(6):
-    begin = time.perf_counter()
-    jax.block_until_ready(product(matrix))
-    times.append(time.perf_counter() - begin)
-  return 2 * side**3 * len(devices) / min(times)
+  return 2 * side**3 * len(devices) / (min(milliseconds(lambda: product(matrix), 1, 5)) / 1000)
 
 
 def collectives(program: str) -> list[int]:
@@ -100,6 +95,28 @@ def collectives(program: str) -> list[int]:
   return [sum(BYTES[kind] * math.prod(int(length) for length in shape.split(',') if length)
               for kind, shape in re.findall(r'([a-z]+\d*)\[([\d,]*)\]', text))
           for text in found]
+
+
+def about(config, devices) -> dict:
+  """Returns what a result needs said: where, when, and of what."""
+  import jax
+  return {
+      'device': f'{len(devices)} x {devices[0].device_kind} ({platform.machine()}, '
+                f'{len(os.sched_getaffinity(0))} cores)',
+      'jax': jax.__version__, 'date': time.strftime('%Y-%m-%d'),
+      'config': config.name, 'method': config.method.name, 'model': config.model.to_dict(),
+      'crop': list(image_size(config)), 'batch_size': config.batch_size}
+
+
+def milliseconds(program, warm_up: int = WARM_UP, steps: int | None = None) -> list[float]:
+  """Returns how long each call of a program took that returns arrays, without the first."""
+  import jax
+  times = []
+  for _ in range(warm_up + (steps or STEPS.value)):
+    begin = time.perf_counter()
+    jax.block_until_ready(program())
+    times.append(1000 * (time.perf_counter() - begin))
+  return times[warm_up:]
 
 
 def measure(config):
@@ -124,25 +141,21 @@ def measure(config):
   exchanged = collectives(step.as_text()) if len(devices) > 1 else []
   operations = step.cost_analysis()['flops'] * len(devices)
 
-  times = []
-  for index in range(WARM_UP + STEPS.value):
-    if index == WARM_UP:
-      before = usage()
-    begin = time.perf_counter()
-    state, metrics = step(state, batch)
-    jax.block_until_ready((state, metrics))
-    times.append(1000 * (time.perf_counter() - begin))
+  kept = [state]
+
+  def run():
+    kept[0], metrics = step(kept[0], batch)
+    return kept[0], metrics
+
+  milliseconds(run, 0, WARM_UP)
+  before = usage()
+  times = sorted(milliseconds(run, 0))
   processor, faults = (now - then for now, then in zip(usage(), before, strict=True))
-  times = sorted(times[WARM_UP:])
   median = statistics.median(times)
   memory = devices[0].memory_stats() or {}
   peak = product_peak(config.model.dtype, devices)
   return {
-      'device': f'{len(devices)} x {devices[0].device_kind} ({platform.machine()}, '
-                f'{len(os.sched_getaffinity(0))} cores)',
-      'jax': jax.__version__, 'date': time.strftime('%Y-%m-%d'),
-      'config': config.name, 'method': config.method.name, 'model': config.model.to_dict(),
-      'crop': list(image_size(config)), 'images_per_step': images,
+      **about(config, devices), 'images_per_step': images,
       'default_malloc': DEFAULT_MALLOC.value, 'steps': STEPS.value,
       'ms': {'median': median, 'least': times[0], 'most': times[-1]},
       'images_per_s': 1000 * images / median, 'processor_ms': 1000 * processor / STEPS.value,

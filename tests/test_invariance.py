@@ -130,6 +130,23 @@ def test_number_of_devices_changes_nothing(world, devices):
   assert int(other_state.step) == 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('name', METHODS)
+def test_losses_of_twenty_steps(name):
+  """They are those of one device on 2, 4 and 8, where each has one image."""
+  long, batches = World(name), [small.batch(seed) for seed in range(20)]
+
+  def losses(devices):
+    rows, _ = long.run(devices, batches)
+    return np.array(
+        [[row[key] for key in sorted(row) if key.startswith('loss/')] for row in rows])
+
+  alone = losses(1)
+  assert np.ptp(alone, axis=0).max() > 0.05  # something happens
+  for devices in DEVICES[1:]:
+    np.testing.assert_allclose(losses(devices), alone, atol=1e-4, err_msg=f'{devices}')
+
+
 def test_labels_of_unlabelled_images_do_not_leak(world):
   """Methods that write pseudo-labels there say so in their stages."""
   if any(stage.share is not None for stage in world.method.stages(1000)):

@@ -173,7 +173,7 @@ def wait_for_step(run, step, seconds=240):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('method', ['classmix', 'dst_cbc'])
+@pytest.mark.parametrize('method', ['classmix', 'dst_cbc', 's4gan'])
 def test_two_processes_learn_what_one_learns(tmp_path, method):
   """20 steps; then one process goes on where two stopped."""
   folder = toy.write_folder(tmp_path / 'data')
