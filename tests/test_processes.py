@@ -14,6 +14,7 @@ import pytest
 import toy
 
 from classmix_jax import processes
+from classmix_jax.methods import METHODS
 from classmix_jax.processes import Watch, connect, launcher
 from classmix_jax.types import UserError
 
@@ -149,7 +150,9 @@ def start(folder, run, steps, count, port=0, method='classmix'):
       f'--config={ROOT / "configs" / "folder.py"}:method={method},labeled=3',
       f'--config.data.root={folder}', f'--workdir={run}', f'--config.steps={steps}',
       '--config.batch_size=4', '--config.unlabeled_batch_size=4', '--config.data.crop=(32,32)',
-      '--config.eval_every=0', '--config.log_every=1', '--config.checkpoint_every=5']
+      '--config.eval_every=0', '--config.log_every=1', '--config.checkpoint_every=5',
+      # At the config's rate, 0.05, rounding grows a hundredfold a step where losses still jump.
+      '--config.optim.learning_rate=0.01']
   together = lambda index: [
       f'--coordinator=127.0.0.1:{port}', f'--processes={count}', f'--process={index}']
   return [
@@ -173,16 +176,18 @@ def wait_for_step(run, step, seconds=240):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('method', ['classmix', 'dst_cbc', 's4gan'])
+@pytest.mark.parametrize('method', METHODS)
 def test_two_processes_learn_what_one_learns(tmp_path, method):
-  """20 steps; then one process goes on where two stopped."""
+  """20 steps; then, for one method, one process goes on where two stopped."""
   folder = toy.write_folder(tmp_path / 'data')
   for count, run in ((1, tmp_path / 'one'), (2, tmp_path / 'two')):
     started = start(folder, run, 20, count, free_port(), method)
     said = [process.communicate(timeout=500)[1] for process in started]
     assert [process.returncode for process in started] == [0] * count, said
-  np.testing.assert_allclose(losses(tmp_path / 'two'), losses(tmp_path / 'one'), atol=1e-4)
-  if method == 'dst_cbc':  # the length decides its stages
+  alone = np.array(losses(tmp_path / 'one'))
+  assert len(alone) == 20 and np.ptp(alone, axis=0).max() > 0.05  # something happens
+  np.testing.assert_allclose(losses(tmp_path / 'two'), alone, atol=1e-4)
+  if method != 'classmix':
     return
   (alone,) = start(folder, tmp_path / 'two', 25, 1)
   said = alone.communicate(timeout=500)[1]

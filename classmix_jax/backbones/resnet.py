@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from classmix_jax.backbones.layers import check_output_stride, conv_bn, rematerialized
+from classmix_jax.backbones.max_pool import max_pool
 from classmix_jax.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
 from classmix_jax.types import Array, Features
 
@@ -153,4 +154,4 @@ class ResNet(nn.Module):
       x = nn.relu(layer(x, 64, 7, '1', stride=2))
     # One more row and column of padding at the end is torch's ceil mode.
     end = 2 if self.layout.ceil_pool else 1
-    return nn.max_pool(x, (3, 3), strides=(2, 2), padding=[(1, end), (1, end)])
+    return max_pool(x, [(1, end), (1, end)])
