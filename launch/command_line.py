@@ -6,7 +6,11 @@ import os
 from pathlib import Path
 import sys
 
+from classmix_jax.cache import cache_root
+
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # TensorFlow only reads data here
+# What was compiled once starts in seconds. JAX keys programs by version, devices and options.
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache_root() / 'compiled'))
 
 from absl import flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402

@@ -143,22 +143,20 @@ def free_port():
     return listener.getsockname()[1]
 
 
-def start(folder, run, steps, count, port=0, method='classmix'):
-  """Starts a training in `count` processes, 4 + 4 images a step over all."""
+def start(folder, run, steps, count, port=0, method='classmix', devices=1):
+  """Starts a training in `count` processes of some devices, 4 + 4 images a step over all."""
   arguments = [
       sys.executable, str(ROOT / 'launch' / 'main.py'),
       f'--config={ROOT / "configs" / "folder.py"}:method={method},labeled=3',
       f'--config.data.root={folder}', f'--workdir={run}', f'--config.steps={steps}',
       '--config.batch_size=4', '--config.unlabeled_batch_size=4', '--config.data.crop=(32,32)',
-      '--config.eval_every=0', '--config.log_every=1', '--config.checkpoint_every=5',
-      # At the config's rate, 0.05, rounding grows a hundredfold a step where losses still jump.
-      '--config.optim.learning_rate=0.01']
+      '--config.eval_every=0', '--config.log_every=1', '--config.checkpoint_every=5']
   together = lambda index: [
       f'--coordinator=127.0.0.1:{port}', f'--processes={count}', f'--process={index}']
   return [
       subprocess.Popen(
           [*arguments, *(together(index) if count > 1 else [])], text=True,
-          env={**os.environ, 'JAX_NUM_CPU_DEVICES': '1', 'XLA_FLAGS': ''},
+          env={**os.environ, 'JAX_NUM_CPU_DEVICES': str(devices), 'XLA_FLAGS': ''},
           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
       for index in range(count)]
 
@@ -178,15 +176,19 @@ def wait_for_step(run, step, seconds=240):
 @pytest.mark.slow
 @pytest.mark.parametrize('method', METHODS)
 def test_two_processes_learn_what_one_learns(tmp_path, method):
-  """20 steps; then, for one method, one process goes on where two stopped."""
+  """20 steps on two devices; then, for one method, one process goes on where two stopped.
+
+  That 1 device learns what 2 do is shown in test_invariance.py, by a network that learns smoothly:
+  here the sign of s4gan's feature gap turns by rounding, and what follows with it.
+  """
   folder = toy.write_folder(tmp_path / 'data')
   for count, run in ((1, tmp_path / 'one'), (2, tmp_path / 'two')):
-    started = start(folder, run, 20, count, free_port(), method)
+    started = start(folder, run, 20, count, free_port(), method, devices=2 // count)
     said = [process.communicate(timeout=500)[1] for process in started]
     assert [process.returncode for process in started] == [0] * count, said
   alone = np.array(losses(tmp_path / 'one'))
   assert len(alone) == 20 and np.ptp(alone, axis=0).max() > 0.05  # something happens
-  np.testing.assert_allclose(losses(tmp_path / 'two'), alone, atol=1e-4)
+  np.testing.assert_allclose(losses(tmp_path / 'two'), alone, atol=1e-6)
   if method != 'classmix':
     return
   (alone,) = start(folder, tmp_path / 'two', 25, 1)
