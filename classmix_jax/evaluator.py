@@ -9,11 +9,11 @@ Synopsis:
     evaluator.write_predictions(networks['student'], Path('OUT'))
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import ml_collections
@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from classmix_jax import build, rundir
-from classmix_jax.evaluate import evaluate, make_count, make_labels, summarize
+from classmix_jax.evaluate import evaluate, make_count, make_labels, predict, summarize
 from classmix_jax.models.segmenter import Segmenter
 from classmix_jax.networks import load_networks
 from classmix_jax.pictures import colorize, grid, thumbnail
@@ -45,6 +45,24 @@ def headline_network(wanted: str, known: Mapping[str, Any]) -> str:
   if wanted not in NETWORKS:
     raise UserError(f'config.eval_network is {wanted!r}; known are {", ".join(NETWORKS)}.')
   return wanted if wanted in known else 'student'
+
+
+class Seen(NamedTuple):
+  """A validation image and what a network sees in it.
+
+  Attributes:
+    name: of the image.
+    image: `[h, w, 3]` uint8.
+    truth: `[H, W]` uint8 class ids, 255 where unknown.
+    prediction: `[H, W]` uint8 class ids.
+    confidence: `[H, W]` float32, the share of the predicted class in all scores.
+  """
+
+  name: str
+  image: np.ndarray
+  truth: np.ndarray
+  prediction: np.ndarray
+  confidence: np.ndarray
 
 
 @dataclasses.dataclass
@@ -117,9 +135,10 @@ class Evaluator:
   def __call__(self, step: int, networks: Mapping[str, PyTree]) -> dict[str, Any]:
     """Returns the headline network's result; all of them stand under `networks`."""
     names = self.dataset.class_names
-    summaries = {
-        name: summarize(evaluate(self.count, variables, self.batches(), len(names)), names)
+    confusions = {
+        name: evaluate(self.count, variables, self.batches(), len(names))
         for name, variables in networks.items()}
+    summaries = {name: summarize(confusion, names) for name, confusion in confusions.items()}
     headline = headline_network(self.config.eval_network, summaries)
     return {
         'step': step, 'network': headline, 'protocol': self.description,
@@ -127,6 +146,7 @@ class Evaluator:
         'split': self.split[0], 'labeled': self.split[1],
         'devices': f'{len(self.devices) * jax.process_count()} x {self.devices[0].device_kind}',
         **summaries[headline], 'networks': summaries,
+        'confusion': confusions[headline].tolist(),
     }
 
   def predictions(self, variables: PyTree) -> Iterator[tuple[str, np.ndarray]]:
@@ -154,21 +174,34 @@ class Evaluator:
       path.parent.mkdir(parents=True, exist_ok=True)
       Image.fromarray(table[label]).save(path)
 
+  @functools.cached_property
+  def score(self) -> Callable[[PyTree, Example], tuple[Any, Any]]:
+    """`score(variables, example [1, ...]) -> (class ids, confidence)`, each `[1, H, W]`."""
+    @jax.jit
+    def score(variables: PyTree, example: Example) -> tuple[Any, Any]:
+      scores = predict(self.model, variables, example.image, example.valid, self.protocol)
+      return scores.argmax(-1).astype(np.uint8), scores.max(-1) / scores.sum(-1)
+
+    return score
+
+  def look(self, variables: PyTree, indices: Sequence[int]) -> Iterator[Seen]:
+    """Yields some validation images with what a network sees; one process is enough."""
+    from classmix_jax.input_pipeline import framed
+    val, variables = self.dataset.val, jax.device_get(variables)
+    for index in map(int, indices):
+      example = jax.tree.map(lambda x: x[None], framed(val, index, *self.frames))
+      truth = val.read_label(index)
+      part = tuple(map(slice, truth.shape))
+      prediction, confidence = (np.asarray(x[0])[part] for x in self.score(variables, example))
+      yield Seen(val.names[index], val.read_image(index), truth, prediction, confidence)
+
   def picture(self, networks: Mapping[str, PyTree], rows: int = 4) -> Image.Image:
     """Validation images beside their truth and the prediction of every network."""
-    from classmix_jax.input_pipeline import framed
-    labels = make_labels(self.model, jax.local_devices()[:1], self.protocol)
-    networks = jax.device_get(networks)
+    indices = np.linspace(0, len(self.dataset.val) - 1, rows).round().astype(int)
+    color = lambda label: colorize(label, self.dataset.palette)
     cells = []
-    for index in np.linspace(0, len(self.dataset.val) - 1, rows).round().astype(int):
-      example = framed(self.dataset.val, index, *self.frames)
-      image, label = self.dataset.val.read_image(index), self.dataset.val.read_label(index)
-      height, width = label.shape
-      maps = [label]
-      for variables in networks.values():
-        predicted = labels(variables, jax.tree.map(lambda x: x[None, None], example))
-        maps.append(np.asarray(predicted)[0, 0, :height, :width])
-      cells.append([image] + [colorize(x, self.dataset.palette) for x in maps])
+    for seen in zip(*(self.look(network, indices) for network in networks.values()), strict=True):
+      cells.append([seen[0].image, color(seen[0].truth), *(color(x.prediction) for x in seen)])
     cells = [[thumbnail(cell) for cell in row] for row in cells]
     return grid(
         cells, ['image', 'truth', *networks], self.dataset.class_names, self.dataset.palette)
@@ -237,6 +270,19 @@ def other_protocol(config: Config, fields: Mapping[str, Any]) -> bool:
   return asked != own
 
 
+def open_evaluator(config: Config, run: Path) -> Evaluator:
+  """Opens the validation set of a run from its folder, with this config.
+
+  Raises:
+    UserError: the data is not there.
+  """
+  dataset = build.build_validation(config)
+  labeled = rundir.read_split(run, 'labeled')
+  return Evaluator(
+      config, dataset, build.build_model(config, len(dataset.class_names)), jax.local_devices(),
+      split=(split_hash(labeled), len(labeled)))
+
+
 def evaluate_run(
     run: Path, *, step: str, network: str, root: str, eval_batch_size: int = 0,
     protocol: Mapping[str, Any] | None = None, write_predictions: str = '',
@@ -263,11 +309,7 @@ def evaluate_run(
   headline_network(config.eval_network, ())
   other = other_protocol(config, protocol or {})
   found, networks = load_networks(run, step)
-  dataset = build.build_validation(config)
-  labeled = rundir.read_split(run)
-  evaluator = Evaluator(
-      config, dataset, build.build_model(config, len(dataset.class_names)), jax.local_devices(),
-      split=(split_hash(labeled), len(labeled)))
+  evaluator = open_evaluator(config, run)
   result = evaluator(found, networks)
   name = slug(evaluator.description) if other else ''
   rundir.write_evaluation(run, result, name)

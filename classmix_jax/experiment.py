@@ -26,8 +26,9 @@ from classmix_jax.evaluator import Evaluator, conclude, headline_network
 from classmix_jax.fingerprint import fingerprint
 from classmix_jax.logbook import Logbook
 from classmix_jax.methods.teacher import AVERAGED
-from classmix_jax.pictures import colorize, to_bytes
+from classmix_jax.pictures import colorize, grid, thumbnail, to_bytes
 from classmix_jax.pseudo_labels import Labeler, check_labels_exist, pseudo_labeled
+from classmix_jax.report.program import report_training
 from classmix_jax.train import (
   TrainStep,
   create_state,
@@ -155,7 +156,7 @@ def view_images(views: Mapping[str, Array], dataset: Dataset) -> dict[str, np.nd
   """Turns a method's views into pictures: labels get the palette's colours."""
   flat = {key: np.asarray(x).reshape((-1,) + x.shape[2:]) for key, x in views.items()}
   return {
-      f'train/{key}': to_bytes(x) if x.ndim == 4 else colorize(x, dataset.palette)
+      key: to_bytes(x) if x.ndim == 4 else colorize(x, dataset.palette)
       for key, x in flat.items()}
 
 
@@ -209,7 +210,12 @@ class AfterStep:
 
   def show(self, step: int, state: TrainState) -> None:
     rundir.write_evaluation(self.run, self.result)
-    self.logbook.write_images(step, view_images(self.views(state), self.dataset))
+    images = view_images(self.views(state), self.dataset)
+    self.logbook.write_images(step, {f'train/{key}': x for key, x in images.items()})
+    if jax.process_index() == 0:
+      rows = [[thumbnail(x) for x in row] for row in zip(*images.values(), strict=False)]
+      grid(rows[:4], list(images), self.dataset.class_names, self.dataset.palette).save(
+          rundir.training_image(self.run))
 
 
 def open_streams(
@@ -354,4 +360,6 @@ def run_training(
     result = evaluator(start, networks)
     rundir.write_evaluation(run, result)
   conclude(run, result, evaluator, networks)
+  if jax.process_index() == 0:
+    report_training(run, evaluator, networks, split.labeled)
   return result

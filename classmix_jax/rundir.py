@@ -7,18 +7,22 @@
     RUN/checkpoints/     orbax
     RUN/metrics.jsonl    one JSON object per logged step
     RUN/tensorboard/     events
-    RUN/eval/STEP.json   evaluation results; STEP-PROTOCOL.json those of other protocols
+    RUN/eval/STEP.json   evaluation results; STEP-PROTOCOL.json those of other protocols;
+                         STEP-confusion.csv the counts behind them
     RUN/predictions.png  validation images, truth and predictions
+    RUN/training.png     what the method learned from, at the last evaluation
+    RUN/report.html      all of it on one page
 """
 
 from collections.abc import Mapping, Sequence
+import csv
 import json
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from classmix_jax.logbook import write_atomically
+from classmix_jax.logbook import replacing, write_atomically
 from classmix_jax.types import Dataset, UserError
 
 # A second start may change these: they do not touch what was trained so far.
@@ -119,10 +123,10 @@ def write_split(run: Path, labeled: Sequence[str], unlabeled: Sequence[str]) -> 
     write_atomically(run / 'splits' / f'{part}.txt', '\n'.join([*names, '']))
 
 
-def read_split(run: Path) -> list[str]:
-  """Returns the names of a run's labelled images."""
+def read_split(run: Path, part: str) -> list[str]:
+  """Returns the names of a run's 'labeled' or 'unlabeled' images."""
   try:
-    return (run / 'splits' / 'labeled.txt').read_text(encoding='utf-8').splitlines()
+    return (run / 'splits' / f'{part}.txt').read_text(encoding='utf-8').splitlines()
   except OSError as error:
     raise UserError(f'{error.filename} cannot be read; is {run} the folder of a run?') from None
 
@@ -132,9 +136,31 @@ def evaluation_path(run: Path, step: int, protocol: str = '') -> Path:
   return run / 'eval' / (f'{step}-{protocol}.json' if protocol else f'{step}.json')
 
 
+def training_image(run: Path) -> Path:
+  return run / 'training.png'
+
+
+def confusion_path(run: Path, step: int, protocol: str = '') -> Path:
+  """The file of the counts behind an evaluation, of its headline network."""
+  path = evaluation_path(run, step, protocol)
+  return path.with_name(f'{path.stem}-confusion.csv')
+
+
 def write_evaluation(run: Path, result: Mapping[str, Any], protocol: str = '') -> None:
-  """Writes an evaluation under its step; only the first of several processes does."""
+  """Writes an evaluation under its step; only the first of several processes does.
+
+  Its confusion matrix becomes a table of its own: a row for each true class, a column for each
+  predicted one.
+  """
   if jax.process_index() == 0:
     path = evaluation_path(run, result['step'], protocol)
     path.parent.mkdir(exist_ok=True)
-    write_atomically(path, json.dumps(result, indent=2) + '\n')
+    names = list(result['iou'])
+    with replacing(confusion_path(run, result['step'], protocol)) as temporary, \
+        open(temporary, 'w', encoding='utf-8', newline='') as file:
+      writer = csv.writer(file, lineterminator='\n')
+      writer.writerow(['truth', *names])
+      writer.writerows([name, *counts] for name, counts in
+                       zip(names, result['confusion'], strict=True))
+    rest = {key: value for key, value in result.items() if key != 'confusion'}
+    write_atomically(path, json.dumps(rest, indent=2) + '\n')

@@ -80,10 +80,14 @@ def test_what_is_written_can_be_read(tmp_path):
   rundir.write_split(tmp_path, ['b/é', 'a'], ['c'])
   assert (tmp_path / 'splits' / 'labeled.txt').read_text(encoding='utf-8') == 'b/é\na\n'
   assert (tmp_path / 'splits' / 'unlabeled.txt').read_text() == 'c\n'
-  rundir.write_evaluation(tmp_path, {'step': 30, 'miou': 0.5})
-  rundir.write_evaluation(tmp_path, {'step': 30, 'miou': 0.4}, 'full-at-4x6')
-  assert rundir.read_json(rundir.evaluation_path(tmp_path, 30))['miou'] == 0.5
-  assert rundir.read_json(tmp_path / 'eval' / '30.json') == {'step': 30, 'miou': 0.5}
+  result = {'step': 30, 'miou': 0.5, 'iou': {'a, b': 0.5, 'c': 0.5}}
+  confusion = [[3, 1], [0, 5]]
+  rundir.write_evaluation(tmp_path, {**result, 'confusion': confusion})
+  rundir.write_evaluation(
+      tmp_path, {**result, 'miou': 0.4, 'confusion': confusion}, 'full-at-4x6')
+  assert rundir.read_json(rundir.evaluation_path(tmp_path, 30)) == result
+  assert (tmp_path / 'eval' / '30-confusion.csv').read_text() == (
+      'truth,"a, b",c\n"a, b",3,1\nc,0,5\n')
   assert rundir.read_json(tmp_path / 'eval' / '30-full-at-4x6.json')['miou'] == 0.4
 
 

@@ -1,0 +1,53 @@
+"""What a GPU would get: programs are lowered for it here, none is run."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from classmix_jax.backbones import BACKBONES, layers
+
+CONVOLUTION = re.compile(
+    r'stablehlo\.convolution.*dim_numbers = \[.*?\]x\[(.*?)\]->.*stride = \[(\d+), (\d+)\]'
+    r'.*: \(tensor<\S+>, tensor<(\S+)>\)')
+MAP = 5  # side of the smallest feature map below, larger than any kernel but the stem's 7
+
+
+def windows(backbone, image):
+  """Returns (side of the window, stride) of every convolution of a gradient, lowered for CUDA."""
+  variables = jax.eval_shape(lambda: backbone.init(jax.random.key(0), image, train=False))
+  loss = lambda params, rest: backbone.apply(
+      {'params': params, **rest}, image, train=True).high.sum()
+  params, rest = variables['params'], {'batch_stats': variables['batch_stats']}
+  program = jax.jit(jax.grad(loss)).trace(params, rest).lower(lowering_platforms=('cuda',))
+  found = []
+  for order, down, across, shape in CONVOLUTION.findall(program.as_text()):
+    lengths = dict(zip(order.split(', '), shape.split('x'), strict=False))
+    found.append((int(lengths['0']), max(int(down), int(across))))
+  return found
+
+
+def maps_in_strides(backbone):
+  """Windows as large as feature maps, taken in strides: what cuDNN has no fast way for."""
+  found = windows(backbone, jnp.zeros((2, 129, 129, 3)))
+  assert len([side for side, _ in found if side >= MAP]) > 10  # kernel gradients were found
+  return [window for window in found if window[0] >= MAP and window[1] > 1 and window[0] != 7]
+
+
+@pytest.mark.parametrize('name', ['resnet50', 'resnet50_v1c'])
+def test_kernel_gradients_are_taken_without_strides(name):
+  """XLA makes cuDNN's own kernel gradient only of convolutions whose window has stride 1.
+
+  (`MatchBackwardFilter` in its rewriter of convolutions.)
+  """
+  assert maps_in_strides(BACKBONES[name](bn='running')) == []
+
+
+def test_jaxs_own_gradient_would_be_found(monkeypatch):
+  plain = lambda x, kernel, strides, padding, **options: jax.lax.conv_general_dilated(
+      x, kernel, strides, padding, **options)
+  monkeypatch.setattr(layers, 'same_size', plain)
+  found = maps_in_strides(BACKBONES['resnet50'](bn='running'))
+  assert {stride for _, stride in found} == {2, 4}
+  assert len(found) == 6 + 3  # the 3x3 convolutions of layers 3 and 4

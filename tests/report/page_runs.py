@@ -1,0 +1,49 @@
+"""Runs and galleries made up for the report's tests: two classes, images of 2x3 pixels."""
+
+import json
+
+import numpy as np
+
+from classmix_jax.evaluator import Seen
+from classmix_jax.report.gallery import View
+
+NAMES, PALETTE = ['road', '<b>car & Co</b>'], [[10, 20, 30], [200, 100, 0]]
+TRUTH = np.array([[0, 0, 1], [1, 255, 1]], np.uint8)
+PREDICTION = np.array([[0, 1, 1], [0, 0, 1]], np.uint8)
+PHOTO = np.full((2, 3, 3), 100, np.uint8)
+
+
+def result(step, miou):
+  networks = {name: {'miou': miou, 'iou': dict(zip(NAMES, (miou, None), strict=True))}
+              for name in ('student', 'teacher')}
+  return {'step': step, 'network': 'teacher', 'protocol': 'paper at 2x3', 'images': 4,
+          'pixels': 20, 'split': 'abc', 'devices': '1 x cpu', **networks['teacher'],
+          'networks': networks}
+
+
+def write_run(folder, miou=0.5, protocol='paper at 2x3', method='classmix'):
+  """Writes what a report reads; step 10 scores less than step 5."""
+  (folder / 'splits').mkdir(parents=True)
+  (folder / 'eval').mkdir()
+  config = {'name': 'folder', 'method': {'name': method}, 'steps': 10, 'seed': 0,
+            'model': {'backbone': 'tiny', 'head': 'conv3x3'},
+            'data': {'root': '/nowhere'}, 'eval_network': 'teacher', 'paper': {'steps': 1}}
+  (folder / 'config.json').write_text(json.dumps(config))
+  (folder / 'classes.json').write_text(json.dumps({'names': NAMES, 'palette': PALETTE}))
+  (folder / 'splits' / 'labeled.txt').write_text('a\nb\n')
+  (folder / 'splits' / 'unlabeled.txt').write_text('c\n')
+  for step, score in ((5, miou), (10, miou - 0.1)):
+    found = {**result(step, score), 'protocol': protocol}
+    (folder / 'eval' / f'{step}.json').write_text(json.dumps(found))
+  (folder / 'eval' / '5-full-at-4x6.json').write_text('{}')
+  (folder / 'eval' / '5-confusion.csv').write_text(
+      'truth,road,<b>car & Co</b>\nroad,3,1\n<b>car & Co</b>,0,0\n')
+  rows = [{'step': step, 'loss/sup': 1 / step, 'confident_share': 0.2, 'eval/miou_teacher': miou}
+          for step in (5, 10)]
+  (folder / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, rows)) + '\n')
+  return folder
+
+
+def views(prediction=PREDICTION):
+  seen = Seen('street/1', PHOTO, TRUTH, prediction, np.full((2, 3), 0.2, np.float32))
+  return [View(seen, 0.6, False)]
