@@ -2,14 +2,18 @@
 
 Synopsis:
 
-    predictor = load_predictor(Path('RUN'))
-    label = predictor(image)          # uint8 [H, W, 3] -> uint8 [H, W]
+    import classmix_jax
+    trained = classmix_jax.load('RUN')
+    label, confidence = trained.predict('photo.jpg')
+    trained.class_names[label[0, 0]]
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 import dataclasses
-import json
+import itertools
+import os
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import ml_collections
@@ -17,16 +21,62 @@ import numpy as np
 from PIL import Image
 
 from classmix_jax import build, rundir
-from classmix_jax.datasets.pairs import find_images
 from classmix_jax.datasets.reading import read_image
 from classmix_jax.evaluate import predict
 from classmix_jax.evaluator import headline_network
 from classmix_jax.networks import load_networks
-from classmix_jax.pictures import colorize, overlay
 from classmix_jax.protocols import PROTOCOLS
-from classmix_jax.types import Array, PyTree, UserError
+from classmix_jax.types import Array, PyTree
 
 MULTIPLE = 32  # sizes are padded to multiples of this, so that few shapes are compiled
+
+Picture = np.ndarray | Image.Image | str | os.PathLike
+
+
+class Prediction(NamedTuple):
+  """What a network sees in an image.
+
+  Attributes:
+    label: `[H, W]` uint8 class ids.
+    confidence: `[H, W]` float32 in 0..1, the share of the predicted class in all scores.
+  """
+
+  label: np.ndarray
+  confidence: np.ndarray
+
+
+class Framed(NamedTuple):
+  """An image as the network gets it: `[h, w, 3]`, where it is valid `[H, W]`, and its size."""
+
+  image: np.ndarray
+  valid: np.ndarray
+  size: tuple[int, int]
+
+  @property
+  def shape(self) -> tuple:
+    return self.image.shape + self.valid.shape
+
+
+def as_array(picture: Picture) -> np.ndarray:
+  """Returns `[H, W, 3]` uint8 RGB of an array, a PIL image or a file.
+
+  Raises:
+    ValueError: an array of another shape or type.
+    UserError: a file that is no picture.
+
+  Example:
+    >>> as_array(Image.new('L', (4, 3), 7)).shape
+    (3, 4, 3)
+  """
+  if isinstance(picture, str | os.PathLike):
+    return read_image(Path(picture))
+  if isinstance(picture, Image.Image):
+    return np.asarray(picture.convert('RGB'))
+  if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+    raise ValueError(
+        f'the image is {picture.dtype} of shape {picture.shape}; wanted is uint8 [H, W, 3], '
+        'RGB from 0 to 255.')
+  return picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +84,8 @@ class Predictor:
   """A trained network, ready for images.
 
   Attributes:
-    apply: jitted `(variables, image [1, h, w, 3], valid [1, H, W]) -> class ids [1, H, W]`.
+    apply: jitted `(variables, image [B, h, w, 3], valid [B, H, W]) -> (class ids, confidence)`,
+      each `[B, H, W]`.
     variables: of the network.
     size: (H, W) at which the network sees images, None for the image's own.
     pad: (H, W) to which smaller images are padded then, None for the nearest multiple.
@@ -49,12 +100,37 @@ class Predictor:
   class_names: tuple[str, ...]
   palette: tuple[tuple[int, int, int], ...]
 
-  def __call__(self, image: np.ndarray) -> np.ndarray:
-    """Maps an image `[H, W, 3]` uint8 RGB to class ids `[H, W]` uint8.
+  def predict(self, picture: Picture) -> Prediction:
+    """Predicts an array `[H, W, 3]` uint8 RGB, a PIL image or a file, at its own size.
 
-    The image is brought to the size of the training images and logits come back
+    The image is brought to the size of the training images and scores come back
     to [H, W], or it is padded at the bottom and right like validation images.
+
+    Raises:
+      ValueError: an array of another shape or type.
+      UserError: a file that is no picture.
     """
+    return next(self.predict_all([picture], batch_size=1))
+
+  def predict_all(self, pictures: Iterable[Picture], batch_size: int = 8) -> Iterator[Prediction]:
+    """Yields what `predict` returns, in order; neighbours of one size go through together.
+
+    Only `batch_size` images are held at once, so that a video may be of any length.
+    """
+    framed = (self.framed(as_array(picture)) for picture in pictures)
+    for _, neighbours in itertools.groupby(framed, key=lambda example: example.shape):
+      while batch := list(itertools.islice(neighbours, batch_size)):
+        # Filled up, so that every size is compiled once.
+        filled = batch + [batch[-1]] * (batch_size - len(batch))
+        found = self.apply(
+            self.variables, np.stack([example.image for example in filled]),
+            np.stack([example.valid for example in filled]))
+        for example, label, confidence in zip(batch, *map(np.asarray, found), strict=False):
+          height, width = example.size
+          yield Prediction(label[:height, :width], confidence[:height, :width])
+
+  def framed(self, image: np.ndarray) -> Framed:
+    """Resizes or pads an image, as the run's protocol does."""
     height, width = image.shape[:2]
     frame = self.pad
     if frame is None or height > frame[0] or width > frame[1]:
@@ -65,11 +141,10 @@ class Predictor:
       seen = Image.fromarray(image).resize(self.size[::-1], Image.Resampling.BILINEAR)
     else:
       seen = np.pad(image, [*padding, (0, 0)])
-    label = self.apply(self.variables, np.asarray(seen)[None], valid[None])
-    return np.asarray(label[0, :height, :width], np.uint8)
+    return Framed(np.asarray(seen), valid, (height, width))
 
 
-def load_predictor(run: Path, *, step: str = 'best', network: str = '') -> Predictor:
+def load(run: str | os.PathLike, *, step: str = 'best', network: str = '') -> Predictor:
   """Restores a run for prediction; the run's folder alone is enough.
 
   It predicts as the run is evaluated, windows, flip and scales included; where
@@ -83,6 +158,7 @@ def load_predictor(run: Path, *, step: str = 'best', network: str = '') -> Predi
   Raises:
     UserError: no such run, checkpoint or network.
   """
+  run = Path(run).expanduser().absolute()
   config = ml_collections.ConfigDict(rundir.read_json(run / 'config.json'))
   classes = rundir.read_json(run / 'classes.json')
   _, networks = load_networks(run, step)
@@ -94,56 +170,11 @@ def load_predictor(run: Path, *, step: str = 'best', network: str = '') -> Predi
     protocol = dataclasses.replace(protocol, name='full')
 
   @jax.jit
-  def apply(variables: PyTree, image: Array, valid: Array) -> Array:
-    return predict(model, variables, image, valid, protocol).argmax(axis=-1)
+  def apply(variables: PyTree, image: Array, valid: Array) -> tuple[Array, Array]:
+    scores = predict(model, variables, image, valid, protocol)
+    return scores.argmax(-1).astype(np.uint8), scores.max(-1) / scores.sum(-1)
 
   return Predictor(
       apply=apply, variables=networks[name], size=size,
       pad=protocol.pad if protocol.name == 'paper' else None,
       class_names=tuple(classes['names']), palette=tuple(map(tuple, classes['palette'])))
-
-
-def input_images(source: Path) -> Mapping[str, Path]:
-  """Returns the images below a folder, or the one image, by name.
-
-  Raises:
-    UserError: there is none.
-  """
-  if source.is_file():
-    return {source.stem: source}
-  images = find_images(source) if source.is_dir() else {}
-  if not images:
-    raise UserError(f'--input={source} is neither an image nor a folder with images.')
-  return images
-
-
-def predict_images(run: Path, source: Path, output: Path, *, step: str, network: str) -> None:
-  """Writes NAME.png (class ids) and NAME_overlay.png for every image; launch/predict.py.
-
-  An image that cannot be read is reported at the end; the others are finished.
-
-  Raises:
-    UserError: no such run or input, or images that could not be read.
-  """
-  images = input_images(source)
-  predictor = load_predictor(run, step=step, network=network)
-  failures = []
-  for done, (name, path) in enumerate(images.items(), start=1):
-    try:
-      image = read_image(path)
-    except UserError as error:
-      failures.append(str(error))
-      continue
-    label = predictor(image)
-    target = output / f'{name}.png'
-    target.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(label).save(target)
-    shown = overlay(image, colorize(label, predictor.palette))
-    Image.fromarray(shown).save(target.with_name(f'{target.stem}_overlay.png'))
-    if done % 50 == 0 or done == len(images):
-      print(f'{done}/{len(images)} images', flush=True)
-  classes = dict(enumerate(predictor.class_names))
-  (output / 'classes.json').write_text(json.dumps(classes, indent=2) + '\n', encoding='utf-8')
-  print(f'wrote class ids, overlays and classes.json to {output}')
-  if failures:
-    raise UserError(f'{len(failures)} of {len(images)} images were left out: {failures[0]}')

@@ -63,6 +63,12 @@ def test_train_evaluate_predict_from_another_folder(data, tmp_path):
   assert predicted.returncode == 0, predicted.stderr
   assert np.asarray(Image.open(tmp_path / 'OUT' / '3.png')).shape == (toy.HEIGHT, toy.WIDTH)
   assert (tmp_path / 'OUT' / '3_overlay.png').exists()
+  compared = run('report.py', '--workdir=RUN', '--compare=RUN', cwd=tmp_path)
+  assert compared.returncode == 0, compared.stderr
+  assert 'Their configs are the same' in (tmp_path / 'RUN' / 'compare.html').read_text()
+  exported = run('export.py', '--workdir=RUN', '--output=EXPORTED', cwd=tmp_path)
+  assert exported.returncode == 0, exported.stderr
+  assert "stablehlo: logits within" in exported.stdout
 
 
 def test_check_data_ends_with_status_2_after_its_report(data, tmp_path):

@@ -18,7 +18,7 @@ from configs import base, cityscapes, folder, pascal_voc
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = [
     module.name for module in pkgutil.walk_packages(classmix_jax.__path__, 'classmix_jax.')
-    if module.name != 'classmix_jax.input_pipeline' and not module.name.endswith('.builder')]
+    if not module.name.endswith(('.input_pipeline', '.builder', '.exporter_tensorflow'))]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 
 
@@ -27,6 +27,11 @@ def test_examples_in_docstrings_run(name):
   module = importlib.import_module(name)
   failures, _ = doctest.testmod(module, extraglobs={'jax': jax, 'jnp': jnp, 'np': np})
   assert failures == 0
+
+
+def test_examples_of_the_api_page_run():
+  failures, tried = doctest.testfile(str(ROOT / 'docs' / 'api.md'), module_relative=False)
+  assert failures == 0 and tried > 10
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)

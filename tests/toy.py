@@ -80,6 +80,28 @@ def config(root: Path, arguments: str = 'method=classmix', **fields) -> ConfigDi
   return config
 
 
+def write_run(run: Path, root: Path, **fields) -> Path:
+  """Writes a run that was initialised and never trained, as its step 1; returns its folder."""
+  import jax
+
+  from classmix_jax import build, checkpoint, rundir
+  from classmix_jax.train import create_state
+  settings = config(root, **fields)
+  dataset = build.build_dataset(settings)
+  method = build.build_method(settings, len(CLASSES))
+  tx = build.build_optimizer(settings, settings.steps)
+  image = jax.ShapeDtypeStruct((1, *settings.data.crop, 3), np.float32)
+  state = create_state(
+      method, tx, jax.random.key(0, impl='rbg'), image, jax.local_devices()[:1])
+  rundir.open_run(run, settings.to_dict())
+  rundir.write_classes(run, dataset)
+  rundir.write_split(run, dataset.train.names, ['a', 'b'])
+  manager = checkpoint.open_manager(run / 'checkpoints')
+  checkpoint.save(manager, 1, state, 0.5)
+  manager.wait_until_finished()
+  return run
+
+
 CITYSCAPES_IDS = np.zeros(256, np.uint8)  # label of `draw` -> label id; 255 is 0, unlabeled
 CITYSCAPES_IDS[[0, 1, 2]] = 7, 26, 11  # road, car, building
 

@@ -1,0 +1,147 @@
+"""Predicts files, folders, globs and videos; the program launch/predict.py.
+
+    OUT/NAME.png             class ids
+    OUT/NAME_overlay.png     colours above the image
+    OUT/NAME_confidence.png  0 (unsure) to 255 (sure)
+    OUT/classes.json         the names of the ids
+"""
+
+from collections.abc import Callable, Iterator
+import glob
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from classmix_jax.datasets.pairs import find_images
+from classmix_jax.datasets.reading import read_image
+from classmix_jax.logbook import progress
+from classmix_jax.pictures import colorize, overlay
+from classmix_jax.predict import Prediction, Predictor, load
+from classmix_jax.types import UserError
+
+VIDEOS = ('.mp4', '.mov', '.avi', '.mkv', '.webm', '.m4v')
+
+
+class Input(NamedTuple):
+  """One picture: the name of its results, and how it is read."""
+
+  name: str
+  read: Callable[[], np.ndarray]
+
+
+def inputs(source: str) -> tuple[int | None, Iterator[Input]]:
+  """Returns how many pictures there are, None where nobody knows, and the pictures.
+
+  Args:
+    source: an image, a folder (nested ones too), a glob such as 'photos/**/*.jpg', or a video,
+      whose frames are called NAME/000000 and so on.
+
+  Raises:
+    UserError: there is none.
+  """
+  path = Path(source).expanduser()
+  if path.suffix.lower() in VIDEOS and path.is_file():
+    return None, frames(path)
+  files = {path.stem: path} if path.is_file() else find_images(path) if path.is_dir() else {}
+  files = files or globbed(str(path))
+  if not files:
+    raise UserError(
+        f'--input={source} is neither an image, a video, a folder with images nor a glob that '
+        'matches any.')
+  return len(files), (
+      Input(name, lambda file=file: read_image(file)) for name, file in files.items())
+
+
+def globbed(pattern: str) -> dict[str, Path]:
+  """Returns name -> file of all files that match, named from their common folder on.
+
+  Raises:
+    UserError: two files would have one name.
+  """
+  matching = map(Path, sorted(glob.glob(pattern, recursive=True)))
+  files = [file for file in matching if file.is_file()]
+  found: dict[str, Path] = {}
+  folder = os.path.commonpath([file.parent.absolute() for file in files]) if files else ''
+  for file in files:
+    name = file.absolute().relative_to(folder).with_suffix('').as_posix()
+    if name in found:
+      raise UserError(f"{found[name]} and {file} both have the name '{name}': rename one of them.")
+    found[name] = file
+  return found
+
+
+def frames(video: Path) -> Iterator[Input]:
+  """Yields the frames of a video.
+
+  Raises:
+    UserError: PyAV is not installed, or the file is no video.
+  """
+  try:
+    import av
+  except ImportError:
+    raise UserError(
+        f"{video} is a video, which PyAV reads: pip install 'av>=14,<19' adds it.") from None
+  try:
+    with av.open(str(video)) as container:
+      for index, frame in enumerate(container.decode(video=0)):
+        image = frame.to_ndarray(format='rgb24')
+        yield Input(f'{video.stem}/{index:06d}', lambda image=image: image)
+  except (av.error.FFmpegError, IndexError) as error:
+    raise UserError(f'{video} cannot be read as a video: {error}') from None
+
+
+def write(
+    output: Path, name: str, image: np.ndarray, found: Prediction, predictor: Predictor
+) -> None:
+  """Writes the three pictures of one image."""
+  target = output / f'{name}.png'
+  target.parent.mkdir(parents=True, exist_ok=True)
+  beside = lambda word: target.with_name(f'{target.stem}_{word}.png')
+  Image.fromarray(found.label).save(target)
+  Image.fromarray(overlay(image, colorize(found.label, predictor.palette))).save(beside('overlay'))
+  Image.fromarray((255 * found.confidence).round().astype(np.uint8)).save(beside('confidence'))
+
+
+def predict_files(
+    run: Path, source: str, output: Path, *, step: str = 'best', network: str = '',
+    batch_size: int = 8,
+) -> None:
+  """Predicts all pictures of a source, see `inputs`; launch/predict.py.
+
+  An image that cannot be read is reported at the end; the others are finished.
+
+  Raises:
+    UserError: no such run or input, or images that could not be read.
+  """
+  count, pictures = inputs(source)
+  predictor = load(run, step=step, network=network)
+  failures: list[str] = []
+  waiting: list[tuple[str, np.ndarray]] = []
+
+  def readable() -> Iterator[np.ndarray]:
+    for picture in pictures:
+      try:
+        image = picture.read()
+      except UserError as error:
+        failures.append(str(error))
+        continue
+      waiting.append((picture.name, image))
+      yield image
+
+  output.mkdir(parents=True, exist_ok=True)
+  say = progress('predicting', count) if count else lambda done: None
+  done = 0
+  for found in predictor.predict_all(readable(), min(batch_size, count or batch_size)):
+    write(output, *waiting.pop(0), found, predictor)
+    done += 1
+    say(done + len(failures))
+  classes = dict(enumerate(predictor.class_names))
+  (output / 'classes.json').write_text(json.dumps(classes, indent=2) + '\n', encoding='utf-8')
+  print(f'wrote class ids, overlays and confidence of {done} images and classes.json to {output}')
+  if failures:
+    raise UserError(
+        f'{len(failures)} of {done + len(failures)} images were left out: {failures[0]}')

@@ -1,0 +1,108 @@
+"""Prediction of pictures of any kind and size, from a run's folder alone."""
+
+import sys
+
+import numpy as np
+from PIL import Image
+import pytest
+import toy
+
+import classmix_jax
+from classmix_jax.predict_files import inputs, predict_files
+from classmix_jax.types import UserError
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('predict')
+  return toy.write_run(folder / 'run', toy.write_folder(folder / 'data'))
+
+
+@pytest.fixture(scope='module')
+def trained(run):
+  return classmix_jax.load(str(run))
+
+
+def test_what_a_picture_may_be(trained, tmp_path):
+  image = toy.draw(5)[0]
+  Image.fromarray(image).save(tmp_path / 'x.png')
+  label, confidence = trained.predict(image)
+  assert label.shape == confidence.shape == image.shape[:2]
+  assert label.dtype == np.uint8 and label.max() < len(trained.class_names) == len(toy.CLASSES)
+  assert 1 / len(toy.CLASSES) <= confidence.min() and confidence.max() <= 1
+  for other in (str(tmp_path / 'x.png'), tmp_path / 'x.png', Image.fromarray(image)):
+    np.testing.assert_array_equal(trained.predict(other).label, label)
+  with pytest.raises(ValueError, match=r'is float64 of shape \(2, 2\); wanted is uint8'):
+    trained.predict(np.zeros((2, 2)))
+
+
+def test_many_at_once_are_what_each_is_alone(trained):
+  """Sizes change on the way; no batch but one is full."""
+  images = [toy.draw(index)[0] for index in range(4)]
+  images = [*images[:3], images[3][:29, :41], images[3][:29, :40], images[0][:60, :50]]
+  found = list(trained.predict_all(images, batch_size=2))
+  for image, (label, confidence) in zip(images, found, strict=True):
+    alone = trained.predict(image)
+    assert label.shape == image.shape[:2]
+    np.testing.assert_array_equal(label, alone.label)
+    np.testing.assert_allclose(confidence, alone.confidence, rtol=1e-5)
+
+
+def test_folders(run, trained, tmp_path):
+  (tmp_path / 'in' / 'a b').mkdir(parents=True)
+  Image.fromarray(toy.draw(5)[0]).save(tmp_path / 'in' / 'a b' / 'x.png')
+  Image.fromarray(toy.draw(6)[0][:29, :41]).save(tmp_path / 'in' / 'y.jpg')
+  predict_files(run, str(tmp_path / 'in'), tmp_path / 'out')
+  assert Image.open(tmp_path / 'out' / 'y.png').size == (41, 29)
+  assert Image.open(tmp_path / 'out' / 'a b' / 'x_overlay.png').size == (toy.WIDTH, toy.HEIGHT)
+  label, confidence = trained.predict(toy.draw(5)[0])
+  written = lambda name: np.asarray(Image.open(tmp_path / 'out' / 'a b' / name))
+  np.testing.assert_array_equal(written('x.png'), label)
+  np.testing.assert_allclose(written('x_confidence.png') / 255, confidence, atol=0.5 / 255)
+
+
+def test_the_others_are_finished(run, tmp_path):
+  (tmp_path / 'in').mkdir()
+  (tmp_path / 'in' / 'bad.jpg').write_bytes(b'\xff\xd8\xff\xe0 no picture')
+  Image.fromarray(toy.draw(5)[0]).save(tmp_path / 'in' / 'good.png')
+  with pytest.raises(UserError, match='1 of 2 images were left out.*bad.jpg'):
+    predict_files(run, str(tmp_path / 'in'), tmp_path / 'out')
+  assert (tmp_path / 'out' / 'good.png').exists()
+
+
+def test_globs(tmp_path):
+  for name in ('a/1.png', 'a/2.png', 'b/1.png', 'b/1.txt'):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    Image.new('RGB', (2, 3)).save(tmp_path / name, 'png')
+  names = lambda pattern: [picture.name for picture in inputs(str(tmp_path / pattern))[1]]
+  assert names('**/1.png') == ['a/1', 'b/1'] and names('a/*.png') == ['1', '2']
+  assert names('a/2.png') == ['2']
+  with pytest.raises(UserError, match="both have the name '1'"):
+    inputs(str(tmp_path / 'b' / '*'))
+  with pytest.raises(UserError, match='neither an image, a video, a folder with images nor a glob'):
+    inputs(str(tmp_path / '*.jpg'))
+
+
+def test_video(run, tmp_path):
+  av = pytest.importorskip('av', reason='PyAV is not installed')
+  path = tmp_path / 'drive.mp4'
+  with av.open(str(path), 'w') as container:
+    stream = container.add_stream('mpeg4', rate=5)
+    stream.width, stream.height = 48, 32
+    for index in range(3):
+      image = np.full((32, 48, 3), 80 * index, np.uint8)
+      container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format='rgb24')))
+    container.mux(stream.encode())
+  predict_files(run, str(path), tmp_path / 'out', batch_size=2)
+  frames = sorted((tmp_path / 'out' / 'drive').glob('*_overlay.png'))
+  assert [frame.name[:6] for frame in frames] == ['000000', '000001', '000002']
+  path.write_bytes(b'no video')
+  with pytest.raises(UserError, match='drive.mp4 cannot be read as a video'):
+    list(inputs(str(path))[1])
+
+
+def test_video_without_its_library(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'av', None)
+  (tmp_path / 'a.mp4').touch()
+  with pytest.raises(UserError, match="pip install 'av"):
+    next(inputs(str(tmp_path / 'a.mp4'))[1])
