@@ -35,7 +35,7 @@ def maps_in_strides(backbone):
   return [window for window in found if window[0] >= MAP and window[1] > 1 and window[0] != 7]
 
 
-@pytest.mark.parametrize('name', ['resnet50', 'resnet50_v1c'])
+@pytest.mark.parametrize('name', ['resnet50', 'resnet50_deep'])
 def test_kernel_gradients_are_taken_without_strides(name):
   """XLA makes cuDNN's own kernel gradient only of convolutions whose window has stride 1.
 
