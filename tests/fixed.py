@@ -18,8 +18,8 @@ LN2, LN3 = np.log(2.0), np.log(3.0)
 class Fixed:
   """Says `variables['params']`, `[H, W, C]`, to every image."""
 
-  def apply(self, variables, image, train, mutable=(), perturb=lambda x: x):
-    del train, perturb
+  def apply(self, variables, image, train, mutable=(), perturb=lambda x: x, upsample=True):
+    del train, perturb, upsample  # full size anyway
     logits = jnp.broadcast_to(variables['params'], (len(image), *variables['params'].shape))
     return (logits, {}) if mutable else logits
 

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
+from classmix_jax.core.strips import per_pixel, top_class
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.segmenter import forward, forward_in_order, initialize, to_unit_range
@@ -82,12 +83,13 @@ class CrossPseudo(Supervised):
     loss_sup, every, statistics = [], [], {}
     for name in NETWORKS:
       (labeled, unlabeled), statistics[name] = forward_in_order(
-          self.model, params[name], model_state[name], images)
+          self.model, params[name], model_state[name], images, upsample=False)
       loss_sup.append(self.labeled_loss(labeled, targets.labeled))
       every.append(jnp.concatenate([labeled, unlabeled]))
-    labels = [jnp.argmax(logits, axis=-1) for logits in every]  # no gradient passes
+    # No gradient passes.
+    labels = [per_pixel(top_class, logits, size=targets.valid.shape[1:])[0] for logits in every]
     learned = lambda logits, label: masked_mean(
-        cross_entropy(logits, label), targets.valid, count=targets.count)
+        per_pixel(cross_entropy, logits, label), targets.valid, count=targets.count)
     loss_cps = learned(every[0], labels[1]) + learned(every[1], labels[0])
     metrics = {'loss/sup': loss_sup[0], 'loss/sup_second': loss_sup[1], 'loss/cps': loss_cps}
     return sum(loss_sup) + self.lambda_cps * loss_cps, (statistics, metrics)

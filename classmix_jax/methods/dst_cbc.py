@@ -22,6 +22,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
+from classmix_jax.core.strips import per_pixel
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.segmenter import forward, to_unit_range
@@ -97,10 +98,11 @@ class DstCbc(Supervised):
     labeled = targets.labeled
     image = to_unit_range(jnp.concatenate([labeled.image, targets.image]))
     logits, batch_stats = forward(
-        self.model, params['segmenter'], model_state['segmenter'], image, train=True)
+        self.model, params['segmenter'], model_state['segmenter'], image, train=True,
+        upsample=False)
     logits, pseudo_logits = logits[:len(labeled.image)], logits[len(labeled.image):]
     loss_sup = self.labeled_loss(logits, labeled)
-    pixel_loss = cross_entropy(pseudo_logits, targets.label)
+    pixel_loss = per_pixel(cross_entropy, pseudo_logits, targets.label)
     weight = jnp.exp(-self.gamma * lax.stop_gradient(pixel_loss))  # p^gamma
     loss_pseudo = masked_mean(weight * pixel_loss, targets.label != VOID, count=targets.count)
     loss = loss_sup * labeled.count / targets.count + loss_pseudo

@@ -19,6 +19,8 @@ import jax.numpy as jnp
 from classmix_jax.core.collectives import mean_over_devices
 from classmix_jax.core.hard_pixels import hard_pixels
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
+from classmix_jax.core.resize import resize_bilinear
+from classmix_jax.core.strips import per_pixel
 from classmix_jax.types import AXIS, VOID, Array, Example, UserError
 
 
@@ -106,10 +108,13 @@ class LabeledLoss:
   def __call__(self, logits: Array, labeled: Labeled) -> Array:
     """Returns L_sup of one micro-batch, to be summed over them.
 
+    `logits` `[b, h, w, C]` may be smaller than the labels and are enlarged then.
+
     Hard pixels and the Dice term are those of a micro-batch: with them the number of
     micro-batches matters.
     """
-    known, pixel_loss = labeled.label != VOID, cross_entropy(logits, labeled.label)
+    known = labeled.label != VOID
+    pixel_loss = per_pixel(cross_entropy, logits, labeled.label)
     if self.ohem_threshold < 1.0:
       # The probability of the label, without another softmax.
       hard = hard_pixels(
@@ -119,5 +124,6 @@ class LabeledLoss:
     else:
       loss = masked_mean(labeled.weight * pixel_loss, known, count=labeled.count)
     if self.dice:
+      logits = resize_bilinear(logits, known.shape[1:])
       loss += self.dice * labeled.share * dice_loss(logits, labeled.label, AXIS)
     return loss

@@ -27,6 +27,7 @@ from classmix_jax.core.distort import MODERATE, distort
 from classmix_jax.core.ema import ema_decay, ema_update
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean, squared_error
 from classmix_jax.core.mixing import erase, mix
+from classmix_jax.core.strips import per_pixel
 from classmix_jax.core.weights import WEIGHTS, confident_share
 from classmix_jax.masks import MASKS
 from classmix_jax.methods.labeled_loss import Labeled
@@ -172,12 +173,12 @@ class MeanTeacher(Supervised):
     return targets, {**model_state, 'teacher': teacher_stats}, metrics
 
   def consistency_loss(self, logits: Array, target: Consistency) -> Array:
-    """Returns L_u of one micro-batch, to be summed over them."""
+    """Returns L_u of one micro-batch, to be summed over them; logits may be smaller."""
     mixed = target.mixed
     if self.consistency == 'ce':
-      pixel_loss = cross_entropy(logits, mixed.label)
+      pixel_loss = per_pixel(cross_entropy, logits, mixed.label)
     else:
-      pixel_loss = squared_error(logits, mixed.prob)
+      pixel_loss = per_pixel(squared_error, logits, mixed.prob)
     if self.consistency == 'mse_sum':
       pixel_loss *= self.num_classes
     return masked_mean(target.weight * pixel_loss, mixed.valid, count=target.count)
@@ -188,7 +189,7 @@ class MeanTeacher(Supervised):
     """Labelled images pass the student before mixed ones, as in the original."""
     images = to_unit_range(targets.labeled.image), targets.unlabeled.mixed.image
     (labeled, mixed), batch_stats = forward_in_order(
-        self.model, params['segmenter'], model_state['segmenter'], images)
+        self.model, params['segmenter'], model_state['segmenter'], images, upsample=False)
     loss_sup = self.labeled_loss(labeled, targets.labeled)
     loss_unsup = self.consistency_loss(mixed, targets.unlabeled)
     loss = loss_sup + self.lambda_u * loss_unsup

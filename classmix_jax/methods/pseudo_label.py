@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from classmix_jax.core.accumulation import in_turn
+from classmix_jax.core.resize import resize_bilinear
+from classmix_jax.core.strips import per_pixel, top_class
 from classmix_jax.models.segmenter import Segmenter, forward, to_unit_range
 from classmix_jax.types import Array, Example, PyTree
 
@@ -60,12 +62,13 @@ def pseudo_label(
   def label(params: PyTree, carry: tuple, example: Example) -> tuple:
     found, batch_stats = carry
     image = to_unit_range(example.image)
-    logits, batch_stats = forward(model, params, batch_stats, image, train=train)
-    prob = jax.nn.softmax(logits)
-    valid = valid_pixels(example, exclude_padding)
+    logits, batch_stats = forward(
+        model, params, batch_stats, image, train=train, upsample=False)
+    size = image.shape[1:3]
+    prob = jax.nn.softmax(resize_bilinear(logits, size)) if keep_prob else None
     labeled = PseudoLabel(
-        image, jnp.argmax(prob, axis=-1), jnp.max(prob, axis=-1),
-        prob if keep_prob else None, valid)
+        image, *per_pixel(top_class, logits, size=size), prob,
+        valid_pixels(example, exclude_padding))
     return (*found, labeled), batch_stats
 
   found, batch_stats = in_turn(label, params, ((), batch_stats), example)

@@ -59,7 +59,8 @@ class Supervised:
   ) -> tuple[Array, PyTree]:
     """Returns `(L_sup, batch_stats)` of one micro-batch; L_sup is to be summed over them."""
     image = to_unit_range(labeled.image)
-    logits, batch_stats = forward(self.model, params, batch_stats, image, train=True)
+    logits, batch_stats = forward(
+        self.model, params, batch_stats, image, train=True, upsample=False)
     return self.labeled_loss(logits, labeled), batch_stats
 
   def loss(

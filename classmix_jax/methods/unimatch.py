@@ -27,6 +27,7 @@ from classmix_jax.core.collectives import example_keys
 from classmix_jax.core.distort import STRONG, distort
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
 from classmix_jax.core.mixing import mix
+from classmix_jax.core.strips import per_pixel
 from classmix_jax.core.weights import confident_share
 from classmix_jax.masks import MASKS
 from classmix_jax.methods.labeled_loss import Labeled
@@ -148,7 +149,8 @@ class UniMatch(Supervised):
     pseudo = counted.pseudo
     confident = pseudo.confidence >= self.threshold
     return masked_mean(
-        confident * cross_entropy(logits, pseudo.label), pseudo.valid, count=counted.count)
+        confident * per_pixel(cross_entropy, logits, pseudo.label), pseudo.valid,
+        count=counted.count)
 
   def joint_pass(
       self, student: PyTree, batch_stats: PyTree, targets: Targets
@@ -167,7 +169,8 @@ class UniMatch(Supervised):
 
     image = jnp.concatenate([labeled, targets.weak.pseudo.image])
     logits, batch_stats = forward(
-        self.model, student, batch_stats, image, train=True, perturb=perturb)
+        self.model, student, batch_stats, image, train=True, perturb=perturb,
+        upsample=False)
     return logits[:len(labeled)], logits[len(image):], batch_stats
 
   def strong_pass(
@@ -175,7 +178,7 @@ class UniMatch(Supervised):
   ) -> tuple[Array, PyTree]:
     """All strong views as one batch."""
     image = jnp.concatenate([view.pseudo.image for view in targets.views])
-    return forward(self.model, student, batch_stats, image, train=True)
+    return forward(self.model, student, batch_stats, image, train=True, upsample=False)
 
   def loss(
       self, params: PyTree, model_state: PyTree, targets: Targets

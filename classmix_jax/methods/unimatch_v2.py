@@ -67,7 +67,7 @@ class UniMatchV2(UniMatch):
   ) -> tuple[Array, PyTree]:
     image = jnp.concatenate([view.pseudo.image for view in targets.views])
     return forward(
-        self.model, student, batch_stats, image, train=True,
+        self.model, student, batch_stats, image, train=True, upsample=False,
         perturb=lambda features: complementary(targets.keys, features))
 
   def finish(self, params: PyTree, method_state: PyTree, step: Array) -> PyTree:

@@ -32,15 +32,17 @@ class Segmenter(nn.Module):
   head: nn.Module
 
   def __call__(
-      self, image: Array, train: bool, perturb: Perturbation = lambda features: features
+      self, image: Array, train: bool, perturb: Perturbation = lambda features: features,
+      upsample: bool = True,
   ) -> Array:
     """Maps `[B, H, W, 3]` float32 RGB in 0..1 to `[B, H, W, C]` float32 logits.
 
-    `perturb` stands between backbone and head; it may change B.
+    `perturb` stands between backbone and head; it may change B. Without `upsample` the logits
+    are as small as the head's, for `core/strips.py`.
     """
     features = perturb(self.backbone(image, train))
     logits = self.head(features, train).astype(jnp.float32)
-    return resize_bilinear(logits, image.shape[1:3])
+    return resize_bilinear(logits, image.shape[1:3]) if upsample else logits
 
 
 def with_head(backbone: nn.Module, head: Callable[..., nn.Module], num_classes: int) -> Segmenter:
@@ -63,7 +65,7 @@ def initialize(model: Segmenter, key: Array, image: Array) -> tuple[PyTree, PyTr
 
 def forward(
     model: Segmenter, params: PyTree, batch_stats: PyTree, image: Array, *, train: bool,
-    **options: Perturbation,
+    **options: Perturbation | bool,
 ) -> tuple[Array, PyTree]:
   """Returns `(logits [B, H, W, C], batch_stats)`; the statistics move only in training.
 
@@ -80,6 +82,7 @@ def forward(
 
 def forward_in_order(
     model: Segmenter, params: PyTree, batch_stats: PyTree, images: Sequence[Array],
+    *, upsample: bool = True,
 ) -> tuple[list[Array], PyTree]:
   """Trains on several batches one after the other, computed as one.
 
@@ -89,6 +92,7 @@ def forward_in_order(
   Args:
     model, params, batch_stats: as for `forward`.
     images: batches `[b, H, W, 3]`, which differ in b only.
+    upsample: of `Segmenter.__call__`.
 
   Returns:
     `(logits of each, batch_stats)`.
@@ -96,5 +100,5 @@ def forward_in_order(
   sizes = [len(image) for image in images]
   with apart(sizes):
     logits, batch_stats = forward(
-        model, params, batch_stats, jnp.concatenate(images), train=True)
+        model, params, batch_stats, jnp.concatenate(images), train=True, upsample=upsample)
   return jnp.split(logits, np.cumsum(sizes)[:-1]), batch_stats
