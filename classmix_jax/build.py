@@ -49,7 +49,8 @@ DATA_OPTIONS = {  # fields of config.data that only some loaders take
 }
 MINIMUM = {
     'seed': 0, 'steps': 1, 'batch_size': 1, 'unlabeled_batch_size': 0, 'accumulate': 1,
-    'eval_every': 0, 'checkpoint_every': 1, 'log_every': 1, 'eval_batch_size': 1,
+    'steps_per_dispatch': 1, 'eval_every': 0, 'checkpoint_every': 1, 'log_every': 1,
+    'eval_batch_size': 1,
 }
 
 
@@ -84,6 +85,12 @@ def check_config(config: ml_collections.ConfigDict) -> None:
       raise UserError(
           f'config.{field} is {config[field]}, which config.accumulate={config.accumulate} does '
           f'not divide; choose a multiple of {config.accumulate}.')
+  for field in ('eval_every', 'checkpoint_every', 'log_every'):
+    if config[field] % config.steps_per_dispatch:
+      raise UserError(
+          f'config.{field} is {config[field]}, which config.steps_per_dispatch='
+          f'{config.steps_per_dispatch} does not divide; choose a multiple of '
+          f'{config.steps_per_dispatch}.')
   least = fewest_unlabeled(config)
   if config.unlabeled_batch_size < least:
     why = 'mixes pairs' if least > 1 else 'learns from unlabelled images'
@@ -196,6 +203,12 @@ def choose_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
 
 def check_pool(config: ml_collections.ConfigDict, split: Split) -> None:
   """Raises UserError where too few unlabelled images are left: two to mix, one for the others."""
+  for field in ('eval_every', 'checkpoint_every', 'log_every'):
+    if config[field] % config.steps_per_dispatch:
+      raise UserError(
+          f'config.{field} is {config[field]}, which config.steps_per_dispatch='
+          f'{config.steps_per_dispatch} does not divide; choose a multiple of '
+          f'{config.steps_per_dispatch}.')
   least = fewest_unlabeled(config)
   if len(split.unlabeled) < least:
     why = 'mixes pairs of' if least > 1 else 'learns from'

@@ -22,7 +22,7 @@ import numpy as np
 from classmix_jax.geometry import Geometry, Size, draw_view
 from classmix_jax.parallel import in_parallel
 from classmix_jax.splits import LABELED, UNLABELED, index_stream, share_of_batch
-from classmix_jax.train import replicated
+from classmix_jax.train import dispatches, replicated
 from classmix_jax.types import AXIS, VOID, Array, Batch, Example, Source, UserError
 
 MEMORY_SHARE = 0.5  # of a device, at most, for frames
@@ -31,7 +31,7 @@ MEMORY_SHARE = 0.5  # of a device, at most, for frames
 def device_stream(
     *, labeled: Source, unlabeled: Source | None, batch_size: int, unlabeled_batch_size: int,
     geometry: Geometry, seed: int, devices: Sequence[jax.Device], accumulate: int = 1,
-    process_index: int = 0, process_count: int = 1,
+    together: int = 1, process_index: int = 0, process_count: int = 1,
 ) -> Callable[[int, int], Iterator[Batch]]:
   """Loads all frames to every device and returns `stream(start_step, stop_step)`.
 
@@ -43,11 +43,12 @@ def device_stream(
     seed: of the order and the views.
     devices: D, the devices of this process.
     accumulate: A, micro-batches per step.
+    together: steps whose batches are cut at once, see `train.dispatches`.
     process_index, process_count: which contiguous share of the batch is cut.
 
   Returns:
-    A function of two optimizer steps that returns the batches between them: image
-    `[D, A, b, H, W, 3]` uint8, label and valid alike, on the devices.
+    A function of two optimizer steps that returns the batches of the dispatches between them: image
+    `[D, K A, b, H, W, 3]` uint8, label and valid alike, on the devices.
 
   Raises:
     UserError: frames of several sizes, frames that do not fit into the devices' memory,
@@ -68,11 +69,11 @@ def device_stream(
     draws.append((draw, places))
 
   def stream(start_step: int, stop_step: int) -> Iterator[Batch]:
-    for step in range(start_step, stop_step):
+    for steps in dispatches(start_step, stop_step, together):
       examples = []
       for (images, labels), (draw, places) in zip(resident, draws, strict=True):
-        drawn = np.array([draw(position) for position in places(step)], np.int32)
-        drawn = drawn.reshape(accumulate, len(devices), -1, 8).swapaxes(0, 1)
+        drawn = np.array([draw(position) for position in places(steps)], np.int32)
+        drawn = drawn.reshape(len(steps) * accumulate, len(devices), -1, 8).swapaxes(0, 1)
         examples.append(cut(images, labels, drawn))
       if len(examples) == 1:
         examples.append(jax.tree.map(lambda x: x[:, :, :0], examples[0]))
@@ -90,11 +91,13 @@ def _draw(
   return index, *view.packed()
 
 
-def _places(size: int, share: int, process_index: int, accumulate: int, step: int) -> list[int]:
-  """Returns the positions of a step: this process's share of each of its micro-batches."""
+def _places(
+    size: int, share: int, process_index: int, accumulate: int, steps: range
+) -> list[int]:
+  """Returns the positions of steps: this process's share of each of their micro-batches."""
   return [
       micro * size + process_index * share + k
-      for micro in range(step * accumulate, (step + 1) * accumulate) for k in range(share)]
+      for micro in range(steps.start * accumulate, steps.stop * accumulate) for k in range(share)]
 
 
 def _load(source: Source) -> tuple[np.ndarray, np.ndarray]:

@@ -32,6 +32,7 @@ from classmix_jax.report.program import report_training
 from classmix_jax.train import (
   TrainStep,
   create_state,
+  dispatches,
   make_train_step,
   micro_batches,
   replicated,
@@ -187,7 +188,7 @@ class AfterStep:
   def __call__(self, step: int, state: TrainState, metrics: Metrics) -> None:
     config, last = self.config, step == self.config.steps
     self.reached(step)
-    self.logbook.collect(metrics)
+    self.logbook.collect(step, metrics)
     evaluates = last or bool(config.eval_every) and step % config.eval_every == 0
     row = {}
     if evaluates or step % config.log_every == 0:
@@ -223,21 +224,23 @@ def open_streams(
 ) -> Callable[[int, int], Iterator[Batch]]:
   """Returns `stream(start_step, stop_step)`: batches `[D, A, b, ...]` on the devices."""
   unlabeled = unlabeled_batch_size(config) if split.unlabeled is not None else 0
+  parts, together = config.accumulate, config.steps_per_dispatch
   options = dict(
       labeled=split.labeled, unlabeled=split.unlabeled if unlabeled else None,
-      batch_size=config.batch_size // config.accumulate,
-      unlabeled_batch_size=unlabeled // config.accumulate,
+      batch_size=config.batch_size // parts,
+      unlabeled_batch_size=unlabeled // parts,
       geometry=build.build_geometry(config), seed=config.seed,
       process_index=jax.process_index(), process_count=jax.process_count())
   if config.data.working_copy == 'device':
-    return device_stream(devices=devices, accumulate=config.accumulate, **options)
+    return device_stream(devices=devices, accumulate=parts, together=together, **options)
   from classmix_jax.input_pipeline import train_batches
 
   def stream(start_step: int, stop_step: int) -> Iterator[Batch]:
     batches = train_batches(
-        start_step=start_step * config.accumulate, stop_step=stop_step * config.accumulate,
+        start_step=start_step * parts, stop_step=stop_step * parts,
         local_devices=len(devices), **options)
-    return to_devices(micro_batches(batches, config.accumulate), devices)
+    counts = (parts * len(steps) for steps in dispatches(start_step, stop_step, together))
+    return to_devices(micro_batches(batches, counts), devices)
 
   return stream
 
@@ -280,7 +283,8 @@ def train_stage(
   after_step.views = make_views(method, devices, next(stream(start, start + 1)))
   after_step.logbook.restart_clock()
   return train(
-      state, train_step, stream(start, stage.stop), steps=stage.stop, after_step=after_step)
+      state, train_step, stream(start, stage.stop), steps=stage.stop,
+      together=config.steps_per_dispatch, after_step=after_step)
 
 
 def run_training(

@@ -4,7 +4,7 @@ Synopsis:
 
     logbook = Logbook(run, steps=3000, images_per_step=8)
     logbook.resume(step=1200)
-    logbook.collect(metrics)                    # every step; stays on the device
+    logbook.collect(step, metrics)              # every step; stays on the device
     logbook.write(1250, {'eval/miou': 0.41})    # when it is time
 """
 
@@ -119,7 +119,8 @@ class Logbook:
     self._steps = steps
     self._images_per_step = images_per_step
     self._writing = writing
-    self._waiting: list[Metrics] = []
+    self._waiting: list[tuple[int, Metrics]] = []  # how many steps each stands for
+    self._collected = 0  # last step
     self._clock = time.monotonic()
     self._best: float | None = None
     self._tensorboard = None
@@ -130,15 +131,17 @@ class Logbook:
 
   def resume(self, step: int) -> None:
     """Drops what an interrupted run wrote after the checkpoint of `step`."""
+    self._collected = step
     if self._writing and self._path.exists():
       kept = lines_until(self._path.read_text(encoding='utf-8'), step)
       write_atomically(self._path, kept)
       scores = [json.loads(line).get('eval/miou') for line in kept.splitlines()]
       self._best = max((score for score in scores if score is not None), default=None)
 
-  def collect(self, metrics: Metrics) -> None:
-    """Takes a step's metrics without waiting for them."""
-    self._waiting.append(metrics)
+  def collect(self, step: int, metrics: Metrics) -> None:
+    """Takes the metrics of the steps until `step` without waiting for them."""
+    self._waiting.append((step - self._collected, metrics))
+    self._collected = step
 
   def restart_clock(self) -> None:
     """Forgets the time spent on compiling or evaluating."""
@@ -146,10 +149,11 @@ class Logbook:
 
   def averages(self) -> dict[str, float]:
     """Means of the metrics collected since the last call, and the rates."""
-    fetched = jax.device_get(self._waiting)
-    row = {key: float(np.mean([m[key] for m in fetched])) for key in fetched[0]}
+    counts, fetched = zip(*jax.device_get(self._waiting), strict=True)
+    row = {key: float(np.average([metrics[key] for metrics in fetched], weights=counts))
+           for key in fetched[0]}
     seconds = max(time.monotonic() - self._clock, 1e-9)
-    row['steps_per_second'] = len(fetched) / seconds
+    row['steps_per_second'] = sum(counts) / seconds
     row['images_per_second'] = self._images_per_step * row['steps_per_second']
     self._waiting = []
     self.restart_clock()

@@ -10,6 +10,7 @@ Synopsis:
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+import itertools
 
 import jax
 from jax import lax
@@ -90,23 +91,24 @@ def make_train_step(
     method: Method, tx: optax.GradientTransformation, seed: int, devices: Devices,
     *, accumulate: int = 1,
 ) -> TrainStep:
-  """Returns the pmapped `train_step(state, batch) -> (state, metrics)`.
+  """Returns the pmapped `train_steps(state, batches) -> (state, metrics)`: one step, or several.
 
   The state is donated. All randomness derives from (seed, step, index in the
-  global batch), so neither devices nor micro-batches nor a restart change it.
+  global batch), so neither devices nor micro-batches nor a restart change it, nor how many
+  steps are given at once: K of them are one program, and the host need not keep up.
 
   Args:
     method: the method.
     tx: the optimizer.
     seed: of the random keys.
     devices: the local devices.
-    accumulate: number of micro-batches A; batches are `[D, A, per_device, ...]`.
+    accumulate: number of micro-batches A; batches are `[D, K A, per_device, ...]`.
+
+  Returns:
+    The function. Its metrics are means over the K steps.
   """
 
   def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-    leading = batch.labeled.image.shape[0]
-    if leading != accumulate:
-      raise ValueError(f'batch has {leading} micro-batches, accumulate is {accumulate}')
     # A second fold, so that runs of older versions go on with the draws that they had.
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), state.step), 0)
     gradient, model_state, metrics = whole_gradient(method, state, batch, key)
@@ -118,15 +120,42 @@ def make_train_step(
         step=state.step + 1, params=params, model_state=model_state,
         opt_state=opt_state, method_state=method_state), metrics
 
+  def train_steps(state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:
+    leading = batches.labeled.image.shape[0]
+    if leading % accumulate:
+      raise ValueError(
+          f'batch has {leading} micro-batches, no multiple of accumulate, which is {accumulate}')
+    if leading == accumulate:
+      return train_step(state, batches)
+    steps = jax.tree.map(lambda x: x.reshape(-1, accumulate, *x.shape[1:]), batches)
+    # Inside a loop XLA's CPU backend runs convolutions ten times slower.
+    state, metrics = lax.scan(
+        train_step, state, steps, unroll=devices[0].platform == 'cpu')
+    return state, jax.tree.map(lambda x: jnp.mean(x, axis=0), metrics)
+
   return jax.pmap(
-      train_step, axis_name=AXIS, in_axes=(None, 0), out_axes=(None, None),
+      train_steps, axis_name=AXIS, in_axes=(None, 0), out_axes=(None, None),
       donate_argnums=0, devices=list(devices) if jax.process_count() == 1 else None)
 
 
-def micro_batches(batches: Iterable[Batch], accumulate: int) -> Iterator[Batch]:
-  """Groups A consecutive batches `[D, b, ...]` into one global batch `[D, A, b, ...]`."""
+def dispatches(start: int, stop: int, together: int) -> list[range]:
+  """Divides the steps from `start` to `stop` into those that are given to the devices at once.
+
+  They end at multiples of `together`, wherever a run begins, and at `stop`.
+
+  Example:
+    >>> dispatches(2, 9, together=4)
+    [range(2, 4), range(4, 8), range(8, 9)]
+  """
+  marks = [start, *range(start - start % together + together, stop, together), stop]
+  return [range(first, last) for first, last in itertools.pairwise(marks) if first < last]
+
+
+def micro_batches(batches: Iterable[Batch], counts: Iterable[int]) -> Iterator[Batch]:
+  """Groups so many consecutive batches `[D, b, ...]` each into one `[D, count, b, ...]`."""
   batches = iter(batches)
-  while group := [batch for _, batch in zip(range(accumulate), batches, strict=False)]:
+  for count in counts:
+    group = list(itertools.islice(batches, count))
     yield jax.tree.map(lambda *arrays: np.stack(arrays, axis=1), *group)
 
 
@@ -149,20 +178,22 @@ def to_devices(batches: Iterable[PyTree], devices: Devices, ahead: int = 1) -> I
 
 def train(
     state: TrainState, train_step: TrainStep, batches: Iterable[Batch], *, steps: int,
-    after_step: Callable[[int, TrainState, Metrics], None],
+    together: int = 1, after_step: Callable[[int, TrainState, Metrics], None],
 ) -> TrainState:
   """Runs `train_step` until `steps` steps are done.
 
   Args:
     state: where to start; its `step` says how many steps are done already.
     train_step: see `make_train_step`.
-    batches: on the devices, from step `state.step` on.
+    batches: on the devices, of the `dispatches` from step `state.step` on.
     steps: total number of steps.
-    after_step: called with (number of finished steps, state, metrics); logs,
+    together: how many are given to the devices at once.
+    after_step: called with (number of finished steps, state, metrics) after each dispatch; logs,
       evaluates and saves. The metrics are still on the devices: reading them
       waits for the step, so read only when it is time to write.
   """
-  for done, batch in zip(range(int(state.step) + 1, steps + 1), batches, strict=False):
+  done = dispatches(int(state.step), steps, together)
+  for finished, batch in zip(done, batches, strict=False):
     state, metrics = train_step(state, batch)
-    after_step(done, state, metrics)
+    after_step(finished.stop, state, metrics)
   return state

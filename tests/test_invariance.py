@@ -203,8 +203,21 @@ def test_two_equal_micro_batches_are_one():
     np.testing.assert_allclose(second - first, 0.9 * (first - begin), rtol=1e-3, atol=1e-5)
   jax.tree.map(
       second_move_is_nine_tenths, world.start.model_state, once.model_state, twice.model_state)
-  with pytest.raises(ValueError, match='1 micro-batches, accumulate is 2'):
+  with pytest.raises(ValueError, match='1 micro-batches, no multiple of accumulate, which is 2'):
     step(small.place(world.start, jax.devices()[:1]), small.shard(batch, 1))
+
+
+def test_steps_of_one_dispatch_are_those_of_several():
+  world = World('supervised')
+  rows, after = world.run(2, [small.batch(0), small.batch(1)])
+  together = jax.tree.map(
+      lambda *parts: np.concatenate(parts, axis=1),
+      *(small.shard(small.batch(index), 2) for index in range(2)))
+  step = make_train_step(world.method, world.tx, 0, jax.devices()[:2])
+  state, metrics = jax.device_get(step(small.place(world.start, jax.devices()[:2]), together))
+  assert_close(state, after, rtol=1e-5, atol=1e-6)
+  mean = jax.tree.map(lambda *values: np.mean(values), *rows)
+  assert_close(metrics, mean, rtol=1e-5, atol=1e-6)
 
 
 def test_teacher_follows():

@@ -23,15 +23,24 @@ def rows(run):
 
 def test_averages_and_rates(tmp_path, clock):
   book = Logbook(tmp_path, steps=10, images_per_step=8, writing=False)
-  for loss in (1.0, 2.0, 6.0):
-    book.collect({'loss/sup': jnp.array(loss)})
+  for step, loss in enumerate((1.0, 2.0, 6.0)):
+    book.collect(step + 1, {'loss/sup': jnp.array(loss)})
   clock[0] += 1.5
   assert book.averages() == {'loss/sup': 3.0, 'steps_per_second': 2.0, 'images_per_second': 16.0}
-  book.collect({'loss/sup': jnp.array(5.0)})
+  book.collect(4, {'loss/sup': jnp.array(5.0)})
   clock[0] += 100  # an evaluation
   book.restart_clock()
   clock[0] += 0.5
   assert book.averages() == {'loss/sup': 5.0, 'steps_per_second': 2.0, 'images_per_second': 16.0}
+
+
+def test_several_steps_at_once_count_as_many(tmp_path, clock):
+  book = Logbook(tmp_path, steps=10, images_per_step=8, writing=False)
+  book.resume(2)
+  book.collect(3, {'loss/sup': jnp.array(5.0)})
+  book.collect(6, {'loss/sup': jnp.array(1.0)})
+  clock[0] += 2
+  assert book.averages() == {'loss/sup': 2.0, 'steps_per_second': 2.0, 'images_per_second': 16.0}
 
 
 def test_write_and_resume(tmp_path, capsys):

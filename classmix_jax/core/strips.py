@@ -48,7 +48,7 @@ def per_pixel(
   if logits.shape[1:3] == size:
     return function(logits, *maps)
   row_bytes = 4 * logits.shape[0] * width * logits.shape[3]
-  rows = min(height, max(1, strip_bytes // row_bytes))
+  rows = min(height, max(1, strip_bytes // max(row_bytes, 1)))  # a batch may be empty
   if rows == height:
     return function(resize_bilinear(logits, size), *maps)
   count = math.ceil(height / rows)

@@ -48,6 +48,11 @@ def test_logits_of_full_size_stay_as_they_are(label):
       per_pixel(cross_entropy, logits, label, strip_bytes=1), cross_entropy(logits, label))
 
 
+def test_no_images_have_no_loss():
+  found = per_pixel(cross_entropy, jnp.zeros((0, 4, 3, 3)), jnp.zeros((0, *SIZE), jnp.uint8))
+  assert found.shape == (0, *SIZE)
+
+
 def test_classes_and_confidence_in_strips(logits):
   label, confidence = per_pixel(top_class, logits, size=SIZE, strip_bytes=2 * ROW)
   prob = jax.nn.softmax(resize_bilinear(logits, SIZE))
