@@ -90,6 +90,13 @@ def progress(title: str, total: int, noun: str = 'images') -> Callable[[int], No
   return say
 
 
+def one_by_one(metrics: Metrics, count: int) -> list[Metrics]:
+  """Returns the metrics of each of the `count` steps of a dispatch."""
+  if count == 1:
+    return [metrics]
+  return [jax.tree.map(lambda x, i=index: x[i], metrics) for index in range(count)]
+
+
 def progress_line(step: int, steps: int, row: Mapping[str, Any], best: float | None) -> str:
   """One line on where the training stands; fractions are printed in percent."""
   parts = [f'step {step:>{len(str(steps))}}/{steps}']
@@ -119,7 +126,7 @@ class Logbook:
     self._steps = steps
     self._images_per_step = images_per_step
     self._writing = writing
-    self._waiting: list[tuple[int, Metrics]] = []  # how many steps each stands for
+    self._waiting: list[tuple[int, Metrics]] = []  # of how many steps
     self._collected = 0  # last step
     self._clock = time.monotonic()
     self._best: float | None = None
@@ -149,11 +156,12 @@ class Logbook:
 
   def averages(self) -> dict[str, float]:
     """Means of the metrics collected since the last call, and the rates."""
-    counts, fetched = zip(*jax.device_get(self._waiting), strict=True)
-    row = {key: float(np.average([metrics[key] for metrics in fetched], weights=counts))
-           for key in fetched[0]}
+    fetched = [
+        metrics for count, several in jax.device_get(self._waiting)
+        for metrics in one_by_one(several, count)]
+    row = {key: float(np.mean([m[key] for m in fetched])) for key in fetched[0]}
     seconds = max(time.monotonic() - self._clock, 1e-9)
-    row['steps_per_second'] = sum(counts) / seconds
+    row['steps_per_second'] = len(fetched) / seconds
     row['images_per_second'] = self._images_per_step * row['steps_per_second']
     self._waiting = []
     self.restart_clock()

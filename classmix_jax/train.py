@@ -105,7 +105,7 @@ def make_train_step(
     accumulate: number of micro-batches A; batches are `[D, K A, per_device, ...]`.
 
   Returns:
-    The function. Its metrics are means over the K steps.
+    The function. Where K is not 1, its metrics have a leading axis K, see `logbook.one_by_one`.
   """
 
   def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -129,9 +129,7 @@ def make_train_step(
       return train_step(state, batches)
     steps = jax.tree.map(lambda x: x.reshape(-1, accumulate, *x.shape[1:]), batches)
     # Inside a loop XLA's CPU backend runs convolutions ten times slower.
-    state, metrics = lax.scan(
-        train_step, state, steps, unroll=devices[0].platform == 'cpu')
-    return state, jax.tree.map(lambda x: jnp.mean(x, axis=0), metrics)
+    return lax.scan(train_step, state, steps, unroll=devices[0].platform == 'cpu')
 
   return jax.pmap(
       train_steps, axis_name=AXIS, in_axes=(None, 0), out_axes=(None, None),

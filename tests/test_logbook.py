@@ -38,7 +38,7 @@ def test_several_steps_at_once_count_as_many(tmp_path, clock):
   book = Logbook(tmp_path, steps=10, images_per_step=8, writing=False)
   book.resume(2)
   book.collect(3, {'loss/sup': jnp.array(5.0)})
-  book.collect(6, {'loss/sup': jnp.array(1.0)})
+  book.collect(6, {'loss/sup': jnp.array([0.0, 1.0, 2.0])})
   clock[0] += 2
   assert book.averages() == {'loss/sup': 2.0, 'steps_per_second': 2.0, 'images_per_second': 16.0}
 
