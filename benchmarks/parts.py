@@ -28,7 +28,7 @@ def programs(config):
 
   from classmix_jax import build
   from classmix_jax.core.losses import cross_entropy
-  from classmix_jax.core.resize import resize_bilinear
+  from classmix_jax.core.strips import per_pixel
   from classmix_jax.methods.pseudo_label import pseudo_label
   from classmix_jax.train import create_state, make_train_step
   from classmix_jax.types import AXIS
@@ -62,8 +62,7 @@ def programs(config):
 
   @on_device
   def upsampled_loss(logits, label):
-    whole = lambda logits: cross_entropy(
-        resize_bilinear(logits, label.shape[1:]), label).mean()
+    whole = lambda logits: per_pixel(cross_entropy, logits, label).mean()
     return jax.grad(whole)(logits)
 
   @jax.jit

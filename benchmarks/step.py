@@ -57,7 +57,7 @@ def image_size(config) -> tuple[int, int]:
 
 
 def made_up(config, devices):
-  """Returns one batch `[D, A, b, ...]` of noise on the devices."""
+  """Returns the batches of one dispatch `[D, K A, b, ...]`, noise, on the devices."""
   import numpy as np
 
   from classmix_jax.experiment import unlabeled_batch_size
@@ -66,8 +66,8 @@ def made_up(config, devices):
   random = np.random.default_rng(0)
 
   def example(count):
-    shape = (len(devices), config.accumulate, count // len(devices) // config.accumulate,
-             *image_size(config))
+    shape = (len(devices), config.steps_per_dispatch * config.accumulate,
+             count // len(devices) // config.accumulate, *image_size(config))
     return Example(
         random.integers(0, 256, (*shape, 3), np.uint8),
         random.integers(0, CLASSES.value, shape, np.uint8), np.ones(shape, bool))
@@ -139,7 +139,7 @@ def measure(config):
       state, batch).compile()
   compiling = time.perf_counter() - begin
   exchanged = collectives(step.as_text()) if len(devices) > 1 else []
-  operations = step.cost_analysis()['flops'] * len(devices)
+  operations = step.cost_analysis()['flops'] * len(devices) / config.steps_per_dispatch
 
   kept = [state]
 
@@ -148,9 +148,10 @@ def measure(config):
     return kept[0], metrics
 
   milliseconds(run, 0, WARM_UP)
-  before = usage()
-  times = sorted(milliseconds(run, 0))
-  processor, faults = (now - then for now, then in zip(usage(), before, strict=True))
+  before, together = usage(), config.steps_per_dispatch
+  times = sorted(time / together for time in milliseconds(run, 0))
+  processor, faults = (
+      (now - then) / STEPS.value / together for now, then in zip(usage(), before, strict=True))
   median = statistics.median(times)
   memory = devices[0].memory_stats() or {}
   peak = product_peak(config.model.dtype, devices)
@@ -158,8 +159,8 @@ def measure(config):
       **about(config, devices), 'images_per_step': images,
       'default_malloc': DEFAULT_MALLOC.value, 'steps': STEPS.value,
       'ms': {'median': median, 'least': times[0], 'most': times[-1]},
-      'images_per_s': 1000 * images / median, 'processor_ms': 1000 * processor / STEPS.value,
-      'page_faults': faults / STEPS.value, 'peak_bytes': memory.get('peak_bytes_in_use'),
+      'images_per_s': 1000 * images / median, 'processor_ms': 1000 * processor,
+      'page_faults': faults, 'steps_per_dispatch': together, 'peak_bytes': memory.get('peak_bytes_in_use'),
       'devices': len(devices), 'made_up_devices': devices[0].platform == 'cpu',
       'collectives': len(exchanged), 'collective_bytes': sum(exchanged), 'compile_s': compiling,
       'operations': operations, 'product_operations_per_s': peak,
