@@ -158,7 +158,7 @@ def load(run: str | os.PathLike, *, step: str = 'best', network: str = '') -> Pr
   Raises:
     UserError: no such run, checkpoint or network.
   """
-  run = Path(run).expanduser().absolute()
+  run = Path(os.path.expanduser(run)).absolute()
   config = ml_collections.ConfigDict(rundir.read_json(run / 'config.json'))
   classes = rundir.read_json(run / 'classes.json')
   _, networks = load_networks(run, step)

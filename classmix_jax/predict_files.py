@@ -43,7 +43,7 @@ def inputs(source: str) -> tuple[int | None, Iterator[Input]]:
   Raises:
     UserError: there is none.
   """
-  path = Path(source).expanduser()
+  path = Path(os.path.expanduser(source))
   if path.suffix.lower() in VIDEOS and path.is_file():
     return None, frames(path)
   files = {path.stem: path} if path.is_file() else find_images(path) if path.is_dir() else {}

@@ -12,6 +12,8 @@
     RUN/predictions.png  validation images, truth and predictions
     RUN/training.png     what the method learned from, at the last evaluation
     RUN/report.html      all of it on one page
+    RUN/nonfinite/STEP/  a batch whose loss or gradient was not finite, see nonfinite.py
+    RUN/left_out.json    examples that do not read, where config.data.on_error is 'skip'
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,8 +30,8 @@ from classmix_jax.types import Dataset, UserError
 # A second start may change these: they do not touch what was trained so far.
 CHANGEABLE = (
     'steps', 'eval_every', 'checkpoint_every', 'log_every', 'steps_per_dispatch',
-    'eval_batch_size', 'eval_network', 'data.root', 'data.cache_gb', 'data.copy_root',
-    'data.reader', 'data.tfds_dir', 'model.remat',
+    'eval_batch_size', 'eval_network', 'on_nan', 'data.on_error', 'data.root', 'data.cache_gb',
+    'data.copy_root', 'data.reader', 'data.tfds_dir', 'model.remat',
 )
 
 
@@ -117,6 +119,17 @@ def read_pretrained(run: Path) -> dict[str, Any]:
   return read_json(path) if path.exists() else {}
 
 
+def write_left_out(run: Path, left_out: Mapping[str, Mapping[str, str]]) -> None:
+  if jax.process_index() == 0:
+    write_atomically(run / 'left_out.json', json.dumps(left_out, indent=2) + '\n')
+
+
+def read_left_out(run: Path) -> dict[str, dict[str, str]] | None:
+  """Returns part -> name -> what is wrong with it; None where nobody looked."""
+  path = run / 'left_out.json'
+  return read_json(path) if path.exists() else None
+
+
 def write_split(run: Path, labeled: Sequence[str], unlabeled: Sequence[str]) -> None:
   """Writes names of images, one per line; `data.labeled` reads labeled.txt."""
   (run / 'splits').mkdir(exist_ok=True)
@@ -135,6 +148,11 @@ def read_split(run: Path, part: str) -> list[str]:
 def evaluation_path(run: Path, step: int, protocol: str = '') -> Path:
   """The file of a step's evaluation; `protocol` names another one than the run's own."""
   return run / 'eval' / (f'{step}-{protocol}.json' if protocol else f'{step}.json')
+
+
+def nonfinite_path(run: Path, step: int) -> Path:
+  """The folder of a step that was not finite."""
+  return run / 'nonfinite' / str(step)
 
 
 def training_image(run: Path) -> Path:

@@ -29,6 +29,7 @@ class Run:
     results: evaluations by step, under the run's own protocol.
     class_names, palette: of the classes.
     labeled, unlabeled: how many images.
+    left_out: how many examples did not read, where those are left out.
     pretrained: where weights came from, {} from scratch.
   """
 
@@ -40,6 +41,7 @@ class Run:
   palette: Sequence[Sequence[int]]
   labeled: int
   unlabeled: int
+  left_out: int
   pretrained: Mapping[str, Any]
 
   @property
@@ -91,7 +93,8 @@ def read_run(path: Path) -> Run:
   count = lambda part: len(rundir.read_split(path, part))
   return Run(
       path, config, list(map(json.loads, lines)), results, classes['names'], classes['palette'],
-      count('labeled'), count('unlabeled'), rundir.read_pretrained(path))
+      count('labeled'), count('unlabeled'),
+      sum(map(len, (rundir.read_left_out(path) or {}).values())), rundir.read_pretrained(path))
 
 
 def check_comparable(runs: Sequence[Run]) -> None:

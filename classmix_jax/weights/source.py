@@ -8,6 +8,7 @@ Synopsis:
 
 from collections.abc import Mapping
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def locate(given: str) -> Path:
   Raises:
     UserError: the package of the weights is not installed.
   """
-  return INSTALLED[given]() if given in INSTALLED else Path(given).expanduser()
+  return INSTALLED[given]() if given in INSTALLED else Path(os.path.expanduser(given))
 
 
 def find_layout(names: Mapping[str, Any], path: Path) -> str:
