@@ -8,7 +8,7 @@ Synopsis:
     tx = build_optimizer(config, config.steps)
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import dataclasses
 import difflib
 import os
@@ -37,7 +37,7 @@ from classmix_jax.datasets.pairs import (
 from classmix_jax.disk_copy import copy_images, copy_labels
 from classmix_jax.geometry import Geometry
 from classmix_jax.logbook import progress
-from classmix_jax.methods import METHODS
+from classmix_jax.methods import METHODS, hyper_parameters
 from classmix_jax.methods.labeled_loss import LabeledLoss
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.segmenter import Segmenter, with_head
@@ -109,11 +109,18 @@ def check_config(config: ml_collections.ConfigDict) -> None:
   build_protocol(config)
 
 
-def plain_fields(config: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
+def plain_fields(
+    config: ml_collections.ConfigDict, name: str, known: Collection[str]
+) -> dict[str, Any]:
   """Returns a part of the config, its lists as tuples: JSON has no tuples.
 
   It is empty where a run is older than that part.
+
+  Raises:
+    UserError: a field that is not known.
   """
+  for field in config.get(name, {}):
+    lookup(dict.fromkeys(known), field, f'A field of config.{name}')
   return {key: tuple(value) if isinstance(value, tuple | list) else value
           for key, value in config.get(name, {}).items()}
 
@@ -124,7 +131,8 @@ def build_protocol(config: ml_collections.ConfigDict) -> Protocol:
   Raises:
     UserError: a protocol that does not exist, or numbers that do not fit.
   """
-  fields = plain_fields(config, 'eval')
+  known = {'protocol', *Protocol.__dataclass_fields__} - {'name'}
+  fields = plain_fields(config, 'eval', sorted(known))
   fields['name'] = fields.pop('protocol', Protocol.name)
   fields['pad'] = fields.get('pad') or None
   protocol = Protocol(**fields)
@@ -312,10 +320,14 @@ def build_model(config: ml_collections.ConfigDict, num_classes: int) -> Segmente
 def build_method(config: ml_collections.ConfigDict, num_classes: int) -> Method:
   """Returns the method with the hyper-parameters of `config.method`."""
   options = config.method.to_dict()
-  factory = lookup(METHODS, options.pop('name'), 'config.method.name')
+  name = options.pop('name')
+  factory = lookup(METHODS, name, 'config.method.name')
+  for option in options:
+    lookup(hyper_parameters(name), option, f'An option of config.method ({name})')
   return factory(
       model=build_model(config, num_classes), num_classes=num_classes,
-      labeled_loss=LabeledLoss(**plain_fields(config, 'labeled_loss')), **options)
+      labeled_loss=LabeledLoss(
+          **plain_fields(config, 'labeled_loss', LabeledLoss.__dataclass_fields__)), **options)
 
 
 def build_optimizer(

@@ -302,7 +302,7 @@ def evaluate_run(
   Raises:
     UserError: one sentence about what the user can mend.
   """
-  config = ml_collections.ConfigDict(rundir.read_json(run / 'config.json'))
+  config = ml_collections.ConfigDict(rundir.read_config(run))
   config.eval_network = network or config.eval_network
   config.data.root = root or config.data.root
   config.eval_batch_size = eval_batch_size or config.eval_batch_size

@@ -131,7 +131,7 @@ def choose_weights(config: Config, run: Path) -> tuple[Config, Weights | None]:
   if not config.model.preprocessing:
     config.model.preprocessing = (
         weights.preprocessing if weights
-        else rundir.read_json(run / 'config.json')['model'].get('preprocessing', ''))
+        else rundir.read_config(run)['model'].get('preprocessing', ''))
   return config, weights
 
 

@@ -5,19 +5,22 @@ with the slow ones; failures are shrunk by hypothesis, and every run draws the s
 """
 
 import io
+import json
 import os
 from pathlib import Path
+import pickle
 import shutil
 import tempfile
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ml_collections import ConfigDict
 import numpy as np
 from PIL import Image
 import pytest
 import toy
 
-from classmix_jax import build
+from classmix_jax import build, rundir
 from classmix_jax.datasets import folder, pairs
 from classmix_jax.datasets.reading import (
   Decoding,
@@ -32,10 +35,13 @@ from classmix_jax.evaluator import headline_network
 from classmix_jax.methods import METHODS
 from classmix_jax.pickled_split import read_permutation
 from classmix_jax.readable import find_left_out
+from classmix_jax.report.page import page
+from classmix_jax.report.runs import read_run
 from classmix_jax.rundir import flatten
 from classmix_jax.splits import choose_labeled
 from classmix_jax.types import VOID, Source, UserError
 from classmix_jax.weights.files import read_file
+from classmix_jax.weights.folder import DESCRIPTION_FIELDS, read_weights
 
 FEW, MANY = 15, 150
 
@@ -325,8 +331,6 @@ def check_bytes(data, tmp_path):
 
 @st.composite
 def weight_bytes(draw):
-  import json
-  import pickle
   header = json.dumps({'a': {'dtype': 'F32', 'shape': [2], 'data_offsets': [0, 8]}}).encode()
   data = draw(st.sampled_from([
       len(header).to_bytes(8, 'little') + header + bytes(8), pickle.dumps([2, 0, 1]),
@@ -374,7 +378,78 @@ def check_fields(case, tmp_path):
         assert isinstance(number, str | bool) or np.isfinite(number), fields
 
 
+# --------------------------------------------------------------------- a run's folder
+
+
+def run_files():
+  """The texts in a run's folder, arrays left out."""
+  network = {'miou': 0.5, 'iou': dict.fromkeys(CLASSES, 0.5)}
+  result = {'step': 2, 'network': 'student', 'protocol': 'paper', 'images': 3, 'pixels': 9,
+            'split': 'abc', 'devices': '1 x cpu', **network, 'networks': {'student': network}}
+  return {
+      'config.json': toy.config('DATA').to_dict(),
+      'classes.json': {'names': CLASSES, 'palette': [[0, 0, 0], [1, 1, 1], [2, 2, 2]]},
+      'pretrained.json': dict.fromkeys(rundir.ORIGIN_FIELDS, 'x'),
+      'left_out.json': {'train': {'a': 'a does not decode.'}, 'unlabeled': {}},
+      'eval/2.json': result,
+      'metrics.jsonl': {'step': 2, 'loss/sup': 1.0},
+      'splits/labeled.txt': 'a',
+      'splits/unlabeled.txt': 'b',
+      'weights.json': dict.fromkeys(DESCRIPTION_FIELDS, 'x')}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner,
+                                                                max_size=3), max_leaves=5)
+
+
+@st.composite
+def runs(draw):
+  """(file, its bytes): damaged, other JSON, or with one field changed or gone."""
+  files = run_files()
+  name = draw(st.sampled_from(sorted(files)))
+  how = draw(st.sampled_from(['damaged', 'other', 'field', 'field', 'field']))
+  if how == 'other':
+    return name, json.dumps(draw(JSON)).encode()
+  content = json.loads(json.dumps(files[name]))
+  if how == 'field' and isinstance(content, dict):
+    inner = content
+    while True:
+      key = draw(st.sampled_from(sorted(inner)))
+      if isinstance(inner[key], dict) and inner[key] and draw(st.booleans()):
+        inner = inner[key]
+        continue
+      break
+    inner.pop(key)
+    if draw(st.booleans()):
+      inner[key] = draw(JSON)
+  data = json.dumps(content).encode()
+  return name, draw(damaged(data)) if how == 'damaged' else data
+
+
+def check_run(case, tmp_path):
+  """A run opens with what it was trained with, or a sentence names the file."""
+  name, data = case
+  for file, content in run_files().items():
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(json.dumps(content))
+  (tmp_path / name).write_bytes(data)
+
+  def opened():
+    config = ConfigDict(rundir.read_config(tmp_path))
+    names, _ = rundir.read_classes(tmp_path)
+    build.build_protocol(config)
+    build.build_method(config, len(names))
+    return page([read_run(tmp_path)], [], None)
+
+  sentence_of(opened, name if name not in ('config.json', 'eval/2.json') else '')
+  if name == 'weights.json':
+    sentence_of(lambda: read_weights(tmp_path), tmp_path)
+
+
 INPUTS = {
+    'runs': (runs(), check_run),
     'configs': (configs(), check_fields),
     'pictures': (pictures(), check_picture),
     'masks': (masks(), check_mask),

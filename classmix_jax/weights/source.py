@@ -146,7 +146,7 @@ def open_folder(path: Path) -> Weights:
 
 
 def open_run(path: Path, network: str, step: str) -> Weights:
-  config = rundir.read_json(path / 'config.json')
+  config = rundir.read_config(path)
   found, networks = load_networks(path, step)
   if network not in networks:
     raise UserError(f'{path} has no {network}; it has {", ".join(networks)}.')
