@@ -37,9 +37,9 @@ CHANGEABLE = (
 
 
 CONFIG_FIELDS = {  # without which no run can be opened
-    'name': str, 'steps': int, 'eval_network': str, 'eval_batch_size': int, 'method.name': str,
-    'model.backbone': str, 'model.head': str, 'model.bn': str, 'model.dtype': str,
-    'data.name': str, 'data.root': str, 'data.size': list, 'data.crop': list,
+    'name': str, 'seed': int, 'steps': int, 'eval_network': str, 'eval_batch_size': int,
+    'method.name': str, 'model.backbone': str, 'model.head': str, 'model.bn': str,
+    'model.dtype': str, 'data.name': str, 'data.root': str, 'data.size': list, 'data.crop': list,
 }
 ORIGIN_FIELDS = dict.fromkeys(('name', 'sha256', 'trained_on', 'preprocessing', 'matched'), str)
 
