@@ -97,7 +97,9 @@ def _members(archive: Path) -> Iterator[str]:
   try:
     with zipfile.ZipFile(archive) as opened:
       check_growth(archive, opened, MOST_GROWTH)
-      links = [info.filename for info in opened.infolist() if stat.S_ISLNK(info.external_attr >> 16)]
+      links = [
+          member.filename for member in opened.infolist()
+          if stat.S_ISLNK(member.external_attr >> 16)]
       if links:
         raise UserError(
             f'{archive} holds the link {links[0]}, as the archive that Cityscapes publishes does '
