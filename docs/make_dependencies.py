@@ -21,10 +21,10 @@ PARTS = {'': 'to train', 'torch': 'to convert weights', 'labels': 'to convert la
 HEAD = """# Dependencies
 
 Every package that `pip install -e '.[{extras}]'` brings on Python {python} (Linux,
-x86_64), as `make dependencies` found them installed. The column *for* says which part of the project
-asks first: requirements.txt (to train) or an extra of pyproject.toml. Packages in **bold** are asked
-for by name, the others by those. Licences are what packages say of themselves. What the extras `cuda`
-and `tpu` add, the plugins of JAX for these devices, is not listed.
+x86_64), as `make dependencies` found them installed. The column *for* says which part of the
+project asks first: requirements.txt (to train) or an extra of pyproject.toml. Packages in **bold**
+are asked for by name, the others by those. Licences are what packages say of themselves. What the
+extras `cuda` and `tpu` add, the plugins of JAX for these devices, is not listed.
 
 `make audit` compares the versions with the advisories that PyPI publishes (pip-audit); it needs the
 network.
