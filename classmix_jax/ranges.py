@@ -20,8 +20,9 @@ class Range(NamedTuple):
   below: float = math.inf
 
   def __str__(self) -> str:
-    text = f'{self.low:g} or more' if math.isinf(self.high) else f'{self.low:g} to {self.high:g}'
-    return text if math.isinf(self.below) else f'{self.low:g} or more, and less than {self.below:g}'
+    if not math.isinf(self.below):
+      return f'{self.low:,} or more, and less than {self.below:,}'
+    return f'{self.low:,} or more' if math.isinf(self.high) else f'{self.low:,} to {self.high:,}'
 
   def has(self, value: float) -> bool:
     return math.isfinite(value) and self.low <= value <= self.high and value < self.below
