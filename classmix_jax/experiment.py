@@ -331,9 +331,11 @@ def train_stage(
   after_step.names = functools.partial(batch_names, config, split)
   after_step.views = make_views(method, devices, after_step.batch(start + 1))
   after_step.logbook.restart_clock()
-  return train(
+  state = train(
       state, train_step, stream(start, stage.stop), steps=stage.stop,
       together=config.steps_per_dispatch, after_step=after_step)
+  after_step.watch.look(state, after_step.batch, after_step.names)  # the next stage has others
+  return state
 
 
 def run_training(
