@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: train test test-slow lint install
+.PHONY: train test test-slow lint install dependencies audit
 
 train: $(VENV)/.installed  ## ClassMix on the built-in street scenes
 	$(RUN) launch/main.py --config=configs/scenes.py
@@ -16,6 +16,14 @@ test-slow: $(VENV)/.installed  ## the long ones
 
 lint: $(VENV)/.installed
 	$(RUN) -m ruff check .
+
+dependencies: $(VENV)/.installed  ## every package that is installed, with its licence
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[torch,labels,lite,dev]'
+	$(RUN) docs/make_dependencies.py docs/dependencies.md
+
+audit: $(VENV)/.installed  ## known vulnerabilities of what is installed; needs the network
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'pip-audit>=2.10,<3'
+	$(RUN) -m pip_audit --skip-editable --strict
 
 install: $(VENV)/.installed
 

@@ -8,9 +8,10 @@ Synopsis:
     tx = build_optimizer(config, config.steps)
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import dataclasses
 import difflib
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,31 +27,39 @@ from classmix_jax.backbones.preprocessing import PREPROCESSING
 from classmix_jax.cache import cache_root
 from classmix_jax.core.optim import RULES, poly_optimizer
 from classmix_jax.datasets import DATASETS
+from classmix_jax.datasets.pairs import (
+  check_pairs,
+  file_pairs,
+  keep_findings,
+  kept,
+  raise_findings,
+)
 from classmix_jax.disk_copy import copy_images, copy_labels
 from classmix_jax.geometry import Geometry
-from classmix_jax.methods import METHODS
+from classmix_jax.logbook import progress
+from classmix_jax.methods import METHODS, hyper_parameters
 from classmix_jax.methods.labeled_loss import LabeledLoss
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.segmenter import Segmenter, with_head
 from classmix_jax.protocols import PROTOCOLS, Protocol, check_protocol
+from classmix_jax.ranges import check_ranges
+from classmix_jax.readable import NOTHING, LeftOut, find_left_out, without
+from classmix_jax.rundir import flatten
 from classmix_jax.sources import cached, concat, subset, with_labels_of
 from classmix_jax.splits import choose_labeled, split_hash
+from classmix_jax.train import ON_NAN
 from classmix_jax.types import Dataset, Method, Source, UserError
 
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 # One budget, split between what is read every step and what is read every evaluation.
 TRAIN_SHARE, VAL_SHARE, UNLABELED_SHARE = 0.4, 0.3, 0.3
 POOLS = ('rest', 'all')
+ON_ERROR = ('raise', 'skip')
 WORKING_COPIES = ('memory', 'disk', 'device')
 DATA_OPTIONS = {  # fields of config.data that only some loaders take
     'cityscapes': ('reader', 'tfds_dir', 'train_extra'),
     'pascal_voc': ('reader', 'tfds_dir', 'masks'),
     'folder': ('classes', 'label_map', 'colors', 'ignore'),
-}
-MINIMUM = {
-    'seed': 0, 'steps': 1, 'batch_size': 1, 'unlabeled_batch_size': 0, 'accumulate': 1,
-    'steps_per_dispatch': 1, 'eval_every': 0, 'checkpoint_every': 1, 'log_every': 1,
-    'eval_batch_size': 1,
 }
 
 
@@ -77,9 +86,7 @@ def lookup(table: Mapping[str, Any], name: str, field: str) -> Any:
 
 def check_config(config: ml_collections.ConfigDict) -> None:
   """Raises UserError for numbers out of range and batches that cannot be divided."""
-  for field, minimum in MINIMUM.items():
-    if config[field] < minimum:
-      raise UserError(f'config.{field} is {config[field]}; it must be at least {minimum}.')
+  check_ranges(flatten(config.to_dict()))
   for field in ('batch_size', 'unlabeled_batch_size'):
     if config[field] % config.accumulate:
       raise UserError(
@@ -98,14 +105,22 @@ def check_config(config: ml_collections.ConfigDict) -> None:
         f'{config.method.name} {why}: config.unlabeled_batch_size is '
         f'{config.unlabeled_batch_size}; set it to {least} or more.')
   lookup(dict.fromkeys(BN_MODES), config.model.bn, 'config.model.bn')
+  lookup(dict.fromkeys(ON_NAN), config.get('on_nan', 'stop'), 'config.on_nan')
   build_protocol(config)
 
 
-def plain_fields(config: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
+def plain_fields(
+    config: ml_collections.ConfigDict, name: str, known: Collection[str]
+) -> dict[str, Any]:
   """Returns a part of the config, its lists as tuples: JSON has no tuples.
 
   It is empty where a run is older than that part.
+
+  Raises:
+    UserError: a field that is not known.
   """
+  for field in config.get(name, {}):
+    lookup(dict.fromkeys(known), field, f'A field of config.{name}')
   return {key: tuple(value) if isinstance(value, tuple | list) else value
           for key, value in config.get(name, {}).items()}
 
@@ -116,7 +131,8 @@ def build_protocol(config: ml_collections.ConfigDict) -> Protocol:
   Raises:
     UserError: a protocol that does not exist, or numbers that do not fit.
   """
-  fields = plain_fields(config, 'eval')
+  known = {'protocol', *Protocol.__dataclass_fields__} - {'name'}
+  fields = plain_fields(config, 'eval', sorted(known))
   fields['name'] = fields.pop('protocol', Protocol.name)
   fields['pad'] = fields.get('pad') or None
   protocol = Protocol(**fields)
@@ -134,7 +150,35 @@ def open_dataset(config: ml_collections.ConfigDict, size: tuple[int, int] | None
   load = lookup(DATASETS, config.data.name, 'config.data.name')
   options = {
       key: config.data[key] for key in DATA_OPTIONS.get(config.data.name, ()) if key in config.data}
-  return load(root=config.data.root, size=size, **options)
+  # Within another `keep_findings` somebody else wants to know of single files.
+  if not skips_unreadable(config) or kept([]):
+    return load(root=config.data.root, size=size, **options)
+  with keep_findings() as findings:
+    dataset = load(root=config.data.root, size=size, **options)
+  # Whose image or mask is which is a matter of the layout, and scores are of all of `val`.
+  raise_findings(findings, len(findings), 'files')
+  check_pairs(file_pairs(dataset.val))
+  return dataset
+
+
+def skips_unreadable(config: ml_collections.ConfigDict) -> bool:
+  """Whether training examples that do not read are left out; not in runs older than the option."""
+  choice = config.data.get('on_error', 'raise')
+  lookup(dict.fromkeys(ON_ERROR), choice, 'config.data.on_error')
+  return choice == 'skip'
+
+
+def find_unreadable(config: ml_collections.ConfigDict) -> LeftOut:
+  """Reads all training examples once and returns those to leave out; `NOTHING` by default.
+
+  Masks are read of the labelled examples alone.
+  """
+  if not skips_unreadable(config):
+    return NOTHING
+  dataset = open_dataset(config, tuple(config.data.size) or None)
+  total = len(dataset.train) + len(dataset.unlabeled or ())
+  labeled = choose_labeled(dataset.train.names, config.data.labeled, config.data.split_seed)
+  return find_left_out(dataset, labeled, progress('reading all training images', total))
 
 
 def build_validation(config: ml_collections.ConfigDict) -> Dataset:
@@ -154,12 +198,12 @@ def build_validation(config: ml_collections.ConfigDict) -> Dataset:
   return dataclasses.replace(dataset, val=val)
 
 
-def build_dataset(config: ml_collections.ConfigDict) -> Dataset:
+def build_dataset(config: ml_collections.ConfigDict, left_out: LeftOut = NOTHING) -> Dataset:
   """Opens the data set; its frames come from a working copy, see `config.data.working_copy`."""
   dataset = build_validation(config)
-  unlabeled = dataset.unlabeled
+  unlabeled = dataset.unlabeled and without(dataset.unlabeled, left_out.unlabeled)
   return dataclasses.replace(
-      dataset, train=working_copy(config, dataset.train, TRAIN_SHARE),
+      dataset, train=working_copy(config, without(dataset.train, left_out.train), TRAIN_SHARE),
       unlabeled=unlabeled and working_copy(config, unlabeled, UNLABELED_SHARE))
 
 
@@ -179,16 +223,26 @@ def on_disk(config: ml_collections.ConfigDict) -> bool:
 
 def copy_folder(config: ml_collections.ConfigDict) -> Path:
   root = config.data.copy_root
-  return (Path(root).expanduser() if root else cache_root() / 'copies') / config.data.name
+  return (Path(os.path.expanduser(root)) if root else cache_root() / 'copies') / config.data.name
 
 
-def choose_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
+def choose_split(
+    config: ml_collections.ConfigDict, dataset: Dataset, left_out: LeftOut = NOTHING
+) -> Split:
   """Chooses the labelled examples; the others, or all, are used without labels.
 
+  They are chosen among all, those that do not read included, and then do without these: no
+  other mask than those that were looked at takes their place.
+
   Raises:
-    UserError: a wrong split.
+    UserError: a wrong split, or no labelled example that reads.
   """
-  chosen = choose_labeled(dataset.train.names, config.data.labeled, config.data.split_seed)
+  names = (*dataset.train.names, *left_out.train)
+  chosen = choose_labeled(names, config.data.labeled, config.data.split_seed)
+  chosen = chosen[chosen < len(dataset.train)]
+  if not len(chosen):
+    raise UserError(
+        f'None of the labelled examples reads: {next(iter(left_out.train.values()))}')
   lookup(dict.fromkeys(POOLS), config.data.unlabeled, 'config.data.unlabeled')
   everything = np.arange(len(dataset.train))
   pool = everything if config.data.unlabeled == 'all' else np.setdiff1d(everything, chosen)
@@ -203,12 +257,6 @@ def choose_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
 
 def check_pool(config: ml_collections.ConfigDict, split: Split) -> None:
   """Raises UserError where too few unlabelled images are left: two to mix, one for the others."""
-  for field in ('eval_every', 'checkpoint_every', 'log_every'):
-    if config[field] % config.steps_per_dispatch:
-      raise UserError(
-          f'config.{field} is {config[field]}, which config.steps_per_dispatch='
-          f'{config.steps_per_dispatch} does not divide; choose a multiple of '
-          f'{config.steps_per_dispatch}.')
   least = fewest_unlabeled(config)
   if len(split.unlabeled) < least:
     why = 'mixes pairs of' if least > 1 else 'learns from'
@@ -218,13 +266,15 @@ def check_pool(config: ml_collections.ConfigDict, split: Split) -> None:
         f'({len(split.labeled)} images are labelled), or use method=supervised.')
 
 
-def build_split(config: ml_collections.ConfigDict, dataset: Dataset) -> Split:
+def build_split(
+    config: ml_collections.ConfigDict, dataset: Dataset, left_out: LeftOut = NOTHING
+) -> Split:
   """Chooses as `choose_split`; labels come from a working copy as `build_dataset` says.
 
   Raises:
     UserError: a wrong split, or fewer than two unlabelled images to mix.
   """
-  split = choose_split(config, dataset)
+  split = choose_split(config, dataset, left_out)
   check_pool(config, split)
   if not on_disk(config):
     return split
@@ -270,10 +320,14 @@ def build_model(config: ml_collections.ConfigDict, num_classes: int) -> Segmente
 def build_method(config: ml_collections.ConfigDict, num_classes: int) -> Method:
   """Returns the method with the hyper-parameters of `config.method`."""
   options = config.method.to_dict()
-  factory = lookup(METHODS, options.pop('name'), 'config.method.name')
+  name = options.pop('name')
+  factory = lookup(METHODS, name, 'config.method.name')
+  for option in options:
+    lookup(hyper_parameters(name), option, f'An option of config.method ({name})')
   return factory(
       model=build_model(config, num_classes), num_classes=num_classes,
-      labeled_loss=LabeledLoss(**plain_fields(config, 'labeled_loss')), **options)
+      labeled_loss=LabeledLoss(
+          **plain_fields(config, 'labeled_loss', LabeledLoss.__dataclass_fields__)), **options)
 
 
 def build_optimizer(

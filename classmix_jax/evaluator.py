@@ -21,7 +21,9 @@ import numpy as np
 from PIL import Image
 
 from classmix_jax import build, rundir
+from classmix_jax.datasets.pairs import inside
 from classmix_jax.evaluate import evaluate, make_count, make_labels, predict, summarize
+from classmix_jax.logbook import replacing
 from classmix_jax.models.segmenter import Segmenter
 from classmix_jax.networks import load_networks
 from classmix_jax.pictures import colorize, grid, thumbnail
@@ -170,9 +172,10 @@ class Evaluator:
     raw = self.dataset.raw_ids
     table = np.asarray(raw or range(len(self.dataset.class_names)), np.uint8)
     for name, label in self.predictions(variables):
-      path = folder / f'{name}{"_pred_labelIds" if raw else ""}.png'
+      path = inside(folder, f'{name}{"_pred_labelIds" if raw else ""}.png')
       path.parent.mkdir(parents=True, exist_ok=True)
-      Image.fromarray(table[label]).save(path)
+      with replacing(path) as temporary:
+        Image.fromarray(table[label]).save(temporary, 'PNG')
 
   @functools.cached_property
   def score(self) -> Callable[[PyTree, Example], tuple[Any, Any]]:
@@ -302,7 +305,7 @@ def evaluate_run(
   Raises:
     UserError: one sentence about what the user can mend.
   """
-  config = ml_collections.ConfigDict(rundir.read_json(run / 'config.json'))
+  config = ml_collections.ConfigDict(rundir.read_config(run))
   config.eval_network = network or config.eval_network
   config.data.root = root or config.data.root
   config.eval_batch_size = eval_batch_size or config.eval_batch_size

@@ -6,7 +6,7 @@ Synopsis:
     result['miou']
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 from pathlib import Path
@@ -20,15 +20,20 @@ import optax
 import orbax.checkpoint as ocp
 
 from classmix_jax import build, checkpoint, rundir
+from classmix_jax.core.ema import relative_distance
 from classmix_jax.data_check.at_start import check_at_start
 from classmix_jax.device_batches import device_stream
 from classmix_jax.evaluator import Evaluator, conclude, headline_network
 from classmix_jax.fingerprint import fingerprint
+from classmix_jax.health import Health
 from classmix_jax.logbook import Logbook
 from classmix_jax.methods.teacher import AVERAGED
+from classmix_jax.nonfinite import NonFiniteWatch
 from classmix_jax.pictures import colorize, grid, thumbnail, to_bytes
 from classmix_jax.pseudo_labels import Labeler, check_labels_exist, pseudo_labeled
+from classmix_jax.readable import LeftOut
 from classmix_jax.report.program import report_training
+from classmix_jax.splits import LABELED, UNLABELED, index_stream
 from classmix_jax.train import (
   TrainStep,
   create_state,
@@ -96,6 +101,16 @@ def settings(
   }
 
 
+def choose_left_out(config: Config, run: Path) -> LeftOut:
+  """Returns the examples that do not read; a run that goes on leaves out the same ones."""
+  known = rundir.read_left_out(run) if build.skips_unreadable(config) else None
+  left_out = build.find_unreadable(config) if known is None else LeftOut(**known)
+  if left_out:
+    print(f'warning: examples that do not read are left out: {left_out}, see '
+          f"{run / 'left_out.json'}. {next(iter((left_out.train or left_out.unlabeled).values()))}")
+  return left_out
+
+
 def check_training_labels(split: build.Split, dataset: Dataset) -> None:
   """Looks at a sample of the masks once: stops at wrong values, warns of absent classes."""
   for warning in check_at_start(split.labeled, dataset.val, dataset.class_names):
@@ -116,7 +131,7 @@ def choose_weights(config: Config, run: Path) -> tuple[Config, Weights | None]:
   if not config.model.preprocessing:
     config.model.preprocessing = (
         weights.preprocessing if weights
-        else rundir.read_json(run / 'config.json')['model'].get('preprocessing', ''))
+        else rundir.read_config(run)['model'].get('preprocessing', ''))
   return config, weights
 
 
@@ -167,6 +182,9 @@ class AfterStep:
 
   Attributes:
     reached: told every finished step.
+    health: reads what is logged.
+    watch: looks for steps that are not finite.
+    batch, names: of a stage: the batch of the step of a number from 1, and who is in it.
     views: of a stage, see `make_views`.
     result: the last evaluation of this call of the program, None before.
   """
@@ -179,6 +197,10 @@ class AfterStep:
   manager: ocp.CheckpointManager
   evaluator: Evaluator
   reached: Callable[[int], None]
+  health: Health
+  watch: NonFiniteWatch
+  batch: Callable[[int], Batch] | None = None
+  names: Callable[[int], Mapping[str, Sequence[str]]] | None = None
   views: Callable[[TrainState], Mapping[str, Array]] | None = None
   result: dict[str, Any] | None = None
 
@@ -189,10 +211,15 @@ class AfterStep:
     config, last = self.config, step == self.config.steps
     self.reached(step)
     self.logbook.collect(step, metrics)
+    self.watch.collect(step, metrics)
     evaluates = last or bool(config.eval_every) and step % config.eval_every == 0
+    logs = evaluates or step % config.log_every == 0
+    saves = evaluates or step % config.checkpoint_every == 0
     row = {}
-    if evaluates or step % config.log_every == 0:
-      row = self.logbook.averages()
+    if logs or saves:
+      self.watch.look(state, self.batch, self.names)
+    if logs:
+      row = self.read_row(step, state)
     if evaluates:
       self.result = self.evaluator(step, self.networks(state))
       row['eval/miou'] = self.result['miou']
@@ -203,11 +230,20 @@ class AfterStep:
     # The row first: what is in a checkpoint has its row, never the other way round.
     if row:
       self.logbook.write(step, row)
-    if evaluates or step % config.checkpoint_every == 0:
+    if saves:
       checkpoint.save(self.manager, step, state, row.get('eval/miou'))
     if evaluates:
       self.show(step, state)
       self.logbook.restart_clock()
+
+  def read_row(self, step: int, state: TrainState) -> dict[str, Any]:
+    """Returns the means since the last row, how far teachers are, and warns in words."""
+    row, warning = self.health.read(self.logbook.averages())
+    for name, average in state.method_state.items():
+      row[f'distance/{name}'] = float(relative_distance(average, state.params[AVERAGED[name]]))
+    if warning and jax.process_index() == 0:
+      print(f'warning: step {step}: {warning}', flush=True)
+    return row
 
   def show(self, step: int, state: TrainState) -> None:
     rundir.write_evaluation(self.run, self.result)
@@ -245,6 +281,17 @@ def open_streams(
   return stream
 
 
+def batch_names(config: Config, split: build.Split, step: int) -> dict[str, list[str]]:
+  """Returns who is in the batch of the step of this number, from 1."""
+  streams = [('labeled', LABELED, split.labeled, config.batch_size)]
+  if split.unlabeled is not None and unlabeled_batch_size(config):
+    streams.append(('unlabeled', UNLABELED, split.unlabeled, config.unlabeled_batch_size))
+  return {
+      part: [source.names[i] for i in index_stream(
+          config.seed, number, len(source), (step - 1) * size, step * size)]
+      for part, number, source, size in streams}
+
+
 def stage_split(
     stage: Stage, state: TrainState, split: build.Split, after_step: AfterStep
 ) -> build.Split:
@@ -280,11 +327,15 @@ def train_stage(
     opt_state = jax.jit(tx.init)(state.params)
     state = state.replace(opt_state=jax.device_put(opt_state, replicated(devices)))
   stream = open_streams(config, split, devices)
-  after_step.views = make_views(method, devices, next(stream(start, start + 1)))
+  after_step.batch = lambda step: next(stream(step - 1, step))
+  after_step.names = functools.partial(batch_names, config, split)
+  after_step.views = make_views(method, devices, after_step.batch(start + 1))
   after_step.logbook.restart_clock()
-  return train(
+  state = train(
       state, train_step, stream(start, stage.stop), steps=stage.stop,
       together=config.steps_per_dispatch, after_step=after_step)
+  after_step.watch.look(state, after_step.batch, after_step.names)  # the next stage has others
+  return state
 
 
 def run_training(
@@ -304,14 +355,17 @@ def run_training(
   build.check_config(config)
   headline_network(config.eval_network, ())
   config, weights = choose_weights(config, run)
-  dataset = build.build_dataset(config)
-  split = build.build_split(config, dataset)
+  left_out = choose_left_out(config, run)
+  dataset = build.build_dataset(config, left_out)
+  split = build.build_split(config, dataset, left_out)
   check_training_labels(split, dataset)
   devices = build.choose_devices(config)
   method = build.build_method(config, len(dataset.class_names))
   stages = method.stages(config.steps)
   rundir.open_run(run, config.to_dict())
   rundir.write_classes(run, dataset)
+  if build.skips_unreadable(config):
+    rundir.write_left_out(run, left_out._asdict())
   rundir.write_split(run, split.labeled.names, split.unlabeled.names)
 
   # ---- Where it starts
@@ -323,7 +377,7 @@ def run_training(
   def compiled(steps: int) -> tuple[optax.GradientTransformation, TrainStep]:
     tx = build.build_optimizer(config, steps)
     return tx, make_train_step(
-        method, tx, config.seed, devices, accumulate=config.accumulate)
+        method, tx, config.seed, devices, accumulate=config.accumulate, on_nan=config.on_nan)
 
   state = create_state(method, compiled(stages[0].stop)[0], key, image, devices)
   manager = checkpoint.open_manager(run / 'checkpoints')
@@ -348,7 +402,9 @@ def run_training(
       run, steps=config.steps, images_per_step=images_per_step,
       writing=jax.process_index() == 0)
   logbook.resume(start)
-  after_step = AfterStep(config, run, dataset, method, logbook, manager, evaluator, reached)
+  after_step = AfterStep(
+      config, run, dataset, method, logbook, manager, evaluator, reached,
+      Health(dataset.class_names), NonFiniteWatch(run, config.on_nan))
   try:
     for stage in stages:
       if int(state.step) < stage.stop:

@@ -103,6 +103,8 @@ def progress_line(step: int, steps: int, row: Mapping[str, Any], best: float | N
   parts += [f'{key} {row[key]:.4f}' for key in sorted(row) if key.startswith('loss/')]
   if 'confident_share' in row:
     parts.append(f"confident {100 * row['confident_share']:.0f} %")
+  if row.get('skipped_steps'):
+    parts.append(f"skipped {row['skipped_steps']}")
   if 'eval/miou' in row:
     parts.append(f"mIoU {100 * row['eval/miou']:.2f}")
   if best is not None:
@@ -154,12 +156,19 @@ class Logbook:
     """Forgets the time spent on compiling or evaluating."""
     self._clock = time.monotonic()
 
-  def averages(self) -> dict[str, float]:
-    """Means of the metrics collected since the last call, and the rates."""
+  def averages(self) -> dict[str, Any]:
+    """Means of the metrics collected since the last call, and the rates.
+
+    Steps that are not `finite` were skipped: they are counted and left out.
+    """
     fetched = [
         metrics for count, several in jax.device_get(self._waiting)
         for metrics in one_by_one(several, count)]
-    row = {key: float(np.mean([m[key] for m in fetched])) for key in fetched[0]}
+    finite = [metrics for metrics in fetched if metrics.get('finite', True)]
+    row = {key: np.mean([metrics[key] for metrics in finite], axis=0).tolist()
+           for key in fetched[0] if finite and key != 'finite'}
+    if len(finite) < len(fetched):
+      row['skipped_steps'] = len(fetched) - len(finite)
     seconds = max(time.monotonic() - self._clock, 1e-9)
     row['steps_per_second'] = len(fetched) / seconds
     row['images_per_second'] = self._images_per_step * row['steps_per_second']

@@ -24,9 +24,9 @@ def load_networks(run: Path, which: str = 'best') -> tuple[int, dict[str, PyTree
   Raises:
     UserError: there is no such run or checkpoint.
   """
-  config = ml_collections.ConfigDict(rundir.read_json(run / 'config.json'))
-  classes = rundir.read_json(run / 'classes.json')
+  config = ml_collections.ConfigDict(rundir.read_config(run))
+  names, _ = rundir.read_classes(run)
   step, state = checkpoint.load(run, which)
-  method = build.build_method(config, len(classes['names']))
+  method = build.build_method(config, len(names))
   networks = method.networks(state['params'], state['model_state'], state['method_state'])
   return step, dict(networks)

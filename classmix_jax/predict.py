@@ -158,12 +158,12 @@ def load(run: str | os.PathLike, *, step: str = 'best', network: str = '') -> Pr
   Raises:
     UserError: no such run, checkpoint or network.
   """
-  run = Path(run).expanduser().absolute()
-  config = ml_collections.ConfigDict(rundir.read_json(run / 'config.json'))
-  classes = rundir.read_json(run / 'classes.json')
+  run = Path(os.path.expanduser(run)).absolute()
+  config = ml_collections.ConfigDict(rundir.read_config(run))
+  names, palette = rundir.read_classes(run)
   _, networks = load_networks(run, step)
   name = headline_network(network or config.eval_network, networks)
-  model = build.build_model(config, len(classes['names']))
+  model = build.build_model(config, len(names))
   protocol = build.build_protocol(config)
   size = None if PROTOCOLS[protocol.name].native_image else tuple(config.data.size) or None
   if size is not None:
@@ -177,4 +177,4 @@ def load(run: str | os.PathLike, *, step: str = 'best', network: str = '') -> Pr
   return Predictor(
       apply=apply, variables=networks[name], size=size,
       pad=protocol.pad if protocol.name == 'paper' else None,
-      class_names=tuple(classes['names']), palette=tuple(map(tuple, classes['palette'])))
+      class_names=names, palette=palette)

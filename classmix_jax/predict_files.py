@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from classmix_jax.datasets.pairs import find_images
+from classmix_jax.datasets.pairs import find_images, inside
 from classmix_jax.datasets.reading import read_image
-from classmix_jax.logbook import progress
+from classmix_jax.logbook import progress, replacing, write_atomically
 from classmix_jax.pictures import colorize, overlay
 from classmix_jax.predict import Prediction, Predictor, load
 from classmix_jax.types import UserError
@@ -27,10 +27,11 @@ VIDEOS = ('.mp4', '.mov', '.avi', '.mkv', '.webm', '.m4v')
 
 
 class Input(NamedTuple):
-  """One picture: the name of its results, and how it is read."""
+  """One picture: the name of its results, how it is read, and its file, '' for a frame."""
 
   name: str
   read: Callable[[], np.ndarray]
+  file: str | Path = ''
 
 
 def inputs(source: str) -> tuple[int | None, Iterator[Input]]:
@@ -43,7 +44,7 @@ def inputs(source: str) -> tuple[int | None, Iterator[Input]]:
   Raises:
     UserError: there is none.
   """
-  path = Path(source).expanduser()
+  path = Path(os.path.expanduser(source))
   if path.suffix.lower() in VIDEOS and path.is_file():
     return None, frames(path)
   files = {path.stem: path} if path.is_file() else find_images(path) if path.is_dir() else {}
@@ -53,7 +54,7 @@ def inputs(source: str) -> tuple[int | None, Iterator[Input]]:
         f'--input={source} is neither an image, a video, a folder with images nor a glob that '
         'matches any.')
   return len(files), (
-      Input(name, lambda file=file: read_image(file)) for name, file in files.items())
+      Input(name, lambda file=file: read_image(file), file) for name, file in files.items())
 
 
 def globbed(pattern: str) -> dict[str, Path]:
@@ -62,7 +63,8 @@ def globbed(pattern: str) -> dict[str, Path]:
   Raises:
     UserError: two files would have one name.
   """
-  matching = map(Path, sorted(glob.glob(pattern, recursive=True)))
+  # Without '..', which a common folder would leave inside of the names.
+  matching = (Path(os.path.abspath(file)) for file in sorted(glob.glob(pattern, recursive=True)))
   files = [file for file in matching if file.is_file()]
   found: dict[str, Path] = {}
   folder = os.path.commonpath([file.parent.absolute() for file in files]) if files else ''
@@ -94,16 +96,27 @@ def frames(video: Path) -> Iterator[Input]:
     raise UserError(f'{video} cannot be read as a video: {error}') from None
 
 
+def check_not_input(picture: Input, output: Path) -> None:
+  """Raises UserError where class ids would be written over the picture itself."""
+  result = output / f'{picture.name}.png'
+  if picture.file and result.exists() and os.path.samefile(result, picture.file):
+    raise UserError(
+        f'--output={output} would replace the picture {picture.file} by its class ids: choose '
+        'another folder.')
+
+
 def write(
     output: Path, name: str, image: np.ndarray, found: Prediction, predictor: Predictor
 ) -> None:
   """Writes the three pictures of one image."""
-  target = output / f'{name}.png'
-  target.parent.mkdir(parents=True, exist_ok=True)
-  beside = lambda word: target.with_name(f'{target.stem}_{word}.png')
-  Image.fromarray(found.label).save(target)
-  Image.fromarray(overlay(image, colorize(found.label, predictor.palette))).save(beside('overlay'))
-  Image.fromarray((255 * found.confidence).round().astype(np.uint8)).save(beside('confidence'))
+  pictures = {
+      '': found.label, '_overlay': overlay(image, colorize(found.label, predictor.palette)),
+      '_confidence': (255 * found.confidence).round().astype(np.uint8)}
+  for word, picture in pictures.items():
+    path = inside(output, f'{name}{word}.png')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:  # a link is replaced, not followed
+      Image.fromarray(picture).save(temporary, 'PNG')
 
 
 def predict_files(
@@ -124,6 +137,7 @@ def predict_files(
 
   def readable() -> Iterator[np.ndarray]:
     for picture in pictures:
+      check_not_input(picture, output)
       try:
         image = picture.read()
       except UserError as error:
@@ -140,7 +154,7 @@ def predict_files(
     done += 1
     say(done + len(failures))
   classes = dict(enumerate(predictor.class_names))
-  (output / 'classes.json').write_text(json.dumps(classes, indent=2) + '\n', encoding='utf-8')
+  write_atomically(output / 'classes.json', json.dumps(classes, indent=2) + '\n')
   print(f'wrote class ids, overlays and confidence of {done} images and classes.json to {output}')
   if failures:
     raise UserError(

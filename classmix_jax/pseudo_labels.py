@@ -26,8 +26,9 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from classmix_jax.datasets.pairs import inside
 from classmix_jax.evaluate import predict
-from classmix_jax.logbook import progress, write_atomically
+from classmix_jax.logbook import progress, replacing, write_atomically
 from classmix_jax.models.segmenter import Segmenter
 from classmix_jax.parallel import in_parallel
 from classmix_jax.types import VOID, Array, Dataset, PyTree, Source, UserError
@@ -138,13 +139,14 @@ class Labeler:
       picture.putpalette(colors.ravel().tolist())
       path = label_path(folder, source.names[index])
       path.parent.mkdir(parents=True, exist_ok=True)
-      picture.save(path)
+      with replacing(path) as temporary:
+        picture.save(temporary, 'PNG')
       say(done)
     return counts
 
 
 def label_path(folder: Path, name: str) -> Path:
-  return folder / f'{name}.png'
+  return inside(folder, f'{name}.png')
 
 
 def read_label(path: Path) -> np.ndarray:

@@ -12,6 +12,8 @@
     RUN/predictions.png  validation images, truth and predictions
     RUN/training.png     what the method learned from, at the last evaluation
     RUN/report.html      all of it on one page
+    RUN/nonfinite/STEP/  a batch whose loss or gradient was not finite, see nonfinite.py
+    RUN/left_out.json    examples that do not read, where config.data.on_error is 'skip'
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,14 +25,23 @@ from typing import Any
 import jax
 
 from classmix_jax.logbook import replacing, write_atomically
+from classmix_jax.ranges import check_ranges
 from classmix_jax.types import Dataset, UserError
 
 # A second start may change these: they do not touch what was trained so far.
 CHANGEABLE = (
     'steps', 'eval_every', 'checkpoint_every', 'log_every', 'steps_per_dispatch',
-    'eval_batch_size', 'eval_network', 'data.root', 'data.cache_gb', 'data.copy_root',
-    'data.reader', 'data.tfds_dir', 'model.remat',
+    'eval_batch_size', 'eval_network', 'on_nan', 'data.on_error', 'data.root', 'data.cache_gb',
+    'data.copy_root', 'data.reader', 'data.tfds_dir', 'model.remat',
 )
+
+
+CONFIG_FIELDS = {  # without which no run can be opened
+    'name': str, 'seed': int, 'steps': int, 'eval_network': str, 'eval_batch_size': int,
+    'method.name': str, 'model.backbone': str, 'model.head': str, 'model.bn': str,
+    'model.dtype': str, 'data.name': str, 'data.root': str, 'data.size': list, 'data.crop': list,
+}
+ORIGIN_FIELDS = dict.fromkeys(('name', 'sha256', 'trained_on', 'preprocessing', 'matched'), str)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
@@ -58,6 +69,60 @@ def read_json(path: Path) -> Any:
         f'{path} does not exist; --workdir must be the folder of a training run.') from None
   except (ValueError, OSError) as error:
     raise UserError(f'{path} cannot be read ({error}); is this the folder of a run?') from None
+
+
+def read_object(path: Path, kinds: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
+  """Reads a JSON object of which some fields must be there, by dotted name, and of a type.
+
+  Raises:
+    UserError: the file is missing or broken, or says which field is wrong.
+  """
+  found = read_json(path)
+  if not isinstance(found, dict):
+    raise UserError(f'{path} is damaged: it holds no JSON object; restore the file.')
+  for name, kind in kinds.items():
+    value: Any = found
+    for key in name.split('.'):
+      value = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(value, kind):
+      raise UserError(f'{path} is damaged: {name} is {str(value)[:60]!r}; restore the file.')
+  return found
+
+
+def read_config(run: Path) -> dict[str, Any]:
+  """Returns the config that a run was started with, as nested plain dicts.
+
+  Raises:
+    UserError: it is missing or damaged; numbers out of range count as damage.
+  """
+  path = run / 'config.json'
+  config = read_object(path, CONFIG_FIELDS)
+  for part in ('eval', 'labeled_loss', 'optim'):  # which older runs do not have
+    if not isinstance(config.get(part, {}), dict):
+      raise UserError(f'{path} is damaged: {part} is {config[part]!r}; restore the file.')
+  try:
+    check_ranges(flatten(config))
+  except UserError as error:
+    raise UserError(f'{path} is damaged: {error}') from None
+  return config
+
+
+def read_classes(run: Path) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
+  """Returns the names and the colours of a run's classes.
+
+  Raises:
+    UserError: they are missing or damaged.
+  """
+  path = run / 'classes.json'
+  found = read_object(path, {'names': list, 'palette': list})
+  names, palette = found['names'], found['palette']
+  colors = all(isinstance(color, list) and len(color) == 3 and all(
+      type(n) is int and 0 <= n <= 255 for n in color) for color in palette)
+  if not names or not all(isinstance(name, str) for name in names) \
+      or not colors or len(palette) != len(names):
+    raise UserError(
+        f'{path} is damaged: expected are as many names as colours [R, G, B]; restore the file.')
+  return tuple(names), tuple(map(tuple, palette))
 
 
 def check_same_run(old: Mapping[str, Any], new: Mapping[str, Any], run: Path) -> None:
@@ -114,7 +179,18 @@ def write_pretrained(run: Path, origin: Mapping[str, Any]) -> None:
 def read_pretrained(run: Path) -> dict[str, Any]:
   """Returns what `write_pretrained` wrote; nothing where the run is older, or from scratch."""
   path = run / 'pretrained.json'
-  return read_json(path) if path.exists() else {}
+  return read_object(path, ORIGIN_FIELDS) if path.exists() else {}
+
+
+def write_left_out(run: Path, left_out: Mapping[str, Mapping[str, str]]) -> None:
+  if jax.process_index() == 0:
+    write_atomically(run / 'left_out.json', json.dumps(left_out, indent=2) + '\n')
+
+
+def read_left_out(run: Path) -> dict[str, dict[str, str]] | None:
+  """Returns part -> name -> what is wrong with it; None where nobody looked."""
+  path = run / 'left_out.json'
+  return read_object(path, {'train': dict, 'unlabeled': dict}) if path.exists() else None
 
 
 def write_split(run: Path, labeled: Sequence[str], unlabeled: Sequence[str]) -> None:
@@ -126,15 +202,21 @@ def write_split(run: Path, labeled: Sequence[str], unlabeled: Sequence[str]) -> 
 
 def read_split(run: Path, part: str) -> list[str]:
   """Returns the names of a run's 'labeled' or 'unlabeled' images."""
+  path = run / 'splits' / f'{part}.txt'
   try:
-    return (run / 'splits' / f'{part}.txt').read_text(encoding='utf-8').splitlines()
-  except OSError as error:
-    raise UserError(f'{error.filename} cannot be read; is {run} the folder of a run?') from None
+    return path.read_text(encoding='utf-8').splitlines()
+  except (OSError, ValueError):
+    raise UserError(f'{path} cannot be read; is {run} the folder of a run?') from None
 
 
 def evaluation_path(run: Path, step: int, protocol: str = '') -> Path:
   """The file of a step's evaluation; `protocol` names another one than the run's own."""
   return run / 'eval' / (f'{step}-{protocol}.json' if protocol else f'{step}.json')
+
+
+def nonfinite_path(run: Path, step: int) -> Path:
+  """The folder of a step that was not finite."""
+  return run / 'nonfinite' / str(step)
 
 
 def training_image(run: Path) -> Path:

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 import functools
 import hashlib
+import os
 import pathlib
 import re
 
@@ -64,7 +65,7 @@ def choose_labeled(names: Sequence[str], labeled: int | str, seed: int) -> np.nd
     ranks = _ranks_of_count(len(names), int(text or 0), seed)
   else:
     position = {names[i]: rank for rank, i in enumerate(order)}
-    ranks = [position[name] for name in _read_ids(pathlib.Path(text).expanduser(), names)]
+    ranks = [position[name] for name in _read_ids(pathlib.Path(os.path.expanduser(text)), names)]
   return np.array(order, np.int64)[np.sort(ranks)]
 
 
@@ -102,7 +103,7 @@ def _read_ids(path: pathlib.Path, names: Sequence[str]) -> list[str]:
   """Returns the names that the lines of the file mean; UserError as in `choose_labeled`."""
   try:
     lines = path.read_text(encoding='utf-8-sig').splitlines()
-  except (OSError, UnicodeDecodeError) as error:
+  except (OSError, ValueError) as error:
     reason = getattr(error, 'strerror', None) or 'not a text file'
     raise UserError(
         f'config.data.labeled={str(path)!r} cannot be read ({reason}): give a count or the '

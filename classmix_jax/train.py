@@ -20,10 +20,12 @@ import numpy as np
 import optax
 
 from classmix_jax.core.accumulation import in_turn
+from classmix_jax.core.finite import all_finite, where_tree
 from classmix_jax.types import AXIS, Array, Batch, Method, Metrics, PyTree, TrainState
 
 Devices = Sequence[jax.Device]
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+ON_NAN = ('stop', 'skip')  # what becomes of a step whose loss or gradient is not finite
 
 
 def replicated(devices: Devices) -> NamedSharding:
@@ -87,9 +89,28 @@ def whole_gradient(
   return gradient, model_state, {**metrics, **summed}
 
 
+def guarded(finite: Array, new: TrainState, old: TrainState, on_nan: str) -> TrainState:
+  """Returns the state after a step, or the one before it where the step is not finite.
+
+  'skip' goes on with the next step. 'stop' goes on nowhere: until the host looks, every later
+  step returns the state before the first bad one, whose `step` s is written as -1 - s.
+
+  Args:
+    finite: bool scalar, of this step.
+    new: after it.
+    old: before it.
+    on_nan: one of `ON_NAN`.
+  """
+  if on_nan == 'skip':
+    return where_tree(finite, new, old).replace(step=new.step)
+  stopped = old.step < 0
+  where = jnp.where(stopped, old.step, -1 - old.step)
+  return where_tree(finite & ~stopped, new, old.replace(step=where))
+
+
 def make_train_step(
     method: Method, tx: optax.GradientTransformation, seed: int, devices: Devices,
-    *, accumulate: int = 1,
+    *, accumulate: int = 1, on_nan: str = 'stop',
 ) -> TrainStep:
   """Returns the pmapped `train_steps(state, batches) -> (state, metrics)`: one step, or several.
 
@@ -103,9 +124,11 @@ def make_train_step(
     seed: of the random keys.
     devices: the local devices.
     accumulate: number of micro-batches A; batches are `[D, K A, per_device, ...]`.
+    on_nan: one of `ON_NAN`.
 
   Returns:
     The function. Where K is not 1, its metrics have a leading axis K, see `logbook.one_by_one`.
+    One of them, `finite`, is 1 where loss, gradient and statistics of a step are, else 0.
   """
 
   def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -116,9 +139,12 @@ def make_train_step(
     updates, opt_state = tx.update(gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     method_state = method.finish(params, state.method_state, state.step)
-    return TrainState(
+    new = TrainState(
         step=state.step + 1, params=params, model_state=model_state,
-        opt_state=opt_state, method_state=method_state), metrics
+        opt_state=opt_state, method_state=method_state)
+    finite = all_finite((gradient, metrics, model_state))
+    metrics = {**metrics, 'finite': finite.astype(jnp.float32)}
+    return guarded(finite, new, state, on_nan), metrics
 
   def train_steps(state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:
     leading = batches.labeled.image.shape[0]

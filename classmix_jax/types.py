@@ -75,7 +75,8 @@ class TrainState:
   """Everything that a checkpoint holds: arrays only, no key and no function.
 
   Attributes:
-    step: int32 scalar, number of finished optimizer steps.
+    step: int32 scalar, number of finished optimizer steps; negative where a step was not finite,
+      see `train.guarded`.
     params: trainable parameters by network, e.g. `{'segmenter': ...}`.
     model_state: BN running statistics by network (also the teacher's).
     opt_state: state of the optax optimizer.

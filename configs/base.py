@@ -51,6 +51,9 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   # Micro-batches per step: less memory, the same gradient but for BN statistics. Both batch
   # sizes must be multiples.
   config.accumulate = 1
+  # A step whose loss or gradient is not finite: stop keeps its batch in RUN/nonfinite/ and ends,
+  # skip keeps the batch, counts the step and goes on without it.
+  config.on_nan = 'stop'
   # Steps that the devices are given at once, so that a fast one does not wait for the host. The
   # three intervals below must be multiples.
   config.steps_per_dispatch = 1
@@ -73,6 +76,9 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.data.root = ''  # folder of the data set; '' is the default place of `scenes`
   # A count, a fraction such as 1/8, or a text file of ids; '' is all.
   config.data.labeled = arguments['labeled']
+  # A training image or mask that does not read: raise ends with a sentence before the first step
+  # or when it is read; skip reads all once, leaves such examples out and counts them.
+  config.data.on_error = 'raise'
   config.data.split_seed = 0  # of the labelled choice, when it is a count or a fraction
   config.data.unlabeled = 'rest'  # images without labels: rest, or all (labelled ones as well)
   config.data.size = ()  # working resolution (H, W); () keeps the images as they are

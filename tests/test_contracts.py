@@ -175,7 +175,9 @@ def test_methods_keep_the_shapes_of_their_state(name):
   after, metrics = jax.eval_shape(step, state, small.shard(small.batch(), DEVICES))
   assert shapes(after) == shapes(state)
   assert 'loss/sup' in metrics
-  assert all(x.shape == () and x.dtype == jnp.float32 for x in metrics.values())
+  for key, x in metrics.items():
+    assert x.shape == ((small.CLASSES,) if key.endswith('_shares') else ())
+    assert x.dtype == jnp.float32
   assert {leaf.dtype for leaf in jax.tree.leaves(after.params)} == {jnp.dtype('float32')}
 
 

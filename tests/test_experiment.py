@@ -43,7 +43,10 @@ def rows(run):
 def test_run_leaves_everything_behind(finished):
   run, result = finished
   assert [row['step'] for row in rows(run)] == [1, 2, 3, 4]
-  assert {'loss/sup', 'loss/unsup', 'confident_share', 'images_per_second'} <= rows(run)[0].keys()
+  assert {'loss/sup', 'loss/unsup', 'confident_share', 'images_per_second', 'pseudo_classes',
+          'pseudo_largest_share', 'distance/teacher'} <= rows(run)[0].keys()
+  # After the first step the teacher is the student.
+  assert rows(run)[0]['distance/teacher'] < 1e-6 < rows(run)[1]['distance/teacher'] < 0.1
   assert rows(run)[3]['eval/miou'] == result['miou']
   written = json.loads((run / 'eval' / '4.json').read_text())
   assert written == {

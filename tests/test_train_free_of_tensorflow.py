@@ -12,12 +12,14 @@ PACKAGE = 'classmix_jax'
 
 # A module imports only from rooms of a lower rank, or from its own room.
 RANK = {
-    'types': 0, 'cache': 0, 'parallel': 0, 'words': 0,
+    'types': 0, 'cache': 0, 'unpacked': 0, 'parallel': 0, 'words': 0,
     'core': 1, 'splits': 1, 'pickled_split': 1, 'sources': 1, 'geometry': 1,
     'datasets': 1, 'logbook': 1, 'pictures': 1, 'fingerprint': 1, 'checkpoint': 1,
     'processes': 1,
+    'health': 1, 'ranges': 1,
     'masks': 2, 'backbones': 2, 'rundir': 2, 'disk_copy': 2, 'protocols': 2, 'labels': 2,
-    'models': 3,
+    'readable': 2,
+    'models': 3, 'nonfinite': 3,
     'methods': 4, 'train': 5, 'evaluate': 5,
     'input_pipeline': 6, 'device_batches': 6, 'build': 6, 'pseudo_labels': 6,
     'networks': 7,

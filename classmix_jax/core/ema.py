@@ -3,8 +3,10 @@
 Synopsis:
 
     teacher = ema_update(student, teacher, ema_decay(step, 0.99))
+    relative_distance(teacher, student)      # 0 at the start
 """
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -28,3 +30,15 @@ def ema_decay(step: Array, max_decay: float = 0.99) -> Array:
 def ema_update(new: PyTree, average: PyTree, decay: Array) -> PyTree:
   """Returns decay * average + (1 - decay) * new, leaf by leaf."""
   return optax.incremental_update(new, average, 1.0 - decay)
+
+
+@jax.jit
+def relative_distance(average: PyTree, new: PyTree) -> Array:
+  """Returns |average - new| / |new|, the Euclidean norm over all leaves: a float32 scalar.
+
+  Example:
+    >>> float(relative_distance({'a': jnp.array([3.0, 0.0])}, {'a': jnp.array([3.0, 4.0])}))
+    0.800000011920929
+  """
+  difference = jax.tree.map(jnp.subtract, average, new)
+  return optax.global_norm(difference) / jnp.maximum(optax.global_norm(new), 1e-12)

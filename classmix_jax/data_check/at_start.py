@@ -29,7 +29,7 @@ from classmix_jax.logbook import write_atomically
 from classmix_jax.types import Source, UserError
 
 LABELED, VAL = 200, 100  # masks that are looked at, at most
-CHECK_VERSION = 1  # count up whenever the check finds more than before
+CHECK_VERSION = 2  # count up whenever the check finds more than before
 
 
 def check_at_start(labeled: Source, val: Source, class_names: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ G. Brostow, J. Fauqueur, R. Cipolla, "Semantic object classes in video", 2009;
 V. Badrinarayanan et al., "SegNet", arXiv:1511.00561: the 11 classes and the split.
 """
 
+import os
 from pathlib import Path
 
 from classmix_jax.datasets.pairs import (
@@ -52,7 +53,7 @@ def load(root: str, size: Size | None = None) -> Dataset:
 
   Example: `len(load('CamVid').train) == 367`.
   """
-  base = Path(root).expanduser()
+  base = Path(os.path.expanduser(root))
   folders = [base / name for name in ('train', 'trainannot', 'val', 'valannot')]
   check_exists(root and str(base), folders, LAYOUT)
   return Dataset(

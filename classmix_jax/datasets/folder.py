@@ -10,6 +10,7 @@ Synopsis:
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import os
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,8 +69,8 @@ def load(
 
   Example: `load('DIR', size=(256, 256), ignore='0').train.names == ('a', 'b')`.
   """
-  base = Path(root).expanduser()
-  class_file = base / Path(classes or 'classes.txt').expanduser()
+  base = Path(os.path.expanduser(root))
+  class_file = base / Path(os.path.expanduser(classes or 'classes.txt'))
   folders = [base / split / kind for split in ('labeled', 'val') for kind in ('images', 'masks')]
   if not root or not all(folder.is_dir() for folder in folders):
     check_exists(root and str(base), [*folders, class_file], LAYOUT)
@@ -208,7 +209,7 @@ def parse_label_map(text: str, ignore: str, class_names: Sequence[str]) -> dict[
     raw = _raw_value(entry)
     if raw is None:
       raise UserError(
-          f"--config.data.ignore='{ignore}': '{entry}' is no value of a mask; expected are "
+          f'--config.data.ignore={ignore!r}: {entry!r} is no value of a mask; expected are '
           "integers from 0, as in '0,3'.")
     if table.get(raw, VOID) != VOID:
       raise UserError(
@@ -238,10 +239,10 @@ def _parse_table(
     key, label = parse_key(left), _class_id(right, len(class_names))
     if key is None or label is None:
       raise UserError(
-          f"--config.data.{option}='{text}': '{entry}' does not read; expected is '{sample}' with "
+          f"--config.data.{option}={text!r}: {entry!r} does not read; expected is '{sample}' with "
           f'classes from 0 to {len(class_names) - 1} or void.')
     if table.get(key, label) != label:
-      raise UserError(f"--config.data.{option}='{text}' maps {left} twice: remove one entry.")
+      raise UserError(f'--config.data.{option}={text!r} maps {left} twice: remove one entry.')
     table[key] = label
   return table
 

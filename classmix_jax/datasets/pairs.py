@@ -20,10 +20,12 @@ import unicodedata
 import numpy as np
 
 from classmix_jax.datasets.reading import (
+  LOSSY,
   Decoding,
   File,
   Header,
   Size,
+  lossy,
   read_header,
   read_image,
   read_mask,
@@ -34,9 +36,6 @@ from classmix_jax.words import listed, plural
 EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
 
 READER_VERSION = 1  # count up whenever the same file gives other pixels
-
-_LOSSY = ('JPEG', 'MPO')
-
 
 class Pairs(NamedTuple):
   """Images and their masks: three sequences of one length, sorted by name."""
@@ -95,13 +94,18 @@ def find_images(folder: str | Path) -> dict[str, Path]:
   in Unicode form NFC (archives made on a Mac spell accents apart).
 
   Raises:
-    UserError: two files have one name, as a.png and a.jpg.
+    UserError: two files have one name, as a.png and a.jpg; a name with control characters or
+      that is no Unicode, which a list of names could not hold.
 
   Example: `find_images('images')` holds `'city/a'` for `images/city/a.PNG`.
   """
   found: dict[str, Path] = {}
   for path in sorted(_walk(folder)):
     relative = path.relative_to(folder).with_suffix('').as_posix()
+    if any(ord(letter) < 32 or 0xd800 <= ord(letter) < 0xe000 for letter in relative):
+      raise UserError(
+          f'{str(path)!r} has a name with control characters, or in another encoding than UTF-8: '
+          'rename it.')
     name = unicodedata.normalize('NFC', relative)
     if name in found:
       sentence = f"{found[name]} and {path} both have the name '{name}': rename one of them."
@@ -113,11 +117,42 @@ def find_images(folder: str | Path) -> dict[str, Path]:
 
 
 def _walk(folder: str | Path) -> Iterator[Path]:
+  above = {os.fspath(folder): (os.path.realpath(folder),)}  # real folders on the way to each
   for parent, folders, files in os.walk(folder, followlinks=True):
-    folders[:] = [name for name in folders if not name.startswith(('.', '__MACOSX'))]
+    chain, followed = above.pop(parent), []
+    for name in folders:
+      path = os.path.join(parent, name)
+      real = os.path.realpath(path)
+      # A link to a folder above would show every picture again and again.
+      loops = any(_within(passed, real) for passed in chain)
+      if not loops and not name.startswith(('.', '__MACOSX')):
+        above[path] = (*chain, real)
+        followed.append(name)
+    folders[:] = followed
     for file in files:
       if file.lower().endswith(EXTENSIONS) and not file.startswith('.'):
         yield Path(parent, file)
+
+
+def _within(path: str, folder: str) -> bool:
+  return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def inside(folder: Path, name: str) -> Path:
+  """Returns the path of a result of this name below a folder, which nothing may leave.
+
+  Raises:
+    UserError: the name is absolute or has '..', or a link on the way leads out of the folder.
+
+  Example: `inside(Path('OUT'), 'city/a.png')` is `OUT/city/a.png`.
+  """
+  path = folder / name
+  if Path(name).is_absolute() or '..' in Path(name).parts:
+    raise UserError(f'the name {name!r} leads out of {folder}: rename the picture.')
+  if not _within(os.path.realpath(path.parent), os.path.realpath(folder)):
+    raise UserError(
+        f'{path.parent} is a link that leads out of {folder}: remove it, or choose another folder.')
+  return path
 
 
 def pair(images: Mapping[str, Path], masks: Mapping[str, Path], remedy: str = '') -> Pairs:
@@ -185,8 +220,15 @@ def named_pairs(
 
 def read_list(listed: Path) -> dict[str, str]:
   """Returns stem of image -> stem of mask from lines 'image mask' or 'image'."""
+  try:
+    lines = listed.read_text(encoding='utf-8-sig').splitlines()
+  except (OSError, UnicodeDecodeError) as error:
+    reason = getattr(error, 'strerror', None) or 'not text in UTF-8'
+    raise UserError(
+        f'{listed} cannot be read ({reason}): write it again, or remove it to read the whole '
+        'folder.') from None
   rows: dict[str, str] = {}
-  for number, line in enumerate(listed.read_text(encoding='utf-8').splitlines(), start=1):
+  for number, line in enumerate(lines, start=1):
     stems = [Path(part.replace('\\', '/')).stem for part in line.split()]
     if len(stems) > 2:
       raise UserError(
@@ -224,13 +266,23 @@ def check_pairs(pairs: Pairs) -> None:
   raise_findings(findings, len(pairs.names), 'pairs')
 
 
+def file_pairs(source: Source) -> Pairs:
+  """Returns the files of a source to be checked; none where its pictures are no files."""
+  if source.files is None or not len(source) or not isinstance(source.files.image(0), str | Path):
+    return Pairs((), (), ())
+  indices = range(len(source))
+  return Pairs(
+      source.names, [source.files.image(i) for i in indices],
+      [source.files.mask(i) for i in indices])
+
+
 def misfit(image: File, of_image: Header, mask: File, of_mask: Header) -> str:
   """Returns what is wrong with a pair by the headers of image and mask, '' where nothing is.
 
   Example: `misfit('a.jpg', read_header('a.jpg'), 'a.png', read_header('a.png')) == ''`.
   """
-  if of_mask.format in _LOSSY:
-    return f'{mask} is a JPEG, whose compression changes class ids: export the masks as PNG.'
+  if of_mask.format in LOSSY:
+    return lossy(mask)
   if of_image.size == of_mask.size:
     return ''
   if of_image.turned and of_image.size == of_mask.size[::-1]:

@@ -14,6 +14,7 @@ import dataclasses
 import io
 import os
 from pathlib import Path
+import stat
 import struct
 from typing import NamedTuple
 import zlib
@@ -30,12 +31,16 @@ RAW_VALUES = 65536  # 16-bit masks are the widest that are read
 Size = tuple[int, int]  # (height, width)
 Raw = int | tuple[int, int, int]  # what a pixel of a mask holds: an id, or a colour
 
+# PIL knows many more, some of which start other programs (EPS runs Ghostscript).
+FORMATS = ('PNG', 'JPEG', 'TIFF', 'WEBP', 'BMP', 'GIF', 'PPM')
+LOSSY = ('JPEG', 'MPO')
+
 _ORIENTATION = 0x0112  # EXIF tag
 _DEEP_GREY = ('I', 'I;16', 'I;16L', 'I;16B', 'I;16N')
 # What PIL raises for a damaged file depends on the format and on where the damage is.
 _BROKEN = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error,
-    Image.DecompressionBombError,
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
+    struct.error, zlib.error,
 )
 
 
@@ -108,14 +113,31 @@ def label_table(num_classes: int, label_map: Mapping[int, int] | None = None) ->
 def _opened(file: File) -> Iterator[Image.Image]:
   """Opens a picture; what PIL raises meanwhile becomes a UserError that names the file."""
   try:
-    with Image.open(io.BytesIO(file.data) if isinstance(file, Encoded) else file) as image:
+    with Image.open(_stream(file), formats=FORMATS) as image:
       yield image
   except FileNotFoundError:
     raise UserError(f'{file} does not exist: restore the file or take it off the list.') from None
   except PermissionError:
     raise UserError(f'{file} may not be read: change its permissions.') from None
+  except Image.DecompressionBombError:
+    raise UserError(
+        f'{file} says that it has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels: cut it into '
+        'parts, or remove it.') from None
   except _BROKEN as error:
+    if getattr(error, 'errno', None):  # of the file system, not of PIL
+      raise UserError(f'{file} cannot be read ({error.strerror}): replace the file.') from None
     raise UserError(_undecodable(file, error)) from error
+
+
+def _stream(file: File) -> io.BytesIO | str | Path:
+  """Returns what PIL shall open; UserError for what would never end, such as a pipe."""
+  if isinstance(file, Encoded):
+    return io.BytesIO(file.data)
+  kind = os.stat(file).st_mode
+  if not stat.S_ISREG(kind):
+    what = 'a folder' if stat.S_ISDIR(kind) else 'no regular file'
+    raise UserError(f'{file} is {what}, expected is a picture: rename or remove it.')
+  return file
 
 
 def _load(file: File) -> Image.Image:
@@ -124,6 +146,18 @@ def _load(file: File) -> Image.Image:
     image.load()
     ImageOps.exif_transpose(image, in_place=True)  # without it the picture would be copied
     return image
+
+
+def _verify(file: File) -> None:
+  """Raises UserError for masks that are lossy or whose checksums do not fit (PNG alone has any).
+
+  PIL skips those of the pixels, and a flipped bit can turn one class into another.
+  """
+  with _opened(file) as image:
+    if image.format in LOSSY:
+      raise UserError(lossy(file))
+    if image.format == 'PNG':
+      image.verify()
 
 
 class Header(NamedTuple):
@@ -138,7 +172,7 @@ class Header(NamedTuple):
 def read_header(path: str | Path) -> Header:
   with _opened(path) as image:
     width, height = image.size
-    turned = _orientation(image) >= 5
+    turned = 5 <= _orientation(image) <= 8  # others are no orientation
     size = (width, height) if turned else (height, width)
     return Header(size, image.format or '', image.mode, turned)
 
@@ -179,7 +213,7 @@ def read_image(file: File, size: Size | None = None) -> np.ndarray:
   is dropped; 16-bit grey is scaled from 0..65535 to 0..255.
 
   Args:
-    file: path or bytes of a picture in any format that PIL reads.
+    file: path or bytes of a picture in one of `FORMATS`.
     size: (height, width) to resize to, bilinear with antialiasing; None keeps.
 
   Raises:
@@ -223,11 +257,12 @@ def read_mask(file: File, decoding: Decoding, size: Size | None = None) -> np.nd
     size: (height, width) to resize to, by nearest pixel so that ids survive.
 
   Raises:
-    UserError: the file is missing or damaged, is a JPEG, or holds values or
-      colours that `decoding` does not know; says which and what to set.
+    UserError: the file is missing or damaged (PNG: by its checksums too), is a JPEG, or holds
+      values or colours that `decoding` does not know; says which and what to set.
 
   Example: `read_mask('a.png', Decoding(('road', 'car'), label_table(2)))`.
   """
+  _verify(file)
   image = _load(file)
   if size is not None:
     image = image.resize(size[::-1], Image.Resampling.NEAREST)
@@ -255,6 +290,7 @@ def raw_values(file: File, decoding: Decoding) -> dict[Raw, int]:
   Example: `raw_values('a.png', Decoding(('road', 'car'), label_table(2)))` may be
     `{0: 90, 255: 10}`.
   """
+  _verify(file)
   raw = _raw_pixels(_load(file), file)
   if raw.ndim == 3 and not decoding.colors and (raw == raw[..., :1]).all():
     raw = raw[..., 0]  # as `_decode_rgb` reads it
@@ -326,6 +362,10 @@ def _check_palette(image: Image.Image, decoding: Decoding, file: File) -> None:
 
 
 # ---------------------------------------------------------------------- messages
+
+
+def lossy(file: File) -> str:
+  return f'{file} is a JPEG, whose compression changes class ids: export the masks as PNG.'
 
 
 def _undecodable(file: File, error: Exception) -> str:

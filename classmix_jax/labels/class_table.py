@@ -7,6 +7,7 @@ Synopsis:
 """
 
 from collections.abc import Mapping
+import os
 from pathlib import Path
 import re
 
@@ -51,7 +52,7 @@ def read_class_table(source: str) -> dict[str, Color | None]:
   """
   if source == 'voc':
     return dict(zip(CLASS_NAMES, PALETTE, strict=True)) | {'void': VOC_VOID}
-  path = Path(source).expanduser()
+  path = Path(os.path.expanduser(source))
   try:
     lines = path.read_text(encoding='utf-8-sig').splitlines()
   except OSError as error:

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from classmix_jax.datasets.folder import read_classes, voc_palette
+from classmix_jax.datasets.pairs import inside
 from classmix_jax.datasets.reading import Decoding, label_table, read_mask
 from classmix_jax.labels import CONVERTERS
 from classmix_jax.labels.class_table import declared_classes, is_void, read_class_table
@@ -196,8 +197,8 @@ def paint_all(
   images, pixels = np.zeros(256, np.int64), np.zeros(256, np.int64)
   problems, bare, kept = [], [], 0
   for picture in progress(pictures, len(pictures), 'painted'):
-    path = masks / f'{picture.name}.png'
     try:
+      path = inside(masks, f'{picture.name}.png')
       if os.path.exists(path) and not overwrite:
         mask = read_mask(path, decoding)
         kept += 1

@@ -108,7 +108,7 @@ class Stencil:
 
   def paint(self, canvas: Image.Image, label: int) -> None:
     try:
-      with Image.open(io.BytesIO(self.png)) as image:
+      with Image.open(io.BytesIO(self.png), formats=['PNG']) as image:
         pixels = np.array(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
       raise UserError(f'a mask does not decode ({error}): save the file again.') from None

@@ -30,7 +30,7 @@ from classmix_jax.core.losses import (
   masked_mean,
 )
 from classmix_jax.methods.labeled_loss import Labeled
-from classmix_jax.methods.pseudo_label import valid_pixels
+from classmix_jax.methods.pseudo_label import class_metrics, valid_pixels
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.discriminators import PixelDiscriminator
 from classmix_jax.models.segmenter import forward, forward_in_order, to_unit_range
@@ -140,7 +140,9 @@ class Adversarial(Supervised):
         example.image, valid, spread(count), label, trusted, spread(trusted_count),
         spread(jnp.where(idle, 0.0, self.lambda_semi_adv)),
         spread(jnp.where(training, self.lambda_semi, 0.0)))
-    metrics = {'trusted_share': jnp.where(trusted_count < 1e-3, 0.0, trusted_count / count)}
+    metrics = {
+        'trusted_share': jnp.where(trusted_count < 1e-3, 0.0, trusted_count / count),
+        **class_metrics(batch.labeled, label, valid, self.num_classes)}
     return Targets(self.labeled_loss.targets(batch.labeled), judged), model_state, metrics
 
   def segmenter_terms(

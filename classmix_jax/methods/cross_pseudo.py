@@ -20,12 +20,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from classmix_jax.core.class_shares import class_counts, class_shares
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
 from classmix_jax.core.strips import per_pixel, top_class
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.segmenter import forward, forward_in_order, initialize, to_unit_range
-from classmix_jax.types import AXIS, Array, Batch, Metrics, PyTree
+from classmix_jax.types import AXIS, VOID, Array, Batch, Metrics, PyTree
 
 NETWORKS = ('segmenter', 'second')
 
@@ -73,7 +74,9 @@ class CrossPseudo(Supervised):
       valid = jnp.ones_like(valid)
     count = jnp.broadcast_to(device_count(valid, AXIS), len(valid))
     labeled = self.labeled_loss.targets(batch.labeled)
-    return Targets(labeled, batch.unlabeled.image, valid, count), model_state, {}
+    shares = class_shares(labeled.label, labeled.label != VOID, self.num_classes, AXIS)
+    return Targets(labeled, batch.unlabeled.image, valid, count), model_state, {
+        'labeled_shares': shares}
 
   def loss(
       self, params: PyTree, model_state: PyTree, targets: Targets
@@ -91,7 +94,9 @@ class CrossPseudo(Supervised):
     learned = lambda logits, label: masked_mean(
         per_pixel(cross_entropy, logits, label), targets.valid, count=targets.count)
     loss_cps = learned(every[0], labels[1]) + learned(every[1], labels[0])
-    metrics = {'loss/sup': loss_sup[0], 'loss/sup_second': loss_sup[1], 'loss/cps': loss_cps}
+    metrics = {
+        'loss/sup': loss_sup[0], 'loss/sup_second': loss_sup[1], 'loss/cps': loss_cps,
+        'pseudo_shares': class_counts(labels[0], targets.valid, self.num_classes) / targets.count}
     return sum(loss_sup) + self.lambda_cps * loss_cps, (statistics, metrics)
 
   def views(

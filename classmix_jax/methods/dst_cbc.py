@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
 from classmix_jax.core.strips import per_pixel
 from classmix_jax.methods.labeled_loss import Labeled
+from classmix_jax.methods.pseudo_label import class_metrics
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.segmenter import forward, to_unit_range
 from classmix_jax.types import AXIS, VOID, Array, Batch, Metrics, PyTree, Stage, UserError
@@ -88,8 +89,10 @@ class DstCbc(Supervised):
     label = jnp.where(unlabeled.valid, unlabeled.label, VOID)
     pseudo, valid = device_count(label != VOID, AXIS), device_count(unlabeled.valid, AXIS)
     targets = Targets(labeled, unlabeled.image, label, labeled.count + pseudo)
-    # 0 in the supervised stage, where both are next to nothing.
-    return targets, model_state, {'pseudo_labeled_share': pseudo / jnp.maximum(valid, 1.0)}
+    return targets, model_state, {
+        # 0 in the supervised stage, where both are next to nothing.
+        'pseudo_labeled_share': pseudo / jnp.maximum(valid, 1.0),
+        **class_metrics(batch.labeled, label, label != VOID, self.num_classes)}
 
   def loss(
       self, params: PyTree, model_state: PyTree, targets: Targets

@@ -31,7 +31,7 @@ from classmix_jax.core.strips import per_pixel
 from classmix_jax.core.weights import WEIGHTS, confident_share
 from classmix_jax.masks import MASKS
 from classmix_jax.methods.labeled_loss import Labeled
-from classmix_jax.methods.pseudo_label import PseudoLabel, pseudo_label
+from classmix_jax.methods.pseudo_label import PseudoLabel, class_metrics, pseudo_label
 from classmix_jax.methods.supervised import Supervised, check_choices
 from classmix_jax.methods.teacher import teacher_network, with_teacher
 from classmix_jax.models.segmenter import forward, forward_in_order, to_unit_range
@@ -169,8 +169,9 @@ class MeanTeacher(Supervised):
     mixed, learned, teacher_stats = self.mixed_batch(
         method_state['teacher'], model_state['teacher'], batch.unlabeled, key)
     unlabeled, metrics = self.weighted(mixed, learned, step, len(batch.unlabeled.image))
+    classes = class_metrics(batch.labeled, mixed.label, mixed.valid, self.num_classes)
     targets = Targets(self.labeled_loss.targets(batch.labeled), unlabeled)
-    return targets, {**model_state, 'teacher': teacher_stats}, metrics
+    return targets, {**model_state, 'teacher': teacher_stats}, {**metrics, **classes}
 
   def consistency_loss(self, logits: Array, target: Consistency) -> Array:
     """Returns L_u of one micro-batch, to be summed over them; logits may be smaller."""

@@ -3,6 +3,7 @@
 Synopsis:
 
     found, batch_stats = pseudo_label(model, params, batch_stats, batch.unlabeled, train=True)
+    metrics = class_metrics(batch.labeled, found.label, found.valid, num_classes=19)
     mixed = jax.tree.map(lambda x: mix(mask, x, axis_name=AXIS), found)
 """
 
@@ -12,10 +13,11 @@ import jax
 import jax.numpy as jnp
 
 from classmix_jax.core.accumulation import in_turn
+from classmix_jax.core.class_shares import class_shares
 from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.core.strips import per_pixel, top_class
 from classmix_jax.models.segmenter import Segmenter, forward, to_unit_range
-from classmix_jax.types import Array, Example, PyTree
+from classmix_jax.types import AXIS, Array, Example, Metrics, PyTree
 
 
 class PseudoLabel(NamedTuple):
@@ -39,6 +41,25 @@ class PseudoLabel(NamedTuple):
 def valid_pixels(example: Example, exclude_padding: bool) -> Array:
   """Returns where an unlabelled image counts: not on padding, or everywhere."""
   return example.valid if exclude_padding else jnp.ones_like(example.valid)
+
+
+def class_metrics(
+    labeled: Example, label: Array, mask: Array, num_classes: int
+) -> Metrics:
+  """Returns what tells a collapse onto one class: how classes share labels and pseudo-labels.
+
+  Args:
+    labeled: this device's share of the labelled batch.
+    label: pseudo-labels of any shape.
+    mask: where they count, of the same shape.
+    num_classes: C.
+
+  Returns:
+    `labeled_shares` and `pseudo_shares`, `[C]` float32 of the *global* batch.
+  """
+  return {
+      'labeled_shares': class_shares(labeled.label, labeled.valid, num_classes, AXIS),
+      'pseudo_shares': class_shares(label, mask, num_classes, AXIS)}
 
 
 def pseudo_label(

@@ -31,7 +31,7 @@ from classmix_jax.core.losses import (
   masked_mean,
 )
 from classmix_jax.methods.labeled_loss import Labeled
-from classmix_jax.methods.pseudo_label import valid_pixels
+from classmix_jax.methods.pseudo_label import class_metrics, valid_pixels
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.discriminators import ImageDiscriminator
 from classmix_jax.models.segmenter import forward, forward_in_order, to_unit_range
@@ -176,7 +176,8 @@ class S4GAN(Supervised):
         image, example.image, true_image, keys, true_keys, spread(real - fake), spread(fake),
         label, chosen, spread(device_count(chosen, AXIS)))
     return Targets(labeled, scored), model_state, {
-        'self_trained_share': jnp.mean(convinced, dtype=jnp.float32)}
+        'self_trained_share': jnp.mean(convinced, dtype=jnp.float32),
+        **class_metrics(batch.labeled, label, valid, self.num_classes)}
 
   def matching_loss(self, features: Array, scored: Scored, share: Array) -> Array:
     """Returns |mean f(real) - mean f(fake)|, averaged over f, to be summed over micro-batches.

@@ -31,7 +31,7 @@ from classmix_jax.core.strips import per_pixel
 from classmix_jax.core.weights import confident_share
 from classmix_jax.masks import MASKS
 from classmix_jax.methods.labeled_loss import Labeled
-from classmix_jax.methods.pseudo_label import PseudoLabel, pseudo_label
+from classmix_jax.methods.pseudo_label import PseudoLabel, class_metrics, pseudo_label
 from classmix_jax.methods.supervised import Supervised, check_choices
 from classmix_jax.models.segmenter import forward, to_unit_range
 from classmix_jax.types import AXIS, Array, Batch, Example, Features, Metrics, PyTree
@@ -142,7 +142,8 @@ class UniMatch(Supervised):
         self.labeled_loss.targets(batch.labeled), counted(weak),
         tuple(counted(view) for view in views), keys)
     share = confident_share(weak.confidence, weak.valid, self.threshold, AXIS)
-    return targets, model_state, {'confident_share': share}
+    classes = class_metrics(batch.labeled, weak.label, weak.valid, self.num_classes)
+    return targets, model_state, {'confident_share': share, **classes}
 
   def matching_loss(self, logits: Array, counted: Counted) -> Array:
     """Cross-entropy where the label is confident, over all valid pixels of the whole batch."""

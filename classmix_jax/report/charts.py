@@ -38,6 +38,8 @@ def curves(runs: Sequence[Run]) -> str:
   from matplotlib import rc_context
   from matplotlib.figure import Figure
   found = panels(runs)
+  if not found:
+    return '<p class="faint">There are no rows in metrics.jsonl.</p>'
   with rc_context({'svg.fonttype': 'none', 'font.size': 9, 'svg.hashsalt': 'classmix_jax'}):
     figure = Figure((PANEL[0] * len(found), PANEL[1]), layout='constrained')
     axes = figure.subplots(1, len(found), squeeze=False)[0]

@@ -68,6 +68,7 @@ def summary(runs: Sequence[Run]) -> str:
       'pre-training': lambda run: run.pretrained.get('name', run.pretrained and 'yes') or 'none',
       'labelled images': lambda run: f"{run.labeled} (split {run.result['split']})",
       'unlabelled images': lambda run: run.unlabeled,
+      'examples left out': lambda run: run.left_out,
       'steps': lambda run: f"{run.last['step']} of {run.config['steps']}",
       'seed': lambda run: run.config['seed'],
       'protocol': lambda run: run.result['protocol'],

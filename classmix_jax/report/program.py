@@ -11,6 +11,7 @@ from classmix_jax import build, rundir
 from classmix_jax.evaluator import Evaluator, headline_network, open_evaluator
 from classmix_jax.logbook import write_atomically
 from classmix_jax.networks import load_networks
+from classmix_jax.readable import NOTHING, LeftOut
 from classmix_jax.report.gallery import View, frequencies, gallery
 from classmix_jax.report.page import Frequencies, page
 from classmix_jax.report.runs import Run, check_comparable, read_run
@@ -83,7 +84,8 @@ def best_gallery(run: Run, root: str, names: Sequence[str] | None) -> list[View]
 
 
 def class_frequencies(run: Run, root: str) -> Frequencies:
-  dataset = build.build_dataset(config_of(run, root))
+  dataset = build.build_dataset(
+      config_of(run, root), LeftOut(**(rundir.read_left_out(run.path) or NOTHING._asdict())))
   position = {name: index for index, name in enumerate(dataset.train.names)}
   labeled = [position[name] for name in rundir.read_split(run.path, 'labeled') if name in position]
   return frequencies(

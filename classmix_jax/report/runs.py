@@ -10,12 +10,19 @@ from collections.abc import Mapping, Sequence
 import csv
 import dataclasses
 import json
+import math
 from pathlib import Path
 import re
 from typing import Any
 
 from classmix_jax import rundir
+from classmix_jax.logbook import lines_until
 from classmix_jax.types import UserError
+
+RESULT_FIELDS = {
+    'step': int, 'images': int, 'pixels': int, 'miou': float, 'protocol': str, 'split': str,
+    'network': str, 'devices': str, 'networks': dict,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +36,7 @@ class Run:
     results: evaluations by step, under the run's own protocol.
     class_names, palette: of the classes.
     labeled, unlabeled: how many images.
+    left_out: how many examples did not read, where those are left out.
     pretrained: where weights came from, {} from scratch.
   """
 
@@ -40,6 +48,7 @@ class Run:
   palette: Sequence[Sequence[int]]
   labeled: int
   unlabeled: int
+  left_out: int
   pretrained: Mapping[str, Any]
 
   @property
@@ -57,7 +66,7 @@ class Run:
 
   def curve(self, key: str) -> tuple[list[int], list[float]]:
     """Returns the steps at which a metric was written, and its values."""
-    rows = [row for row in self.rows if key in row]
+    rows = [row for row in self.rows if isinstance(row.get(key), int | float)]
     return [row['step'] for row in rows], [row[key] for row in rows]
 
   def keys(self, prefix: str) -> list[str]:
@@ -79,19 +88,37 @@ def read_run(path: Path) -> Run:
   Raises:
     UserError: it is no run, or was never evaluated.
   """
-  config, classes = (rundir.read_json(path / name) for name in ('config.json', 'classes.json'))
-  metrics = path / 'metrics.jsonl'
-  lines = metrics.read_text(encoding='utf-8').splitlines() if metrics.exists() else []
+  config, (names, palette) = rundir.read_config(path), rundir.read_classes(path)
   results = {
-      int(file.stem): rundir.read_json(file)
+      int(file.stem): read_result(file, names)
       for file in sorted((path / 'eval').glob('*.json')) if re.fullmatch(r'\d+', file.stem)}
   if not results:
     raise UserError(
         f'{path} has not been evaluated yet; python launch/evaluate.py --workdir={path} does that.')
   count = lambda part: len(rundir.read_split(path, part))
   return Run(
-      path, config, list(map(json.loads, lines)), results, classes['names'], classes['palette'],
-      count('labeled'), count('unlabeled'), rundir.read_pretrained(path))
+      path, config, read_rows(path / 'metrics.jsonl'), results, names, palette,
+      count('labeled'), count('unlabeled'),
+      sum(map(len, (rundir.read_left_out(path) or {}).values())), rundir.read_pretrained(path))
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+  """Returns the rows of metrics.jsonl; lines that a crash or a disk has torn are left out."""
+  text = path.read_text(encoding='utf-8', errors='replace') if path.exists() else ''
+  return [json.loads(line) for line in lines_until(text, math.inf).splitlines()]
+
+
+def read_result(path: Path, names: Sequence[str]) -> dict[str, Any]:
+  """Returns an evaluation; UserError where it is damaged, or of other classes."""
+  result = rundir.read_object(path, RESULT_FIELDS)
+  for name, network in result['networks'].items():
+    iou = network.get('iou') if isinstance(network, dict) else None
+    if not isinstance(iou, dict) or set(iou) != set(names) or not isinstance(
+        network.get('miou'), float) or not all(
+            value is None or isinstance(value, float) for value in iou.values()):
+      raise UserError(
+          f'{path} is damaged: {name} has no IoU of each class; evaluate again, or remove it.')
+  return result
 
 
 def check_comparable(runs: Sequence[Run]) -> None:

@@ -14,16 +14,19 @@ import pickle
 import re
 from typing import Any
 import warnings
+import zipfile
 
 import numpy as np
 
 from classmix_jax.logbook import replacing
 from classmix_jax.types import UserError
+from classmix_jax.unpacked import check_growth
 
 SAFETENSORS = '.safetensors'
 ENDINGS = ('.pth', '.pt', '.pth.tar', SAFETENSORS)
 INSTALL = "pip install '.[torch]'"
 NETWORKS = {'student': 'model', 'teacher': 'ema_model'}  # key of a checkpoint of two networks
+MOST_GROWTH = 2  # torch stores its arrays as they are
 PREFIX = 'module.'  # of every name, where a parallel wrapper was saved
 
 
@@ -82,6 +85,9 @@ def import_torch(path: Path) -> Any:
 def read_torch(path: Path) -> Any:
   """Reads with torch's own unpickler that knows tensors and plain values only."""
   torch = import_torch(path)
+  if zipfile.is_zipfile(path):
+    with zipfile.ZipFile(path) as opened:
+      check_growth(path, opened, MOST_GROWTH)
   try:
     with warnings.catch_warnings():
       warnings.simplefilter('ignore')  # of pickles that it is about to refuse

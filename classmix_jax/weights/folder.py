@@ -15,10 +15,12 @@ import jax
 import orbax.checkpoint as ocp
 
 from classmix_jax.logbook import write_atomically
-from classmix_jax.rundir import read_json
+from classmix_jax.rundir import read_object
 from classmix_jax.types import PyTree, UserError
 
 DESCRIPTION, ARRAYS = 'weights.json', 'arrays'
+DESCRIPTION_FIELDS = dict.fromkeys(
+    ('source', 'layout', 'preprocessing', 'trained_on', 'sha256'), str)
 
 
 def is_weights_folder(path: Path) -> bool:
@@ -57,7 +59,7 @@ def read_weights(path: Path) -> tuple[PyTree, dict[str, Any]]:
   Raises:
     UserError: the folder is damaged.
   """
-  description = read_json(path / DESCRIPTION)
+  description = read_object(path / DESCRIPTION, DESCRIPTION_FIELDS)
   one_device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   try:
     with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:

@@ -8,6 +8,7 @@ Synopsis:
 
 from collections.abc import Mapping
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def locate(given: str) -> Path:
   Raises:
     UserError: the package of the weights is not installed.
   """
-  return INSTALLED[given]() if given in INSTALLED else Path(given).expanduser()
+  return INSTALLED[given]() if given in INSTALLED else Path(os.path.expanduser(given))
 
 
 def find_layout(names: Mapping[str, Any], path: Path) -> str:
@@ -145,7 +146,7 @@ def open_folder(path: Path) -> Weights:
 
 
 def open_run(path: Path, network: str, step: str) -> Weights:
-  config = rundir.read_json(path / 'config.json')
+  config = rundir.read_config(path)
   found, networks = load_networks(path, step)
   if network not in networks:
     raise UserError(f'{path} has no {network}; it has {", ".join(networks)}.')

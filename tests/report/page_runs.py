@@ -26,8 +26,9 @@ def write_run(folder, miou=0.5, protocol='paper at 2x3', method='classmix'):
   (folder / 'splits').mkdir(parents=True)
   (folder / 'eval').mkdir()
   config = {'name': 'folder', 'method': {'name': method}, 'steps': 10, 'seed': 0,
-            'model': {'backbone': 'tiny', 'head': 'conv3x3'},
-            'data': {'root': '/nowhere'}, 'eval_network': 'teacher', 'paper': {'steps': 1}}
+            'model': {'backbone': 'tiny', 'head': 'conv3x3', 'bn': 'batch', 'dtype': 'float32'},
+            'data': {'name': 'folder', 'root': '/nowhere', 'size': [], 'crop': []},
+            'eval_network': 'teacher', 'eval_batch_size': 1, 'paper': {'steps': 1}}
   (folder / 'config.json').write_text(json.dumps(config))
   (folder / 'classes.json').write_text(json.dumps({'names': NAMES, 'palette': PALETTE}))
   (folder / 'splits' / 'labeled.txt').write_text('a\nb\n')

@@ -9,6 +9,7 @@ import state_dicts
 from toy import assert_says
 
 from classmix_jax.types import UserError
+from classmix_jax.weights.folder import DESCRIPTION_FIELDS
 from classmix_jax.weights.pretrained import settings, take_over
 from classmix_jax.weights.program import network_shapes, to_folder
 from classmix_jax.weights.source import open_weights
@@ -64,6 +65,9 @@ def test_another_backbone_is_refused(tmp_path):
 
 def test_a_damaged_folder_is_told(tmp_path):
   (tmp_path / 'weights.json').write_text(json.dumps({}))
+  with pytest.raises(UserError, match="weights.json is damaged: source is 'None'"):
+    open_weights(tmp_path)
+  (tmp_path / 'weights.json').write_text(json.dumps(dict.fromkeys(DESCRIPTION_FIELDS, '')))
   with pytest.raises(UserError, match='arrays cannot be read'):
     open_weights(tmp_path)
 

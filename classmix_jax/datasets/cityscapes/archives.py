@@ -12,6 +12,7 @@ Synopsis:
 from collections.abc import Iterator
 import functools
 from pathlib import Path
+import stat
 import tempfile
 import zipfile
 
@@ -19,9 +20,11 @@ from classmix_jax.datasets import prepared
 from classmix_jax.datasets.cityscapes.folders import IMAGE, LABEL_ID
 from classmix_jax.datasets.pairs import Pairs
 from classmix_jax.types import UserError
+from classmix_jax.unpacked import check_growth
 from classmix_jax.words import listed
 
 ARCHIVES = ('leftImg8bit_trainvaltest.zip', 'gtFine_trainvaltest.zip')
+MOST_GROWTH = 20  # PNGs hardly shrink in an archive, the polygons beside them a little
 
 
 def missing_archives(base: Path) -> list[Path]:
@@ -93,6 +96,14 @@ def _members(archive: Path) -> Iterator[str]:
   """Yields 'SPLIT/CITY/NAME' without extension for the PNGs of an archive."""
   try:
     with zipfile.ZipFile(archive) as opened:
+      check_growth(archive, opened, MOST_GROWTH)
+      links = [
+          member.filename for member in opened.infolist()
+          if stat.S_ISLNK(member.external_attr >> 16)]
+      if links:
+        raise UserError(
+            f'{archive} holds the link {links[0]}, as the archive that Cityscapes publishes does '
+            'not: download it again.')
       for member in opened.namelist():
         if member.endswith('.png'):
           yield member.partition('/')[2].removesuffix('.png')

@@ -7,6 +7,7 @@ Synopsis:
     len(dataset.unlabeled)   # 19,998
 """
 
+import os
 from pathlib import Path
 
 from classmix_jax.datasets.cityscapes import archives, folders
@@ -46,9 +47,9 @@ def load(
   Example: `len(load('Cityscapes').train) == 2975`.
   """
   check_choice('config.data.reader', reader, READERS)
-  base = Path(root).expanduser()
+  base = Path(os.path.expanduser(root))
   check_exists(root and str(base), (), LAYOUT)
-  cache = Path(tfds_dir).expanduser() if tfds_dir else base / 'tensorflow_datasets'
+  cache = Path(os.path.expanduser(tfds_dir)) if tfds_dir else base / 'tensorflow_datasets'
   reader = _choose_reader(reader, base, cache)
   unlabeled = image_source(folders.find_train_extra(base), size) if train_extra else None
   if reader == 'folders':

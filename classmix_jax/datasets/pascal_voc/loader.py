@@ -8,6 +8,7 @@ Synopsis:
 """
 
 import functools
+import os
 from pathlib import Path
 
 from classmix_jax.datasets import prepared
@@ -41,12 +42,12 @@ def load(
   """
   check_choice('config.data.reader', reader, READERS)
   check_choice('config.data.masks', masks, tuple(TRAIN_LISTS))
-  folder = Path(root).expanduser()
+  folder = Path(os.path.expanduser(root))
   check_exists(root and str(folder), (), LAYOUT)
   if reader == 'folders':
     train, val = find_pairs(find_base(folder), masks)
   else:
-    cache = Path(tfds_dir).expanduser() if tfds_dir else folder / 'tensorflow_datasets'
+    cache = Path(os.path.expanduser(tfds_dir)) if tfds_dir else folder / 'tensorflow_datasets'
     train, val = _prepared_pairs(find_base(folder), cache, masks)
   return Dataset(
       name='pascal_voc', class_names=CLASS_NAMES, palette=PALETTE,

@@ -10,6 +10,7 @@ Synopsis:
 """
 
 import functools
+import os
 from pathlib import Path
 
 from classmix_jax.cache import cache_root
@@ -42,7 +43,7 @@ def load(
 
   Example: `len(load().train) == 1000`.
   """
-  folder = Path(root).expanduser() if root else cache_root()
+  folder = Path(os.path.expanduser(root)) if root else cache_root()
   builder = _prepared(folder, num_train, num_val)
   return Dataset(
       name='scenes', class_names=CLASS_NAMES, palette=PALETTE,

@@ -1,0 +1,38 @@
+"""Steps whose numbers are not finite: found on the device, and left out there.
+
+Synopsis:
+
+    finite = all_finite((gradient, metrics))
+    params = where_tree(finite, new_params, params)    # no NaN ever gets in
+"""
+
+from collections.abc import Sequence
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from classmix_jax.types import Array, PyTree
+
+
+def all_finite(tree: PyTree) -> Array:
+  """Whether no array of a tree holds NaN or infinity: a bool scalar.
+
+  Equal on all devices where the arrays are.
+
+  Example:
+    >>> bool(all_finite({'a': jnp.ones(2), 'b': jnp.array([0.0, jnp.nan])}))
+    False
+  """
+  leaves: Sequence[Array] = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]
+  return functools.reduce(jnp.logical_and, leaves, jnp.array(True))
+
+
+def where_tree(condition: Array, new: PyTree, old: PyTree) -> PyTree:
+  """Returns `new` where the scalar `condition` holds, else `old`, leaf by leaf.
+
+  Example:
+    >>> where_tree(jnp.array(False), {'a': jnp.ones(2)}, {'a': jnp.zeros(2)})['a'].tolist()
+    [0.0, 0.0]
+  """
+  return jax.tree.map(lambda x, y: jnp.where(condition, x, y), new, old)

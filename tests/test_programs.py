@@ -1,0 +1,116 @@
+"""What people may mistype, program by program: one sentence and status 2.
+
+Programs run in this process; tests/test_command_line.py starts some as people do.
+"""
+
+import contextlib
+import importlib
+import json
+import sys
+
+from absl import flags
+import pytest
+import toy
+
+from launch import command_line
+
+
+@contextlib.contextmanager
+def loaded(name):
+  """A program of launch/, whose flags are gone afterwards: two programs share some names."""
+  before = set(flags.FLAGS)
+  try:
+    yield importlib.import_module(f'launch.{name}')
+  finally:
+    sys.modules.pop(f'launch.{name}', None)
+    for flag in set(flags.FLAGS) - before:
+      delattr(flags.FLAGS, flag)
+    flags.FLAGS.unparse_flags()
+
+
+@pytest.fixture
+def says(monkeypatch, capsys, tmp_path):
+  """Runs a program; returns what it says before it ends with status 2."""
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(command_line, 'keep_freed_memory', lambda: None)
+
+  def run(name, *arguments):
+    monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
+    with loaded(name) as program, pytest.raises(SystemExit) as ended:
+      command_line.run(program.main)
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and error.startswith('error: ')
+    return error
+  return run
+
+
+CONFIG = f'--config={command_line.__file__.rpartition("launch")[0]}configs/folder.py'
+
+
+@pytest.mark.parametrize('name, arguments, parts', [
+    ('main', [], ['--config is missing', 'configs/scenes.py']),
+    ('main', ['--config=nowhere.py'], ['--config=nowhere.py cannot be read', 'configs/']),
+    ('main', [CONFIG, '--config.stepz=3'], ['config.stepz does not exist', 'mean config.steps?']),
+    ('main', [f'{CONFIG}:method=clasmix'], ["no method 'clasmix'", 'classmix']),
+    ('main', [f'{CONFIG}:labels=3'], ["'labels=3' is not understood", 'method=classmix']),
+    ('main', [CONFIG, 'stray'], ["'stray' is not understood"]),
+    ('main', [CONFIG, '--config.steps=many'], ['steps']),
+    ('evaluate', [], ['--workdir is missing', 'folder of a training run']),
+    ('evaluate', ['--workdir=nowhere'], ['--workdir=nowhere is not a folder']),
+    ('evaluate', ['--workdir=.', '--window=a,b'], ['--window=a,b is not understood', 'commas']),
+    ('evaluate', ['--workdir=.'], ['config.json does not exist']),
+    ('predict', ['--workdir=.', '--input=x'], ['--output is missing', '--output=DIR']),
+    ('predict', ['--workdir=.', '--output=x'], ['--input is missing']),
+    ('predict', ['--input=x', '--output=y', '--batch_size=0'], ['--batch_size=0', 'positive']),
+    ('export', ['--workdir=.'], ['--output is missing']),
+    ('export', ['--workdir=.', '--output=o', '--size=3'], ['--size=3 must be HEIGHT,WIDTH']),
+    ('report', [], ['missing']),
+    ('convert', [], ['--input is missing', '--help']),
+    ('convert', ['--input=a', '--output=b', '--backbone=tiny'], ['one must be a file', 'folder']),
+    ('convert', ['--input=a.pth', '--output=b'], ['--backbone is missing']),
+    ('convert', ['--input=a.pth', '--output=b', '--backbone=tiny', '--preprocessing=odd'],
+     ['--preprocessing=odd']),
+    ('convert_labels', ['--from=coco'], ['--input is missing', '--help']),
+    ('convert_split', [], ['--config is missing', 'convert_split.py']),
+    ('check_data', [], ['--config is missing']),
+    ('table', [], ['--config is missing']),
+    ('table', [CONFIG, '--seeds=0,a'], ["--seeds has 'a'", '--seeds=0,1,2']),
+    ('table', [CONFIG, '--config.seed=3'], ['--config.seed belongs to each cell', '--seeds']),
+    ('table', [CONFIG, '--methods=clasmix'], ["--methods is 'clasmix'", "mean 'classmix'?"]),
+    ('table', [CONFIG, '--methods=classmix:thresh=1'], ["mean 'threshold'?"]),
+    ('table', [CONFIG, '--methods=classmix:config.model.bacbone=1'],
+     ["mean 'backbone'?"]),
+])
+def test_mistakes(says, name, arguments, parts):
+  toy.assert_says(says(name, *arguments), *parts)
+
+
+def test_check_data_counts_findings(says, tmp_path):
+  root = toy.write_folder(tmp_path / 'data')
+  (root / 'labeled/masks/street/0.png').write_text('no picture')
+  text = says('check_data', CONFIG, f'--config.data.root={root}', '--output=OUT')
+  toy.assert_says(text, 'told above and in OUT/report.txt')
+
+
+def test_split_that_cannot_be_written(says, tmp_path):
+  import pickle
+  root = toy.write_folder(tmp_path / 'data')
+  (tmp_path / 'x.pkl').write_bytes(pickle.dumps([2, 0, 3, 1]))
+  text = says('convert_split', CONFIG, f'--config.data.root={root}', '--input=x.pkl',
+              '--labeled=2', '--output=nowhere/x.txt')
+  toy.assert_says(text, '--output=nowhere/x.txt cannot be written (No such file or directory)')
+
+
+def test_table_of_another_config(says, tmp_path):
+  (tmp_path / 'OUT').mkdir()
+  (tmp_path / 'OUT/table.json').write_text(json.dumps({'config': 'other.py', 'overrides': []}))
+  text = says('table', CONFIG, '--methods=supervised', '--output=OUT')
+  toy.assert_says(text, 'OUT holds a table of', 'other.py', 'use another --output')
+
+
+def test_cells_that_failed_are_told(says, tmp_path, monkeypatch):
+  from classmix_jax.comparison import scheduler
+  monkeypatch.setattr(
+      scheduler, 'run_cells', lambda cells, *_: {cells[0]: 'the disk is full'})
+  text = says('table', CONFIG, '--methods=supervised', '--labeled=2', '--output=OUT')
+  toy.assert_says(text, 'supervised, 2 labelled, seed 0 failed: the disk is full', 'log.txt')

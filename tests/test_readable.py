@@ -1,0 +1,126 @@
+"""Training examples that do not read: left out when that is wanted, and counted."""
+
+import json
+
+import numpy as np
+from PIL import Image
+import pytest
+import toy
+
+from classmix_jax import build, experiment
+from classmix_jax.datasets.pairs import keep_findings
+from classmix_jax.readable import NOTHING, LeftOut, find_left_out, without
+from classmix_jax.types import UserError
+
+
+@pytest.fixture
+def data(tmp_path):
+  """Of 8 labelled pairs four are broken in four ways, of 6 unlabelled images one."""
+  root = toy.write_folder(tmp_path / 'data', labeled=8)
+  images, masks = root / 'labeled/images/street', root / 'labeled/masks/street'
+  (images / '0.png').write_bytes((images / '0.png').read_bytes()[:300])
+  (masks / '1.png').write_text('no picture')
+  toy.save(masks / '2.png', toy.draw(2)[1][:20])
+  toy.save(masks / '3.png', np.full((toy.HEIGHT, toy.WIDTH), 9))
+  (root / 'unlabeled/images/5.jpg').write_bytes(b'\xff\xd8\xff')
+  return root
+
+
+def opened(config):
+  left_out = build.find_unreadable(config)
+  dataset = build.build_dataset(config, left_out)
+  return left_out, build.build_split(config, dataset, left_out)
+
+
+@pytest.mark.parametrize('copy', ['memory', 'disk'])
+def test_what_does_not_read_is_left_out_and_told(data, tmp_path, copy):
+  config = toy.config(data, **{
+      'data.on_error': 'skip', 'data.working_copy': copy, 'data.copy_root': str(tmp_path / 'copy'),
+      'data.size': (toy.HEIGHT, toy.WIDTH)})
+  left_out, split = opened(config)
+  assert split.labeled.names == tuple(f'street/{i}' for i in (4, 5, 6, 7))
+  assert split.unlabeled.names == tuple('01234')
+  assert set(left_out.unlabeled) == {'5'} and len(left_out.train) == 4
+  for name, *parts in (
+      ('0', 'images/street/0.png does not decode'), ('1', 'masks/street/1.png does not decode'),
+      ('2', 'masks/street/2.png is 48x20', '48x32'), ('3', 'masks/street/3.png', '9')):
+    toy.assert_says(left_out.train[f'street/{name}'], *parts)
+  assert str(left_out) == '4 of train, 1 of unlabeled'
+
+
+def test_by_default_it_raises(data):
+  config = toy.config(data)
+  assert build.find_unreadable(config) is NOTHING
+  with pytest.raises(UserError, match='does not decode|masks/street/2.png is 48x20'):
+    build.build_dataset(config)
+
+
+def test_the_split_does_not_depend_on_who_reads(data):
+  """A choice of 4 out of 8 keeps those of its four that read; nobody takes the others' place."""
+  config = toy.config(data, **{'data.on_error': 'skip', 'data.labeled': '4'})
+  left_out, split = opened(config)
+  sound = toy.config(toy.write_folder(data.parent / 'sound', labeled=8), **{'data.labeled': '4'})
+  whole = build.build_split(sound, build.build_dataset(sound))
+  assert split.labeled.names == tuple(n for n in whole.labeled.names if n not in left_out.train)
+  # Masks of examples that are not labelled were not opened: their images are used.
+  images = {'street/1', 'street/2', 'street/3'} - set(whole.labeled.names)
+  assert images <= set(split.unlabeled.names)
+
+
+def test_nothing_labelled_reads(data):
+  for index in range(4, 8):
+    (data / f'labeled/masks/street/{index}.png').write_text('')
+  with pytest.raises(UserError, match='None of the labelled examples reads: .*0.png does not'):
+    opened(toy.config(data, **{'data.on_error': 'skip'}))
+
+
+def test_layout_and_validation_are_never_skipped(data):
+  config = toy.config(data, **{'data.on_error': 'skip'})
+  toy.save(data / 'val/masks/0.png', toy.draw(0)[1][:9])
+  with pytest.raises(UserError, match='val/masks/0.png is 48x9'):
+    build.build_dataset(config)
+  (data / 'labeled/masks/street/7.png').unlink()
+  with pytest.raises(UserError, match='street/7.png has no mask'):
+    build.build_dataset(config)
+  with keep_findings() as findings:  # the check of the data, which tells all
+    build.open_dataset(config, None)
+  assert len(findings) == 1
+
+
+def test_wrong_word(data):
+  with pytest.raises(UserError, match="config.data.on_error is 'ignore'.*raise, skip"):
+    build.build_dataset(toy.config(data, **{'data.on_error': 'ignore'}))
+
+
+def test_sources_without_files(data):
+  """Examples that come from nowhere have no headers to compare."""
+  dataset = build.build_dataset(toy.config(toy.write_folder(data.parent / 'sound')))
+  import dataclasses
+  bare = dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, files=None))
+  assert find_left_out(bare, range(4)) == LeftOut({}, {})
+  assert without(bare.train, ()) is bare.train
+
+
+def test_a_run_goes_on_with_the_examples_it_began_with(data, tmp_path, capsys):
+  run = tmp_path / 'run'
+  run.mkdir()
+  config = toy.config(data, **{'data.on_error': 'skip'})
+  first = experiment.choose_left_out(config, run)
+  (run / 'left_out.json').write_text(json.dumps(first._asdict()))
+  assert 'left out: 4 of train, 1 of unlabeled, see' in capsys.readouterr().out
+  Image.fromarray(toy.draw(5)[0]).save(data / 'unlabeled/images/5.jpg')  # mended meanwhile
+  assert experiment.choose_left_out(config, run) == first
+  assert build.find_unreadable(config).unlabeled == {}
+
+
+@pytest.mark.slow
+def test_training_and_report(data, tmp_path):
+  """It trains on the rest, and the page counts what was left out."""
+  config = toy.config(data, **{'data.on_error': 'skip', 'steps': 2})
+  experiment.run_training(config, tmp_path / 'run')
+  left_out = json.loads((tmp_path / 'run/left_out.json').read_text())
+  assert {part: len(names) for part, names in left_out.items()} == {'train': 4, 'unlabeled': 1}
+  assert (tmp_path / 'run/splits/labeled.txt').read_text().split() == [
+      f'street/{i}' for i in (4, 5, 6, 7)]
+  page = (tmp_path / 'run/report.html').read_text()
+  assert '<td>examples left out</td><td>5</td>' in page
