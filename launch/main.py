@@ -4,15 +4,23 @@
     python launch/main.py --config=configs/camvid.py:method=supervised,labeled=46 \
         --config.data.root=DIR --workdir=RUN
 
-The same command again goes on where the last run stopped. Several processes, one per host, train
+The same command again goes on where the last run stopped. Ctrl-C and SIGTERM save and end; the
+second time at once. Several processes, one per host, train
 together: under Slurm and Open MPI by themselves, on TPU pods and Kubernetes with
 --coordinator=cluster, anywhere else with --coordinator=HOST:PORT --processes=N --process=I.
 """
 
+import errno
 from pathlib import Path
 import sys
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from classmix_jax.preemption import Stop, Stopped  # noqa: E402
+
+STOP = Stop()
+if __name__ == '__main__':
+  STOP.listen()  # before the imports, which take seconds
 
 from absl import flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
@@ -28,20 +36,37 @@ PROCESSES = flags.DEFINE_integer('processes', None, 'How many processes train to
 PROCESS = flags.DEFINE_integer('process', None, 'Which of them this is, from 0.')
 
 
+# What a disk may say while a run is written to it.
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+
+
 def main() -> None:
   from classmix_jax.processes import connect, start_watch
 
   connect(COORDINATOR.value, PROCESSES.value, PROCESS.value)
   with start_watch() as watch:
+    STOP.together(watch.count)
     train(watch.reached)
 
 
 def train(reached) -> None:
   from classmix_jax.experiment import run_training
+  from classmix_jax.types import UserError
 
   config = command_line.required(CONFIG.value)
   default = Path('runs') / f'{config.name}-{config.method.name}'
-  run_training(config, Path(WORKDIR.value or default).expanduser().absolute(), reached)
+  run = Path(WORKDIR.value or default).expanduser().absolute()
+  try:
+    run_training(config, run, reached, STOP)
+  except Stopped as stopped:
+    print(f'{run}: saved after step {stopped.step}; the same command goes on from there',
+          flush=True)
+  except OSError as error:
+    if error.errno not in DISK:
+      raise
+    raise UserError(
+        f'{error.filename or run} cannot be written ({error.strerror}); make room or give write '
+        'permission, and the same command goes on from the last checkpoint.') from error
 
 
 if __name__ == '__main__':
