@@ -76,7 +76,9 @@ def damage(folder: Path) -> str | None:
 
 
 def first_line(error: BaseException) -> str:
-  return (str(error).splitlines() or [type(error).__name__])[0][:200]
+  """Returns the first line of an error; of a long one its end, where tensorstore says the cause."""
+  line = (str(error).splitlines() or [type(error).__name__])[0].split(' [tensorstore_spec=')[0]
+  return line if len(line) < 200 else f'... {line[-160:]}'
 
 
 def read_back(directory: Path) -> None:

@@ -7,6 +7,7 @@ Synopsis:
 """
 
 from collections.abc import Callable, Iterator, Mapping
+import contextlib
 import dataclasses
 import functools
 from pathlib import Path
@@ -341,14 +342,15 @@ def run_training(
   """
   build.check_config(config)
   headline_network(config.eval_network, ())
-  with rundir.held(run):
-    return train_in(run, config, reached, stop or Stop())
+  with contextlib.ExitStack() as until_the_end:
+    return train_in(run, config, reached, stop or Stop(), until_the_end)
 
 
 def train_in(
-    run: Path, config: Config, reached: Callable[[int], None], stop: Stop
+    run: Path, config: Config, reached: Callable[[int], None], stop: Stop,
+    until_the_end: contextlib.ExitStack,
 ) -> dict[str, Any]:
-  """Does what `run_training` says, in a folder where nobody else trains."""
+  """Does what `run_training` says; holds the run's folder as soon as it touches it."""
   # ---- What is trained, on what
   config, weights = choose_weights(config, run)
   dataset = build.build_dataset(config)
@@ -357,6 +359,7 @@ def train_in(
   devices = build.choose_devices(config)
   method = build.build_method(config, len(dataset.class_names))
   stages = method.stages(config.steps)
+  until_the_end.enter_context(rundir.held(run))
   rundir.open_run(run, config.to_dict())
   rundir.write_classes(run, dataset)
   rundir.write_split(run, split.labeled.names, split.unlabeled.names)
