@@ -2,10 +2,10 @@
 
     LD_PRELOAD=faults.so python saves_under_faults.py FOLDER
 
-Saves a toy state of step 1 in peace. Then, for each operation that a save of step 2 does on the
-disk, and for each way in which it can go wrong, a process of its own saves step 2 beside a copy of
-step 1, and another one restores. Prints one JSON line for each: the operation, the way, how the
-save ended, and what was found afterwards.
+Saves a toy state of steps 1 and 2 in peace. Then, for each operation that a save of step 3 does on
+the disk (it removes step 1, too), and for each way in which it can go wrong, a process of its own
+saves step 3 beside a copy of the others, and another one restores. Prints one JSON line for each:
+the operation, the way, how the save ended, and what was found afterwards.
 """
 
 import ctypes
@@ -81,14 +81,14 @@ def in_a_process(function, *arguments) -> int:
 
 def save_under(folder: Path, nth: int, way: int) -> int:
   FAULTS.faults_arm(str(folder).encode(), nth, way)
-  status = save(folder, 2)
+  status = save(folder, 3)
   if not way:
     (folder.parent / 'kinds').write_bytes(FAULTS.faults_log())
   return status
 
 
 def main(root: Path) -> None:
-  assert in_a_process(save, root / 'base', 1) == 0
+  assert [in_a_process(save, root / 'base', step) for step in (1, 2)] == [0, 0]
   shutil.copytree(root / 'base', root / 'peace')
   assert in_a_process(save_under, root / 'peace', 0, 0) == 0
   kinds = (root / 'kinds').read_text()
