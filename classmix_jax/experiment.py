@@ -342,7 +342,7 @@ def run_training(
   """
   build.check_config(config)
   headline_network(config.eval_network, ())
-  with contextlib.ExitStack() as until_the_end:
+  with rundir.disk_errors(run), contextlib.ExitStack() as until_the_end:
     return train_in(run, config, reached, stop or Stop(), until_the_end)
 
 

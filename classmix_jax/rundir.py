@@ -19,6 +19,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import csv
+import errno
 import fcntl
 import json
 import os
@@ -37,6 +38,9 @@ CHANGEABLE = (
     'eval_batch_size', 'eval_network', 'data.root', 'data.cache_gb', 'data.copy_root',
     'data.reader', 'data.tfds_dir', 'model.remat',
 )
+
+DISK_ERRORS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
@@ -116,6 +120,19 @@ def held(run: Path) -> Iterator[None]:
     for path in run.rglob('.*.tmp'):
       path.unlink(missing_ok=True)
     yield
+
+
+@contextlib.contextmanager
+def disk_errors(run: Path) -> Iterator[None]:
+  """Turns what a disk says while a run is written into a UserError."""
+  try:
+    yield
+  except OSError as error:
+    if error.errno not in DISK_ERRORS:
+      raise
+    raise UserError(
+        f'{error.filename or run}: {error.strerror}; make room or give permission, and the same '
+        'command goes on from the last checkpoint.') from error
 
 
 def open_run(run: Path, config: Mapping[str, Any]) -> None:

@@ -10,7 +10,6 @@ together: under Slurm and Open MPI by themselves, on TPU pods and Kubernetes wit
 --coordinator=cluster, anywhere else with --coordinator=HOST:PORT --processes=N --process=I.
 """
 
-import errno
 from pathlib import Path
 import sys
 
@@ -36,10 +35,6 @@ PROCESSES = flags.DEFINE_integer('processes', None, 'How many processes train to
 PROCESS = flags.DEFINE_integer('process', None, 'Which of them this is, from 0.')
 
 
-# What a disk may say while a run is written to it.
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
-
-
 def main() -> None:
   from classmix_jax.processes import connect, start_watch
 
@@ -51,7 +46,6 @@ def main() -> None:
 
 def train(reached) -> None:
   from classmix_jax.experiment import run_training
-  from classmix_jax.types import UserError
 
   config = command_line.required(CONFIG.value)
   default = Path('runs') / f'{config.name}-{config.method.name}'
@@ -61,12 +55,6 @@ def train(reached) -> None:
   except Stopped as stopped:
     print(f'{run}: saved after step {stopped.step}; the same command goes on from there',
           flush=True)
-  except OSError as error:
-    if error.errno not in DISK:
-      raise
-    raise UserError(
-        f'{error.filename or run} cannot be written ({error.strerror}); make room or give write '
-        'permission, and the same command goes on from the last checkpoint.') from error
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 """A run's folder: written, opened again, and protected from another config."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -143,3 +144,15 @@ def test_a_folder_that_cannot_be_made(tmp_path):
   with pytest.raises(UserError, match='cannot be written .*give another --workdir'), \
       rundir.held(tmp_path / 'file' / 'run'):
     pass
+
+
+def test_what_the_disk_says_is_one_sentence(tmp_path):
+  full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'metrics.jsonl')
+  with pytest.raises(UserError, match='^metrics.jsonl: No space left on device; make room'), \
+      rundir.disk_errors(tmp_path):
+    raise full
+  with pytest.raises(UserError, match='run: Input/output error; make room'), \
+      rundir.disk_errors(tmp_path / 'run'):
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+  with pytest.raises(FileNotFoundError), rundir.disk_errors(tmp_path):
+    (tmp_path / 'nothing').read_text()
