@@ -30,8 +30,9 @@ from orbax.checkpoint import checkpoint_managers
 
 from classmix_jax.types import PyTree, TrainState, UserError
 
-# Orbax reports every file it touches, and warns of options that are meant.
-logging.getLogger('absl').setLevel(logging.ERROR)
+# Orbax reports every file it touches, warns of options that are meant, and prints errors that it
+# raises, too.
+logging.getLogger('absl').setLevel(logging.CRITICAL)
 
 UNFINISHED = '*.orbax-checkpoint-tmp*'  # the folder of a checkpoint that is being written
 DAMAGED = 'damaged_checkpoints'  # beside the folder of checkpoints

@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { COUNT, FAIL, KILL, CUT };  // CUT: half of a write, then KILL
@@ -114,13 +113,3 @@ NAME(mkdirat, (int d, const char *path, mode_t mode), 'm', within_at(d, path), d
 NAME(unlink, (const char *path), 'u', within(path), path)
 NAME(unlinkat, (int d, const char *path, int flags), 'u', within_at(d, path), d, path, flags)
 NAME(rmdir, (const char *path), 'u', within(path), path)
-
-// With FAULTS_CLOCK the time of day jumps by days, back and forth, whenever it is asked for.
-int clock_gettime(clockid_t clock, struct timespec *now) {
-  REAL(clock_gettime);
-  static unsigned asked;
-  int status = real(clock, now);
-  if (clock == CLOCK_REALTIME && getenv("FAULTS_CLOCK"))
-    now->tv_sec += 86400 * ((time_t)(asked++ % 7) - 3);
-  return status;
-}
