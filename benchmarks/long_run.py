@@ -82,8 +82,8 @@ def main() -> None:
   parser.add_argument('--output', type=Path, required=True)
   options, rest = parser.parse_known_args()
   command = [
-      sys.executable, str(MAIN), f'--workdir={options.workdir}', '--config.steps=1000000',
-      '--config.log_every=50', *rest]
+      sys.executable, str(MAIN), *rest, f'--workdir={options.workdir}',
+      '--config.steps=1000000', '--config.log_every=50']
   seen, ended_in = watch(command, options.workdir, options.minutes)
   before = rows(options.workdir)
   _, again = watch(command, options.workdir, options.resumed_minutes)
