@@ -177,8 +177,8 @@ def save(manager: ocp.CheckpointManager, step: int, state: TrainState, miou: flo
 
 def check(manager: ocp.CheckpointManager) -> None:
   """Raises UserError if the save in the background has failed; does not wait for it."""
-  with saving(manager):
-    manager.check_for_errors()
+  if not manager.is_saving_in_progress():
+    finish(manager)
 
 
 def finish(manager: ocp.CheckpointManager) -> None:

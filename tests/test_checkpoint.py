@@ -244,33 +244,29 @@ def test_a_checkpoint_without_a_checksum_is_taken(two, tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings('ignore')
 @pytest.mark.parametrize('error', [errno.ENOSPC, errno.EROFS])
-def test_a_save_that_fails_in_the_background_is_told(two, tmp_path, monkeypatch, error):
+@pytest.mark.parametrize('told_by', ['check', 'save', 'finish'])
+def test_a_save_that_fails_in_the_background_is_told(two, tmp_path, monkeypatch, error, told_by):
   """By the next look, by the next save, and at the end; the older checkpoints stay."""
   def refuse(directory):
     raise OSError(error, os.strerror(error))
-  for told_by in ('check', 'save', 'finish'):
-    run = shutil.copytree(two, tmp_path / told_by)
-    with monkeypatch.context() as patch:
-      patch.setattr(checkpoint, 'read_back', refuse)
-      manager = checkpoint.open_manager(run / 'checkpoints')
-      checkpoint.save(manager, 30, PUT(tiny(30)), 0.1)
-      with pytest.raises(UserError, match=rf'could not be written to .*\({told(error)}'):
-        if told_by == 'check':
-          begin = time.monotonic()
-          while time.monotonic() - begin < 20:
-            checkpoint.check(manager)
-            time.sleep(0.01)
-        elif told_by == 'save':
-          checkpoint.save(manager, 40, PUT(tiny(40)), 0.1)
-        else:
-          checkpoint.finish(manager)
-    assert {int(path.name) for path in (run / 'checkpoints').glob('[0-9]0')} == {10, 20}
-    assert_same(resume(run), tiny(20))
-    assert not list((run / 'checkpoints').glob(checkpoint.UNFINISHED))  # and it is tidied up
-
-
-def told(error):
-  return rf'\[Errno {error}\] {os.strerror(error)}'
+  def look(manager):
+    begin = time.monotonic()
+    while time.monotonic() - begin < 20:
+      checkpoint.check(manager)
+      time.sleep(0.01)
+  ask = {'check': look, 'finish': checkpoint.finish,
+         'save': lambda manager: checkpoint.save(manager, 40, PUT(tiny(40)), 0.1)}[told_by]
+  run = shutil.copytree(two, tmp_path / 'run')
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoint, 'read_back', refuse)
+    manager = checkpoint.open_manager(run / 'checkpoints')
+    checkpoint.save(manager, 30, PUT(tiny(30)), 0.1)
+    with pytest.raises(UserError, match=rf'not be written to .*\(.*{os.strerror(error)}'):
+      ask(manager)
+  assert {int(path.name) for path in (run / 'checkpoints').glob('[0-9]0')} == {10, 20}
+  assert_same(resume(run), tiny(20))
+  save_tiny(run, 30)  # and what was left is tidied up
+  assert not list((run / 'checkpoints').glob(checkpoint.UNFINISHED))
 
 
 def test_what_cannot_be_read_back_does_not_get_its_name(two, tmp_path, monkeypatch):

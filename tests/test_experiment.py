@@ -143,10 +143,10 @@ class StopAt(Stop):
 
 
 @pytest.mark.parametrize('call, step, evaluated', [
-    (2, 2, False),  # a step that is to be evaluated
-    (4, 2, False),  # between two batches
-    (7, 3, True),  # any other step
-    (11, 4, False),  # in the last evaluation
+    pytest.param(2, 2, False, id='a step that is to be evaluated', marks=pytest.mark.slow),
+    pytest.param(4, 2, False, id='between two batches of an evaluation'),
+    pytest.param(7, 3, True, id='any other step', marks=pytest.mark.slow),
+    pytest.param(11, 4, False, id='in the last evaluation', marks=pytest.mark.slow),
 ])
 def test_a_stopped_run_ends_in_the_same_bits(finished, data, tmp_path, call, step, evaluated):
   """An evaluation that was interrupted is made up for: its score decides what is best."""
@@ -164,6 +164,7 @@ def test_a_stopped_run_ends_in_the_same_bits(finished, data, tmp_path, call, ste
   assert list(map(same, rows(run))) == list(map(same, rows(finished[0])))
 
 
+@pytest.mark.slow
 def test_the_same_command_twice_gives_the_same_bits(finished, data, tmp_path):
   run = tmp_path / 'run'
   assert run_training(toy.config(data), run)['iou'] == finished[1]['iou']
@@ -176,6 +177,7 @@ def test_a_second_start_beside_a_training_is_refused(finished, data):
     run_training(toy.config(data), run)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_or_read_only_stops_the_training(finished, data, tmp_path, monkeypatch):
   """At the first look after the save in the background has failed."""
   run = tmp_path / 'run'
