@@ -27,6 +27,7 @@ from classmix_jax.logbook import replacing
 from classmix_jax.models.segmenter import Segmenter
 from classmix_jax.networks import load_networks
 from classmix_jax.pictures import colorize, grid, thumbnail
+from classmix_jax.preemption import until
 from classmix_jax.protocols import PROTOCOLS, Protocol, describe, slug
 from classmix_jax.sources import label_sizes
 from classmix_jax.splits import split_hash
@@ -77,6 +78,7 @@ class Evaluator:
     model: the network.
     devices: local devices; batches are shared between them.
     split: (hash, count) of the labelled images, written beside every number.
+    stop: asked between batches, see `preemption.Stop`.
   """
 
   config: Config
@@ -84,6 +86,7 @@ class Evaluator:
   model: Segmenter
   devices: list
   split: tuple[str, int]
+  stop: Callable[[], bool] = lambda: False
 
   @functools.cached_property
   def protocol(self) -> Protocol:
@@ -135,10 +138,15 @@ class Evaluator:
         self.devices)
 
   def __call__(self, step: int, networks: Mapping[str, PyTree]) -> dict[str, Any]:
-    """Returns the headline network's result; all of them stand under `networks`."""
+    """Returns the headline network's result; all of them stand under `networks`.
+
+    Raises:
+      Stopped: the training shall end.
+    """
     names = self.dataset.class_names
     confusions = {
-        name: evaluate(self.count, variables, self.batches(), len(names))
+        name: evaluate(
+            self.count, variables, until(self.stop, self.batches(), step), len(names))
         for name, variables in networks.items()}
     summaries = {name: summarize(confusion, names) for name, confusion in confusions.items()}
     headline = headline_network(self.config.eval_network, summaries)

@@ -7,6 +7,7 @@ Synopsis:
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
 import functools
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from clu import parameter_overview
 import jax
+from jax.experimental import multihost_utils
 import ml_collections
 import numpy as np
 import optax
@@ -30,6 +32,7 @@ from classmix_jax.logbook import Logbook
 from classmix_jax.methods.teacher import AVERAGED
 from classmix_jax.nonfinite import NonFiniteWatch
 from classmix_jax.pictures import colorize, grid, thumbnail, to_bytes
+from classmix_jax.preemption import Stop, Stopped
 from classmix_jax.pseudo_labels import Labeler, check_labels_exist, pseudo_labeled
 from classmix_jax.readable import LeftOut
 from classmix_jax.report.program import report_training
@@ -182,9 +185,11 @@ class AfterStep:
 
   Attributes:
     reached: told every finished step.
+    stop: says when the training shall save and end.
     health: reads what is logged.
     watch: looks for steps that are not finite.
     batch, names: of a stage: the batch of the step of a number from 1, and who is in it.
+    stage_ends: after these steps the state is saved, too.
     views: of a stage, see `make_views`.
     result: the last evaluation of this call of the program, None before.
   """
@@ -197,8 +202,10 @@ class AfterStep:
   manager: ocp.CheckpointManager
   evaluator: Evaluator
   reached: Callable[[int], None]
+  stop: Stop
   health: Health
   watch: NonFiniteWatch
+  stage_ends: tuple[int, ...] = ()
   batch: Callable[[int], Batch] | None = None
   names: Callable[[int], Mapping[str, Sequence[str]]] | None = None
   views: Callable[[TrainState], Mapping[str, Array]] | None = None
@@ -207,32 +214,39 @@ class AfterStep:
   def networks(self, state: TrainState) -> Mapping[str, Any]:
     return self.method.networks(state.params, state.model_state, state.method_state)
 
+  def evaluates(self, step: int) -> bool:
+    every = self.config.eval_every
+    return step == self.config.steps or bool(every) and step % every == 0
+
+  def saves(self, step: int) -> bool:
+    return (self.evaluates(step) or step in self.stage_ends
+            or step % self.config.checkpoint_every == 0)
+
   def __call__(self, step: int, state: TrainState, metrics: Metrics) -> None:
-    config, last = self.config, step == self.config.steps
     self.reached(step)
+    self.stop.unsaved = True
     self.logbook.collect(step, metrics)
     self.watch.collect(step, metrics)
-    evaluates = last or bool(config.eval_every) and step % config.eval_every == 0
-    logs = evaluates or step % config.log_every == 0
-    saves = evaluates or step % config.checkpoint_every == 0
-    row = {}
-    if logs or saves:
+    checkpoint.check(self.manager)
+    stops, row = self.stop(), {}
+    logs = self.evaluates(step) or step % self.config.log_every == 0
+    if logs or self.saves(step) or stops:
       self.watch.look(state, self.batch, self.names)
     if logs:
       row = self.read_row(step, state)
-    if evaluates:
-      self.result = self.evaluator(step, self.networks(state))
-      row['eval/miou'] = self.result['miou']
-      for name, summary in self.result['networks'].items():
-        row[f'eval/miou_{name}'] = summary['miou']
-      for name in ('protocol', 'split'):
-        row[f'eval/{name}'] = self.result[name]
+    if self.evaluates(step) and not stops:
+      try:
+        row.update(self.evaluate(step, state))
+      except Stopped:  # `finish_step` of the next start evaluates
+        stops = True
     # The row first: what is in a checkpoint has its row, never the other way round.
     if row:
       self.logbook.write(step, row)
-    if saves:
-      checkpoint.save(self.manager, step, state, row.get('eval/miou'))
-    if evaluates:
+    if self.saves(step) or stops:
+      self.save(step, state, row)
+    if stops:
+      raise Stopped(step)
+    if self.evaluates(step):
       self.show(step, state)
       self.logbook.restart_clock()
 
@@ -244,6 +258,28 @@ class AfterStep:
     if warning and jax.process_index() == 0:
       print(f'warning: step {step}: {warning}', flush=True)
     return row
+
+  def evaluate(self, step: int, state: TrainState) -> dict[str, Any]:
+    """Evaluates; returns what of it belongs into the logbook."""
+    self.result = self.evaluator(step, self.networks(state))
+    return {
+        'eval/miou': self.result['miou'],
+        **{f'eval/miou_{name}': summary['miou']
+           for name, summary in self.result['networks'].items()},
+        **{f'eval/{name}': self.result[name] for name in ('protocol', 'split')}}
+
+  def save(self, step: int, state: TrainState, row: Mapping[str, Any]) -> None:
+    checkpoint.save(self.manager, step, state, row.get('eval/miou'))
+    self.stop.unsaved = False
+
+  def finish_step(self, step: int, state: TrainState) -> None:
+    """Evaluates a restored state whose evaluation was interrupted, and saves its score with it."""
+    pending = self.evaluates(step) and not rundir.evaluation_path(self.run, step).exists()
+    if multihost_utils.broadcast_one_to_all(np.array(pending)):
+      row = self.evaluate(step, state)
+      self.logbook.amend(step, row)
+      self.save(step, state, row)
+      rundir.write_evaluation(self.run, self.result)
 
   def show(self, step: int, state: TrainState) -> None:
     rundir.write_evaluation(self.run, self.result)
@@ -339,7 +375,8 @@ def train_stage(
 
 
 def run_training(
-    config: Config, run: Path, reached: Callable[[int], None] = lambda step: None
+    config: Config, run: Path, reached: Callable[[int], None] = lambda step: None,
+    stop: Stop | None = None,
 ) -> dict[str, Any]:
   """Trains, or goes on with, one run; returns the last evaluation.
 
@@ -347,13 +384,24 @@ def run_training(
     config: see configs/base.py.
     run: the run's folder; see `rundir.py` for what it will hold.
     reached: called with the number of finished steps, after each.
+    stop: says when to save and end before the last step; None is never.
 
   Raises:
     UserError: one sentence about what the user can mend.
+    Stopped: it has saved and ended because `stop` said so.
   """
-  # ---- What is trained, on what
   build.check_config(config)
   headline_network(config.eval_network, ())
+  with rundir.disk_errors(run), contextlib.ExitStack() as until_the_end:
+    return train_in(run, config, reached, stop or Stop(), until_the_end)
+
+
+def train_in(
+    run: Path, config: Config, reached: Callable[[int], None], stop: Stop,
+    until_the_end: contextlib.ExitStack,
+) -> dict[str, Any]:
+  """Does what `run_training` says; holds the run's folder as soon as it touches it."""
+  # ---- What is trained, on what
   config, weights = choose_weights(config, run)
   left_out = choose_left_out(config, run)
   dataset = build.build_dataset(config, left_out)
@@ -362,6 +410,7 @@ def run_training(
   devices = build.choose_devices(config)
   method = build.build_method(config, len(dataset.class_names))
   stages = method.stages(config.steps)
+  until_the_end.enter_context(rundir.held(run))
   rundir.open_run(run, config.to_dict())
   rundir.write_classes(run, dataset)
   if build.skips_unreadable(config):
@@ -381,17 +430,18 @@ def run_training(
 
   state = create_state(method, compiled(stages[0].stop)[0], key, image, devices)
   manager = checkpoint.open_manager(run / 'checkpoints')
-  newest = manager.latest_step()
+  stop.finish = functools.partial(checkpoint.finish, manager)
   origin = rundir.read_pretrained(run)
-  if newest is not None:
-    state = checkpoint.restore(manager, state, newest)
+  restored = checkpoint.restore_newest(manager, state)
+  if restored is not None:
+    state = restored
   elif weights is not None:
     state, origin = start_from(state, weights, devices)
     rundir.write_pretrained(run, origin)
   start = int(state.step)
   print(parameter_overview.get_parameter_overview(state.params, include_stats=False))
   evaluator = Evaluator(
-      config, dataset, method.model, devices, (split.labeled_hash, len(split.labeled)))
+      config, dataset, method.model, devices, (split.labeled_hash, len(split.labeled)), stop)
   found = settings(config, split, devices, state, evaluator.description, origin)
   print(fingerprint(found, config.paper.to_dict()))
   print(f'{run}: ' + (f'goes on after step {start}' if start else 'starts'), flush=True)
@@ -403,14 +453,17 @@ def run_training(
       writing=jax.process_index() == 0)
   logbook.resume(start)
   after_step = AfterStep(
-      config, run, dataset, method, logbook, manager, evaluator, reached,
-      Health(dataset.class_names), NonFiniteWatch(run, config.on_nan))
+      config, run, dataset, method, logbook, manager, evaluator, reached, stop,
+      Health(dataset.class_names), NonFiniteWatch(run, config.on_nan),
+      tuple(stage.stop for stage in stages))
   try:
+    if start:
+      after_step.finish_step(start, state)
     for stage in stages:
       if int(state.step) < stage.stop:
         state = train_stage(stage, state, split, devices, after_step, compiled)
   finally:  # what was being saved is finished even if the next image cannot be read
-    manager.wait_until_finished()
+    checkpoint.finish(manager)
     logbook.close()
 
   # ---- What came out

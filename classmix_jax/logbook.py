@@ -180,10 +180,23 @@ class Logbook:
     """Appends one JSON line, writes numbers and words to TensorBoard, prints progress."""
     if not self._writing:
       return
-    if row.get('eval/miou', math.nan) >= (self._best or 0.0):  # never for NaN
-      self._best = row['eval/miou']
     with open(self._path, 'a', encoding='utf-8') as file:
       file.write(json.dumps({'step': step, **row}) + '\n')
+    self._show(step, row)
+
+  def amend(self, step: int, row: Mapping[str, Any]) -> None:
+    """Adds to the last row, of `step`, what was not known when it was written."""
+    if not self._writing:
+      return
+    lines = self._path.read_text(encoding='utf-8').splitlines() if self._path.exists() else []
+    own = json.loads(lines.pop()) if lines and json.loads(lines[-1])['step'] == step else {}
+    lines.append(json.dumps({**own, 'step': step, **row}))
+    write_atomically(self._path, '\n'.join([*lines, '']))
+    self._show(step, row)
+
+  def _show(self, step: int, row: Mapping[str, Any]) -> None:
+    if row.get('eval/miou', math.nan) >= (self._best or 0.0):  # never for NaN
+      self._best = row['eval/miou']
     words = {key: value for key, value in row.items() if isinstance(value, str)}
     self._tensorboard.write_scalars(step, {key: row[key] for key in row.keys() - words.keys()})
     if words:

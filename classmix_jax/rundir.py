@@ -14,12 +14,19 @@
     RUN/report.html      all of it on one page
     RUN/nonfinite/STEP/  a batch whose loss or gradient was not finite, see nonfinite.py
     RUN/left_out.json    examples that do not read, where config.data.on_error is 'skip'
+    RUN/lock             who trains in it, or was the last to
+    RUN/damaged_checkpoints/  those that could not be read when the run went on
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+import contextlib
 import csv
+import errno
+import fcntl
 import json
+import os
 from pathlib import Path
+import socket
 from typing import Any
 
 import jax
@@ -34,6 +41,9 @@ CHANGEABLE = (
     'eval_batch_size', 'eval_network', 'on_nan', 'data.on_error', 'data.root', 'data.cache_gb',
     'data.copy_root', 'data.reader', 'data.tfds_dir', 'model.remat',
 )
+
+DISK_ERRORS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE)
 
 
 CONFIG_FIELDS = {  # without which no run can be opened
@@ -144,8 +154,56 @@ def check_same_run(old: Mapping[str, Any], new: Mapping[str, Any], run: Path) ->
         'that started it.')
 
 
+@contextlib.contextmanager
+def held(run: Path) -> Iterator[None]:
+  """Keeps a second training out of the folder, which it creates; process 0 does so for all.
+
+  The kernel lets it go when the process ends, however that ends. What a killed one was writing is
+  removed.
+
+  Raises:
+    UserError: another training is in it, or it cannot be written.
+  """
+  if jax.process_index() > 0:
+    yield
+    return
+  try:
+    run.mkdir(parents=True, exist_ok=True)
+    (run / 'lock').touch()
+  except OSError as error:
+    raise UserError(
+        f'{run} cannot be written ({error.strerror}); give another --workdir.') from None
+  with open(run / 'lock', 'r+', encoding='utf-8') as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      raise UserError(
+          f'{run} is in use by {file.read().strip() or "another training"}; wait for its end, or '
+          'give another --workdir.') from None
+    file.truncate(0)
+    print(f'process {os.getpid()} on {socket.gethostname()}', file=file, flush=True)
+    for path in run.rglob('.*.tmp'):
+      path.unlink(missing_ok=True)
+    yield
+
+
+@contextlib.contextmanager
+def disk_errors(run: Path) -> Iterator[None]:
+  """Turns what a disk says while a run is written into a UserError."""
+  try:
+    yield
+  except OSError as error:
+    if error.errno not in DISK_ERRORS:
+      raise
+    raise UserError(
+        f'{error.filename or run}: {error.strerror}; make room or give permission, and the same '
+        'command goes on from the last checkpoint.') from error
+
+
 def open_run(run: Path, config: Mapping[str, Any]) -> None:
   """Creates the folder and its config.json, or checks that the run may go on.
+
+  This and the other functions that write leave it to process 0.
 
   Args:
     run: the folder.
@@ -160,20 +218,24 @@ def open_run(run: Path, config: Mapping[str, Any]) -> None:
     run.mkdir(parents=True, exist_ok=True)
     if path.exists():
       check_same_run(read_json(path), config, run)
-    write_atomically(path, json.dumps(config, indent=2) + '\n')
+    write_text(path, json.dumps(config, indent=2) + '\n')
   except OSError as error:
     raise UserError(
         f'{run} cannot be written ({error.strerror}); give another --workdir.') from None
 
 
+def write_text(path: Path, text: str) -> None:
+  if jax.process_index() == 0:
+    write_atomically(path, text)
+
+
 def write_classes(run: Path, dataset: Dataset) -> None:
   classes = {'names': dataset.class_names, 'palette': dataset.palette}
-  write_atomically(run / 'classes.json', json.dumps(classes) + '\n')
+  write_text(run / 'classes.json', json.dumps(classes) + '\n')
 
 
 def write_pretrained(run: Path, origin: Mapping[str, Any]) -> None:
-  if jax.process_index() == 0:
-    write_atomically(run / 'pretrained.json', json.dumps(origin, indent=2) + '\n')
+  write_text(run / 'pretrained.json', json.dumps(origin, indent=2) + '\n')
 
 
 def read_pretrained(run: Path) -> dict[str, Any]:
@@ -197,7 +259,7 @@ def write_split(run: Path, labeled: Sequence[str], unlabeled: Sequence[str]) -> 
   """Writes names of images, one per line; `data.labeled` reads labeled.txt."""
   (run / 'splits').mkdir(exist_ok=True)
   for part, names in (('labeled', labeled), ('unlabeled', unlabeled)):
-    write_atomically(run / 'splits' / f'{part}.txt', '\n'.join([*names, '']))
+    write_text(run / 'splits' / f'{part}.txt', '\n'.join([*names, '']))
 
 
 def read_split(run: Path, part: str) -> list[str]:

@@ -4,7 +4,8 @@
     python launch/main.py --config=configs/camvid.py:method=supervised,labeled=46 \
         --config.data.root=DIR --workdir=RUN
 
-The same command again goes on where the last run stopped. Several processes, one per host, train
+The same command again goes on where the last run stopped. Ctrl-C and SIGTERM save and end; the
+second time at once. Several processes, one per host, train
 together: under Slurm and Open MPI by themselves, on TPU pods and Kubernetes with
 --coordinator=cluster, anywhere else with --coordinator=HOST:PORT --processes=N --process=I.
 """
@@ -13,6 +14,12 @@ from pathlib import Path
 import sys
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from classmix_jax.preemption import Stop, Stopped  # noqa: E402
+
+STOP = Stop()
+if __name__ == '__main__':
+  STOP.listen()  # before the imports, which take seconds
 
 from absl import flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
@@ -33,6 +40,7 @@ def main() -> None:
 
   connect(COORDINATOR.value, PROCESSES.value, PROCESS.value)
   with start_watch() as watch:
+    STOP.together(watch.count)
     train(watch.reached)
 
 
@@ -41,7 +49,12 @@ def train(reached) -> None:
 
   config = command_line.required(CONFIG.value)
   default = Path('runs') / f'{config.name}-{config.method.name}'
-  run_training(config, Path(WORKDIR.value or default).expanduser().absolute(), reached)
+  run = Path(WORKDIR.value or default).expanduser().absolute()
+  try:
+    run_training(config, run, reached, STOP)
+  except Stopped as stopped:
+    print(f'{run}: saved after step {stopped.step}; the same command goes on from there',
+          flush=True)
 
 
 if __name__ == '__main__':

@@ -1,8 +1,11 @@
 """Saved is restored, bit for bit, on any number of devices; and what is kept."""
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +14,7 @@ import pytest
 import small
 
 from classmix_jax import checkpoint
-from classmix_jax.types import UserError
+from classmix_jax.types import TrainState, UserError
 
 
 def state_of(step, name='classmix'):
@@ -120,3 +123,179 @@ def test_the_state_may_be_trained_on_while_it_is_saved(tmp_path):
     manager.wait_until_finished()
   tree = checkpoint.load(tmp_path)[1]
   assert_same(jax.device_get(tree['params']), state_of(3).params)
+
+
+# ------------------------------------------------------------------ what can go wrong
+
+PUT = lambda state: jax.device_put(state, jax.devices()[0])
+
+
+def tiny(step):
+  """A state of a few files."""
+  array = np.random.default_rng(step).normal(size=(40, 50)).astype(np.float32)
+  return TrainState(
+      step=np.int32(step), params={'a': array}, model_state={}, opt_state=(), method_state={})
+
+
+def save_tiny(run, *steps):
+  with checkpoint.open_manager(run / 'checkpoints') as manager:
+    for step in steps:
+      checkpoint.save(manager, step, PUT(tiny(step)), step / 100)
+    checkpoint.finish(manager)
+
+
+def resume(run):
+  with checkpoint.open_manager(run / 'checkpoints') as manager:
+    return jax.device_get(checkpoint.restore_newest(manager, PUT(tiny(0))))
+
+
+@pytest.fixture(scope='module')
+def two(tmp_path_factory):
+  run = tmp_path_factory.mktemp('two') / 'run'
+  save_tiny(run, 10, 20)
+  return run
+
+
+def harm(path, how):
+  data = path.read_bytes()
+  if how == 'deleted':
+    path.unlink()
+  else:
+    middle = len(data) // 2
+    path.write_bytes(data[:middle] if how == 'truncated' else
+                     data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1:])
+
+
+def files_of(run):
+  return sorted(path.relative_to(run) for path in run.glob('checkpoints/20/**/*') if path.is_file())
+
+
+def data_file(run):
+  return max((run / path for path in files_of(run)), key=lambda path: path.stat().st_size)
+
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('how', ['deleted', 'truncated', 'flipped'])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(two, tmp_path, capfd, how):
+  """The largest file; one line says so, the damaged one lies aside, and the training goes on."""
+  run = shutil.copytree(two, tmp_path / 'run')
+  harm(data_file(run), how)
+  with pytest.raises(UserError, match='checkpoints/20 is damaged .*ask for another --step'):
+    checkpoint.load(run, 'latest')
+  assert_same(resume(run), tiny(10))
+  said = [line for line in capfd.readouterr().err.splitlines() if line.startswith('warning')]
+  assert len(said) == 1 and 'checkpoints/20 is damaged (' in said[0]
+  assert said[0].endswith('damaged_checkpoints, and the training goes on from step 10')
+  assert (run / 'damaged_checkpoints' / '20').is_dir()
+  save_tiny(run, 20)
+  assert_same(resume(run), tiny(20))
+  harm(data_file(run), how)  # once more: both are kept
+  assert_same(resume(run), tiny(10))
+  assert {path.name for path in (run / 'damaged_checkpoints').iterdir()} == {'20', '20-1'}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('how', ['deleted', 'truncated', 'flipped'])
+def test_any_damaged_file_ends_in_a_whole_state(two, tmp_path, how):
+  seen = set()
+  for file in files_of(two):
+    run = shutil.copytree(two, tmp_path / 'run')
+    harm(run / file, how)
+    found = resume(run)
+    assert_same(found, tiny(int(found.step)))
+    seen.add(int(found.step))
+    shutil.rmtree(run)
+  assert seen == {10, 20}  # some files are not needed
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_where_none_is_whole_the_training_does_not_begin_anew(two, tmp_path):
+  run = shutil.copytree(two, tmp_path / 'run')
+  shutil.rmtree(run / 'checkpoints' / '10')
+  data_file(run).unlink()
+  with pytest.raises(UserError, match='no checkpoint in .* is whole .*; remove that folder'):
+    resume(run)
+
+
+def test_a_score_that_cannot_be_read(two, tmp_path, capsys):
+  run = shutil.copytree(two, tmp_path / 'run')
+  (run / 'checkpoints' / '20' / 'metrics' / 'metrics').write_text('{"mi')
+  with pytest.raises(UserError, match=r'20 is damaged \(metrics: .*let the training go on'):
+    checkpoint.load(run, 'latest')
+  assert_same(resume(run), tiny(10))
+  assert '20 is damaged (metrics: ' in capsys.readouterr().err
+
+
+def test_checksums_do_not_depend_on_the_tree_but_on_every_bit():
+  tree = {'a': np.arange(6, dtype=np.float32).reshape(2, 3), 'b': np.float32(1)}
+  assert checkpoint.checksum(tree) == checkpoint.checksum([tree['b'], tree['a'].T.T])
+  changed = tree['a'].copy()
+  changed[1, 2] = np.nextafter(changed[1, 2], 9)
+  assert checkpoint.checksum(tree) != checkpoint.checksum({**tree, 'a': changed})
+
+
+def test_a_checkpoint_without_a_checksum_is_taken(two, tmp_path, monkeypatch):
+  """Those of older versions have none."""
+  monkeypatch.setattr(checkpoint, 'remembered_checksum', lambda folder: None)
+  assert_same(resume(two), tiny(20))
+  assert checkpoint.load(two, 'latest')[0] == 20
+
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('error', [errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize('told_by', ['check', 'save', 'finish'])
+def test_a_save_that_fails_in_the_background_is_told(two, tmp_path, monkeypatch, error, told_by):
+  """By the next look, by the next save, and at the end; the older checkpoints stay."""
+  def refuse(directory):
+    raise OSError(error, os.strerror(error))
+  def look(manager):
+    begin = time.monotonic()
+    while time.monotonic() - begin < 20:
+      checkpoint.check(manager)
+      time.sleep(0.01)
+  ask = {'check': look, 'finish': checkpoint.finish,
+         'save': lambda manager: checkpoint.save(manager, 40, PUT(tiny(40)), 0.1)}[told_by]
+  run = shutil.copytree(two, tmp_path / 'run')
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoint, 'read_back', refuse)
+    manager = checkpoint.open_manager(run / 'checkpoints')
+    checkpoint.save(manager, 30, PUT(tiny(30)), 0.1)
+    with pytest.raises(UserError, match=rf'not be written to .*\(.*{os.strerror(error)}'):
+      ask(manager)
+  assert {int(path.name) for path in (run / 'checkpoints').glob('[0-9]0')} == {10, 20}
+  assert_same(resume(run), tiny(20))
+  save_tiny(run, 30)  # and what was left is tidied up
+  assert not list((run / 'checkpoints').glob(checkpoint.UNFINISHED))
+
+
+def test_what_cannot_be_read_back_does_not_get_its_name(two, tmp_path, monkeypatch):
+  """And the older checkpoints, one of which would go, stay."""
+  run = shutil.copytree(two, tmp_path / 'run')
+  manager = checkpoint.open_manager(run / 'checkpoints')
+  found = iter(['a', 'b'])
+  monkeypatch.setattr(checkpoint, 'checksum', lambda tree: next(found))
+  checkpoint.save(manager, 30, PUT(tiny(30)), 0.5)
+  with pytest.raises(UserError, match='cannot be read back: its checksum is b and was a'):
+    checkpoint.finish(manager)
+  assert {int(path.name) for path in (run / 'checkpoints').glob('[0-9]0')} == {10, 20}
+
+
+def test_what_was_saved_without_a_score_is_replaced_by_what_has_one(tmp_path):
+  run = tmp_path / 'run'
+  with checkpoint.open_manager(run / 'checkpoints') as manager:
+    for miou in (None, 0.7):
+      checkpoint.save(manager, 5, PUT(tiny(5)), miou)
+    checkpoint.finish(manager)
+    assert manager.all_steps() == [5] and manager.best_step() == 5
+  assert_same(resume(run), tiny(5))
+
+
+def test_what_a_killed_process_was_writing_is_removed(two, tmp_path):
+  run = shutil.copytree(two, tmp_path / 'run')
+  shutil.copytree(run / 'checkpoints' / '20', run / 'checkpoints' / '30.orbax-checkpoint-tmp')
+  assert checkpoint.load(run, 'latest')[0] == 20  # who only reads leaves it there
+  assert list((run / 'checkpoints').glob(checkpoint.UNFINISHED))
+  assert_same(resume(run), tiny(20))
+  save_tiny(run, 30)
+  assert not list((run / 'checkpoints').glob(checkpoint.UNFINISHED))

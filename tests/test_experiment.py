@@ -1,6 +1,8 @@
 """The whole program, in this process: train, resume, evaluate, predict, and the user's mistakes."""
 
+import errno
 import json
+import os
 import re
 import shutil
 
@@ -10,11 +12,12 @@ from PIL import Image
 import pytest
 import toy
 
-from classmix_jax import checkpoint, experiment
+from classmix_jax import checkpoint, experiment, rundir
 from classmix_jax.datasets import DATASETS, scenes
 from classmix_jax.evaluator import evaluate_run
 from classmix_jax.experiment import run_training
 from classmix_jax.predict import load
+from classmix_jax.preemption import Stop, Stopped
 from classmix_jax.report.runs import read_run
 from classmix_jax.types import UserError
 from classmix_jax.weights.folder import write_weights
@@ -128,6 +131,67 @@ def test_steps_of_one_dispatch_train_the_same(finished, data, tmp_path, copy):
   losses = [row['loss/sup'] for row in rows(finished[0])]
   np.testing.assert_allclose(
       [row['loss/sup'] for row in rows(tmp_path)], np.reshape(losses, (2, 2)).mean(1), rtol=1e-4)
+
+
+class StopAt(Stop):
+  """Says so at its nth call. With two networks of two batches: steps 1 and 2, four batches, ..."""
+
+  def __init__(self, call):
+    super().__init__()
+    self.left = call
+
+  def __call__(self):
+    self.left -= 1
+    return self.left == 0
+
+
+@pytest.mark.parametrize('call, step, evaluated', [
+    pytest.param(2, 2, False, id='a step that is to be evaluated', marks=pytest.mark.slow),
+    pytest.param(4, 2, False, id='between two batches of an evaluation'),
+    pytest.param(7, 3, True, id='any other step', marks=pytest.mark.slow),
+    pytest.param(11, 4, False, id='in the last evaluation', marks=pytest.mark.slow),
+])
+def test_a_stopped_run_ends_in_the_same_bits(finished, data, tmp_path, call, step, evaluated):
+  """An evaluation that was interrupted is made up for: its score decides what is best."""
+  run, stop = tmp_path / 'run', StopAt(call)
+  with pytest.raises(Stopped, match=f'after step {step}'):
+    run_training(toy.config(data), run, stop=stop)
+  assert not stop.unsaved and checkpoint.load(run, 'latest')[0] == step
+  assert [row['step'] for row in rows(run)] == list(range(1, step + 1))
+  assert (run / 'eval' / '2.json').exists() == (evaluated or step == 4)
+  result = run_training(toy.config(data), run)
+  assert result['iou'] == finished[1]['iou']
+  for which in ('latest', 'best'):
+    jax.tree.map(np.testing.assert_array_equal, saved(run, which), saved(finished[0], which))
+  same = lambda row: {key: row[key] for key in row if 'per_second' not in key}
+  assert list(map(same, rows(run))) == list(map(same, rows(finished[0])))
+
+
+@pytest.mark.slow
+def test_the_same_command_twice_gives_the_same_bits(finished, data, tmp_path):
+  run = tmp_path / 'run'
+  assert run_training(toy.config(data), run)['iou'] == finished[1]['iou']
+  jax.tree.map(np.testing.assert_array_equal, saved(run), saved(finished[0]))
+
+
+def test_a_second_start_beside_a_training_is_refused(finished, data):
+  run, _ = finished
+  with rundir.held(run), pytest.raises(UserError, match=f'in use by process {os.getpid()} on '):
+    run_training(toy.config(data), run)
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_or_read_only_stops_the_training(finished, data, tmp_path, monkeypatch):
+  """At the first look after the save in the background has failed."""
+  run = tmp_path / 'run'
+  with monkeypatch.context() as patch:
+    def refuse(_):
+      raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    patch.setattr(checkpoint, 'read_back', refuse)
+    with pytest.raises(UserError, match='could not be written to .*Read-only file system'):
+      run_training(toy.config(data), run)
+  run_training(toy.config(data), run)
+  jax.tree.map(np.testing.assert_array_equal, saved(run), saved(finished[0]))
 
 
 @pytest.mark.parametrize('kind', ['disk', 'device'])

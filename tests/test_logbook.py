@@ -82,6 +82,23 @@ def test_only_one_process_writes(tmp_path, capsys):
   assert list(tmp_path.iterdir()) == [] and capsys.readouterr().out == ''
 
 
+@pytest.mark.parametrize('before, row', [
+    ([{'step': 1}, {'step': 2, 'loss/sup': 1.0}], {'step': 2, 'loss/sup': 1.0, 'eval/miou': 0.5}),
+    ([{'step': 1}], {'step': 2, 'eval/miou': 0.5}),
+    ([], {'step': 2, 'eval/miou': 0.5})])
+def test_a_row_is_amended(tmp_path, before, row):
+  """An evaluation that was interrupted is made up for by the next start."""
+  if before:
+    (tmp_path / 'metrics.jsonl').write_text(''.join(json.dumps(x) + '\n' for x in before))
+  book = Logbook(tmp_path, steps=10, images_per_step=8)
+  book.amend(2, {'eval/miou': 0.5})
+  book.close()
+  assert rows(tmp_path) == [*before[:1], row]
+  silent = Logbook(tmp_path, steps=10, images_per_step=8, writing=False)
+  silent.amend(2, {'eval/miou': 0.7})
+  assert rows(tmp_path) == [*before[:1], row]
+
+
 @pytest.mark.parametrize('text, kept', [
     ('', ''),
     ('{"step": 1}\n{"step": 2}\n{"step": 3}\n', '{"step": 1}\n{"step": 2}\n'),

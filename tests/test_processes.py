@@ -197,6 +197,22 @@ def test_two_processes_learn_what_one_learns(tmp_path, method):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_one_is_asked_to_end_and_all_end_after_the_same_step(tmp_path, number):
+  folder, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
+  pair = start(folder, run, 100_000, 2, free_port())
+  wait_for_step(run, 8)
+  begin = time.monotonic()
+  pair[1].send_signal(number)
+  said = [process.communicate(timeout=120)[1] for process in pair]
+  assert [process.returncode for process in pair] == [0, 0], said
+  assert time.monotonic() - begin < 30
+  (alone,) = start(folder, run, len(losses(run)) + 3, 1)
+  said = alone.communicate(timeout=500)[1]
+  assert alone.returncode == 0, said
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('blow', [signal.SIGKILL, signal.SIGSTOP])
 def test_the_others_end_and_say_who_is_missing(tmp_path, blow):
   """Process 1 dies or freezes: process 0 ends within 120 s; the training goes on afterwards."""

@@ -1,6 +1,12 @@
 """A run's folder: written, opened again, and protected from another config."""
 
+import errno
 import json
+import os
+from pathlib import Path
+import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -93,3 +99,60 @@ def test_what_is_written_can_be_read(tmp_path):
 
 def test_flatten():
   assert rundir.flatten({'a': {'b': {'c': 1}}, 'd': [2], 'e': {}}) == {'a.b.c': 1, 'd': [2]}
+
+
+def test_a_second_training_is_kept_out(tmp_path):
+  run = tmp_path / 'run'
+  with rundir.held(run):
+    with pytest.raises(UserError) as caught, rundir.held(run):
+      pass
+    assert str(caught.value) == (
+        f'{run} is in use by process {os.getpid()} on {socket.gethostname()}; wait for its end, '
+        'or give another --workdir.')
+  with rundir.held(run):
+    pass
+
+
+def test_a_killed_training_leaves_no_lock_and_no_torn_file(tmp_path):
+  run = tmp_path / 'run'
+  code = ('import os, pathlib; from classmix_jax import rundir; '
+          'rundir.held(pathlib.Path(os.environ["RUN"])).__enter__(); print(os.getpid(), flush=True)'
+          '; os.kill(os.getpid(), 9)')
+  ended = subprocess.run(
+      [sys.executable, '-c', code], cwd=Path(__file__).parents[1], capture_output=True, text=True,
+      env={**os.environ, 'RUN': str(run)})
+  assert ended.returncode == -9
+  assert (run / 'lock').read_text().startswith(f'process {ended.stdout.strip()} on ')
+  (run / 'splits').mkdir()
+  torn = run / 'splits' / f'.labeled.txt.{ended.stdout.strip()}.tmp'
+  torn.write_text('aachen_0')
+  with rundir.held(run):
+    assert not torn.exists()
+  assert (run / 'lock').read_text() == f'process {os.getpid()} on {socket.gethostname()}\n'
+
+
+def test_only_process_0_locks_and_writes(tmp_path, monkeypatch):
+  monkeypatch.setattr(rundir.jax, 'process_index', lambda: 1)
+  with rundir.held(tmp_path / 'run'):
+    assert not (tmp_path / 'run').exists()
+  rundir.open_run(tmp_path, CONFIG)
+  assert not (tmp_path / 'config.json').exists()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+  (tmp_path / 'file').write_text('')
+  with pytest.raises(UserError, match='cannot be written .*give another --workdir'), \
+      rundir.held(tmp_path / 'file' / 'run'):
+    pass
+
+
+def test_what_the_disk_says_is_one_sentence(tmp_path):
+  full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'metrics.jsonl')
+  with pytest.raises(UserError, match='^metrics.jsonl: No space left on device; make room'), \
+      rundir.disk_errors(tmp_path):
+    raise full
+  with pytest.raises(UserError, match='run: Input/output error; make room'), \
+      rundir.disk_errors(tmp_path / 'run'):
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+  with pytest.raises(FileNotFoundError), rundir.disk_errors(tmp_path):
+    (tmp_path / 'nothing').read_text()

@@ -87,7 +87,7 @@ def prepare(builder: Builder, begin: str, end: str, **options: Any) -> None:
   import tensorflow_datasets as tfds
 
   print(begin, flush=True)
-  start = time.time()
+  start = time.monotonic()
   config = tfds.download.DownloadConfig(try_download_gcs=False, **options)
   try:
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of a download; there is none
@@ -95,7 +95,7 @@ def prepare(builder: Builder, begin: str, end: str, **options: Any) -> None:
   except OSError:
     if not builder.data_path.exists():  # else another process was faster: take its files
       raise
-  print(f'{end} in {time.time() - start:.1f} s', flush=True)
+  print(f'{end} in {time.monotonic() - start:.1f} s', flush=True)
 
 
 def damaged(where: object, error: object) -> UserError:

@@ -1,0 +1,104 @@
+"""A long training, watched: does it keep memory, open files and speed, and end when asked to?
+
+    python benchmarks/long_run.py --minutes=60 --workdir=RUN --output=FILE.json \
+        --config=configs/scenes.py --config.eval_every=500 --config.checkpoint_every=500
+
+Starts launch/main.py with the remaining arguments and more steps than it can do, looks at it once
+in a minute (from /proc, so on Linux), ends it with SIGTERM, and starts it again for the same number
+of rows, to compare the step time after a resume with the one before. The speed is that of the rows
+of metrics.jsonl, which leave evaluations out.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+MAIN = Path(__file__).resolve().parent.parent / 'launch' / 'main.py'
+
+
+def look(process: int) -> dict[str, float]:
+  """Returns resident memory in MiB, open files and threads of a process."""
+  status = Path(f'/proc/{process}/status').read_text()
+  field = lambda name: int(status.split(f'{name}:')[1].split()[0])
+  return {'memory_mib': field('VmRSS') / 1024, 'threads': field('Threads'),
+          'open_files': len(os.listdir(f'/proc/{process}/fd'))}
+
+
+def rows(run: Path) -> list[dict]:
+  path = run / 'metrics.jsonl'
+  return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def watch(command: list[str], run: Path, minutes: float) -> tuple[list[dict], float]:
+  """Runs a training for some minutes; returns what was seen, and the seconds it took to end."""
+  process = subprocess.Popen(command, stdout=sys.stderr)
+  begin, seen = time.monotonic(), []
+  while (spent := time.monotonic() - begin) < 60 * minutes and process.poll() is None:
+    done = rows(run)
+    seen.append({'minute': spent / 60, **look(process.pid), 'rows': len(done),
+                 'evaluations': sum('eval/miou' in row for row in done)})
+    time.sleep(min(60.0, 60 * minutes - spent))
+  end = time.monotonic()
+  process.send_signal(signal.SIGTERM)
+  if process.wait(timeout=120):
+    raise SystemExit(f'the training ended with status {process.returncode}')
+  return seen, time.monotonic() - end
+
+
+def milliseconds(some: list[dict]) -> float:
+  """Returns the median step time of rows."""
+  return 1000 * statistics.median(1 / row['steps_per_second'] for row in some)
+
+
+def summary(seen: list[dict], before: list[dict], after: list[dict]) -> dict:
+  """Puts the last third beside the first, without the first row, in which things are compiled."""
+  third = len(seen) // 3
+  mean = lambda some, key: statistics.mean(look[key] for look in some)
+  compared = {
+      f'{key}_{name}': round(mean(some, key), 1)
+      for key in ('memory_mib', 'open_files', 'threads')
+      for name, some in (('first_third', seen[1:third]), ('last_third', seen[-third:]))}
+  before, third = before[1:], len(before) // 3
+  speed = {
+      'step_ms_first_third': milliseconds(before[:third]),
+      'step_ms_last_third': milliseconds(before[-third:]),
+      'step_ms_before_resume': milliseconds(before[-len(after) + 1:]),
+      'step_ms_after_resume': milliseconds(after[1:])}
+  return {**compared, **{key: round(value, 2) for key, value in speed.items()}}
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--minutes', type=float, default=60.0)
+  parser.add_argument('--resumed_minutes', type=float, default=5.0)
+  parser.add_argument('--workdir', type=Path, required=True)
+  parser.add_argument('--output', type=Path, required=True)
+  options, rest = parser.parse_known_args()
+  command = [
+      sys.executable, str(MAIN), *rest, f'--workdir={options.workdir}',
+      '--config.steps=1000000', '--config.log_every=50']
+  seen, ended_in = watch(command, options.workdir, options.minutes)
+  before = rows(options.workdir)
+  _, again = watch(command, options.workdir, options.resumed_minutes)
+  steps = [row['step'] for row in rows(options.workdir)]
+  assert steps == sorted(set(steps)), 'a row is there twice'
+  result = {
+      'command': ' '.join(sys.argv[1:]), 'minutes': round(seen[-1]['minute'], 1),
+      'steps': before[-1]['step'], 'evaluations': seen[-1]['evaluations'],
+      'seconds_to_end': [round(ended_in, 2), round(again, 2)],
+      **summary(seen, before, rows(options.workdir)[len(before):]), 'seen': seen,
+      'cores': len(os.sched_getaffinity(0)), 'processor': platform.machine(),
+      'date': time.strftime('%Y-%m-%d')}
+  options.output.write_text(json.dumps(result, indent=1) + '\n')
+  print(json.dumps({key: value for key, value in result.items() if key != 'seen'}, indent=1))
+
+
+if __name__ == '__main__':
+  main()

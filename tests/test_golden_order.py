@@ -1,0 +1,58 @@
+"""Which examples a step sees, and which windows of them, never changes: pinned across versions.
+
+A run that goes on with a newer version of this project, of NumPy or of Python would otherwise see
+other images. `python tests/test_golden_order.py` writes the file anew, for a change that is meant.
+"""
+
+import json
+from pathlib import Path
+import sys
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from classmix_jax.geometry import Geometry, draw_view  # noqa: E402
+from classmix_jax.splits import choose_labeled, index_stream  # noqa: E402
+
+FILE = Path(__file__).parent / 'golden' / 'order.json'
+GEOMETRIES = {
+    'whole frames': Geometry(),
+    'mirrored crops': Geometry(crop=(24, 32), flip=True),
+    'any scale': Geometry(crop=(24, 32), scale=(0.5, 1.5), flip=True),
+    'scales in steps, apart': Geometry(
+        crop=(24, 32), scale=(0.5, 2.0), scale_step=0.25, flip=True, scale_apart=True),
+}
+
+
+def order() -> dict:
+  """Everything that a batch is a function of, as plain lists."""
+  names = [f'city{i % 7}/{i:03d}' for i in range(60)]
+  return {
+      'labeled': {
+          f'{labeled}, seed {seed}': choose_labeled(names, labeled, seed).tolist()
+          for labeled in (5, '1/8') for seed in (0, 1)},
+      'indices': {
+          f'seed {seed}, stream {stream}, {length} examples, from {start}':
+              index_stream(seed, stream, length, start, start + 24).tolist()
+          for seed in (0, 1, 2**31) for stream in (0, 1) for length in (1, 7, 2975)
+          for start in (0, 100_000)},
+      'views': {
+          f'{name}, seed {seed}, stream {stream}': [
+              draw_view(geometry, seed=seed, stream=stream, position=position, frame=(40, 60))
+              .packed() for position in (0, 1, 2, 3, 999_999)]
+          for name, geometry in GEOMETRIES.items() for seed in (0, 1) for stream in (0, 1)},
+  }
+
+
+def test_the_order_of_examples_is_the_one_of_earlier_versions():
+  found = json.loads(json.dumps(order()))
+  pinned = json.loads(FILE.read_text())
+  assert found.keys() == pinned.keys()
+  for part, cases in pinned.items():
+    assert found[part] == cases, part
+
+
+if __name__ == '__main__':
+  lines = [f'{json.dumps(part)}: {{\n' + ',\n'.join(
+      f'  {json.dumps(name)}: {json.dumps(values)}' for name, values in cases.items()) + '}'
+      for part, cases in order().items()]
+  FILE.write_text('{' + ',\n'.join(lines) + '}\n')
