@@ -24,7 +24,7 @@ RANK = {
     'input_pipeline': 6, 'device_batches': 6, 'build': 6, 'pseudo_labels': 6,
     'networks': 7,
     'configs': 8, 'evaluator': 8, 'data_check': 8, 'weights': 8,
-    'predict': 9, 'comparison': 9, 'report': 9, 'exporter_tensorflow': 9,
+    'after_step': 9, 'predict': 9, 'comparison': 9, 'report': 9, 'exporter_tensorflow': 9,
     'experiment': 10, 'predict_files': 10, 'exporter': 10,
     'launch': 11,
 }
@@ -36,7 +36,7 @@ ONLY = {  # stricter than the rank
 }
 CONFIG_READERS = {
     'build', 'networks', 'evaluator', 'data_check', 'experiment', 'predict', 'configs', 'launch',
-    'report', 'exporter'}
+    'report', 'exporter', 'after_step'}
 TENSORFLOW = ('input_pipeline', 'exporter_tensorflow')
 
 
