@@ -42,13 +42,15 @@ SAME = {'mean_teacher', 'cowmix', 'cutmix_french', 'cutout_french', 'fixmatch', 
 # Micro-batches and devices; 8 leaves a single image to each micro-batch.
 PARTS = [*((name, 2, 1) for name in METHODS if name not in SAME), ('classmix', 8, 1),
          ('classmix', 2, 2), ('supervised', 2, 4)]
+LONG = {'s4gan_mlmt', 'unimatch_v2', 'adversarial', 'cutmix'}  # to compile
 
 
 # Adam moves by the sign of what may be rounding; a discriminator's three steps are of 1e-4 each.
 LOOSE = {'adversarial': 5e-5, 's4gan': 5e-5, 's4gan_mlmt': 5e-5}
 
 
-@pytest.mark.parametrize('name, accumulate, devices', PARTS)
+@pytest.mark.parametrize('name, accumulate, devices', [
+    pytest.param(*part, marks=[pytest.mark.slow] * (part[0] in LONG)) for part in PARTS])
 def test_frozen_statistics_accumulate_exactly(name, accumulate, devices):
   metrics, state = run(name, 'running', 1, 1)
   other_metrics, other = run(name, 'running', accumulate, devices)
@@ -59,6 +61,7 @@ def test_frozen_statistics_accumulate_exactly(name, accumulate, devices):
   assert largest_difference(state.model_state, start.model_state) == 0
 
 
+@pytest.mark.slow
 def test_batch_statistics_are_those_of_a_micro_batch():
   """They differ from the whole batch's, but not with the number of devices."""
   metrics, state = run('classmix', 'batch', 2, 1)

@@ -110,7 +110,8 @@ def test_computing_again_changes_no_number(backbone):
 @pytest.mark.parametrize('backbone, primitive, first', [
     (Tiny(), 'conv_general_dilated', 1),
     (ResNet(blocks=(1, 1, 1, 1), block=BasicBlock), 'conv_general_dilated', 1),
-    (EfficientNetLite(), 'dot_general', 0)], ids=['tiny', 'resnet', 'efficientnet'])
+    pytest.param(EfficientNetLite(), 'dot_general', 0, marks=pytest.mark.slow)],
+    ids=['tiny', 'resnet', 'efficientnet'])
 def test_only_remat_computes_convolutions_again(backbone, primitive, first):
   """Each is there forward, by its input and by its kernel; the first one's input is the image."""
   image = jnp.zeros((2, 17, 33, 3))

@@ -224,6 +224,7 @@ def test_config_is_the_recipe_of_the_paper():
   assert cityscapes_config.get_config('labeled=100').data.labeled == '100'
 
 
+@pytest.mark.slow
 def test_shipped_config_trains_and_evaluates(root, tmp_path):
   config = cityscapes_config.get_config('method=supervised,labeled=2')
   config.update_from_flattened_dict({

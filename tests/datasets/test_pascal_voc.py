@@ -177,6 +177,7 @@ def test_config_is_the_recipe_of_the_paper():
   assert 'jitter' not in pascal_voc_config.get_config('method=supervised').method
 
 
+@pytest.mark.slow
 def test_shipped_config_trains_and_evaluates(shared, tmp_path):
   config = pascal_voc_config.get_config('method=supervised,labeled=2')
   config.update_from_flattened_dict({
