@@ -64,11 +64,11 @@ def commands(page: Path) -> list[Command]:
   for block in blocks(page, '', 'sh', 'bash'):
     rest = ''
     for line in block.replace('\\\n', ' ').splitlines():
-      needs = _NEEDS.search(line)
+      command = command_of(line, rest)
       if line.lstrip().startswith('#'):
-        rest = needs[1] if needs else rest
-      elif (words := words_of(line)) and words[0] in PROGRAMS:
-        found.append(Command(words, line, needs[1] if needs else rest))
+        rest = command.needs
+      elif command.words and command.words[0] in PROGRAMS:
+        found.append(command)
   return found
 
 
@@ -82,7 +82,12 @@ def inline_commands(page: Path) -> list[Command]:
   """The commands between backticks, but for those that are cut short by dots."""
   text = text_of(page)
   spans = re.findall(r'`((?:python|make) [^`]+)`', text)
-  return [Command(words_of(span), span, '') for span in spans if '...' not in span]
+  return [command_of(span) for span in spans if '...' not in span]
+
+
+def command_of(line: str, needs: str = '') -> Command:
+  own = _NEEDS.search(line)
+  return Command(words_of(line), line, own[1] if own else needs)
 
 
 def words_of(line: str) -> list[str]:
