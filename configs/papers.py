@@ -13,7 +13,7 @@ FRENCH = {  # arXiv 1906.01916
     'data.flip': True, 'data.unlabeled': 'all', 'eval_network': 'teacher',
     'model.bn': 'running', 'model.preprocessing': 'imagenet',  # starts from ImageNet weights
     'optim.rule': 'adam', 'optim.learning_rate': 3e-6, 'optim.weight_decay': 0.0,
-    'optim.power': 0.0,
+    'optim.power': 0.0, 'method.exclude_padding': True,
 }
 S4GAN = {'batch_size': 8, 'unlabeled_batch_size': 8}  # arXiv 1908.05724; ImageNet weights
 DST_CBC = {  # arXiv 2004.08514; on VOC height and width become 321 to 505 pixels there

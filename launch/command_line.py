@@ -8,7 +8,9 @@ import sys
 
 from classmix_jax.cache import cache_root
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # TensorFlow only reads data here
+# TensorFlow only reads data here. It announces oneDNN at every start unless it is switched off.
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
 # What was compiled once starts in seconds. JAX keys programs by version, devices and options.
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache_root() / 'compiled'))
 

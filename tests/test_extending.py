@@ -1,12 +1,10 @@
 """The tutorial's code, as it stands in docs/extending.md: a mask and a method of a newcomer."""
 
-from pathlib import Path
-import re
-
 import fixed
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pages
 import pytest
 import small
 
@@ -15,20 +13,10 @@ from classmix_jax.methods import METHODS
 from classmix_jax.train import make_train_step
 from classmix_jax.types import AXIS, Batch, Example
 
-PAGE = Path(__file__).resolve().parent.parent / 'docs' / 'extending.md'
 
-
-@pytest.fixture(scope='module')
-def tutorial():
-  """Runs both blocks; the two lines in the tables are added here."""
-  names = {'__name__': 'tutorial'}
-  blocks = re.findall(r'```python\n(.*?)```', PAGE.read_text(encoding='utf-8'), re.DOTALL)
-  assert len(blocks) == 2
-  for block in blocks:
-    exec(compile(block, str(PAGE), 'exec'), names)
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setitem(MASKS, 'stripe', names['stripe_mask'])
-    patch.setitem(METHODS, 'entropy', names['EntropyMinimization'])
+@pytest.fixture(scope='module', name='tutorial')
+def run_tutorial():
+  with pages.tutorial() as names:
     yield names
 
 

@@ -4,7 +4,7 @@ Synopsis:
 
     findings = check_data(config, Path('OUT'))
 
-    OUT/report.txt           what is printed
+    OUT/report.txt           what is printed, with the name of every file
     OUT/contact_sheet.png    labelled images and their labels
     OUT/mixed.png            what ClassMix makes of them
 """
@@ -23,6 +23,7 @@ from classmix_jax.types import Dataset, Source, UserError
 from classmix_jax.words import plural
 
 Config = ml_collections.ConfigDict
+NAMED = 3  # further files of a finding that are printed
 
 
 def check_data(config: Config, output: Path) -> list[Finding]:
@@ -50,15 +51,16 @@ def check_data(config: Config, output: Path) -> list[Finding]:
   findings = list(dict.fromkeys(findings))  # an image may be part of two
   try:
     output.mkdir(parents=True, exist_ok=True)
-    blocks = [report(dataset, parts)] if dataset else []
-    blocks += conclusions(dataset, parts, findings)
-    blocks += [draw(dataset, part, output) for part in parts if part.title == 'labelled']
-    text = '\n\n'.join(blocks)
-    write_atomically(output / 'report.txt', text + '\n')
+    tables = [report(dataset, parts)] if dataset else []
+    drawn = [draw(dataset, part, output) for part in parts if part.title == 'labelled']
+    full, short = (
+        '\n\n'.join([*tables, *conclusions(dataset, parts, findings, most), *drawn])
+        for most in (None, NAMED))
+    write_atomically(output / 'report.txt', full + '\n')
   except OSError as error:
     raise UserError(
         f'{output} cannot be written ({error.strerror}); give another --output.') from None
-  print(f'\n{text}\n\nwrote {output / "report.txt"}', flush=True)
+  print(f'\n{short}\n\nwrote {output / "report.txt"}', flush=True)
   return findings
 
 
@@ -77,13 +79,15 @@ def open_parts(config: Config) -> tuple[Dataset | None, dict[str, Source], list[
   return dataset, sources, findings
 
 
-def conclusions(dataset: Dataset | None, parts: list[Part], findings: list[Finding]) -> list[str]:
-  """Returns the warnings and the findings as paragraphs."""
+def conclusions(
+    dataset: Dataset | None, parts: list[Part], findings: list[Finding], most: int | None
+) -> list[str]:
+  """Returns the warnings and the findings as paragraphs, `most` as in `told`."""
   warned = warnings(dataset, parts) if dataset else []
   blocks = [f'{len(warned)} {plural("warning", warned)}\n' + '\n'.join(warned)] if warned else []
   if not findings:
     return [*blocks, 'no findings']
-  return [*blocks, f'{len(findings)} {plural("finding", findings)}\n{told(findings)}']
+  return [*blocks, f'{len(findings)} {plural("finding", findings)}\n{told(findings, most)}']
 
 
 def draw(dataset: Dataset, labeled: Part, output: Path) -> str:

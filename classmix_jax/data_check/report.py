@@ -150,13 +150,21 @@ def warnings(dataset: Dataset, parts: Sequence[Part]) -> list[str]:
   return sentences
 
 
-def told(findings: Sequence[Finding]) -> str:
+def told(findings: Sequence[Finding], most: int | None = None) -> str:
   """Returns all findings, numbered; a sentence that fits several files is told once.
+
+  Args:
+    findings: with their files.
+    most: of the further files of a sentence so many are named, None for all.
 
   Example:
     >>> print(told([Finding('a.png', 'a.png is empty.'), Finding('b.png', 'b.png is empty.')]))
     1. a.png is empty.
        likewise b.png
+    >>> print(told([Finding(file, f'{file} is empty.') for file in ('a', 'b', 'c')], most=1))
+    1. a is empty.
+       likewise b
+       and 1 more, named in report.txt
   """
   groups: dict[str, list[Finding]] = {}
   for finding in findings:
@@ -164,5 +172,8 @@ def told(findings: Sequence[Finding]) -> str:
   lines = []
   for number, group in enumerate(groups.values(), start=1):
     lines.append(f'{number}. {group[0].sentence}')
-    lines += [f'   likewise {finding.file}' for finding in group[1:]]
+    named = group[1:] if most is None else group[1:most + 1]
+    lines += [f'   likewise {finding.file}' for finding in named]
+    hidden = len(group) - 1 - len(named)
+    lines += [f'   and {hidden} more, named in report.txt'] if hidden else []
   return '\n'.join(lines)
