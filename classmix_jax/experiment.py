@@ -319,6 +319,9 @@ def train_in(
       run, steps=config.steps, images_per_step=images_per_step,
       writing=jax.process_index() == 0)
   logbook.resume(start)
+  logbook.write_settings({
+      key: value for key, value in rundir.flatten(config.to_dict()).items()
+      if not key.startswith('paper.')})
   after_step = AfterStep(
       config, run, dataset, method, logbook, manager, evaluator, reached, stop,
       Health(dataset.class_names), NonFiniteWatch(run, config.on_nan),

@@ -1,15 +1,17 @@
-"""A trained network for other programs: StableHLO for JAX, a SavedModel for TensorFlow.
+"""A trained network for other programs: StableHLO, TensorFlow, TFLite, ONNX.
 
 Synopsis:
 
-    export('RUN', 'OUT', formats=['stablehlo', 'savedmodel'])
+    export('RUN', 'OUT', formats=['stablehlo', 'onnx'])
 
     OUT/model.stablehlo    jax.export.deserialize(file.read()).call(images)
     OUT/savedmodel/        tf.saved_model.load('OUT/savedmodel')(images)
+    OUT/model.tflite       LiteRT, one image at a time
+    OUT/model.onnx         onnxruntime.InferenceSession('OUT/model.onnx').run(None, {'images': ...})
     OUT/MODEL_CARD.md      what it is, what it learned from, how good it is
 
-Each takes `[B, H, W, 3]` uint8 RGB for any B, normalises by itself, and returns `logits`
-`[B, H, W, C]` float32 and `label` `[B, H, W]` uint8.
+Each takes `[B, H, W, 3]` uint8 RGB, for any B but with TFLite, normalises by itself, and returns
+`logits` `[B, H, W, C]` float32 and `label` `[B, H, W]` uint8.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +31,7 @@ from classmix_jax.logbook import replacing, write_atomically
 from classmix_jax.models.image_classifier import predicted_logits
 from classmix_jax.models.segmenter import to_unit_range
 from classmix_jax.networks import load_networks
+from classmix_jax.splits import split_hash
 from classmix_jax.types import Array, UserError
 
 PLATFORMS = ('cpu', 'cuda', 'rocm', 'tpu')
@@ -55,9 +58,32 @@ def savedmodel(network: Network, size: tuple[int, int], output: Path) -> Callabl
   return write_savedmodel(network, size, output / 'savedmodel')
 
 
+def tflite(network: Network, size: tuple[int, int], output: Path) -> Callable:
+  """Writes OUT/model.tflite, for one image; returns how to call what was written."""
+  from classmix_jax.exporter_tensorflow import write_tflite
+  return write_tflite(network, size, output / 'model.tflite')
+
+
+def onnx(network: Network, size: tuple[int, int], output: Path) -> Callable:
+  """Writes OUT/model.onnx; returns how to call what was written.
+
+  Raises:
+    UserError: jax2onnx is not installed.
+  """
+  try:
+    from classmix_jax.exporter_onnx import write_onnx
+  except ImportError as error:
+    raise UserError(
+        f"ONNX is written by jax2onnx and tried with onnxruntime ({error}): "
+        "pip install '.[onnx]' adds them.") from None
+  return write_onnx(network, size, output / 'model.onnx')
+
+
 FORMATS: Mapping[str, Callable[[Network, tuple[int, int], Path], Callable]] = {
     'stablehlo': stablehlo,
     'savedmodel': savedmodel,
+    'tflite': tflite,
+    'onnx': onnx,
 }
 
 
@@ -80,21 +106,18 @@ def export(
     format -> largest difference of its logits from JAX's, relative to the largest logit.
 
   Raises:
-    UserError: no such run, format or network; a size that is missing; or an exported model that
-      does not agree.
+    UserError: no such run, format or network; a size or a library that is missing; or an exported
+      model that does not agree.
   """
   run, output = Path(run).expanduser().absolute(), Path(output).expanduser().absolute()
   unknown = [name for name in formats if name not in FORMATS]
   if unknown:
     raise UserError(f'--format has {unknown[0]!r}; choose of {", ".join(FORMATS)}.')
-  config = ml_collections.ConfigDict(rundir.read_json(run / 'config.json'))
-  names = rundir.read_json(run / 'classes.json')['names']
-  size = tuple(size or config.data.size or config.data.crop)
+  data = rundir.read_json(run / 'config.json')['data']
+  size = tuple(size or data['size'] or data['crop'])
   if not size:
     raise UserError('the run has images of many sizes: give --size=HEIGHT,WIDTH.')
-  found, networks = load_networks(run, step)
-  chosen = headline_network(network or config.eval_network, networks)
-  apply = with_label(build.build_model(config, len(names)), networks[chosen])
+  apply, found, chosen = restored(run, step, network)
   output.mkdir(parents=True, exist_ok=True)
   differences = {}
   for name in formats:
@@ -105,6 +128,15 @@ def export(
           f'more than {TOLERANCE:.0e}; the files in {output} should not be used.')
   write_atomically(output / 'MODEL_CARD.md', model_card(run, found, chosen, size, differences))
   return differences
+
+
+def restored(run: Path, step: str, network: str) -> tuple[Network, int, str]:
+  """Returns a run's network, the step it was found at, and its name; see `export`."""
+  config = ml_collections.ConfigDict(rundir.read_json(run / 'config.json'))
+  names = rundir.read_json(run / 'classes.json')['names']
+  found, networks = load_networks(run, step)
+  chosen = headline_network(network or config.eval_network, networks)
+  return with_label(build.build_model(config, len(names)), networks[chosen]), found, chosen
 
 
 def with_label(model: Any, variables: Any) -> Network:
@@ -131,14 +163,14 @@ def model_card(
   """Markdown: data, split, score, and whose licence the weights are under."""
   config = rundir.read_json(run / 'config.json')
   names = rundir.read_json(run / 'classes.json')['names']
-  labeled, unlabeled = (len(rundir.read_split(run, part)) for part in ('labeled', 'unlabeled'))
+  labeled, unlabeled = (rundir.read_split(run, part) for part in ('labeled', 'unlabeled'))
   path = rundir.evaluation_path(run, step)
   result = rundir.read_json(path) if path.exists() else None
   origin = rundir.read_pretrained(run)
   score = 'not evaluated at this step'
   if result:
     score = (f"{100 * result['networks'][network]['miou']:.2f} % on {result['images']} validation "
-             f"images, protocol {result['protocol']}, split {result['split']}")
+             f"images, protocol {result['protocol']}")
   licence = 'from scratch: yours, as far as the licence of the data lets you'
   if origin:
     licence = (f"started from {origin['name']} (trained on {origin['trained_on'] or 'unknown data'}"
@@ -151,10 +183,12 @@ def model_card(
   return f"""# {config['method']['name']} on {config['name']}
 
 - network: {config['model']['backbone']} + {config['model']['head']}, the {network} at step {step}
-- data: {labeled} labelled and {unlabeled} unlabelled images of {config['name']}
+- data: {len(labeled)} labelled and {len(unlabeled)} unlabelled images of {config['name']}
+- split: {split_hash(labeled)}
 - mIoU: {score}
 - weights: {licence}
-- input: images [B, {size[0]}, {size[1]}, 3], uint8, RGB; the model normalises by itself
+- input: images [B, {size[0]}, {size[1]}, 3], uint8, RGB; the model normalises by itself;
+  B is 1 with TFLite, anything elsewhere
 - output: logits [B, {size[0]}, {size[1]}, {len(names)}], float32, and
   label [B, {size[0]}, {size[1]}], uint8
 - classes: {', '.join(f'{index} {name}' for index, name in enumerate(names))}

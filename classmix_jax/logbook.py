@@ -208,6 +208,13 @@ class Logbook:
     if self._writing:
       self._tensorboard.write_images(step, images)
 
+  def write_settings(self, settings: Mapping[str, Any]) -> None:
+    """Writes settings by name to TensorBoard, whose page 'hparams' compares runs by them."""
+    if self._writing:
+      self._tensorboard.write_hparams({
+          key: value if isinstance(value, bool | int | float) else str(value)
+          for key, value in settings.items()})
+
   def close(self) -> None:
     if self._tensorboard is not None:
       self._tensorboard.close()

@@ -34,7 +34,8 @@ from configs import base, camvid, cityscapes, folder, pascal_voc, scenes
 
 MODULES = [
     module.name for module in pkgutil.walk_packages(classmix_jax.__path__, 'classmix_jax.')
-    if not module.name.endswith(('.input_pipeline', '.builder', '.exporter_tensorflow'))]
+    if not module.name.endswith(
+        ('.input_pipeline', '.builder', '.exporter_tensorflow', '.exporter_onnx'))]
 CONFIGS = {
     f'configs/{module.__name__.rpartition(".")[2]}.py': module
     for module in (base, camvid, cityscapes, folder, pascal_voc, scenes)}

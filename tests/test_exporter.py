@@ -1,15 +1,24 @@
 """Exported networks say what JAX says, for batches of any size, and notice where they do not."""
 
+import os
+from pathlib import Path
+import sys
+
 import jax
 from jax import export as jax_export
 import numpy as np
+from PIL import Image
 import pytest
 import toy
 
 from classmix_jax import exporter
 from classmix_jax.datasets.reading import read_image
 from classmix_jax.networks import load_networks
+from classmix_jax.splits import split_hash
 from classmix_jax.types import UserError
+
+SHARED = Path(__file__).resolve().parents[2] / 'shared' / 'data'
+CAMVID = Path(os.environ.get('CLASSMIX_JAX_DATA', SHARED)) / 'camvid' / 'val'
 
 
 @pytest.fixture(scope='module')
@@ -26,6 +35,10 @@ def images(run):
 
 @pytest.fixture(scope='module')
 def expected(run, images):
+  return logits(run, images)
+
+
+def logits(run, images):
   """Logits of the run's teacher, by way of the model itself."""
   import ml_collections
 
@@ -47,7 +60,9 @@ def test_stablehlo(run, images, expected, tmp_path):
     np.testing.assert_allclose(found['logits'], expected[:count], atol=1e-4)
     np.testing.assert_array_equal(found['label'], expected[:count].argmax(-1))
   card = (tmp_path / 'MODEL_CARD.md').read_text()
-  assert 'input: images [B, 24, 32, 3], uint8' in card and 'from scratch' in card
+  toy.assert_says(
+      card, 'input: images [B, 24, 32, 3], uint8', 'from scratch', '4 labelled and 2 unlabelled',
+      f"split: {split_hash([f'street/{index}' for index in range(4)])}", 'not evaluated')
 
 
 def test_savedmodel(run, images, expected, tmp_path):
@@ -62,11 +77,68 @@ def test_savedmodel(run, images, expected, tmp_path):
   np.testing.assert_allclose(signature['logits'], expected, atol=1e-4)
 
 
+def test_tflite(run, images, expected, tmp_path):
+  tf = pytest.importorskip('tensorflow')
+  exporter.export(run, tmp_path, formats=['tflite'])
+  found = tf.lite.Interpreter(str(tmp_path / 'model.tflite')).get_signature_runner()(
+      images=images[1:2])
+  np.testing.assert_allclose(found['logits'], expected[1:2], atol=1e-4)
+  np.testing.assert_array_equal(found['label'], expected[1:2].argmax(-1))
+
+
+def test_onnx(run, images, expected, tmp_path):
+  pytest.importorskip('jax2onnx', reason='jax2onnx is not installed')
+  onnxruntime = pytest.importorskip('onnxruntime')
+  exporter.export(run, tmp_path, formats=['onnx'])
+  session = onnxruntime.InferenceSession(
+      str(tmp_path / 'model.onnx'), providers=['CPUExecutionProvider'])
+  for count in (1, 3):
+    label, found = session.run(['label', 'logits'], {'images': images[:count]})
+    np.testing.assert_allclose(found, expected[:count], atol=1e-4)
+    np.testing.assert_array_equal(label, expected[:count].argmax(-1))
+
+
+def test_onnx_without_its_library(run, tmp_path, monkeypatch):
+  monkeypatch.delitem(sys.modules, 'classmix_jax.exporter_onnx', raising=False)
+  monkeypatch.setitem(sys.modules, 'jax2onnx', None)
+  with pytest.raises(UserError, match=r"pip install '\.\[onnx\]'"):
+    exporter.export(run, tmp_path, formats=['onnx'])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('backbone, head', [
+    ('tiny', 'conv3x3'), ('resnet18', 'deeplab_v2'), ('resnet50_deep', 'deeplab_v3plus'),
+    ('efficientnet_lite0', 'deeplab_v3plus_small')])
+def test_on_real_images(backbone, head, tmp_path):
+  """Every format that can be written here, on frames of CamVid."""
+  files = sorted(CAMVID.glob('*.png'))[::40]
+  if not files:
+    pytest.skip('no camvid folder in ../shared/data or in $CLASSMIX_JAX_DATA')
+  frames = np.stack([
+      np.asarray(Image.open(file).convert('RGB').resize((120, 90))) for file in files])
+  run = toy.write_run(
+      tmp_path / 'run', toy.write_folder(tmp_path / 'data'),
+      **{'model.backbone': backbone, 'model.head': head, 'data.crop': (90, 120)})
+  wanted = logits(run, frames)
+  formats = ['stablehlo', 'savedmodel', 'tflite']
+  try:
+    import jax2onnx  # noqa: F401
+    formats.append('onnx')
+  except ImportError:
+    pass
+  network = exporter.restored(run, 'latest', '')[0]
+  for name in formats:
+    found = exporter.FORMATS[name](network, (90, 120), tmp_path)(frames)
+    np.testing.assert_allclose(found['logits'], wanted, atol=1e-4, err_msg=name)
+    # Where two classes are within rounding of each other either may win.
+    assert (np.asarray(found['label']) == wanted.argmax(-1)).mean() > 0.999, name
+
+
 def test_what_does_not_agree_is_refused(run, tmp_path, monkeypatch):
   wrong = lambda network, size, output: lambda images: {
       'logits': 1.01 * np.asarray(network(images)['logits'])}
   monkeypatch.setitem(exporter.FORMATS, 'wrong', wrong)
   with pytest.raises(UserError, match='wrong model.*differ from JAX.* should not be used'):
     exporter.export(run, tmp_path, formats=['wrong'])
-  with pytest.raises(UserError, match="'onnx'; choose of stablehlo, savedmodel"):
-    exporter.export(run, tmp_path, formats=['onnx'])
+  with pytest.raises(UserError, match="'caffe'; choose of stablehlo, savedmodel, tflite"):
+    exporter.export(run, tmp_path, formats=['caffe'])

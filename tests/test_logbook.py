@@ -65,6 +65,22 @@ def test_write_and_resume(tmp_path, capsys):
   assert capsys.readouterr().out == 'step  30/100  mIoU 10.00  best 50.00\n'
 
 
+def test_settings_are_in_the_events(tmp_path):
+  """As TensorBoard's page 'hparams' reads them, beside the scores that it compares."""
+  accumulators = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator')
+  from tensorboard.plugins.hparams import plugin_data_pb2
+  book = Logbook(tmp_path, steps=10, images_per_step=8)
+  book.write_settings({'method.name': 'classmix', 'data.crop': (96, 96), 'seed': 1})
+  book.write(10, {'eval/miou': 0.5})
+  book.close()
+  events = accumulators.EventAccumulator(str(tmp_path / 'tensorboard')).Reload()
+  content = events.SummaryMetadata('_hparams_/session_start_info').plugin_data.content
+  told = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
+  assert told['method.name'].string_value == 'classmix' and told['seed'].number_value == 1
+  assert told['data.crop'].string_value == '(96, 96)'
+  assert 'eval/miou' in events.Tags()['scalars'] + events.Tags()['tensors']
+
+
 def test_resume_at_zero_drops_everything(tmp_path):
   (tmp_path / 'metrics.jsonl').write_text('{"step": 10, "eval/miou": 0.5}\n')
   book = Logbook(tmp_path, steps=100, images_per_step=8)

@@ -4,9 +4,14 @@
 
 XLA's CPU backend computes grouped convolutions, and above all their gradients, 10 to 40 times
 slower than this sum written out as shifted slices; accelerators keep their own convolution.
+
+    with as_one_convolution():        # for programs that leave JAX
+      logits = model.apply(variables, image, train=False)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import contextlib
+import contextvars
 import functools
 from typing import Any
 
@@ -16,6 +21,18 @@ from jax import lax
 import jax.numpy as jnp
 
 from classmix_jax.types import Array
+
+_one_convolution = contextvars.ContextVar('one_convolution', default=False)
+
+
+@contextlib.contextmanager
+def as_one_convolution() -> Iterator[None]:
+  """Within, what is traced does not choose by platform: formats such as ONNX have no choice."""
+  token = _one_convolution.set(True)
+  try:
+    yield
+  finally:
+    _one_convolution.reset(token)
 
 
 class Depthwise(nn.Module):
@@ -50,6 +67,8 @@ def depthwise(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
     >>> depthwise(x, jnp.ones((3, 3, 1, 1)), 1, 1).ravel().tolist()
     [1.0, 3.0, 6.0, 5.0]
   """
+  if _one_convolution.get():
+    return grouped_convolution(x, kernel, stride, dilation)
   return lax.platform_dependent(
       cpu=lambda: sum_of_shifts(x, kernel, stride, dilation),
       default=lambda: grouped_convolution(x, kernel, stride, dilation))

@@ -2,11 +2,13 @@
 
 Synopsis:
 
-    svg = curves([run, other])
+    panels = curves([run, other])
 """
 
 from collections.abc import Sequence
+import html
 import io
+import re
 
 from classmix_jax.report.runs import Run
 
@@ -33,24 +35,31 @@ def panels(runs: Sequence[Run]) -> dict[str, list[tuple[str, list[int], list[flo
 
 
 def curves(runs: Sequence[Run]) -> str:
-  """Draws losses, mIoU and confident share over steps; one `<svg>` with text as text."""
+  """Draws losses, mIoU and confident share over steps; one `<svg>` each, with text as text."""
   # Imported here: drawing takes a second to load.
   from matplotlib import rc_context
   from matplotlib.figure import Figure
   found = panels(runs)
   if not found:
     return '<p class="faint">There are no rows in metrics.jsonl.</p>'
+  drawn = []
   with rc_context({'svg.fonttype': 'none', 'font.size': 9, 'svg.hashsalt': 'classmix_jax'}):
-    figure = Figure((PANEL[0] * len(found), PANEL[1]), layout='constrained')
-    axes = figure.subplots(1, len(found), squeeze=False)[0]
-    for ax, (title, lines) in zip(axes, found.items(), strict=True):
+    for title, lines in found.items():
+      figure = Figure(PANEL, layout='constrained')
+      ax = figure.subplots()
       for name, steps, values in lines:
         ax.plot(steps, values, marker='.', label=name)
       ax.set_title(title)
       ax.set_xlabel('step')
       ax.grid(alpha=0.3)
       ax.legend(fontsize=7)
-    text = io.StringIO()
-    figure.savefig(text, format='svg', metadata={'Date': None})
-  svg = text.getvalue()
-  return svg[svg.index('<svg'):]
+      text = io.StringIO()
+      figure.savefig(text, format='svg', metadata={'Date': None})
+      drawn.append(inline(text.getvalue(), title))
+  return '\n'.join(drawn)
+
+
+def inline(svg: str, title: str) -> str:
+  """A file's `<svg>`, named for those who do not see it; ids would be there twice on one page."""
+  svg = re.sub(r'<g id="[^"]*">', '<g>', svg[svg.index('<svg'):])
+  return svg.replace('<svg', f'<svg role="img" aria-label="{html.escape(title)}"', 1)

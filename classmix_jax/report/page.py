@@ -102,7 +102,7 @@ def confusion_table(run: Run) -> str:
   for index, row in enumerate(counts):
     shares = [count / max(sum(row), 1) for count in row]
     cells = ''.join(
-        f'<td style="background:rgba(63,127,191,{share:.2f})">{100 * share:.0f}</td>'
+        f'<td style="background:rgba(63,127,191,{0.75 * share:.2f})">{100 * share:.0f}</td>'
         for share in shares)
     rows.append(class_cell(run, index) + cells)
   return table(['truth, then predicted as (%)', *run.class_names], rows, 'confusion')
@@ -117,28 +117,35 @@ def frequency_table(run: Run, classes: Frequencies) -> str:
 
 
 def difference_table(runs: Sequence[Run]) -> str:
-  rows = [cell(f'config.{key}') + ''.join(map(cell, values))
+  rows = [cell(f'config.{key}') + ''.join(cell(shown(value)) for value in values)
           for key, values in differences(runs).items()]
   if not rows:
     return '<p>Their configs are the same.</p>'
   return table(['field', *(run.name for run in runs)], rows)
 
 
+def shown(value: Any) -> Any:
+  """A setting; of a path on the machine of the training only the last part."""
+  if isinstance(value, str) and Path(value).is_absolute():
+    return f'…/{Path(value).name}'
+  return value
+
+
 def config_table(run: Run) -> str:
-  rows = [cell(f'config.{key}') + cell(value)
+  rows = [cell(f'config.{key}') + cell(shown(value))
           for key, value in rundir.flatten(run.config).items()]
   return (f'<details><summary>Config of {html.escape(run.name)}</summary>'
           f"{table(['field', 'value'], rows)}</details>")
 
 
-def training_image(run: Run) -> str:
+def training_image(run: Run, whose: str) -> str:
   path = rundir.training_image(run.path)
   if not path.exists():
     return ''
   image = np.asarray(Image.open(path).convert('RGB'))
-  return (f'<h2>What {html.escape(run.name)} learned from</h2><p class="faint">One batch at the '
+  return (f'<h2>What {html.escape(whose)} learned from</h2><p class="faint">One batch at the '
           'last evaluation; labels are pseudo-labels where images have none.</p>'
-          f'<div class="wide"><img alt="training images with their labels and predictions" '
+          f'<div class="wide"><img class="grid" alt="training images with their labels and predictions" '
           f'src="{data_uri(image, "jpeg")}"></div>')
 
 
@@ -216,13 +223,13 @@ def page(
       summary(runs)]
   if several:
     parts.append('<h2>What differs</h2>' + difference_table(runs))
-  parts.append(f'<h2>Training</h2><div class="wide">{curves(runs)}</div>')
+  parts.append(f'<h2>Training</h2><div class="curves">{curves(runs)}</div>')
   parts.append('<h2>IoU of the classes in %</h2>' + iou_table(runs))
   if note:
     parts.append(f'<p class="faint">{html.escape(note)}</p>')
   if galleries:
     parts.append(gallery_section(runs, galleries[0]))
-  parts += [training_image(run) for run in runs]
+  parts += [training_image(run, run.name if several else 'it') for run in runs]
   for run in runs:
     name = f' of {html.escape(run.name)}' if several else ''
     parts.append(f'<h2>Confusion{name}</h2>' + confusion_table(run))

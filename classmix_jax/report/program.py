@@ -18,6 +18,10 @@ from classmix_jax.report.runs import Run, check_comparable, read_run
 from classmix_jax.sources import subset
 from classmix_jax.types import PyTree, Source, UserError
 
+# A page is passed on: what stands where on this machine is said in the terminal only.
+MISSING = ('No pictures of validation images: the data was not there. python launch/report.py '
+           '--workdir=RUN --root=DIR says where it is.')
+
 
 def report_training(
     folder: Path, evaluator: Evaluator, networks: Mapping[str, PyTree], labeled: Source
@@ -62,8 +66,8 @@ def report_runs(folders: Sequence[Path], output: Path | None = None, root: str =
       galleries.append(best_gallery(run, root, shown))
     classes = class_frequencies(runs[0], root)
   except UserError as error:
-    galleries, note = [], f'No pictures of validation images: {error}'
-    print(note)
+    print(f'no pictures of validation images: {error}')
+    galleries, note = [], MISSING
   output = output or folders[0] / ('report.html' if len(folders) == 1 else 'compare.html')
   write(output, runs, galleries, classes, note)
   return output

@@ -55,7 +55,8 @@ def test_curves(run):
       'loss': [('sup', [5, 10], [0.2, 0.1])], 'mIoU in %': [('teacher', [5, 10], [50.0, 50.0])],
       'confident pixels in %': [('share', [5, 10], [20.0, 20.0])]}
   assert panels([run, run])['loss'][0][0] == 'mine: sup'
-  svg = ElementTree.fromstring(curves([run]))
+  svg = ElementTree.fromstring(f'<div>{curves([run])}</div>')
+  assert [panel.get('aria-label') for panel in svg] == list(found)
   texts = [x.text for x in svg.iter('{http://www.w3.org/2000/svg}text')]
   assert {'loss', 'mIoU in %', 'confident pixels in %', 'teacher'} <= set(texts)
 
@@ -96,9 +97,22 @@ def test_without_data(tmp_path, capsys):
   config = json.loads((folder / 'config.json').read_text())
   from configs import folder as folder_config
   full = folder_config.get_config('method=classmix').to_dict()
-  full['data']['root'] = '/nowhere'
+  full['data']['root'] = '/home/somebody/nowhere'
   (folder / 'config.json').write_text(json.dumps({**full, 'steps': config['steps']}))
   path = report_runs([folder])
+  assert '/home' not in path.read_text()
   assert path == folder / 'report.html'
   assert 'No pictures of validation images: ' in path.read_text()
-  assert '/nowhere' in capsys.readouterr().out
+  assert '/home/somebody/nowhere' in capsys.readouterr().out
+
+
+def test_a_page_does_not_tell_where_it_was_made(tmp_path):
+  """Of paths in the config the last part stays; the folder of the run is its name."""
+  folder = page_runs.write_run(tmp_path / 'run')
+  config = json.loads((folder / 'config.json').read_text())
+  config['data']['root'] = '/home/somebody/street'
+  (folder / 'config.json').write_text(json.dumps(config))
+  other = read_run(page_runs.write_run(tmp_path / 'other'))
+  text = page([read_run(folder), other], [page_runs.views()] * 2)
+  assert text.count('…/street') == 2  # among the differences, and in the config
+  assert '/home' not in text and str(tmp_path) not in text
