@@ -1,4 +1,4 @@
-"""ONNX's half of `exporter.py`, imported only where it is wanted: needs jax2onnx and onnxruntime."""
+"""ONNX's half of `exporter.py`, imported only where wanted: needs jax2onnx and onnxruntime."""
 
 from collections.abc import Callable
 from pathlib import Path

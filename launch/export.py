@@ -3,8 +3,8 @@
     python launch/export.py --workdir=RUN --output=OUT [--format=stablehlo,onnx] [--size=512,1024]
 
 OUT/model.stablehlo is called from JAX on any platform without this package, OUT/savedmodel from
-TensorFlow, OUT/model.tflite on phones, OUT/model.onnx from ONNX Runtime; OUT/MODEL_CARD.md says what
-the model is. See docs/export.md.
+TensorFlow, OUT/model.tflite on phones, OUT/model.onnx from ONNX Runtime; OUT/MODEL_CARD.md says
+what the model is. See docs/export.md.
 """
 
 from pathlib import Path
@@ -18,7 +18,8 @@ from launch import command_line  # noqa: E402
 
 WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run.')
 OUTPUT = flags.DEFINE_string('output', '', 'Folder for the files.')
-FORMAT = flags.DEFINE_list('format', ['stablehlo'], "Some of 'stablehlo', 'savedmodel', 'tflite', 'onnx'.")
+FORMAT = flags.DEFINE_list(
+    'format', ['stablehlo'], "Some of 'stablehlo', 'savedmodel', 'tflite', 'onnx'.")
 SIZE = flags.DEFINE_list(
     'size', [], "HEIGHT,WIDTH of the images; default: the run's working size or crop.")
 STEP = flags.DEFINE_string('step', 'best', "Checkpoint: 'latest', 'best' or a step.")

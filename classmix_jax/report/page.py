@@ -145,7 +145,7 @@ def training_image(run: Run, whose: str) -> str:
   image = np.asarray(Image.open(path).convert('RGB'))
   return (f'<h2>What {html.escape(whose)} learned from</h2><p class="faint">One batch at the '
           'last evaluation; labels are pseudo-labels where images have none.</p>'
-          f'<div class="wide"><img class="grid" alt="training images with their labels and predictions" '
+          f'<div class="wide"><img class="grid" alt="training images, labels and predictions" '
           f'src="{data_uri(image, "jpeg")}"></div>')
 
 
