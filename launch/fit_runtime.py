@@ -1,4 +1,4 @@
-"""Installs what a hosted runtime such as Colab lacks, beside the JAX that it has for its accelerator.
+"""Installs what a hosted runtime such as Colab lacks, beside the JAX for its accelerator.
 
     python launch/fit_runtime.py
 
