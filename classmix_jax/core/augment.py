@@ -128,6 +128,13 @@ def strong_augment(
     blur: whether to blur at all.
     axis_name: the device axis of `pmap`, None outside.
     micro_batches: A, how many micro-batches B images are, see `collectives.py`.
+
+  Returns:
+    `[B, H, W, 3]` float32 in 0..1.
+
+  Example:
+    >>> strong_augment(jax.random.key(0), jnp.ones((1, 4, 4, 3)), jitter=0.0, blur=True).shape
+    (1, 4, 4, 3)
   """
   batch_key, image_key = jax.random.split(key)
   # All draws per batch at once: every call of a generator takes a second to compile.

@@ -28,7 +28,19 @@ def ema_decay(step: Array, max_decay: float = 0.99) -> Array:
 
 
 def ema_update(new: PyTree, average: PyTree, decay: Array) -> PyTree:
-  """Returns decay * average + (1 - decay) * new, leaf by leaf."""
+  """Returns decay * average + (1 - decay) * new, leaf by leaf.
+
+  theta' <- alpha theta' + (1 - alpha) theta  (Tarvainen and Valpola, arXiv 1703.01780).
+
+  Args:
+    new: parameters of the student.
+    average: of the teacher, the same tree.
+    decay: alpha, in 0..1.
+
+  Example:
+    >>> round(float(ema_update({'w': jnp.array(2.0)}, {'w': jnp.array(1.0)}, 0.9)['w']), 4)
+    1.1
+  """
   return optax.incremental_update(new, average, 1.0 - decay)
 
 

@@ -55,6 +55,13 @@ def squared_error(logits: Array, prob: Array) -> Array:
 
   Returns:
     `[...]` float32.
+
+  Raises:
+    ValueError: the shapes differ.
+
+  Example:
+    >>> squared_error(jnp.zeros((1, 2)), jnp.array([[1.0, 0.0]])).tolist()
+    [0.25]
   """
   if logits.shape != prob.shape:
     raise ValueError(f'logits {logits.shape} and prob {prob.shape} differ')

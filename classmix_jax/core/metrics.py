@@ -60,7 +60,12 @@ def iou(confusion: np.ndarray) -> np.ndarray:
 
 
 def mean_iou(confusion: np.ndarray) -> float:
-  """Mean IoU over the classes with a union; NaN if there is none."""
+  """Mean IoU over the classes with a union; NaN if there is none.
+
+  Example:
+    >>> mean_iou(np.array([[1, 0, 0], [1, 2, 0], [0, 0, 0]]))  # of 1/2 and 2/3
+    0.5833333333333333
+  """
   per_class = iou(confusion)
   present = ~np.isnan(per_class)
   return float(per_class[present].mean()) if present.any() else float('nan')

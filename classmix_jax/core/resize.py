@@ -23,7 +23,12 @@ def interpolation_matrix(size_in: int, size_out: int) -> np.ndarray:
 
 
 def resize_bilinear(x: Array, size: tuple[int, int]) -> Array:
-  """Resizes `[B, h, w, C]` to `[B, H, W, C]` for `size = (H, W)`, keeping the dtype."""
+  """Resizes `[B, h, w, C]` to `[B, H, W, C]` for `size = (H, W)`, keeping the dtype.
+
+  Example:
+    >>> resize_bilinear(jnp.array([0.0, 1.0]).reshape(1, 1, 2, 1), (1, 3)).ravel().tolist()
+    [0.0, 0.5, 1.0]
+  """
   rows = jnp.asarray(interpolation_matrix(x.shape[1], size[0]), x.dtype)
   columns = jnp.asarray(interpolation_matrix(x.shape[2], size[1]), x.dtype)
   return jnp.einsum('Ww,bHwc->bHWc', columns, jnp.einsum('Hh,bhwc->bHwc', rows, x))

@@ -39,6 +39,11 @@ def cow_mask(key: Array, label: Array, num_classes: int) -> Array:
 
   Returns:
     `[H, W]` bool.
+
+  Example:
+    >>> mask = cow_mask(jax.random.key(0), jnp.zeros((32, 32), int), 5)
+    >>> mask.shape, 0.2 < float(mask.mean()) < 0.8
+    ((32, 32), True)
   """
   del num_classes
   height, width = label.shape

@@ -22,6 +22,11 @@ def cut_mask(key: Array, label: Array, num_classes: int) -> Array:
 
   Returns:
     `[H, W]` bool.
+
+  Example:
+    >>> mask = cut_mask(jax.random.key(0), jnp.zeros((32, 32), int), 5)
+    >>> mask.shape, abs(float(mask.mean()) - 0.5) < 0.02
+    ((32, 32), True)
   """
   del num_classes
   height, width = label.shape
