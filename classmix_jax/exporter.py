@@ -113,7 +113,7 @@ def export(
   unknown = [name for name in formats if name not in FORMATS]
   if unknown:
     raise UserError(f'--format has {unknown[0]!r}; choose of {", ".join(FORMATS)}.')
-  data = rundir.read_json(run / 'config.json')['data']
+  data = rundir.read_config(run)['data']
   size = tuple(size or data['size'] or data['crop'])
   if not size:
     raise UserError('the run has images of many sizes: give --size=HEIGHT,WIDTH.')
@@ -132,8 +132,8 @@ def export(
 
 def restored(run: Path, step: str, network: str) -> tuple[Network, int, str]:
   """Returns a run's network, the step it was found at, and its name; see `export`."""
-  config = ml_collections.ConfigDict(rundir.read_json(run / 'config.json'))
-  names = rundir.read_json(run / 'classes.json')['names']
+  config = ml_collections.ConfigDict(rundir.read_config(run))
+  names, _ = rundir.read_classes(run)
   found, networks = load_networks(run, step)
   chosen = headline_network(network or config.eval_network, networks)
   return with_label(build.build_model(config, len(names)), networks[chosen]), found, chosen
@@ -161,8 +161,8 @@ def model_card(
     run: Path, step: int, network: str, size: tuple[int, int], differences: Mapping[str, float]
 ) -> str:
   """Markdown: data, split, score, and whose licence the weights are under."""
-  config = rundir.read_json(run / 'config.json')
-  names = rundir.read_json(run / 'classes.json')['names']
+  config = rundir.read_config(run)
+  names, _ = rundir.read_classes(run)
   labeled, unlabeled = (rundir.read_split(run, part) for part in ('labeled', 'unlabeled'))
   path = rundir.evaluation_path(run, step)
   result = rundir.read_json(path) if path.exists() else None

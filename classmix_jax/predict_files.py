@@ -86,7 +86,7 @@ def frames(video: Path) -> Iterator[Input]:
     import av
   except ImportError:
     raise UserError(
-        f"{video} is a video, which PyAV reads: pip install 'av>=14,<19' adds it.") from None
+        f"{video} is a video, which PyAV reads: pip install '.[video]' adds it.") from None
   try:
     with av.open(str(video)) as container:
       for index, frame in enumerate(container.decode(video=0)):

@@ -2,12 +2,15 @@
 
 import sys
 
+import jax
+import ml_collections
 import numpy as np
 from PIL import Image
 import pytest
 import toy
 
 import classmix_jax
+from classmix_jax import build, rundir
 from classmix_jax.predict_files import inputs, predict_files
 from classmix_jax.types import UserError
 
@@ -46,6 +49,24 @@ def test_many_at_once_are_what_each_is_alone(trained):
     assert label.shape == image.shape[:2]
     np.testing.assert_array_equal(label, alone.label)
     np.testing.assert_allclose(confidence, alone.confidence, rtol=1e-5)
+
+
+def test_windows(tmp_path):
+  """A run that is evaluated by sliding windows predicts by them: an image larger than any crop."""
+  from classmix_jax.evaluate import predict
+  root = toy.write_folder(tmp_path / 'data')
+  run = toy.write_run(tmp_path / 'run', root, **{
+      'eval.protocol': 'sliding', 'eval.window': (32, 32), 'eval.stride': (16, 16)})
+  trained = classmix_jax.load(run)
+  image = np.concatenate([toy.draw(index)[0] for index in range(2)], axis=1)[:, :80]
+  label, _ = trained.predict(image)
+  config = ml_collections.ConfigDict(rundir.read_config(run))
+  model = build.build_model(config, len(toy.CLASSES))
+  padded = np.pad(image, [(0, 0), (0, 16), (0, 0)])[None]
+  valid = np.arange(96)[None, None, :].repeat(32, 1) < 80
+  score = jax.jit(lambda image, valid: predict(
+      model, trained.variables, image, valid, build.build_protocol(config)))(padded, valid)
+  np.testing.assert_array_equal(label, np.argmax(score[0, :, :80], -1))
 
 
 def test_folders(run, trained, tmp_path):
@@ -104,5 +125,5 @@ def test_video(run, tmp_path):
 def test_video_without_its_library(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'av', None)
   (tmp_path / 'a.mp4').touch()
-  with pytest.raises(UserError, match="pip install 'av"):
+  with pytest.raises(UserError, match=r"pip install '\.\[video\]'"):
     next(inputs(str(tmp_path / 'a.mp4'))[1])
