@@ -1,6 +1,7 @@
 """The names of `import classmix_jax`, which imports nothing until one is asked for."""
 
 import ast
+import inspect
 from pathlib import Path
 import subprocess
 import sys
@@ -9,6 +10,26 @@ import pytest
 
 import classmix_jax as cm
 
+# What others' programs call by these names.
+ARGUMENTS = {
+    'class_mask': 'key, label, num_classes',
+    'confident_share': 'confidence, valid, threshold, axis_name',
+    'confusion_matrix': 'prediction, label, num_classes',
+    'cow_mask': 'key, label, num_classes',
+    'cross_entropy': 'logits, label',
+    'cut_mask': 'key, label, num_classes',
+    'ema_decay': 'step, max_decay',
+    'ema_update': 'new, average, decay',
+    'export': 'run, output, formats, size, step, network',
+    'iou': 'confusion',
+    'load': 'run, step, network',
+    'masked_mean': 'value, mask, axis_name, count',
+    'mean_iou': 'confusion',
+    'mix': 'mask, x, axis_name, micro_batches',
+    'resize_bilinear': 'x, size',
+    'squared_error': 'logits, prob',
+    'strong_augment': 'key, image, jitter, blur, axis_name, micro_batches',
+}
 SOURCE = Path(cm.__file__).read_text(encoding='utf-8')
 
 
@@ -17,6 +38,19 @@ def test_names():
     assert getattr(cm, name) is not None and name in dir(cm)
   with pytest.raises(AttributeError, match="has no 'classmask'; there are .*class_mask"):
     cm.classmask  # noqa: B018
+
+
+def test_arguments_stay_as_they_are():
+  functions = {name: getattr(cm, name) for name in cm.__all__}
+  found = {
+      name: ', '.join(inspect.signature(function).parameters)
+      for name, function in functions.items() if inspect.isfunction(function)}
+  assert found == ARGUMENTS
+
+
+def test_every_function_has_an_example():
+  for name in ARGUMENTS.keys() - {'export', 'load'}:
+    assert '>>> ' in inspect.getdoc(getattr(cm, name)), name
 
 
 def test_type_checkers_see_the_same_names():
