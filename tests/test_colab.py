@@ -60,7 +60,7 @@ def test_every_cell(tmp_path, monkeypatch):
   nbclient.NotebookClient(
       notebook, timeout=900, resources={'metadata': {'path': str(tmp_path / 'content')}}).execute()
   text = ''.join(map(said, notebook.cells))
-  assert 'jax 0.' in text and 'tensorflow-cpu 2.' in text and 'CpuDevice' in text
+  assert 'jax 0.' in text and 'tensorflow-cpu 2.' in text and 'cpu:0' in text
   assert 'goes on after step 4' in text
   runs = tmp_path / 'drive' / 'MyDrive' / 'classmix_jax'
   for made in ('scenes/report.html', 'own/report.html', 'own/eval/4.json', 'scenes/eval/5.json',
