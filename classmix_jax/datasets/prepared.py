@@ -13,10 +13,12 @@ The records hold pictures as the bytes of their files, so they decode exactly as
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
+import fcntl
 import io
 import json
 import os
 from pathlib import Path
+import shutil
 import time
 from typing import Any
 
@@ -61,13 +63,27 @@ def open_prepared(
   try:
     builder = make()
     if not builder.data_path.exists():
-      make_files(builder)
-      builder = make()
+      with _alone(Path(builder.data_path)):
+        builder = make()
+        if not builder.data_path.exists():
+          make_files(builder)
+          builder = make()
   except OSError as error:
     raise UserError(
         f'{folder} cannot hold the prepared data set ({error}): set --{option}=DIR to a folder '
         'that can be written.') from error
   return builder
+
+
+@contextlib.contextmanager
+def _alone(place: Path) -> Iterator[None]:
+  """Lets one process at a time make a folder; what killed ones have left of it is removed."""
+  place.parent.mkdir(parents=True, exist_ok=True)
+  with open(place.parent / f'.{place.name}.lock', 'w') as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    for left in place.parent.glob(f'incomplete.*_{place.name}'):
+      shutil.rmtree(left, ignore_errors=True)
+    yield
 
 
 def prepare(builder: Builder, begin: str, end: str, **options: Any) -> None:

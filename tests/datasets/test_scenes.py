@@ -153,6 +153,21 @@ def test_two_processes_may_prepare_at_once(tmp_path):
   assert not list(tmp_path.glob('**/incomplete*'))
 
 
+def test_killed_while_rendering_leaves_nothing_behind(tmp_path):
+  """SIGKILL in the middle; the next start renders anew and removes what was left."""
+  code = ('import sys, os; from classmix_jax.datasets import scenes; '
+          'from classmix_jax.datasets.scenes import render as module; real = module.render\n'
+          'def killed(seed, index):\n'
+          '  if index == 2: os.kill(os.getpid(), 9)\n'
+          '  return real(seed, index)\n'
+          'module.render = killed; scenes.load(sys.argv[1], num_train=4, num_val=2)')
+  ended = subprocess.run([sys.executable, '-c', code, str(tmp_path)], capture_output=True)
+  assert ended.returncode == -9, ended.stderr
+  assert len(list(tmp_path.glob('**/incomplete.*'))) == 1
+  assert len(scenes.load(str(tmp_path), **COUNTS).train) == 4
+  assert not list(tmp_path.glob('**/incomplete.*'))
+
+
 def test_damage_is_named(root, tmp_path):
   broken = tmp_path / 'broken'
   shutil.copytree(root, broken)
