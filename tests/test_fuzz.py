@@ -4,6 +4,7 @@ Each kind of input is a strategy and a property. Some cases of each run with the
 with the slow ones; failures are shrunk by hypothesis, and every run draws the same cases.
 """
 
+import functools
 import io
 import json
 import os
@@ -16,13 +17,14 @@ import zlib
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 import numpy as np
 from PIL import Image
 import pytest
 import toy
 
-from classmix_jax import build, rundir
+from classmix_jax import build, checkpoint, rundir
 from classmix_jax.datasets import folder, pairs
 from classmix_jax.datasets.reading import (
   Decoding,
@@ -41,7 +43,7 @@ from classmix_jax.report.page import page
 from classmix_jax.report.runs import read_run
 from classmix_jax.rundir import flatten
 from classmix_jax.splits import choose_labeled
-from classmix_jax.types import VOID, Source, UserError
+from classmix_jax.types import VOID, Source, TrainState, UserError
 from classmix_jax.weights.files import read_file
 from classmix_jax.weights.folder import DESCRIPTION_FIELDS, read_weights
 
@@ -455,7 +457,44 @@ def check_run(case, tmp_path):
     sentence_of(lambda: read_weights(tmp_path), tmp_path)
 
 
+@functools.cache
+def checkpoint_files():
+  """Name -> bytes of a checkpoint of four numbers."""
+  with tempfile.TemporaryDirectory() as place:
+    root = Path(place)
+    state = TrainState(jnp.int32(7), {'a': jnp.arange(4.0)}, {}, {}, {})
+    with checkpoint.open_manager(root / 'checkpoints') as manager:
+      checkpoint.save(manager, 7, state, 0.5)
+      checkpoint.finish(manager)
+    return {str(path.relative_to(root)): path.read_bytes()
+            for path in sorted(root.rglob('*')) if path.is_file()}
+
+
+@st.composite
+def checkpoints(draw):
+  """(file, its bytes, None where it is gone) of a checkpoint; files of JSON also as other JSON."""
+  files = checkpoint_files()
+  name = draw(st.sampled_from(sorted(files)))
+  other = JSON.map(lambda content: json.dumps(content).encode())
+  return name, draw(st.one_of(damaged(files[name]), st.none(), other))
+
+
+def check_checkpoint(case, tmp_path):
+  """What was saved comes back, or a sentence."""
+  changed, data = case
+  for name, content in checkpoint_files().items():
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    if name != changed or data is not None:
+      (tmp_path / name).write_bytes(data if name == changed else content)
+  found = sentence_of(lambda: checkpoint.load(tmp_path, 'latest'), tmp_path)
+  if found is not None:
+    step, state = found
+    assert step == 7
+    np.testing.assert_array_equal(state['params']['a'], np.arange(4.0))
+
+
 INPUTS = {
+    'checkpoints': (checkpoints(), check_checkpoint),
     'runs': (runs(), check_run),
     'configs': (configs(), check_fields),
     'pictures': (pictures(), check_picture),
