@@ -221,12 +221,17 @@ def test_a_tensor_alone_is_no_state_dict(tmp_path):
 
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
-  """A run that was never trained."""
-  folder = tmp_path_factory.mktemp('run')
-  return toy.write_run(folder / 'run', toy.write_folder(folder / 'data'))
+  """The folder of a run, without its arrays."""
+  run = tmp_path_factory.mktemp('run')
+  rundir.open_run(run, toy.config('DATA').to_dict())
+  classes = {'names': toy.CLASSES, 'palette': [[0, 0, 0], [1, 1, 1], [2, 2, 2]]}
+  (run / 'classes.json').write_text(json.dumps(classes))
+  rundir.write_split(run, ['a'], ['b'])
+  return run
 
 
-def test_network_that_a_run_does_not_have(finished):
+def test_network_that_a_run_does_not_have(finished, monkeypatch):
+  monkeypatch.setattr(source, 'load_networks', lambda *_: (3, {'student': {}, 'teacher': {}}))
   told(lambda: source.open_weights(finished, network='fused'), 'has no fused', 'student, teacher')
 
 

@@ -4,23 +4,27 @@ Each kind of input is a strategy and a property. Some cases of each run with the
 with the slow ones; failures are shrunk by hypothesis, and every run draws the same cases.
 """
 
+import functools
 import io
 import json
 import os
 from pathlib import Path
 import pickle
 import shutil
+import struct
 import tempfile
+import zlib
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 import numpy as np
 from PIL import Image
 import pytest
 import toy
 
-from classmix_jax import build, rundir
+from classmix_jax import build, checkpoint, rundir
 from classmix_jax.datasets import folder, pairs
 from classmix_jax.datasets.reading import (
   Decoding,
@@ -39,7 +43,7 @@ from classmix_jax.report.page import page
 from classmix_jax.report.runs import read_run
 from classmix_jax.rundir import flatten
 from classmix_jax.splits import choose_labeled
-from classmix_jax.types import VOID, Source, UserError
+from classmix_jax.types import VOID, Source, TrainState, UserError
 from classmix_jax.weights.files import read_file
 from classmix_jax.weights.folder import DESCRIPTION_FIELDS, read_weights
 
@@ -67,7 +71,7 @@ def sentence_of(call, *parts):
 @st.composite
 def damaged(draw, data):
   """The bytes of a file: whole, cut off, with flipped bits, with more behind, or nothing of it."""
-  how = draw(st.sampled_from(['whole', 'whole', 'cut', 'flip', 'behind', 'noise', 'zeros']))
+  how = draw(st.sampled_from(['whole', 'whole', 'cut', 'flip', 'behind', 'noise', 'zeros', 'size']))
   position = draw(st.integers(0, max(len(data) - 1, 0)))
   if how == 'cut':
     return data[:position]
@@ -78,8 +82,12 @@ def damaged(draw, data):
     return bytes(changed)
   if how == 'zeros':
     return data[:position] + b'\0' * (len(data) - position)
+  if how == 'size' and data[12:16] == b'IHDR':  # a PNG that says it is empty, or huge
+    sides = st.sampled_from([0, 1, 3, 60_000, 2**31 - 1, 2**32 - 1])
+    header = b'IHDR' + struct.pack('>II', draw(sides), draw(sides)) + data[24:29]
+    return data[:12] + header + struct.pack('>I', zlib.crc32(header)) + data[33:]
   extra = draw(st.binary(max_size=40))
-  return {'whole': data, 'behind': data + extra, 'noise': extra}[how]
+  return {'behind': data + extra, 'noise': extra}.get(how, data)
 
 
 MODES = ('1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'CMYK', 'I;16', 'I', 'F', 'YCbCr', 'HSV', 'LAB', 'PA')
@@ -196,7 +204,8 @@ def check_mask(case, tmp_path):
   sound = kind == 'PNG' and all(key in table for key in keys)
   if sound and data.startswith(whole):
     assert label is not None and sum(counts.values()) == values.shape[0] * values.shape[1]
-  if sound and label is not None:
+  resized = kind == 'PNG' and data[16:24] != whole[16:24]  # then it does not fit its image
+  if sound and label is not None and not resized:
     expected = np.array([table[key] for key in keys], np.uint8).reshape(values.shape[:2])
     np.testing.assert_array_equal(label, expected)
   assert sound or label is None, (kind, mode)
@@ -448,7 +457,44 @@ def check_run(case, tmp_path):
     sentence_of(lambda: read_weights(tmp_path), tmp_path)
 
 
+@functools.cache
+def checkpoint_files():
+  """Name -> bytes of a checkpoint of four numbers."""
+  with tempfile.TemporaryDirectory() as place:
+    root = Path(place)
+    state = TrainState(jnp.int32(7), {'a': jnp.arange(4.0)}, {}, {}, {})
+    with checkpoint.open_manager(root / 'checkpoints') as manager:
+      checkpoint.save(manager, 7, state, 0.5)
+      checkpoint.finish(manager)
+    return {str(path.relative_to(root)): path.read_bytes()
+            for path in sorted(root.rglob('*')) if path.is_file()}
+
+
+@st.composite
+def checkpoints(draw):
+  """(file, its bytes, None where it is gone) of a checkpoint; files of JSON also as other JSON."""
+  files = checkpoint_files()
+  name = draw(st.sampled_from(sorted(files)))
+  other = JSON.map(lambda content: json.dumps(content).encode())
+  return name, draw(st.one_of(damaged(files[name]), st.none(), other))
+
+
+def check_checkpoint(case, tmp_path):
+  """What was saved comes back, or a sentence."""
+  changed, data = case
+  for name, content in checkpoint_files().items():
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    if name != changed or data is not None:
+      (tmp_path / name).write_bytes(data if name == changed else content)
+  found = sentence_of(lambda: checkpoint.load(tmp_path, 'latest'), tmp_path)
+  if found is not None:
+    step, state = found
+    assert step == 7
+    np.testing.assert_array_equal(state['params']['a'], np.arange(4.0))
+
+
 INPUTS = {
+    'checkpoints': (checkpoints(), check_checkpoint),
     'runs': (runs(), check_run),
     'configs': (configs(), check_fields),
     'pictures': (pictures(), check_picture),

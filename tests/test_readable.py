@@ -8,6 +8,7 @@ import pytest
 import toy
 
 from classmix_jax import build, experiment
+from classmix_jax.data_check.at_start import check_at_start
 from classmix_jax.datasets.pairs import keep_findings
 from classmix_jax.readable import NOTHING, LeftOut, find_left_out, without
 from classmix_jax.types import UserError
@@ -111,6 +112,23 @@ def test_a_run_goes_on_with_the_examples_it_began_with(data, tmp_path, capsys):
   Image.fromarray(toy.draw(5)[0]).save(data / 'unlabeled/images/5.jpg')  # mended meanwhile
   assert experiment.choose_left_out(config, run) == first
   assert build.find_unreadable(config).unlabeled == {}
+
+
+def test_masks_of_void_alone_stop_a_training(tmp_path):
+  """All of them are read before: a single pixel of a class is enough."""
+  root = toy.write_folder(tmp_path / 'data', labeled=3)
+  for index in range(3):
+    path = root / f'labeled/masks/street/{index}.png'
+    toy.save(path, np.full((toy.HEIGHT, toy.WIDTH), 255))
+  dataset = build.build_dataset(toy.config(root))
+  check = lambda: check_at_start(dataset.train, dataset.val, dataset.class_names)
+  with pytest.raises(UserError, match="all 3 masks hold nothing but void .*'street/0'"):
+    check()
+  one = np.full((toy.HEIGHT, toy.WIDTH), 255)
+  one[3, 4] = 1
+  toy.save(path, one)
+  dataset = build.build_dataset(toy.config(root))
+  assert len(check()) == 2  # warnings of the two other classes
 
 
 @pytest.mark.slow

@@ -37,7 +37,8 @@ def test_the_same_config_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize('name, value', [
-    ('steps', 20), ('data__root', 'B'), ('paper__steps', '1'), ('eval_every', 5)])
+    ('steps', 20), ('data__root', 'B'), ('paper__steps', '1'), ('eval_every', 5),
+    ('on_nan', 'skip'), ('data__on_error', 'skip')])
 def test_some_fields_may_change(tmp_path, name, value):
   rundir.open_run(tmp_path, CONFIG)
   config = changed(**{name: value})

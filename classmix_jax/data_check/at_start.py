@@ -24,6 +24,7 @@ from classmix_jax.datasets.checks import (
   label_counts,
   label_warnings,
   spread,
+  void_finding,
 )
 from classmix_jax.logbook import write_atomically
 from classmix_jax.types import Source, UserError
@@ -43,8 +44,8 @@ def check_at_start(labeled: Source, val: Source, class_names: Sequence[str]) -> 
     class_names: name of class 0, 1, ...
 
   Raises:
-    UserError: masks that do not decode or hold values that are no class; and,
-      with two classes, masks of 0 and 255 only.
+    UserError: masks that do not decode or hold values that are no class; masks of void
+      alone; and, with two classes, masks of 0 and 255 only.
 
   Example: `check_at_start(split.labeled, dataset.val, ('road', 'car')) == []`.
   """
@@ -70,12 +71,14 @@ def sampled_counts(source: Source, most: int, class_names: Sequence[str]) -> np.
   """Returns label -> pixels, `[N, 256]`, of up to `most` examples spread over the names.
 
   Raises:
-    UserError: as `check_at_start`. Before masks of 0 and 255 stop a training, all
-      are read: the object may be rare.
+    UserError: as `check_at_start`. Before masks of 0 and 255, or of void, stop a training,
+      all are read: the object may be rare.
   """
   for indices in (spread(len(source), most), np.arange(len(source))):
     counts = label_counts(source, indices, class_names)
-    sentence = binary_finding([source.names[index] for index in indices], counts, class_names)
+    names = [source.names[index] for index in indices]
+    sentence = (
+        binary_finding(names, counts, class_names) or void_finding(names, counts, class_names))
     if not sentence:
       return counts
   raise UserError(sentence)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from classmix_jax.datasets.checks import binary_finding, count_values
+from classmix_jax.datasets.checks import binary_finding, count_values, void_finding
 from classmix_jax.datasets.pairs import Finding, misfit
 from classmix_jax.datasets.reading import Decoding, Header, Raw, Size, raw_values, read_header
 from classmix_jax.logbook import progress
@@ -110,7 +110,8 @@ def survey(
   read = [index for index, one in enumerate(looks) if one.counts is not None]
   counts = np.array([looks[index].counts for index in read], np.int64).reshape(-1, 256)
   findings = [finding for one in looks for finding in one.findings]
-  sentence = binary_finding([source.names[index] for index in read], counts, class_names)
+  names = [source.names[index] for index in read]
+  sentence = binary_finding(names, counts, class_names) or void_finding(names, counts, class_names)
   if sentence:
     findings.append(Finding(title, sentence))
   return Part(

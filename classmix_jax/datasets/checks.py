@@ -88,6 +88,24 @@ def binary_finding(names: Sequence[str], counts: np.ndarray, class_names: Sequen
       f"'{class_names[1]}'.")
 
 
+def void_finding(names: Sequence[str], counts: np.ndarray, class_names: Sequence[str]) -> str:
+  """Returns what is wrong with masks of which no pixel belongs to a class, else ''.
+
+  They would train without an error, and teach nothing.
+
+  Args:
+    names: of the examples.
+    counts: `[N, 256]`, from `label_counts`.
+    class_names: name of class 0, 1, ...
+  """
+  if not len(counts) or counts[:, :len(class_names)].any():
+    return ''
+  return (
+      f"all {len(names)} masks hold nothing but void ({VOID}), the first is that of '{names[0]}': "
+      'nothing can be learned from them. Export them with class ids, or set '
+      '--config.data.label_map or --config.data.colors so that they mean classes.')
+
+
 def label_warnings(
     images: Sequence[int], num_images: int, class_names: Sequence[str], of: int = 0) -> list[str]:
   """Returns a sentence for every class that occurs in none of the labelled images.

@@ -218,8 +218,9 @@ def page(
   parts = [
       f'<h1>{html.escape(title)}</h1><p class="lead">'
       f"{html.escape(first.config['method']['name'])} on {html.escape(first.config['name'])}: "
-      f"<b>{100 * first.result['miou']:.2f} % mIoU</b> by the {first.result['network']} from "
-      f"{first.labeled} labelled images ({html.escape(first.result['protocol'])})</p>",
+      f"<b>{100 * first.result['miou']:.2f} % mIoU</b> by the "
+      f"{html.escape(first.result['network'])} from {first.labeled} labelled images "
+      f"({html.escape(first.result['protocol'])})</p>",
       summary(runs)]
   if several:
     parts.append('<h2>What differs</h2>' + difference_table(runs))

@@ -18,9 +18,9 @@ import zipfile
 
 import numpy as np
 
+from classmix_jax.datasets.unpacked import check_growth
 from classmix_jax.logbook import replacing
 from classmix_jax.types import UserError
-from classmix_jax.unpacked import check_growth
 
 SAFETENSORS = '.safetensors'
 ENDINGS = ('.pth', '.pt', '.pth.tar', SAFETENSORS)

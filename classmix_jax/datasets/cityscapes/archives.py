@@ -19,8 +19,8 @@ import zipfile
 from classmix_jax.datasets import prepared
 from classmix_jax.datasets.cityscapes.folders import IMAGE, LABEL_ID
 from classmix_jax.datasets.pairs import Pairs
+from classmix_jax.datasets.unpacked import check_growth
 from classmix_jax.types import UserError
-from classmix_jax.unpacked import check_growth
 from classmix_jax.words import listed
 
 ARCHIVES = ('leftImg8bit_trainvaltest.zip', 'gtFine_trainvaltest.zip')
