@@ -18,9 +18,7 @@ and the share of a training step that waits for the next batch.
 import argparse
 from collections.abc import Callable, Iterator
 import json
-import os
 from pathlib import Path
-import platform
 import resource
 import sys
 import tempfile
@@ -31,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
+from provenance import provenance  # noqa: E402
 
 from classmix_jax.datasets.pairs import find_images, pair, paired_source  # noqa: E402
 from classmix_jax.datasets.reading import Decoding, label_table  # noqa: E402
@@ -154,9 +153,8 @@ def measure(folder: Path, frames: int) -> dict[str, object]:
   return {
       'rows': rows, 'waiting_share_of_a_100_ms_step': waiting, 'frames': frames,
       'memory_gb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
-      'device': str(jax.devices()[0].device_kind), 'cores': os.cpu_count(),
-      'processor': platform.processor() or platform.machine(), 'jax': jax.__version__,
-      'date': time.strftime('%Y-%m-%d')}
+      'device': str(jax.devices()[0].device_kind),
+      **provenance('jax', 'tensorflow-cpu', 'numpy', 'pillow')}
 
 
 def main() -> None:

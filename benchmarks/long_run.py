@@ -13,12 +13,13 @@ import argparse
 import json
 import os
 from pathlib import Path
-import platform
 import signal
 import statistics
 import subprocess
 import sys
 import time
+
+from provenance import provenance
 
 MAIN = Path(__file__).resolve().parent.parent / 'launch' / 'main.py'
 
@@ -90,12 +91,11 @@ def main() -> None:
   steps = [row['step'] for row in rows(options.workdir)]
   assert steps == sorted(set(steps)), 'a row is there twice'
   result = {
-      'command': ' '.join(sys.argv[1:]), 'minutes': round(seen[-1]['minute'], 1),
+      'arguments': rest, 'minutes': round(seen[-1]['minute'], 1),
       'steps': before[-1]['step'], 'evaluations': seen[-1]['evaluations'],
       'seconds_to_end': [round(ended_in, 2), round(again, 2)],
       **summary(seen, before, rows(options.workdir)[len(before):]), 'seen': seen,
-      'cores': len(os.sched_getaffinity(0)), 'processor': platform.machine(),
-      'date': time.strftime('%Y-%m-%d')}
+      **provenance('jax', 'jaxlib', 'orbax-checkpoint')}
   options.output.write_text(json.dumps(result, indent=1) + '\n')
   print(json.dumps({key: value for key, value in result.items() if key != 'seen'}, indent=1))
 

@@ -32,6 +32,7 @@ os.environ['XLA_FLAGS'] = os.environ.get('XLA_FLAGS', '') + ' --xla_backend_opti
 import jax  # noqa: E402
 from jax.experimental import topologies  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
+from provenance import provenance  # noqa: E402
 
 from classmix_jax.backbones import BACKBONES  # noqa: E402
 from classmix_jax.build import DTYPES  # noqa: E402
@@ -103,7 +104,7 @@ def report(options: argparse.Namespace, rows: list[dict]) -> str:
   target = f'TPUs {options.topology}' if options.topology else f'the CPU ({platform.machine()})'
   return json.dumps({
       'device': f'compiled for {target}, not executed', 'unit': 'MiB',
-      'date': time.strftime('%Y-%m-%d'), 'jax': jax.__version__, 'backbone': options.backbone,
+      **provenance('jax', 'jaxlib'), 'backbone': options.backbone,
       'head': options.head, 'size': options.size, 'batch': options.batch, 'classes': CLASSES,
       'rows': rows}, indent=1) + '\n'
 

@@ -24,6 +24,7 @@ import jax  # noqa: E402
 from jax import lax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
+from provenance import provenance  # noqa: E402
 
 from classmix_jax.backbones import convolutions  # noqa: E402
 
@@ -152,7 +153,7 @@ def main() -> None:
     text = {
         'device': f'{device.device_kind} {platform.machine()} '
                   f'({len(os.sched_getaffinity(0))} cores)',
-        'unit': 'GFLOP/s', 'date': time.strftime('%Y-%m-%d'), 'jax': jax.__version__,
+        'unit': 'GFLOP/s', **provenance('jax', 'jaxlib'),
         **vars(options), 'rows': rows}
     Path(options.output).write_text(json.dumps(text, indent=1) + '\n')
 

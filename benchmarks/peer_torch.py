@@ -16,6 +16,7 @@ import platform
 import statistics
 import time
 
+from provenance import provenance
 import torch
 from torch import nn
 from torch.nn import functional
@@ -232,8 +233,7 @@ def main() -> None:
   name = torch.cuda.get_device_name() if device.type == 'cuda' else platform.machine()
   told = {key: value for key, value in vars(options).items() if key != 'output'}
   found = {
-      'device': f'1 x {name} ({len(os.sched_getaffinity(0))} cores)', 'torch': torch.__version__,
-      'date': time.strftime('%Y-%m-%d'), **told,
+      'device': f'1 x {name} ({len(os.sched_getaffinity(0))} cores)', **provenance('torch'), **told,
       'ms': {'median': statistics.median(times), 'least': times[0], 'most': times[-1]},
       'peak_bytes': torch.cuda.max_memory_allocated() if device.type == 'cuda' else None}
   print(f'torch {torch.__version__}{" tuned" if options.tuned else ""}, {options.method}, '

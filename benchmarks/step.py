@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from absl import app, flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
+from provenance import provenance  # noqa: E402
 
 from launch.allocator import keep_freed_memory  # noqa: E402
 
@@ -99,11 +100,10 @@ def collectives(program: str) -> list[int]:
 
 def about(config, devices) -> dict:
   """Returns what a result needs said: where, when, and of what."""
-  import jax
   return {
       'device': f'{len(devices)} x {devices[0].device_kind} ({platform.machine()}, '
                 f'{len(os.sched_getaffinity(0))} cores)',
-      'jax': jax.__version__, 'date': time.strftime('%Y-%m-%d'),
+      **provenance('jax', 'jaxlib', 'flax', 'optax'),
       'config': config.name, 'method': config.method.name, 'model': config.model.to_dict(),
       'crop': list(image_size(config)), 'batch_size': config.batch_size}
 

@@ -1,0 +1,87 @@
+"""Writes the tables of benchmarks/README.md from the files of benchmarks/results/.
+
+    python benchmarks/tables.py
+
+A table stands between `<!-- NAME -->` and `<!-- end -->`; NAME is one of `TABLES`.
+"""
+
+from collections.abc import Callable, Mapping
+import json
+from pathlib import Path
+import re
+import statistics
+
+HERE = Path(__file__).resolve().parent
+README = HERE / 'README.md'
+BLOCK = re.compile(r'(<!-- (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
+
+
+def read(name: str) -> dict:
+  return json.loads((HERE / 'results' / name).read_text(encoding='utf-8'))
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+  lines = [head, ['---'] * len(head), *rows]
+  return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
+
+
+def against_torch() -> str:
+  """A row for each results/compare_*.json: ours and torch in turn."""
+  rows = []
+  for path in sorted((HERE / 'results').glob('compare_*.json')):
+    found = read(path.name)
+    images = f'{found["batch"]}' + f' + {found["batch"]}' * (found['method'] == 'classmix')
+    ms = [f'{pair["ours"]["ms"]["median"]:.0f} / {pair["torch"]["ms"]["median"]:.0f}'
+          for pair in found['pairs']]
+    rows.append([
+        found['backbone'], found['method'], f'{images} of {found["size"].replace(",", "x")}',
+        ', '.join(ms), ' '.join(f'{ratio:.2f}' for ratio in found['ratios']),
+        f'**{statistics.median(found["ratios"]):.2f}**'])
+  return table(
+      ['network', 'step', 'images', 'ours / torch in ms, pair by pair', 'ratios', 'median'], rows)
+
+
+def parts() -> str:
+  """Of results/parts_*.json, side by side."""
+  found = [read(path.name) for path in sorted((HERE / 'results').glob('parts_*.json'))]
+  head = ['part, in ms'] + [
+      f'{one["model"]["backbone"]}, {one["images"]} of {"x".join(map(str, one["crop"]))}'
+      for one in found]
+  whole = [one['ms']['whole step'] for one in found]
+  share = lambda values: [
+      f'{value:.1f} ({value / of:.1%})' for value, of in zip(values, whole, strict=True)]
+  rows = [[name, *share([one['ms'][name] for one in found])] for name in found[0]['ms']]
+  around = '**mixing, augmentation, optimizer, average, guard together**'
+  return table(head, [*rows, [around, *share([one['around_ms'] for one in found])]])
+
+
+def memory() -> str:
+  """Of results/memory.json: MiB of temporaries, without and with remat."""
+  rows = read('memory.json')['rows']
+  cells = {(row['method'], row['dtype'], row['accumulate'], row['remat']): row['temp']
+           for row in rows}
+  kinds = list(dict.fromkeys((row['method'], row['dtype']) for row in rows))
+  counts = list(dict.fromkeys(row['accumulate'] for row in rows))
+  cell = lambda kind, count: ' / '.join(
+      f'{cells[(*kind, count, remat)]:.0f}' for remat in ('off', 'on'))
+  return table(
+      ['temporaries in MiB, without / with `config.model.remat`',
+       *(f'{count} micro-batches' if count > 1 else '1 micro-batch' for count in counts)],
+      [[', '.join(kind), *(cell(kind, count) for count in counts)] for kind in kinds])
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    'against_torch': against_torch, 'parts': parts, 'memory': memory}
+
+
+def filled(text: str) -> str:
+  """Returns the text with every table made anew."""
+  return BLOCK.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+
+
+def main() -> None:
+  README.write_text(filled(README.read_text(encoding='utf-8')), encoding='utf-8')
+
+
+if __name__ == '__main__':
+  main()
