@@ -131,6 +131,10 @@ def test_number_of_devices_changes_nothing(world, devices):
   assert int(other_state.step) == 2
 
 
+# Here the confidence of one pixel among 6,144 is the threshold, to rounding: on 8 devices it counts.
+ONE_PIXEL = {'unimatch_v2': 2e-4}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('name', METHODS)
 def test_losses_of_twenty_steps(name):
@@ -145,7 +149,8 @@ def test_losses_of_twenty_steps(name):
   alone = losses(1)
   assert np.ptp(alone, axis=0).max() > 0.05  # something happens
   for devices in DEVICES[1:]:
-    np.testing.assert_allclose(losses(devices), alone, atol=1e-4, err_msg=f'{devices}')
+    np.testing.assert_allclose(
+        losses(devices), alone, atol=ONE_PIXEL.get(name, 1e-4), err_msg=f'{devices}')
 
 
 def test_labels_of_unlabelled_images_do_not_leak(world):
