@@ -8,12 +8,13 @@ Synopsis:
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 import optax
 
 from classmix_jax.types import Array, PyTree
 
 
-def ema_decay(step: Array, max_decay: float = 0.99) -> Array:
+def ema_decay(step: ArrayLike, max_decay: float = 0.99) -> Array:
   """Decay alpha_t = min(1 - 1 / (t + 1), max_decay) (arXiv 2007.07936, section 3.2).
 
   Args:
@@ -27,7 +28,7 @@ def ema_decay(step: Array, max_decay: float = 0.99) -> Array:
   return jnp.minimum(1.0 - 1.0 / (step + 1.0), max_decay)
 
 
-def ema_update(new: PyTree, average: PyTree, decay: Array) -> PyTree:
+def ema_update(new: PyTree, average: PyTree, decay: ArrayLike) -> PyTree:
   """Returns decay * average + (1 - decay) * new, leaf by leaf.
 
   theta' <- alpha theta' + (1 - alpha) theta  (Tarvainen and Valpola, arXiv 1703.01780).
