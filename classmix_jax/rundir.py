@@ -70,6 +70,17 @@ def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
   return flat
 
 
+def names_of(tree: Mapping[str, Any]) -> list[str]:
+  """Returns the names of all fields of nested dicts.
+
+  Example:
+    >>> names_of({'a': {'b': 1}, 'c': 2})
+    ['a', 'b', 'c']
+  """
+  return [name for key, value in tree.items()
+          for name in [key, *(names_of(value) if isinstance(value, Mapping) else ())]]
+
+
 def read_json(path: Path) -> Any:
   """Reads a JSON file of a run; UserError where it is missing or broken."""
   try:
@@ -107,6 +118,9 @@ def read_config(run: Path) -> dict[str, Any]:
   """
   path = run / 'config.json'
   config = read_object(path, CONFIG_FIELDS)
+  odd = [name for name in names_of(config) if not name or '.' in name]
+  if odd:
+    raise UserError(f'{path} is damaged: {odd[0]!r} is no name of a field; restore the file.')
   for part in ('eval', 'labeled_loss', 'optim'):  # which older runs do not have
     if not isinstance(config.get(part, {}), dict):
       raise UserError(f'{path} is damaged: {part} is {config[part]!r}; restore the file.')

@@ -248,6 +248,7 @@ def test_export_of_a_run_of_many_sizes(finished, tmp_path):
     ('config.json', lambda x: x.pop('steps') and x, ["steps is 'None'"]),
     ('config.json', lambda x: {**x, 'eval': 3}, ['eval is 3']),
     ('config.json', lambda x: {**x, 'seed': -1}, ['config.seed is -1']),
+    ('config.json', lambda x: {**x, 'a.b': 1}, ["'a.b' is no name of a field"]),
     ('classes.json', lambda x: {**x, 'palette': x['palette'][1:]}, ['as many names as colours']),
     ('classes.json', lambda x: {**x, 'names': [1, 2, 3]}, ['as many names as colours']),
 ])
