@@ -108,8 +108,8 @@ def main(_) -> None:
         f'{around / found["whole step"]:6.0%}')
   if OUTPUT.value:
     Path(OUTPUT.value).write_text(json.dumps({
-        **about(config, jax.devices()[:1]), 'images': config.batch_size + config.unlabeled_batch_size,
-        'ms': found, 'around_ms': around}, indent=1) + '\n')
+        **about(config, jax.devices()[:1]),
+        'images': config.batch_size + config.unlabeled_batch_size, 'ms': found, 'around_ms': around}, indent=1) + '\n')
 
 
 if __name__ == '__main__':

@@ -131,7 +131,7 @@ def test_number_of_devices_changes_nothing(world, devices):
   assert int(other_state.step) == 2
 
 
-# Here the confidence of one pixel among 6,144 is the threshold, to rounding: on 8 devices it counts.
+# The confidence of one pixel among 6,144 is the threshold, to rounding: on 8 devices it counts.
 ONE_PIXEL = {'unimatch_v2': 2e-4}
 
 
