@@ -109,7 +109,8 @@ def main(_) -> None:
   if OUTPUT.value:
     Path(OUTPUT.value).write_text(json.dumps({
         **about(config, jax.devices()[:1]),
-        'images': config.batch_size + config.unlabeled_batch_size, 'ms': found, 'around_ms': around}, indent=1) + '\n')
+        'images': config.batch_size + config.unlabeled_batch_size,
+        'ms': found, 'around_ms': around}, indent=1) + '\n')
 
 
 if __name__ == '__main__':

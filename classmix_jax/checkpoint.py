@@ -19,6 +19,7 @@ import json
 import logging
 import os
 from pathlib import Path
+import shutil
 import sys
 import zlib
 
@@ -110,6 +111,10 @@ def open_manager(
     UserError: such a checkpoint, where the manager may only read.
   """
   set_aside_without_score(directory, read_only)
+  if not read_only and jax.process_index() == 0:
+    # Not left to orbax, which does so in the background.
+    for folder in directory.glob(UNFINISHED):
+      shutil.rmtree(folder, ignore_errors=True)
   policies = [
       checkpoint_managers.LatestN(keep),
       checkpoint_managers.BestN(
@@ -119,7 +124,6 @@ def open_manager(
   options = ocp.CheckpointManagerOptions(
       preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
       best_fn=lambda metrics: metrics['miou'], read_only=read_only, create=not read_only,
-      cleanup_tmp_directories=not read_only,
       async_options=ocp.AsyncOptions(
           post_finalization_callback=functools.partial(read_back, directory)))
   return ocp.CheckpointManager(directory.absolute(), options=options)
