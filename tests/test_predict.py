@@ -51,6 +51,7 @@ def test_many_at_once_are_what_each_is_alone(trained):
     np.testing.assert_allclose(confidence, alone.confidence, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_windows(tmp_path):
   """A run that is evaluated by sliding windows predicts by them: an image larger than any crop."""
   from classmix_jax.evaluate import predict
