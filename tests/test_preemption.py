@@ -1,6 +1,7 @@
 """Asked to end: what small programs do in each phase when a signal comes; then a training."""
 
 import json
+import os
 from pathlib import Path
 import signal
 import subprocess
@@ -147,7 +148,7 @@ def phases(run, log):
   reached = lambda step: lambda: steps(run)[-1:] >= [step]
   return {
       'importing': lambda: True,
-      'reading data': said('Parameter'),
+      'building': lambda: (run / 'lock').exists(),
       'compiling': said(': starts'),
       'stepping': reached(3),
       'saving': lambda: any((run / 'checkpoints').glob(checkpoint.UNFINISHED)),
@@ -166,7 +167,9 @@ def test_a_training_is_stopped_in_every_phase(tmp_path):
   subprocess.run(command(data, undisturbed), check=True, capture_output=True)
   for phase, happens in phases(run, log).items():
     with open(log, 'w', encoding='utf-8') as file:
-      process = subprocess.Popen(command(data, run), stdout=file, stderr=subprocess.STDOUT)
+      process = subprocess.Popen(
+          command(data, run), stdout=file, stderr=subprocess.STDOUT,
+          env={**os.environ, 'PYTHONUNBUFFERED': '1'})
     time.sleep(0.5)
     wait_for(happens, process)
     if phase == 'evaluating':
