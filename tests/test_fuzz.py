@@ -1,6 +1,6 @@
 """Whatever a user's files and options hold: a result that is right, or one sentence.
 
-Each kind of input is a strategy and a property. Some cases of each run with the fast tests, 1,500
+Each kind of input is a strategy and a property. Some cases of each run with the fast tests, 1,200
 with the slow ones; failures are shrunk by hypothesis, and every run draws the same cases.
 """
 
