@@ -110,12 +110,13 @@ def test_factors_are_per_image_and_in_range(monkeypatch):
 
 
 def test_orders_and_widths_are_drawn_per_batch(monkeypatch):
-  """Most of the 24 orders occur in 80 batches, and widths fill their range."""
-  seen = dict(order=[], sigma=[])
+  """Most of 24 orders occur in 80 batches, widths fill their range, switches are independent."""
+  seen, switches = dict(order=[], sigma=[]), []
   monkeypatch.setattr(
       augment, 'color_jitter', lambda key, x, order, *_: seen['order'].append(order) or x)
   monkeypatch.setattr(augment, 'gaussian_blur', lambda x, sigma: seen['sigma'].append(sigma) or x)
-  monkeypatch.setattr(augment.lax, 'cond', lambda switch, do, leave, x: do(x))
+  monkeypatch.setattr(
+      augment.lax, 'cond', lambda switch, do, leave, x: switches.append(bool(switch)) or do(x))
   for key in jax.random.split(jax.random.key(0), 80):
     augment.strong_augment(key, jnp.zeros((2, 8, 8, 3)), jitter=0.25, blur=True)
   orders = {tuple(np.asarray(order)) for order in seen['order']}
@@ -124,6 +125,8 @@ def test_orders_and_widths_are_drawn_per_batch(monkeypatch):
   sigma = np.array(seen['sigma'])
   assert low <= sigma.min() < low + 0.1 and high - 0.1 < sigma.max() <= high
   assert abs(sigma.mean() - (low + high) / 2) < 0.1
+  jittered, blurred = np.array(switches).reshape(-1, 2).T
+  assert abs(np.corrcoef(jittered, blurred)[0, 1]) < 0.3
 
 
 @pytest.mark.parametrize('options, share', [

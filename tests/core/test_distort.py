@@ -67,3 +67,23 @@ def test_blur_keeps_the_mean_of_the_middle():
 def test_nothing_leaves_the_range():
   _, after = many(jitter=JITTER, grey=0.2, blur=0.5)
   assert after.min() >= 0 and after.max() <= 1
+
+
+def test_the_three_switches_are_independent():
+  """Colours tell of grey, a patch of one colour of jitter, the other pixels of blur."""
+  image = np.random.default_rng(0).uniform(0.3, 0.7, (1, 40, 40, 3)).astype(np.float32)
+  image[:, :, :30] = (0.5, 0.4, 0.6)  # blurring does not reach its middle
+  run = jax.jit(lambda image: distort.distort(
+      jax.random.key(1), image, jitter=(0.4, 0.0, 0.0, 0.0), jitter_probability=0.5, grey=0.5,
+      blur=0.5))
+  found = np.asarray(run(jnp.repeat(jnp.asarray(image), 160, axis=0)))
+  grey = (found == found[..., :1]).all(axis=(1, 2, 3))
+  luma = lambda x: np.asarray(distort.to_grey(jnp.asarray(x)))[..., 0]
+  factor = luma(found[:, 20, 15]) / luma(image[:, 20, 15])
+  jittered = np.abs(factor - 1) > 1e-3
+  spread = luma(found)[:, :, 31:].std(axis=(1, 2)) / factor
+  blurred = spread < 0.98 * luma(image)[:, :, 31:].std()
+  switches = np.array([grey, jittered, blurred])
+  assert (np.abs(switches.mean(axis=1) - 0.5) < 0.15).all()
+  correlation = np.corrcoef(switches)
+  assert np.abs(correlation[np.triu_indices(3, 1)]).max() < 0.25

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.core.resize import interpolation_matrix, resize_bilinear
+from classmix_jax.core.resize import interpolation_matrix, resize_bilinear, resize_each
 
 
 def test_by_hand():
@@ -39,3 +39,13 @@ def test_one_pixel_fills_and_equal_sizes_change_nothing():
 
 def test_keeps_the_dtype():
   assert resize_bilinear(jnp.ones((1, 2, 2, 1), jnp.bfloat16), (4, 4)).dtype == jnp.bfloat16
+
+
+def test_each_to_its_size_and_its_border_beyond():
+  x = jnp.asarray(np.random.default_rng(0).random((2, 3, 4, 2)), jnp.float32)
+  sizes = [(5, 7), (9, 6)]
+  found = resize_each(x, jnp.array(sizes), (9, 8))
+  for image, one, (height, width) in zip(x, found, sizes, strict=True):
+    expected = resize_bilinear(image[None], (height, width))[0]
+    beyond = np.pad(expected, ((0, 9 - height), (0, 8 - width), (0, 0)), 'edge')
+    np.testing.assert_allclose(one, beyond, atol=1e-5)

@@ -178,3 +178,10 @@ def test_small_box_is_there_half_of_the_time():
   assert 0.015 < share.min() < 0.05 and 0.33 < share.max() <= 0.4
   assert 0.27 < aspect.min() < 0.6 and 2 < aspect.max() < 3.7
   assert top.min() == 0 and (top + height).max() == 60 and (left + width).max() == 80
+
+
+def test_a_small_box_that_does_not_fit_is_drawn_again():
+  """In a low image most boxes would be too high: cut off, they would all be of its height."""
+  masks = draw(MASKS['small_box'], np.zeros((16, 160), np.uint8), 400)
+  height, width, _, _ = boxes(masks[~masks.all(axis=(1, 2))], False).T
+  assert (height == 16).mean() < 0.35 and (height * width).max() <= 0.4 * 16 * 160

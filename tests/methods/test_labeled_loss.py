@@ -40,6 +40,16 @@ def test_class_weights(devices, parts):
   np.testing.assert_allclose(loss(devices, parts), PIXEL_LOSS.mean(), rtol=1e-6)
 
 
+def test_padding_is_void_whatever_its_label_says():
+  valid = np.array([True, False, True, True]).reshape(1, 2, 1, 2)
+  label = LABELS.reshape(1, 2, 1, 2)
+  example = Example(np.zeros((1, 2, 1, 2, 3), np.uint8), label, valid)
+  run = jax.pmap(LabeledLoss().targets, AXIS, devices=jax.devices()[:1])
+  labeled = run(jax.tree.map(lambda x: x[None], example))
+  assert labeled.label.ravel().tolist() == [0, VOID, 1, VOID]
+  assert labeled.weight.ravel().tolist() == [1, 0, 1, 0] and labeled.count.item() == 2
+
+
 @pytest.mark.parametrize('devices', [1, 2])
 @pytest.mark.parametrize('threshold, kept, hard', [
     (0.3, 0, [0, 1, 0]), (0.6, 0, [1, 1, 0]), (0.3, 2, [1, 1, 0]), (0.3, 9, [1, 1, 1])])

@@ -1,6 +1,6 @@
 """Variants of the mean teacher by hand: squared error, CutOut, the decay."""
 
-from fixed import LN3, Fixed, image, pixels
+from fixed import LN2, LN3, Fixed, image, pixels
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +9,8 @@ import small
 
 from classmix_jax.core.mixing import GREY, erase
 from classmix_jax.methods import METHODS
-from classmix_jax.methods.mean_teacher import Consistency
+from classmix_jax.methods.labeled_loss import Labeled
+from classmix_jax.methods.mean_teacher import Consistency, Targets
 from classmix_jax.methods.pseudo_label import PseudoLabel
 from classmix_jax.types import AXIS
 
@@ -48,6 +49,29 @@ def test_cutout_learns_what_it_keeps():
   np.testing.assert_allclose(shown[~kept], np.broadcast_to(GREY, shown[~kept].shape), rtol=1e-6)
   np.testing.assert_allclose(found.weight[0], np.where(kept, share, 0.0), rtol=1e-6)
   assert 0.2 < kept.mean() < 0.8 and float(found.count[0]) == batch.unlabeled.valid.sum()
+
+
+@pytest.mark.parametrize('step, progress', [(0, 0.0), (5, 0.5), (10, 1.0), (50, 1.0)])
+def test_the_ramp_lasts_as_long_as_it_says(step, progress):
+  method = METHODS['classmix'](Fixed(), 2, pixel_weight='sigmoid', ramp_steps=10)
+  mixed = PseudoLabel(image(2) / 1.0, pixels(0, 0), pixels(1.0, 1.0), None, pixels(True, True))
+  run = lambda mixed: method.weighted(mixed, pixels(True, True), jnp.array(step), 1)[0].weight
+  weight = jax.pmap(run, AXIS, devices=jax.devices()[:1])(jax.tree.map(lambda x: x[None], mixed))
+  np.testing.assert_allclose(weight, np.exp(-5 * (1 - progress) ** 2), rtol=1e-6)
+
+
+def test_the_terms_are_weighed():
+  """L = L_sup + lambda_u L_u, from logits (0, 0) and (ln 3, 0): ln 2 and -ln(3/4) per pixel."""
+  method = METHODS['classmix'](Fixed(), 2, lambda_u=0.25)
+  labeled = Labeled(
+      image(2), pixels(0, 255), pixels(1.0, 0.0), jnp.float32(1.0), jnp.float32(1.0))
+  mixed = PseudoLabel(image(2) / 1.0, pixels(0, 0), pixels(1.0, 1.0), None, pixels(True, True))
+  targets = Targets(labeled, Consistency(mixed, pixels(0.5, 1.0), jnp.float32(2.0)))
+  loss, (_, found) = method.loss(
+      {'segmenter': LOGITS[0]}, {'segmenter': {}, 'teacher': {}}, targets)
+  unsup = (0.5 * LN2 - np.log(0.75)) / 2
+  np.testing.assert_allclose([found['loss/sup'], found['loss/unsup']], [LN2, unsup], rtol=1e-6)
+  np.testing.assert_allclose(loss, LN2 + 0.25 * unsup, rtol=1e-6)
 
 
 def test_a_teacher_without_warm_up_moves_slowly_from_the_start():

@@ -124,3 +124,23 @@ def test_views_are_mixed_with_their_labels():
 def test_wrong_masks_are_named():
   with pytest.raises(Exception, match="config.method.mask is 'boxes'; choose one of class, cut"):
     METHODS['unimatch'](Fixed(), 2, mask='boxes')
+
+
+@pytest.mark.parametrize('step, decay', [(0, 0.0), (1, 0.0), (2, 0.5), (4, 0.75), (5000, 0.996)])
+def test_statistics_of_the_second_version_follow_with_the_last_step(step, decay):
+  """The teacher's parameters moved after step s - 1, and so do its BN statistics, before s."""
+  method, start = small.method('unimatch_v2'), small.start('unimatch_v2')
+  state = {'segmenter': jax.tree.map(lambda x: x + 2, start.model_state['segmenter']),
+           'teacher': jax.tree.map(lambda x: x + 1, start.model_state['segmenter'])}
+  class Blind(type(method)):
+    def pseudo_label(self, params, model_state, method_state, example):
+      raise Seen(model_state['teacher'])
+  class Seen(Exception):
+    pass
+  blind = Blind(**{field: getattr(method, field) for field in method.__dataclass_fields__})
+  with pytest.raises(Seen) as seen:
+    blind.targets(start.params, state, start.method_state, small.batch(), jax.random.key(0),
+                  jnp.array(step))
+  jax.tree.map(
+      lambda found, x: np.testing.assert_allclose(found, x + decay + 2 * (1 - decay), rtol=1e-5),
+      seen.value.args[0], start.model_state['segmenter'])
