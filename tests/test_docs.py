@@ -110,8 +110,9 @@ def flags_of_programs():
 
 @each_page
 def test_flags_in_the_text_exist(page, flags_of_programs):
-  for flag in re.findall(r'[` ]--(?!xla_)([\w-]+)', text_of(page)):
-    assert flag in flags_of_programs, f'--{flag}'
+  for span in re.findall(r'`(--(?!xla_)[^`]+)`', text_of(page)):
+    for flag in re.findall(r'--([\w-]+)', span):
+      assert flag in flags_of_programs, f'--{flag}'
 
 
 # ------------------------------------------------------------------ what is named
