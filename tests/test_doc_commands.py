@@ -2,8 +2,9 @@
 
 Each page starts with a folder of its own in which the words in capitals exist: DIR is a data set,
 RUN a run, IMAGES a folder of images. Its commands run there in order, as they are written, but that
-trainings are short. Not run are commands that say what they need (`# needs Cityscapes`), pip and
-tensorboard, and of make all but `make train`; test_docs.py parses them.
+trainings are short and tables small. Not run are commands that say what they need
+(`# needs Cityscapes`), pip and tensorboard, and of make all but `make train`; test_docs.py parses
+them.
 """
 
 import json
@@ -27,7 +28,7 @@ SHORT = ['--config.eval_every=0', '--config.log_every=1', '--config.batch_size=2
          '--config.unlabeled_batch_size=2']
 OVERRIDES = {
     'launch/main.py': ['--config.steps=2', *SHORT],
-    'launch/table.py': ['--config.steps=8', '--seeds=0', *SHORT],
+    'launch/table.py': ['--config.steps=2', '--methods=supervised,classmix', '--seeds=0', *SHORT],
     'benchmarks/scaling.py': ['--steps=1', '--devices=1'],
 }
 OWN_CROP = '--config.data.crop=(24,32)'  # of the small data set

@@ -68,6 +68,7 @@ def test_commands_parse(page):
     for command in commands(page) + inline_commands(page):
       try:
         check_command(command.words)
+        check_methods(command.words)
         if command.program.startswith('launch/'):
           parse(command)
       except Exception as error:
@@ -95,6 +96,15 @@ def check_command(words):
     assert all(extra in extras for extra in named)
   elif program == 'tensorboard':
     assert shutil.which('tensorboard') or importlib.util.find_spec('tensorboard')
+
+
+def check_methods(words):
+  """Raises for a method of a table that does not exist, or an option that it does not have."""
+  for word in words:
+    for method in word.removeprefix('--methods=').split(',') if '--methods=' in word else ():
+      name, *options = method.split(':')
+      known = hyper_parameters(name)
+      assert all(o.startswith('config.') or o.partition('=')[0] in known for o in options), method
 
 
 @pytest.fixture(scope='module')
