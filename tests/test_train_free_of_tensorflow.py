@@ -14,10 +14,10 @@ PACKAGE = 'classmix_jax'
 RANK = {
     'types': 0, 'cache': 0, 'parallel': 0, 'preemption': 0, 'words': 0,
     'core': 1, 'intact': 1, 'splits': 1, 'pickled_split': 1, 'sources': 1, 'geometry': 1,
-    'datasets': 1, 'logbook': 1, 'pictures': 1, 'fingerprint': 1, 'checkpoint': 1,
+    'datasets': 1, 'logbook': 1, 'pictures': 1, 'fingerprint': 1,
     'processes': 1,
     'health': 1, 'ranges': 1,
-    'masks': 2, 'backbones': 2, 'rundir': 2, 'disk_copy': 2, 'protocols': 2, 'labels': 2,
+    'checkpoint': 2, 'masks': 2, 'backbones': 2, 'rundir': 2, 'disk_copy': 2, 'protocols': 2, 'labels': 2,
     'readable': 2,
     'models': 3, 'nonfinite': 3,
     'methods': 4, 'train': 5, 'evaluate': 5,
