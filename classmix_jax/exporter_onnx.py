@@ -15,7 +15,8 @@ NAMES = ['label', 'logits']  # as JAX sorts them
 
 def write_onnx(network: Callable, size: tuple[int, int], path: Path) -> Callable:
   """Writes `network`, `[B, H, W, 3]` uint8 to named arrays; returns what was written, loaded."""
-  with as_one_convolution():
+  # jax2onnx adds biases of one dimension, which users may have forbidden.
+  with as_one_convolution(), jax.numpy_rank_promotion('allow'):
     to_onnx(
         network, inputs=[jax.ShapeDtypeStruct(('B', *size, 3), np.uint8)],
         model_name='classmix_jax', input_names=['images'], output_names=NAMES,
