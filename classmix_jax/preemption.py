@@ -77,6 +77,16 @@ class Stop:
     """Leaves SIGTERM to JAX if there are several processes; they must have met."""
     self._several = count > 1
 
+  def leave(self) -> None:
+    """Ends this process with status 0, without the seconds in which libraries are taken down.
+
+    Several processes return from this, and say goodbye to each other.
+    """
+    if not self._several:
+      sys.stdout.flush()
+      sys.stderr.flush()
+      os._exit(0)
+
   def listen(self) -> 'Stop':
     """Takes over SIGTERM and SIGINT, in the main thread, for the rest of the process."""
     self._pipe = os.pipe()

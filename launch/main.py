@@ -55,6 +55,7 @@ def train(reached) -> None:
   except Stopped as stopped:
     print(f'{run}: saved after step {stopped.step}; the same command goes on from there',
           flush=True)
+    STOP.leave()
 
 
 if __name__ == '__main__':

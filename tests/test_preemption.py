@@ -95,6 +95,20 @@ def test_a_save_that_fails_is_told():
   assert status == 2 and said.endswith('error: no space left\n')
 
 
+def test_who_is_alone_leaves_at_once():
+  """Nothing is taken down at the exit, but what was printed is."""
+  process = start("""
+import atexit
+atexit.register(time.sleep, 60)
+print('last words')
+stop.leave()
+""")
+  assert process.communicate(timeout=20)[0] == 'last words\n' and process.returncode == 0
+  several = Stop()
+  several.together(2)
+  several.leave()
+
+
 def test_nobody_stops_who_does_not_listen():
   assert not Stop()() and list(until(Stop(), [1, 2], 5)) == [1, 2]
 
