@@ -245,7 +245,7 @@ def load(run: Path, which: str = 'best') -> tuple[int, PyTree]:
     raise UserError(f'{run} is not the folder of a run: there is no {directory}.')
   with open_manager(directory, read_only=True) as manager:
     step = find_step(manager, which)
-  folder = directory / str(step)
+  folder = directory.absolute() / str(step)  # orbax wants it so
   try:
     state = read_arrays(folder)
     whole = remembered_checksum(folder) in (None, checksum(state))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 import shutil
 import subprocess
 import sys
@@ -77,6 +78,12 @@ def test_load_needs_no_model(run, which, step):
   expected = state_of(step)
   for key in ('params', 'model_state', 'method_state'):
     assert_same(jax.device_get(tree[key]), getattr(expected, key))
+
+
+def test_a_relative_path_is_as_good(run, monkeypatch):
+  monkeypatch.chdir(run.parent)
+  step, tree = checkpoint.load(Path(run.name), 'latest')
+  assert step == int(tree['step']) == 50
 
 
 def test_eight_devices_save_and_a_laptop_loads(run):
