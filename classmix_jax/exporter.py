@@ -121,13 +121,26 @@ def export(
   output.mkdir(parents=True, exist_ok=True)
   differences = {}
   for name in formats:
-    differences[name] = difference(FORMATS[name](apply, size, output), apply, size)
+    differences[name] = difference(written(name, apply, size, output), apply, size)
     if not differences[name] <= TOLERANCE:
       raise UserError(
           f"the {name} model's logits differ from JAX's by {differences[name]:.1e} of the largest, "
           f'more than {TOLERANCE:.0e}; the files in {output} should not be used.')
   write_atomically(output / 'MODEL_CARD.md', model_card(run, found, chosen, size, differences))
   return differences
+
+
+def written(name: str, network: Network, size: tuple[int, int], output: Path) -> Callable:
+  """Writes a format; UserError where its library does not know an operation of the network."""
+  try:
+    return FORMATS[name](network, size, output)
+  except UserError:
+    raise
+  except Exception as error:  # every library has exceptions of its own
+    raise UserError(
+        f'the library behind {name} cannot write this network ({type(error).__name__}: '
+        f'{str(error).strip().partition(chr(10))[0][:200]}); docs/export.md says which it can.'
+    ) from error
 
 
 def restored(run: Path, step: str, network: str) -> tuple[Network, int, str]:

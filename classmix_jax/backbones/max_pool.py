@@ -6,8 +6,8 @@ atomic additions, whose order is not fixed, and on CPUs four times as long.
 
 from collections.abc import Sequence
 
+import flax.linen as nn
 import jax
-from jax import lax
 import jax.numpy as jnp
 
 from classmix_jax.types import Array
@@ -16,7 +16,7 @@ SIZE, STRIDE = 3, 2
 
 
 def max_pool(x: Array, padding: Sequence[tuple[int, int]]) -> Array:
-  """The largest of every 3x3 window, in strides of 2.
+  """The largest of every 3x3 window, in strides of 2, as `nn.max_pool` finds it.
 
   Args:
     x: `[B, H, W, F]`.
@@ -33,10 +33,7 @@ def max_pool(x: Array, padding: Sequence[tuple[int, int]]) -> Array:
 
 
 def _pool(x: Array, padding: tuple[tuple[int, int], ...]) -> Array:
-  # Not flax's: jax2onnx takes that for a pooling without explicit padding.
-  return lax.reduce_window(
-      x, jnp.array(-jnp.inf, x.dtype), lax.max, (1, SIZE, SIZE, 1), (1, STRIDE, STRIDE, 1),
-      ((0, 0), *padding, (0, 0)))
+  return nn.max_pool(x, (SIZE, SIZE), strides=(STRIDE, STRIDE), padding=padding)
 
 
 _max_pool = jax.custom_vjp(_pool, nondiff_argnums=(1,))
