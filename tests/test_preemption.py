@@ -103,7 +103,7 @@ atexit.register(time.sleep, 60)
 print('last words')
 stop.leave()
 """)
-  assert process.communicate(timeout=20)[0] == 'last words\n' and process.returncode == 0
+  assert process.stdout.read() == 'last words\n' and process.wait(timeout=20) == 0
   several = Stop()
   several.together(2)
   several.leave()
