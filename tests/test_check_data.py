@@ -323,7 +323,8 @@ def test_no_unlabelled_mask_is_opened(tmp_path, monkeypatch):
   (tmp_path / 'two.txt').write_text('street/0\nstreet/2\n')
   opened, real = [], Image.open
   monkeypatch.setattr(
-      reading.Image, 'open', lambda path, *rest: opened.append(Path(path)) or real(path, *rest))
+      reading.Image, 'open',
+      lambda path, **options: opened.append(Path(path)) or real(path, **options))
   findings, report = check(root, tmp_path / 'out', **{'data.labeled': str(tmp_path / 'two.txt')})
   assert findings == [] and 'no findings' in report
   masks = {path for path in opened if 'masks' in path.parts}
@@ -381,7 +382,7 @@ def test_real_files_are_read_again_once_they_change(cache, tmp_path, monkeypatch
   root = toy.write_folder(tmp_path / 'data')
   opened, real = [], Image.open
   monkeypatch.setattr(
-      reading.Image, 'open', lambda path, *rest: opened.append(path) or real(path, *rest))
+      reading.Image, 'open', lambda path, **options: opened.append(path) or real(path, **options))
 
   def start():
     dataset = folder.load(str(root))
