@@ -62,8 +62,9 @@ def memory() -> str:
            for row in rows}
   kinds = list(dict.fromkeys((row['method'], row['dtype']) for row in rows))
   counts = list(dict.fromkeys(row['accumulate'] for row in rows))
+  number = lambda key: f'{cells[key]:.0f}' if key in cells else '-'  # not measured
   cell = lambda kind, count: ' / '.join(
-      f'{cells[(*kind, count, remat)]:.0f}' for remat in ('off', 'on'))
+      number((*kind, count, remat)) for remat in ('off', 'on'))
   return table(
       ['temporaries in MiB, without / with `config.model.remat`',
        *(f'{count} micro-batches' if count > 1 else '1 micro-batch' for count in counts)],
