@@ -388,7 +388,7 @@ def test_real_files_are_read_again_once_they_change(cache, tmp_path, monkeypatch
     dataset = folder.load(str(root))
     opened.clear()
     check_at_start(dataset.train, dataset.val, toy.CLASSES)
-    return len(opened)
+    return len(set(opened))  # a mask is opened for its checksums, too
 
   assert [start(), start()] == [7, 0]
   value_seven(root)
