@@ -51,7 +51,7 @@ def parts() -> str:
   share = lambda values: [
       f'{value:.1f} ({value / of:.1%})' for value, of in zip(values, whole, strict=True)]
   rows = [[name, *share([one['ms'][name] for one in found])] for name in found[0]['ms']]
-  around = '**mixing, augmentation, optimizer, average, guard together**'
+  around = '**mixing, augmentation, optimizer, average together**'
   return table(head, [*rows, [around, *share([one['around_ms'] for one in found])]])
 
 
