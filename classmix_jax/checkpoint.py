@@ -32,9 +32,9 @@ from classmix_jax.intact import (
   checksum,
   damage,
   first_line,
+  is_what_was_saved,
   read_arrays,
   read_back,
-  remembered_checksum,
   set_aside,
   set_aside_without_score,
 )
@@ -151,7 +151,7 @@ def restore(manager: ocp.CheckpointManager, state: TrainState, step: int) -> Tra
   target = jax.tree.map(ocp.utils.to_shape_dtype_struct, shared(state))
   try:
     found = own_replica(manager.restore(step, args=ocp.args.StandardRestore(target)), state)
-    whole = remembered_checksum(folder) in (None, checksum(jax.device_get(found)))
+    whole = is_what_was_saved(folder, jax.device_get(found))
   except Exception as error:
     # Nothing but a broken file makes JSON wrong: not every file is read by `damage`.
     broken = isinstance(error, json.JSONDecodeError) and first_line(error)
@@ -248,7 +248,7 @@ def load(run: Path, which: str = 'best') -> tuple[int, PyTree]:
   folder = directory.absolute() / str(step)  # orbax wants it so
   try:
     state = read_arrays(folder)
-    whole = remembered_checksum(folder) in (None, checksum(state))
+    whole = is_what_was_saved(folder, state)
   except Exception:  # whatever a broken file makes of the readers of many formats
     whole = False
   if not whole:

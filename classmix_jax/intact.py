@@ -41,6 +41,11 @@ def remembered_checksum(folder: Path) -> str | None:
     return (reader.metadata(folder).custom_metadata or {}).get('checksum')
 
 
+def is_what_was_saved(folder: Path, tree: PyTree) -> bool:
+  """Whether these are the arrays that were saved, as far as the checkpoint remembers."""
+  return remembered_checksum(folder) in (None, checksum(tree))
+
+
 def read_arrays(folder: Path) -> PyTree:
   """Reads the state in a checkpoint's folder as nested dicts of NumPy arrays; by one process."""
   handler = ocp.PyTreeCheckpointHandler()

@@ -259,8 +259,7 @@ def read_pretrained(run: Path) -> dict[str, Any]:
 
 
 def write_left_out(run: Path, left_out: Mapping[str, Mapping[str, str]]) -> None:
-  if jax.process_index() == 0:
-    write_atomically(run / 'left_out.json', json.dumps(left_out, indent=2) + '\n')
+  write_text(run / 'left_out.json', json.dumps(left_out, indent=2) + '\n')
 
 
 def read_left_out(run: Path) -> dict[str, dict[str, str]] | None:

@@ -244,7 +244,7 @@ def test_checksums_do_not_depend_on_the_tree_but_on_every_bit():
 
 def test_a_checkpoint_without_a_checksum_is_taken(two, tmp_path, monkeypatch):
   """Those of older versions have none."""
-  monkeypatch.setattr(checkpoint, 'remembered_checksum', lambda folder: None)
+  monkeypatch.setattr(intact, 'remembered_checksum', lambda folder: None)
   assert_same(resume(two), tiny(20))
   assert checkpoint.load(two, 'latest')[0] == 20
 
