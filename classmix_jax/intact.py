@@ -46,13 +46,22 @@ def is_what_was_saved(folder: Path, tree: PyTree) -> bool:
   return remembered_checksum(folder) in (None, checksum(tree))
 
 
+class ToNumPy(ocp.type_handlers.NumpyHandler):
+  """Reads what was saved as arrays of JAX into NumPy arrays, whatever devices wrote them."""
+
+  def typestr(self) -> str:
+    return 'jax.Array'
+
+
 def read_arrays(folder: Path) -> PyTree:
-  """Reads the state in a checkpoint's folder as nested dicts of NumPy arrays; by one process."""
-  handler = ocp.PyTreeCheckpointHandler()
-  saved = handler.metadata(folder / 'default').tree
-  as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), saved)
-  return handler.restore(
-      folder / 'default', args=ocp.args.PyTreeRestore(restore_args=as_numpy))
+  """Reads the state in a checkpoint's folder as nested dicts of NumPy arrays; by one process.
+
+  Does without the metadata of each array: tensorstore (0.1.86) writes them as JSON objects that
+  are never freed, and this is called after every save.
+  """
+  handlers = ocp.type_handlers.create_type_handler_registry((jax.Array, ToNumPy()))
+  reader = ocp.PyTreeCheckpointHandler(type_handler_registry=handlers)
+  return reader.restore(folder / 'default', args=ocp.args.PyTreeRestore())
 
 
 def damage(folder: Path) -> str | None:
