@@ -24,6 +24,7 @@ from classmix_jax.data_check.at_start import check_at_start
 from classmix_jax.device_batches import device_stream
 from classmix_jax.evaluator import Evaluator, conclude, headline_network
 from classmix_jax.fingerprint import fingerprint
+from classmix_jax.gpu_kernels import keep_choice
 from classmix_jax.health import Health
 from classmix_jax.logbook import Logbook
 from classmix_jax.methods.teacher import AVERAGED
@@ -278,6 +279,7 @@ def train_in(
   method = build.build_method(config, len(dataset.class_names))
   stages = method.stages(config.steps)
   until_the_end.enter_context(rundir.held(run))
+  keep_choice(run, devices[0].platform)
   rundir.open_run(run, config.to_dict())
   rundir.write_classes(run, dataset)
   if build.skips_unreadable(config):

@@ -14,6 +14,7 @@
     RUN/report.html      all of it on one page
     RUN/nonfinite/STEP/  a batch whose loss or gradient was not finite, see nonfinite.py
     RUN/left_out.json    examples that do not read, where config.data.on_error is 'skip'
+    RUN/compiled/        programs for a GPU, see gpu_kernels.py
     RUN/lock             who trains in it, or was the last to
     RUN/damaged_checkpoints/  those that could not be read when the run went on
 """

@@ -1,0 +1,65 @@
+"""What makes a training on a GPU repeat itself, as far as no GPU is needed to see it."""
+
+import os
+from pathlib import Path
+import subprocess
+import sys
+
+from launch import gpu_flags
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = """
+from pathlib import Path
+import sys
+import jax
+from classmix_jax.gpu_kernels import keep_choice
+hits = []
+jax.monitoring.register_event_listener(lambda name, **_: hits.append('cache_hits' in name))
+jax.jit(lambda x: x + 1)(1.0)  # opens the folder of all runs
+keep_choice(Path(sys.argv[1]), sys.argv[2])
+jax.jit(lambda x: x * 3)(2.0)
+print(sum(hits))
+"""
+
+
+def compile_in(run: Path, platform: str, shared: Path) -> int:
+  """Returns how many programs were found compiled."""
+  environ = {**os.environ, 'JAX_COMPILATION_CACHE_DIR': str(shared), 'JAX_PLATFORMS': 'cpu',
+             'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0'}
+  done = subprocess.run([sys.executable, '-c', PROGRAM, run, platform], env=environ, cwd=ROOT,
+                        capture_output=True, text=True, check=True)
+  return int(done.stdout)
+
+
+def test_a_gpu_run_keeps_its_programs_and_finds_them_again(tmp_path):
+  run = tmp_path / 'run'
+  assert compile_in(run, 'gpu', tmp_path / 'first') == 0
+  assert any((run / 'compiled').iterdir())
+  # On another machine, where nothing was compiled before, only what came before is missing.
+  assert compile_in(run, 'gpu', tmp_path / 'second') >= 1
+
+
+def test_other_platforms_share_one_folder(tmp_path):
+  compile_in(tmp_path / 'run', 'cpu', tmp_path / 'shared')
+  assert not (tmp_path / 'run').exists()
+  assert compile_in(tmp_path / 'other', 'cpu', tmp_path / 'shared') >= 2
+
+
+def test_cuda_is_found_by_its_plugin(tmp_path, monkeypatch):
+  monkeypatch.syspath_prepend(tmp_path)
+  monkeypatch.delitem(sys.modules, 'jax_plugins', raising=False)
+  assert not gpu_flags.has_cuda()
+  (tmp_path / 'jax_plugins' / 'xla_cuda13').mkdir(parents=True)
+  assert gpu_flags.has_cuda()
+
+
+def test_xla_knows_the_flag(tmp_path):
+  environ = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': gpu_flags.in_fixed_order('')}
+  subprocess.run([sys.executable, '-c', 'import jax; jax.devices()'], env=environ, check=True)
+
+
+def test_what_the_user_says_of_the_flag_stays():
+  off = '--xla_dump_to=DIR --xla_gpu_exclude_nondeterministic_ops=false'
+  assert gpu_flags.in_fixed_order(off) == off
+  assert gpu_flags.in_fixed_order('--xla_dump_to=DIR') == (
+      '--xla_dump_to=DIR --xla_gpu_exclude_nondeterministic_ops=true')
