@@ -20,6 +20,7 @@ import orbax.checkpoint as ocp
 from classmix_jax import checkpoint, rundir
 from classmix_jax.core.ema import relative_distance
 from classmix_jax.evaluator import Evaluator
+from classmix_jax.files import write_png
 from classmix_jax.health import Health
 from classmix_jax.logbook import Logbook
 from classmix_jax.methods.teacher import AVERAGED
@@ -154,5 +155,5 @@ class AfterStep:
     self.logbook.write_images(step, {f'train/{key}': x for key, x in images.items()})
     if jax.process_index() == 0:
       rows = [[thumbnail(x) for x in row] for row in zip(*images.values(), strict=False)]
-      grid(rows[:4], list(images), self.dataset.class_names, self.dataset.palette).save(
-          rundir.training_image(self.run))
+      picture = grid(rows[:4], list(images), self.dataset.class_names, self.dataset.palette)
+      write_png(rundir.training_image(self.run), picture)

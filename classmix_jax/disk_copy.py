@@ -29,7 +29,8 @@ import shutil
 import numpy as np
 
 from classmix_jax.datasets.pairs import raise_findings
-from classmix_jax.logbook import progress, write_atomically
+from classmix_jax.files import write_atomically
+from classmix_jax.logbook import progress
 from classmix_jax.parallel import in_parallel
 from classmix_jax.types import Source, UserError
 

@@ -23,7 +23,7 @@ from PIL import Image
 from classmix_jax import build, rundir
 from classmix_jax.datasets.pairs import inside
 from classmix_jax.evaluate import evaluate, make_count, make_labels, predict, summarize
-from classmix_jax.logbook import replacing
+from classmix_jax.files import write_png
 from classmix_jax.models.segmenter import Segmenter
 from classmix_jax.networks import load_networks
 from classmix_jax.pictures import colorize, grid, thumbnail
@@ -182,8 +182,7 @@ class Evaluator:
     for name, label in self.predictions(variables):
       path = inside(folder, f'{name}{"_pred_labelIds" if raw else ""}.png')
       path.parent.mkdir(parents=True, exist_ok=True)
-      with replacing(path) as temporary:
-        Image.fromarray(table[label]).save(temporary, 'PNG')
+      write_png(path, Image.fromarray(table[label]))
 
   @functools.cached_property
   def score(self) -> Callable[[PyTree, Example], tuple[Any, Any]]:
@@ -259,7 +258,7 @@ def conclude(
     path = rundir.evaluation_path(run, result['step'], protocol)
     picture = path.with_suffix('.png') if protocol else run / 'predictions.png'
     print(result_table(result))
-    evaluator.picture(networks).save(picture)
+    write_png(picture, evaluator.picture(networks))
     print(f'wrote {path} and {picture}', flush=True)
 
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from classmix_jax import build, rundir
 from classmix_jax.evaluator import headline_network
-from classmix_jax.logbook import replacing, write_atomically
+from classmix_jax.files import replacing, write_atomically
 from classmix_jax.models.image_classifier import predicted_logits
 from classmix_jax.models.segmenter import to_unit_range
 from classmix_jax.networks import load_networks

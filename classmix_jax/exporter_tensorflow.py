@@ -8,7 +8,7 @@ from jax.experimental import jax2tf
 import numpy as np
 import tensorflow as tf
 
-from classmix_jax.logbook import replacing
+from classmix_jax.files import replacing
 
 
 def save(network: Callable, batch: int | None, size: tuple[int, int], folder: Path) -> None:

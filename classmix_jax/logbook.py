@@ -8,11 +8,9 @@ Synopsis:
     logbook.write(1250, {'eval/miou': 0.41})    # when it is time
 """
 
-from collections.abc import Callable, Iterator, Mapping
-import contextlib
+from collections.abc import Callable, Mapping
 import json
 import math
-import os
 from pathlib import Path
 import time
 from typing import Any
@@ -20,32 +18,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from classmix_jax.files import write_atomically
 from classmix_jax.types import Metrics
 
 SECONDS_PER_LINE = 10.0  # of progress
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-  """Replaces a file so that a crash leaves the old one or the new one.
-
-  Yields where to write; at the end that is on the disk and takes the name of `path`. Several
-  processes may replace the same file: the last one wins.
-  """
-  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-  try:
-    yield temporary
-    with open(temporary, 'rb+') as file:
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
-  finally:
-    temporary.unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, text: str) -> None:
-  """Replaces a text file as `replacing` does."""
-  with replacing(path) as temporary:
-    temporary.write_text(text, encoding='utf-8')
 
 
 def lines_until(text: str, step: int) -> str:

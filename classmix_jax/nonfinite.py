@@ -24,7 +24,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from classmix_jax.checkpoint import shared
-from classmix_jax.logbook import one_by_one, replacing, write_atomically
+from classmix_jax.files import replacing, write_atomically
+from classmix_jax.logbook import one_by_one
 from classmix_jax.rundir import nonfinite_path
 from classmix_jax.types import Batch, Metrics, TrainState, UserError
 from classmix_jax.words import listed

@@ -18,7 +18,8 @@ from PIL import Image
 
 from classmix_jax.datasets.pairs import find_images, inside
 from classmix_jax.datasets.reading import read_image
-from classmix_jax.logbook import progress, replacing, write_atomically
+from classmix_jax.files import write_atomically, write_png
+from classmix_jax.logbook import progress
 from classmix_jax.pictures import colorize, overlay
 from classmix_jax.predict import Prediction, Predictor, load
 from classmix_jax.types import UserError
@@ -115,8 +116,7 @@ def write(
   for word, picture in pictures.items():
     path = inside(output, f'{name}{word}.png')
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:  # a link is replaced, not followed
-      Image.fromarray(picture).save(temporary, 'PNG')
+    write_png(path, Image.fromarray(picture))
 
 
 def predict_files(

@@ -28,7 +28,8 @@ from PIL import Image
 
 from classmix_jax.datasets.pairs import inside
 from classmix_jax.evaluate import predict
-from classmix_jax.logbook import progress, replacing, write_atomically
+from classmix_jax.files import write_atomically, write_png
+from classmix_jax.logbook import progress
 from classmix_jax.models.segmenter import Segmenter
 from classmix_jax.parallel import in_parallel
 from classmix_jax.types import VOID, Array, Dataset, PyTree, Source, UserError
@@ -139,8 +140,7 @@ class Labeler:
       picture.putpalette(colors.ravel().tolist())
       path = label_path(folder, source.names[index])
       path.parent.mkdir(parents=True, exist_ok=True)
-      with replacing(path) as temporary:
-        picture.save(temporary, 'PNG')
+      write_png(path, picture)
       say(done)
     return counts
 

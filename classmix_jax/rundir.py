@@ -32,7 +32,7 @@ from typing import Any
 
 import jax
 
-from classmix_jax.logbook import replacing, write_atomically
+from classmix_jax.files import replacing, write_atomically
 from classmix_jax.ranges import check_ranges
 from classmix_jax.types import Dataset, UserError
 

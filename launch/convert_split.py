@@ -26,7 +26,7 @@ OUTPUT = flags.DEFINE_string('output', '', 'Text file to write, one name a line.
 
 def main() -> None:
   from classmix_jax import build
-  from classmix_jax.logbook import write_atomically
+  from classmix_jax.files import write_atomically
   from classmix_jax.pickled_split import labeled_names, read_permutation
   from classmix_jax.types import UserError
 

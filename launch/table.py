@@ -86,7 +86,7 @@ def check(config) -> None:
 
 def check_same_table(folder: Path, description: dict) -> None:
   """Raises UserError where the folder holds the cells of another config."""
-  from classmix_jax.logbook import write_atomically
+  from classmix_jax.files import write_atomically
   from classmix_jax.types import UserError
   path = folder / 'table.json'
   if path.exists():
@@ -130,7 +130,7 @@ def write_table(folder: Path, results: Sequence, dataset: str) -> None:
     summarize,
     table_csv,
   )
-  from classmix_jax.logbook import write_atomically
+  from classmix_jax.files import write_atomically
   rows = summarize(results)
   text = markdown(rows, published_for(dataset))
   write_atomically(folder / 'table.md', text)

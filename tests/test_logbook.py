@@ -138,24 +138,3 @@ def test_progress_line():
   assert progress_line(40, 1000, row, 0.5) == (
       'step   40/1000  loss/sup 1.5000  loss/unsup 0.2500  confident 13 %  mIoU 45.67  '
       'best 50.00  2.0 steps/s  16 images/s  ETA 8m00s')
-
-
-def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
-  path = tmp_path / 'a.json'
-  logbook.write_atomically(path, 'old')
-  def crash(_):
-    raise OSError('disk full')
-  monkeypatch.setattr(logbook.os, 'fsync', crash)
-  with pytest.raises(OSError):
-    logbook.write_atomically(path, 'new')
-  assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]
-
-
-def test_two_processes_may_replace_the_same_file(tmp_path, monkeypatch):
-  path = tmp_path / 'a.json'
-  with logbook.replacing(path) as temporary:
-    temporary.write_text('first')
-    monkeypatch.setattr(logbook.os, 'getpid', lambda: 0)
-    logbook.write_atomically(path, 'second')
-    assert path.read_text() == 'second'
-  assert path.read_text() == 'first'

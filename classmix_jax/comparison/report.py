@@ -17,6 +17,7 @@ import statistics
 from typing import Any
 
 from classmix_jax.comparison.cells import Result
+from classmix_jax.files import replacing
 from classmix_jax.logbook import format_duration
 
 PUBLISHED = Path(__file__).resolve().parents[2] / 'docs' / 'published.json'
@@ -151,5 +152,6 @@ def plot(rows: Sequence[Row], path: Path) -> None:
   axes.grid(axis='x', alpha=0.3)
   axes.legend(fontsize='small', loc='lower center', bbox_to_anchor=(0.5, 1), ncols=len(counts))
   figure.tight_layout()
-  figure.savefig(path, dpi=110)
+  with replacing(path) as temporary:
+    figure.savefig(temporary, dpi=110, format='png')
   pyplot.close(figure)

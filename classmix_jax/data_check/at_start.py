@@ -26,7 +26,7 @@ from classmix_jax.datasets.checks import (
   spread,
   void_finding,
 )
-from classmix_jax.logbook import write_atomically
+from classmix_jax.files import write_atomically
 from classmix_jax.types import Source, UserError
 
 LABELED, VAL = 200, 100  # masks that are looked at, at most

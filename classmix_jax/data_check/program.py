@@ -18,7 +18,7 @@ from classmix_jax.data_check.report import report, told, warnings
 from classmix_jax.data_check.sheets import EXAMPLES, contact_sheet, mixed_sheet, shown
 from classmix_jax.data_check.survey import Part, survey
 from classmix_jax.datasets.pairs import Finding, keep_findings
-from classmix_jax.logbook import write_atomically
+from classmix_jax.files import write_atomically, write_png
 from classmix_jax.types import Dataset, Source, UserError
 from classmix_jax.words import plural
 
@@ -103,6 +103,6 @@ def draw(dataset: Dataset, labeled: Part, output: Path) -> str:
     path = output / name
     path.unlink(missing_ok=True)  # of an earlier check
     if sheet is not None:
-      sheet.save(path)
+      write_png(path, sheet)
     lines.append(f'{path}: {words}' if sheet else f'{path}: not drawn, too few sound images')
   return '\n'.join(lines)

@@ -22,11 +22,11 @@ from PIL import Image
 from classmix_jax.datasets.folder import read_classes, voc_palette
 from classmix_jax.datasets.pairs import inside
 from classmix_jax.datasets.reading import Decoding, label_table, read_mask
+from classmix_jax.files import write_atomically, write_png
 from classmix_jax.labels import CONVERTERS
 from classmix_jax.labels.class_table import declared_classes, is_void, read_class_table
 from classmix_jax.labels.export import Color, Export, Picture, Problem
 from classmix_jax.labels.raster import rasterize
-from classmix_jax.logbook import replacing, write_atomically
 from classmix_jax.types import VOID, UserError
 from classmix_jax.words import listed, plural
 
@@ -257,8 +257,7 @@ def save_mask(mask: np.ndarray, palette: Sequence[int], path: Path) -> None:
   image.putpalette(palette)
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-      image.save(temporary, format='PNG')
+    write_png(path, image)
   except OSError as error:
     raise UserError(f'{path} cannot be written ({error.strerror}): check --output.') from None
 

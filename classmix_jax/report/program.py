@@ -9,7 +9,7 @@ import numpy as np
 
 from classmix_jax import build, rundir
 from classmix_jax.evaluator import Evaluator, headline_network, open_evaluator
-from classmix_jax.logbook import write_atomically
+from classmix_jax.files import write_atomically
 from classmix_jax.networks import load_networks
 from classmix_jax.readable import NOTHING, LeftOut
 from classmix_jax.report.gallery import View, frequencies, gallery

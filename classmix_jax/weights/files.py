@@ -19,7 +19,7 @@ import zipfile
 import numpy as np
 
 from classmix_jax.datasets.unpacked import check_growth
-from classmix_jax.logbook import replacing
+from classmix_jax.files import replacing
 from classmix_jax.types import UserError
 
 SAFETENSORS = '.safetensors'

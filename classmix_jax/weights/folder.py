@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from classmix_jax.logbook import write_atomically
+from classmix_jax.files import write_atomically
 from classmix_jax.rundir import read_object
 from classmix_jax.types import PyTree, UserError
 
