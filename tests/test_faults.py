@@ -147,10 +147,12 @@ def test_every_operation_of_a_save_goes_wrong_once(faults, tmp_path):
   assert kinds['w'] > 5 and kinds['f'] > 5 and kinds['r'] > 2 and kinds['o'] > 5, kinds
   for case in found:
     assert case['found'] in (12, 13), case  # step 2 or step 3, whole, and nothing beside them
-    assert case['ended'] in ((0, 2) if case['way'] == 'fail' else (-signal.SIGKILL,)), case
+    assert case['ended'] in ((0, 2) if case['way'] == 'fail' else (0, -signal.SIGKILL)), case
     if case['ended'] == 0:  # who says that it is saved has saved it
       assert case['found'] == 13, case
   assert {case['found'] for case in found} == {12, 13}
+  # Not all saves take as many operations as the one in which they were counted.
+  assert sum(case['way'] != 'fail' and case['ended'] == 0 for case in found) <= 3
 
 
 @pytest.mark.slow
