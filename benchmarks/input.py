@@ -31,8 +31,8 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 from provenance import provenance  # noqa: E402
 
+from classmix_jax.datasets.decoding import Decoding, label_table  # noqa: E402
 from classmix_jax.datasets.pairs import find_images, pair, paired_source  # noqa: E402
-from classmix_jax.datasets.reading import Decoding, label_table  # noqa: E402
 from classmix_jax.datasets.scenes.render import render  # noqa: E402
 from classmix_jax.device_batches import device_stream  # noqa: E402
 from classmix_jax.disk_copy import copy_images, copy_labels  # noqa: E402

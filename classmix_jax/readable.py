@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from classmix_jax.datasets.checks import count_values
+from classmix_jax.datasets.opening import read_header
 from classmix_jax.datasets.pairs import misfit
-from classmix_jax.datasets.reading import read_header
 from classmix_jax.parallel import in_parallel
 from classmix_jax.sources import subset
 from classmix_jax.types import Dataset, Source, UserError

@@ -167,7 +167,7 @@ class Files(NamedTuple):
     image: index -> file of the image: whatever `datasets/reading.py` takes.
     mask: index -> file of its mask, None where there are no masks. Not to be
       asked for unlabelled examples.
-    decoding: how masks are read, a `datasets.reading.Decoding`, or None.
+    decoding: how masks are read, a `datasets.decoding.Decoding`, or None.
   """
 
   image: Callable[[int], Any]

@@ -12,7 +12,8 @@ from toy import save
 from classmix_jax.data_check import at_start, survey
 from classmix_jax.data_check.at_start import check_at_start
 from classmix_jax.data_check.program import check_data
-from classmix_jax.datasets import DATASETS, folder, pairs, reading
+from classmix_jax.datasets import DATASETS, folder, opening, pairs
+from classmix_jax.datasets.decoding import Decoding, label_table
 from classmix_jax.sources import concat, subset
 from classmix_jax.types import VOID, Source, UserError
 
@@ -100,7 +101,7 @@ def test_sources_without_files(tmp_path):
 def encoded(values, name):
   buffer = io.BytesIO()
   Image.fromarray(np.asarray(values, np.uint8)).save(buffer, 'PNG')
-  return reading.Encoded(buffer.getvalue(), name, 'Prepare it again.')
+  return opening.Encoded(buffer.getvalue(), name, 'Prepare it again.')
 
 
 class Records(tuple):
@@ -115,7 +116,7 @@ class Records(tuple):
 def test_pictures_in_memory():
   images = Records([encoded(np.zeros((2, 3, 3)), 'image a'), None, encoded([[1, 2]], 'image c')])
   masks = Records([encoded([[0, 1, 7]] * 2, 'mask a'), encoded([[0]], 'mask b'), None])
-  decoding = reading.Decoding(CLASSES, reading.label_table(2))
+  decoding = Decoding(CLASSES, label_table(2))
   source = pairs.paired_source(pairs.Pairs(('a', 'b', 'c'), images, masks), decoding)
   part = survey.survey('labelled', source, CLASSES, with_masks=True)
   assert part.images == {'PNG RGB': 1, 'PNG L': 1} and part.sizes == {(2, 3): 1, (1, 2): 1}
@@ -323,7 +324,7 @@ def test_no_unlabelled_mask_is_opened(tmp_path, monkeypatch):
   (tmp_path / 'two.txt').write_text('street/0\nstreet/2\n')
   opened, real = [], Image.open
   monkeypatch.setattr(
-      reading.Image, 'open',
+      opening.Image, 'open',
       lambda path, **options: opened.append(Path(path)) or real(path, **options))
   findings, report = check(root, tmp_path / 'out', **{'data.labeled': str(tmp_path / 'two.txt')})
   assert findings == [] and 'no findings' in report
@@ -382,7 +383,7 @@ def test_real_files_are_read_again_once_they_change(cache, tmp_path, monkeypatch
   root = toy.write_folder(tmp_path / 'data')
   opened, real = [], Image.open
   monkeypatch.setattr(
-      reading.Image, 'open', lambda path, **options: opened.append(path) or real(path, **options))
+      opening.Image, 'open', lambda path, **options: opened.append(path) or real(path, **options))
 
   def start():
     dataset = folder.load(str(root))

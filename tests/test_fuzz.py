@@ -26,15 +26,9 @@ import toy
 
 from classmix_jax import build, checkpoint, rundir
 from classmix_jax.datasets import folder, pairs
-from classmix_jax.datasets.reading import (
-  Decoding,
-  Encoded,
-  image_size,
-  label_table,
-  raw_values,
-  read_image,
-  read_mask,
-)
+from classmix_jax.datasets.decoding import Decoding, label_table
+from classmix_jax.datasets.opening import Encoded, image_size
+from classmix_jax.datasets.reading import raw_values, read_image, read_mask
 from classmix_jax.evaluator import headline_network
 from classmix_jax.methods import METHODS
 from classmix_jax.pickled_split import read_permutation

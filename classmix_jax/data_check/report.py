@@ -13,8 +13,8 @@ import numpy as np
 
 from classmix_jax.data_check.survey import Part, Value
 from classmix_jax.datasets.checks import class_counts, label_warnings
+from classmix_jax.datasets.decoding import Raw
 from classmix_jax.datasets.pairs import Finding
-from classmix_jax.datasets.reading import Raw
 from classmix_jax.types import VOID, Dataset
 
 MOST_SIZES = 8  # and kinds of files

@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from classmix_jax.datasets.checks import binary_finding, count_values, void_finding
+from classmix_jax.datasets.decoding import Decoding, Raw
+from classmix_jax.datasets.opening import Header, Size, read_header
 from classmix_jax.datasets.pairs import Finding, misfit
-from classmix_jax.datasets.reading import Decoding, Header, Raw, Size, raw_values, read_header
+from classmix_jax.datasets.reading import raw_values
 from classmix_jax.logbook import progress
 from classmix_jax.parallel import in_parallel
 from classmix_jax.types import Source, UserError

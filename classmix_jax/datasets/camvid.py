@@ -13,6 +13,8 @@ V. Badrinarayanan et al., "SegNet", arXiv:1511.00561: the 11 classes and the spl
 import os
 from pathlib import Path
 
+from classmix_jax.datasets.decoding import Decoding, label_table
+from classmix_jax.datasets.opening import Size
 from classmix_jax.datasets.pairs import (
   check_exists,
   check_pairs,
@@ -21,7 +23,6 @@ from classmix_jax.datasets.pairs import (
   pair,
   paired_source,
 )
-from classmix_jax.datasets.reading import Decoding, Size, label_table
 from classmix_jax.types import VOID, Dataset, Source, UserError
 
 CLASS_NAMES = (

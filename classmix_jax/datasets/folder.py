@@ -14,6 +14,8 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
+from classmix_jax.datasets.decoding import RAW_VALUES, Decoding, label_table
+from classmix_jax.datasets.opening import Size, read_palette
 from classmix_jax.datasets.pairs import (
   Pairs,
   check_exists,
@@ -22,13 +24,6 @@ from classmix_jax.datasets.pairs import (
   image_source,
   pair,
   paired_source,
-)
-from classmix_jax.datasets.reading import (
-  RAW_VALUES,
-  Decoding,
-  Size,
-  label_table,
-  read_palette,
 )
 from classmix_jax.types import VOID, Dataset, Source, UserError
 

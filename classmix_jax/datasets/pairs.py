@@ -19,17 +19,9 @@ import unicodedata
 
 import numpy as np
 
-from classmix_jax.datasets.reading import (
-  LOSSY,
-  Decoding,
-  File,
-  Header,
-  Size,
-  lossy,
-  read_header,
-  read_image,
-  read_mask,
-)
+from classmix_jax.datasets.decoding import Decoding
+from classmix_jax.datasets.opening import LOSSY, File, Header, Size, lossy, read_header
+from classmix_jax.datasets.reading import read_image, read_mask
 from classmix_jax.types import Files, Source, UserError
 from classmix_jax.words import listed, plural
 

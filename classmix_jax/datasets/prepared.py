@@ -22,8 +22,8 @@ import shutil
 import time
 from typing import Any
 
+from classmix_jax.datasets.opening import Encoded
 from classmix_jax.datasets.pairs import Pairs
-from classmix_jax.datasets.reading import Encoded
 from classmix_jax.types import UserError
 
 Builder = Any  # a tfds.core.DatasetBuilder; tensorflow_datasets is only imported when needed

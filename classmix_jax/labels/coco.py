@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from classmix_jax.datasets.reading import Size
+from classmix_jax.datasets.opening import Size
 from classmix_jax.labels.export import (
   Color,
   Export,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from classmix_jax.datasets.opening import read_header
 from classmix_jax.datasets.pairs import find_images
-from classmix_jax.datasets.reading import read_header
 from classmix_jax.labels.class_table import UNLABELED, declared_classes, read_class_table
 from classmix_jax.labels.export import Color, Export, Picture, attempt
 from classmix_jax.labels.raster import ColorRegion, pack, packed_colors

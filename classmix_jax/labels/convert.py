@@ -19,9 +19,10 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from classmix_jax.datasets.decoding import Decoding, label_table
 from classmix_jax.datasets.folder import read_classes, voc_palette
 from classmix_jax.datasets.pairs import inside
-from classmix_jax.datasets.reading import Decoding, label_table, read_mask
+from classmix_jax.datasets.reading import read_mask
 from classmix_jax.files import write_atomically, write_png
 from classmix_jax.labels import CONVERTERS
 from classmix_jax.labels.class_table import declared_classes, is_void, read_class_table

@@ -19,7 +19,7 @@ from xml.parsers import expat
 
 import numpy as np
 
-from classmix_jax.datasets.reading import Size
+from classmix_jax.datasets.opening import Size
 from classmix_jax.labels.export import (
   Color,
   Export,

@@ -16,8 +16,8 @@ import unicodedata
 
 from PIL import Image
 
+from classmix_jax.datasets.opening import Size
 from classmix_jax.datasets.pairs import EXTENSIONS
-from classmix_jax.datasets.reading import Size
 from classmix_jax.types import UserError
 from classmix_jax.words import listed
 

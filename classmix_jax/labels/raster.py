@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from classmix_jax.datasets.reading import Size, read_image
+from classmix_jax.datasets.opening import Size
+from classmix_jax.datasets.reading import read_image
 from classmix_jax.labels.export import Color, Point, Region
 
 

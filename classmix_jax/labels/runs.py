@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from classmix_jax.datasets.reading import Size
+from classmix_jax.datasets.opening import Size
 from classmix_jax.labels.export import Point
 from classmix_jax.labels.raster import paste
 from classmix_jax.types import UserError

@@ -7,13 +7,14 @@ from PIL import Image
 import pytest
 from toy import assert_says, save
 
-from classmix_jax.datasets import checks, pairs, reading
+from classmix_jax.datasets import checks, opening, pairs, reading
+from classmix_jax.datasets.decoding import UNKNOWN, Decoding, label_table
 from classmix_jax.types import VOID, Source, UserError
 
 NAMES = ('road', 'car', 'sky')
-IDS = reading.Decoding(NAMES, reading.label_table(3))
-COLORS = reading.Decoding(
-    NAMES, reading.label_table(3), {(255, 0, 0): 1, (0, 0, 255): 2, (0, 0, 0): 0, (9, 9, 9): VOID})
+IDS = Decoding(NAMES, label_table(3))
+COLORS = Decoding(
+    NAMES, label_table(3), {(255, 0, 0): 1, (0, 0, 255): 2, (0, 0, 0): 0, (9, 9, 9): VOID})
 
 
 def palette_image(values, colors):
@@ -71,7 +72,7 @@ def test_exif_orientation_turns_pixels_and_header_size(tmp_path, suffix):
   values[:, 16:] = 255  # right half white
   path = save(tmp_path / f'a.{suffix}', values, exif=oriented(6))  # 6: turn clockwise to view
   image = reading.read_image(path)
-  assert image.shape == (32, 16, 3) and reading.image_size(path) == (32, 16)
+  assert image.shape == (32, 16, 3) and opening.image_size(path) == (32, 16)
   assert image[:14].mean() < 20 and image[18:].mean() > 235  # right has become bottom
 
 
@@ -88,14 +89,14 @@ def test_images_shrink_with_antialiasing_and_masks_by_nearest(tmp_path):
 def test_image_size_does_not_decode(tmp_path):
   path = save(tmp_path / 'a.png', np.random.default_rng(0).integers(0, 256, (40, 60, 3)))
   path.write_bytes(path.read_bytes()[:200])
-  assert reading.image_size(path) == (40, 60)
+  assert opening.image_size(path) == (40, 60)
   assert_says(message(reading.read_image, path), path, 'truncated', 'export the file again')
 
 
 def test_damaged_missing_and_unknown_files(tmp_path):
   text = tmp_path / 'a.png'
   text.write_text('hello')
-  for call in (reading.read_image, reading.image_size, lambda path: reading.read_mask(path, IDS)):
+  for call in (reading.read_image, opening.image_size, lambda path: reading.read_mask(path, IDS)):
     assert_says(message(call, text), text, 'does not decode', 'export the file again')
     assert_says(message(call, tmp_path / 'b.png'), 'b.png', 'does not exist', 'restore')
   floats = save(tmp_path / 'f.tif', [[0.5]], dtype=np.float32)
@@ -108,14 +109,14 @@ def test_pictures_in_memory_read_like_files(tmp_path, suffix):
   values = np.random.default_rng(0).integers(0, 3, (7, 9, 3))
   for mode in ('RGB', 'L'):
     path = save(tmp_path / f'{mode}.{suffix}', values[..., 0] if mode == 'L' else values, mode)
-    data = reading.Encoded(path.read_bytes(), 'record 3', 'Prepare it again.')
+    data = opening.Encoded(path.read_bytes(), 'record 3', 'Prepare it again.')
     for size in (None, (4, 5)):
       np.testing.assert_array_equal(
           reading.read_image(data, size), reading.read_image(path, size))
       if (mode, suffix) == ('L', 'png'):
         np.testing.assert_array_equal(
             reading.read_mask(data, IDS, size), reading.read_mask(path, IDS, size))
-  broken = reading.Encoded(data.data[:20], 'record 3', 'Prepare it again.')
+  broken = opening.Encoded(data.data[:20], 'record 3', 'Prepare it again.')
   for arguments in ((reading.read_image, broken), (reading.read_mask, broken, IDS)):
     assert_says(message(*arguments), 'record 3 does not decode', '20 bytes', 'Prepare it again.')
 
@@ -137,13 +138,13 @@ def test_ids_in_grey_palette_bit_and_deep_masks(tmp_path):
 
 
 def test_label_table_maps_and_leaves_the_rest():
-  table = reading.label_table(3, {255: 1, 7: VOID, 1000: 2})
-  assert table[[0, 1, 2, 3, 7, 255, 1000]].tolist() == [0, 1, 2, reading.UNKNOWN, 255, 1, 2]
+  table = label_table(3, {255: 1, 7: VOID, 1000: 2})
+  assert table[[0, 1, 2, 3, 7, 255, 1000]].tolist() == [0, 1, 2, UNKNOWN, 255, 1, 2]
 
 
 def test_deep_ids_go_through_the_map(tmp_path):
   path = save(tmp_path / 'a.png', [[0, 1000]], dtype=np.uint16)
-  decoding = reading.Decoding(NAMES, reading.label_table(3, {1000: 2}))
+  decoding = Decoding(NAMES, label_table(3, {1000: 2}))
   np.testing.assert_array_equal(reading.read_mask(path, decoding), [[0, 2]])
   assert_says(message(reading.read_mask, path, IDS), path, 'value 1000', "label_map='1000:CLASS'")
 
@@ -201,8 +202,8 @@ def test_raw_values_are_counted_known_or_not(tmp_path, values, dtype, decoding, 
 def test_raw_values_of_a_palette_are_its_indices(tmp_path):
   palette_image([[1, 1, 2]], [(0, 0, 0), (9, 9, 9), (8, 8, 8)]).save(tmp_path / 'p.png')
   assert reading.raw_values(tmp_path / 'p.png', IDS) == {1: 2, 2: 1}
-  assert reading.read_palette(tmp_path / 'p.png')[:3] == [(0, 0, 0), (9, 9, 9), (8, 8, 8)]
-  assert reading.read_palette(save(tmp_path / 'grey.png', [[1]])) == []
+  assert opening.read_palette(tmp_path / 'p.png')[:3] == [(0, 0, 0), (9, 9, 9), (8, 8, 8)]
+  assert opening.read_palette(save(tmp_path / 'grey.png', [[1]])) == []
 
 
 def test_meaning_of_raw_values():

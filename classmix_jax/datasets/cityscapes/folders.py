@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from classmix_jax.datasets.cityscapes.classes import LABEL_IDS, TRAIN_IDS
+from classmix_jax.datasets.decoding import Decoding
 from classmix_jax.datasets.pairs import Pairs, find_images, pair
-from classmix_jax.datasets.reading import Decoding
 from classmix_jax.types import UserError
 
 IMAGE, LABEL_ID, TRAIN_ID = '_leftImg8bit', '_gtFine_labelIds', '_gtFine_labelTrainIds'

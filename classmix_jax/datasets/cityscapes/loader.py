@@ -12,6 +12,7 @@ from pathlib import Path
 
 from classmix_jax.datasets.cityscapes import archives, folders
 from classmix_jax.datasets.cityscapes.classes import CLASS_NAMES, LABEL_IDS, PALETTE, RAW_IDS
+from classmix_jax.datasets.opening import Size
 from classmix_jax.datasets.pairs import (
   check_choice,
   check_exists,
@@ -19,7 +20,6 @@ from classmix_jax.datasets.pairs import (
   image_source,
   paired_source,
 )
-from classmix_jax.datasets.reading import Size
 from classmix_jax.types import Dataset, Source, UserError
 from classmix_jax.words import listed
 

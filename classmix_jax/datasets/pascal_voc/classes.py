@@ -5,8 +5,8 @@ Synopsis:
     CLASS_NAMES[15], PALETTE[15]      # 'person', (192, 128, 128)
 """
 
+from classmix_jax.datasets.decoding import Decoding, label_table
 from classmix_jax.datasets.folder import voc_palette
-from classmix_jax.datasets.reading import Decoding, label_table
 
 CLASS_NAMES = (
     'background', 'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair',

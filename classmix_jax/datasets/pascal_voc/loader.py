@@ -12,10 +12,10 @@ import os
 from pathlib import Path
 
 from classmix_jax.datasets import prepared
+from classmix_jax.datasets.opening import Size
 from classmix_jax.datasets.pairs import Pairs, check_choice, check_exists, paired_source
 from classmix_jax.datasets.pascal_voc.classes import CLASS_NAMES, DECODING, PALETTE
 from classmix_jax.datasets.pascal_voc.folders import LAYOUT, TRAIN_LISTS, find_base, find_pairs
-from classmix_jax.datasets.reading import Size
 from classmix_jax.types import Dataset
 
 READERS = ('folders', 'tfds')

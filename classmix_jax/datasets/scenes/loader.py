@@ -15,8 +15,9 @@ from pathlib import Path
 
 from classmix_jax.cache import cache_root
 from classmix_jax.datasets import prepared
+from classmix_jax.datasets.decoding import Decoding, label_table
+from classmix_jax.datasets.opening import Size
 from classmix_jax.datasets.pairs import paired_source
-from classmix_jax.datasets.reading import Decoding, Size, label_table
 from classmix_jax.datasets.scenes.classes import CLASS_NAMES, PALETTE
 from classmix_jax.types import Dataset, Source
 
