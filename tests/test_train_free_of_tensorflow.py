@@ -12,7 +12,8 @@ PACKAGE = 'classmix_jax'
 
 # A module imports only from rooms of a lower rank, or from its own room.
 RANK = {
-    'types': 0, 'cache': 0, 'files': 0, 'gpu_kernels': 0, 'parallel': 0, 'preemption': 0, 'words': 0,
+    'types': 0, 'cache': 0, 'files': 0, 'gpu_kernels': 0, 'parallel': 0, 'preemption': 0,
+    'words': 0,
     'core': 1, 'intact': 1, 'splits': 1, 'pickled_split': 1, 'sources': 1, 'geometry': 1,
     'datasets': 1, 'logbook': 1, 'pictures': 1, 'fingerprint': 1,
     'processes': 1,

@@ -14,7 +14,7 @@ from classmix_jax.networks import load_networks
 from classmix_jax.readable import NOTHING, LeftOut
 from classmix_jax.report.gallery import View, frequencies, gallery
 from classmix_jax.report.page import Frequencies, page
-from classmix_jax.report.runs import Run, check_comparable, read_run
+from classmix_jax.report.runs import Run, check_comparable, read_run, short_names
 from classmix_jax.sources import subset
 from classmix_jax.types import PyTree, Source, UserError
 
@@ -57,7 +57,7 @@ def report_runs(folders: Sequence[Path], output: Path | None = None, root: str =
   Raises:
     UserError: a folder that is no evaluated run, or runs that do not compare.
   """
-  runs = [read_run(folder) for folder in folders]
+  runs = [read_run(*named) for named in zip(folders, short_names(folders), strict=True)]
   check_comparable(runs)
   galleries, classes, note = [], None, ''
   try:

@@ -31,6 +31,7 @@ class Run:
 
   Attributes:
     path: its folder.
+    name: what the page calls it.
     config: nested plain dicts.
     rows: of metrics.jsonl, in order.
     results: evaluations by step, under the run's own protocol.
@@ -41,6 +42,7 @@ class Run:
   """
 
   path: Path
+  name: str
   config: Mapping[str, Any]
   rows: Sequence[Mapping[str, Any]]
   results: Mapping[int, Mapping[str, Any]]
@@ -50,10 +52,6 @@ class Run:
   unlabeled: int
   left_out: int
   pretrained: Mapping[str, Any]
-
-  @property
-  def name(self) -> str:
-    return self.path.name
 
   @property
   def result(self) -> Mapping[str, Any]:
@@ -82,8 +80,23 @@ class Run:
       return [list(map(int, counts)) for _, *counts in list(csv.reader(file))[1:]]
 
 
-def read_run(path: Path) -> Run:
-  """Reads a run's folder.
+def short_names(folders: Sequence[Path]) -> list[str]:
+  """Returns the shortest ends of the paths that tell them apart.
+
+  Example:
+    >>> short_names([Path('first/classmix'), Path('second/classmix')])
+    ['first/classmix', 'second/classmix']
+  """
+  names = []
+  for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
+    names = ['/'.join(folder.parts[-depth:]) for folder in folders]
+    if len(set(names)) == len(names):
+      break
+  return names
+
+
+def read_run(path: Path, name: str = '') -> Run:
+  """Reads a run's folder; the page calls it `name`, or as the folder is called.
 
   Raises:
     UserError: it is no run, or was never evaluated.
@@ -97,7 +110,7 @@ def read_run(path: Path) -> Run:
         f'{path} has not been evaluated yet; python launch/evaluate.py --workdir={path} does that.')
   count = lambda part: len(rundir.read_split(path, part))
   return Run(
-      path, config, read_rows(path / 'metrics.jsonl'), results, names, palette,
+      path, name or path.name, config, read_rows(path / 'metrics.jsonl'), results, names, palette,
       count('labeled'), count('unlabeled'),
       sum(map(len, (rundir.read_left_out(path) or {}).values())), rundir.read_pretrained(path))
 

@@ -13,7 +13,7 @@ from classmix_jax.report import gallery
 from classmix_jax.report.charts import curves, panels
 from classmix_jax.report.page import page
 from classmix_jax.report.program import report_runs
-from classmix_jax.report.runs import check_comparable, differences, read_run
+from classmix_jax.report.runs import check_comparable, differences, read_run, short_names
 from classmix_jax.types import UserError
 
 
@@ -42,6 +42,14 @@ def test_runs_of_two_protocols_do_not_compare(tmp_path, run):
   other = read_run(page_runs.write_run(tmp_path / 'other', protocol='full at 4x6'))
   with pytest.raises(UserError, match='has the protocol full at 4x6, .*mine has paper at 2x3'):
     check_comparable([run, other])
+
+
+def test_runs_whose_folders_share_a_name(tmp_path):
+  folders = [page_runs.write_run(tmp_path / seed / 'run', protocol='full') for seed in 'ab']
+  text = report_runs(folders, tmp_path / 'compare.html').read_text()
+  assert '>a/run<' in text and '>b/run<' in text
+  assert short_names([*folders, tmp_path / 'c']) == ['a/run', 'b/run', f'{tmp_path.name}/c']
+  assert len(short_names(folders[:1] * 2)) == 2  # the same one twice
 
 
 def test_what_differs(tmp_path, run):
