@@ -95,8 +95,8 @@ def progress_line(step: int, steps: int, row: Mapping[str, Any], best: float | N
 class Logbook:
   """Collects metrics on the device and writes them when asked.
 
-  Only process 0 writes. Metrics between two rows are averaged; the clock
-  starts again at `restart_clock()`.
+  Only process 0 writes. Metrics between two rows are averaged. The clock starts again at
+  `restart_clock()`, and leaves out what is compiled with the first dispatch after that.
   """
 
   def __init__(self, run: Path, *, steps: int, images_per_step: int, writing: bool = True):
@@ -106,7 +106,7 @@ class Logbook:
     self._writing = writing
     self._waiting: list[tuple[int, Metrics]] = []  # of how many steps
     self._collected = 0  # last step
-    self._clock = time.monotonic()
+    self.restart_clock()
     self._best: float | None = None
     self._tensorboard = None
     if writing:
@@ -124,13 +124,29 @@ class Logbook:
       self._best = max((score for score in scores if score is not None), default=None)
 
   def collect(self, step: int, metrics: Metrics) -> None:
-    """Takes the metrics of the steps until `step` without waiting for them."""
-    self._waiting.append((step - self._collected, metrics))
+    """Takes the metrics of the steps until `step`; waits only for the first after a restart."""
+    count = step - self._collected
+    self._waiting.append((count, metrics))
     self._collected = step
+    if self._first is None:
+      jax.block_until_ready(metrics)
+      self._first = count, time.monotonic()
 
   def restart_clock(self) -> None:
-    """Forgets the time spent on compiling or evaluating."""
+    """Forgets the time spent on an evaluation, or before the first step."""
     self._clock = time.monotonic()
+    self._first: tuple[int, float] | None = None  # steps of the first dispatch, when it was done
+
+  def _rate(self, count: int) -> float:
+    """Returns steps per second of the `count` steps since the last row, and starts a new one.
+
+    The first dispatch does not count, unless there was no other.
+    """
+    now, since, first = time.monotonic(), self._clock, self._first or (0, 0.0)
+    if 0 < first[0] < count:
+      count, since = count - first[0], first[1]
+    self._clock, self._first = now, (0, now)
+    return count / max(now - since, 1e-9)
 
   def averages(self) -> dict[str, Any]:
     """Means of the metrics collected since the last call, and the rates.
@@ -145,11 +161,9 @@ class Logbook:
            for key in fetched[0] if finite and key != 'finite'}
     if len(finite) < len(fetched):
       row['skipped_steps'] = len(fetched) - len(finite)
-    seconds = max(time.monotonic() - self._clock, 1e-9)
-    row['steps_per_second'] = len(fetched) / seconds
+    row['steps_per_second'] = self._rate(len(fetched))
     row['images_per_second'] = self._images_per_step * row['steps_per_second']
     self._waiting = []
-    self.restart_clock()
     return row
 
   def write(self, step: int, row: Mapping[str, Any]) -> None:

@@ -24,8 +24,8 @@ def rows(run):
 def test_averages_and_rates(tmp_path, clock):
   book = Logbook(tmp_path, steps=10, images_per_step=8, writing=False)
   for step, loss in enumerate((1.0, 2.0, 6.0)):
+    clock[0] += 0.5
     book.collect(step + 1, {'loss/sup': jnp.array(loss)})
-  clock[0] += 1.5
   assert book.averages() == {'loss/sup': 3.0, 'steps_per_second': 2.0, 'images_per_second': 16.0}
   book.collect(4, {'loss/sup': jnp.array(5.0)})
   clock[0] += 100  # an evaluation
@@ -34,12 +34,28 @@ def test_averages_and_rates(tmp_path, clock):
   assert book.averages() == {'loss/sup': 5.0, 'steps_per_second': 2.0, 'images_per_second': 16.0}
 
 
+@pytest.mark.parametrize('together', [1, 2])
+def test_what_is_compiled_with_the_first_steps_is_not_their_speed(tmp_path, clock, together):
+  book = Logbook(tmp_path, steps=100, images_per_step=8, writing=False)
+  ones = {'loss/sup': jnp.ones(together) if together > 1 else jnp.array(1.0)}
+  def rate(until):
+    for step in range(book._collected + together, until + 1, together):
+      clock[0] += together / 2
+      book.collect(step, ones)
+    return book.averages()['steps_per_second']
+  clock[0] += 60  # compiling
+  assert rate(until=6) == 2.0 and rate(until=10) == 2.0
+  book.restart_clock()
+  clock[0] += 60
+  assert rate(until=10 + together) == pytest.approx(together / (60 + together / 2))  # nothing else
+
+
 def test_several_steps_at_once_count_as_many(tmp_path, clock):
   book = Logbook(tmp_path, steps=10, images_per_step=8, writing=False)
   book.resume(2)
   book.collect(3, {'loss/sup': jnp.array(5.0)})
   book.collect(6, {'loss/sup': jnp.array([0.0, 1.0, 2.0])})
-  clock[0] += 2
+  clock[0] += 1.5
   assert book.averages() == {'loss/sup': 2.0, 'steps_per_second': 2.0, 'images_per_second': 16.0}
 
 
