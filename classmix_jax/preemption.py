@@ -11,11 +11,12 @@ What is on the disk is whole at every moment, so whoever has nothing to save jus
 is doing: reading data, compiling, drawing pictures. A thread does that, because Python's signal
 handlers wait while the main thread compiles. The second signal always ends the process at once.
 
-Several processes must end after the same step. There JAX hears SIGTERM, tells the others, and says
-to all of them after which call of `stop()` they end; Ctrl-C is passed on to it.
+Several processes must end after the same step. There JAX is told of the first signal, tells the
+others, and says to all of them after which call of `stop()` they end.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+import ctypes
 import os
 import select
 import signal
@@ -45,6 +46,19 @@ def say(sentence: str) -> None:
   os.write(sys.stderr.fileno(), f'{sentence}\n'.encode())
 
 
+def take_back(number: int) -> Callable[[], None]:
+  """Lets Python hear a signal again for which a library has set a handler in C.
+
+  Returns:
+    What tells the library that the signal has come.
+  """
+  library = ctypes.CDLL(None)
+  library.signal.restype, library.signal.argtypes = ctypes.c_void_p, (ctypes.c_int, ctypes.c_void_p)
+  theirs = ctypes.CFUNCTYPE(None, ctypes.c_int)(library.signal(number, None))
+  signal.signal(number, signal.getsignal(number))
+  return lambda: theirs(number)
+
+
 class Stop:
   """Whether a training shall end: never, unless it listens to signals.
 
@@ -59,6 +73,7 @@ class Stop:
     self.finish: Callable[[], None] = lambda: None
     self.signal = ''
     self._several = False
+    self._tell_jax: Callable[[], None] = lambda: None
     self._calls = 0
     self._told = False
     self._ending = threading.Lock()
@@ -74,8 +89,13 @@ class Stop:
     return self._told
 
   def together(self, count: int) -> None:
-    """Leaves SIGTERM to JAX if there are several processes; they must have met."""
+    """Asks JAX when to end if there are several processes; they must have met.
+
+    When they met, JAX took over SIGTERM. It would hear a second one as it heard the first.
+    """
     self._several = count > 1
+    if self._several:
+      self._tell_jax = take_back(signal.SIGTERM)
 
   def leave(self) -> None:
     """Ends this process with status 0, without the seconds in which libraries are taken down.
@@ -103,8 +123,7 @@ class Stop:
     while not (number := self._next_signal(None)):
       pass
     self.signal = signal.Signals(number).name
-    if self._several:
-      os.kill(os.getpid(), signal.SIGTERM)
+    self._tell_jax()
     say(f'{self.signal}: saving and ending; once more ends at once')
     while True:
       if number := self._next_signal(LOOK):

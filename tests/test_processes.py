@@ -217,6 +217,24 @@ def test_one_is_asked_to_end_and_all_end_after_the_same_step(tmp_path, number):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_one_of_two_at_once(tmp_path, number):
+  """Process 1 cannot end by itself, because process 0 is stopped."""
+  folder, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
+  first, second = start(folder, run, 100_000, 2, free_port())
+  wait_for_step(run, 8)
+  first.send_signal(signal.SIGSTOP)
+  second.send_signal(number)
+  with pytest.raises(subprocess.TimeoutExpired):
+    second.wait(timeout=3)
+  second.send_signal(number)
+  assert second.wait(timeout=3) == 128 + number
+  assert f'{number.name}: saving and ending' in second.stderr.read()
+  first.kill()
+  first.communicate()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('blow', [signal.SIGKILL, signal.SIGSTOP])
 def test_the_others_end_and_say_who_is_missing(tmp_path, blow):
   """Process 1 dies or freezes: process 0 ends within 120 s; the training goes on afterwards."""
