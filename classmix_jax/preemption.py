@@ -50,12 +50,15 @@ def take_back(number: int) -> Callable[[], None]:
   """Lets Python hear a signal again for which a library has set a handler in C.
 
   Returns:
-    What tells the library that the signal has come.
+    What tells the library that the signal has come; nothing where there is no such handler.
   """
   library = ctypes.CDLL(None)
   library.signal.restype, library.signal.argtypes = ctypes.c_void_p, (ctypes.c_int, ctypes.c_void_p)
-  theirs = ctypes.CFUNCTYPE(None, ctypes.c_int)(library.signal(number, None))
+  address = library.signal(number, None) or 0
   signal.signal(number, signal.getsignal(number))
+  if address in (signal.SIG_DFL, signal.SIG_IGN):
+    return lambda: None
+  theirs = ctypes.CFUNCTYPE(None, ctypes.c_int)(address)
   return lambda: theirs(number)
 
 

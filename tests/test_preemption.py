@@ -130,6 +130,31 @@ def test_among_several_processes_jax_says_after_which_call(monkeypatch):
   assert [stop() for _ in range(3)] == [False, False, True]
 
 
+TAKEN_BACK = """
+import ctypes, os, signal, time
+from classmix_jax.preemption import take_back
+told, heard = [], []
+theirs = ctypes.CFUNCTYPE(None, ctypes.c_int)(told.append)
+signal.signal(signal.SIGTERM, lambda number, frame: heard.append(int(number)))
+library = ctypes.CDLL(None)
+library.signal.argtypes = ctypes.c_int, ctypes.c_void_p
+library.signal(signal.SIGTERM, ctypes.cast(theirs, ctypes.c_void_p))  # as JAX does
+tell = take_back(signal.SIGTERM)
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(0.01)
+assert (told, heard) == ([], [15])
+tell()
+assert (told, heard) == ([15], [15])
+take_back(signal.SIGUSR1)()  # nobody has set a handler of this one: nobody is told
+"""
+
+
+def test_a_signal_that_a_library_took_is_heard_again():
+  ended = subprocess.run(
+      [sys.executable, '-c', TAKEN_BACK], cwd=ROOT, capture_output=True, text=True)
+  assert ended.returncode == 0, ended.stderr
+
+
 # ------------------------------------------------------------------ a training
 
 
