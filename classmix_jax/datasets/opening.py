@@ -89,7 +89,11 @@ def _stream(file: File) -> io.BytesIO | str | Path:
 
 
 def load(file: File) -> Image.Image:
-  """Returns the decoded picture, turned as its EXIF orientation says."""
+  """Returns the decoded picture, turned as its EXIF orientation says.
+
+  Raises:
+    UserError: it is missing, may not be read, is no picture or a damaged or far too large one.
+  """
   with _opened(file) as image:
     image.load()
     ImageOps.exif_transpose(image, in_place=True)  # without it the picture would be copied
@@ -118,6 +122,7 @@ class Header(NamedTuple):
 
 
 def read_header(path: str | Path) -> Header:
+  """Returns what a picture says of itself without decoding it; UserError as from `load`."""
   with _opened(path) as image:
     width, height = image.size
     turned = 5 <= _orientation(image) <= 8  # others are no orientation
@@ -152,6 +157,7 @@ def image_size(path: str | Path) -> Size:
 
 
 def lossy(file: File) -> str:
+  """Returns what is said of a mask whose format loses ids."""
   return f'{file} is a JPEG, whose compression changes class ids: export the masks as PNG.'
 
 
