@@ -4,9 +4,9 @@
         --config=configs/scenes.py --config.eval_every=500 --config.checkpoint_every=500
 
 Starts launch/main.py with the remaining arguments and more steps than it can do, looks at it once
-in a minute (from /proc, so on Linux), ends it with SIGTERM, and starts it again for the same number
-of rows, to compare the step time after a resume with the one before. The speed is that of the rows
-of metrics.jsonl, which leave evaluations out.
+in a minute (from /proc, so on Linux), ends it with SIGTERM, and starts it again, to compare the
+step time after a resume with the one before. The speed is that of the rows of metrics.jsonl, which
+leave evaluations out.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import time
 from provenance import provenance
 
 MAIN = Path(__file__).resolve().parent.parent / 'launch' / 'main.py'
+NEAR = 40  # rows on each side of a resume: what else the machine does changes within minutes
 
 
 def look(process: int) -> dict[str, float]:
@@ -58,21 +59,27 @@ def milliseconds(some: list[dict]) -> float:
   return 1000 * statistics.median(1 / row['steps_per_second'] for row in some)
 
 
+def speed_around_resume(before: list[dict], after: list[dict]) -> dict[str, float]:
+  """Compares the rows next to a resume; the first after it is left out, it may compile."""
+  near = min(NEAR, len(after) - 1)
+  return {'step_ms_before_resume': round(milliseconds(before[-near:]), 2),
+          'step_ms_after_resume': round(milliseconds(after[1:near + 1]), 2)}
+
+
 def summary(seen: list[dict], before: list[dict], after: list[dict]) -> dict:
   """Puts the last third beside the first, without the first row, in which things are compiled."""
-  third = len(seen) // 3
+  third = max(2, len(seen) // 3)
   mean = lambda some, key: statistics.mean(look[key] for look in some)
   compared = {
       f'{key}_{name}': round(mean(some, key), 1)
       for key in ('memory_mib', 'open_files', 'threads')
       for name, some in (('first_third', seen[1:third]), ('last_third', seen[-third:]))}
   before, third = before[1:], len(before) // 3
-  speed = {
-      'step_ms_first_third': milliseconds(before[:third]),
-      'step_ms_last_third': milliseconds(before[-third:]),
-      'step_ms_before_resume': milliseconds(before[-len(after) + 1:]),
-      'step_ms_after_resume': milliseconds(after[1:])}
-  return {**compared, **{key: round(value, 2) for key, value in speed.items()}}
+  return {
+      **compared,
+      'step_ms_first_third': round(milliseconds(before[:third]), 2),
+      'step_ms_last_third': round(milliseconds(before[-third:]), 2),
+      **speed_around_resume(before, after)}
 
 
 def main() -> None:
