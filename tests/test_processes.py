@@ -173,8 +173,9 @@ def wait_for_step(run, step, seconds=240):
     time.sleep(0.5)
 
 
-# From its first turn on the sign of s4gan's feature gap, by rounding, makes two trainings of one.
-TURNS_AFTER = {'s4gan': 6, 's4gan_mlmt': 6}
+# On one core XLA divides the work of a process with two devices otherwise than that of two
+# processes. It rounds otherwise, then, and at the first pixel that turns two trainings part.
+SAME = dict(steps=20, atol=1e-6) if len(os.sched_getaffinity(0)) > 1 else dict(steps=5, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -191,9 +192,9 @@ def test_two_processes_learn_what_one_learns(tmp_path, method):
     assert [process.returncode for process in started] == [0] * count, said
   alone = np.array(losses(tmp_path / 'one'))
   assert len(alone) == 20 and np.ptp(alone, axis=0).max() > 0.05  # something happens
-  same = TURNS_AFTER.get(method, 20)
+  same = slice(SAME['steps'])
   np.testing.assert_allclose(
-      losses(tmp_path / 'two')[:same], alone[:same], rtol=0, atol=1e-5)
+      losses(tmp_path / 'two')[same], alone[same], rtol=0, atol=SAME['atol'])
   if method != 'classmix':
     return
   (alone,) = start(folder, tmp_path / 'two', 25, 1)
