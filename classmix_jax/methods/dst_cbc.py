@@ -35,14 +35,14 @@ class Targets(NamedTuple):
 
   Attributes:
     labeled: see `Labeled`.
-    image: `[A, b, H, W, 3]` uint8, unlabelled; b is 0 in the supervised stage.
-    label: `[A, b, H, W]` uint8, pseudo-labels, `VOID` where there is none.
+    image: `[A, b, H, W, 3]` uint8, unlabelled; None in the supervised stage.
+    label: `[A, b, H, W]` uint8, pseudo-labels, `VOID` where there is none; None as `image`.
     count: `[A]` float32, `device_count` of labelled and pseudo-labelled pixels of the whole batch.
   """
 
   labeled: Labeled
-  image: Array
-  label: Array
+  image: Array | None
+  label: Array | None
   count: Array
 
 
@@ -87,10 +87,12 @@ class DstCbc(Supervised):
     del params, method_state, key, step
     labeled, unlabeled = self.labeled_loss.targets(batch.labeled), batch.unlabeled
     label = jnp.where(unlabeled.valid, unlabeled.label, VOID)
+    if not unlabeled.image.shape[1]:  # XLA of jaxlib 0.11 crashes where no images are passed on
+      none = {'pseudo_labeled_share': jnp.zeros(())}
+      return Targets(labeled, None, None, labeled.count), model_state, none
     pseudo, valid = device_count(label != VOID, AXIS), device_count(unlabeled.valid, AXIS)
     targets = Targets(labeled, unlabeled.image, label, labeled.count + pseudo)
     return targets, model_state, {
-        # 0 in the supervised stage, where both are next to nothing.
         'pseudo_labeled_share': pseudo / jnp.maximum(valid, 1.0),
         **class_metrics(batch.labeled, label, label != VOID, self.num_classes)}
 
@@ -99,6 +101,9 @@ class DstCbc(Supervised):
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
     """Labelled and pseudo-labelled images pass the student as one batch, as in the original."""
     labeled = targets.labeled
+    if targets.image is None:
+      loss, (model_state, metrics) = super().loss(params, model_state, labeled)
+      return loss, (model_state, {**metrics, 'loss/pseudo': jnp.zeros(())})
     image = to_unit_range(jnp.concatenate([labeled.image, targets.image]))
     logits, batch_stats = forward(
         self.model, params['segmenter'], model_state['segmenter'], image, train=True,
