@@ -173,6 +173,14 @@ def wait_for_step(run, step, seconds=240):
     time.sleep(0.5)
 
 
+def two_at_work(tmp_path):
+  """Returns the data, the run's folder and two processes that have done eight steps of many."""
+  folder, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
+  pair = start(folder, run, 100_000, 2, free_port())
+  wait_for_step(run, 8)
+  return folder, run, pair
+
+
 # On one core XLA divides the work of a process with two devices otherwise than that of two
 # processes. It rounds otherwise, then, and at the first pixel that turns two trainings part.
 SAME = dict(steps=20, atol=1e-6) if len(os.sched_getaffinity(0)) > 1 else dict(steps=5, atol=1e-4)
@@ -205,9 +213,7 @@ def test_two_processes_learn_what_one_learns(tmp_path, method):
 @pytest.mark.slow
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_one_is_asked_to_end_and_all_end_after_the_same_step(tmp_path, number):
-  folder, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
-  pair = start(folder, run, 100_000, 2, free_port())
-  wait_for_step(run, 8)
+  folder, run, pair = two_at_work(tmp_path)
   begin = time.monotonic()
   pair[1].send_signal(number)
   said = [process.communicate(timeout=120)[1] for process in pair]
@@ -222,9 +228,7 @@ def test_one_is_asked_to_end_and_all_end_after_the_same_step(tmp_path, number):
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_one_of_two_at_once(tmp_path, number):
   """Process 1 cannot end by itself, because process 0 is stopped."""
-  folder, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
-  first, second = start(folder, run, 100_000, 2, free_port())
-  wait_for_step(run, 8)
+  _, _, (first, second) = two_at_work(tmp_path)
   first.send_signal(signal.SIGSTOP)
   second.send_signal(number)
   with pytest.raises(subprocess.TimeoutExpired):
@@ -240,9 +244,7 @@ def test_a_second_signal_ends_one_of_two_at_once(tmp_path, number):
 @pytest.mark.parametrize('blow', [signal.SIGKILL, signal.SIGSTOP])
 def test_the_others_end_and_say_who_is_missing(tmp_path, blow):
   """Process 1 dies or freezes: process 0 ends within 120 s; the training goes on afterwards."""
-  folder, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
-  first, second = start(folder, run, 100_000, 2, free_port())
-  wait_for_step(run, 8)
+  folder, run, (first, second) = two_at_work(tmp_path)
   second.send_signal(blow)
   begin = time.monotonic()
   said = first.communicate(timeout=180)[1]
