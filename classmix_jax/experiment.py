@@ -279,7 +279,8 @@ def train_in(
   method = build.build_method(config, len(dataset.class_names))
   stages = method.stages(config.steps)
   until_the_end.enter_context(rundir.held(run))
-  keep_choice(run, devices[0].platform)
+  if config.deterministic:
+    keep_choice(run, devices[0].platform)
   rundir.open_run(run, config.to_dict())
   rundir.write_classes(run, dataset)
   if build.skips_unreadable(config):

@@ -54,6 +54,9 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   # A step whose loss or gradient is not finite: stop keeps its batch in RUN/nonfinite/ and ends,
   # skip keeps the batch, counts the step and goes on without it.
   config.on_nan = 'stop'
+  # On NVIDIA GPUs: kernels that add in a fixed order, and the same ones whenever the run goes on.
+  # Slower there; other devices repeat their bits anyway. See docs/reproducibility.md.
+  config.deterministic = False
   # Steps that the devices are given at once, so that a fast one does not wait for the host. The
   # three intervals below must be multiples.
   config.steps_per_dispatch = 1

@@ -18,10 +18,6 @@ from absl import flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
 from launch.allocator import keep_freed_memory  # noqa: E402
-from launch.gpu_flags import has_cuda, in_fixed_order  # noqa: E402
-
-if has_cuda():
-  os.environ['XLA_FLAGS'] = in_fixed_order(os.environ.get('XLA_FLAGS', ''))
 
 OVERRIDE = '--config.'
 

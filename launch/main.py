@@ -24,7 +24,7 @@ if __name__ == '__main__':
 from absl import flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from launch import command_line  # noqa: E402
+from launch import command_line, gpu_flags  # noqa: E402
 
 CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/.')
 WORKDIR = flags.DEFINE_string(
@@ -38,6 +38,7 @@ PROCESS = flags.DEFINE_integer('process', None, 'Which of them this is, from 0.'
 def main() -> None:
   from classmix_jax.processes import connect, start_watch
 
+  gpu_flags.set_flags(command_line.required(CONFIG.value).deterministic)
   connect(COORDINATOR.value, PROCESSES.value, PROCESS.value)
   with start_watch() as watch:
     STOP.together(watch.count)

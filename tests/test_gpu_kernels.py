@@ -54,12 +54,12 @@ def test_cuda_is_found_by_its_plugin(tmp_path, monkeypatch):
 
 
 def test_xla_knows_the_flag(tmp_path):
-  environ = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': gpu_flags.in_fixed_order('')}
+  environ = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': gpu_flags.with_fixed_order('')}
   subprocess.run([sys.executable, '-c', 'import jax; jax.devices()'], env=environ, check=True)
 
 
 def test_what_the_user_says_of_the_flag_stays():
   off = '--xla_dump_to=DIR --xla_gpu_exclude_nondeterministic_ops=false'
-  assert gpu_flags.in_fixed_order(off) == off
-  assert gpu_flags.in_fixed_order('--xla_dump_to=DIR') == (
+  assert gpu_flags.with_fixed_order(off) == off
+  assert gpu_flags.with_fixed_order('--xla_dump_to=DIR') == (
       '--xla_dump_to=DIR --xla_gpu_exclude_nondeterministic_ops=true')

@@ -27,9 +27,18 @@ DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 def pointwise(
     x: Array, kernel: Array, strides: Sequence[int], *unused: Any, **options: Any
 ) -> Array:
-  """A 1x1 convolution without padding, as one product of matrices."""
+  """A 1x1 convolution without padding: one product of matrices, if the stride is 1.
+
+  With a stride it stays a convolution. XLA fuses a strided slice into the product of the kernel's
+  gradient, and aborts on NVIDIA GPUs where a block is computed again (GemmFusion's check in
+  triton_tiling_propagation.cc, jaxlib 0.10.2 and 0.11.2).
+  """
   del unused
-  return _product(x[:, ::strides[0], ::strides[1]], kernel[0, 0], options['precision'])
+  if tuple(strides) != (1, 1):
+    return lax.conv_general_dilated(
+        x, kernel, strides, 'VALID', dimension_numbers=DIMENSIONS,
+        precision=options['precision'])
+  return _product(x, kernel[0, 0], options['precision'])
 
 
 def product_and_shifts(

@@ -20,6 +20,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from classmix_jax.backbones.convolutions import interleaved
 from classmix_jax.types import Array
 
 _one_convolution = contextvars.ContextVar('one_convolution', default=False)
@@ -86,8 +87,8 @@ def _backward(stride: int, dilation: int, inputs: tuple, gradient: Array) -> tup
             correlated_rows(x, gradient, kernel.shape[0], stride, dilation).astype(kernel.dtype))
 
   def by_convolution():
-    return jax.vjp(lambda *inputs: grouped_convolution(*inputs, stride, dilation), *inputs)[1](
-        gradient)
+    by_x = jax.vjp(lambda x: grouped_convolution(x, kernel, stride, dilation), x)[1](gradient)[0]
+    return by_x, gradient_by_kernel(x, gradient, kernel, stride, dilation)
 
   return lax.platform_dependent(cpu=by_shifts, default=by_convolution)
 
@@ -102,6 +103,22 @@ def grouped_convolution(x: Array, kernel: Array, stride: int, dilation: int) -> 
   return lax.conv_general_dilated(
       x, kernel, (stride, stride), 'SAME', rhs_dilation=(dilation, dilation),
       dimension_numbers=('NHWC', 'HWIO', 'NHWC'), feature_group_count=x.shape[-1])
+
+
+def gradient_by_kernel(
+    x: Array, gradient: Array, kernel: Array, stride: int, dilation: int
+) -> Array:
+  """The gradient of `grouped_convolution` by its kernel, `[k, k, 1, C]`.
+
+  With a dilation, on interleaved images: left to itself, JAX writes it as a convolution whose
+  window is a whole feature map, taken in strides of the dilation, which cuDNN has no way for.
+  """
+  if dilation > 1:
+    if stride > 1:
+      raise ValueError(f'stride {stride} with dilation {dilation}: one of them must be 1')
+    x, gradient = interleaved(x, dilation), interleaved(gradient, dilation)
+  of_kernel = lambda kernel: grouped_convolution(x, kernel, stride, 1)
+  return jax.linear_transpose(of_kernel, kernel)(gradient)[0]
 
 
 def sum_of_shifts(x: Array, kernel: Array, stride: int, dilation: int) -> Array:

@@ -11,7 +11,6 @@ micro-batches, is exact only if the *count* is that of the global batch
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from classmix_jax.core.collectives import mean_over_devices
 from classmix_jax.types import VOID, Array
@@ -36,11 +35,12 @@ def cross_entropy(logits: Array, label: Array) -> Array:
   """
   if logits.shape[:-1] != label.shape:
     raise ValueError(f'logits {logits.shape} do not fit label {label.shape}: want [..., C], [...]')
-  known = label != VOID
-  # A gather at 255 would be NaN, and NaN times zero stays NaN: replace first, mask after.
-  target = jnp.where(known, label, 0).astype(jnp.int32)
-  loss = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), target)
-  return jnp.where(known, loss, 0.0)
+  logits = logits.astype(jnp.float32)
+  # Compared class by class: the gradient of a gather is a scatter, which GPUs sort first if
+  # additions are to have a fixed order. No class is VOID, so that pixels of it choose nothing.
+  chosen = jax.nn.one_hot(label, logits.shape[-1], dtype=bool)
+  of_label = jnp.sum(jnp.where(chosen, logits, 0.0), axis=-1)
+  return jnp.where(label != VOID, jax.nn.logsumexp(logits, axis=-1) - of_label, 0.0)
 
 
 def squared_error(logits: Array, prob: Array) -> Array:

@@ -2,12 +2,19 @@
 
 `jax.image.resize` places samples at half-pixel centres; the DeepLab code bases
 align the corner pixels instead, which shifts every boundary.
+
+Products are of `PRECISION`. By default float32 factors are rounded to bfloat16 on TPUs and to TF32
+on NVIDIA GPUs: logits of deviation 4 are off by up to 0.12 and 0.010 then, which turns 0.33 % and
+0.05 % of the classes. Two small products per map cost next to nothing at full precision.
 """
 
+from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
 from classmix_jax.types import Array
+
+PRECISION = lax.Precision.HIGHEST  # of products of float32
 
 
 def interpolation_matrix(size_in: int, size_out: int) -> np.ndarray:
@@ -31,7 +38,13 @@ def resize_bilinear(x: Array, size: tuple[int, int]) -> Array:
   """
   rows = jnp.asarray(interpolation_matrix(x.shape[1], size[0]), x.dtype)
   columns = jnp.asarray(interpolation_matrix(x.shape[2], size[1]), x.dtype)
-  return jnp.einsum('Ww,bHwc->bHWc', columns, jnp.einsum('Hh,bhwc->bHwc', rows, x))
+  return enlarge(x, rows, columns)
+
+
+def enlarge(x: Array, rows: Array, columns: Array) -> Array:
+  """Multiplies `[B, h, w, C]` by weights `[H, h]` down and `[W, w]` across: `[B, H, W, C]`."""
+  x = jnp.einsum('Hh,bhwc->bHwc', rows, x, precision=PRECISION)
+  return jnp.einsum('Ww,bHwc->bHWc', columns, x, precision=PRECISION)
 
 
 def resize_each(x: Array, sizes: Array, frame: tuple[int, int]) -> Array:
@@ -47,7 +60,8 @@ def resize_each(x: Array, sizes: Array, frame: tuple[int, int]) -> Array:
   """
   rows = _matrices(x.shape[1], sizes[:, 0], frame[0]).astype(x.dtype)
   columns = _matrices(x.shape[2], sizes[:, 1], frame[1]).astype(x.dtype)
-  return jnp.einsum('bWw,bHwc->bHWc', columns, jnp.einsum('bHh,bhwc->bHwc', rows, x))
+  x = jnp.einsum('bHh,bhwc->bHwc', rows, x, precision=PRECISION)
+  return jnp.einsum('bWw,bHwc->bHWc', columns, x, precision=PRECISION)
 
 
 def _matrices(size_in: int, sizes_out: Array, length: int) -> Array:

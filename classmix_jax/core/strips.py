@@ -17,7 +17,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from classmix_jax.core.resize import interpolation_matrix, resize_bilinear
+from classmix_jax.core.resize import enlarge, interpolation_matrix, resize_bilinear
 from classmix_jax.types import Array, PyTree
 
 STRIP_BYTES = 2**25  # of float32 logits at full size
@@ -59,8 +59,7 @@ def per_pixel(
 
   @jax.checkpoint
   def strip(down: Array, *maps: Array) -> PyTree:
-    enlarged = jnp.einsum('Rh,bhwc->bRwc', down, logits)
-    return function(jnp.einsum('Ww,bRwc->bRWc', across, enlarged), *maps)
+    return function(enlarge(logits, down, across), *maps)
 
   cut = lambda x: jnp.pad(x, ((0, 0), (0, padding)) + ((0, 0),) * (x.ndim - 2)).reshape(
       x.shape[0], count, rows, *x.shape[2:]).swapaxes(0, 1)

@@ -1,8 +1,11 @@
 """The mask of CowMix: smooth random blobs (French et al., arXiv 2003.12022)."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
+from classmix_jax.core.resize import PRECISION
 from classmix_jax.types import Array
 
 SIGMA = (8.0, 32.0)  # pixels
@@ -54,6 +57,8 @@ def cow_mask(key: Array, label: Array, num_classes: int) -> Array:
   noise = jax.random.normal(noise_key, (height, width))
   # Smoothing keeps the mean, and sigma may flatten all else: without it rounding decides nothing.
   noise -= jnp.mean(noise)
-  smooth = smoothing_matrix(height, sigma) @ noise @ smoothing_matrix(width, sigma).T
+  product = functools.partial(jnp.matmul, precision=PRECISION)
+  down, across = smoothing_matrix(height, sigma), smoothing_matrix(width, sigma)
+  smooth = product(product(down, noise), across.T)
   quantile = jnp.sqrt(2.0) * jax.scipy.special.erfinv(2 * SHARE - 1)
   return smooth > jnp.mean(smooth) + jnp.std(smooth) * quantile
