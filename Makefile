@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: train test test-slow lint install dependencies audit
+ACCELERATORS ?= benchmarks/results/accelerators.json
+
+.PHONY: train test test-slow lint install accelerators dependencies audit
 
 train: $(VENV)/.installed  ## ClassMix on the built-in street scenes
 	$(RUN) launch/main.py --config=configs/scenes.py
@@ -16,6 +18,15 @@ test-slow: $(VENV)/.installed  ## the long ones
 
 lint: $(VENV)/.installed
 	$(RUN) -m ruff check .
+
+# In an environment of its own: JAX would look for a GPU at every start of the other programs.
+accelerators: $(VENV)-aot/.installed  ## compiles training steps for GPUs and TPUs that are not here; an hour
+	$(VENV)-aot/bin/python benchmarks/compile_all.py --only='$(ONLY)' --output=$(ACCELERATORS)
+
+$(VENV)-aot/.installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)-aot
+	$(VENV)-aot/bin/pip install --quiet --disable-pip-version-check -e '.[aot]'
+	touch $@
 
 dependencies: $(VENV)/.installed  ## every package that is installed, with its licence
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[torch,labels,lite,dev]'

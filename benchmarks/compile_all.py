@@ -1,0 +1,137 @@
+"""Compiles training steps for accelerators that are not here, and checks what comes out.
+
+    python benchmarks/compile_all.py [--only=TEXT,TEXT] [--jobs=2] \
+        [--output=benchmarks/results/accelerators.json]
+
+Every backbone (supervised, ClassMix) and every method on `tiny` for an H100, in bfloat16; ResNet-50 for
+eight of them; ResNet-101 and `tiny` for TPUs v5e and v6e. Needs `pip install '.[aot]'` and no
+accelerator: one to three minutes a program, ten for ResNet-101 on a TPU. Each is compiled in a
+process of its own, because XLA may abort. Ends with status 1 if one aborts or has a fault.
+"""
+
+import argparse
+from concurrent.futures import ThreadPoolExecutor, as_completed
+import json
+import os
+from pathlib import Path
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ['JAX_PLATFORMS'] = 'cpu'
+
+from provenance import provenance  # noqa: E402
+
+from classmix_jax.backbones import BACKBONES  # noqa: E402
+from classmix_jax.methods import METHODS  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+HEADS = {'tiny': 'conv3x3', 'efficientnet_lite0': 'deeplab_v3plus_small'}  # the others: deeplab_v2
+
+
+class Program(NamedTuple):
+  """One training step to compile; `batch` labelled images of `size` and as many unlabelled ones."""
+
+  topology: str
+  backbone: str
+  method: str
+  size: str = '512,1024'
+  batch: int = 2
+  classes: int = 19
+  remat: str = 'off'
+
+  @property
+  def name(self) -> str:
+    return f'{self.topology} {self.backbone} {self.method}{" remat" * (self.remat == "on")}'
+
+  @property
+  def images(self) -> str:
+    one = str(self.batch)
+    return f'{one if self.method == "supervised" else f"{one} + {one}"} of ' \
+           f'{self.size.replace(",", "x")}'
+
+
+SMALL = {'size': '128,160', 'batch': 4, 'classes': 11}
+
+
+def programs() -> list[Program]:
+  """Returns what `make accelerators` compiles, what takes longest first."""
+  return [
+      Program('v5e:2x2', 'resnet101', 'classmix'),
+      Program('v5e:2x2', 'resnet101', 'classmix', remat='on'),
+      *(Program('h100', backbone, method) for backbone in reversed(BACKBONES)
+        for method in ('classmix', 'supervised') if backbone != 'tiny'),
+      Program('h100', 'resnet101', 'classmix', remat='on'),
+      Program('h100', 'resnet101', 'classmix', batch=16),
+      Program('h100:8', 'resnet50', 'classmix'),
+      Program('v5e:2x2', 'tiny', 'classmix', **SMALL),
+      Program('v6e:2x2', 'tiny', 'classmix', **SMALL),
+      *(Program('h100', 'tiny', method, **SMALL) for method in METHODS)]
+
+
+def measure(program: Program) -> dict:
+  """Compiles a program in a process of its own; returns its row."""
+  with tempfile.TemporaryDirectory() as folder:
+    path, begin = Path(folder) / 'result.json', time.monotonic()
+    done = subprocess.run(
+        [sys.executable, str(HERE / 'memory.py'), f'--topology={program.topology}',
+         f'--backbone={program.backbone}', f'--head={HEADS.get(program.backbone, "deeplab_v2")}',
+         f'--method={program.method}', f'--size={program.size}', f'--batch={program.batch}',
+         f'--classes={program.classes}', '--dtype=bfloat16', f'--remat={program.remat}',
+         '--accumulate=1', f'--output={path}'],
+        # Nothing is taken from a cache: compiling is what is tested.
+        env={**os.environ, 'JAX_ENABLE_COMPILATION_CACHE': 'false'},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    row = json.loads(path.read_text())['rows'][0] if path.exists() else {
+        'faults': [f'compiling ended with status {done.returncode}: {last_words(done.stdout)}']}
+  return {'program': program, 'name': program.name, **program._asdict(), 'images': program.images,
+          'wall_s': time.monotonic() - begin, **row}
+
+
+def last_words(output: str) -> str:
+  """Returns the line of a failed process that says why: XLA's fatal one, or the last."""
+  lines = [line for line in output.splitlines() if line.strip()] or ['']
+  return next((line for line in lines if 'Check failed' in line), lines[-1])[:300]
+
+
+def printed(row: dict) -> str:
+  if 'temp' not in row:
+    return f'{row["name"]:44}  {row["faults"][0]}'
+  return (f'{row["name"]:44}{row["temp"]:8.0f} MiB{row["kernels"]:6} kernels'
+          f'{row["gigabytes"]:8.1f} GB{row["work_ms"] + row["launch_ms"]:7.1f} ms'
+          f'{row["collectives"]:5} collectives{row["wall_s"]:6.0f} s'
+          + ''.join(f'\n  FAULT: {fault}' for fault in row['faults']))
+
+
+def write(path: Path, rows: list[dict]) -> None:
+  rows = [{key: value for key, value in row.items() if key != 'program'} for row in rows]
+  path.write_text(json.dumps({**provenance('jax', 'jaxlib'), 'rows': rows}, indent=1) + '\n')
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--only', default='', help='programs whose name contains one of these')
+  parser.add_argument('--jobs', type=int, default=2)
+  parser.add_argument('--output', type=Path)
+  options = parser.parse_args()
+  wanted = options.only.split(',')
+  chosen = [one for one in programs() if any(text in f'{one.name} ' for text in wanted)]
+  if not chosen:
+    parser.error(f'--only={options.only} fits none of: ' + ', '.join(x.name for x in programs()))
+  rows = []
+  with ThreadPoolExecutor(options.jobs) as pool:
+    for done in as_completed(pool.submit(measure, one) for one in chosen):
+      rows.append(done.result())
+      print(printed(rows[-1]), flush=True)
+      if options.output:
+        write(options.output, sorted(rows, key=lambda row: chosen.index(row['program'])))
+  faulty = sum(bool(row['faults']) for row in rows)
+  print(f'{len(rows)} programs compiled, {faulty} with faults')
+  sys.exit(bool(faulty))
+
+
+if __name__ == '__main__':
+  main()

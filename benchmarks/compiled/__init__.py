@@ -1,0 +1,1 @@
+"""What XLA makes of a program for accelerators that need not be there."""

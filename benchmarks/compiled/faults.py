@@ -1,0 +1,48 @@
+"""What a compiled training step must not hold; each of these has been in one.
+
+Synopsis:
+
+    for fault in faults(program, largest_kernel=7, donated=812):
+      print(fault)
+"""
+
+from collections.abc import Iterator
+import re
+
+from compiled.hlo import Program
+
+# Values that may be sorted or scattered: the scores of some images' classes, not their pixels.
+FEW = 4096
+
+
+def faults(program: Program, largest_kernel: int, donated: int) -> Iterator[str]:
+  """Yields a sentence about each fault.
+
+  Args:
+    program: a training step compiled for a GPU or TPU.
+    largest_kernel: side of the largest kernel among the network's parameters, in pixels.
+    donated: how many arrays the state has; each must be written in its own place.
+  """
+  if program.aliases < donated:
+    yield f'{donated - program.aliases} of {donated} arrays of the state are not updated in place'
+  for one in program.instructions:
+    if one.op == 'select-and-scatter':
+      yield f'{one.name}: select-and-scatter, the slow gradient of max-pooling ({one.path})'
+    elif one.op in ('sort', 'scatter') and max(shape.size for shape in one.results) > FEW:
+      yield f'{one.name}: {one.op} of {one.results[0].size:,} values ({one.path})'
+    elif 'cudnn$conv' in one.target or one.op == 'convolution':
+      side = window(one.attributes)
+      if side > largest_kernel and one.target:
+        yield (f'{one.name}: a convolution with a window of {side} pixels, but no kernel of the '
+               f'network is larger than {largest_kernel} ({one.path})')
+
+
+def window(attributes: str) -> int:
+  """Returns the longer side of a convolution's window.
+
+  Example:
+    >>> window(', window={size=3x5 pad=1_1x2_2}, dim_labels=b01f_o01i->b01f')
+    5
+  """
+  found = re.search(r'window=\{size=([\dx]+)', attributes)
+  return max(map(int, found[1].split('x'))) if found else 1

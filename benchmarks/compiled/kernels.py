@@ -1,0 +1,220 @@
+"""The kernels of a compiled program: what each moves and computes, and what kind of work it is.
+
+    time of a kernel = max(bytes / bandwidth, operations / rate), plus its launch
+
+summed over all kernels: a roofline, no measurement.
+
+Synopsis:
+
+    found = list(kernels(program))
+    total = model(found, CARDS['h100'])
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+import math
+import re
+from typing import NamedTuple
+
+from compiled.hlo import Computation, Instruction, Program
+from compiled.targets import Card
+
+FREE = {  # no kernel
+    'parameter', 'get-tuple-element', 'tuple', 'bitcast', 'constant', 'after-all', 'opt-barrier',
+    'partition-id', 'replica-id', 'async-update', 'copy-start'}
+COLLECTIVES = (
+    'all-reduce', 'all-gather', 'collective-permute', 'reduce-scatter', 'all-to-all')
+SLICES = ('slice', 'dynamic-slice')
+
+
+class Kernel(NamedTuple):
+  """One launch, or as many as the turns of the loop around it.
+
+  Attributes:
+    instruction: in the program.
+    kind: of work, see `kind`.
+    bytes: read and written by one launch.
+    operations: floating-point, of products and convolutions, by one launch.
+    launches: in a step.
+  """
+
+  instruction: Instruction
+  kind: str
+  bytes: float
+  operations: float
+  launches: int
+
+
+def is_collective(instruction: Instruction) -> bool:
+  """Whether devices exchange its results; of a pair start and done, the start."""
+  return instruction.op.removesuffix('-start') in COLLECTIVES
+
+
+def kernels(program: Program) -> Iterator[Kernel]:
+  """Yields the kernels of a step; of branches, the one that moves most."""
+  yield from _of_computation(program, program.entry, 1)
+
+
+def _of_computation(program: Program, some: Computation, turns: int) -> Iterator[Kernel]:
+  for one in some.values():
+    if one.op in FREE or one.op.endswith('-done'):
+      continue
+    inner = [program.computations[name] for name in one.called]
+    if one.op == 'while':
+      count = re.search(r'"known_trip_count":\{"n":"(\d+)"', one.attributes)
+      yield from _of_computation(program, inner[-1], turns * int(count[1] if count else 1))
+    elif one.op == 'conditional':
+      branches = [list(_of_computation(program, branch, turns)) for branch in inner]
+      yield from max(branches, key=lambda found: sum(kernel.bytes for kernel in found))
+    elif one.op in ('call', 'async-start'):
+      yield from _of_computation(program, inner[0], turns)
+    else:
+      body = inner[0] if one.op == 'fusion' else {}
+      yield Kernel(
+          one, kind(one, body), _read(one, some, body) + one.bytes,
+          operations(program, one, some), turns)
+
+
+def _read(one: Instruction, some: Computation, body: Computation) -> float:
+  """Returns the bytes that a kernel reads: of an operand that is only sliced, the slices."""
+  numbers = {int(x.inside): x.name for x in body.values() if x.op == 'parameter'}
+  users = defaultdict(list)
+  for inner in body.values():
+    for operand in inner.operands:
+      users[operand].append(inner)
+  total = 0.0
+  for number, operand in enumerate(one.operands):
+    whole = some[operand].bytes if operand in some else 0
+    using = users.get(numbers.get(number), [])
+    if using and all(user.op in SLICES for user in using):
+      whole = min(whole, sum(user.bytes for user in using))
+    total += whole
+  return total
+
+
+def operations(program: Program, one: Instruction, some: Computation) -> float:
+  """Returns the floating-point operations of products and convolutions in a kernel."""
+  if one.op == 'fusion':
+    body = program.computations[one.called[0]]
+    return sum(operations(program, inner, body) for inner in body.values())
+  if one.op == 'dot':
+    return 2 * one.results[0].size * _contracted(one, some)
+  if one.op == 'convolution' or 'cudnn$conv' in one.target:
+    return _of_convolution(one, some)
+  if 'cublas' in one.target:
+    return 2 * one.results[0].size * _contracted_by_cublas(one, some)
+  return 0.0
+
+
+def _contracted(one: Instruction, some: Computation) -> int:
+  axes = re.search(r'lhs_contracting_dims=\{([\d,]*)\}', one.attributes)
+  lengths = some[one.operands[0]].results[0].lengths
+  return math.prod(lengths[int(axis)] for axis in axes[1].split(',') if axis)
+
+
+def _contracted_by_cublas(one: Instruction, some: Computation) -> int:
+  axes = re.search(r'"lhs_contracting_dimensions":\[([^\]]*)\]', one.attributes)
+  lengths = some[one.operands[0]].results[0].lengths
+  return math.prod(lengths[int(axis)] for axis in re.findall(r'\d+', axes[1] if axes else ''))
+
+
+def _of_convolution(one: Instruction, some: Computation) -> float:
+  """Returns 2 x result x kernel elements x inputs of a group; of gradients, those of the forward.
+
+  cuDNN's calls for gradients hold the gradient where a forward convolution has its result.
+  """
+  features = re.search(r'dim_labels=\w+->(\w+)', one.attributes)[1].index('f')
+  left, right = (some[name].results[0] for name in one.operands[:2])
+  image, kernel = one.results[0], right
+  if one.target.endswith('BackwardFilter'):
+    image, kernel = right, one.results[0]
+  elif one.target.endswith('BackwardInput'):
+    image = left
+  zeros = re.search(r'lhs_dilate=([\dx]+)', one.attributes)  # between inputs: no work for them
+  spread = math.prod(map(int, zeros[1].split('x'))) if zeros and not one.target else 1
+  return 2 * image.size * kernel.size / image.lengths[features] / spread
+
+
+def kind(one: Instruction, body: Computation) -> str:
+  """Names the work of a kernel, from what it holds and where in the network it comes from."""
+  path, ops = one.path, {inner.op for inner in body.values()}
+  primitive, backward = path.rpartition('/')[2], 'transpose(' in path
+  if is_collective(one):
+    return 'collectives'
+  if one.op == 'convolution' or 'cudnn$conv' in one.target or 'convolution' in ops:
+    return f'convolutions, {_direction(one, backward)}'
+  if one.op == 'dot' or 'cublas' in one.target or 'dot' in ops or 'gemm' in one.name:
+    return 'products'
+  if one.op == 'pad' or one.name.startswith('loop_pad') or primitive == 'pad':
+    return 'padding'
+  if re.search(r'/bn\w*/', path) and 'reduce' in primitive:
+    again = 'BN statistics again' if 'rematted' in path else 'BN backward, sums'
+    return again if backward else 'BN statistics'
+  if one.op in ('copy', 'transpose') or 'transpose' in one.name:
+    return 'copies, transposes'
+  if backward and primitive == 'select_n':
+    return 'ReLU backward'
+  if re.search(r'/bn\w*/', path):
+    return 'BN backward' if backward else 'normalise, ReLU, residual'
+  if primitive in ('add', 'max') and 'backbone' in path:
+    return 'normalise, ReLU, residual'
+  if one.op == 'convert' or 'convert' in one.name:
+    return 'conversions'
+  if 'backbone' not in path and ('where' in path or 'reduce_and' in path or not path):
+    return 'update, guard, finiteness'
+  return 'other'
+
+
+def _direction(one: Instruction, backward: bool) -> str:
+  if one.target:
+    by_kernel = one.target.endswith('BackwardFilter')
+  else:
+    by_kernel = backward and 'conv_general_dilated' in one.path and 'rhs' in one.path
+  return 'kernel gradients' if by_kernel else 'forward and input gradients'
+
+
+def fusion_kinds(program: Program) -> Mapping[str, int]:
+  """Counts what XLA calls the kinds of the entry's fusions, and the targets of its custom calls."""
+  kinds = Counter()
+  for one in program.entry.values():
+    if one.op == 'fusion':
+      kinds[re.search(r'kind=(\w+)', one.attributes)[1]] += 1
+    elif one.target:
+      kinds[one.target] += 1
+  return dict(kinds.most_common())
+
+
+class Model(NamedTuple):
+  """The roofline of some kernels: launches, bytes, operations, milliseconds without launches."""
+
+  launches: int
+  bytes: float
+  operations: float
+  ms: float
+
+
+def model(some: Iterable[Kernel], card: Card, half: bool = True) -> Model:
+  """Sums max(bytes / bandwidth, operations / rate) over kernels.
+
+  Args:
+    some: kernels.
+    card: what the device reaches.
+    half: whether products are of bfloat16; those of float32 take twice as long.
+  """
+  rate = card.operations if half else card.operations / 2
+  launches = moved = computed = seconds = 0
+  for kernel in some:
+    launches += kernel.launches
+    moved += kernel.launches * kernel.bytes
+    computed += kernel.launches * kernel.operations
+    seconds += kernel.launches * max(kernel.bytes / card.bandwidth, kernel.operations / rate)
+  return Model(launches, moved, computed, 1000 * seconds)
+
+
+def by_kind(some: Iterable[Kernel], card: Card, half: bool = True) -> Mapping[str, Model]:
+  """Returns the roofline of each kind of work, the dearest first."""
+  groups = defaultdict(list)
+  for kernel in some:
+    groups[kernel.kind].append(kernel)
+  found = {name: model(group, card, half) for name, group in groups.items()}
+  return dict(sorted(found.items(), key=lambda entry: -entry[1].ms))

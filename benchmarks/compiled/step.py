@@ -1,0 +1,128 @@
+"""Compiles a training step without running it.
+
+Synopsis:
+
+    compiled, step = compile_step(Setting('resnet50', 'deeplab_v2', 'classmix'), devices)
+    compiled.memory_analysis()
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import time
+from typing import NamedTuple
+
+from compiled.hlo import parse
+from compiled.faults import faults
+from compiled.kernels import by_kind, fusion_kinds, is_collective, kernels, model
+from compiled.targets import Card
+import jax
+import jax.numpy as jnp
+
+from classmix_jax.backbones import BACKBONES
+from classmix_jax.build import DTYPES
+from classmix_jax.core.optim import poly_optimizer
+from classmix_jax.methods import METHODS
+from classmix_jax.models.heads import HEADS
+from classmix_jax.models.segmenter import with_head
+from classmix_jax.train import create_state, make_train_step
+from classmix_jax.types import Batch, Example, Method, TrainState
+
+MIB = 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+  """A training step.
+
+  Attributes:
+    backbone, head, method: names of the tables.
+    size: (H, W) of the crops.
+    batch: labelled images of each device, and unlabelled ones.
+    classes: C.
+    dtype: 'float32' or 'bfloat16'.
+    remat: whether convolutions are computed again for gradients.
+    accumulate: micro-batches; must divide `batch`.
+  """
+
+  backbone: str
+  head: str
+  method: str
+  size: tuple[int, int] = (512, 1024)
+  batch: int = 2
+  classes: int = 19
+  dtype: str = 'bfloat16'
+  remat: bool = False
+  accumulate: int = 1
+
+
+class Compiled(NamedTuple):
+  """A compiled step, and what it was compiled from.
+
+  Attributes:
+    step: what `.compile()` returns.
+    state: shapes of its first argument.
+    seconds: of compiling, tracing included.
+  """
+
+  step: jax.stages.Compiled
+  state: TrainState
+  seconds: float
+
+
+def _examples(devices: int, count: int, setting: Setting) -> Example:
+  shape = (devices, setting.accumulate, count // setting.accumulate, *setting.size)
+  return Example(
+      jax.ShapeDtypeStruct((*shape, 3), jnp.uint8), jax.ShapeDtypeStruct(shape, jnp.uint8),
+      jax.ShapeDtypeStruct(shape, jnp.bool_))
+
+
+def _method(setting: Setting) -> Method:
+  backbone = BACKBONES[setting.backbone](dtype=DTYPES[setting.dtype], remat=setting.remat)
+  model = with_head(backbone, HEADS[setting.head], setting.classes)
+  return METHODS[setting.method](model, setting.classes)
+
+
+def compile_step(setting: Setting, devices: Sequence[jax.Device]) -> Compiled:
+  """Compiles the pmapped step that `launch/main.py` trains with."""
+  method, tx = _method(setting), poly_optimizer(1e-3, 1000)
+  image = jax.ShapeDtypeStruct((1, *setting.size, 3), jnp.float32)
+  state = jax.eval_shape(
+      lambda key: create_state(method, tx, key, image, jax.devices()), jax.random.key(0))
+  unlabeled = 0 if setting.method == 'supervised' else setting.batch
+  batch = Batch(*(_examples(len(devices), count, setting) for count in (setting.batch, unlabeled)))
+  begin = time.perf_counter()
+  step = make_train_step(method, tx, 0, devices, accumulate=setting.accumulate)
+  step = step.lower(state, batch).compile()
+  return Compiled(step, state, time.perf_counter() - begin)
+
+
+def memory(compiled: Compiled) -> dict[str, float]:
+  """Returns MiB of temporaries, arguments and results, and the seconds of compiling."""
+  found = compiled.step.memory_analysis()
+  return {
+      'temp': found.temp_size_in_bytes / MIB, 'argument': found.argument_size_in_bytes / MIB,
+      'output': found.output_size_in_bytes / MIB, 'seconds': compiled.seconds}
+
+
+def largest_kernel(state: TrainState) -> int:
+  """Returns the side of the largest convolution kernel `[k, k, F, G]` of all networks."""
+  return max(max(leaf.shape[:2]) for leaf in jax.tree.leaves(state.params) if leaf.ndim == 4)
+
+
+def analysis(compiled: Compiled, card: Card, half: bool) -> dict:
+  """Returns kernels, bytes, collectives, kinds of work, the roofline, and faults of a step."""
+  program = parse(compiled.step.as_text())
+  found = list(kernels(program))
+  exchanged = [kernel for kernel in found if is_collective(kernel.instruction)]
+  total = model(found, card, half)
+  return {
+      'kernels': total.launches, 'gigabytes': total.bytes / 1e9,
+      'teraflop': total.operations / 1e12, 'work_ms': total.ms,
+      'launch_ms': 1000 * card.launch * total.launches,
+      'collectives': sum(kernel.launches for kernel in exchanged),
+      'collective_mb': sum(
+          kernel.launches * kernel.instruction.bytes for kernel in exchanged) / 1e6,
+      'kinds': {name: part._asdict() for name, part in by_kind(found, card, half).items()},
+      'fusions': fusion_kinds(program),
+      'faults': list(faults(
+          program, largest_kernel(compiled.state), len(jax.tree.leaves(compiled.state))))}

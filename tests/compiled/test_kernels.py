@@ -1,0 +1,150 @@
+"""Reading compiled programs: counts worked out by hand on a program written by hand."""
+
+from compiled.faults import faults
+from compiled.hlo import Shape, parse
+from compiled.kernels import by_kind, fusion_kinds, is_collective, kernels, model
+from compiled.targets import H100, Card, text_proto
+import pytest
+
+PROGRAM = '''\
+HloModule jit_step, input_output_alias={ {0}: (0, {}, may-alias), {1}: (1, {}, may-alias) }
+
+%sliced (p0: bf16[8,100], p1: bf16[4,100]) -> bf16[4,100] {
+  %p0 = bf16[8,100]{1,0} parameter(0)
+  %p1 = bf16[4,100]{1,0} parameter(1)
+  %part = bf16[4,100]{1,0} slice(%p0), slice={[0:4], [0:100]}
+  ROOT %sum = bf16[4,100]{1,0} add(%part, %p1)
+}
+
+%product (q0: bf16[100,50], q1: bf16[50,20]) -> bf16[100,20] {
+  %q0 = bf16[100,50]{1,0} parameter(0)
+  %q1 = bf16[50,20]{1,0} parameter(1)
+  ROOT %d = bf16[100,20]{1,0} dot(%q0, %q1), lhs_contracting_dims={1}, rhs_contracting_dims={0}
+}
+
+%turn (t: (s32[], f32[10])) -> (s32[], f32[10]) {
+  %t = (s32[], f32[10]{0}) parameter(0)
+  %i = s32[] get-tuple-element(%t), index=0
+  %x = f32[10]{0} get-tuple-element(%t), index=1
+  %y = f32[10]{0} negate(%x)
+  ROOT %both = (s32[], f32[10]{0}) tuple(%i, %y)
+}
+
+%ends (u: (s32[], f32[10])) -> pred[] {
+  %u = (s32[], f32[10]{0}) parameter(0)
+  ROOT %no = pred[] constant(false)
+}
+
+%first (v: f32[10]) -> f32[10] {
+  %v = f32[10]{0} parameter(0)
+  ROOT %w = f32[10]{0} negate(%v)
+}
+
+%second (z: f32[10]) -> f32[10] {
+  ROOT %z = f32[10]{0} parameter(0)
+}
+
+ENTRY %main (a: bf16[8,100], b: bf16[4,100]) -> (bf16[4,100], f32[10]) {
+  %a = bf16[8,100]{1,0} parameter(0)
+  %b = bf16[4,100]{1,0} parameter(1)
+  %l = bf16[100,50]{1,0} parameter(2)
+  %r = bf16[50,20]{1,0} parameter(3)
+  %f = (s32[], f32[10]{0}) parameter(4)
+  %k = s32[] parameter(5)
+  %image = bf16[2,9,9,16]{3,2,1,0} parameter(6)
+  %kernel = bf16[3,3,16,32]{3,2,1,0} parameter(7)
+  %add_fusion = bf16[4,100]{1,0} fusion(%a, %b), kind=kLoop, calls=%sliced, metadata={op_name="jit(step)/backbone/bn1/add"}
+  %gemm_fusion = bf16[100,20]{1,0} fusion(%l, %r), kind=kCustom, calls=%product
+  %conv = (bf16[2,9,9,32]{3,2,1,0}, u8[64]{0}) custom-call(%image, %kernel), window={size=3x3 pad=1_1x1_1}, dim_labels=b01f_01io->b01f, custom_call_target="__cudnn$convForward"
+  %image2 = bf16[2,9,9,32]{3,2,1,0} get-tuple-element(%conv), index=0
+  %back = (bf16[3,3,16,32]{3,2,1,0}, u8[64]{0}) custom-call(%image, %image2), window={size=3x3 pad=1_1x1_1}, dim_labels=b01f_01io->b01f, custom_call_target="__cudnn$convBackwardFilter"
+  %loop = (s32[], f32[10]{0}) while(%f), condition=%ends, body=%turn, backend_config={"known_trip_count":{"n":"3"}}
+  %x2 = f32[10]{0} get-tuple-element(%loop), index=1
+  %branch = f32[10]{0} conditional(%k, %x2, %x2), branch_computations={%first, %second}
+  %sum = f32[10]{0} all-reduce(%branch), to_apply=%second
+  ROOT %out = (bf16[4,100]{1,0}, f32[10]{0}) tuple(%add_fusion, %sum)
+}
+'''
+
+
+@pytest.fixture
+def program():
+  return parse(PROGRAM)
+
+
+def test_shapes_and_aliases(program):
+  assert program.aliases == 2
+  assert program.entry['conv'].results == (Shape('bf16', (2, 9, 9, 32)), Shape('u8', (64,)))
+  assert program.entry['conv'].bytes == 2 * 2 * 81 * 32 + 64
+  assert program.entry['branch'].called == ('first', 'second')
+
+
+def test_bytes_and_operations_by_hand(program):
+  found = {kernel.instruction.name: kernel for kernel in kernels(program)}
+  # Of %a only four rows are read.
+  assert found['add_fusion'].bytes == 2 * (400 + 400 + 400)
+  assert found['gemm_fusion'].operations == 2 * 100 * 20 * 50
+  forward = 2 * (2 * 9 * 9 * 32) * (3 * 3 * 16)
+  assert found['conv'].operations == forward
+  assert found['back'].operations == forward
+  assert found['y'].launches == 3 and found['y'].bytes == 80
+  assert 'w' in found  # the branch that moves more
+  assert is_collective(found['sum'].instruction) and found['sum'].bytes == 80
+  assert len(found) == 7
+
+
+def test_kinds_of_work(program):
+  assert {kernel.instruction.name: kernel.kind for kernel in kernels(program)} == {
+      'add_fusion': 'normalise, ReLU, residual', 'gemm_fusion': 'products',
+      'conv': 'convolutions, forward and input gradients',
+      'back': 'convolutions, kernel gradients', 'y': 'update, guard, finiteness',
+      'w': 'update, guard, finiteness', 'sum': 'collectives'}
+  assert fusion_kinds(program) == {
+      'kLoop': 1, 'kCustom': 1, '__cudnn$convForward': 1, '__cudnn$convBackwardFilter': 1}
+
+
+def test_roofline(program):
+  card = Card(bandwidth=1e6, operations=1e9, launch=0.0)
+  product = [kernel for kernel in kernels(program) if kernel.kind == 'products']
+  bytes_moved = 2 * (100 * 50 + 50 * 20 + 100 * 20)
+  assert model(product, card).ms == pytest.approx(1000 * bytes_moved / 1e6)
+  dear = Card(bandwidth=1e9, operations=1e6, launch=0.0)
+  assert model(product, dear).ms == pytest.approx(1000 * 200_000 / 1e6)
+  assert model(product, dear, half=False).ms == pytest.approx(2 * 1000 * 200_000 / 1e6)
+  groups = by_kind(list(kernels(program)), card)
+  assert sum(group.launches for group in groups.values()) == 9
+  assert next(iter(groups)) == 'convolutions, forward and input gradients'
+
+
+def test_a_sound_program_has_no_faults(program):
+  assert list(faults(program, largest_kernel=3, donated=2)) == []
+
+
+@pytest.mark.parametrize('line, word', [
+    ('%s = (f32[350208]{0}, s32[350208]{0}) sort(%g, %h), dimensions={0}', 'sort of 350,208'),
+    ('%s = f32[8192]{0} scatter(%g, %h, %i), to_apply=%second', 'scatter of 8,192'),
+    ('%s = f32[9]{0} select-and-scatter(%g, %h, %i), window={size=3}', 'max-pooling'),
+    ('%s = (f32[5,5,1,8]{3,2,1,0}, u8[0]{0}) custom-call(%g, %h), window={size=20x26 stride=2x2}, '
+     'dim_labels=b01f_01io->b01f, custom_call_target="__cudnn$convForward"', 'window of 26'),
+])
+def test_faults_are_found(line, word):
+  text = PROGRAM.replace('  %sum = f32[10]', f'  {line}\n  %sum = f32[10]')
+  sentence, = faults(parse(text), largest_kernel=3, donated=2)
+  assert word in sentence
+
+
+def test_small_sorts_are_no_faults():
+  text = PROGRAM.replace(
+      '  %sum = f32[10]', '  %s = f32[2,19]{1,0} sort(%g), dimensions={1}\n  %sum = f32[10]')
+  assert list(faults(parse(text), largest_kernel=3, donated=2)) == []
+
+
+def test_state_that_is_copied_is_a_fault(program):
+  sentence, = faults(program, largest_kernel=3, donated=5)
+  assert sentence.startswith('3 of 5 arrays')
+
+
+def test_target_is_written_as_protobuf():
+  text = text_proto(H100)
+  assert 'dnn_version_info { major: 9 minor: 10 patch: 0 }' in text
+  assert 'feature_extension: ACCELERATED_FEATURES' in text and 'platform_name: "CUDA"' in text
