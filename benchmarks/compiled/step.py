@@ -11,8 +11,8 @@ import dataclasses
 import time
 from typing import NamedTuple
 
-from compiled.hlo import parse
 from compiled.faults import faults
+from compiled.hlo import parse
 from compiled.kernels import by_kind, fusion_kinds, is_collective, kernels, model
 from compiled.targets import Card
 import jax

@@ -102,7 +102,9 @@ def open_devices(topology: str) -> list[jax.Device]:
           platform='cuda', target_config=text_proto(H100),
           topology=f'1x1x{shape or 1}').devices
     # A TPU machine has these; without them libtpu looks for one in the network.
-    os.environ |= {'TPU_SKIP_MDS_QUERY': '1', 'TPU_WORKER_HOSTNAMES': 'localhost'}
+    # And its lock is for those that run on a TPU: compilations do not disturb each other.
+    os.environ |= {'TPU_SKIP_MDS_QUERY': '1', 'TPU_WORKER_HOSTNAMES': 'localhost',
+                   'ALLOW_MULTIPLE_LIBTPU_LOAD': '1'}
     return topologies.get_topology_desc(topology, 'tpu').devices
   except (RuntimeError, NotImplementedError, ValueError) as error:
     raise SystemExit(

@@ -5,7 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.backbones.depthwise import depthwise, grouped_convolution, sum_of_shifts
+from classmix_jax.backbones.depthwise import (
+  depthwise,
+  gradient_by_kernel,
+  grouped_convolution,
+  sum_of_shifts,
+)
 
 
 def test_by_hand():
@@ -38,6 +43,15 @@ def test_both_ways_agree(size, stride, dilation, shape):
   for way in (sum_of_shifts, depthwise):
     for found, wanted in zip(run(way, x, kernel), expected, strict=True):
       np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+  gradient = jnp.cos(expected[0])
+  on_accelerators = jax.jit(gradient_by_kernel, static_argnums=(3, 4))(
+      x, gradient, kernel, stride, dilation)
+  np.testing.assert_allclose(on_accelerators, expected[2], rtol=1e-5, atol=1e-5)
+
+
+def test_no_gradient_with_stride_and_dilation():
+  with pytest.raises(ValueError, match='stride 2 with dilation 2'):
+    gradient_by_kernel(jnp.ones((1, 8, 8, 1)), jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), 2, 2)
 
 
 def test_the_processor_gets_no_grouped_convolution():

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from classmix_jax.backbones import BACKBONES, layers
+from classmix_jax.backbones import BACKBONES, depthwise, layers
 
 CONVOLUTION = re.compile(
     r'stablehlo\.convolution.*dim_numbers = \[.*?\]x\[(.*?)\]->.*stride = \[(\d+), (\d+)\]'
@@ -35,13 +35,34 @@ def maps_in_strides(backbone):
   return [window for window in found if window[0] >= MAP and window[1] > 1 and window[0] != 7]
 
 
-@pytest.mark.parametrize('name', ['resnet50', 'resnet50_deep'])
+@pytest.mark.parametrize('name', ['resnet50', 'resnet50_deep', 'efficientnet_lite0'])
 def test_kernel_gradients_are_taken_without_strides(name):
   """XLA makes cuDNN's own kernel gradient only of convolutions whose window has stride 1.
 
   (`MatchBackwardFilter` in its rewriter of convolutions.)
   """
   assert maps_in_strides(BACKBONES[name](bn='running')) == []
+
+
+def test_strided_1x1_convolutions_are_no_sliced_products():
+  """XLA aborts on GPUs where it fuses a strided slice into the gradient of such a product."""
+  layer = layers.conv(8, 1, name='conv', stride=2, kernel_init=jax.nn.initializers.normal(),
+                      dtype=jnp.float32)
+  x = jnp.zeros((1, 9, 9, 4))
+  variables = jax.eval_shape(layer.init, jax.random.key(0), x)
+  gradient = jax.jit(jax.grad(lambda variables, x: layer.apply(variables, x).sum(), (0, 1)))
+  program = gradient.trace(variables, x).lower(lowering_platforms=('cuda',)).as_text()
+  assert 'dot_general' not in program and program.count('stablehlo.convolution') >= 2
+
+
+def test_depthwise_gradients_of_xla_would_be_found(monkeypatch):
+  def plain(x, gradient, kernel, stride, dilation):
+    way = lambda kernel: depthwise.grouped_convolution(x, kernel, stride, dilation)
+    return jax.vjp(way, kernel)[1](gradient)[0]
+
+  monkeypatch.setattr(depthwise, 'gradient_by_kernel', plain)
+  found = maps_in_strides(BACKBONES['efficientnet_lite0'](bn='running'))
+  assert len(found) == 4 and {stride for _, stride in found} == {2}
 
 
 def test_jaxs_own_gradient_would_be_found(monkeypatch):

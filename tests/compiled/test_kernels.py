@@ -1,70 +1,14 @@
 """Reading compiled programs: counts worked out by hand on a program written by hand."""
 
+from pathlib import Path
+
 from compiled.faults import faults
 from compiled.hlo import Shape, parse
 from compiled.kernels import by_kind, fusion_kinds, is_collective, kernels, model
 from compiled.targets import H100, Card, text_proto
 import pytest
 
-PROGRAM = '''\
-HloModule jit_step, input_output_alias={ {0}: (0, {}, may-alias), {1}: (1, {}, may-alias) }
-
-%sliced (p0: bf16[8,100], p1: bf16[4,100]) -> bf16[4,100] {
-  %p0 = bf16[8,100]{1,0} parameter(0)
-  %p1 = bf16[4,100]{1,0} parameter(1)
-  %part = bf16[4,100]{1,0} slice(%p0), slice={[0:4], [0:100]}
-  ROOT %sum = bf16[4,100]{1,0} add(%part, %p1)
-}
-
-%product (q0: bf16[100,50], q1: bf16[50,20]) -> bf16[100,20] {
-  %q0 = bf16[100,50]{1,0} parameter(0)
-  %q1 = bf16[50,20]{1,0} parameter(1)
-  ROOT %d = bf16[100,20]{1,0} dot(%q0, %q1), lhs_contracting_dims={1}, rhs_contracting_dims={0}
-}
-
-%turn (t: (s32[], f32[10])) -> (s32[], f32[10]) {
-  %t = (s32[], f32[10]{0}) parameter(0)
-  %i = s32[] get-tuple-element(%t), index=0
-  %x = f32[10]{0} get-tuple-element(%t), index=1
-  %y = f32[10]{0} negate(%x)
-  ROOT %both = (s32[], f32[10]{0}) tuple(%i, %y)
-}
-
-%ends (u: (s32[], f32[10])) -> pred[] {
-  %u = (s32[], f32[10]{0}) parameter(0)
-  ROOT %no = pred[] constant(false)
-}
-
-%first (v: f32[10]) -> f32[10] {
-  %v = f32[10]{0} parameter(0)
-  ROOT %w = f32[10]{0} negate(%v)
-}
-
-%second (z: f32[10]) -> f32[10] {
-  ROOT %z = f32[10]{0} parameter(0)
-}
-
-ENTRY %main (a: bf16[8,100], b: bf16[4,100]) -> (bf16[4,100], f32[10]) {
-  %a = bf16[8,100]{1,0} parameter(0)
-  %b = bf16[4,100]{1,0} parameter(1)
-  %l = bf16[100,50]{1,0} parameter(2)
-  %r = bf16[50,20]{1,0} parameter(3)
-  %f = (s32[], f32[10]{0}) parameter(4)
-  %k = s32[] parameter(5)
-  %image = bf16[2,9,9,16]{3,2,1,0} parameter(6)
-  %kernel = bf16[3,3,16,32]{3,2,1,0} parameter(7)
-  %add_fusion = bf16[4,100]{1,0} fusion(%a, %b), kind=kLoop, calls=%sliced, metadata={op_name="jit(step)/backbone/bn1/add"}
-  %gemm_fusion = bf16[100,20]{1,0} fusion(%l, %r), kind=kCustom, calls=%product
-  %conv = (bf16[2,9,9,32]{3,2,1,0}, u8[64]{0}) custom-call(%image, %kernel), window={size=3x3 pad=1_1x1_1}, dim_labels=b01f_01io->b01f, custom_call_target="__cudnn$convForward"
-  %image2 = bf16[2,9,9,32]{3,2,1,0} get-tuple-element(%conv), index=0
-  %back = (bf16[3,3,16,32]{3,2,1,0}, u8[64]{0}) custom-call(%image, %image2), window={size=3x3 pad=1_1x1_1}, dim_labels=b01f_01io->b01f, custom_call_target="__cudnn$convBackwardFilter"
-  %loop = (s32[], f32[10]{0}) while(%f), condition=%ends, body=%turn, backend_config={"known_trip_count":{"n":"3"}}
-  %x2 = f32[10]{0} get-tuple-element(%loop), index=1
-  %branch = f32[10]{0} conditional(%k, %x2, %x2), branch_computations={%first, %second}
-  %sum = f32[10]{0} all-reduce(%branch), to_apply=%second
-  ROOT %out = (bf16[4,100]{1,0}, f32[10]{0}) tuple(%add_fusion, %sum)
-}
-'''
+PROGRAM = (Path(__file__).parent / 'program.txt').read_text(encoding='utf-8')
 
 
 @pytest.fixture
