@@ -145,11 +145,10 @@ def class_mask(label, classes: int):
   return torch.gather(chosen, 1, pixels).view_as(label)
 
 
-def choose_precision(dtype: str) -> None:
+def choose_kernels() -> None:
   """Lets cuDNN choose by timing, and float32 products be TF32, as JAX's are on a GPU."""
   torch.backends.cudnn.benchmark = True
-  torch.backends.cuda.matmul.allow_tf32 = dtype == 'float32'
-  torch.backends.cudnn.allow_tf32 = dtype == 'float32'
+  torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
 
 
 class Step:
@@ -218,7 +217,7 @@ def run(step: Step, batches, steps: int) -> tuple[float, float]:
   for _ in range(steps):
     loss = step(*batches)
   wait(step.device)
-  return 1000 * (time.perf_counter() - begin) / steps, float(loss)
+  return 1000 * (time.perf_counter() - begin) / steps, loss.item()
 
 
 def measure(options, variant: str, device) -> dict:
@@ -292,7 +291,7 @@ def parse_options() -> argparse.Namespace:
 def main() -> None:
   options = parse_options()
   device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-  choose_precision(options.dtype)
+  choose_kernels()
   by_default = VARIANTS if device.type == 'cuda' else ON_CPU
   variants = {}
   for variant in filter(None, options.variants.split(',')) if options.variants else by_default:
