@@ -58,12 +58,12 @@ def run_for_result(command: list[str]) -> dict:
 
 
 def describe_difference(ours: dict, torch: dict) -> str:
-  r"""Returns a sentence if two results are not of the same work, '' if they are.
+  """Returns a sentence if two results are not of the same work, '' if they are.
 
   Example:
     >>> both = dict(method='supervised', backbone='tiny', crop=[8, 8], batch_size=2, classes=3)
     >>> describe_difference({**both, 'dtype': 'float32'}, {**both, 'dtype': 'bfloat16'})
-    'the results cannot be compared: dtype is float32 in ours and bfloat16 in torch\'s.'
+    "the results cannot be compared: dtype is float32 in ours and bfloat16 in torch's."
   """
   ours = {**ours.get('model', {}), **ours}
   differences = [f'{name} is {ours[name]} in ours and {torch[name]} in torch\'s'
