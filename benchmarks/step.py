@@ -96,8 +96,9 @@ def product_peak(dtype: str, devices) -> float:
   """Returns the operations per second of a product of random square matrices on all devices."""
   import jax
   side = PRODUCT_SIDE.get(devices[0].platform, 8192)
+  draw = jax.pmap(lambda key: jax.random.normal(key, (side, side), dtype), devices=devices)
+  matrix = draw(jax.random.split(jax.random.key(0), len(devices)))  # on the devices at once
   product = jax.pmap(lambda x: x @ x, devices=devices)
-  matrix = jax.random.normal(jax.random.key(0), (len(devices), side, side), dtype)
   jax.block_until_ready(product(matrix))
   ms = throughput(lambda: product(matrix), PRODUCTS)
   return 2 * side**3 * len(devices) / (ms / 1000)
