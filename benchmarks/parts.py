@@ -1,23 +1,31 @@
-"""Where a training step goes: each part of it compiled alone and timed, on made-up images.
+"""Times each part of a training step, compiled alone, on made-up images.
 
     python benchmarks/parts.py --config=configs/camvid.py:method=classmix,labeled=46 \
         [--config.FIELD=VALUE] [--classes=11] [--steps=30] [--output=FILE.json]
 
-For methods with a mean teacher, one device. What a part takes alone is not quite what it takes
+For methods with a mean teacher, one device. A part's ms are those of --steps calls in a row, with
+one wait at their end. What a part takes alone is not quite what it takes
 within the step, where the compiler joins it with others.
 """
 
 import functools
-import json
-from pathlib import Path
-import statistics
 
 from absl import app
+import json_file
 
 # With the flags of benchmarks/step.py.
-from step import CLASSES, CONFIG, OUTPUT, about, image_size, made_up, milliseconds
-
-from launch.allocator import keep_freed_memory
+from step import (
+  CLASSES,
+  CONFIG,
+  OUTPUT,
+  STEPS,
+  WARM_UP,
+  about,
+  image_size,
+  made_up,
+  prepare,
+  throughput,
+)
 
 
 def programs(config):
@@ -95,22 +103,22 @@ def programs(config):
 
 
 def main(_) -> None:
-  keep_freed_memory()
   import jax
   config = CONFIG.value
+  prepare(config)
   found = {}
   for name, program in programs(config).items():
-    found[name] = statistics.median(milliseconds(program))
+    throughput(program, WARM_UP)
+    found[name] = throughput(program, STEPS.value)
     print(f'{name:56}{found[name]:9.1f} ms{found[name] / found["whole step"]:6.0%}', flush=True)
   around = (found['targets: teacher, mixing, augmentation'] - found['teacher']
             + found["optimizer and teacher's average"])
   print(f'{"mixing, augmentation, optimizer, average":56}{around:9.1f} ms'
         f'{around / found["whole step"]:6.0%}')
-  if OUTPUT.value:
-    Path(OUTPUT.value).write_text(json.dumps({
-        **about(config, jax.devices()[:1]),
-        'images': config.batch_size + config.unlabeled_batch_size,
-        'ms': found, 'around_ms': around}, indent=1) + '\n')
+  json_file.write(OUTPUT.value, {
+      **about(config, jax.devices()[:1]),
+      'images': config.batch_size + config.unlabeled_batch_size, 'steps': STEPS.value,
+      'ms': found, 'around_ms': around})
 
 
 if __name__ == '__main__':

@@ -1,29 +1,42 @@
-"""The same training step, written plainly in torch: what benchmarks/compare.py compares with.
+"""Times the same training step in torch, written as fast as torch allows.
 
     python benchmarks/peer_torch.py --method=classmix --backbone=resnet50 --size=321,321 \
-        [--batch=2] [--classes=19] [--steps=10] [--tuned] [--output=FILE.json]
+        [--batch=2] [--classes=19] [--steps=10] [--dtype=float32] \
+        [--variants=eager,parts,whole,graphs] [--output=FILE.json]
 
---tuned adds what torch offers: channels_last, torch.compile, and on a GPU bfloat16 autocast,
-cudnn.benchmark and a fused optimizer. Needs torch, which this project does not install.
+What benchmarks/compare.py compares with. Variants, in turn; `ms` is that of the fastest:
+
+    eager     no compiler
+    parts     student and teacher through torch.compile
+    whole     the whole loss, teacher and mixing included, as one graph
+    graphs    that, replayed by CUDA graphs; only on a GPU
+
+By default all of them on a GPU, eager and whole on a CPU. One that fails is recorded with its
+error. All have channels_last, a fused optimizer, an EMA in one call, and no read by the host
+within a step; bfloat16 is autocast. float32 on a GPU means products in TF32, which is what JAX
+does there by default. Mixed images are neither jittered nor blurred. Needs torch 2.11 or newer,
+which this project does not install.
 """
 
 import argparse
 import copy
-import json
+import gc
+import math
 import os
-from pathlib import Path
 import platform
-import statistics
 import time
 
+import json_file
 from provenance import provenance
 import torch
 from torch import nn
 from torch.nn import functional
 
-WARM_UP = 2
+WARM_UP = 6  # steps: CUDA graphs are recorded in the first ones
+VARIANTS = ('eager', 'parts', 'whole', 'graphs')
+ON_CPU = ('eager', 'whole')
 PLANS = {'resnet50': (3, 4, 6, 3), 'resnet101': (3, 4, 23, 3)}
-THRESHOLD, DECAY, JITTER = 0.968, 0.99, 0.25
+THRESHOLD, DECAY = 0.968, 0.99
 
 
 class Bottleneck(nn.Module):
@@ -118,86 +131,72 @@ def build(backbone: str, classes: int) -> nn.Module:
   return Tiny(classes) if backbone == 'tiny' else DeepLabV2(PLANS[backbone], classes)
 
 
-def turned_hue(image, turn):
-  """Turns the hue of `[B, 3, H, W]`; saturation and value stay."""
-  value, index = image.max(1, keepdim=True)
-  chroma = value - image.min(1, keepdim=True)[0]
-  red, green, blue = image.split(1, 1)
-  safe = chroma.clamp(min=1e-6)
-  sextant = torch.where(
-      index == 0, (green - blue) / safe,
-      torch.where(index == 1, 2 + (blue - red) / safe, 4 + (red - green) / safe))
-  phase = torch.tensor([5.0, 3.0, 1.0], device=image.device)[None, :, None, None]
-  k = torch.remainder(phase + sextant + 6 * turn, 6)
-  return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
+def class_mask(label, classes: int):
+  """Returns `[B, H, W]` bool: floor(n / 2) of the n classes of each `[B, H, W]` of ids.
+
+  Like masks/class_mask.py: nothing here has a size that the host must know.
+  """
+  pixels = label.flatten(1)
+  known = torch.arange(classes, device=label.device)
+  present = (pixels[:, None] == known[None, :, None]).any(-1)
+  score = torch.where(present, torch.rand(present.shape, device=label.device), torch.inf)
+  rank = score.argsort(1).argsort(1)
+  chosen = rank < present.sum(1, keepdim=True) // 2
+  return torch.gather(chosen, 1, pixels).view_as(label)
 
 
-def augmented(image):
-  """Jitter and blur of the mixed images, always on: the dear case."""
-  draw = JITTER * (2 * torch.rand(4, len(image), 1, 1, 1, device=image.device) - 1)
-  image = (image + draw[0]).clamp(0, 1)
-  image = (image * (1 + draw[1])).clamp(0, 1)
-  value = image.max(1, keepdim=True)[0]
-  image = (value - (value - image) * (1 + draw[2])).clamp(0, 1)
-  image = turned_hue(image, draw[3])
-  offset = torch.arange(-6, 7, device=image.device)
-  tap = torch.exp(-0.5 * (offset / 0.65) ** 2)
-  tap = (tap / tap.sum())[None, None, :].repeat(3, 1, 1)
-  for padding, kernel in (((6, 6, 0, 0), tap[:, :, None]), ((0, 0, 6, 6), tap[:, :, :, None])):
-    image = functional.conv2d(functional.pad(image, padding, 'reflect'), kernel, groups=3)
-  return image
-
-
-def class_mask(label):
-  """Half of the classes of each `[B, H, W]`."""
-  masks = []
-  for image in label:
-    found = torch.unique(image)
-    chosen = found[torch.randperm(len(found), device=label.device)[:(len(found) + 1) // 2]]
-    masks.append(torch.isin(image, chosen))
-  return torch.stack(masks)
+def choose_kernels() -> None:
+  """Lets cuDNN choose by timing, and float32 products be TF32, as JAX's are on a GPU."""
+  torch.backends.cudnn.benchmark = True
+  torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
 
 
 class Step:
-  """One training step; `tuned` as the module says."""
+  """One training step in one of `VARIANTS`."""
 
-  def __init__(self, options, device):
-    self.classes, self.classmix = options.classes, options.method == 'classmix'
-    self.student = build(options.backbone, options.classes).to(device)
+  def __init__(self, options, variant: str, device):
+    if variant == 'graphs' and device.type != 'cuda':
+      raise ValueError('CUDA graphs need a GPU')
+    self.classes, self.device, self.variant = options.classes, device, variant
+    self.classmix, self.half = options.method == 'classmix', options.dtype == 'bfloat16'
+    self.student = build(options.backbone, options.classes).to(
+        device, memory_format=torch.channels_last)
     self.teacher = copy.deepcopy(self.student).requires_grad_(False)
-    self.device, self.autocast = device, options.tuned and device.type == 'cuda'
-    self.format = torch.channels_last if options.tuned else torch.contiguous_format
     self.optimizer = torch.optim.SGD(
-        self.student.parameters(), 2.5e-4, 0.9, weight_decay=5e-4,
-        fused=self.autocast or None)
-    self.run_student, self.run_teacher = self.student, self.teacher
-    if options.tuned:
-      torch.backends.cudnn.benchmark = True
-      self.student.to(memory_format=self.format)
-      self.teacher.to(memory_format=self.format)
+        self.student.parameters(), 2.5e-4, 0.9, weight_decay=5e-4, fused=True)
+    self.run_student, self.run_teacher, self.run_loss = self.student, self.teacher, self.loss
+    if variant == 'parts':
       self.run_student, self.run_teacher = map(torch.compile, (self.student, self.teacher))
+    elif variant != 'eager':
+      mode = 'reduce-overhead' if variant == 'graphs' else 'default'
+      self.run_loss = torch.compile(self.loss, fullgraph=True, mode=mode)
 
   def batch(self, images: int, size):
-    image = torch.rand(images, 3, *size, device=self.device).to(memory_format=self.format)
-    return image, torch.randint(self.classes, (images, *size), device=self.device)
+    """Returns noise `[B, 3, H, W]` and labels `[B, H, W]`."""
+    image = torch.rand(images, 3, *size, device=self.device)
+    label = torch.randint(self.classes, (images, *size), device=self.device)
+    return image.to(memory_format=torch.channels_last), label
 
   def unsupervised(self, image):
     with torch.no_grad():
-      prob = self.run_teacher(image).softmax(1)
-      confidence, label = prob.max(1)
-      mask = class_mask(label)
+      confidence, label = self.run_teacher(image).softmax(1).max(1)
+      mask = class_mask(label, self.classes)
       mix = lambda x: torch.where(
           mask if x.dim() == 3 else mask[:, None], x, torch.roll(x, -1, 0))
-      mixed, label = augmented(mix(image)), mix(label)
+      mixed, label = mix(image), mix(label)
       weight = (mix(confidence) >= THRESHOLD).float().mean()
     return weight * functional.cross_entropy(self.run_student(mixed), label)
 
+  def loss(self, image, label, unlabeled):
+    with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+      loss = functional.cross_entropy(self.run_student(image), label)
+      return loss + self.unsupervised(unlabeled) if self.classmix else loss
+
   def __call__(self, labeled, unlabeled):
+    if self.variant == 'graphs':
+      torch.compiler.cudagraph_mark_step_begin()
     self.optimizer.zero_grad(set_to_none=True)
-    with torch.autocast('cuda', torch.bfloat16, enabled=self.autocast):
-      loss = functional.cross_entropy(self.run_student(labeled[0]), labeled[1])
-      if self.classmix:
-        loss = loss + self.unsupervised(unlabeled[0])
+    loss = self.run_loss(*labeled, unlabeled[0])
     loss.backward()
     self.optimizer.step()
     if self.classmix:
@@ -207,7 +206,71 @@ class Step:
     return loss
 
 
-def main() -> None:
+def wait(device) -> None:
+  if device.type == 'cuda':
+    torch.cuda.synchronize()
+
+
+def run(step: Step, batches, steps: int) -> tuple[float, float]:
+  """Returns the ms of each of `steps` steps with one wait at the end, and the last loss."""
+  begin = time.perf_counter()
+  for _ in range(steps):
+    loss = step(*batches)
+  wait(step.device)
+  return 1000 * (time.perf_counter() - begin) / steps, loss.item()
+
+
+def measure(options, variant: str, device) -> dict:
+  """Builds, warms and times one variant."""
+  torch.manual_seed(0)
+  size = tuple(map(int, options.size.split(',')))
+  begin = time.perf_counter()
+  step = Step(options, variant, device)
+  batches = [step.batch(options.batch, size) for _ in range(2)]
+  run(step, batches, WARM_UP)
+  warm_up = time.perf_counter() - begin
+  ms, loss = run(step, batches, options.steps)
+  return {'ms': ms, 'warm_up_s': warm_up, 'loss': loss, 'finite': math.isfinite(loss),
+          'peak_bytes': torch.cuda.max_memory_allocated() if device.type == 'cuda' else None}
+
+
+def guarded(options, variant: str, device) -> dict:
+  """Returns the measurement, or the error; then gives the memory of both back."""
+  try:
+    return measure(options, variant, device)
+  except Exception as error:  # of any kind: the other variants still count
+    return {'error': f'{type(error).__name__}: {error}'[:500]}
+  finally:
+    torch._dynamo.reset()
+    gc.collect()
+    if device.type == 'cuda':
+      torch.cuda.empty_cache()
+      torch.cuda.reset_peak_memory_stats()
+
+
+def fastest(variants: dict[str, dict]) -> dict:
+  """Returns `best`, the name of the fastest variant that ran, and its numbers.
+
+  Example:
+    >>> fastest({'eager': {'ms': 2.0}, 'parts': {'ms': 1.0}, 'whole': {'error': 'no compiler'}})
+    {'best': 'parts', 'ms': 1.0}
+  """
+  ran = {name: found for name, found in variants.items() if 'ms' in found}
+  best = min(ran, key=lambda name: ran[name]['ms'], default=None)
+  return {'best': best, **ran.get(best, {'ms': None})}
+
+
+def about(options, device) -> dict:
+  """Returns what a result needs said, under the names of benchmarks/step.py."""
+  name = torch.cuda.get_device_name() if device.type == 'cuda' else platform.machine()
+  return {
+      'device': f'1 x {name} ({len(os.sched_getaffinity(0))} cores)', **provenance('torch'),
+      'method': options.method, 'backbone': options.backbone, 'dtype': options.dtype,
+      'crop': list(map(int, options.size.split(','))), 'batch_size': options.batch,
+      'classes': options.classes, 'steps': options.steps}
+
+
+def parse_options() -> argparse.Namespace:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('--method', choices=('supervised', 'classmix'), default='classmix')
   parser.add_argument('--backbone', choices=('tiny', *PLANS), default='resnet50')
@@ -215,32 +278,39 @@ def main() -> None:
   parser.add_argument('--batch', type=int, default=2)
   parser.add_argument('--classes', type=int, default=19)
   parser.add_argument('--steps', type=int, default=10)
-  parser.add_argument('--tuned', action='store_true')
+  parser.add_argument('--dtype', choices=('float32', 'bfloat16'), default='float32')
+  parser.add_argument('--variants', default='', help=f'of {",".join(VARIANTS)}')
   parser.add_argument('--output', default='')
   options = parser.parse_args()
+  unknown = set(filter(None, options.variants.split(','))) - set(VARIANTS)
+  if unknown:
+    parser.error(f'no variant {", ".join(sorted(unknown))}; there are {", ".join(VARIANTS)}')
+  return options
+
+
+def main() -> None:
+  options = parse_options()
   device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-  step = Step(options, device)
-  size = tuple(map(int, options.size.split(',')))
-  labeled, unlabeled = step.batch(options.batch, size), step.batch(options.batch, size)
-  times = []
-  for _ in range(WARM_UP + options.steps):
-    begin = time.perf_counter()
-    step(labeled, unlabeled)
-    if device.type == 'cuda':
-      torch.cuda.synchronize()
-    times.append(1000 * (time.perf_counter() - begin))
-  times = sorted(times[WARM_UP:])
-  name = torch.cuda.get_device_name() if device.type == 'cuda' else platform.machine()
-  told = {key: value for key, value in vars(options).items() if key != 'output'}
-  found = {
-      'device': f'1 x {name} ({len(os.sched_getaffinity(0))} cores)', **provenance('torch'), **told,
-      'ms': {'median': statistics.median(times), 'least': times[0], 'most': times[-1]},
-      'peak_bytes': torch.cuda.max_memory_allocated() if device.type == 'cuda' else None}
-  print(f'torch {torch.__version__}{" tuned" if options.tuned else ""}, {options.method}, '
-        f'{options.backbone}, {name}: {found["ms"]["median"]:.0f} ms a step '
-        f'({times[0]:.0f} to {times[-1]:.0f})')
-  if options.output:
-    Path(options.output).write_text(json.dumps(found, indent=1) + '\n')
+  choose_kernels()
+  by_default = VARIANTS if device.type == 'cuda' else ON_CPU
+  variants = {}
+  for variant in filter(None, options.variants.split(',')) if options.variants else by_default:
+    variants[variant] = guarded(options, variant, device)
+    found = {**about(options, device), 'variants': variants, **fastest(variants)}
+    json_file.write(options.output, found)
+    print(f'torch {torch.__version__}, {options.method}, {options.backbone}, {options.dtype}, '
+          f'{found["device"]}, {variant}: ' + sentence(variants[variant]), flush=True)
+  if found['best'] is None:
+    raise SystemExit('no variant ran')
+
+
+def sentence(found: dict) -> str:
+  """Returns what is printed of a variant."""
+  if 'error' in found:
+    return found['error']
+  memory = found['peak_bytes']
+  return (f'{found["ms"]:.1f} ms a step, loss {found["loss"]:.4g}, warm after '
+          f'{found["warm_up_s"]:.0f} s' + (f', {memory / 2**30:.2f} GiB' if memory else ''))
 
 
 if __name__ == '__main__':

@@ -42,7 +42,7 @@ def main() -> None:
     for devices in counts:
       times = devices if kind == 'weak' else max(counts)
       found = measured(devices, times, arguments)
-      per_image = found['ms']['median'] / found['images_per_step']
+      per_image = found['ms'] / found['images_per_step']
       # Made-up devices share the cores that one had; real ones each bring their own.
       cost = per_image * (1 if found['made_up_devices'] else devices)
       rows.append({'kind': kind, 'devices': devices, 'cost': cost, **found})
@@ -50,7 +50,7 @@ def main() -> None:
     first = next(other for other in rows if other['kind'] == row['kind'])
     row['efficiency'] = first['cost'] / row['cost']
     print(f'{row["kind"]:7}{row["devices"]:3} devices{row["images_per_step"]:5} images'
-          f'{row["ms"]["median"]:9.1f} ms{row["images_per_s"]:8.1f} images/s'
+          f'{row["ms"]:9.1f} ms{row["images_per_s"]:8.1f} images/s'
           f'{row["efficiency"]:6.0%}{row["collectives"]:5} collectives'
           f'{row["collective_bytes"] / 1e6:8.1f} MB')
   if options.output:

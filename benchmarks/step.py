@@ -1,17 +1,24 @@
-"""How long a training step takes, on made-up images that are already on the devices.
+"""Times a training step on made-up images that are already on the devices.
 
     python benchmarks/step.py --config=configs/camvid.py:method=classmix,labeled=46 \
         [--config.FIELD=VALUE] [--classes=11] [--steps=30] [--devices=0] [--times_batch=1] \
-        [--default_malloc] [--output=FILE.json]
+        [--default_malloc] [--profile=DIR] [--hlo=FILE.txt] [--output=FILE.json]
 
-Builds network, method, optimizer and step as launch/main.py does; the config's crop (or size)
-says how large images are. Prints how long it compiles, the median and the extremes of a step in ms,
-images/s, and, of the process, page faults and processor time per step; XLA's count of operations,
-and how much that is of what one large product of matrices reaches on these devices; how often
-devices exchange data, and how much. On devices that tell, also their peak memory.
+Builds network, method, optimizer and step, and sets XLA's flags, as launch/main.py does; the
+config's crop (or size) says how large images are. Three times of a step, all in ms:
+
+    ms               of --steps steps in a row, with one wait at their end: what training reaches
+    ms_one_by_one    median, least and most of as many steps, each waited for
+    dispatch_ms      median until the call returns, of the same: the host's share
+
+Also, in the file: compile_s; temp_mib, XLA's plan of temporaries; peak_bytes, what the devices
+say (None on CPUs); losses of the last step; processor time and page faults of the process; the
+operations of products and convolutions (benchmarks/operations.py) as a share of what one large
+product of random matrices reaches on these devices; how often devices exchange data, and how
+much. --profile traces three more steps into DIR and lists the dearest kernels of a GPU;
+--hlo writes the optimised program. The file is written after compiling, and after each stage.
 """
 
-import json
 import math
 import os
 from pathlib import Path
@@ -25,9 +32,12 @@ import time
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from absl import app, flags  # noqa: E402
+import json_file  # noqa: E402
+from kernel_times import kernel_times  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 from provenance import provenance  # noqa: E402
 
+from launch import gpu_flags  # noqa: E402
 from launch.allocator import keep_freed_memory  # noqa: E402
 
 CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/.')
@@ -37,8 +47,12 @@ DEFAULT_MALLOC = flags.DEFINE_boolean(
     'default_malloc', False, "Keep the C library's settings for freed memory.")
 DEVICES = flags.DEFINE_integer('devices', 0, 'Number of devices, 0 for all that the batch fits.')
 TIMES_BATCH = flags.DEFINE_integer('times_batch', 1, "Multiplies the config's batch.")
+PROFILE = flags.DEFINE_string('profile', '', "Folder for the profiler's trace of three steps.")
+HLO = flags.DEFINE_string('hlo', '', "File for the optimised program's text.")
 OUTPUT = flags.DEFINE_string('output', '', 'File for the result.')
 WARM_UP = 3
+PROFILED = 3  # steps
+PRODUCTS = 10  # in a row, for their peak
 BYTES = {'f32': 4, 's32': 4, 'u32': 4, 'bf16': 2, 'f16': 2, 'pred': 1}
 PRODUCT_SIDE = {'cpu': 2048}  # of square matrices, large enough to keep a device busy
 
@@ -79,13 +93,15 @@ def made_up(config, devices):
 
 
 def product_peak(dtype: str, devices) -> float:
-  """Returns the operations per second of a product of square matrices on all devices."""
+  """Returns the operations per second of a product of random square matrices on all devices."""
   import jax
-  import jax.numpy as jnp
   side = PRODUCT_SIDE.get(devices[0].platform, 8192)
+  draw = jax.pmap(lambda key: jax.random.normal(key, (side, side), dtype), devices=devices)
+  matrix = draw(jax.random.split(jax.random.key(0), len(devices)))  # on the devices at once
   product = jax.pmap(lambda x: x @ x, devices=devices)
-  matrix = jnp.ones((len(devices), side, side), dtype)
-  return 2 * side**3 * len(devices) / (min(milliseconds(lambda: product(matrix), 1, 5)) / 1000)
+  jax.block_until_ready(product(matrix))
+  ms = throughput(lambda: product(matrix), PRODUCTS)
+  return 2 * side**3 * len(devices) / (ms / 1000)
 
 
 def collectives(program: str) -> list[int]:
@@ -103,84 +119,160 @@ def about(config, devices) -> dict:
   return {
       'device': f'{len(devices)} x {devices[0].device_kind} ({platform.machine()}, '
                 f'{len(os.sched_getaffinity(0))} cores)',
-      **provenance('jax', 'jaxlib', 'flax', 'optax'),
+      **provenance('jax', 'jaxlib', 'flax', 'optax'), 'xla_flags': os.environ.get('XLA_FLAGS', ''),
       'config': config.name, 'method': config.method.name, 'model': config.model.to_dict(),
-      'crop': list(image_size(config)), 'batch_size': config.batch_size}
+      'crop': list(image_size(config)), 'batch_size': config.batch_size, 'classes': CLASSES.value}
 
 
-def milliseconds(program, warm_up: int = WARM_UP, steps: int | None = None) -> list[float]:
-  """Returns how long each call of a program took that returns arrays, without the first."""
+def throughput(program, steps: int) -> float:
+  """Returns the ms of each of `steps` calls in a row, with one wait at the end."""
   import jax
-  times = []
-  for _ in range(warm_up + (steps or STEPS.value)):
+  begin = time.perf_counter()
+  for _ in range(steps):
+    result = program()
+  jax.block_until_ready(result)
+  return 1000 * (time.perf_counter() - begin) / steps
+
+
+def one_by_one(program, steps: int) -> tuple[list[float], list[float]]:
+  """Returns the ms of calls that are waited for each, and of these until the call returned."""
+  import jax
+  whole, dispatch = [], []
+  for _ in range(steps):
     begin = time.perf_counter()
-    jax.block_until_ready(program())
-    times.append(1000 * (time.perf_counter() - begin))
-  return times[warm_up:]
+    result = program()
+    dispatch.append(1000 * (time.perf_counter() - begin))
+    jax.block_until_ready(result)
+    whole.append(1000 * (time.perf_counter() - begin))
+  return whole, dispatch
 
 
-def measure(config):
-  """Times the step; returns what is written to the file."""
+def build_step(config, devices):
+  """Returns the pmapped step, the state before it, and a batch, on the devices."""
   import jax
   import numpy as np
 
   from classmix_jax import build
   from classmix_jax.train import create_state, make_train_step
-  config.batch_size *= TIMES_BATCH.value
-  config.unlabeled_batch_size *= TIMES_BATCH.value
-  devices = build.choose_devices(config)[:DEVICES.value or None]
   method = build.build_method(config, CLASSES.value)
   tx = build.build_optimizer(config, config.steps)
   image = jax.ShapeDtypeStruct((1, *image_size(config), 3), np.float32)
   state = create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
-  batch, images = made_up(config, devices)
+  step = make_train_step(method, tx, 0, devices, accumulate=config.accumulate)
+  return step, state, made_up(config, devices)
+
+
+def compile_step(step, state, batch, config, devices):
+  """Compiles the step; returns it, and what the compiler knows of it."""
+  import jax
+  from operations import count
   begin = time.perf_counter()
-  step = make_train_step(method, tx, 0, devices, accumulate=config.accumulate).lower(
-      state, batch).compile()
-  compiling = time.perf_counter() - begin
-  exchanged = collectives(step.as_text()) if len(devices) > 1 else []
-  operations = step.cost_analysis()['flops'] * len(devices) / config.steps_per_dispatch
+  compiled = step.lower(state, batch).compile()
+  seconds = time.perf_counter() - begin
+  counted = count(jax.make_jaxpr(step)(state, batch))
+  memory = compiled.memory_analysis()
+  exchanged = collectives(compiled.as_text()) if len(devices) > 1 else []
+  if HLO.value:
+    Path(HLO.value).write_text(compiled.as_text(), encoding='utf-8')
+  return compiled, {
+      'compile_s': seconds, 'temp_mib': memory and memory.temp_size_in_bytes / 2**20,
+      'operations': counted.operations / config.steps_per_dispatch,
+      'loops_counted_once': counted.loops,
+      'collectives': len(exchanged), 'collective_bytes': sum(exchanged)}
 
-  kept = [state]
 
-  def run():
-    kept[0], metrics = step(kept[0], batch)
-    return kept[0], metrics
-
-  milliseconds(run, 0, WARM_UP)
-  before, together = usage(), config.steps_per_dispatch
-  times = sorted(time / together for time in milliseconds(run, 0))
+def time_step(run, together: int) -> dict:
+  """Times a warm program of `together` steps; see the module's three times."""
+  before = usage()
+  ms = throughput(run, STEPS.value) / together
   processor, faults = (
       (now - then) / STEPS.value / together for now, then in zip(usage(), before, strict=True))
-  median = statistics.median(times)
-  memory = devices[0].memory_stats() or {}
-  peak = product_peak(config.model.dtype, devices)
+  whole, dispatch = ([time / together for time in times]
+                     for times in one_by_one(run, STEPS.value))
   return {
-      **about(config, devices), 'images_per_step': images,
-      'default_malloc': DEFAULT_MALLOC.value, 'steps': STEPS.value,
-      'ms': {'median': median, 'least': times[0], 'most': times[-1]},
-      'images_per_s': 1000 * images / median, 'processor_ms': 1000 * processor,
-      'page_faults': faults, 'steps_per_dispatch': together,
-      'peak_bytes': memory.get('peak_bytes_in_use'),
-      'devices': len(devices), 'made_up_devices': devices[0].platform == 'cpu',
-      'collectives': len(exchanged), 'collective_bytes': sum(exchanged), 'compile_s': compiling,
-      'operations': operations, 'product_operations_per_s': peak,
-      'share_of_product': 1000 * operations / median / peak}
+      'ms': ms, 'dispatch_ms': statistics.median(dispatch), 'ms_one_by_one': {
+          'median': statistics.median(whole), 'least': min(whole), 'most': max(whole)},
+      'processor_ms': 1000 * processor, 'page_faults': faults}
+
+
+def last_metrics(metrics) -> dict:
+  """Returns the losses of the last step, and whether it was finite."""
+  import numpy as np
+  last = {name: float(np.ravel(value)[-1]) for name, value in metrics.items()}
+  return {'losses': {name: value for name, value in last.items() if name.startswith('loss')},
+          'finite': bool(last['finite'])}
+
+
+def profile(run, folder: Path) -> list:
+  """Traces `PROFILED` calls; returns the rows of benchmarks/kernel_times.py."""
+  import jax
+  with jax.profiler.trace(str(folder)):
+    throughput(run, PROFILED)
+  return kernel_times(folder, PROFILED)
+
+
+def measure(config):
+  """Compiles, times and profiles the step; yields the result so far after each stage."""
+  from classmix_jax import build
+  config.batch_size *= TIMES_BATCH.value
+  config.unlabeled_batch_size *= TIMES_BATCH.value
+  devices = build.choose_devices(config)[:DEVICES.value or None]
+  together = config.steps_per_dispatch
+  step, state, (batch, images) = build_step(config, devices)
+  step, compiled = compile_step(step, state, batch, config, devices)
+  found = {
+      **about(config, devices), 'images_per_step': images, 'steps': STEPS.value,
+      'default_malloc': DEFAULT_MALLOC.value, 'steps_per_dispatch': together,
+      'devices': len(devices), 'made_up_devices': devices[0].platform == 'cpu', **compiled}
+  yield found
+
+  def run():
+    nonlocal state
+    state, metrics = step(state, batch)
+    return metrics
+
+  throughput(run, WARM_UP)
+  found |= time_step(run, together)
+  found |= {'images_per_s': 1000 * images / found['ms'], **last_metrics(run()),
+            'peak_bytes': (devices[0].memory_stats() or {}).get('peak_bytes_in_use')}
+  yield found
+  peak = product_peak(config.model.dtype, devices)
+  found |= {'product_operations_per_s': peak,
+            'share_of_product': 1000 * found['operations'] / found['ms'] / peak}
+  yield found
+  if PROFILE.value:
+    kernels = profile(run, Path(PROFILE.value))
+    yield found | {'kernels': [[name, launches / together, ms / together]
+                               for name, launches, ms in kernels]}
+
+
+def sentence(found: dict) -> str:
+  """Returns what is printed of a result."""
+  model, each = found['model'], found['ms_one_by_one']
+  return (
+      f'{found["method"]}, {model["backbone"]} + {model["head"]}, {model["dtype"]}, '
+      f'{found["device"]}: {found["ms"]:.1f} ms a step, {found["images_per_s"]:.1f} images/s; '
+      f'one by one {each["median"]:.1f} ms ({each["least"]:.1f} to {each["most"]:.1f}), dispatch '
+      f'{found["dispatch_ms"]:.1f} ms; {found["processor_ms"]:.0f} ms of processor time, '
+      f'{found["page_faults"]:.0f} page faults; compiled in {found["compile_s"]:.0f} s, '
+      f'{found["operations"] / 1e9:.0f} GFLOP, {found["share_of_product"]:.0%} of a product\'s '
+      f'{found["product_operations_per_s"] / 1e9:.0f} GFLOP/s; losses '
+      + ', '.join(f'{name} {value:.4g}' for name, value in found['losses'].items())
+      + f'; XLA_FLAGS={found["xla_flags"]!r}')
+
+
+def prepare(config) -> None:
+  """Sets what launch/main.py sets before JAX opens its devices."""
+  if not DEFAULT_MALLOC.value:
+    keep_freed_memory()
+  gpu_flags.set_flags(config.deterministic)
 
 
 def main(_) -> None:
-  if not DEFAULT_MALLOC.value:
-    keep_freed_memory()
-  found = measure(CONFIG.value)
-  print(f'{found["method"]}, {found["model"]["backbone"]} + {found["model"]["head"]}, '
-        f'{found["model"]["dtype"]}, {found["device"]}: {found["ms"]["median"]:.0f} ms a step '
-        f'({found["ms"]["least"]:.0f} to {found["ms"]["most"]:.0f}), '
-        f'{found["images_per_s"]:.1f} images/s, {found["processor_ms"]:.0f} ms of processor time, '
-        f'{found["page_faults"]:.0f} page faults; compiled in {found["compile_s"]:.0f} s, '
-        f'{found["operations"] / 1e9:.0f} GFLOP, {found["share_of_product"]:.0%} of a product\'s '
-        f'{found["product_operations_per_s"] / 1e9:.0f} GFLOP/s')
-  if OUTPUT.value:
-    Path(OUTPUT.value).write_text(json.dumps(found, indent=1) + '\n')
+  prepare(CONFIG.value)
+  for found in measure(CONFIG.value):
+    json_file.write(OUTPUT.value, found)
+  print(sentence(found))
 
 
 if __name__ == '__main__':

@@ -15,7 +15,7 @@ import tempfile
 from classmix_jax.comparison.cells import Cell
 from classmix_jax.types import UserError
 
-# (cell, file) -> ['python', ...]: a program that writes {"ms": {"median": ...}} to the file.
+# (cell, file) -> ['python', ...]: a program that writes {"ms": ...} to the file.
 Command = Callable[[Cell, Path], Sequence[str]]
 
 
@@ -34,7 +34,7 @@ def step_time(cell: Cell, command: Command, cores: set[int]) -> float:
     said = process.communicate()[0].strip().splitlines() or ['it printed nothing']
     if process.returncode:
       raise UserError(f'a step of {cell.method} cannot be timed: {said[-1]}')
-    return json.loads(path.read_text(encoding='utf-8'))['ms']['median'] / 1000
+    return json.loads(path.read_text(encoding='utf-8'))['ms'] / 1000
 
 
 def step_times(cells: Sequence[Cell], command: Command, cores: set[int]) -> dict[str, float]:

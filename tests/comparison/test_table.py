@@ -83,7 +83,7 @@ def test_plan_of_what_has_not_run(tmp_path):
 
 def test_a_step_of_each_method_is_timed_once(tmp_path, capsys):
   def command(cell, path):
-    text = json.dumps({'ms': {'median': 250.0 + cell.seed}})
+    text = json.dumps({'ms': 250.0 + cell.seed})
     return [sys.executable, '-c', f'open({str(path)!r}, "w").write({text!r})']
   cells = grid(tmp_path, ['cps', 'unimatch'], ['46'], [0, 1], STEPS)
   assert step_times(cells, command, set()) == {'cps': 0.25, 'unimatch': 0.25}
