@@ -28,6 +28,10 @@ $(VENV)-aot/.installed: requirements.txt pyproject.toml
 	$(VENV)-aot/bin/pip install --quiet --disable-pip-version-check -e '.[aot]'
 	touch $@
 
+accelerator-kit: $(VENV)/.installed  ## packs what benchmarks/accelerator.py needs on a machine without a network
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[lite]'
+	$(RUN) benchmarks/accelerator_kit.py --camvid='$(CAMVID)'
+
 dependencies: $(VENV)/.installed  ## every package that is installed, with its licence
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[torch,labels,lite,dev]'
 	$(RUN) docs/make_dependencies.py docs/dependencies.md

@@ -3,9 +3,9 @@
     python benchmarks/compile_all.py [--only=TEXT,TEXT] [--jobs=2] \
         [--output=benchmarks/results/accelerators.json]
 
-Every backbone (supervised, ClassMix) and every method on `tiny` for an H100, in bfloat16; ResNet-50 for
-eight of them; ResNet-101 and `tiny` for TPUs v5e and v6e. Needs `pip install '.[aot]'` and no
-accelerator: one to three minutes a program, ten for ResNet-101 on a TPU. Each is compiled in a
+Every backbone (supervised, ClassMix) and every method on `tiny` for an H100, in bfloat16; ResNet-50
+for eight of them; ResNet-101 for TPUs v5e, `tiny` for v5e and v6e. Needs `pip install '.[aot]'` and
+no accelerator: one to three minutes a program, ten for ResNet-101 on a TPU. Each is compiled in a
 process of its own, because XLA may abort. Ends with status 1 if one aborts or has a fault.
 """
 

@@ -12,9 +12,9 @@ has laid out, in MiB:
     output      the new state; it takes the place of the old one
 
 --topology compiles for accelerators that need not be there (pip install '.[aot]'): h100, h100:8,
-v5e:2x2, v6e:2x2, ..., with --batch labelled and unlabelled images on each: a minute or more for every
-combination. Then it also prints the kernels of a step, the bytes they move, what devices exchange,
-the kinds of work with a roofline of each, and faults: what makes a step slow or wrong there.
+v5e:2x2, v6e:2x2, ..., with --batch labelled and unlabelled images on each: a minute or more for
+every combination. Then it also prints the kernels of a step, the bytes they move, what devices
+exchange, the kinds of work with a roofline of each, and faults: what makes a step slow or wrong.
 """
 
 import argparse

@@ -1,0 +1,84 @@
+"""Trains twice, the second time killed half-way and resumed: are the bits the same?
+
+    python benchmarks/same_bits.py --workdir=DIR --steps=200 --output=FILE.json \
+        --config=configs/camvid.py ... --config.deterministic=True
+
+Arguments that this program does not know go to launch/main.py. Compared are the losses of the last
+row, the confusion matrix, and every bit of the networks' weights.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+from pathlib import Path
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import json_file  # noqa: E402
+from provenance import provenance  # noqa: E402
+from training import MAIN, rows_of  # noqa: E402
+
+
+def train(command: list[str], checkpoint: Path | None = None) -> None:
+  """Runs a training; with a checkpoint, kills it as soon as that is there, and starts it again."""
+  if checkpoint is not None:
+    with subprocess.Popen(command) as process:
+      while process.poll() is None and not checkpoint.exists():
+        time.sleep(0.05)
+      process.kill()
+  subprocess.run(command, check=True)
+
+
+def digests(run: Path, steps: int) -> dict[str, str]:
+  """Returns short hashes of what a training left."""
+  import jax
+
+  from classmix_jax.networks import load_networks
+  row = rows_of(run)[-1]
+  losses = json.dumps({key: row[key] for key in sorted(row) if key.startswith('loss/')})
+  _, networks = load_networks(run, 'latest')
+  weights = hashlib.sha256()
+  for leaf in jax.tree.leaves(networks):
+    weights.update(jax.device_get(leaf).tobytes())
+  short = lambda content: hashlib.sha256(content).hexdigest()[:16]
+  return {
+      'losses': short(losses.encode()), 'weights': weights.hexdigest()[:16],
+      'confusion': short((run / 'eval' / f'{steps}-confusion.csv').read_bytes())}
+
+
+def compare(folder: Path, steps: int, arguments: list[str]) -> dict:
+  """Trains an undisturbed run and a killed one; returns the hashes of both."""
+  runs = {'undisturbed': folder / 'undisturbed', 'killed': folder / 'killed'}
+  for name, run in runs.items():
+    kept = runs['undisturbed'] / 'compiled'  # of a GPU: the kernels that were chosen
+    if name == 'killed' and kept.exists():
+      shutil.copytree(kept, run / 'compiled')
+    command = [
+        sys.executable, str(MAIN), f'--workdir={run}', *arguments, f'--config.steps={steps}',
+        f'--config.checkpoint_every={steps // 2}']
+    train(command, run / 'checkpoints' / str(steps // 2) if name == 'killed' else None)
+  os.environ['JAX_PLATFORMS'] = 'cpu'  # weights are only read here
+  found = {name: digests(run, steps) for name, run in runs.items()}
+  same = {key: found['killed'][key] == value for key, value in found['undisturbed'].items()}
+  return {'same': all(same.values()), 'same_each': same, **found}
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--workdir', type=Path, required=True)
+  parser.add_argument('--steps', type=int, default=200)
+  parser.add_argument('--output', default='')
+  options, arguments = parser.parse_known_args()
+  found = {**provenance('jax', 'jaxlib'), 'steps': options.steps, 'arguments': arguments,
+           **compare(options.workdir, options.steps, arguments)}
+  json_file.write(options.output, found)
+  print('the same bits' if found['same'] else f'not the same bits: {found["same_each"]}')
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,55 @@
+"""Runs launch/main.py to its end and writes what came out: score, classes, speed.
+
+    python benchmarks/training.py --workdir=RUN --output=FILE.json --config=configs/camvid.py ...
+
+Arguments that this program does not know go to launch/main.py.
+"""
+
+import argparse
+import json
+from pathlib import Path
+import statistics
+import subprocess
+import sys
+import time
+
+import json_file
+from provenance import provenance
+
+MAIN = Path(__file__).resolve().parent.parent / 'launch' / 'main.py'
+
+
+def rows_of(run: Path) -> list[dict]:
+  """Returns the rows of a run's metrics.jsonl."""
+  return [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
+
+
+def result(run: Path) -> dict:
+  """Returns the last evaluation of a run, and its median speed."""
+  rows = rows_of(run)
+  path = run / 'eval' / f'{rows[-1]["step"]}.json'
+  score = json.loads(path.read_text(encoding='utf-8'))
+  kept = ('step', 'miou', 'iou', 'network', 'protocol', 'split', 'labeled', 'images', 'devices')
+  return {
+      **{key: score[key] for key in kept},
+      'networks': {name: found['miou'] for name, found in score['networks'].items()},
+      'steps_per_second': statistics.median(row['steps_per_second'] for row in rows)}
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--workdir', type=Path, required=True)
+  parser.add_argument('--output', default='')
+  options, arguments = parser.parse_known_args()
+  begin = time.monotonic()
+  subprocess.run(
+      [sys.executable, str(MAIN), f'--workdir={options.workdir}', *arguments], check=True)
+  found = {**provenance('jax', 'jaxlib'), 'arguments': arguments,
+           'wall_s': time.monotonic() - begin, **result(options.workdir)}
+  json_file.write(options.output, found)
+  print(f'{found["network"]}: {100 * found["miou"]:.2f} mIoU after {found["step"]} steps, '
+        f'{found["wall_s"]:.0f} s')
+
+
+if __name__ == '__main__':
+  main()
