@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+import compile_all
 from compiled.faults import faults
 from compiled.hlo import Shape, parse
 from compiled.kernels import by_kind, fusion_kinds, is_collective, kernels, model
-from compiled.targets import H100, Card, text_proto
+from compiled.targets import H100, Card, open_devices, text_proto
 import pytest
+
+from classmix_jax.backbones import BACKBONES
+from classmix_jax.methods import METHODS
+from launch import gpu_flags
 
 PROGRAM = (Path(__file__).parent / 'program.txt').read_text(encoding='utf-8')
 
@@ -92,3 +97,36 @@ def test_target_is_written_as_protobuf():
   text = text_proto(H100)
   assert 'dnn_version_info { major: 9 minor: 10 patch: 0 }' in text
   assert 'feature_extension: ACCELERATED_FEATURES' in text and 'platform_name: "CUDA"' in text
+
+
+@pytest.mark.parametrize('topology, words', [
+    ('x9', ['known are h100, v5e, v6e']),
+    pytest.param('h100', ["pip install '.[aot]'"], marks=pytest.mark.skipif(
+        gpu_flags.has_cuda(), reason='the plugin for NVIDIA GPUs is installed')),
+])
+def test_what_cannot_be_compiled_for(topology, words):
+  with pytest.raises(SystemExit) as error:
+    open_devices(topology)
+  assert all(word in str(error.value) for word in words)
+
+
+def test_every_backbone_and_method_is_compiled():
+  names = {(one.topology, one.backbone, one.method) for one in compile_all.programs()}
+  for backbone in BACKBONES:
+    assert {('h100', backbone, 'supervised'), ('h100', backbone, 'classmix')} <= names
+  assert {('h100', 'tiny', method) for method in METHODS} <= names
+  assert {('v5e:2x2', 'resnet101', 'classmix'), ('v5e:2x2', 'tiny', 'classmix')} <= names
+
+
+def test_the_row_of_an_abort_says_why():
+  fatal = 'F0000 triton_tiling_propagation.cc:703] Check failed: size == dim (8385 vs. 257)'
+  assert compile_all.last_words(f'compiling\n{fatal}\n*** SIGABRT\n') == fatal
+  assert compile_all.last_words('a\nb\n\n') == 'b'
+  assert compile_all.last_words('') == ''
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not gpu_flags.has_cuda(), reason="needs pip install '.[aot]'")
+def test_resnet18_compiles_for_an_h100():
+  row = compile_all.measure(compile_all.Program('h100', 'resnet18', 'classmix', size='64,96'))
+  assert row['faults'] == [] and row['kernels'] > 500 and row['teraflop'] > 0
