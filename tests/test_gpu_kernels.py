@@ -5,6 +5,9 @@ from pathlib import Path
 import subprocess
 import sys
 
+import pytest
+
+from configs import base
 from launch import gpu_flags
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,3 +66,51 @@ def test_what_the_user_says_of_the_flag_stays():
   assert gpu_flags.with_fixed_order(off) == off
   assert gpu_flags.with_fixed_order('--xla_dump_to=DIR') == (
       '--xla_dump_to=DIR --xla_gpu_exclude_nondeterministic_ops=true')
+
+
+@pytest.mark.parametrize('deterministic, cuda, expected', [
+    (True, True, '--xla_dump_to=DIR --xla_gpu_exclude_nondeterministic_ops=true'),
+    (False, True, '--xla_dump_to=DIR'),
+    (True, False, '--xla_dump_to=DIR'),  # XLA for TPUs may not know the flag, and aborts then
+])
+def test_the_flag_is_a_choice(monkeypatch, deterministic, cuda, expected):
+  monkeypatch.setenv('XLA_FLAGS', '--xla_dump_to=DIR')
+  monkeypatch.setattr(gpu_flags, 'has_cuda', lambda: cuda)
+  gpu_flags.set_flags(deterministic)
+  assert os.environ['XLA_FLAGS'] == expected
+
+
+def test_by_default_it_is_not_chosen():
+  assert base.get_config().deterministic is False
+
+
+MAIN = """
+import os, sys
+import jax
+from launch import gpu_flags
+gpu_flags.has_cuda = lambda: True
+set_flags = gpu_flags.set_flags
+def checked(deterministic):
+  jax.config.update('jax_num_cpu_devices', 3)  # an error if devices are open
+  set_flags(deterministic)
+gpu_flags.set_flags = checked
+os.environ.pop('XLA_FLAGS', None)
+sys.argv[0] = 'launch/main.py'
+from launch import main, command_line
+from classmix_jax import experiment
+def stop(config, run, *rest):
+  print(os.environ.get('XLA_FLAGS', 'none'))
+experiment.run_training = stop
+command_line.run(main.main)
+"""
+
+
+@pytest.mark.parametrize('chosen, expected', [
+    ('True', '--xla_gpu_exclude_nondeterministic_ops=true'), ('False', 'none')])
+def test_the_program_sets_the_flag_before_devices_are_opened(tmp_path, chosen, expected):
+  done = subprocess.run(
+      [sys.executable, '-c', MAIN, '--config=configs/scenes.py',
+       f'--config.deterministic={chosen}', f'--workdir={tmp_path}'],
+      env={**os.environ, 'JAX_PLATFORMS': 'cpu'}, cwd=ROOT, capture_output=True, text=True)
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.split() == [expected]
