@@ -31,14 +31,16 @@ def against_torch() -> str:
   for path in sorted((HERE / 'results').glob('compare_*.json')):
     found = read(path.name)
     images = f'{found["batch"]}' + f' + {found["batch"]}' * (found['method'] == 'classmix')
-    ms = [f'{pair["ours"]["ms"]["median"]:.0f} / {pair["torch"]["ms"]["median"]:.0f}'
-          for pair in found['pairs']]
+    ms = [f'{pair["ours"]["ms"]:.0f} / {pair["torch"]["ms"]:.0f}' for pair in found['pairs']]
+    variants = dict.fromkeys(pair['torch']['best'] for pair in found['pairs'])
     rows.append([
-        found['backbone'], found['method'], f'{images} of {found["size"].replace(",", "x")}',
+        found['backbone'], found['method'], found['dtype'],
+        f'{images} of {found["size"].replace(",", "x")}', ', '.join(variants),
         ', '.join(ms), ' '.join(f'{ratio:.2f}' for ratio in found['ratios']),
         f'**{statistics.median(found["ratios"]):.2f}**'])
   return table(
-      ['network', 'step', 'images', 'ours / torch in ms, pair by pair', 'ratios', 'median'], rows)
+      ['network', 'step', 'dtype', 'images', "torch's fastest", 'ours / torch in ms, pair by pair',
+       'ratios', 'median'], rows)
 
 
 def parts() -> str:
