@@ -73,8 +73,24 @@ def memory() -> str:
       [[', '.join(kind), *(cell(kind, count) for count in counts)] for kind in kinds])
 
 
+def accelerators() -> str:
+  """Of results/accelerators.json: a row for each program that was compiled."""
+  rows = []
+  for row in read('accelerators.json')['rows']:
+    launches = f' + {row["launch_ms"]:.1f}' if row['launch_ms'] else ''
+    rows.append([
+        row['topology'], f'{row["backbone"]}{", remat" * (row["remat"] == "on")}', row['method'],
+        row['images'], f'{row["temp"]:,.0f}', f'{row["kernels"]:,}', f'{row["gigabytes"]:.1f}',
+        f'{row["work_ms"]:.1f}{launches}', f'{row["collectives"]}', f'{row["seconds"]:.0f}',
+        f'{len(row["faults"])}'])
+  return table(
+      ['for', 'backbone', 'method', 'images of a device', 'temporaries, MiB', 'kernels', 'GB',
+       'roofline, ms', 'collectives', 'compiled in s', 'faults'], rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
-    'against_torch': against_torch, 'parts': parts, 'memory': memory}
+    'against_torch': against_torch, 'parts': parts, 'memory': memory,
+    'accelerators': accelerators}
 
 
 def filled(text: str) -> str:
