@@ -39,8 +39,8 @@ from classmix_jax.types import Dataset, UserError
 # A second start may change these: they do not touch what was trained so far.
 CHANGEABLE = (
     'steps', 'eval_every', 'checkpoint_every', 'log_every', 'steps_per_dispatch',
-    'deterministic', 'eval_batch_size', 'eval_network', 'on_nan', 'data.on_error', 'data.root', 'data.cache_gb',
-    'data.copy_root', 'data.reader', 'data.tfds_dir', 'model.remat',
+    'deterministic', 'eval_batch_size', 'eval_network', 'on_nan', 'data.on_error', 'data.root',
+    'data.cache_gb', 'data.copy_root', 'data.reader', 'data.tfds_dir', 'model.remat',
 )
 
 DISK_ERRORS = (
