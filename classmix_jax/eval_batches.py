@@ -25,7 +25,7 @@ def eval_batches(
   Images are padded at the bottom and right (0, `VOID`, valid False) to `size`.
   The last batch is filled up with examples that are padding altogether,
   so every pixel of the set counts once and all processes see as many batches.
-  Two batches at least are read ahead, and no more than the threads need.
+  What is read ahead is bounded: two batches, or what keeps the threads at work.
 
   Args:
     source: examples; without labels all labels are `VOID`.

@@ -1,4 +1,4 @@
-"""Reads examples for every input pipeline: checks frames, pads them, finds their views; NumPy only.
+"""Reads, checks and pads examples, and joins them to batches; NumPy only.
 
 Synopsis:
 
@@ -154,12 +154,12 @@ def framed(source: Source, index: int, size: Size, label_size: Size | None = Non
 
 
 def stack(examples: Sequence[Example], local_devices: int) -> Example:
-  """Returns N examples as one with leading axes `[D, N / D]`, D the local devices."""
+  """Returns N examples `[...]` as one Example `[D, N / D, ...]`, D the local devices."""
   return split([np.stack(arrays) for arrays in zip(*examples, strict=True)], local_devices)
 
 
 def split(arrays: Sequence[np.ndarray], local_devices: int) -> Example:
-  """Returns image, label and valid `[N, ...]` as an Example `[D, N / D, ...]`."""
+  """Returns image, label and valid `[N, ...]` as one Example `[D, N / D, ...]`."""
   return Example(*(x.reshape(local_devices, -1, *x.shape[1:]) for x in arrays))
 
 
