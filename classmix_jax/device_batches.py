@@ -21,7 +21,7 @@ import numpy as np
 
 from classmix_jax.geometry import Geometry, Size, draw_view
 from classmix_jax.parallel import in_parallel
-from classmix_jax.splits import LABELED, UNLABELED, index_stream, share_of_batch
+from classmix_jax.splits import LABELED, UNLABELED, index_stream, share_of_batch, share_positions
 from classmix_jax.train import dispatches, replicated
 from classmix_jax.types import AXIS, VOID, Array, Batch, Example, Source, UserError
 
@@ -65,14 +65,16 @@ def device_stream(
   for (number, source, size, field), (images, _) in zip(parts, host, strict=True):
     share = share_of_batch(size, len(devices), process_count, field)
     draw = functools.partial(_draw, geometry, seed, number, len(source), images.shape[1:3])
-    places = functools.partial(_places, size, share, process_index, accumulate)
+    places = functools.partial(
+        share_positions, size=size, share=share, process_index=process_index)
     draws.append((draw, places))
 
   def stream(start_step: int, stop_step: int) -> Iterator[Batch]:
     for steps in dispatches(start_step, stop_step, together):
+      micro_batches = range(steps.start * accumulate, steps.stop * accumulate)
       examples = []
       for (images, labels), (draw, places) in zip(resident, draws, strict=True):
-        drawn = np.array([draw(position) for position in places(steps)], np.int32)
+        drawn = np.array([draw(position) for position in places(micro_batches)], np.int32)
         drawn = drawn.reshape(len(steps) * accumulate, len(devices), -1, 8).swapaxes(0, 1)
         examples.append(cut(images, labels, drawn))
       if len(examples) == 1:
@@ -89,15 +91,6 @@ def _draw(
   index = int(index_stream(seed, stream, length, position, position + 1)[0])
   view = draw_view(geometry, seed=seed, stream=stream, position=position, frame=frame)
   return index, *view.packed()
-
-
-def _places(
-    size: int, share: int, process_index: int, accumulate: int, steps: range
-) -> list[int]:
-  """Returns the positions of steps: this process's share of each of their micro-batches."""
-  return [
-      micro * size + process_index * share + k
-      for micro in range(steps.start * accumulate, steps.stop * accumulate) for k in range(share)]
 
 
 def _load(source: Source) -> tuple[np.ndarray, np.ndarray]:

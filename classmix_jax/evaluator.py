@@ -22,7 +22,9 @@ from PIL import Image
 
 from classmix_jax import build, rundir
 from classmix_jax.datasets.pairs import inside
+from classmix_jax.eval_batches import eval_batches
 from classmix_jax.evaluate import evaluate, make_count, make_labels, predict, summarize
+from classmix_jax.example_reader import framed
 from classmix_jax.files import write_png
 from classmix_jax.models.segmenter import Segmenter
 from classmix_jax.networks import load_networks
@@ -127,7 +129,6 @@ class Evaluator:
     return self.protocol.pad, None
 
   def batches(self) -> Iterator[Example]:
-    from classmix_jax.input_pipeline import eval_batches
     devices = len(self.devices) * jax.process_count()
     size, label_size = self.frames
     return to_devices(
@@ -196,7 +197,6 @@ class Evaluator:
 
   def look(self, variables: PyTree, indices: Sequence[int]) -> Iterator[Seen]:
     """Yields some validation images with what a network sees; one process is enough."""
-    from classmix_jax.input_pipeline import framed
     val, variables = self.dataset.val, jax.device_get(variables)
     for index in map(int, indices):
       example = jax.tree.map(lambda x: x[None], framed(val, index, *self.frames))

@@ -9,6 +9,7 @@ Synopsis:
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import functools
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,18 @@ def bn_statistics(config: Config) -> str:
   return f'batch statistics{of}'
 
 
+def has_tensorflow() -> bool:
+  """Returns whether tf.data can make the batches."""
+  return importlib.util.find_spec('tensorflow') is not None
+
+
+def pipeline(config: Config) -> str:
+  """Returns in words what makes the batches, see `open_streams`."""
+  if config.data.working_copy == 'device':
+    return 'cut on the devices'
+  return 'tf.data' if has_tensorflow() else 'threads (TensorFlow is not installed)'
+
+
 def settings(
     config: Config, split: build.Split, devices: list, state: TrainState, protocol: str,
     origin: Mapping[str, Any],
@@ -93,6 +106,7 @@ def settings(
                        f'head {optim.head_multiplier:g}x',
       'steps': str(config.steps),
       'crop': 'x'.join(map(str, data.crop)) if len(data.crop) else 'whole image',
+      'batches': pipeline(config),
       'micro-batches': f'{config.accumulate} per step',
       'BN mode': f'{bn_statistics(config)}, affine {affine}',
       'protocol': f'{protocol}, {config.eval_network}',
@@ -173,7 +187,10 @@ def open_streams(
       process_index=jax.process_index(), process_count=jax.process_count())
   if config.data.working_copy == 'device':
     return device_stream(devices=devices, accumulate=parts, together=together, **options)
-  from classmix_jax.input_pipeline import train_batches
+  if has_tensorflow():
+    from classmix_jax.input_pipeline import train_batches
+  else:
+    from classmix_jax.thread_pipeline import train_batches
 
   def stream(start_step: int, stop_step: int) -> Iterator[Batch]:
     batches = train_batches(

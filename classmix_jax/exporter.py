@@ -17,6 +17,7 @@ Each takes `[B, H, W, 3]` uint8 RGB, for any B but with TFLite, normalises by it
 from collections.abc import Callable, Mapping, Sequence
 import os
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -52,16 +53,25 @@ def stablehlo(network: Network, size: tuple[int, int], output: Path) -> Callable
   return jax_export.deserialize(bytearray(path.read_bytes())).call
 
 
+def _with_tensorflow() -> ModuleType:
+  """Returns the module whose formats TensorFlow writes."""
+  try:
+    from classmix_jax import exporter_tensorflow
+  except ImportError as error:
+    raise UserError(
+        f'SavedModel and TFLite are written by TensorFlow ({error}): pip install tensorflow '
+        'adds it.') from None
+  return exporter_tensorflow
+
+
 def savedmodel(network: Network, size: tuple[int, int], output: Path) -> Callable:
   """Writes OUT/savedmodel/; returns how to call what was written."""
-  from classmix_jax.exporter_tensorflow import write_savedmodel
-  return write_savedmodel(network, size, output / 'savedmodel')
+  return _with_tensorflow().write_savedmodel(network, size, output / 'savedmodel')
 
 
 def tflite(network: Network, size: tuple[int, int], output: Path) -> Callable:
   """Writes OUT/model.tflite, for one image; returns how to call what was written."""
-  from classmix_jax.exporter_tensorflow import write_tflite
-  return write_tflite(network, size, output / 'model.tflite')
+  return _with_tensorflow().write_tflite(network, size, output / 'model.tflite')
 
 
 def onnx(network: Network, size: tuple[int, int], output: Path) -> Callable:

@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from classmix_jax.files import write_atomically
+from classmix_jax.tensorboard_writer import TensorBoardWriter, has_tensorboard
 from classmix_jax.types import Metrics
 
 SECONDS_PER_LINE = 10.0  # of progress
@@ -108,11 +109,11 @@ class Logbook:
     self._collected = 0  # last step
     self.restart_clock()
     self._best: float | None = None
-    self._tensorboard = None
-    if writing:
-      # clu's writers import TensorFlow; everything above runs without it.
-      from clu import metric_writers
-      self._tensorboard = metric_writers.SummaryWriter(str(run / 'tensorboard'))
+    self._tensorboard: TensorBoardWriter | None = None
+    if writing and has_tensorboard():
+      self._tensorboard = TensorBoardWriter(run / 'tensorboard')
+    elif writing:
+      print('no TensorBoard events: the package tensorboard is not installed', flush=True)
 
   def resume(self, step: int) -> None:
     """Drops what an interrupted run wrote after the checkpoint of `step`."""
@@ -187,20 +188,20 @@ class Logbook:
   def _show(self, step: int, row: Mapping[str, Any]) -> None:
     if row.get('eval/miou', math.nan) >= (self._best or 0.0):  # never for NaN
       self._best = row['eval/miou']
-    words = {key: value for key, value in row.items() if isinstance(value, str)}
-    self._tensorboard.write_scalars(step, {key: row[key] for key in row.keys() - words.keys()})
-    if words:
+    if self._tensorboard is not None:
+      words = {key: value for key, value in row.items() if isinstance(value, str)}
+      self._tensorboard.write_scalars(step, {key: row[key] for key in row.keys() - words.keys()})
       self._tensorboard.write_texts(step, words)
     print(progress_line(step, self._steps, row, self._best), flush=True)
 
   def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
     """Writes uint8 images `[B, H, W, 3]` to TensorBoard."""
-    if self._writing:
+    if self._tensorboard is not None:
       self._tensorboard.write_images(step, images)
 
   def write_settings(self, settings: Mapping[str, Any]) -> None:
     """Writes settings by name to TensorBoard, whose page 'hparams' compares runs by them."""
-    if self._writing:
+    if self._tensorboard is not None:
       self._tensorboard.write_hparams({
           key: value if isinstance(value, bool | int | float) else str(value)
           for key, value in settings.items()})

@@ -6,8 +6,9 @@ Synopsis:
       ...
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 import os
 from typing import TypeVar
 
@@ -17,12 +18,31 @@ Result = TypeVar('Result')
 THREADS = max(2, min(16, os.cpu_count() or 2))
 
 
-def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def in_parallel(
+    function: Callable[[Item], Result], items: Iterable[Item], ahead: int = 0,
+) -> Iterator[Result]:
   """Yields `function(item)` in the order of the items; several run at a time.
 
-  What `function` raises comes out in its turn.
+  Only a bounded number of results exists at any time, so `items` may be endless. What
+  `function` raises comes out in its turn and ends the iterator. Closing the iterator
+  waits for the calls that are running and cancels the others.
+
+  Args:
+    function: called in other threads.
+    items: taken one by one, as results are used.
+    ahead: how many results may be ready or under way; at least 2 for each thread.
 
   Example: `list(in_parallel(abs, [-2, 1])) == [2, 1]`.
   """
-  with ThreadPoolExecutor(THREADS) as pool:
-    yield from pool.map(function, items)
+  window = max(ahead, 2 * THREADS)
+  pending: deque[Future[Result]] = deque()
+  pool = ThreadPoolExecutor(THREADS)
+  try:
+    for item in items:
+      pending.append(pool.submit(function, item))
+      if len(pending) == window:
+        yield pending.popleft().result()
+    while pending:
+      yield pending.popleft().result()
+  finally:
+    pool.shutdown(cancel_futures=True)

@@ -12,7 +12,7 @@ NumPy keeps stable between versions (that of `Generator.permutation` it may chan
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 import functools
 import hashlib
 import os
@@ -176,6 +176,24 @@ def share_of_batch(size: int, local_devices: int, process_count: int, field: str
     near = f'{low} or {high}' if low > 0 else f'{high}'
     raise UserError(f'{field}={size} cannot be shared by {devices} devices: set it to {near}')
   return size // process_count
+
+
+def share_positions(
+    batches: Iterable[int], size: int, share: int, process_index: int,
+) -> Iterator[int]:
+  """Yields the positions of a process: its contiguous share of each of the numbered batches.
+
+  Args:
+    batches: their numbers in the stream, 0 or more.
+    size: examples of a global batch.
+    share: of these, how many belong to each process.
+    process_index: of this process.
+
+  Example: `list(share_positions(range(2), size=4, share=2, process_index=1)) == [2, 3, 6, 7]`.
+  """
+  for batch in batches:
+    first = batch * size + process_index * share
+    yield from range(first, first + share)
 
 
 def index_stream(seed: int, stream: int, length: int, start: int, stop: int) -> np.ndarray:

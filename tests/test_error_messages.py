@@ -97,12 +97,22 @@ def test_processes_that_do_not_meet(monkeypatch):
 # ------------------------------------------------------------------------------ data
 
 
-def test_a_package_that_is_missing():
+def test_a_package_that_is_missing(monkeypatch):
   def needs(name):
     with prepared.needs_tfds('scenes'):
       raise ImportError(name=name)
   told(lambda: needs('array_record.python'), "dataset 'scenes'", 'pip install array-record')
   told(lambda: needs(None), 'pip install tensorflow-datasets')
+  for module in ('tensorflow', 'tensorflow_datasets'):  # as if they were not installed
+    monkeypatch.setitem(sys.modules, module, None)
+  told(lambda: needs('never asked'), 'pip install tensorflow-datasets tensorflow.')
+
+
+@pytest.mark.parametrize('write', [exporter.savedmodel, exporter.tflite])
+def test_exporting_where_tensorflow_is_missing(write, monkeypatch, tmp_path):
+  monkeypatch.delattr('classmix_jax.exporter_tensorflow', raising=False)
+  monkeypatch.setitem(sys.modules, 'classmix_jax.exporter_tensorflow', None)
+  told(lambda: write(None, (2, 2), tmp_path), 'pip install tensorflow')
 
 
 def test_files_that_may_not_be_read(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import sys
 
 import jax
 import numpy as np
@@ -67,6 +68,19 @@ def test_run_leaves_everything_behind(finished):
   assert list((run / 'tensorboard').iterdir())
   assert (run / 'splits' / 'labeled.txt').read_text().split() == [
       'street/0', 'street/1', 'street/2', 'street/3']
+
+
+def test_without_tensorflow_the_same_bits(finished, data, tmp_path, monkeypatch, capsys):
+  """Nothing is resized here, so both pipelines make equal batches."""
+  for package in ('tensorflow', 'tensorflow_datasets', 'tensorboard'):
+    monkeypatch.setitem(sys.modules, package, None)  # as if it was not installed
+  result = run_training(toy.config(data), tmp_path / 'run')
+  said = capsys.readouterr().out
+  assert 'threads (TensorFlow is not installed)' in said
+  assert said.count('no TensorBoard events: the package tensorboard is not installed') == 1
+  assert not (tmp_path / 'run' / 'tensorboard').exists()
+  assert result == finished[1]
+  jax.tree.map(np.testing.assert_array_equal, saved(tmp_path / 'run'), saved(finished[0]))
 
 
 def test_evaluate_program_finds_the_same_numbers(finished):

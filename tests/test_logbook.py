@@ -1,8 +1,12 @@
 """What a run writes down, and what it drops when it goes on."""
 
+import io
 import json
+import sys
 
 import jax.numpy as jnp
+import numpy as np
+from PIL import Image
 import pytest
 
 from classmix_jax import logbook
@@ -81,20 +85,48 @@ def test_write_and_resume(tmp_path, capsys):
   assert capsys.readouterr().out == 'step  30/100  mIoU 10.00  best 50.00\n'
 
 
-def test_settings_are_in_the_events(tmp_path):
-  """As TensorBoard's page 'hparams' reads them, beside the scores that it compares."""
+def test_events_are_what_tensorboard_reads(tmp_path):
+  """Settings for its page 'hparams', beside the scores that it compares; words and pictures."""
   accumulators = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator')
   from tensorboard.plugins.hparams import plugin_data_pb2
+  from tensorboard.util.tensor_util import make_ndarray
   book = Logbook(tmp_path, steps=10, images_per_step=8)
-  book.write_settings({'method.name': 'classmix', 'data.crop': (96, 96), 'seed': 1})
-  book.write(10, {'eval/miou': 0.5})
+  book.write_settings({'method.name': 'classmix', 'data.crop': (96, 96), 'seed': 1, 'flip': True})
+  book.write(5, {'eval/miou': 0.25})
+  book.write(10, {'eval/miou': 0.5, 'eval/protocol': 'paper at 96x96'})
+  images = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3), np.uint8)
+  book.write_images(10, {'train/mixed': images})
   book.close()
   events = accumulators.EventAccumulator(str(tmp_path / 'tensorboard')).Reload()
   content = events.SummaryMetadata('_hparams_/session_start_info').plugin_data.content
-  told = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
-  assert told['method.name'].string_value == 'classmix' and told['seed'].number_value == 1
-  assert told['data.crop'].string_value == '(96, 96)'
-  assert 'eval/miou' in events.Tags()['scalars'] + events.Tags()['tensors']
+  settings = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
+  assert settings['method.name'].string_value == 'classmix'
+  assert settings['data.crop'].string_value == '(96, 96)'
+  assert settings['seed'].number_value == 1 and settings['flip'].bool_value is True
+  values = {
+      tag: [(event.step, make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)]
+      for tag in ('eval/miou', 'eval/protocol', 'train/mixed')}
+  assert values['eval/miou'] == [(5, 0.25), (10, 0.5)]
+  assert values['eval/protocol'] == [(10, b'paper at 96x96')]
+  (_, (width, height, *encoded)), = values['train/mixed']
+  assert (width, height) == (b'4', b'3')
+  decoded = [np.asarray(Image.open(io.BytesIO(png))) for png in encoded]
+  np.testing.assert_array_equal(decoded, images)
+  plugins = [events.SummaryMetadata(tag).plugin_data.plugin_name for tag in values]
+  assert plugins == ['scalars', 'text', 'images']
+
+
+def test_without_tensorboard_a_line_says_so(tmp_path, monkeypatch, capsys):
+  monkeypatch.setitem(sys.modules, 'tensorboard', None)  # as if it was not installed
+  book = Logbook(tmp_path, steps=10, images_per_step=8)
+  book.write_settings({'seed': 1})
+  book.write(10, {'eval/miou': 0.5, 'eval/protocol': 'paper'})
+  book.write_images(10, {})
+  book.close()
+  assert capsys.readouterr().out.splitlines() == [
+      'no TensorBoard events: the package tensorboard is not installed',
+      'step 10/10  mIoU 50.00  best 50.00']
+  assert [path.name for path in tmp_path.iterdir()] == ['metrics.jsonl']
 
 
 def test_resume_at_zero_drops_everything(tmp_path):

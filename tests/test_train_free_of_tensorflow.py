@@ -13,15 +13,15 @@ PACKAGE = 'classmix_jax'
 # A module imports only from rooms of a lower rank, or from its own room.
 RANK = {
     'types': 0, 'cache': 0, 'files': 0, 'gpu_kernels': 0, 'parallel': 0, 'preemption': 0,
-    'words': 0,
+    'tensorboard_writer': 0, 'words': 0,
     'core': 1, 'intact': 1, 'splits': 1, 'pickled_split': 1, 'sources': 1, 'geometry': 1,
     'datasets': 1, 'logbook': 1, 'pictures': 1, 'fingerprint': 1,
     'processes': 1,
     'health': 1, 'ranges': 1,
     'checkpoint': 2, 'masks': 2, 'backbones': 2, 'rundir': 2, 'disk_copy': 2, 'protocols': 2,
-    'labels': 2,
+    'example_reader': 2, 'labels': 2,
     'readable': 2,
-    'models': 3, 'nonfinite': 3,
+    'eval_batches': 3, 'models': 3, 'nonfinite': 3, 'thread_pipeline': 3,
     'methods': 4, 'train': 5, 'evaluate': 5,
     'input_pipeline': 6, 'device_batches': 6, 'build': 6, 'pseudo_labels': 6,
     'networks': 7,
@@ -32,7 +32,10 @@ RANK = {
     'launch': 11,
 }
 ONLY = {  # stricter than the rank
-    'input_pipeline': {'types', 'parallel', 'splits', 'sources', 'geometry'},
+    'input_pipeline': {'types', 'parallel', 'geometry', 'example_reader'},
+    'thread_pipeline': {'types', 'parallel', 'splits', 'geometry', 'example_reader'},
+    'eval_batches': {'types', 'parallel', 'splits', 'geometry', 'example_reader'},
+    'example_reader': {'types', 'splits', 'geometry'},
     'train': {'types', 'core'},
     'masks': {'types', 'core'},
     'core': {'types'},
@@ -108,8 +111,10 @@ def test_heavy_packages_stay_in_their_rooms(room, name, path):
       assert room in TENSORFLOW, f'{name} imports TensorFlow'
     if room_of(imported) in TENSORFLOW and room != 'launch':
       assert not at_module_level, f'{name} imports the input pipeline at once'
-    if imported.startswith('clu.metric_writers') or imported == 'clu.periodic_actions':
-      assert not at_module_level, f'{name} imports TensorFlow through clu'
+    if package == 'clu':  # its other modules import TensorFlow
+      assert imported == 'clu.parameter_overview', f'{name} imports TensorFlow through clu'
+    if package == 'tensorboard':
+      assert room == 'tensorboard_writer' and not at_module_level, f'{name} imports TensorBoard'
 
 
 BLOCKER = '''
@@ -117,7 +122,7 @@ import sys
 
 class Blocker:
   def find_spec(self, name, path=None, target=None):
-    if name.split('.')[0] == 'tensorflow':
+    if name.split('.')[0] in ('tensorflow', 'tensorboard'):
       raise ImportError(f'{name} is blocked')
 
 sys.meta_path.insert(0, Blocker())

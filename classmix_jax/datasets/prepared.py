@@ -1,4 +1,4 @@
-"""Sets that TensorFlow Datasets prepares once as ArrayRecord files; read without TensorFlow.
+"""Sets that TensorFlow Datasets prepares once as ArrayRecord files; read without tf.data.
 
 Synopsis:
 
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
 import fcntl
+import importlib.util
 import io
 import json
 import os
@@ -27,6 +28,8 @@ from classmix_jax.datasets.pairs import Pairs
 from classmix_jax.types import UserError
 
 Builder = Any  # a tfds.core.DatasetBuilder; tensorflow_datasets is only imported when needed
+# What TensorFlow Datasets does not read without.
+IMPORTED = ('tensorflow_datasets', 'array_record', 'importlib_resources', 'tensorflow')
 REMEDY = 'Remove that folder and start again.'
 
 
@@ -35,13 +38,25 @@ REMEDY = 'Remove that folder and start again.'
 
 @contextlib.contextmanager
 def needs_tfds(dataset: str) -> Iterator[None]:
-  """Turns the lack of a package into a UserError that says how to install it."""
+  """Turns the lack of a package into a UserError that says how to install it.
+
+  TFDS logs the lack of a package that it imports, and goes on without most of itself; so these
+  are looked up first.
+  """
+  missing = [name for name in IMPORTED if importlib.util.find_spec(name) is None]
+  if missing:
+    raise _lack(dataset, missing)
   try:
     yield
   except ImportError as error:
-    package = (error.name or 'tensorflow_datasets').partition('.')[0].replace('_', '-')
-    raise UserError(
-        f"dataset '{dataset}' needs the package '{package}': pip install {package}.") from error
+    raise _lack(dataset, [error.name or IMPORTED[0]]) from error
+
+
+def _lack(dataset: str, modules: Sequence[str]) -> UserError:
+  """Returns the error that names the packages of these modules."""
+  packages = ' '.join(name.partition('.')[0].replace('_', '-') for name in modules)
+  return UserError(
+      f"dataset '{dataset}' needs packages that are not installed: pip install {packages}.")
 
 
 def open_prepared(
