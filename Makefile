@@ -5,7 +5,7 @@ RUN = $(VENV)/bin/python
 
 ACCELERATORS ?= benchmarks/results/accelerators.json
 
-.PHONY: train test test-slow lint install accelerators dependencies audit
+.PHONY: train test test-slow lint install accelerators accelerator-kit dependencies audit
 
 train: $(VENV)/.installed  ## ClassMix on the built-in street scenes
 	$(RUN) launch/main.py --config=configs/scenes.py
@@ -20,7 +20,7 @@ lint: $(VENV)/.installed
 	$(RUN) -m ruff check .
 
 # In an environment of its own: JAX would look for a GPU at every start of the other programs.
-accelerators: $(VENV)-aot/.installed  ## compiles training steps for GPUs and TPUs that are not here; an hour
+accelerators: $(VENV)-aot/.installed  ## training steps compiled for GPUs and TPUs that are not here; an hour; PYTHON from 3.12
 	$(VENV)-aot/bin/python benchmarks/compile_all.py --only='$(ONLY)' --output=$(ACCELERATORS)
 
 $(VENV)-aot/.installed: requirements.txt pyproject.toml

@@ -94,12 +94,14 @@ def command(kit: Path) -> str:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--camvid', type=Path, required=True, help='in the SegNet layout')
+  parser.add_argument('--camvid', required=True, help='in the layout of the SegNet tutorial')
   parser.add_argument('--output', type=Path, default=ROOT / 'build' / 'accelerator_kit')
   parser.add_argument('--limit', type=float, default=64.0, help='MiB that the machine takes')
   options = parser.parse_args()
+  if not options.camvid:
+    parser.error('--camvid is empty; with make: make accelerator-kit CAMVID=DIR')
   shutil.rmtree(options.output, ignore_errors=True)
-  split = pack_camvid(options.camvid.expanduser(), options.output / 'camvid')
+  split = pack_camvid(Path(options.camvid).expanduser(), options.output / 'camvid')
   pack_wheels(options.output / 'wheels')
   pack_weights(options.output / 'lite0')
   (options.output / 'about.json').write_text(json.dumps({
