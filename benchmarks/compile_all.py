@@ -23,6 +23,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
+import json_file  # noqa: E402
 from provenance import provenance  # noqa: E402
 
 from classmix_jax.backbones import BACKBONES  # noqa: E402
@@ -45,7 +46,8 @@ class Program(NamedTuple):
 
   @property
   def name(self) -> str:
-    return f'{self.topology} {self.backbone} {self.method}{" remat" * (self.remat == "on")}'
+    large = f' {self.batch} + {self.batch}' if self.batch > 4 else ''
+    return f'{self.topology} {self.backbone} {self.method}{large}{" remat" * (self.remat == "on")}'
 
   @property
   def images(self) -> str:
@@ -87,8 +89,8 @@ def measure(program: Program) -> dict:
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     row = json.loads(path.read_text())['rows'][0] if path.exists() else {
         'faults': [f'compiling ended with status {done.returncode}: {last_words(done.stdout)}']}
-  return {'program': program, 'name': program.name, **program._asdict(), 'images': program.images,
-          'wall_s': time.monotonic() - begin, **row}
+  return {'name': program.name, **provenance('jax', 'jaxlib'), **program._asdict(),
+          'images': program.images, 'wall_s': time.monotonic() - begin, **row}
 
 
 def last_words(output: str) -> str:
@@ -107,8 +109,12 @@ def printed(row: dict) -> str:
 
 
 def write(path: Path, rows: list[dict]) -> None:
-  rows = [{key: value for key, value in row.items() if key != 'program'} for row in rows]
-  path.write_text(json.dumps({**provenance('jax', 'jaxlib'), 'rows': rows}, indent=1) + '\n')
+  """Writes rows; those of programs that were not compiled now stay in the file."""
+  kept = json.loads(path.read_text())['rows'] if path.exists() else []
+  found = {row['name']: row for row in [*kept, *rows]}
+  order = [one.name for one in programs()]
+  ordered = sorted(found.values(), key=lambda row: order.index(row['name']))
+  json_file.write(path, {'rows': ordered})
 
 
 def main() -> None:
@@ -127,7 +133,7 @@ def main() -> None:
       rows.append(done.result())
       print(printed(rows[-1]), flush=True)
       if options.output:
-        write(options.output, sorted(rows, key=lambda row: chosen.index(row['program'])))
+        write(options.output, rows)
   faulty = sum(bool(row['faults']) for row in rows)
   print(f'{len(rows)} programs compiled, {faulty} with faults')
   sys.exit(bool(faulty))

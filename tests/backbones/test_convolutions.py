@@ -52,6 +52,25 @@ def test_wide_layers(dilation):
     np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize('dilation, products', [(6, 0), (12, 9), (18, 9)])
+def test_gpus_interleave_unless_images_become_too_small(dilation, products):
+  """At 32x64, every twelfth pixel is an image of 3x6: too small for a kernel gradient of cuDNN."""
+  gradient = jax.jit(lambda x, y: convolutions._gradient_by_kernel(
+      x, y, jnp.zeros((3, 3, 4, 5)), dilation, None))
+  shapes = [jax.ShapeDtypeStruct((2, 32, 64, features), jnp.float32) for features in (4, 5)]
+  program = gradient.trace(*shapes).lower(lowering_platforms=('cuda',)).as_text()
+  assert program.count('stablehlo.dot_general') == products
+  assert program.count('stablehlo.convolution') == (not products)
+
+
+def test_products_are_the_interleaved_gradient():
+  rs = np.random.RandomState(0)
+  x, y = (jnp.asarray(rs.randn(2, 8, 10, features), jnp.float32) for features in (4, 5))
+  found = convolutions.gradient_by_products(x, y, 3, 6, None)
+  expected = convolutions.gradient_by_interleaving(x, y, jnp.zeros((3, 3, 4, 5)), 6, None)
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize('way, side, stride, dilation', CASES)
 def test_half_precision_stays_half(way, side, stride, dilation):
   found = results(way, side, stride, dilation, (1, 5, 6, 4), jnp.bfloat16)

@@ -1,5 +1,6 @@
 """Reading compiled programs: counts worked out by hand on a program written by hand."""
 
+import json
 from pathlib import Path
 
 import compile_all
@@ -116,6 +117,17 @@ def test_every_backbone_and_method_is_compiled():
     assert {('h100', backbone, 'supervised'), ('h100', backbone, 'classmix')} <= names
   assert {('h100', 'tiny', method) for method in METHODS} <= names
   assert {('v5e:2x2', 'resnet101', 'classmix'), ('v5e:2x2', 'tiny', 'classmix')} <= names
+
+
+def test_rows_have_names_of_their_own_and_stay_when_others_are_compiled(tmp_path):
+  names = [one.name for one in compile_all.programs()]
+  assert len(set(names)) == len(names)
+  path = tmp_path / 'rows.json'
+  row = lambda name, temp: {'name': name, 'temp': temp}
+  compile_all.write(path, [row(names[3], 1), row(names[1], 2)])
+  compile_all.write(path, [row(names[3], 4), row(names[0], 5)])
+  assert json.loads(path.read_text())['rows'] == [
+      row(names[0], 5), row(names[1], 2), row(names[3], 4)]
 
 
 def test_the_row_of_an_abort_says_why():
