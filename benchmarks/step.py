@@ -19,11 +19,9 @@ much. --profile traces three more steps into DIR and lists the dearest kernels o
 --hlo writes the optimised program. The file is written after compiling, and after each stage.
 """
 
-import math
 import os
 from pathlib import Path
 import platform
-import re
 import resource
 import statistics
 import sys
@@ -32,6 +30,8 @@ import time
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from absl import app, flags  # noqa: E402
+from compiled.hlo import parse  # noqa: E402
+from compiled.kernels import is_collective  # noqa: E402
 import json_file  # noqa: E402
 from kernel_times import kernel_times  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
@@ -53,7 +53,6 @@ OUTPUT = flags.DEFINE_string('output', '', 'File for the result.')
 WARM_UP = 3
 PROFILED = 3  # steps
 PRODUCTS = 10  # in a row, for their peak
-BYTES = {'f32': 4, 's32': 4, 'u32': 4, 'bf16': 2, 'f16': 2, 'pred': 1}
 PRODUCT_SIDE = {'cpu': 2048}  # of square matrices, large enough to keep a device busy
 
 
@@ -104,14 +103,9 @@ def product_peak(dtype: str, devices) -> float:
   return 2 * side**3 * len(devices) / (ms / 1000)
 
 
-def collectives(program: str) -> list[int]:
+def collectives(program: str) -> list[float]:
   """Returns the bytes of every result that devices exchange, from a compiled program's text."""
-  found = re.findall(
-      r'= (.*?) (?:all-reduce|all-gather|collective-permute|reduce-scatter|all-to-all)(?:-start)?'
-      r'\(', program)
-  return [sum(BYTES[kind] * math.prod(int(length) for length in shape.split(',') if length)
-              for kind, shape in re.findall(r'([a-z]+\d*)\[([\d,]*)\]', text))
-          for text in found]
+  return [one.bytes for one in parse(program).instructions if is_collective(one)]
 
 
 def about(config, devices) -> dict:
