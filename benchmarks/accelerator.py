@@ -236,7 +236,7 @@ def measure(options: argparse.Namespace, output: Path) -> Iterator[tuple[str, di
 def headline(row: dict) -> str:
   """Returns the figures of a result that fit a line."""
   if 'product_tflops' in row:
-    return f'{row["product_tflops"]:.0f} TFLOP/s, {row["copy_gb_s"]:.0f} GB/s, {row["device"]}'
+    return f'{row["product_tflops"]:.3g} TFLOP/s, {row["copy_gb_s"]:.4g} GB/s, {row["device"]}'
   if 'variants' in row:
     return ', '.join(f'{name} {found["ms"]:.1f} ms' if 'ms' in found else f'{name} failed'
                      for name, found in row['variants'].items())

@@ -68,7 +68,7 @@ def main() -> None:
   options = parser.parse_args()
   found = measure(options.side, options.megabytes)
   json_file.write(options.output, found)
-  print(f'{found["device"]}: {found["product_tflops"]:.1f} TFLOP/s, {found["copy_gb_s"]:.0f} GB/s')
+  print(f'{found["device"]}: {found["product_tflops"]:.3g} TFLOP/s, {found["copy_gb_s"]:.4g} GB/s')
 
 
 if __name__ == '__main__':

@@ -6,7 +6,7 @@ Synopsis:
     writer.write_scalars(10, {'loss/sup': 0.5})
     writer.close()
 
-The events are those of `tf.summary`, so TensorBoard shows old and new runs alike.
+The events are those that `tf.summary` writes.
 """
 
 from collections.abc import Mapping
