@@ -107,7 +107,7 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   # Of the network's products: float32 (TF32 on NVIDIA GPUs, bfloat16 factors on TPUs by JAX's
   # default) or bfloat16. Parameters, BN statistics and losses are float32.
   config.model.dtype = 'float32'
-  # Compute convolutions again for gradients: half of the memory on TPUs, 8 % less on NVIDIA GPUs.
+  # Compute convolutions again for gradients: half of the memory on TPUs, 9 % less on NVIDIA GPUs.
   config.model.remat = False
   config.model.bn = 'batch'  # batch: statistics of the global batch; running: frozen
   # Weights to start from: a run, a folder of launch/convert.py, or a file (.pth, .safetensors),
