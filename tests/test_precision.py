@@ -113,8 +113,11 @@ def test_computing_again_changes_no_number(backbone):
     pytest.param(EfficientNetLite(), 'dot_general', 0, marks=pytest.mark.slow)],
     ids=['tiny', 'resnet', 'efficientnet'])
 def test_only_remat_computes_convolutions_again(backbone, primitive, first):
-  """Each is there forward, by its input and by its kernel; the first one's input is the image."""
-  image = jnp.zeros((2, 17, 33, 3))
+  """Each is there forward, by its input and by its kernel; the first one's input is the image.
+
+  Feature maps are so large that no kernel's gradient is written as products, see `same_size`.
+  """
+  image = jnp.zeros((2, 97, 129, 3))
   variables = jax.jit(lambda key: backbone.init(key, image, False))(
       jax.random.key(0, impl='rbg'))
 
