@@ -117,8 +117,10 @@ def _gradient_by_kernel(
   wide = min(kernel.shape[2:]) >= WIDE
   # Interleaved images as small as the kernel: XLA makes no kernel gradient of cuDNN's of them.
   small = min(-(-side // dilation) for side in x.shape[1:3]) <= kernel.shape[0]
-  return lax.platform_dependent(
-      cpu=products if wide else interleaving, default=products if small else interleaving)
+  on_cpu, elsewhere = products if wide else interleaving, products if small else interleaving
+  if on_cpu is elsewhere:
+    return on_cpu()
+  return lax.platform_dependent(cpu=on_cpu, default=elsewhere)
 
 
 def gradient_by_products(
