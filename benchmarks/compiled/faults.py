@@ -1,4 +1,4 @@
-"""What a compiled training step must not hold; each of these has been in one.
+"""Finds what a compiled training step must not hold; each of these has been in one.
 
 Synopsis:
 
@@ -30,11 +30,9 @@ def faults(program: Program, largest_kernel: int, donated: int) -> Iterator[str]
       yield f'{one.name}: select-and-scatter, the slow gradient of max-pooling ({one.path})'
     elif one.op in ('sort', 'scatter') and max(shape.size for shape in one.results) > FEW:
       yield f'{one.name}: {one.op} of {one.results[0].size:,} values ({one.path})'
-    elif 'cudnn$conv' in one.target or one.op == 'convolution':
-      side = window(one.attributes)
-      if side > largest_kernel and one.target:
-        yield (f'{one.name}: a convolution with a window of {side} pixels, but no kernel of the '
-               f'network is larger than {largest_kernel} ({one.path})')
+    elif 'cudnn$conv' in one.target and window(one.attributes) > largest_kernel:
+      yield (f'{one.name}: a convolution with a window of {window(one.attributes)} pixels, but no '
+             f'kernel of the network is larger than {largest_kernel} ({one.path})')
 
 
 def window(attributes: str) -> int:
