@@ -55,7 +55,7 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   # skip keeps the batch, counts the step and goes on without it.
   config.on_nan = 'stop'
   # On NVIDIA GPUs: kernels that add in a fixed order, and the same ones whenever the run goes on.
-  # Slower there; other devices repeat their bits anyway. See docs/reproducibility.md.
+  # Slower there; CPUs repeat their bits anyway. See docs/reproducibility.md.
   config.deterministic = False
   # Steps that the devices are given at once, so that a fast one does not wait for the host. The
   # three intervals below must be multiples.
