@@ -48,6 +48,7 @@ def test_other_platforms_share_one_folder(tmp_path):
   assert compile_in(tmp_path / 'other', 'cpu', tmp_path / 'shared') >= 2
 
 
+@pytest.mark.skipif(gpu_flags.has_cuda(), reason='the plugin for NVIDIA GPUs is installed')
 def test_cuda_is_found_by_its_plugin(tmp_path, monkeypatch):
   monkeypatch.syspath_prepend(tmp_path)
   monkeypatch.delitem(sys.modules, 'jax_plugins', raising=False)
