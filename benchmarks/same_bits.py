@@ -20,8 +20,8 @@ import time
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import json_file  # noqa: E402
+from long_run import MAIN, rows  # noqa: E402
 from provenance import provenance  # noqa: E402
-from training import MAIN, rows_of  # noqa: E402
 
 
 def train(command: list[str], checkpoint: Path | None = None) -> None:
@@ -39,7 +39,7 @@ def digests(run: Path, steps: int) -> dict[str, str]:
   import jax
 
   from classmix_jax.networks import load_networks
-  row = rows_of(run)[-1]
+  row = rows(run)[-1]
   losses = json.dumps({key: row[key] for key in sorted(row) if key.startswith('loss/')})
   _, networks = load_networks(run, 'latest')
   weights = hashlib.sha256()

@@ -14,19 +14,14 @@ import sys
 import time
 
 import json_file
+from long_run import MAIN
+from long_run import rows as read_rows
 from provenance import provenance
-
-MAIN = Path(__file__).resolve().parent.parent / 'launch' / 'main.py'
-
-
-def rows_of(run: Path) -> list[dict]:
-  """Returns the rows of a run's metrics.jsonl."""
-  return [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
 
 
 def result(run: Path) -> dict:
   """Returns the last evaluation of a run, and its median speed."""
-  rows = rows_of(run)
+  rows = read_rows(run)
   path = run / 'eval' / f'{rows[-1]["step"]}.json'
   score = json.loads(path.read_text(encoding='utf-8'))
   kept = ('step', 'miou', 'iou', 'network', 'protocol', 'split', 'labeled', 'images', 'devices')

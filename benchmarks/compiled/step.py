@@ -2,8 +2,8 @@
 
 Synopsis:
 
-    compiled, step = compile_step(Setting('resnet50', 'deeplab_v2', 'classmix'), devices)
-    compiled.memory_analysis()
+    compiled = compile_step(Setting('resnet50', 'deeplab_v2', 'classmix'), open_devices('h100'))
+    memory(compiled)['temp']
 """
 
 from collections.abc import Sequence

@@ -2,11 +2,9 @@
 
 import gzip
 import json
-from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / 'benchmarks'
 GPU, HOST = 1, 2
 
 
@@ -20,9 +18,8 @@ def process(number, name):
 
 
 @pytest.fixture
-def times(tmp_path, monkeypatch):
+def times(tmp_path):
   """Returns the table of a trace with these events."""
-  monkeypatch.syspath_prepend(str(BENCHMARKS))
   from kernel_times import kernel_times
 
   def of(events, steps):
@@ -54,7 +51,6 @@ def test_no_gpu_no_kernels(times):
   assert times([process(HOST, '/host:CPU'), kernel('dot', 5, HOST)], steps=1) == []
 
 
-def test_no_trace_no_kernels(tmp_path, monkeypatch):
-  monkeypatch.syspath_prepend(str(BENCHMARKS))
+def test_no_trace_no_kernels(tmp_path):
   from kernel_times import kernel_times
   assert kernel_times(tmp_path, 3) == []

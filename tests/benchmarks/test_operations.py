@@ -1,6 +1,5 @@
 """Counted operations against hand-computed values, and against XLA's own count of a step."""
 
-from pathlib import Path
 
 import jax
 from jax import lax
@@ -16,15 +15,13 @@ from classmix_jax.models.segmenter import with_head
 from classmix_jax.train import create_state, make_train_step
 from classmix_jax.types import Batch, Example
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / 'benchmarks'
 SQUARE = np.ones((4, 4), np.float32)
 PRODUCT = 2 * 4 * 4 * 4  # of two of these
 
 
 @pytest.fixture
-def counted(monkeypatch):
+def counted():
   """Returns what a function with arguments takes."""
-  monkeypatch.syspath_prepend(str(BENCHMARKS))
   from operations import count
   return lambda function, *arguments: count(jax.make_jaxpr(function)(*arguments))
 
