@@ -31,7 +31,6 @@ from classmix_jax.datasets.opening import Encoded, image_size
 from classmix_jax.datasets.reading import raw_values, read_image, read_mask
 from classmix_jax.evaluator import headline_network
 from classmix_jax.methods import METHODS
-from classmix_jax.pickled_split import read_permutation
 from classmix_jax.readable import find_left_out
 from classmix_jax.report.page import page
 from classmix_jax.report.runs import read_run
@@ -323,11 +322,9 @@ def check_text(text, tmp_path):
 
 
 def check_bytes(data, tmp_path):
-  """Bytes are a pickled split, or a file of weights."""
-  for name in ('x.pkl', 'x.pth', 'x.safetensors'):
+  """Bytes are a file of weights."""
+  for name in ('x.pth', 'x.safetensors'):
     (tmp_path / name).write_bytes(data)
-  order = sentence_of(lambda: read_permutation(tmp_path / 'x.pkl'), 'x.pkl')
-  assert order is None or sorted(order.tolist()) == list(range(len(order)))
   sentence_of(lambda: read_file(tmp_path / 'x.safetensors'), 'x.safetensors')
   sentence_of(lambda: read_file(tmp_path / 'x.pth'), 'x.pth')
 

@@ -71,7 +71,6 @@ CONFIG = f'--config={command_line.__file__.rpartition("launch")[0]}configs/folde
     ('convert', ['--input=a.pth', '--output=b', '--backbone=tiny', '--preprocessing=odd'],
      ['--preprocessing=odd']),
     ('convert_labels', ['--from=coco'], ['--input is missing', '--help']),
-    ('convert_split', [], ['--config is missing', 'convert_split.py']),
     ('check_data', [], ['--config is missing']),
     ('table', [], ['--config is missing']),
     ('table', [CONFIG, '--seeds=0,a'], ["--seeds has 'a'", '--seeds=0,1,2']),
@@ -90,15 +89,6 @@ def test_check_data_counts_findings(says, tmp_path):
   (root / 'labeled/masks/street/0.png').write_text('no picture')
   text = says('check_data', CONFIG, f'--config.data.root={root}', '--output=OUT')
   toy.assert_says(text, 'told above and in OUT/report.txt')
-
-
-def test_split_that_cannot_be_written(says, tmp_path):
-  import pickle
-  root = toy.write_folder(tmp_path / 'data')
-  (tmp_path / 'x.pkl').write_bytes(pickle.dumps([2, 0, 3, 1]))
-  text = says('convert_split', CONFIG, f'--config.data.root={root}', '--input=x.pkl',
-              '--labeled=2', '--output=nowhere/x.txt')
-  toy.assert_says(text, '--output=nowhere/x.txt cannot be written (No such file or directory)')
 
 
 def test_table_of_another_config(says, tmp_path):

@@ -14,7 +14,7 @@ PACKAGE = 'classmix_jax'
 RANK = {
     'types': 0, 'cache': 0, 'files': 0, 'gpu_kernels': 0, 'parallel': 0, 'preemption': 0,
     'tensorboard_writer': 0, 'words': 0,
-    'core': 1, 'intact': 1, 'splits': 1, 'pickled_split': 1, 'sources': 1, 'geometry': 1,
+    'core': 1, 'intact': 1, 'splits': 1, 'sources': 1, 'geometry': 1,
     'datasets': 1, 'logbook': 1, 'pictures': 1, 'fingerprint': 1,
     'processes': 1,
     'health': 1, 'ranges': 1,
