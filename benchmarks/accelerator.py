@@ -64,7 +64,7 @@ class Measurement(NamedTuple):
 
 def _step(*more: str, batch: int = 2) -> tuple[str, ...]:
   return (
-      '--config=configs/base.py:method=classmix', '--config.model.backbone={backbone}',
+      '--config=classmix_jax/config/defaults.py:method=classmix', '--config.model.backbone={backbone}',
       '--config.model.head={head}', '--config.model.dtype=bfloat16',
       '--config.data.crop=({size})', f'--config.batch_size={batch}',
       f'--config.unlabeled_batch_size={batch}', '--config.method.jitter=0',

@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from PIL import Image  # noqa: E402
 
+from classmix_jax.data.splits import choose_labeled, split_hash  # noqa: E402
 from classmix_jax.datasets.camvid import load  # noqa: E402
-from classmix_jax.splits import choose_labeled, split_hash  # noqa: E402
-from classmix_jax.weights.efficientnet_lite0 import find_weights  # noqa: E402
+from classmix_jax.pretrained.layouts.efficientnet_lite0 import find_weights  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 WHEELS = ('ml_collections', 'clu')

@@ -32,7 +32,7 @@ UNDISTORTED = ('--config.method.jitter=0', '--config.method.blur=False')
 def our_command(options, overrides: list[str]) -> list[str]:
   return [
       sys.executable, str(HERE / 'step.py'),
-      f'--config={HERE.parent / "configs" / "base.py"}:method={options.method}',
+      f'--config={HERE.parent / "classmix_jax" / "config" / "defaults.py"}:method={options.method}',
       f'--config.model.backbone={options.backbone}',
       f'--config.model.head={HEADS[options.backbone]}', f'--config.model.dtype={options.dtype}',
       f'--config.data.crop=({options.size})', f'--config.batch_size={options.batch}',

@@ -26,8 +26,8 @@ os.environ['JAX_PLATFORMS'] = 'cpu'
 import json_file  # noqa: E402
 from provenance import provenance  # noqa: E402
 
-from classmix_jax.backbones import BACKBONES  # noqa: E402
 from classmix_jax.methods import METHODS  # noqa: E402
+from classmix_jax.models.backbones import BACKBONES  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 HEADS = {'tiny': 'conv3x3', 'efficientnet_lite0': 'deeplab_v3plus_small'}  # the others: deeplab_v2

@@ -31,15 +31,16 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 from provenance import provenance  # noqa: E402
 
-from classmix_jax.datasets.decoding import Decoding, label_table  # noqa: E402
-from classmix_jax.datasets.pairs import find_images, pair, paired_source  # noqa: E402
+from classmix_jax.data.device_pipeline import device_stream  # noqa: E402
+from classmix_jax.data.disk_cache import copy_images, copy_labels  # noqa: E402
+from classmix_jax.data.feed import to_devices  # noqa: E402
+from classmix_jax.data.files.file_source import paired_source  # noqa: E402
+from classmix_jax.data.files.mask_io import Decoding, label_table  # noqa: E402
+from classmix_jax.data.files.pairs import find_images, pair  # noqa: E402
+from classmix_jax.data.input_pipeline import train_batches  # noqa: E402
+from classmix_jax.data.random_crop import Geometry  # noqa: E402
+from classmix_jax.data.source import Source  # noqa: E402
 from classmix_jax.datasets.scenes.render import render  # noqa: E402
-from classmix_jax.device_batches import device_stream  # noqa: E402
-from classmix_jax.disk_copy import copy_images, copy_labels  # noqa: E402
-from classmix_jax.geometry import Geometry  # noqa: E402
-from classmix_jax.input_pipeline import train_batches  # noqa: E402
-from classmix_jax.train import to_devices  # noqa: E402
-from classmix_jax.types import Source  # noqa: E402
 
 FRAME, WORKING = (1024, 2048), (512, 1024)
 CLASSES = tuple(f'class{i}' for i in range(9))

@@ -35,7 +35,7 @@ from compiled.step import Setting, analysis, compile_step, memory  # noqa: E402
 from compiled.targets import CARDS, family, open_devices  # noqa: E402
 from provenance import provenance  # noqa: E402
 
-from classmix_jax.backbones import BACKBONES  # noqa: E402
+from classmix_jax.models.backbones import BACKBONES  # noqa: E402
 from classmix_jax.models.heads import HEADS  # noqa: E402
 
 

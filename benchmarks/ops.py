@@ -26,7 +26,7 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 from provenance import provenance  # noqa: E402
 
-from classmix_jax.backbones import convolutions  # noqa: E402
+from classmix_jax.models.layers import convolution  # noqa: E402
 
 
 class Layer(NamedTuple):
@@ -58,7 +58,7 @@ def in_interleaved_images(x, kernel, strides, padding, *, rhs_dilation, **option
   del padding
   step, reach = rhs_dilation[0], (kernel.shape[0] - 1) // 2
   y = lax.conv_general_dilated(
-      convolutions.interleaved(x, step), kernel, strides, [(reach, reach)] * 2, **options)
+      convolution.interleaved(x, step), kernel, strides, [(reach, reach)] * 2, **options)
   images, height, width, features = y.shape
   y = y.reshape(-1, step, step, height, width, features).transpose(0, 3, 1, 4, 2, 5)
   return y.reshape(-1, height * step, width * step, features)[:, :x.shape[1], :x.shape[2]]
@@ -83,13 +83,13 @@ def ways(layer: Layer) -> dict[str, tuple]:
   """Returns name -> (function, whether the network uses it)."""
   found = {'convolution': (lax.conv_general_dilated, False)}
   if layer.side == 1:
-    return {**found, 'pointwise': (convolutions.pointwise, True)}
+    return {**found, 'pointwise': (convolution.pointwise, True)}
   if layer.outputs < 64:
-    return {**found, 'product_and_shifts': (convolutions.product_and_shifts, True)}
+    return {**found, 'product_and_shifts': (convolution.product_and_shifts, True)}
   found['products_of_shifts'] = (products_of_shifts, False)
   if layer.dilation > 1:
     found['in_interleaved_images'] = (in_interleaved_images, False)
-  return {**found, 'same_size': (convolutions.same_size, True)}
+  return {**found, 'same_size': (convolution.same_size, True)}
 
 
 def seconds(function, *inputs, repeats: int) -> float:
@@ -113,11 +113,11 @@ def measure(layer: Layer, way, options: argparse.Namespace) -> dict[str, float]:
   reach = layer.dilation * (layer.side - 1) // 2
   forward = functools.partial(
       way, window_strides=(1, 1), padding=[(reach, reach)] * 2, rhs_dilation=(layer.dilation,) * 2,
-      dimension_numbers=convolutions.DIMENSIONS, precision=None)
+      dimension_numbers=convolution.DIMENSIONS, precision=None)
   if way is not lax.conv_general_dilated:
     forward = lambda x, kernel: way(
         x, kernel, (1, 1), [(reach, reach)] * 2, rhs_dilation=(layer.dilation,) * 2,
-        dimension_numbers=convolutions.DIMENSIONS, precision=None)
+        dimension_numbers=convolution.DIMENSIONS, precision=None)
   by_x = lambda x, kernel, gradient: jax.vjp(lambda x: forward(x, kernel), x)[1](gradient)
   by_kernel = lambda x, kernel, gradient: jax.vjp(
       lambda kernel: forward(x, kernel), kernel)[1](gradient)

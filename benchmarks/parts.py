@@ -34,15 +34,15 @@ def programs(config):
   import numpy as np
   import optax
 
-  from classmix_jax import build
+  from classmix_jax.config.model import build_method, build_optimizer, choose_devices
   from classmix_jax.core.losses import cross_entropy
-  from classmix_jax.core.strips import per_pixel
+  from classmix_jax.core.tiling import per_pixel
   from classmix_jax.methods.pseudo_label import pseudo_label
-  from classmix_jax.train import create_state, make_train_step
+  from classmix_jax.training.step import create_state, make_train_step
   from classmix_jax.types import AXIS
-  devices = build.choose_devices(config)[:1]
-  method = build.build_method(config, CLASSES.value)
-  tx = build.build_optimizer(config, config.steps)
+  devices = choose_devices(config)[:1]
+  method = build_method(config, CLASSES.value)
+  tx = build_optimizer(config, config.steps)
   image = jax.ShapeDtypeStruct((1, *image_size(config), 3), np.float32)
   fresh = lambda: create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
   state, (batch, _) = fresh(), made_up(config, devices)

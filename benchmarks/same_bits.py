@@ -38,7 +38,7 @@ def digests(run: Path, steps: int) -> dict[str, str]:
   """Returns short hashes of what a training left."""
   import jax
 
-  from classmix_jax.networks import load_networks
+  from classmix_jax.inference.restore import load_networks
   row = rows(run)[-1]
   losses = json.dumps({key: row[key] for key in sorted(row) if key.startswith('loss/')})
   _, networks = load_networks(run, 'latest')

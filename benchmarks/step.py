@@ -37,8 +37,8 @@ from kernel_times import kernel_times  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 from provenance import provenance  # noqa: E402
 
-from launch import gpu_flags  # noqa: E402
-from launch.allocator import keep_freed_memory  # noqa: E402
+from classmix_jax.cli import gpu_flags  # noqa: E402
+from classmix_jax.cli.allocator import keep_freed_memory  # noqa: E402
 
 CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/.')
 CLASSES = flags.DEFINE_integer('classes', 11, 'Number of classes.')
@@ -74,8 +74,8 @@ def made_up(config, devices):
   """Returns the batches of one dispatch `[D, K A, b, ...]`, noise, on the devices."""
   import numpy as np
 
-  from classmix_jax.experiment import unlabeled_batch_size
-  from classmix_jax.train import to_devices
+  from classmix_jax.data.feed import to_devices
+  from classmix_jax.training.streams import unlabeled_batch_size
   from classmix_jax.types import Batch, Example
   random = np.random.default_rng(0)
 
@@ -146,10 +146,10 @@ def build_step(config, devices):
   import jax
   import numpy as np
 
-  from classmix_jax import build
-  from classmix_jax.train import create_state, make_train_step
-  method = build.build_method(config, CLASSES.value)
-  tx = build.build_optimizer(config, config.steps)
+  from classmix_jax.config.model import build_method, build_optimizer
+  from classmix_jax.training.step import create_state, make_train_step
+  method = build_method(config, CLASSES.value)
+  tx = build_optimizer(config, config.steps)
   image = jax.ShapeDtypeStruct((1, *image_size(config), 3), np.float32)
   state = create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
   step = make_train_step(method, tx, 0, devices, accumulate=config.accumulate)
@@ -207,10 +207,10 @@ def profile(run, folder: Path) -> list:
 
 def measure(config):
   """Compiles, times and profiles the step; yields the result so far after each stage."""
-  from classmix_jax import build
+  from classmix_jax.config.model import choose_devices
   config.batch_size *= TIMES_BATCH.value
   config.unlabeled_batch_size *= TIMES_BATCH.value
-  devices = build.choose_devices(config)[:DEVICES.value or None]
+  devices = choose_devices(config)[:DEVICES.value or None]
   together = config.steps_per_dispatch
   step, state, (batch, images) = build_step(config, devices)
   step, compiled = compile_step(step, state, batch, config, devices)

@@ -7,13 +7,11 @@ Synopsis:
     state, metrics = train_step(state, batch) # TrainState
 """
 
-from collections.abc import Callable, Mapping
-import dataclasses
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import flax.struct
 import jax
-import numpy as np
 
 VOID = 255  # label of a pixel that counts nowhere: not in a loss, not in a metric
 AXIS = 'batch'  # name of the device axis inside pmap
@@ -23,12 +21,6 @@ PyTree = Any
 Metrics = Mapping[str, Array]
 
 
-class UserError(Exception):
-  """A mistake that the user can mend: one sentence that says what and where.
-
-  The programs in launch/ print the sentence and end with status 2; everything
-  else that escapes is a defect of this project and keeps its traceback.
-  """
 
 
 class Example(NamedTuple):
@@ -160,69 +152,7 @@ class Method(Protocol):
     """
 
 
-class Files(NamedTuple):
-  """The picture files behind a source, for those who look at files rather than at pixels.
-
-  Attributes:
-    image: index -> file of the image: whatever `datasets/reading.py` takes.
-    mask: index -> file of its mask, None where there are no masks. Not to be
-      asked for unlabelled examples.
-    decoding: how masks are read, a `datasets.decoding.Decoding`, or None.
-  """
-
-  image: Callable[[int], Any]
-  mask: Callable[[int], Any] | None = None
-  decoding: Any = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-  """Random access to images, and to labels where there are any.
-
-  Attributes:
-    names: one unique name per example, in a fixed (sorted) order. Splits are
-      written in these names.
-    read_image: index -> `[H, W, 3]` uint8 RGB.
-    read_label: index -> `[H, W]` uint8 class ids and 255, of the image's size
-      (the protocol `full` keeps the labels' own size); None where there are no
-      labels. Never called for unlabelled examples.
-    version: returns a text that changes whenever a pixel may have changed (files,
-      their times and sizes, resolution, class table); None where nobody knows,
-      and then no copy of the source is kept on the disk.
-    files: the picture files, None where the examples do not come from such.
-
-  Both readers raise `UserError` naming the file, what was found and the remedy.
-  """
-
-  names: tuple[str, ...]
-  read_image: Callable[[int], np.ndarray]
-  read_label: Callable[[int], np.ndarray] | None = None
-  version: Callable[[], str] | None = None
-  files: Files | None = None
-
-  def __len__(self) -> int:
-    return len(self.names)
 
 
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-  """A data set: its classes and where its examples come from.
-
-  Attributes:
-    name: e.g. 'camvid'.
-    class_names: name of class 0, 1, ...
-    palette: one RGB triple (0..255) per class, for pictures.
-    train: examples with labels; a split chooses which labels are used.
-    val: examples with labels for evaluation.
-    unlabeled: further images that have no labels, or None.
-    raw_ids: value of class 0, 1, ... in the mask files of the data set, if its
-      official tools expect these in predictions (Cityscapes: 7, 8, 11, ...).
-  """
-
-  name: str
-  class_names: tuple[str, ...]
-  palette: tuple[tuple[int, int, int], ...]
-  train: Source
-  val: Source
-  unlabeled: Source | None = None
-  raw_ids: tuple[int, ...] | None = None

@@ -3,11 +3,11 @@
     python launch/main.py --config=configs/camvid.py:labeled=46 --config.data.root=CamVid
 """
 
-from configs import base
+from classmix_jax.config import defaults
 
 
 def get_config(text: str | None = None):
-  config = base.small(base.get_config(text))
+  config = defaults.small(defaults.get_config(text))
   config.name = 'camvid'
   config.data.name = 'camvid'
   config.data.labeled = config.data.labeled or '46'

@@ -16,11 +16,11 @@ Where this differs from the original implementation:
   list of numbers that refer to the order of the files on the author's disk.
 """
 
-from configs import base, papers
+from classmix_jax.config import defaults, papers
 
 
 def get_config(text: str | None = None):
-  config = base.get_config(text)
+  config = defaults.get_config(text)
   config.name = 'cityscapes'
   config.checkpoint_every = 5_000
   config.data.name = 'cityscapes'

@@ -6,11 +6,11 @@ DIR holds classes.txt (one name per line), labeled/images, labeled/masks,
 unlabeled/images, val/images and val/masks; see docs/own_data.md.
 """
 
-from configs import base
+from classmix_jax.config import defaults
 
 
 def get_config(text: str | None = None):
-  config = base.small(base.get_config(text))
+  config = defaults.small(defaults.get_config(text))
   config.name = 'folder'
   config.data.name = 'folder'
   config.data.classes = ''  # file of class names; '' is DIR/classes.txt

@@ -17,11 +17,11 @@ Where this differs from the original implementation:
   shipped list split_0.
 """
 
-from configs import base, papers
+from classmix_jax.config import defaults, papers
 
 
 def get_config(text: str | None = None):
-  config = base.get_config(text)
+  config = defaults.get_config(text)
   config.name = 'pascal_voc'
   config.batch_size = 10
   config.unlabeled_batch_size = 10

@@ -5,11 +5,11 @@
 1,000 rendered images of 96x192, of which 31 (1/32) have labels.
 """
 
-from configs import base
+from classmix_jax.config import defaults
 
 
 def get_config(text: str | None = None):
-  config = base.small(base.get_config(text))
+  config = defaults.small(defaults.get_config(text))
   config.name = 'scenes'
   config.data.name = 'scenes'
   config.data.labeled = config.data.labeled or '31'

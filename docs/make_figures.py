@@ -19,8 +19,9 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
 import classmix_jax as cm  # noqa: E402
-from classmix_jax import build, rundir  # noqa: E402
-from classmix_jax.pictures import colorize, grid, overlay, to_bytes  # noqa: E402
+from classmix_jax.config.data import build_dataset, choose_split  # noqa: E402
+from classmix_jax.utils.visualize import colorize, grid, overlay, to_bytes  # noqa: E402
+from classmix_jax.workdir import layout  # noqa: E402
 
 WHITE, RED, GREY = np.uint8(255), np.array([220, 30, 30], np.uint8), np.uint8(225)
 EXAMPLES = (22, 50, 65)  # unlabelled images of the scenes, in daylight and with large objects
@@ -31,15 +32,15 @@ class Shown:
   """A run with its networks and images, and how labels are drawn."""
 
   def __init__(self, run: Path):
-    self.config = ml_collections.ConfigDict(rundir.read_json(run / 'config.json'))
-    self.dataset = build.build_dataset(self.config)
+    self.config = ml_collections.ConfigDict(layout.read_json(run / 'config.json'))
+    self.dataset = build_dataset(self.config)
     self.names, self.palette = self.dataset.class_names, self.dataset.palette
     self.teacher = cm.load(run, step='latest', network='teacher')
     self.student = cm.load(run, step='latest', network='student')
 
   def unlabeled(self, count: int) -> np.ndarray:
     """`[count, H, W, 3]` uint8."""
-    source = build.choose_split(self.config, self.dataset).unlabeled
+    source = choose_split(self.config, self.dataset).unlabeled
     return np.stack([source.read_image(index % len(source)) for index in EXAMPLES[:count]])
 
   def tinted(self, image: np.ndarray, label: np.ndarray) -> np.ndarray:

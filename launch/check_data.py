@@ -1,9 +1,6 @@
 """Checks a data set before a training: what it holds, what is wrong, and how it looks.
 
-    python launch/check_data.py --config=configs/folder.py --config.data.root=DIR --output=OUT
-
-Writes OUT/report.txt (which is also printed), OUT/contact_sheet.png and OUT/mixed.png. Ends
-with status 0 and 'no findings', or with status 2 where something would stop a training.
+`--help` lists the flags.
 """
 
 from pathlib import Path
@@ -11,28 +8,7 @@ import sys
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from absl import flags  # noqa: E402
-from ml_collections import config_flags  # noqa: E402
-
-from launch import command_line  # noqa: E402
-
-CONFIG = config_flags.DEFINE_config_file('config', None, 'Config of the data set.')
-OUTPUT = flags.DEFINE_string(
-    'output', '', 'Folder for the report and the pictures; default: runs/check-<config name>.')
-
-
-def main() -> None:
-  from classmix_jax.data_check.program import check_data
-  from classmix_jax.types import UserError
-  from classmix_jax.words import plural
-
-  config = command_line.required(CONFIG.value)
-  output = Path(OUTPUT.value or Path('runs') / f'check-{config.name}').expanduser()
-  findings = check_data(config, output)
-  if findings:
-    counted = f'{len(findings)} {plural("finding", findings)}'
-    raise UserError(f'{counted}, told above and in {output / "report.txt"}.')
-
+from classmix_jax.cli.start import start  # noqa: E402
 
 if __name__ == '__main__':
-  command_line.run(main)
+  start('check-data')

@@ -1,20 +1,6 @@
 """Turns annotation exports into masks of class ids and classes.txt, for configs/folder.py.
 
-    python launch/convert_labels.py --from=coco --input=annotations.json --output=DATA/labeled
-    python launch/convert_labels.py --from=labelme --input=JSON --output=DATA/labeled
-    python launch/convert_labels.py --from=cvat --input=annotations.xml --output=DATA/labeled
-    python launch/convert_labels.py --from=colors --input=MASKS --classes=voc --output=DATA/labeled
-
-Where regions overlap, the one that is painted last is seen:
-
-    coco     larger regions first, so that small ones lie on top; equal ones in the file's order
-    labelme  in the order of the file, later ones on top
-    cvat     by z_order, then in the order of the file, later ones on top
-    colors   nothing overlaps
-
-Pixels that nobody annotated are void (255), or class 0 with --background=NAME. Class ids follow the
-sorted names (colors: the table's order), or --classes=FILE. Existing files are kept; --overwrite
-replaces them.
+`--help` lists the flags.
 """
 
 from pathlib import Path
@@ -22,32 +8,7 @@ import sys
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from absl import flags  # noqa: E402
-
-from launch import command_line  # noqa: E402
-
-FROM = flags.DEFINE_string('from', '', 'Kind of export: coco, labelme, cvat or colors.')
-INPUT = flags.DEFINE_string('input', '', 'The export: a file, or a folder.')
-OUTPUT = flags.DEFINE_string('output', '', 'Folder for masks/NAME.png and classes.txt.')
-CLASSES = flags.DEFINE_string(
-    'classes', '', "File that fixes names and ids: classes.txt, CVAT's labelmap.txt, or 'voc'. For "
-    '--from=colors also the colours; default there: the file of such a name in --input.')
-BACKGROUND = flags.DEFINE_string(
-    'background', '', 'Name of the class of pixels that nobody annotated; default: void (255).')
-OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace masks and classes.txt that exist.')
-
-
-def main() -> None:
-  from classmix_jax.labels.convert import convert
-  from classmix_jax.types import UserError
-
-  for name, flag in (('--from', FROM), ('--input', INPUT), ('--output', OUTPUT)):
-    if not flag.value:
-      raise UserError(f'{name} is missing; --help shows examples.')
-  convert(
-      FROM.value, Path(INPUT.value).expanduser(), Path(OUTPUT.value).expanduser(),
-      classes=CLASSES.value, background=BACKGROUND.value, overwrite=OVERWRITE.value)
-
+from classmix_jax.cli.start import start  # noqa: E402
 
 if __name__ == '__main__':
-  command_line.run(main)
+  start('convert-labels')

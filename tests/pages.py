@@ -109,9 +109,10 @@ def words_of(line: str) -> list[str]:
 def own_flags(program: str) -> flags.FlagValues:
   """The flags that a program of this repository defines, as a table of their own."""
   before = set(flags.FLAGS)
-  spec = importlib.util.spec_from_file_location(f'program_{Path(program).stem}', ROOT / program)
-  with mock.patch.object(sys, 'path', [str(ROOT), *sys.path]):
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+  started = re.search(r"start\('(.+)'\)", (ROOT / program).read_text(encoding='utf-8'))[1]
+  module = f'classmix_jax.cli.{started.replace("-", "_")}'
+  sys.modules.pop(module, None)
+  importlib.import_module(module)
   own = flags.FlagValues()
   for name in set(flags.FLAGS) - before:
     flag = flags.FLAGS[name]
@@ -125,7 +126,7 @@ def own_flags(program: str) -> flags.FlagValues:
 
 def parse(command: Command) -> None:
   """Parses a command of launch/ as the program would; raises what it would end with."""
-  from launch import command_line
+  from classmix_jax.cli import command_line
   own, arguments = own_flags(command.program), command.words[1:]
   with mock.patch.object(sys, 'argv', arguments):
     if 'config' in own:

@@ -26,7 +26,7 @@ def places() -> dict[tuple[str, int], int]:
 
 
 def pytest_configure() -> None:
-  from classmix_jax.types import UserError
+  from classmix_jax.errors import UserError
 
   def remember(self, *arguments):
     Exception.__init__(self, *arguments)

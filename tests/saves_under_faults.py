@@ -22,8 +22,9 @@ os.environ['JAX_PLATFORMS'] = 'cpu'
 import jax
 import numpy as np
 
-from classmix_jax import checkpoint
-from classmix_jax.types import TrainState, UserError
+from classmix_jax.errors import UserError
+from classmix_jax.types import TrainState
+from classmix_jax.workdir import checkpoint
 
 WAYS = {'fail': 1, 'kill': 2, 'cut': 3}
 FAULTS = ctypes.CDLL(None)

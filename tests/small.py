@@ -16,12 +16,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from classmix_jax.backbones.batch_norm import batch_norm
-from classmix_jax.backbones.layers import conv
+from classmix_jax.core.devices import replicated
 from classmix_jax.core.optim import poly_optimizer
 from classmix_jax.methods import METHODS, hyper_parameters
+from classmix_jax.models.layers.batch_norm import batch_norm
+from classmix_jax.models.layers.conv_bn import conv
 from classmix_jax.models.segmenter import Segmenter
-from classmix_jax.train import create_state, replicated
+from classmix_jax.training.step import create_state
 from classmix_jax.types import VOID, Batch, Example, Features
 
 CLASSES = 4

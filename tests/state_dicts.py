@@ -11,9 +11,9 @@ import functools
 import numpy as np
 import pytest
 
-from classmix_jax.backbones import BACKBONES
-from classmix_jax.backbones.resnet import BasicBlock, Bottleneck, ResNet
-from classmix_jax.weights.files import write_file
+from classmix_jax.models.backbones import BACKBONES
+from classmix_jax.models.backbones.resnet import BasicBlock, Bottleneck, ResNet
+from classmix_jax.pretrained.state_dict_files import write_file
 
 NEEDED = "needs pip install '.[torch]'"
 

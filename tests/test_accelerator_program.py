@@ -9,9 +9,9 @@ import pytest
 import small
 
 from classmix_jax.core.resize import interpolation_matrix, resize_bilinear
-from classmix_jax.core.strips import per_pixel
+from classmix_jax.core.tiling import per_pixel
 from classmix_jax.methods import METHODS
-from classmix_jax.train import make_train_step
+from classmix_jax.training.step import make_train_step
 
 SCATTER = re.compile(r'"?stablehlo\.(scatter|select_and_scatter)')
 PRODUCT = re.compile(

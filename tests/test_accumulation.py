@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import small
 
-from classmix_jax.core.accumulation import divided, in_turn, joined
+from classmix_jax.core.microbatch import divided, in_turn, joined
 from classmix_jax.methods import METHODS
-from classmix_jax.train import make_train_step
+from classmix_jax.training.step import make_train_step
 
 # The defaults of small.method switch these off; one method has them, another the other loss.
 OPTIONS = {'classmix': dict(jitter=0.25, blur=True), 'cutmix': dict(consistency='mse'),

@@ -8,7 +8,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 PROGRAM = """
 import ctypes, resource
-from launch.allocator import keep_freed_memory
+from classmix_jax.cli.allocator import keep_freed_memory
 if not keep_freed_memory():
   print('elsewhere')
   raise SystemExit

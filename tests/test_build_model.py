@@ -3,24 +3,20 @@
 import pytest
 import toy
 
-from classmix_jax.backbones.preprocessing import PREPROCESSING
-from classmix_jax.build import (
-  build_dataset,
-  build_method,
-  build_model,
-  build_optimizer,
-  build_split,
-  check_config,
-)
+from classmix_jax.config import defaults, papers
+from classmix_jax.config.check import check_config
+from classmix_jax.config.data import build_dataset, build_split
+from classmix_jax.config.model import build_method, build_model, build_optimizer
+from classmix_jax.errors import UserError
 from classmix_jax.methods import METHODS
 from classmix_jax.methods.labeled_loss import LabeledLoss
-from classmix_jax.models.deeplab_v2 import DeepLabV2
-from classmix_jax.types import UserError
-from configs import base, cityscapes, papers, pascal_voc
+from classmix_jax.models.backbones.preprocessing import PREPROCESSING
+from classmix_jax.models.heads.deeplab_v2 import DeepLabV2
+from configs import cityscapes, pascal_voc
 
 
 def model_of(**fields):
-  config = base.get_config()
+  config = defaults.get_config()
   config.model.update(fields)
   return build_model(config, num_classes=7)
 
@@ -39,7 +35,7 @@ def test_heads_are_told():
 
 
 def test_runs_without_the_field():
-  config = base.get_config()
+  config = defaults.get_config()
   del config.model.output_stride
   assert build_model(config, num_classes=7).backbone.output_stride == 8
 
@@ -94,7 +90,7 @@ def test_nobody_can_read_masks_of_unlabelled_images(tmp_path):
 
 
 def test_the_loss_of_labelled_images_comes_from_the_config():
-  config = base.get_config('method=s4gan')
+  config = defaults.get_config('method=s4gan')
   config.model.backbone = 'tiny'
   config.labeled_loss.update({'class_weights': (1.0, 2.0), 'dice': 0.5})
   assert build_method(config, 2).labeled_loss == LabeledLoss(class_weights=(1.0, 2.0), dice=0.5)

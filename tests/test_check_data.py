@@ -9,13 +9,18 @@ import pytest
 import toy
 from toy import save
 
-from classmix_jax.data_check import at_start, survey
-from classmix_jax.data_check.at_start import check_at_start
-from classmix_jax.data_check.program import check_data
-from classmix_jax.datasets import DATASETS, folder, opening, pairs
-from classmix_jax.datasets.decoding import Decoding, label_table
-from classmix_jax.sources import concat, subset
-from classmix_jax.types import VOID, Source, UserError
+from classmix_jax.data import label_check
+from classmix_jax.data.files import image_io, pairs
+from classmix_jax.data.files.file_source import paired_source
+from classmix_jax.data.files.findings import keep_findings
+from classmix_jax.data.files.mask_io import Decoding, label_table
+from classmix_jax.data.label_check import check_at_start
+from classmix_jax.data.source import Source, concat, subset
+from classmix_jax.datasets import DATASETS, folder
+from classmix_jax.errors import UserError
+from classmix_jax.tools.data_check import survey
+from classmix_jax.tools.data_check.check_data import check_data
+from classmix_jax.types import VOID
 
 CLASSES = ('road', 'car')
 
@@ -101,7 +106,7 @@ def test_sources_without_files(tmp_path):
 def encoded(values, name):
   buffer = io.BytesIO()
   Image.fromarray(np.asarray(values, np.uint8)).save(buffer, 'PNG')
-  return opening.Encoded(buffer.getvalue(), name, 'Prepare it again.')
+  return image_io.Encoded(buffer.getvalue(), name, 'Prepare it again.')
 
 
 class Records(tuple):
@@ -117,7 +122,7 @@ def test_pictures_in_memory():
   images = Records([encoded(np.zeros((2, 3, 3)), 'image a'), None, encoded([[1, 2]], 'image c')])
   masks = Records([encoded([[0, 1, 7]] * 2, 'mask a'), encoded([[0]], 'mask b'), None])
   decoding = Decoding(CLASSES, label_table(2))
-  source = pairs.paired_source(pairs.Pairs(('a', 'b', 'c'), images, masks), decoding)
+  source = paired_source(pairs.Pairs(('a', 'b', 'c'), images, masks), decoding)
   part = survey.survey('labelled', source, CLASSES, with_masks=True)
   assert part.images == {'PNG RGB': 1, 'PNG L': 1} and part.sizes == {(2, 3): 1, (1, 2): 1}
   assert {raw: value.label for raw, value in part.values.items()} == {0: 0, 1: 1, 7: None}
@@ -302,7 +307,7 @@ def test_lists_that_name_missing_files(tmp_path):
       (tmp_path / kind).mkdir()
       save(tmp_path / kind / 'a.png', np.zeros(shape))
   (tmp_path / 'train.txt').write_text('a.png\nb.png\nc.png\n')
-  with pairs.keep_findings() as findings:
+  with keep_findings() as findings:
     dataset = DATASETS['camvid'](root=str(tmp_path))
   assert dataset.train.names == ('a',)
   assert [finding.file for finding in findings] == ['b', 'c', 'b (mask)', 'c (mask)']
@@ -324,7 +329,7 @@ def test_no_unlabelled_mask_is_opened(tmp_path, monkeypatch):
   (tmp_path / 'two.txt').write_text('street/0\nstreet/2\n')
   opened, real = [], Image.open
   monkeypatch.setattr(
-      opening.Image, 'open',
+      image_io.Image, 'open',
       lambda path, **options: opened.append(Path(path)) or real(path, **options))
   findings, report = check(root, tmp_path / 'out', **{'data.labeled': str(tmp_path / 'two.txt')})
   assert findings == [] and 'no findings' in report
@@ -383,7 +388,7 @@ def test_real_files_are_read_again_once_they_change(cache, tmp_path, monkeypatch
   root = toy.write_folder(tmp_path / 'data')
   opened, real = [], Image.open
   monkeypatch.setattr(
-      opening.Image, 'open', lambda path, **options: opened.append(path) or real(path, **options))
+      image_io.Image, 'open', lambda path, **options: opened.append(path) or real(path, **options))
 
   def start():
     dataset = folder.load(str(root))
@@ -401,8 +406,8 @@ def test_real_files_are_read_again_once_they_change(cache, tmp_path, monkeypatch
 
 
 def test_sample_is_bounded_and_spread(cache, monkeypatch):
-  monkeypatch.setattr(at_start, 'LABELED', 5)
-  monkeypatch.setattr(at_start, 'VAL', 3)
+  monkeypatch.setattr(label_check, 'LABELED', 5)
+  monkeypatch.setattr(label_check, 'VAL', 3)
   read, read_val = [], []
   (warning,) = check_at_start(labels(1001, read), labels(101, read_val), CLASSES)
   assert sorted(read) == [0, 250, 500, 750, 1000] and sorted(read_val) == [0, 50, 100]
@@ -410,7 +415,7 @@ def test_sample_is_bounded_and_spread(cache, monkeypatch):
 
 
 def test_rare_object_is_looked_for_before_a_training_is_stopped(cache, monkeypatch):
-  monkeypatch.setattr(at_start, 'LABELED', 2)
+  monkeypatch.setattr(label_check, 'LABELED', 2)
   assert check_at_start(labels(9, version='1', x0=255, x4=1), labels(1), CLASSES) == []
   with pytest.raises(UserError, match="none of 9 masks holds 1.*label_map='255:1'"):
     check_at_start(labels(9, version='2', x0=255), labels(1), CLASSES)

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import small
 
-from classmix_jax import checkpoint, intact
-from classmix_jax.types import TrainState, UserError
+from classmix_jax.errors import UserError
+from classmix_jax.types import TrainState
+from classmix_jax.workdir import checkpoint, checkpoint_integrity
 
 
 def state_of(step, name='classmix'):
@@ -245,7 +246,7 @@ def test_checksums_do_not_depend_on_the_tree_but_on_every_bit():
 
 def test_a_checkpoint_without_a_checksum_is_taken(two, tmp_path, monkeypatch):
   """Those of older versions have none."""
-  monkeypatch.setattr(intact, 'remembered_checksum', lambda folder: None)
+  monkeypatch.setattr(checkpoint_integrity, 'remembered_checksum', lambda folder: None)
   assert_same(resume(two), tiny(20))
   assert checkpoint.load(two, 'latest')[0] == 20
 
@@ -282,7 +283,7 @@ def test_what_cannot_be_read_back_does_not_get_its_name(two, tmp_path, monkeypat
   run = shutil.copytree(two, tmp_path / 'run')
   manager = checkpoint.open_manager(run / 'checkpoints')
   monkeypatch.setattr(checkpoint, 'checksum', lambda tree: 'a')
-  monkeypatch.setattr(intact, 'checksum', lambda tree: 'b')
+  monkeypatch.setattr(checkpoint_integrity, 'checksum', lambda tree: 'b')
   checkpoint.save(manager, 30, PUT(tiny(30)), 0.5)
   with pytest.raises(UserError, match='cannot be read back: its checksum is b and was a'):
     checkpoint.finish(manager)

@@ -12,11 +12,12 @@ from cityscapesscripts.helpers.labels import labels  # noqa: E402
 import flax.linen as nn  # noqa: E402
 import jax  # noqa: E402
 
+from classmix_jax.config import defaults  # noqa: E402
+from classmix_jax.data.source import Dataset, Source  # noqa: E402
 from classmix_jax.datasets.cityscapes import classes  # noqa: E402
-from classmix_jax.evaluator import Evaluator  # noqa: E402
+from classmix_jax.evaluation.evaluator import Evaluator  # noqa: E402
 from classmix_jax.models.segmenter import Segmenter  # noqa: E402
-from classmix_jax.types import VOID, Dataset, Source  # noqa: E402
-from configs import base  # noqa: E402
+from classmix_jax.types import VOID  # noqa: E402
 
 CLASSES = sorted((x for x in labels if 0 <= x.trainId < VOID), key=lambda x: x.trainId)
 FRAMES = ('frankfurt/frankfurt_000000_000294', 'frankfurt/frankfurt_000001_000294',
@@ -78,7 +79,7 @@ def test_classes_are_the_official_ones():
 
 
 def test_same_numbers_as_the_official_script(tmp_path):
-  config = base.get_config('method=supervised')
+  config = defaults.get_config('method=supervised')
   evaluator = Evaluator(
       config, made_up(), Segmenter(backbone=Red(), head=Keep()), jax.devices()[:2], ('', 0))
   variables = {'params': {}, 'batch_stats': {}}

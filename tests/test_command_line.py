@@ -14,7 +14,7 @@ from PIL import Image
 import pytest
 import toy
 
-from classmix_jax import checkpoint
+from classmix_jax.workdir import checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 FIELDS = (

@@ -13,21 +13,22 @@ import small
 import toy
 from toy import save
 
-from classmix_jax.backbones import BACKBONES
 from classmix_jax.core.metrics import confusion_matrix
 from classmix_jax.core.optim import group_of
-from classmix_jax.core.weights import WEIGHTS
+from classmix_jax.core.pixel_weights import WEIGHTS
+from classmix_jax.data.label_statistics import label_counts
 from classmix_jax.datasets import DATASETS
-from classmix_jax.datasets.checks import label_counts
-from classmix_jax.evaluate import predict
+from classmix_jax.errors import UserError
+from classmix_jax.evaluation.eval_step import predict
 from classmix_jax.masks import MASKS
 from classmix_jax.methods import METHODS, hyper_parameters
 from classmix_jax.methods.mean_teacher import CONSISTENCIES
 from classmix_jax.methods.pseudo_label import PseudoLabel
+from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.segmenter import Segmenter, initialize
-from classmix_jax.train import make_train_step
-from classmix_jax.types import AXIS, VOID, Features, UserError
+from classmix_jax.training.step import make_train_step
+from classmix_jax.types import AXIS, VOID, Features
 
 
 def image_of(height, width, count=2):

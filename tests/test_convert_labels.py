@@ -13,9 +13,9 @@ import pytest
 from toy import assert_says, save
 
 from classmix_jax.datasets import folder
-from classmix_jax.labels import CONVERTERS, class_table, convert
-from classmix_jax.labels.export import Problem, picture_name
-from classmix_jax.types import UserError
+from classmix_jax.errors import UserError
+from classmix_jax.tools.annotations import CONVERTERS, class_table, convert
+from classmix_jax.tools.annotations.annotation import Problem, picture_name
 
 ROOT = Path(__file__).resolve().parent.parent
 V = 255

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from test_input_pipeline import make_source
 
-from classmix_jax.device_batches import device_stream
-from classmix_jax.geometry import Geometry
-from classmix_jax.input_pipeline import train_batches
-from classmix_jax.train import micro_batches
-from classmix_jax.types import Source, UserError
+from classmix_jax.data.device_pipeline import device_stream
+from classmix_jax.data.feed import micro_batches
+from classmix_jax.data.input_pipeline import train_batches
+from classmix_jax.data.random_crop import Geometry
+from classmix_jax.data.source import Source
+from classmix_jax.errors import UserError
 
 GEOMETRIES = {
     'crop': Geometry(crop=(12, 10), flip=True),

@@ -14,11 +14,13 @@ from PIL import Image
 import pytest
 import toy
 
-from classmix_jax import disk_copy
+from classmix_jax.data import disk_cache
+from classmix_jax.data.disk_cache import copy_images, copy_labels
+from classmix_jax.data.files.file_source import image_source
+from classmix_jax.data.files.pairs import find_images
+from classmix_jax.data.source import Source
 from classmix_jax.datasets import folder
-from classmix_jax.datasets.pairs import find_images, image_source
-from classmix_jax.disk_copy import copy_images, copy_labels
-from classmix_jax.types import Source, UserError
+from classmix_jax.errors import UserError
 
 SIZES = [(3, 4), (5, 2), (1, 1), (6, 6), (2, 3)]
 
@@ -99,8 +101,8 @@ class Killed(BaseException):
 @pytest.mark.parametrize('when', range(9))
 def test_killed_at_any_write_and_started_again(tmp_path, monkeypatch, when):
   """Every flush may be the last: what counts as done is whole, the rest is made again."""
-  monkeypatch.setattr(disk_copy, 'CHUNK', 2)
-  real, count = disk_copy._sync, iter(range(100))
+  monkeypatch.setattr(disk_cache, 'CHUNK', 2)
+  real, count = disk_cache._sync, iter(range(100))
 
   def sync(file):
     real(file)
@@ -109,12 +111,12 @@ def test_killed_at_any_write_and_started_again(tmp_path, monkeypatch, when):
       real(file)
       raise Killed
 
-  monkeypatch.setattr(disk_copy, '_sync', sync)
+  monkeypatch.setattr(disk_cache, '_sync', sync)
   try:
     copy_images(make_source(), tmp_path)
   except Killed:
     assert not (place_of(tmp_path) / 'index.jsonl').exists()
-  monkeypatch.setattr(disk_copy, '_sync', real)
+  monkeypatch.setattr(disk_cache, '_sync', real)
   calls = []
   copied = copy_images(make_source(calls), tmp_path)
   assert len(calls) == max(0, 5 - 2 * ((when + 1) // 2)) if when < 6 else not calls
@@ -172,8 +174,8 @@ def test_a_damaged_copy_is_not_trusted(tmp_path):
 
 
 def test_a_full_disk_is_named_before_it_is_full(tmp_path, monkeypatch):
-  usage = disk_copy.shutil.disk_usage(tmp_path)
-  monkeypatch.setattr(disk_copy.shutil, 'disk_usage', lambda _: usage._replace(free=100))
+  usage = disk_cache.shutil.disk_usage(tmp_path)
+  monkeypatch.setattr(disk_cache.shutil, 'disk_usage', lambda _: usage._replace(free=100))
   with pytest.raises(UserError, match='0.0 GB free and needs .*copy_root=DIR'):
     copy_images(make_source(), tmp_path)
 

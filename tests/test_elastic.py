@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import toy
 
-from classmix_jax import build, checkpoint, experiment
-from classmix_jax.experiment import run_training
-from classmix_jax.preemption import Stop, Stopped
+from classmix_jax.training import trainer
+from classmix_jax.training.preemption import Stop
+from classmix_jax.training.trainer import run_training
+from classmix_jax.utils.interrupt import Stopped
+from classmix_jax.workdir import checkpoint
 
 STEPS = 8
 PARTS = ((8, 2), (4, 4), (1, 6), (8, STEPS))  # devices, and after which step they are taken away
@@ -26,7 +28,7 @@ class StopAfter(Stop):
 
 def train_on(devices, until, data, run, monkeypatch):
   """Trains to a step; returns a checksum of every example of every step, in global order."""
-  seen, loop, stop = [], experiment.train, StopAfter(until)
+  seen, loop, stop = [], trainer.train, StopAfter(until)
 
   def noting(state, train_step, batches, **options):
     def noted():
@@ -40,8 +42,8 @@ def train_on(devices, until, data, run, monkeypatch):
     return loop(state, train_step, noted(), **options)
 
   with monkeypatch.context() as patch:
-    patch.setattr(build, 'choose_devices', lambda config: jax.devices()[:devices])
-    patch.setattr(experiment, 'train', noting)
+    patch.setattr(trainer, 'choose_devices', lambda config: jax.devices()[:devices])
+    patch.setattr(trainer, 'train', noting)
     config = toy.config(data, steps=STEPS, batch_size=8, unlabeled_batch_size=8, eval_every=0,
                         checkpoint_every=100, **{'data.scale': (0.8, 1.25)})
     try:

@@ -16,18 +16,25 @@ import pytest
 import toy
 from toy import assert_says, save
 
-from classmix_jax import build, device_batches, exporter, processes, rundir
-from classmix_jax.datasets import pairs, prepared
-from classmix_jax.datasets.reading import read_image
-from classmix_jax.evaluator import headline_network
-from classmix_jax.labels import coco, convert, cvat, export, labelme
-from classmix_jax.labels.class_table import read_class_table
-from classmix_jax.predict_files import frames
-from classmix_jax.report.runs import read_run
-from classmix_jax.types import UserError
-from classmix_jax.weights import source
-from classmix_jax.weights.files import read_file, write_file
-from classmix_jax.weights.folder import write_weights
+from classmix_jax.config.check import check_config
+from classmix_jax.config.load import read_config
+from classmix_jax.config.model import build_method
+from classmix_jax.data import device_pipeline
+from classmix_jax.data.files import pairs, tfds_records
+from classmix_jax.data.files.image_io import read_image
+from classmix_jax.errors import UserError
+from classmix_jax.evaluation.evaluator import headline_network
+from classmix_jax.inference.export import export as exporter
+from classmix_jax.inference.predict_files import frames
+from classmix_jax.pretrained import load
+from classmix_jax.pretrained.converted_folder import write_weights
+from classmix_jax.pretrained.state_dict_files import read_file, write_file
+from classmix_jax.tools.annotations import annotation as export
+from classmix_jax.tools.annotations import coco, convert, cvat, labelme
+from classmix_jax.tools.annotations.class_table import read_class_table
+from classmix_jax.tools.report.runs import read_run
+from classmix_jax.training import distributed
+from classmix_jax.workdir import layout
 
 
 def told(call, *parts):
@@ -68,30 +75,30 @@ def test_network_of_no_method():
     ('steps_per_dispatch', 3, ['does not divide', 'multiple of 3']),
 ])
 def test_numbers_out_of_range(field, value, parts):
-  told(lambda: build.check_config(toy.config('', **{field: value})), *parts)
+  told(lambda: check_config(toy.config('', **{field: value})), *parts)
 
 
 def test_fields_that_a_method_or_a_loss_does_not_have():
   config = toy.config('')
   config.method.thresold = 0.5
-  told(lambda: build.build_method(config, 3), "(classmix) is 'thresold'", "mean 'threshold'?")
+  told(lambda: build_method(config, 3), "(classmix) is 'thresold'", "mean 'threshold'?")
   config = toy.config('')
   config.labeled_loss.dise = 0.5
-  told(lambda: build.build_method(config, 3), "config.labeled_loss is 'dise'", "mean 'dice'?")
+  told(lambda: build_method(config, 3), "config.labeled_loss is 'dise'", "mean 'dice'?")
 
 
 def test_too_many_frames_for_a_device():
   device = types.SimpleNamespace(
       memory_stats=lambda: {'bytes_limit': 10**9}, __str__=lambda self: 'small')
-  told(lambda: device_batches._check_memory(6 * 10**8, device), '0.6 GB', 'has 1.0 GB', 'disk')
-  device_batches._check_memory(5 * 10**8, device)
+  told(lambda: device_pipeline._check_memory(6 * 10**8, device), '0.6 GB', 'has 1.0 GB', 'disk')
+  device_pipeline._check_memory(5 * 10**8, device)
 
 
 def test_processes_that_do_not_meet(monkeypatch):
   def fail(**_):
     raise RuntimeError('no coordinator\nat all')
   monkeypatch.setattr(jax.distributed, 'initialize', fail)
-  told(lambda: processes.connect('host:1', 2, 0), 'the processes do not meet: no coordinator')
+  told(lambda: distributed.connect('host:1', 2, 0), 'the processes do not meet: no coordinator')
 
 
 # ------------------------------------------------------------------------------ data
@@ -99,7 +106,7 @@ def test_processes_that_do_not_meet(monkeypatch):
 
 def test_a_package_that_is_missing(monkeypatch):
   def needs(name):
-    with prepared.needs_tfds('scenes'):
+    with tfds_records.needs_tfds('scenes'):
       raise ImportError(name=name)
   told(lambda: needs('array_record.python'), "dataset 'scenes'", 'pip install array-record')
   told(lambda: needs(None), 'pip install tensorflow-datasets')
@@ -110,8 +117,8 @@ def test_a_package_that_is_missing(monkeypatch):
 
 @pytest.mark.parametrize('write', [exporter.savedmodel, exporter.tflite])
 def test_exporting_where_tensorflow_is_missing(write, monkeypatch, tmp_path):
-  monkeypatch.delattr('classmix_jax.exporter_tensorflow', raising=False)
-  monkeypatch.setitem(sys.modules, 'classmix_jax.exporter_tensorflow', None)
+  monkeypatch.delattr('classmix_jax.inference.export.tensorflow', raising=False)
+  monkeypatch.setitem(sys.modules, 'classmix_jax.inference.export.tensorflow', None)
   told(lambda: write(None, (2, 2), tmp_path), 'pip install tensorflow')
 
 
@@ -233,16 +240,16 @@ def test_a_tensor_alone_is_no_state_dict(tmp_path):
 def finished(tmp_path_factory):
   """The folder of a run, without its arrays."""
   run = tmp_path_factory.mktemp('run')
-  rundir.open_run(run, toy.config('DATA').to_dict())
+  layout.open_run(run, toy.config('DATA').to_dict())
   classes = {'names': toy.CLASSES, 'palette': [[0, 0, 0], [1, 1, 1], [2, 2, 2]]}
   (run / 'classes.json').write_text(json.dumps(classes))
-  rundir.write_split(run, ['a'], ['b'])
+  layout.write_split(run, ['a'], ['b'])
   return run
 
 
 def test_network_that_a_run_does_not_have(finished, monkeypatch):
-  monkeypatch.setattr(source, 'load_networks', lambda *_: (3, {'student': {}, 'teacher': {}}))
-  told(lambda: source.open_weights(finished, network='fused'), 'has no fused', 'student, teacher')
+  monkeypatch.setattr(load, 'load_networks', lambda *_: (3, {'student': {}, 'teacher': {}}))
+  told(lambda: load.open_weights(finished, network='fused'), 'has no fused', 'student, teacher')
 
 
 def test_export_of_a_run_of_many_sizes(finished, tmp_path):
@@ -266,12 +273,12 @@ def test_damaged_files_of_a_run(finished, tmp_path, name, change, parts):
   run = shutil.copytree(finished, tmp_path / 'run')
   content = json.loads((run / name).read_text())
   (run / name).write_text(json.dumps(change(content)))
-  reader = rundir.read_config if name == 'config.json' else rundir.read_classes
+  reader = read_config if name == 'config.json' else layout.read_classes
   told(lambda: reader(run), run / name, 'is damaged', *parts)
 
 
 def test_split_that_cannot_be_read(finished, tmp_path):
-  told(lambda: rundir.read_split(tmp_path, 'labeled'), 'labeled.txt cannot be read')
+  told(lambda: layout.read_split(tmp_path, 'labeled'), 'labeled.txt cannot be read')
 
 
 def test_evaluation_of_other_classes(finished, tmp_path):

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from test_input_pipeline import flat, make_source
 
-from classmix_jax.eval_batches import eval_batches
-from classmix_jax.parallel import THREADS
-from classmix_jax.types import VOID, Source, UserError
+from classmix_jax.data.eval_batches import eval_batches
+from classmix_jax.data.source import Source
+from classmix_jax.errors import UserError
+from classmix_jax.types import VOID
+from classmix_jax.utils.threads import THREADS
 
 
 def ragged(length: int) -> Source:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import small
 
-from classmix_jax.evaluate import evaluate, make_count, predict, summarize
+from classmix_jax.evaluation.eval_step import evaluate, make_count, predict, summarize
 from classmix_jax.types import VOID
 
 

@@ -7,12 +7,16 @@ from PIL import Image
 import pytest
 import toy
 
-from classmix_jax import build
-from classmix_jax.evaluator import Evaluator, other_protocol, result_table
+from classmix_jax.config import defaults
+from classmix_jax.config.data import build_dataset
+from classmix_jax.config.model import build_protocol
+from classmix_jax.data.source import Dataset, Source, with_labels_of
+from classmix_jax.errors import UserError
+from classmix_jax.evaluation.evaluator import Evaluator
+from classmix_jax.evaluation.summary import result_table
+from classmix_jax.inference.evaluate_run import other_protocol
 from classmix_jax.models.segmenter import Segmenter
-from classmix_jax.sources import with_labels_of
-from classmix_jax.types import VOID, Dataset, Source, UserError
-from configs import base
+from classmix_jax.types import VOID
 
 NAMES = ('red', 'green', 'blue')
 EMPTY = {'params': {}, 'batch_stats': {}}
@@ -56,7 +60,7 @@ def source(sizes, factor=1):
 
 
 def evaluator(val, devices=1, raw_ids=None, **fields):
-  config = base.get_config('method=supervised')
+  config = defaults.get_config('method=supervised')
   config.update_from_flattened_dict({'eval_batch_size': 2, **fields})
   palette = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
   dataset = Dataset('colours', NAMES, palette, val, val, raw_ids=raw_ids)
@@ -162,18 +166,18 @@ def test_the_table_has_both_means_where_they_differ():
 def test_the_data_set_is_read_at_the_protocols_sizes(tmp_path, name, image, label):
   config = toy.config(
       toy.write_folder(tmp_path), **{'data.size': (16, 24), 'eval.protocol': name})
-  dataset = build.build_dataset(config)
+  dataset = build_dataset(config)
   assert dataset.val.read_image(1).shape == (*image, 3)
   assert dataset.val.read_label(1).shape == label
   assert dataset.train.read_label(1).shape == (16, 24)
 
 
 def test_another_protocol_is_known_by_its_fields():
-  config = base.get_config('method=supervised')
+  config = defaults.get_config('method=supervised')
   assert not other_protocol(config, {})
   assert not other_protocol(config, {'protocol': 'paper', 'scales': (1.0,)})
   assert other_protocol(config, {'protocol': 'sliding', 'window': (64, 64), 'stride': (32, 32)})
-  assert build.build_protocol(config).window == (64, 64)
+  assert build_protocol(config).window == (64, 64)
   with pytest.raises(UserError, match='--pad belongs to --protocol=paper, .* is sliding'):
     other_protocol(config, {'pad': (5, 5)})
   with pytest.raises(UserError, match='full .*config.data.size is empty'):
@@ -181,7 +185,7 @@ def test_another_protocol_is_known_by_its_fields():
 
 
 def test_runs_from_before_there_were_protocols():
-  config = base.get_config('method=supervised')
+  config = defaults.get_config('method=supervised')
   with config.unlocked():
     del config.eval
-  assert build.build_protocol(config) == build.build_protocol(base.get_config())
+  assert build_protocol(config) == build_protocol(defaults.get_config())

@@ -13,15 +13,17 @@ from PIL import Image
 import pytest
 import toy
 
-from classmix_jax import checkpoint, experiment, rundir
 from classmix_jax.datasets import DATASETS, scenes
-from classmix_jax.evaluator import evaluate_run
-from classmix_jax.experiment import run_training
-from classmix_jax.predict import load
-from classmix_jax.preemption import Stop, Stopped
-from classmix_jax.report.runs import read_run
-from classmix_jax.types import UserError
-from classmix_jax.weights.folder import write_weights
+from classmix_jax.errors import UserError
+from classmix_jax.inference.evaluate_run import evaluate_run
+from classmix_jax.inference.predictor import load
+from classmix_jax.pretrained.converted_folder import write_weights
+from classmix_jax.tools.report.runs import read_run
+from classmix_jax.training import trainer
+from classmix_jax.training.preemption import Stop
+from classmix_jax.training.trainer import run_training
+from classmix_jax.utils.interrupt import Stopped
+from classmix_jax.workdir import checkpoint, layout
 
 
 @pytest.fixture(scope='module')
@@ -116,7 +118,7 @@ def test_interrupted_run_ends_in_the_same_bits(finished, data, tmp_path, monkeyp
   class Stop(Exception):
     pass
 
-  original = experiment.AfterStep.__call__
+  original = trainer.AfterStep.__call__
 
   def stop_at_three(self, step, state, metrics):
     if step == 3:
@@ -125,7 +127,7 @@ def test_interrupted_run_ends_in_the_same_bits(finished, data, tmp_path, monkeyp
     original(self, step, state, metrics)
 
   with monkeypatch.context() as patch:
-    patch.setattr(experiment.AfterStep, '__call__', stop_at_three)
+    patch.setattr(trainer.AfterStep, '__call__', stop_at_three)
     with pytest.raises(Stop):
       run_training(toy.config(data), run)
   run_training(toy.config(data), run)
@@ -190,7 +192,7 @@ def test_the_same_command_twice_gives_the_same_bits(finished, data, tmp_path):
 
 def test_a_second_start_beside_a_training_is_refused(finished, data):
   run, _ = finished
-  with rundir.held(run), pytest.raises(UserError, match=f'in use by process {os.getpid()} on '):
+  with layout.held(run), pytest.raises(UserError, match=f'in use by process {os.getpid()} on '):
     run_training(toy.config(data), run)
 
 

@@ -12,11 +12,11 @@ from PIL import Image
 import pytest
 import toy
 
-from classmix_jax import exporter
-from classmix_jax.datasets.reading import read_image
-from classmix_jax.networks import load_networks
-from classmix_jax.splits import split_hash
-from classmix_jax.types import UserError
+from classmix_jax.data.files.image_io import read_image
+from classmix_jax.data.splits import split_hash
+from classmix_jax.errors import UserError
+from classmix_jax.inference.export import export
+from classmix_jax.inference.restore import load_networks
 
 SHARED = Path(__file__).resolve().parents[2] / 'shared' / 'data'
 CAMVID = Path(os.environ.get('CLASSMIX_JAX_DATA', SHARED)) / 'camvid' / 'val'
@@ -43,19 +43,20 @@ def logits(run, images):
   """Logits of the run's teacher, by way of the model itself."""
   import ml_collections
 
-  from classmix_jax import build, rundir
-  config = ml_collections.ConfigDict(rundir.read_json(run / 'config.json'))
-  model = build.build_model(config, len(toy.CLASSES))
+  from classmix_jax.config.model import build_model
+  from classmix_jax.workdir import layout
+  config = ml_collections.ConfigDict(layout.read_json(run / 'config.json'))
+  model = build_model(config, len(toy.CLASSES))
   _, networks = load_networks(run, 'latest')
   return np.asarray(jax.jit(lambda x: model.apply(networks['teacher'], x, train=False))(
       images.astype(np.float32) / 255))
 
 
 def test_stablehlo(run, images, expected, tmp_path):
-  exporter.export(run, tmp_path)
+  export.export(run, tmp_path)
   text = (tmp_path / 'model.stablehlo').read_bytes()
   program = jax_export.deserialize(bytearray(text))
-  assert program.platforms == exporter.PLATFORMS
+  assert program.platforms == export.PLATFORMS
   for count in (1, 3):
     found = program.call(images[:count])
     np.testing.assert_allclose(found['logits'], expected[:count], atol=1e-4)
@@ -68,7 +69,7 @@ def test_stablehlo(run, images, expected, tmp_path):
 
 def test_savedmodel(run, images, expected, tmp_path):
   tf = pytest.importorskip('tensorflow')
-  exporter.export(run, tmp_path, formats=['savedmodel'])
+  export.export(run, tmp_path, formats=['savedmodel'])
   loaded = tf.saved_model.load(str(tmp_path / 'savedmodel'))
   for count in (1, 3):
     found = loaded(images[:count])
@@ -80,7 +81,7 @@ def test_savedmodel(run, images, expected, tmp_path):
 
 def test_tflite(run, images, expected, tmp_path):
   tf = pytest.importorskip('tensorflow')
-  exporter.export(run, tmp_path, formats=['tflite'])
+  export.export(run, tmp_path, formats=['tflite'])
   found = tf.lite.Interpreter(str(tmp_path / 'model.tflite')).get_signature_runner()(
       images=images[1:2])
   np.testing.assert_allclose(found['logits'], expected[1:2], atol=1e-4)
@@ -90,7 +91,7 @@ def test_tflite(run, images, expected, tmp_path):
 def test_onnx(run, images, expected, tmp_path):
   pytest.importorskip('jax2onnx', reason='jax2onnx is not installed')
   onnxruntime = pytest.importorskip('onnxruntime')
-  exporter.export(run, tmp_path, formats=['onnx'])
+  export.export(run, tmp_path, formats=['onnx'])
   session = onnxruntime.InferenceSession(
       str(tmp_path / 'model.onnx'), providers=['CPUExecutionProvider'])
   for count in (1, 3):
@@ -100,10 +101,10 @@ def test_onnx(run, images, expected, tmp_path):
 
 
 def test_onnx_without_its_library(run, tmp_path, monkeypatch):
-  monkeypatch.delitem(sys.modules, 'classmix_jax.exporter_onnx', raising=False)
+  monkeypatch.delitem(sys.modules, 'classmix_jax.inference.export.onnx', raising=False)
   monkeypatch.setitem(sys.modules, 'jax2onnx', None)
   with pytest.raises(UserError, match=r"pip install '\.\[onnx\]'"):
-    exporter.export(run, tmp_path, formats=['onnx'])
+    export.export(run, tmp_path, formats=['onnx'])
 
 
 @pytest.mark.slow
@@ -125,9 +126,9 @@ def test_on_real_images(backbone, head, formats, tmp_path):
   wanted = logits(run, frames)
   if importlib.util.find_spec('jax2onnx') is None:
     formats = [name for name in formats if name != 'onnx']
-  network = exporter.restored(run, 'latest', '')[0]
+  network = export.restored(run, 'latest', '')[0]
   for name in formats:
-    found = exporter.FORMATS[name](network, (90, 120), tmp_path)(frames)
+    found = export.FORMATS[name](network, (90, 120), tmp_path)(frames)
     np.testing.assert_allclose(found['logits'], wanted, atol=1e-4, err_msg=name)
     # Where two classes are within rounding of each other either may win.
     assert (np.asarray(found['label']) == wanted.argmax(-1)).mean() > 0.999, name
@@ -137,16 +138,16 @@ def test_what_a_library_does_not_know_is_said(run, tmp_path, monkeypatch):
   def fails(network, size, output):
     raise ValueError('no such operation\nand much more')
 
-  monkeypatch.setitem(exporter.FORMATS, 'onnx', fails)
+  monkeypatch.setitem(export.FORMATS, 'onnx', fails)
   with pytest.raises(UserError, match=r'behind onnx cannot .* \(ValueError: no such operation\);'):
-    exporter.export(run, tmp_path, formats=['onnx'])
+    export.export(run, tmp_path, formats=['onnx'])
 
 
 def test_what_does_not_agree_is_refused(run, tmp_path, monkeypatch):
   wrong = lambda network, size, output: lambda images: {
       'logits': 1.01 * np.asarray(network(images)['logits'])}
-  monkeypatch.setitem(exporter.FORMATS, 'wrong', wrong)
+  monkeypatch.setitem(export.FORMATS, 'wrong', wrong)
   with pytest.raises(UserError, match='wrong model.*differ from JAX.* should not be used'):
-    exporter.export(run, tmp_path, formats=['wrong'])
+    export.export(run, tmp_path, formats=['wrong'])
   with pytest.raises(UserError, match="'caffe'; choose of stablehlo, savedmodel, tflite"):
-    exporter.export(run, tmp_path, formats=['caffe'])
+    export.export(run, tmp_path, formats=['caffe'])

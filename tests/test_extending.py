@@ -10,7 +10,7 @@ import small
 
 from classmix_jax.masks import MASKS
 from classmix_jax.methods import METHODS
-from classmix_jax.train import make_train_step
+from classmix_jax.training.step import make_train_step
 from classmix_jax.types import AXIS, Batch, Example
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import toy
 
-from classmix_jax import checkpoint
+from classmix_jax.workdir import checkpoint
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -213,6 +213,6 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path):
 
 def test_no_module_asks_for_the_time_of_day():
   for path in [*(ROOT / 'classmix_jax').rglob('*.py'), *(ROOT / 'launch').rglob('*.py')]:
-    if path.name == 'tensorboard_writer.py':  # an event carries it, and no program reads it back
+    if path.name == 'tensorboard_writer.py':  # an event carries it; no program reads it back
       continue
     assert not re.search(r'time\.time\(|datetime|time_ns\(', path.read_text()), path

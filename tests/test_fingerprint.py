@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from classmix_jax.build import Split
-from classmix_jax.experiment import settings
-from classmix_jax.fingerprint import fingerprint
-from classmix_jax.types import Source, TrainState
+from classmix_jax.config.data import Split
+from classmix_jax.data.source import Source
+from classmix_jax.training.paper_settings import fingerprint, settings
+from classmix_jax.types import TrainState
 from configs import cityscapes, pascal_voc
 
 SAME = 'as in the paper'

@@ -24,21 +24,32 @@ from PIL import Image
 import pytest
 import toy
 
-from classmix_jax import build, checkpoint, rundir
-from classmix_jax.datasets import folder, pairs
-from classmix_jax.datasets.decoding import Decoding, label_table
-from classmix_jax.datasets.opening import Encoded, image_size
-from classmix_jax.datasets.reading import raw_values, read_image, read_mask
-from classmix_jax.evaluator import headline_network
+from classmix_jax.config.check import check_config
+from classmix_jax.config.data import (
+  build_dataset,
+  build_geometry,
+  build_split,
+  find_unreadable,
+)
+from classmix_jax.config.load import read_config
+from classmix_jax.config.model import build_method, build_optimizer, build_protocol
+from classmix_jax.data.files import pairs
+from classmix_jax.data.files.image_io import Encoded, image_size, read_image
+from classmix_jax.data.files.mask_io import Decoding, label_table, raw_values, read_mask
+from classmix_jax.data.source import Source
+from classmix_jax.data.splits import choose_labeled
+from classmix_jax.data.unreadable import find_left_out
+from classmix_jax.datasets import folder
+from classmix_jax.errors import UserError
+from classmix_jax.evaluation.evaluator import headline_network
 from classmix_jax.methods import METHODS
-from classmix_jax.readable import find_left_out
-from classmix_jax.report.page import page
-from classmix_jax.report.runs import read_run
-from classmix_jax.rundir import flatten
-from classmix_jax.splits import choose_labeled
-from classmix_jax.types import VOID, Source, TrainState, UserError
-from classmix_jax.weights.files import read_file
-from classmix_jax.weights.folder import DESCRIPTION_FIELDS, read_weights
+from classmix_jax.pretrained.converted_folder import DESCRIPTION_FIELDS, read_weights
+from classmix_jax.pretrained.state_dict_files import read_file
+from classmix_jax.tools.report.page import page
+from classmix_jax.tools.report.runs import read_run
+from classmix_jax.types import VOID, TrainState
+from classmix_jax.utils.nested import flatten
+from classmix_jax.workdir import checkpoint, layout
 
 FEW, MANY = 10, 150
 
@@ -261,9 +272,9 @@ def check_set(case, tmp_path):
       'data.on_error': case['on_error'], 'data.size': case['size'] or (), 'data.cache_gb': 0.0})
 
   def opened():
-    left_out = build.find_unreadable(config)
-    dataset = build.build_dataset(config, left_out)
-    return dataset, build.build_split(config, dataset, left_out)
+    left_out = find_unreadable(config)
+    dataset = build_dataset(config, left_out)
+    return dataset, build_split(config, dataset, left_out)
 
   found = sentence_of(opened)
   if found is None:
@@ -364,11 +375,11 @@ def check_fields(case, tmp_path):
   config = toy.config(tmp_path, f'method={method}', **fields)
 
   def built():
-    build.check_config(config)
+    check_config(config)
     headline_network(config.eval_network, ())
-    build.build_geometry(config)
-    build.build_optimizer(config, config.steps)
-    return build.build_method(config, len(CLASSES)).stages(config.steps)
+    build_geometry(config)
+    build_optimizer(config, config.steps)
+    return build_method(config, len(CLASSES)).stages(config.steps)
 
   stages = sentence_of(built, 'config.')
   if stages is not None:
@@ -389,7 +400,7 @@ def run_files():
   return {
       'config.json': toy.config('DATA').to_dict(),
       'classes.json': {'names': CLASSES, 'palette': [[0, 0, 0], [1, 1, 1], [2, 2, 2]]},
-      'pretrained.json': dict.fromkeys(rundir.ORIGIN_FIELDS, 'x'),
+      'pretrained.json': dict.fromkeys(layout.ORIGIN_FIELDS, 'x'),
       'left_out.json': {'train': {'a': 'a does not decode.'}, 'unlabeled': {}},
       'eval/2.json': result,
       'metrics.jsonl': {'step': 2, 'loss/sup': 1.0},
@@ -437,10 +448,10 @@ def check_run(case, tmp_path):
   (tmp_path / name).write_bytes(data)
 
   def opened():
-    config = ConfigDict(rundir.read_config(tmp_path))
-    names, _ = rundir.read_classes(tmp_path)
-    build.build_protocol(config)
-    build.build_method(config, len(names))
+    config = ConfigDict(read_config(tmp_path))
+    names, _ = layout.read_classes(tmp_path)
+    build_protocol(config)
+    build_method(config, len(names))
     return page([read_run(tmp_path)], [], None)
 
   sentence_of(opened, name if name not in ('config.json', 'eval/2.json') else '')

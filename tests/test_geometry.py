@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from classmix_jax.geometry import Geometry, View, draw_factor, draw_view, uniform4
-from classmix_jax.types import UserError
+from classmix_jax.data.random_crop import Geometry, View, draw_factor, draw_view, uniform4
+from classmix_jax.errors import UserError
 
 
 def views(geometry, count=400, frame=(18, 24), **options):

@@ -10,8 +10,9 @@ import sys
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from classmix_jax.geometry import Geometry, draw_view  # noqa: E402
-from classmix_jax.splits import choose_labeled, index_stream  # noqa: E402
+from classmix_jax.data.random_crop import Geometry, draw_view  # noqa: E402
+from classmix_jax.data.sampler import index_stream  # noqa: E402
+from classmix_jax.data.splits import choose_labeled  # noqa: E402
 
 FILE = Path(__file__).parent / 'golden' / 'order.json'
 GEOMETRIES = {

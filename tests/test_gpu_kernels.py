@@ -7,15 +7,15 @@ import sys
 
 import pytest
 
-from configs import base
-from launch import gpu_flags
+from classmix_jax.cli import gpu_flags
+from classmix_jax.config import defaults
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = """
 from pathlib import Path
 import sys
 import jax
-from classmix_jax.gpu_kernels import keep_choice
+from classmix_jax.training.compilation_cache import keep_choice
 hits = []
 jax.monitoring.register_event_listener(lambda name, **_: hits.append('cache_hits' in name))
 jax.jit(lambda x: x + 1)(1.0)  # opens the folder of all runs
@@ -82,13 +82,13 @@ def test_the_flag_is_a_choice(monkeypatch, deterministic, cuda, expected):
 
 
 def test_by_default_it_is_not_chosen():
-  assert base.get_config().deterministic is False
+  assert defaults.get_config().deterministic is False
 
 
 MAIN = """
 import os, sys
 import jax
-from launch import gpu_flags
+from classmix_jax.cli import gpu_flags
 gpu_flags.has_cuda = lambda: True
 set_flags = gpu_flags.set_flags
 def checked(deterministic):
@@ -96,13 +96,12 @@ def checked(deterministic):
   set_flags(deterministic)
 gpu_flags.set_flags = checked
 os.environ.pop('XLA_FLAGS', None)
-sys.argv[0] = 'launch/main.py'
-from launch import main, command_line
-from classmix_jax import experiment
+from classmix_jax.cli import command_line, train
+from classmix_jax.training import trainer
 def stop(config, run, *rest):
   print(os.environ.get('XLA_FLAGS', 'none'))
-experiment.run_training = stop
-command_line.run(main.main)
+trainer.run_training = stop
+command_line.run(train)
 """
 
 

@@ -3,7 +3,7 @@
 import pytest
 from toy import assert_says
 
-from classmix_jax.health import Health, count_present
+from classmix_jax.training.collapse import Health, count_present
 
 LABELED = [0.5, 0.3, 0.2]
 ALONE = [0.0005, 0.999, 0.0005]

@@ -15,15 +15,18 @@ from PIL import Image
 import pytest
 import toy
 
-from classmix_jax import predict_files
-from classmix_jax.datasets import cityscapes, pairs
-from classmix_jax.datasets.reading import read_image, read_mask
-from classmix_jax.labels.export import inner_path
-from classmix_jax.predict import Prediction
-from classmix_jax.pseudo_labels import label_path
-from classmix_jax.types import UserError
-from classmix_jax.weights.files import read_file
-from classmix_jax.weights.source import open_weights
+from classmix_jax.data.files import pairs
+from classmix_jax.data.files.image_io import read_image
+from classmix_jax.data.files.mask_io import read_mask
+from classmix_jax.datasets import cityscapes
+from classmix_jax.errors import UserError
+from classmix_jax.inference import predict_files
+from classmix_jax.inference.predictor import Prediction
+from classmix_jax.pretrained.load import open_weights
+from classmix_jax.pretrained.state_dict_files import read_file
+from classmix_jax.tools.annotations.annotation import inner_path
+from classmix_jax.training.self_training import label_path
+from classmix_jax.utils.paths import inside
 
 ROOT = Path(__file__).resolve().parents[1]
 MEGABYTE = 2**20
@@ -189,7 +192,7 @@ def test_archives_stay_in_their_folder(tmp_path):
 
 @pytest.mark.parametrize('name', ['../x', 'a/../../x', '/tmp/x', 'a/../x'])
 def test_names_that_lead_out(name, tmp_path):
-  for call in (lambda: pairs.inside(tmp_path, name), lambda: label_path(tmp_path, name),
+  for call in (lambda: inside(tmp_path, name), lambda: label_path(tmp_path, name),
                lambda: inner_path(name)):
     with pytest.raises(UserError, match='leads? out'):
       call()
@@ -197,7 +200,7 @@ def test_names_that_lead_out(name, tmp_path):
 
 def test_names_that_stay(tmp_path):
   for name in ('x.png', 'a/b/x.png', 'a..b/...x', 'ä é'):
-    assert pairs.inside(tmp_path, name) == tmp_path / name
+    assert inside(tmp_path, name) == tmp_path / name
 
 
 class Everything:

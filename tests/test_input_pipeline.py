@@ -8,9 +8,11 @@ import jax
 import numpy as np
 import pytest
 
-from classmix_jax import input_pipeline, thread_pipeline
-from classmix_jax.geometry import Geometry
-from classmix_jax.types import VOID, Source, UserError
+from classmix_jax.data import input_pipeline, thread_pipeline
+from classmix_jax.data.random_crop import Geometry
+from classmix_jax.data.source import Source
+from classmix_jax.errors import UserError
+from classmix_jax.types import VOID
 
 PIPELINES = {'tf.data': input_pipeline, 'threads': thread_pipeline}
 
@@ -264,7 +266,7 @@ def test_a_program_ends_with_readers_at_work(pipeline):
   program = textwrap.dedent(f'''
       import time
       import numpy as np
-      from classmix_jax.geometry import Geometry
+      from classmix_jax.data.random_crop import Geometry
       from {PIPELINES[pipeline].__name__} import train_batches
       from classmix_jax.types import Source
       def read(i):

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import small
 
-from classmix_jax.logbook import one_by_one
 from classmix_jax.methods import METHODS
-from classmix_jax.train import make_train_step
+from classmix_jax.training.metric_logger import one_by_one
+from classmix_jax.training.step import make_train_step
 
 DEVICES = (1, 2, 4, 8)
 RINGED = 'classmix'  # the method on all of them

@@ -11,7 +11,7 @@ from test_processes import free_port, losses
 import toy
 import yaml
 
-from configs import base
+from classmix_jax.config import defaults
 
 ROOT = Path(__file__).resolve().parents[1]
 LAUNCH = ROOT / 'launch'
@@ -86,7 +86,7 @@ def test_kubernetes(name):
   assert pod['subdomain'] == name and host in ('cluster', f"{job['metadata']['name']}-0.{name}")
   devices, = pod['containers'][0]['resources']['limits'].values()
   for field in ('batch_size', 'unlabeled_batch_size'):
-    assert field in base.get_config()
+    assert field in defaults.get_config()
     assert int(options[f'--config.{field}']) % (devices * spec['completions']) == 0
 
 

@@ -9,15 +9,17 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from classmix_jax import logbook
-from classmix_jax.logbook import Logbook, format_duration, lines_until, progress_line
+from classmix_jax.training import metric_logger
+from classmix_jax.training.metric_logger import Logbook, progress_line
+from classmix_jax.utils.progress import format_duration
+from classmix_jax.workdir.metrics_file import lines_until
 
 
 @pytest.fixture
 def clock(monkeypatch):
   """A clock that stands still until it is moved."""
   now = [100.0]
-  monkeypatch.setattr(logbook.time, 'monotonic', lambda: now[0])
+  monkeypatch.setattr(metric_logger.time, 'monotonic', lambda: now[0])
   return now
 
 

@@ -13,12 +13,13 @@ import pytest
 import small
 import toy
 
-from classmix_jax import experiment, nonfinite
-from classmix_jax.logbook import Logbook
-from classmix_jax.nonfinite import NonFiniteWatch
-from classmix_jax.rundir import read_json
-from classmix_jax.train import make_train_step
-from classmix_jax.types import UserError
+from classmix_jax.errors import UserError
+from classmix_jax.training import nonfinite, trainer
+from classmix_jax.training.metric_logger import Logbook
+from classmix_jax.training.nonfinite import NonFiniteWatch
+from classmix_jax.training.step import make_train_step
+from classmix_jax.training.streams import batch_names, open_streams
+from classmix_jax.workdir.layout import read_json
 
 POISON = 13  # a labelled image that is all this value
 
@@ -193,14 +194,14 @@ def test_one_program_of_three_steps():
 
 def test_names_are_those_of_the_batch(tmp_path):
   """The images that the pipeline reads at a step carry the names that are told."""
-  from classmix_jax import build
+  from classmix_jax.config.data import build_dataset, build_split
   root = toy.write_folder(tmp_path / 'data')
   config = toy.config(root, **{'data.crop': (toy.HEIGHT, toy.WIDTH)})
-  dataset = build.build_dataset(config)
-  split = build.build_split(config, dataset)
-  stream = experiment.open_streams(config, split, jax.local_devices()[:2])
+  dataset = build_dataset(config)
+  split = build_split(config, dataset)
+  stream = open_streams(config, split, jax.local_devices()[:2])
   for step in (1, 4):
-    batch, names = next(stream(step - 1, step)), experiment.batch_names(config, split, step)
+    batch, names = next(stream(step - 1, step)), batch_names(config, split, step)
     for part, source in (('labeled', split.labeled), ('unlabeled', split.unlabeled)):
       image = np.asarray(getattr(batch, part).image).reshape(-1, toy.HEIGHT, toy.WIDTH, 3)
       for found, name in zip(image, names[part], strict=True):
@@ -215,7 +216,7 @@ def test_a_training_that_explodes(tmp_path, capsys):
   fields = {'optim.learning_rate': 1e30, 'steps': 12, 'log_every': 5, 'checkpoint_every': 100,
             'eval_every': 0}
   with pytest.raises(UserError) as caught:
-    experiment.run_training(toy.config(root, **fields), tmp_path / 'run')
+    trainer.run_training(toy.config(root, **fields), tmp_path / 'run')
   step = int(re.search(r'step (\d+):', str(caught.value))[1])
   folder = tmp_path / 'run' / 'nonfinite' / str(step)
   assert 1 < step <= 5 and str(folder) in str(caught.value)
@@ -224,6 +225,6 @@ def test_a_training_that_explodes(tmp_path, capsys):
   monkey = pytest.MonkeyPatch()
   monkey.setattr(nonfinite, 'ENDLESS', 5)
   with pytest.raises(UserError, match='steps were all skipped'):
-    experiment.run_training(toy.config(root, on_nan='skip', **fields), tmp_path / 'run')
+    trainer.run_training(toy.config(root, on_nan='skip', **fields), tmp_path / 'run')
   monkey.undo()
   assert 'were skipped' in capsys.readouterr().out

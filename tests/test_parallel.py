@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from classmix_jax.parallel import THREADS, in_parallel
+from classmix_jax.utils.threads import THREADS, in_parallel
 
 
 def test_results_come_in_the_order_of_the_items():
@@ -74,7 +74,7 @@ def test_closing_cancels_what_has_not_begun():
 def test_a_program_ends_with_calls_under_way():
   program = textwrap.dedent('''
       import itertools, time
-      from classmix_jax.parallel import in_parallel
+      from classmix_jax.utils.threads import in_parallel
       results = in_parallel(lambda i: time.sleep(0.05), itertools.count())
       next(results)
       raise SystemExit(7)

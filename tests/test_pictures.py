@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from classmix_jax.pictures import CAPTION, MARGIN, colorize, grid, legend_height, overlay, to_bytes
+from classmix_jax.utils.visualize import (
+  CAPTION,
+  MARGIN,
+  colorize,
+  grid,
+  legend_height,
+  overlay,
+  to_bytes,
+)
 
 PALETTE = ((255, 0, 0), (0, 255, 0))
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import small
 
-from classmix_jax.backbones.batch_norm import batch_norm
-from classmix_jax.backbones.efficientnet_lite import EfficientNetLite
-from classmix_jax.backbones.resnet import BasicBlock, ResNet
-from classmix_jax.backbones.tiny import Tiny
 from classmix_jax.methods import METHODS
+from classmix_jax.models.backbones.efficientnet_lite import EfficientNetLite
+from classmix_jax.models.backbones.resnet import BasicBlock, ResNet
+from classmix_jax.models.backbones.tiny import Tiny
 from classmix_jax.models.heads import HEADS
+from classmix_jax.models.layers.batch_norm import batch_norm
 from classmix_jax.models.segmenter import Segmenter
-from classmix_jax.train import create_state, make_train_step
+from classmix_jax.training.step import create_state, make_train_step
 from classmix_jax.types import AXIS
 
 HALF, FULL = jnp.dtype('bfloat16'), jnp.dtype('float32')

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import toy
 
-from classmix_jax import checkpoint
-from classmix_jax.preemption import Stop, Stopped, until
+from classmix_jax.training.preemption import Stop
+from classmix_jax.utils.interrupt import Stopped, until
+from classmix_jax.workdir import checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 BOTH = pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
@@ -38,7 +39,7 @@ def start(body):
   """Starts a program that listens, and waits until it does."""
   code = textwrap.dedent("""
       import ctypes, signal, sys, time
-      from classmix_jax.preemption import Stop
+      from classmix_jax.training.preemption import Stop
       stop = Stop().listen()
       print('listening', flush=True)
       """) + body
@@ -132,7 +133,7 @@ def test_among_several_processes_jax_says_after_which_call(monkeypatch):
 
 TAKEN_BACK = """
 import ctypes, os, signal, time
-from classmix_jax.preemption import take_back
+from classmix_jax.training.preemption import take_back
 told, heard = [], []
 theirs = ctypes.CFUNCTYPE(None, ctypes.c_int)(told.append)
 signal.signal(signal.SIGTERM, lambda number, frame: heard.append(int(number)))

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import toy
 
-from classmix_jax import processes
+from classmix_jax.errors import UserError
 from classmix_jax.methods import METHODS
-from classmix_jax.processes import Watch, connect, launcher
-from classmix_jax.types import UserError
+from classmix_jax.training import distributed
+from classmix_jax.training.distributed import Watch, connect, launcher
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -49,7 +49,7 @@ def world(monkeypatch):
   """Three processes that have all been heard of once, at step 5."""
   clock, store = Clock(), Store()
   hosts = iter(['host0', 'host1', 'host2', 'spare'])
-  monkeypatch.setattr(processes.socket, 'gethostname', lambda: next(hosts))
+  monkeypatch.setattr(distributed.socket, 'gethostname', lambda: next(hosts))
   watches = [Watch(store, index, 3, clock=clock) for index in range(3)]
   for watch in watches:
     watch.reached(5)
@@ -126,8 +126,8 @@ def test_what_does_not_fit_is_said_at_once(arguments, message):
 
 
 def test_a_single_process_needs_nobody(monkeypatch):
-  monkeypatch.setattr(processes.jax.distributed, 'initialize', lambda **_: 1 / 0)
-  for variable in processes.LAUNCHERS:
+  monkeypatch.setattr(distributed.jax.distributed, 'initialize', lambda **_: 1 / 0)
+  for variable in distributed.LAUNCHERS:
     monkeypatch.delenv(variable, raising=False)
   connect('', None, None)
   with pytest.raises(ValueError, match='passed on'), Watch(None, 0, 1):
@@ -250,7 +250,7 @@ def test_the_others_end_and_say_who_is_missing(tmp_path, blow):
   said = first.communicate(timeout=180)[1]
   second.kill()
   second.communicate()
-  assert time.monotonic() - begin < 120 and first.returncode == processes.LOST
+  assert time.monotonic() - begin < 120 and first.returncode == distributed.LOST
   assert 'error: process 1 of 2 on' in said and 'has not been heard of' in said
   steps = 10 + 5 * (len(losses(run)) // 5)
   pair = start(folder, run, steps, 2, free_port())

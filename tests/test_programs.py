@@ -12,17 +12,17 @@ from absl import flags
 import pytest
 import toy
 
-from launch import command_line
+from classmix_jax.cli import command_line
 
 
 @contextlib.contextmanager
 def loaded(name):
-  """A program of launch/, whose flags are gone afterwards: two programs share some names."""
+  """A program of cli/, whose flags are gone afterwards: two programs share some names."""
   before = set(flags.FLAGS)
   try:
-    yield importlib.import_module(f'launch.{name}')
+    yield importlib.import_module(f'classmix_jax.cli.{name}')
   finally:
-    sys.modules.pop(f'launch.{name}', None)
+    sys.modules.pop(f'classmix_jax.cli.{name}', None)
     for flag in set(flags.FLAGS) - before:
       delattr(flags.FLAGS, flag)
     flags.FLAGS.unparse_flags()
@@ -37,7 +37,7 @@ def says(monkeypatch, capsys, tmp_path):
   def run(name, *arguments):
     monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
     with loaded(name) as program, pytest.raises(SystemExit) as ended:
-      command_line.run(program.main)
+      command_line.run(program)
     error = capsys.readouterr().err
     assert ended.value.code == 2 and error.startswith('error: ')
     return error
@@ -48,13 +48,13 @@ CONFIG = f'--config={command_line.__file__.rpartition("launch")[0]}configs/folde
 
 
 @pytest.mark.parametrize('name, arguments, parts', [
-    ('main', [], ['--config is missing', 'configs/scenes.py']),
-    ('main', ['--config=nowhere.py'], ['--config=nowhere.py cannot be read', 'configs/']),
-    ('main', [CONFIG, '--config.stepz=3'], ['config.stepz does not exist', 'mean config.steps?']),
-    ('main', [f'{CONFIG}:method=clasmix'], ["no method 'clasmix'", 'classmix']),
-    ('main', [f'{CONFIG}:labels=3'], ["'labels=3' is not understood", 'method=classmix']),
-    ('main', [CONFIG, 'stray'], ["'stray' is not understood"]),
-    ('main', [CONFIG, '--config.steps=many'], ['steps']),
+    ('train', [], ['--config is missing', 'configs/scenes.py']),
+    ('train', ['--config=nowhere.py'], ['--config=nowhere.py cannot be read', 'configs/']),
+    ('train', [CONFIG, '--config.stepz=3'], ['config.stepz does not exist', 'mean config.steps?']),
+    ('train', [f'{CONFIG}:method=clasmix'], ["no method 'clasmix'", 'classmix']),
+    ('train', [f'{CONFIG}:labels=3'], ["'labels=3' is not understood", 'method=classmix']),
+    ('train', [CONFIG, 'stray'], ["'stray' is not understood"]),
+    ('train', [CONFIG, '--config.steps=many'], ['steps']),
     ('evaluate', [], ['--workdir is missing', 'folder of a training run']),
     ('evaluate', ['--workdir=nowhere'], ['--workdir=nowhere is not a folder']),
     ('evaluate', ['--workdir=.', '--window=a,b'], ['--window=a,b is not understood', 'commas']),
@@ -65,10 +65,10 @@ CONFIG = f'--config={command_line.__file__.rpartition("launch")[0]}configs/folde
     ('export', ['--workdir=.'], ['--output is missing']),
     ('export', ['--workdir=.', '--output=o', '--size=3'], ['--size=3 must be HEIGHT,WIDTH']),
     ('report', [], ['missing']),
-    ('convert', [], ['--input is missing', '--help']),
-    ('convert', ['--input=a', '--output=b', '--backbone=tiny'], ['one must be a file', 'folder']),
-    ('convert', ['--input=a.pth', '--output=b'], ['--backbone is missing']),
-    ('convert', ['--input=a.pth', '--output=b', '--backbone=tiny', '--preprocessing=odd'],
+    ('convert_weights', [], ['--input is missing', '--help']),
+    ('convert_weights', ['--input=a', '--output=b', '--backbone=tiny'], ['one must be a file', 'folder']),
+    ('convert_weights', ['--input=a.pth', '--output=b'], ['--backbone is missing']),
+    ('convert_weights', ['--input=a.pth', '--output=b', '--backbone=tiny', '--preprocessing=odd'],
      ['--preprocessing=odd']),
     ('convert_labels', ['--from=coco'], ['--input is missing', '--help']),
     ('check_data', [], ['--config is missing']),
@@ -99,7 +99,7 @@ def test_table_of_another_config(says, tmp_path):
 
 
 def test_cells_that_failed_are_told(says, tmp_path, monkeypatch):
-  from classmix_jax.comparison import scheduler
+  from classmix_jax.tools.sweep import scheduler
   monkeypatch.setattr(
       scheduler, 'run_cells', lambda cells, *_: {cells[0]: 'the disk is full'})
   text = says('table', CONFIG, '--methods=supervised', '--labeled=2', '--output=OUT')

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from classmix_jax.core.resize import interpolation_matrix, resize_each
-from classmix_jax.protocols import (
+from classmix_jax.errors import UserError
+from classmix_jax.evaluation.protocols import (
   PROTOCOLS,
   Protocol,
   check_protocol,
@@ -15,7 +16,6 @@ from classmix_jax.protocols import (
   slug,
   window_corners,
 )
-from classmix_jax.types import UserError
 
 
 def rows(*values):

@@ -7,11 +7,12 @@ from PIL import Image
 import pytest
 import toy
 
-from classmix_jax import build, experiment
-from classmix_jax.data_check.at_start import check_at_start
-from classmix_jax.datasets.pairs import keep_findings
-from classmix_jax.readable import NOTHING, LeftOut, find_left_out, without
-from classmix_jax.types import UserError
+from classmix_jax.config.data import build_dataset, build_split, find_unreadable, open_dataset
+from classmix_jax.data.files.findings import keep_findings
+from classmix_jax.data.label_check import check_at_start
+from classmix_jax.data.unreadable import NOTHING, LeftOut, find_left_out, without
+from classmix_jax.errors import UserError
+from classmix_jax.training import trainer
 
 
 @pytest.fixture
@@ -28,9 +29,9 @@ def data(tmp_path):
 
 
 def opened(config):
-  left_out = build.find_unreadable(config)
-  dataset = build.build_dataset(config, left_out)
-  return left_out, build.build_split(config, dataset, left_out)
+  left_out = find_unreadable(config)
+  dataset = build_dataset(config, left_out)
+  return left_out, build_split(config, dataset, left_out)
 
 
 @pytest.mark.parametrize('copy', ['memory', 'disk'])
@@ -51,9 +52,9 @@ def test_what_does_not_read_is_left_out_and_told(data, tmp_path, copy):
 
 def test_by_default_it_raises(data):
   config = toy.config(data)
-  assert build.find_unreadable(config) is NOTHING
+  assert find_unreadable(config) is NOTHING
   with pytest.raises(UserError, match='does not decode|masks/street/2.png is 48x20'):
-    build.build_dataset(config)
+    build_dataset(config)
 
 
 def test_the_split_does_not_depend_on_who_reads(data):
@@ -61,7 +62,7 @@ def test_the_split_does_not_depend_on_who_reads(data):
   config = toy.config(data, **{'data.on_error': 'skip', 'data.labeled': '4'})
   left_out, split = opened(config)
   sound = toy.config(toy.write_folder(data.parent / 'sound', labeled=8), **{'data.labeled': '4'})
-  whole = build.build_split(sound, build.build_dataset(sound))
+  whole = build_split(sound, build_dataset(sound))
   assert split.labeled.names == tuple(n for n in whole.labeled.names if n not in left_out.train)
   # Masks of examples that are not labelled were not opened: their images are used.
   images = {'street/1', 'street/2', 'street/3'} - set(whole.labeled.names)
@@ -79,23 +80,23 @@ def test_layout_and_validation_are_never_skipped(data):
   config = toy.config(data, **{'data.on_error': 'skip'})
   toy.save(data / 'val/masks/0.png', toy.draw(0)[1][:9])
   with pytest.raises(UserError, match='val/masks/0.png is 48x9'):
-    build.build_dataset(config)
+    build_dataset(config)
   (data / 'labeled/masks/street/7.png').unlink()
   with pytest.raises(UserError, match='street/7.png has no mask'):
-    build.build_dataset(config)
+    build_dataset(config)
   with keep_findings() as findings:  # the check of the data, which tells all
-    build.open_dataset(config, None)
+    open_dataset(config, None)
   assert len(findings) == 1
 
 
 def test_wrong_word(data):
   with pytest.raises(UserError, match="config.data.on_error is 'ignore'.*raise, skip"):
-    build.build_dataset(toy.config(data, **{'data.on_error': 'ignore'}))
+    build_dataset(toy.config(data, **{'data.on_error': 'ignore'}))
 
 
 def test_sources_without_files(data):
   """Examples that come from nowhere have no headers to compare."""
-  dataset = build.build_dataset(toy.config(toy.write_folder(data.parent / 'sound')))
+  dataset = build_dataset(toy.config(toy.write_folder(data.parent / 'sound')))
   import dataclasses
   bare = dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, files=None))
   assert find_left_out(bare, range(4)) == LeftOut({}, {})
@@ -106,12 +107,12 @@ def test_a_run_goes_on_with_the_examples_it_began_with(data, tmp_path, capsys):
   run = tmp_path / 'run'
   run.mkdir()
   config = toy.config(data, **{'data.on_error': 'skip'})
-  first = experiment.choose_left_out(config, run)
+  first = trainer.choose_left_out(config, run)
   (run / 'left_out.json').write_text(json.dumps(first._asdict()))
   assert 'left out: 4 of train, 1 of unlabeled, see' in capsys.readouterr().out
   Image.fromarray(toy.draw(5)[0]).save(data / 'unlabeled/images/5.jpg')  # mended meanwhile
-  assert experiment.choose_left_out(config, run) == first
-  assert build.find_unreadable(config).unlabeled == {}
+  assert trainer.choose_left_out(config, run) == first
+  assert find_unreadable(config).unlabeled == {}
 
 
 def test_masks_of_void_alone_stop_a_training(tmp_path):
@@ -120,14 +121,14 @@ def test_masks_of_void_alone_stop_a_training(tmp_path):
   for index in range(3):
     path = root / f'labeled/masks/street/{index}.png'
     toy.save(path, np.full((toy.HEIGHT, toy.WIDTH), 255))
-  dataset = build.build_dataset(toy.config(root))
+  dataset = build_dataset(toy.config(root))
   check = lambda: check_at_start(dataset.train, dataset.val, dataset.class_names)
   with pytest.raises(UserError, match="all 3 masks hold nothing but void .*'street/0'"):
     check()
   one = np.full((toy.HEIGHT, toy.WIDTH), 255)
   one[3, 4] = 1
   toy.save(path, one)
-  dataset = build.build_dataset(toy.config(root))
+  dataset = build_dataset(toy.config(root))
   assert len(check()) == 2  # warnings of the two other classes
 
 
@@ -135,7 +136,7 @@ def test_masks_of_void_alone_stop_a_training(tmp_path):
 def test_training_and_report(data, tmp_path):
   """It trains on the rest, and the page counts what was left out."""
   config = toy.config(data, **{'data.on_error': 'skip', 'steps': 2})
-  experiment.run_training(config, tmp_path / 'run')
+  trainer.run_training(config, tmp_path / 'run')
   left_out = json.loads((tmp_path / 'run/left_out.json').read_text())
   assert {part: len(names) for part, names in left_out.items()} == {'train': 4, 'unlabeled': 1}
   assert (tmp_path / 'run/splits/labeled.txt').read_text().split() == [

@@ -10,8 +10,10 @@ import sys
 
 import pytest
 
-from classmix_jax import rundir
-from classmix_jax.types import Dataset, Source, UserError
+from classmix_jax.data.source import Dataset, Source
+from classmix_jax.errors import UserError
+from classmix_jax.utils.nested import flatten
+from classmix_jax.workdir import layout
 
 CONFIG = {
     'seed': 0, 'steps': 10, 'data': {'root': 'A', 'crop': (4, 6)},
@@ -31,19 +33,19 @@ def changed(**fields):
 
 
 def test_the_same_config_goes_on(tmp_path):
-  rundir.open_run(tmp_path / 'a' / 'run', CONFIG)
-  rundir.open_run(tmp_path / 'a' / 'run', CONFIG)  # tuples are lists on the disk
-  assert rundir.read_json(tmp_path / 'a' / 'run' / 'config.json') == changed()
+  layout.open_run(tmp_path / 'a' / 'run', CONFIG)
+  layout.open_run(tmp_path / 'a' / 'run', CONFIG)  # tuples are lists on the disk
+  assert layout.read_json(tmp_path / 'a' / 'run' / 'config.json') == changed()
 
 
 @pytest.mark.parametrize('name, value', [
     ('steps', 20), ('data__root', 'B'), ('paper__steps', '1'), ('eval_every', 5),
     ('on_nan', 'skip'), ('data__on_error', 'skip')])
 def test_some_fields_may_change(tmp_path, name, value):
-  rundir.open_run(tmp_path, CONFIG)
+  layout.open_run(tmp_path, CONFIG)
   config = changed(**{name: value})
-  rundir.open_run(tmp_path, config)
-  assert rundir.read_json(tmp_path / 'config.json') == config
+  layout.open_run(tmp_path, config)
+  assert layout.read_json(tmp_path / 'config.json') == config
 
 
 @pytest.mark.parametrize('fields, text', [
@@ -54,63 +56,63 @@ def test_some_fields_may_change(tmp_path, name, value):
     (dict(method__new=1), 'config.method.new was None and is now 1'),
 ])
 def test_other_fields_may_not(tmp_path, fields, text):
-  rundir.open_run(tmp_path, CONFIG)
+  layout.open_run(tmp_path, CONFIG)
   with pytest.raises(UserError) as caught:
-    rundir.open_run(tmp_path, changed(**fields))
+    layout.open_run(tmp_path, changed(**fields))
   assert text in str(caught.value) and str(tmp_path) in str(caught.value)
-  assert rundir.read_json(tmp_path / 'config.json') == changed()  # untouched
+  assert layout.read_json(tmp_path / 'config.json') == changed()  # untouched
 
 
 def test_a_broken_config_is_named(tmp_path):
   (tmp_path / 'config.json').write_text('{"seed"')
   with pytest.raises(UserError, match='config.json cannot be read'):
-    rundir.open_run(tmp_path, CONFIG)
+    layout.open_run(tmp_path, CONFIG)
 
 
 def test_a_missing_file_is_named(tmp_path):
   with pytest.raises(UserError, match='config.json does not exist; --workdir must be'):
-    rundir.read_json(tmp_path / 'config.json')
+    layout.read_json(tmp_path / 'config.json')
 
 
 def test_a_file_in_the_way(tmp_path):
   (tmp_path / 'run').write_text('')
   with pytest.raises(UserError, match='cannot be written .*give another --workdir'):
-    rundir.open_run(tmp_path / 'run', CONFIG)
+    layout.open_run(tmp_path / 'run', CONFIG)
 
 
 def test_what_is_written_can_be_read(tmp_path):
   source = Source(('a',), lambda i: None)
   dataset = Dataset('d', ('road', 'Bürgersteig'), ((1, 2, 3), (4, 5, 6)), source, source)
-  rundir.write_classes(tmp_path, dataset)
-  assert rundir.read_json(tmp_path / 'classes.json') == {
+  layout.write_classes(tmp_path, dataset)
+  assert layout.read_json(tmp_path / 'classes.json') == {
       'names': ['road', 'Bürgersteig'], 'palette': [[1, 2, 3], [4, 5, 6]]}
-  rundir.write_split(tmp_path, ['b/é', 'a'], ['c'])
+  layout.write_split(tmp_path, ['b/é', 'a'], ['c'])
   assert (tmp_path / 'splits' / 'labeled.txt').read_text(encoding='utf-8') == 'b/é\na\n'
   assert (tmp_path / 'splits' / 'unlabeled.txt').read_text() == 'c\n'
   result = {'step': 30, 'miou': 0.5, 'iou': {'a, b': 0.5, 'c': 0.5}}
   confusion = [[3, 1], [0, 5]]
-  rundir.write_evaluation(tmp_path, {**result, 'confusion': confusion})
-  rundir.write_evaluation(
+  layout.write_evaluation(tmp_path, {**result, 'confusion': confusion})
+  layout.write_evaluation(
       tmp_path, {**result, 'miou': 0.4, 'confusion': confusion}, 'full-at-4x6')
-  assert rundir.read_json(rundir.evaluation_path(tmp_path, 30)) == result
+  assert layout.read_json(layout.evaluation_path(tmp_path, 30)) == result
   assert (tmp_path / 'eval' / '30-confusion.csv').read_text() == (
       'truth,"a, b",c\n"a, b",3,1\nc,0,5\n')
-  assert rundir.read_json(tmp_path / 'eval' / '30-full-at-4x6.json')['miou'] == 0.4
+  assert layout.read_json(tmp_path / 'eval' / '30-full-at-4x6.json')['miou'] == 0.4
 
 
 def test_flatten():
-  assert rundir.flatten({'a': {'b': {'c': 1}}, 'd': [2], 'e': {}}) == {'a.b.c': 1, 'd': [2]}
+  assert flatten({'a': {'b': {'c': 1}}, 'd': [2], 'e': {}}) == {'a.b.c': 1, 'd': [2]}
 
 
 def test_a_second_training_is_kept_out(tmp_path):
   run = tmp_path / 'run'
-  with rundir.held(run):
-    with pytest.raises(UserError) as caught, rundir.held(run):
+  with layout.held(run):
+    with pytest.raises(UserError) as caught, layout.held(run):
       pass
     assert str(caught.value) == (
         f'{run} is in use by process {os.getpid()} on {socket.gethostname()}; wait for its end, '
         'or give another --workdir.')
-  with rundir.held(run):
+  with layout.held(run):
     pass
 
 
@@ -127,33 +129,33 @@ def test_a_killed_training_leaves_no_lock_and_no_torn_file(tmp_path):
   (run / 'splits').mkdir()
   torn = run / 'splits' / f'.labeled.txt.{ended.stdout.strip()}.tmp'
   torn.write_text('aachen_0')
-  with rundir.held(run):
+  with layout.held(run):
     assert not torn.exists()
   assert (run / 'lock').read_text() == f'process {os.getpid()} on {socket.gethostname()}\n'
 
 
 def test_only_process_0_locks_and_writes(tmp_path, monkeypatch):
-  monkeypatch.setattr(rundir.jax, 'process_index', lambda: 1)
-  with rundir.held(tmp_path / 'run'):
+  monkeypatch.setattr(layout.jax, 'process_index', lambda: 1)
+  with layout.held(tmp_path / 'run'):
     assert not (tmp_path / 'run').exists()
-  rundir.open_run(tmp_path, CONFIG)
+  layout.open_run(tmp_path, CONFIG)
   assert not (tmp_path / 'config.json').exists()
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):
   (tmp_path / 'file').write_text('')
   with pytest.raises(UserError, match='cannot be written .*give another --workdir'), \
-      rundir.held(tmp_path / 'file' / 'run'):
+      layout.held(tmp_path / 'file' / 'run'):
     pass
 
 
 def test_what_the_disk_says_is_one_sentence(tmp_path):
   full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'metrics.jsonl')
   with pytest.raises(UserError, match='^metrics.jsonl: No space left on device; make room'), \
-      rundir.disk_errors(tmp_path):
+      layout.disk_errors(tmp_path):
     raise full
   with pytest.raises(UserError, match='run: Input/output error; make room'), \
-      rundir.disk_errors(tmp_path / 'run'):
+      layout.disk_errors(tmp_path / 'run'):
     raise OSError(errno.EIO, os.strerror(errno.EIO))
-  with pytest.raises(FileNotFoundError), rundir.disk_errors(tmp_path):
+  with pytest.raises(FileNotFoundError), layout.disk_errors(tmp_path):
     (tmp_path / 'nothing').read_text()

@@ -5,9 +5,10 @@ import hashlib
 import numpy as np
 import pytest
 
-from classmix_jax.sources import cached, concat, subset
-from classmix_jax.splits import choose_labeled, count_of_fraction, index_stream, split_hash
-from classmix_jax.types import Source, UserError
+from classmix_jax.data.sampler import index_stream
+from classmix_jax.data.source import Source, cached, concat, subset
+from classmix_jax.data.splits import choose_labeled, count_of_fraction, split_hash
+from classmix_jax.errors import UserError
 
 NAMES = [f'city/{i:04d}' for i in range(20)]
 

@@ -3,39 +3,39 @@
 from PIL import Image
 import pytest
 
-from classmix_jax import files
+from classmix_jax.utils import atomic_write
 
 
 def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
   path = tmp_path / 'a.json'
-  files.write_atomically(path, 'old')
+  atomic_write.write_atomically(path, 'old')
   def crash(_):
     raise OSError('disk full')
-  monkeypatch.setattr(files.os, 'fsync', crash)
+  monkeypatch.setattr(atomic_write.os, 'fsync', crash)
   with pytest.raises(OSError):
-    files.write_atomically(path, 'new')
+    atomic_write.write_atomically(path, 'new')
   assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]
 
 
 def test_two_processes_may_replace_the_same_file(tmp_path, monkeypatch):
   path = tmp_path / 'a.json'
-  with files.replacing(path) as temporary:
+  with atomic_write.replacing(path) as temporary:
     temporary.write_text('first')
-    monkeypatch.setattr(files.os, 'getpid', lambda: 0)
-    files.write_atomically(path, 'second')
+    monkeypatch.setattr(atomic_write.os, 'getpid', lambda: 0)
+    atomic_write.write_atomically(path, 'second')
     assert path.read_text() == 'second'
   assert path.read_text() == 'first'
 
 
 def test_a_crash_while_a_picture_is_written_leaves_the_old_one(tmp_path, monkeypatch):
   path = tmp_path / 'a.png'
-  files.write_png(path, Image.new('RGB', (2, 2), 'red'))
+  atomic_write.write_png(path, Image.new('RGB', (2, 2), 'red'))
   def crash(image, file, kind):
     file.write_bytes(b'half')
     raise OSError('disk full')
   monkeypatch.setattr(Image.Image, 'save', crash)
   with pytest.raises(OSError):
-    files.write_png(path, Image.new('RGB', (2, 2), 'blue'))
+    atomic_write.write_png(path, Image.new('RGB', (2, 2), 'blue'))
   assert Image.open(path).getpixel((0, 0)) == (255, 0, 0)
   assert list(tmp_path.iterdir()) == [path]
 
@@ -43,6 +43,6 @@ def test_a_crash_while_a_picture_is_written_leaves_the_old_one(tmp_path, monkeyp
 def test_a_link_is_replaced_and_not_followed(tmp_path):
   (tmp_path / 'theirs.png').write_text('theirs')
   (tmp_path / 'a.png').symlink_to(tmp_path / 'theirs.png')
-  files.write_png(tmp_path / 'a.png', Image.new('L', (1, 1)))
+  atomic_write.write_png(tmp_path / 'a.png', Image.new('L', (1, 1)))
   assert (tmp_path / 'theirs.png').read_text() == 'theirs'
   assert not (tmp_path / 'a.png').is_symlink()

@@ -11,20 +11,20 @@ import pytest
 from witness_rule import torch_array
 
 from classmix_jax import masks
-from classmix_jax.backbones import BACKBONES
-from classmix_jax.backbones.preprocessing import Preprocessing
-from classmix_jax.backbones.resnet import Bottleneck, ResNet
 from classmix_jax.core.collectives import next_image
 from classmix_jax.core.ema import ema_decay
 from classmix_jax.core.losses import cross_entropy, masked_mean, squared_error
 from classmix_jax.core.mixing import mix
 from classmix_jax.core.optim import poly_optimizer, poly_schedule
+from classmix_jax.core.pixel_weights import sigmoid_ramp
 from classmix_jax.core.resize import resize_bilinear
-from classmix_jax.core.weights import sigmoid_ramp
 from classmix_jax.methods.mean_teacher import MeanTeacher
 from classmix_jax.models import segmenter
+from classmix_jax.models.backbones import BACKBONES
+from classmix_jax.models.backbones.preprocessing import Preprocessing
+from classmix_jax.models.backbones.resnet import Bottleneck, ResNet
 from classmix_jax.models.heads import HEADS
-from classmix_jax.train import create_state, make_train_step
+from classmix_jax.training.step import create_state, make_train_step
 from classmix_jax.types import AXIS, VOID, Batch, Example
 
 AS_IT_IS = Preprocessing('rgb', (0.0,) * 3, (1.0,) * 3, 1.0)  # the witness has no 0..255 pixels

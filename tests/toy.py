@@ -84,18 +84,20 @@ def write_run(run: Path, root: Path, **fields) -> Path:
   """Writes a run that was initialised and never trained, as its step 1; returns its folder."""
   import jax
 
-  from classmix_jax import build, checkpoint, rundir
-  from classmix_jax.train import create_state
+  from classmix_jax.config.data import build_dataset
+  from classmix_jax.config.model import build_method, build_optimizer
+  from classmix_jax.training.step import create_state
+  from classmix_jax.workdir import checkpoint, layout
   settings = config(root, **fields)
-  dataset = build.build_dataset(settings)
-  method = build.build_method(settings, len(CLASSES))
-  tx = build.build_optimizer(settings, settings.steps)
+  dataset = build_dataset(settings)
+  method = build_method(settings, len(CLASSES))
+  tx = build_optimizer(settings, settings.steps)
   image = jax.ShapeDtypeStruct((1, *settings.data.crop, 3), np.float32)
   state = create_state(
       method, tx, jax.random.key(0, impl='rbg'), image, jax.local_devices()[:1])
-  rundir.open_run(run, settings.to_dict())
-  rundir.write_classes(run, dataset)
-  rundir.write_split(run, dataset.train.names, ['a', 'b'])
+  layout.open_run(run, settings.to_dict())
+  layout.write_classes(run, dataset)
+  layout.write_split(run, dataset.train.names, ['a', 'b'])
   manager = checkpoint.open_manager(run / 'checkpoints')
   checkpoint.save(manager, 1, state, 0.5)
   manager.wait_until_finished()

@@ -20,9 +20,9 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from classmix_jax import checkpoint  # noqa: E402
 from classmix_jax.datasets.scenes.classes import CLASS_NAMES  # noqa: E402
 from classmix_jax.datasets.scenes.render import render  # noqa: E402
+from classmix_jax.workdir import checkpoint  # noqa: E402
 
 ABSENT = ('tensorflow', 'tensorflow_datasets', 'tensorboard')
 PARTS = {'labeled': 6, 'unlabeled': 6, 'val': 4}

@@ -18,13 +18,13 @@ from compiled.targets import Card
 import jax
 import jax.numpy as jnp
 
-from classmix_jax.backbones import BACKBONES
-from classmix_jax.build import DTYPES
+from classmix_jax.config.model import DTYPES
 from classmix_jax.core.optim import poly_optimizer
 from classmix_jax.methods import METHODS
+from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.segmenter import with_head
-from classmix_jax.train import create_state, make_train_step
+from classmix_jax.training.step import create_state, make_train_step
 from classmix_jax.types import Batch, Example, Method, TrainState
 
 MIB = 2**20

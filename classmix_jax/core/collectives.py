@@ -14,7 +14,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from classmix_jax.core.accumulation import divided, joined
+from classmix_jax.core.microbatch import divided, joined
 from classmix_jax.types import Array
 
 

@@ -6,8 +6,8 @@ one: a file here and a line in `DATASETS`. No module here imports TensorFlow.
 
 from collections.abc import Callable, Mapping
 
+from classmix_jax.data.source import Dataset
 from classmix_jax.datasets import camvid, cityscapes, folder, pascal_voc, scenes
-from classmix_jax.types import Dataset
 
 DATASETS: Mapping[str, Callable[..., Dataset]] = {
     'scenes': scenes.load,

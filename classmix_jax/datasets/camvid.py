@@ -13,17 +13,19 @@ V. Badrinarayanan et al., "SegNet", arXiv:1511.00561: the 11 classes and the spl
 import os
 from pathlib import Path
 
-from classmix_jax.datasets.decoding import Decoding, label_table
-from classmix_jax.datasets.opening import Size
-from classmix_jax.datasets.pairs import (
+from classmix_jax.data.files.file_source import paired_source
+from classmix_jax.data.files.image_io import Size
+from classmix_jax.data.files.mask_io import Decoding, label_table
+from classmix_jax.data.files.pairs import (
   check_exists,
   check_pairs,
   find_images,
   listed_pairs,
   pair,
-  paired_source,
 )
-from classmix_jax.types import VOID, Dataset, Source, UserError
+from classmix_jax.data.source import Dataset, Source
+from classmix_jax.errors import UserError
+from classmix_jax.types import VOID
 
 CLASS_NAMES = (
     'sky', 'building', 'pole', 'road', 'pavement', 'tree', 'sign', 'fence', 'car', 'pedestrian',

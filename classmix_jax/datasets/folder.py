@@ -14,18 +14,13 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
-from classmix_jax.datasets.decoding import RAW_VALUES, Decoding, label_table
-from classmix_jax.datasets.opening import Size, read_palette
-from classmix_jax.datasets.pairs import (
-  Pairs,
-  check_exists,
-  check_pairs,
-  find_images,
-  image_source,
-  pair,
-  paired_source,
-)
-from classmix_jax.types import VOID, Dataset, Source, UserError
+from classmix_jax.data.files.file_source import image_source, paired_source
+from classmix_jax.data.files.image_io import Size, read_palette
+from classmix_jax.data.files.mask_io import RAW_VALUES, Decoding, label_table
+from classmix_jax.data.files.pairs import Pairs, check_exists, check_pairs, find_images, pair
+from classmix_jax.data.source import Dataset, Source
+from classmix_jax.errors import UserError
+from classmix_jax.types import VOID
 
 Color = tuple[int, int, int]
 Key = TypeVar('Key')

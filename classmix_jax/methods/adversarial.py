@@ -22,13 +22,13 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from classmix_jax.core.accumulation import in_turn
 from classmix_jax.core.losses import (
   binary_cross_entropy,
   cross_entropy,
   device_count,
   masked_mean,
 )
+from classmix_jax.core.microbatch import in_turn
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.pseudo_label import class_metrics, valid_pixels
 from classmix_jax.methods.supervised import Supervised

@@ -20,9 +20,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from classmix_jax.core.class_shares import class_counts, class_shares
+from classmix_jax.core.class_frequencies import class_counts, class_shares
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
-from classmix_jax.core.strips import per_pixel, top_class
+from classmix_jax.core.tiling import per_pixel, top_class
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.segmenter import forward, forward_in_order, initialize, to_unit_range

@@ -4,8 +4,8 @@
 
 N counts the pixels of both, p is the network's own probability of the pseudo-label, without a
 gradient. A supervised stage comes first. Before round i of R the network labels the unlabelled
-images, the surest i / R of the pixels of each class: see `classmix_jax/pseudo_labels.py`. They lie
-on the disk, in RUN/pseudo_labels/. Optimizer and schedule start again with every round.
+images, the surest i / R of the pixels of each class: see `training/self_training.py`. They lie on
+the disk, in RUN/pseudo_labels/. Optimizer and schedule start again with every round.
 
 Synopsis:
 
@@ -22,12 +22,13 @@ from jax import lax
 import jax.numpy as jnp
 
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
-from classmix_jax.core.strips import per_pixel
+from classmix_jax.core.tiling import per_pixel
+from classmix_jax.errors import UserError
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.pseudo_label import class_metrics
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.segmenter import forward, to_unit_range
-from classmix_jax.types import AXIS, VOID, Array, Batch, Metrics, PyTree, Stage, UserError
+from classmix_jax.types import AXIS, VOID, Array, Batch, Metrics, PyTree, Stage
 
 
 class Targets(NamedTuple):

@@ -17,11 +17,12 @@ import jax
 import jax.numpy as jnp
 
 from classmix_jax.core.collectives import mean_over_devices
-from classmix_jax.core.hard_pixels import hard_pixels
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
+from classmix_jax.core.ohem import hard_pixels
 from classmix_jax.core.resize import resize_bilinear
-from classmix_jax.core.strips import per_pixel
-from classmix_jax.types import AXIS, VOID, Array, Example, UserError
+from classmix_jax.core.tiling import per_pixel
+from classmix_jax.errors import UserError
+from classmix_jax.types import AXIS, VOID, Array, Example
 
 
 class Labeled(NamedTuple):

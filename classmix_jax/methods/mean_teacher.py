@@ -20,15 +20,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from classmix_jax.core.accumulation import divided
-from classmix_jax.core.augment import strong_augment
+from classmix_jax.core.augment_kornia import strong_augment
+from classmix_jax.core.augment_torchvision import MODERATE, distort
 from classmix_jax.core.collectives import example_keys
-from classmix_jax.core.distort import MODERATE, distort
 from classmix_jax.core.ema import ema_decay, ema_update
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean, squared_error
+from classmix_jax.core.microbatch import divided
 from classmix_jax.core.mixing import erase, mix
-from classmix_jax.core.strips import per_pixel
-from classmix_jax.core.weights import WEIGHTS, confident_share
+from classmix_jax.core.pixel_weights import WEIGHTS, confident_share
+from classmix_jax.core.tiling import per_pixel
 from classmix_jax.masks import MASKS
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.pseudo_label import PseudoLabel, class_metrics, pseudo_label

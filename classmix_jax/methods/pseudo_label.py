@@ -12,10 +12,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from classmix_jax.core.accumulation import in_turn
-from classmix_jax.core.class_shares import class_shares
+from classmix_jax.core.class_frequencies import class_shares
+from classmix_jax.core.microbatch import in_turn
 from classmix_jax.core.resize import resize_bilinear
-from classmix_jax.core.strips import per_pixel, top_class
+from classmix_jax.core.tiling import per_pixel, top_class
 from classmix_jax.models.segmenter import Segmenter, forward, to_unit_range
 from classmix_jax.types import AXIS, Array, Example, Metrics, PyTree
 

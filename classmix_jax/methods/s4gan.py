@@ -22,7 +22,6 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from classmix_jax.core.accumulation import divided, in_turn
 from classmix_jax.core.collectives import example_keys, mean_over_devices
 from classmix_jax.core.losses import (
   binary_cross_entropy,
@@ -30,6 +29,7 @@ from classmix_jax.core.losses import (
   device_count,
   masked_mean,
 )
+from classmix_jax.core.microbatch import divided, in_turn
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.pseudo_label import class_metrics, valid_pixels
 from classmix_jax.methods.supervised import Supervised

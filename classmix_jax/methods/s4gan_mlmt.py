@@ -20,9 +20,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from classmix_jax.core.accumulation import divided, in_turn, joined
-from classmix_jax.core.distort import MODERATE, distort
+from classmix_jax.core.augment_torchvision import MODERATE, distort
 from classmix_jax.core.ema import ema_decay, ema_update
+from classmix_jax.core.microbatch import divided, in_turn, joined
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.s4gan import S4GAN, Scored
 from classmix_jax.models.image_classifier import ImageClassifier

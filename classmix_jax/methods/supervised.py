@@ -10,9 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from classmix_jax.errors import UserError
 from classmix_jax.methods.labeled_loss import Labeled, LabeledLoss
 from classmix_jax.models.segmenter import Segmenter, forward, initialize, to_unit_range
-from classmix_jax.types import Array, Batch, Metrics, PyTree, Stage, UserError
+from classmix_jax.types import Array, Batch, Metrics, PyTree, Stage
 
 
 def check_choices(method: Any, **choices: Collection[str]) -> None:

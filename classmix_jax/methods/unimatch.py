@@ -21,14 +21,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from classmix_jax.core.accumulation import divided
+from classmix_jax.core.augment_torchvision import STRONG, distort
 from classmix_jax.core.channel_dropout import dropped_channels
 from classmix_jax.core.collectives import example_keys
-from classmix_jax.core.distort import STRONG, distort
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
+from classmix_jax.core.microbatch import divided
 from classmix_jax.core.mixing import mix
-from classmix_jax.core.strips import per_pixel
-from classmix_jax.core.weights import confident_share
+from classmix_jax.core.pixel_weights import confident_share
+from classmix_jax.core.tiling import per_pixel
 from classmix_jax.masks import MASKS
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.pseudo_label import PseudoLabel, class_metrics, pseudo_label

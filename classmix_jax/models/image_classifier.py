@@ -23,7 +23,7 @@ class ImageClassifier(nn.Module):
   """The mean of a backbone's features and a dense layer: several classes may be present.
 
   Attributes:
-    backbone: see `classmix_jax/backbones/__init__.py`.
+    backbone: see `classmix_jax/models/backbones/__init__.py`.
     num_classes: C.
   """
 

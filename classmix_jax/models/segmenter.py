@@ -13,8 +13,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from classmix_jax.backbones.batch_norm import apart
 from classmix_jax.core.resize import resize_bilinear
+from classmix_jax.models.layers.batch_norm import apart
 from classmix_jax.types import Array, Features, PyTree
 
 Perturbation = Callable[[Features], Features]
@@ -24,7 +24,7 @@ class Segmenter(nn.Module):
   """Maps images to per-pixel class logits.
 
   Attributes:
-    backbone: see `classmix_jax/backbones/__init__.py` for the contract.
+    backbone: see `classmix_jax/models/backbones/__init__.py` for the contract.
     head: maps `Features` to logits, smaller than the image.
   """
 
@@ -38,7 +38,7 @@ class Segmenter(nn.Module):
     """Maps `[B, H, W, 3]` float32 RGB in 0..1 to `[B, H, W, C]` float32 logits.
 
     `perturb` stands between backbone and head; it may change B. Without `upsample` the logits
-    are as small as the head's, for `core/strips.py`.
+    are as small as the head's, for `core/tiling.py`.
     """
     features = perturb(self.backbone(image, train))
     logits = self.head(features, train).astype(jnp.float32)

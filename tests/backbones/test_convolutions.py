@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.backbones import convolutions
+from classmix_jax.models.layers import convolution
 
 
 def results(way, side, stride, dilation, shape, dtype=jnp.float32, features=5):
@@ -20,18 +20,18 @@ def results(way, side, stride, dilation, shape, dtype=jnp.float32, features=5):
   reach = dilation * (side - 1) // 2
   run = lambda x, kernel: way(
       x, kernel, (stride, stride), [(reach, reach)] * 2, rhs_dilation=(dilation, dilation),
-      dimension_numbers=convolutions.DIMENSIONS, precision=None)
+      dimension_numbers=convolution.DIMENSIONS, precision=None)
   y, back = jax.vjp(run, x, kernel)
   weight = jnp.asarray(rs.randn(*y.shape), dtype)
   return y, *back(weight)
 
 
 CASES = [
-    (convolutions.pointwise, 1, 1, 1), (convolutions.pointwise, 1, 2, 1),
-    (convolutions.product_and_shifts, 3, 1, 1), (convolutions.product_and_shifts, 3, 1, 6),
-    (convolutions.same_size, 3, 1, 1), (convolutions.same_size, 3, 1, 2),
-    (convolutions.same_size, 3, 1, 4),
-    (convolutions.same_size, 5, 1, 3)]
+    (convolution.pointwise, 1, 1, 1), (convolution.pointwise, 1, 2, 1),
+    (convolution.product_and_shifts, 3, 1, 1), (convolution.product_and_shifts, 3, 1, 6),
+    (convolution.same_size, 3, 1, 1), (convolution.same_size, 3, 1, 2),
+    (convolution.same_size, 3, 1, 4),
+    (convolution.same_size, 5, 1, 3)]
 
 
 @pytest.mark.parametrize('way, side, stride, dilation', CASES)
@@ -48,14 +48,14 @@ def test_numbers_and_gradients_are_those_of_a_convolution(way, side, stride, dil
 def test_wide_layers(dilation):
   """Of 128 channels and more, whose kernel gradient is a sum of products on CPUs."""
   run = lambda way: results(way, 3, 1, dilation, (1, 3, 5, 128), features=129)
-  for x, y in zip(run(convolutions.same_size), run(lax.conv_general_dilated), strict=True):
+  for x, y in zip(run(convolution.same_size), run(lax.conv_general_dilated), strict=True):
     np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize('dilation, products', [(6, 0), (12, 9), (18, 9)])
 def test_gpus_interleave_unless_images_become_too_small(dilation, products):
   """At 32x64, every twelfth pixel is an image of 3x6: too small for a kernel gradient of cuDNN."""
-  gradient = jax.jit(lambda x, y: convolutions._gradient_by_kernel(
+  gradient = jax.jit(lambda x, y: convolution._gradient_by_kernel(
       x, y, jnp.zeros((3, 3, 4, 5)), dilation, None))
   shapes = [jax.ShapeDtypeStruct((2, 32, 64, features), jnp.float32) for features in (4, 5)]
   program = gradient.trace(*shapes).lower(lowering_platforms=('cuda',)).as_text()
@@ -66,8 +66,8 @@ def test_gpus_interleave_unless_images_become_too_small(dilation, products):
 def test_products_are_the_interleaved_gradient():
   rs = np.random.RandomState(0)
   x, y = (jnp.asarray(rs.randn(2, 8, 10, features), jnp.float32) for features in (4, 5))
-  found = convolutions.gradient_by_products(x, y, 3, 6, None)
-  expected = convolutions.gradient_by_interleaving(x, y, jnp.zeros((3, 3, 4, 5)), 6, None)
+  found = convolution.gradient_by_products(x, y, 3, 6, None)
+  expected = convolution.gradient_by_interleaving(x, y, jnp.zeros((3, 3, 4, 5)), 6, None)
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -90,4 +90,4 @@ def test_no_kernel_gradient_strides_over_a_whole_map():
 
   strided = lambda found: [window for window in found if 'stride=2x2' in window]
   assert strided(windows(lax.conv_general_dilated))  # the trap, and that this test sees it
-  assert not strided(windows(convolutions.same_size))
+  assert not strided(windows(convolution.same_size))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.backbones.depthwise import (
+from classmix_jax.models.layers.depthwise import (
   depthwise,
   gradient_by_kernel,
   grouped_convolution,

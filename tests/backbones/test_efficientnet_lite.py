@@ -12,10 +12,11 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from classmix_jax.backbones.efficientnet_lite import Block, EfficientNetLite, block_options
-from classmix_jax.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
-from classmix_jax.types import AXIS, UserError
-from classmix_jax.weights.efficientnet_lite0 import find_weights, torch_name
+from classmix_jax.errors import UserError
+from classmix_jax.models.backbones.efficientnet_lite import Block, EfficientNetLite, block_options
+from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
+from classmix_jax.pretrained.layouts.efficientnet_lite0 import find_weights, torch_name
+from classmix_jax.types import AXIS
 
 AS_IT_IS = Preprocessing('rgb', (0.0,) * 3, (1.0,) * 3, 1.0)
 REPOSITORY = Path(__file__).resolve().parents[2]

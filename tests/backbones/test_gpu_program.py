@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from classmix_jax.backbones import BACKBONES, depthwise, layers
+from classmix_jax.models.backbones import BACKBONES
+from classmix_jax.models.layers import conv_bn, depthwise
 
 CONVOLUTION = re.compile(
     r'stablehlo\.convolution.*dim_numbers = \[.*?\]x\[(.*?)\]->.*stride = \[(\d+), (\d+)\]'
@@ -49,7 +50,7 @@ def test_kernel_gradients_are_taken_without_strides(name):
 
 def test_strided_1x1_convolutions_are_no_sliced_products():
   """XLA aborts on GPUs where it fuses a strided slice into the gradient of such a product."""
-  layer = layers.conv(8, 1, name='conv', stride=2, kernel_init=jax.nn.initializers.normal(),
+  layer = conv_bn.conv(8, 1, name='conv', stride=2, kernel_init=jax.nn.initializers.normal(),
                       dtype=jnp.float32)
   x = jnp.zeros((1, 9, 9, 4))
   variables = jax.eval_shape(layer.init, jax.random.key(0), x)
@@ -71,7 +72,7 @@ def test_depthwise_gradients_of_xla_would_be_found(monkeypatch):
 def test_jaxs_own_gradient_would_be_found(monkeypatch):
   plain = lambda x, kernel, strides, padding, **options: jax.lax.conv_general_dilated(
       x, kernel, strides, padding, **options)
-  monkeypatch.setattr(layers, 'same_size', plain)
+  monkeypatch.setattr(conv_bn, 'same_size', plain)
   found = maps_in_strides(BACKBONES['resnet50'](bn='running'))
   assert {stride for _, stride in found} == {2, 4}
   assert len(found) == 6 + 3  # the 3x3 convolutions of layers 3 and 4

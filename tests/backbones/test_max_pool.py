@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.backbones.max_pool import max_pool
+from classmix_jax.models.layers.max_pool import max_pool
 
 SAME, CEIL = [(1, 1), (1, 1)], [(1, 2), (1, 2)]
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.backbones.layers import conv
+from classmix_jax.models.layers.conv_bn import conv
 
 
 @pytest.mark.parametrize('dtype, tolerance', [(jnp.float32, 1e-6), (jnp.bfloat16, 1e-2)])

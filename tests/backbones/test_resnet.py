@@ -5,8 +5,14 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from classmix_jax.backbones.resnet import CAFFE, TORCHVISION, BasicBlock, Bottleneck, ResNet
-from classmix_jax.types import UserError
+from classmix_jax.errors import UserError
+from classmix_jax.models.backbones.resnet import (
+  CAFFE,
+  TORCHVISION,
+  BasicBlock,
+  Bottleneck,
+  ResNet,
+)
 
 
 def convolutions(backbone):

@@ -13,7 +13,7 @@ import accelerator_kit
 from PIL import Image
 import pytest
 
-from launch import command_line
+from classmix_jax.cli import command_line
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from compiled.kernels import by_kind, fusion_kinds, is_collective, kernels, mode
 from compiled.targets import H100, Card, open_devices, text_proto
 import pytest
 
-from classmix_jax.backbones import BACKBONES
+from classmix_jax.cli import gpu_flags
 from classmix_jax.methods import METHODS
-from launch import gpu_flags
+from classmix_jax.models.backbones import BACKBONES
 
 PROGRAM = (Path(__file__).parent / 'program.txt').read_text(encoding='utf-8')
 

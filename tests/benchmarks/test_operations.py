@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.backbones import BACKBONES
 from classmix_jax.core.optim import poly_optimizer
 from classmix_jax.methods import METHODS
+from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.segmenter import with_head
-from classmix_jax.train import create_state, make_train_step
+from classmix_jax.training.step import create_state, make_train_step
 from classmix_jax.types import Batch, Example
 
 SQUARE = np.ones((4, 4), np.float32)

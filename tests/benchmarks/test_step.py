@@ -24,7 +24,7 @@ def test_a_small_step(tmp_path):
   path, text = tmp_path / 'result.json', tmp_path / 'program.txt'
   arguments = [
       str(ROOT / 'benchmarks' / 'step.py'),
-      f'--config={ROOT / "configs" / "base.py"}:method=classmix', '--config.data.crop=(16,24)',
+      f'--config={ROOT / "classmix_jax" / "config" / "defaults.py"}:method=classmix', '--config.data.crop=(16,24)',
       '--config.model.backbone=tiny', '--config.model.head=conv3x3', '--classes=3', '--steps=2',
       '--devices=1', f'--profile={tmp_path / "trace"}', f'--hlo={text}', f'--output={path}']
   program = f'import sys; sys.argv = {arguments!r}\n{PROGRAM}'

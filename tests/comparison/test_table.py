@@ -8,18 +8,12 @@ import sys
 import pytest
 import toy
 
-from classmix_jax.comparison.cells import grid, plan, read, seconds_per_step
-from classmix_jax.comparison.report import (
-  markdown,
-  plot,
-  published_for,
-  summarize,
-  table_csv,
-)
-from classmix_jax.comparison.scheduler import run_cells, shares_of_cores
-from classmix_jax.comparison.step_times import step_times
+from classmix_jax.errors import UserError
 from classmix_jax.methods import METHODS
-from classmix_jax.types import UserError
+from classmix_jax.tools.sweep.grid import grid, plan, read, seconds_per_step
+from classmix_jax.tools.sweep.scheduler import run_cells, shares_of_cores
+from classmix_jax.tools.sweep.step_times import step_times
+from classmix_jax.tools.sweep.table import markdown, plot, published_for, summarize, table_csv
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 10

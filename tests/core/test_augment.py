@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.core import augment
+from classmix_jax.core import augment_kornia
 
 
 def column(*values):
@@ -31,14 +31,14 @@ def with_hsv(image, change):
 def test_brightness_is_added():
   image = jnp.array([0.0, 0.5, 0.9]).reshape(1, 1, 1, 3)
   image = jnp.concatenate([image, image])
-  found = augment.adjust_brightness(image, column(0.2, -0.25))
+  found = augment_kornia.adjust_brightness(image, column(0.2, -0.25))
   np.testing.assert_allclose(found[:, 0, 0], [[0.2, 0.7, 1.0], [0.0, 0.25, 0.65]], rtol=1e-6)
 
 
 def test_contrast_multiplies_about_zero():
   image = jnp.array([0.0, 0.5, 0.9]).reshape(1, 1, 1, 3)
   image = jnp.concatenate([image, image])
-  found = augment.adjust_contrast(image, column(1.2, 0.5))
+  found = augment_kornia.adjust_contrast(image, column(1.2, 0.5))
   np.testing.assert_allclose(found[:, 0, 0], [[0.0, 0.6, 1.0], [0.0, 0.25, 0.45]], rtol=1e-6)
 
 
@@ -46,7 +46,7 @@ def test_contrast_multiplies_about_zero():
 def test_saturation_is_colorsys(factor):
   image = pixels()
   expected = with_hsv(image, lambda h, s, v: (h, min(1.0, s * factor), v))
-  found = augment.adjust_saturation(jnp.asarray(image), column(factor, factor))
+  found = augment_kornia.adjust_saturation(jnp.asarray(image), column(factor, factor))
   np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
@@ -54,7 +54,7 @@ def test_saturation_is_colorsys(factor):
 def test_hue_is_colorsys(turn):
   image = pixels()
   expected = with_hsv(image, lambda h, s, v: ((h + turn) % 1.0, s, v))
-  found = augment.adjust_hue(jnp.asarray(image), column(turn, turn))
+  found = augment_kornia.adjust_hue(jnp.asarray(image), column(turn, turn))
   np.testing.assert_allclose(found, expected, atol=3e-6)
 
 
@@ -66,13 +66,13 @@ def test_blur_is_a_convolution(sigma):
   padded = np.pad(image, [(0, 0), (6, 6), (6, 6), (0, 0)], mode='reflect')
   windows = np.lib.stride_tricks.sliding_window_view(padded, (13, 13), axis=(1, 2))
   expected = np.einsum('bhwcij,ij->bhwc', windows, kernel)
-  found = augment.gaussian_blur(jnp.asarray(image), jnp.array(sigma))
+  found = augment_kornia.gaussian_blur(jnp.asarray(image), jnp.array(sigma))
   np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_blur_keeps_constants():
   image = jnp.full((1, 8, 8, 3), 0.3)
-  np.testing.assert_allclose(augment.gaussian_blur(image, jnp.array(1.15)), image, rtol=1e-6)
+  np.testing.assert_allclose(augment_kornia.gaussian_blur(image, jnp.array(1.15)), image, rtol=1e-6)
 
 
 def one_by_one(monkeypatch):
@@ -81,9 +81,9 @@ def one_by_one(monkeypatch):
     for i in range(low, high):
       value = body(i, value)
     return value
-  monkeypatch.setattr(augment.lax, 'fori_loop', loop)
+  monkeypatch.setattr(augment_kornia.lax, 'fori_loop', loop)
   monkeypatch.setattr(
-      augment.lax, 'switch', lambda index, branches, x: branches[int(index)](x))
+      augment_kornia.lax, 'switch', lambda index, branches, x: branches[int(index)](x))
 
 
 def test_factors_are_per_image_and_in_range(monkeypatch):
@@ -93,11 +93,11 @@ def test_factors_are_per_image_and_in_range(monkeypatch):
     def record(image, factor, name=name):
       drawn[name] = np.asarray(factor)
       return image
-    monkeypatch.setattr(augment, f'adjust_{name}', record)
+    monkeypatch.setattr(augment_kornia, f'adjust_{name}', record)
   image = jnp.zeros((400, 1, 1, 3))
   with monkeypatch.context() as patch:
     one_by_one(patch)
-    augment.color_jitter(jax.random.key(0), image, jnp.array([2, 0, 3, 1]), 0.25)
+    augment_kornia.color_jitter(jax.random.key(0), image, jnp.array([2, 0, 3, 1]), 0.25)
   assert list(drawn) == ['saturation', 'brightness', 'hue', 'contrast']
   for name, center in dict(brightness=0, contrast=1, saturation=1, hue=0).items():
     factor = drawn[name]
@@ -113,15 +113,15 @@ def test_orders_and_widths_are_drawn_per_batch(monkeypatch):
   """Most of 24 orders occur in 80 batches, widths fill their range, switches are independent."""
   seen, switches = dict(order=[], sigma=[]), []
   monkeypatch.setattr(
-      augment, 'color_jitter', lambda key, x, order, *_: seen['order'].append(order) or x)
-  monkeypatch.setattr(augment, 'gaussian_blur', lambda x, sigma: seen['sigma'].append(sigma) or x)
+      augment_kornia, 'color_jitter', lambda key, x, order, *_: seen['order'].append(order) or x)
+  monkeypatch.setattr(augment_kornia, 'gaussian_blur', lambda x, sigma: seen['sigma'].append(sigma) or x)
   monkeypatch.setattr(
-      augment.lax, 'cond', lambda switch, do, leave, x: switches.append(bool(switch)) or do(x))
+      augment_kornia.lax, 'cond', lambda switch, do, leave, x: switches.append(bool(switch)) or do(x))
   for key in jax.random.split(jax.random.key(0), 80):
-    augment.strong_augment(key, jnp.zeros((2, 8, 8, 3)), jitter=0.25, blur=True)
+    augment_kornia.strong_augment(key, jnp.zeros((2, 8, 8, 3)), jitter=0.25, blur=True)
   orders = {tuple(np.asarray(order)) for order in seen['order']}
   assert all(sorted(order) == [0, 1, 2, 3] for order in orders) and len(orders) > 15
-  low, high = augment.BLUR_SIGMA
+  low, high = augment_kornia.BLUR_SIGMA
   sigma = np.array(seen['sigma'])
   assert low <= sigma.min() < low + 0.1 and high - 0.1 < sigma.max() <= high
   assert abs(sigma.mean() - (low + high) / 2) < 0.1
@@ -130,14 +130,14 @@ def test_orders_and_widths_are_drawn_per_batch(monkeypatch):
 
 
 @pytest.mark.parametrize('options, share', [
-    (dict(jitter=0.25, blur=False), augment.JITTER_PROBABILITY),
-    (dict(jitter=0.0, blur=True), augment.BLUR_PROBABILITY),
+    (dict(jitter=0.25, blur=False), augment_kornia.JITTER_PROBABILITY),
+    (dict(jitter=0.0, blur=True), augment_kornia.BLUR_PROBABILITY),
     (dict(jitter=0.0, blur=False), 0.0),
 ])
 def test_one_switch_per_batch(options, share):
   image = jnp.asarray(np.random.default_rng(2).random((3, 8, 8, 3)), jnp.float32)
   keys = jax.random.split(jax.random.key(0), 300)
-  apply = jax.jit(jax.vmap(lambda key: augment.strong_augment(key, image, **options)))
+  apply = jax.jit(jax.vmap(lambda key: augment_kornia.strong_augment(key, image, **options)))
   found = np.asarray(apply(keys))
   assert found.min() > -1e-6 and found.max() < 1 + 1e-6
   changed = np.abs(found - image[None]).max(axis=(2, 3, 4)) > 1e-6
@@ -148,6 +148,6 @@ def test_one_switch_per_batch(options, share):
 def test_eager_is_jit():
   image = jnp.asarray(np.random.default_rng(3).random((2, 8, 8, 3)), jnp.float32)
   order = jnp.array([3, 1, 0, 2])
-  jitter = lambda key: augment.color_jitter(key, image, order, 0.25)
+  jitter = lambda key: augment_kornia.color_jitter(key, image, order, 0.25)
   key = jax.random.key(4)
   np.testing.assert_allclose(jitter(key), jax.jit(jitter)(key), atol=1e-6)

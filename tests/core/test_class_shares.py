@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from classmix_jax.core.class_shares import class_shares
+from classmix_jax.core.class_frequencies import class_shares
 from classmix_jax.types import AXIS
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from classmix_jax.core.losses import cross_entropy
 from classmix_jax.core.resize import resize_bilinear
-from classmix_jax.core.strips import per_pixel, top_class
+from classmix_jax.core.tiling import per_pixel, top_class
 from classmix_jax.types import VOID
 
 SIZE = (13, 10)

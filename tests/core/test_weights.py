@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.core.weights import WEIGHTS, confident_share, sigmoid_ramp
+from classmix_jax.core.pixel_weights import WEIGHTS, confident_share, sigmoid_ramp
 from classmix_jax.types import AXIS
 
 CONFIDENCE = jnp.array([[[0.9, 0.5], [0.968, 0.1]]])

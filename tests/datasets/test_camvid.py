@@ -8,8 +8,9 @@ from PIL import Image
 import pytest
 from toy import assert_says, save
 
-from classmix_jax.datasets import camvid, checks
-from classmix_jax.types import UserError
+from classmix_jax.data import label_statistics
+from classmix_jax.datasets import camvid
+from classmix_jax.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get('CLASSMIX_JAX_DATA', REPOSITORY.parent / 'shared' / 'data'))
@@ -126,8 +127,8 @@ def test_real_files():
   assert (len(dataset.train), len(dataset.val)) == (367, 101)
   assert dataset.train.names[0] == '0001TP_006690'
   assert dataset.train.read_image(0).shape == (180, 240, 3)
-  counts = checks.label_counts(dataset.val, range(0, 101, 5), dataset.class_names)
-  pixels, images = checks.class_counts(counts, len(dataset.class_names))
+  counts = label_statistics.label_counts(dataset.val, range(0, 101, 5), dataset.class_names)
+  pixels, images = label_statistics.class_counts(counts, len(dataset.class_names))
   assert (images > 0).all() and pixels.argmax() == 3  # road
   full = np.asarray(Image.open(root / 'trainannot' / '0001TP_006690.png'))
   expected = np.where(full == 11, 255, full)

@@ -9,10 +9,11 @@ import pytest
 import toy
 from toy import assert_says, save
 
-from classmix_jax.datasets import cityscapes, prepared
+from classmix_jax.data.files import tfds_records
+from classmix_jax.datasets import cityscapes
 from classmix_jax.datasets.cityscapes import classes
-from classmix_jax.experiment import run_training
-from classmix_jax.types import UserError
+from classmix_jax.errors import UserError
+from classmix_jax.training.trainer import run_training
 from configs import cityscapes as cityscapes_config
 
 V = 255
@@ -156,7 +157,7 @@ def test_prepared_once_and_read_without_the_archives(both, tmp_path, capsys):
   np.testing.assert_array_equal(copy.read_image(1), train.read_image(1))
   # Elsewhere by name, and folders first where both are there.
   named = cityscapes.load(str(folders), reader='tfds', tfds_dir=str(moved / 'tensorflow_datasets'))
-  assert isinstance(named.val.read_label.args[0], prepared.Pictures)
+  assert isinstance(named.val.read_label.args[0], tfds_records.Pictures)
   assert isinstance(cityscapes.load(str(folders)).val.read_label.args[0], tuple)
 
 

@@ -5,8 +5,9 @@ from PIL import Image
 import pytest
 from toy import assert_says, save
 
-from classmix_jax.datasets import checks, folder
-from classmix_jax.types import UserError
+from classmix_jax.data import label_statistics
+from classmix_jax.datasets import folder
+from classmix_jax.errors import UserError
 
 NAMES = ('road', 'traffic light')
 
@@ -220,11 +221,11 @@ def test_binary_masks_are_found_by_the_label_check(root):
   for name, size in (('a/x.PNG', (2, 3)), ('b é.png', (4, 6))):
     save(root / 'labeled/masks' / name, np.arange(size[0] * size[1]).reshape(size) % 2 * 255)
   dataset = folder.load(str(root))
-  counts = checks.label_counts(dataset.train, range(2), dataset.class_names)
+  counts = label_statistics.label_counts(dataset.train, range(2), dataset.class_names)
   assert_says(
-      checks.binary_finding(dataset.train.names, counts, dataset.class_names), "'a/x'",
+      label_statistics.binary_finding(dataset.train.names, counts, dataset.class_names), "'a/x'",
       'values 0, 255', '(0 road, 1 traffic light)', "--config.data.label_map='255:1'")
   mapped = folder.load(str(root), label_map='255:1')
-  counts = checks.label_counts(mapped.train, range(2), mapped.class_names)
-  pixels, images = checks.class_counts(counts, 2)
+  counts = label_statistics.label_counts(mapped.train, range(2), mapped.class_names)
+  pixels, images = label_statistics.class_counts(counts, 2)
   assert pixels.tolist() == [15, 15] and images.tolist() == [2, 2]

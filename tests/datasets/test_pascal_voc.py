@@ -9,10 +9,11 @@ import pytest
 import toy
 from toy import assert_says
 
-from classmix_jax.datasets import pascal_voc, prepared
+from classmix_jax.data.files import tfds_records
+from classmix_jax.datasets import pascal_voc
 from classmix_jax.datasets.pascal_voc import classes
-from classmix_jax.experiment import run_training
-from classmix_jax.types import UserError
+from classmix_jax.errors import UserError
+from classmix_jax.training.trainer import run_training
 from configs import pascal_voc as pascal_voc_config
 
 LISTS = 'ImageSets/Segmentation'
@@ -96,7 +97,7 @@ def test_working_resolution(base):
 def test_tfds_and_folders_agree_in_every_bit(shared, masks, size):
   ours = pascal_voc.load(str(shared), size, masks=masks)
   theirs = pascal_voc.load(str(shared), size, masks=masks, reader='tfds')
-  assert isinstance(theirs.train.read_image.args[0], prepared.Pictures)
+  assert isinstance(theirs.train.read_image.args[0], tfds_records.Pictures)
   for a, b in ((ours.train, theirs.train), (ours.val, theirs.val)):
     assert a.names == b.names
     for index in range(len(a)):

@@ -7,9 +7,14 @@ from PIL import Image
 import pytest
 from toy import assert_says, save
 
-from classmix_jax.datasets import checks, opening, pairs, reading
-from classmix_jax.datasets.decoding import UNKNOWN, Decoding, label_table
-from classmix_jax.types import VOID, Source, UserError
+from classmix_jax.data import label_statistics
+from classmix_jax.data.files import image_io, pairs
+from classmix_jax.data.files.file_source import image_source, paired_source
+from classmix_jax.data.files.image_io import read_image
+from classmix_jax.data.files.mask_io import UNKNOWN, Decoding, label_table, raw_values, read_mask
+from classmix_jax.data.source import Source
+from classmix_jax.errors import UserError
+from classmix_jax.types import VOID
 
 NAMES = ('road', 'car', 'sky')
 IDS = Decoding(NAMES, label_table(3))
@@ -41,7 +46,7 @@ def message(call, *args, **kwargs):
 
 def test_rgb_comes_back_as_it_is(tmp_path):
   values = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
-  image = reading.read_image(save(tmp_path / 'a b é.png', values))
+  image = read_image(save(tmp_path / 'a b é.png', values))
   assert image.dtype == np.uint8
   np.testing.assert_array_equal(image, values)
 
@@ -53,17 +58,17 @@ def test_rgb_comes_back_as_it_is(tmp_path):
     ([[False, True]], bool, [0, 255]),
 ])
 def test_grey_of_any_depth_becomes_three_channels(tmp_path, values, dtype, expected):
-  image = reading.read_image(save(tmp_path / 'a.png', values, dtype=dtype))
+  image = read_image(save(tmp_path / 'a.png', values, dtype=dtype))
   np.testing.assert_array_equal(image, np.repeat(np.array(expected)[None, :, None], 3, 2))
 
 
 @pytest.mark.filterwarnings('error')
 def test_alpha_is_dropped_and_palette_looked_up(tmp_path):
   rgba = save(tmp_path / 'rgba.png', [[[10, 20, 30, 0], [40, 50, 60, 255]]])
-  np.testing.assert_array_equal(reading.read_image(rgba), [[[10, 20, 30], [40, 50, 60]]])
+  np.testing.assert_array_equal(read_image(rgba), [[[10, 20, 30], [40, 50, 60]]])
   palette_image([[1, 0]], [(1, 2, 3), (4, 5, 6)]).save(tmp_path / 'p.png', transparency=b'\x80\xff')
   np.testing.assert_array_equal(
-      reading.read_image(tmp_path / 'p.png'), [[[4, 5, 6], [1, 2, 3]]])
+      read_image(tmp_path / 'p.png'), [[[4, 5, 6], [1, 2, 3]]])
 
 
 @pytest.mark.parametrize('suffix', ['png', 'tif', 'webp', 'jpg'])
@@ -71,37 +76,37 @@ def test_exif_orientation_turns_pixels_and_header_size(tmp_path, suffix):
   values = np.zeros((16, 32, 3), np.uint8)
   values[:, 16:] = 255  # right half white
   path = save(tmp_path / f'a.{suffix}', values, exif=oriented(6))  # 6: turn clockwise to view
-  image = reading.read_image(path)
-  assert image.shape == (32, 16, 3) and opening.image_size(path) == (32, 16)
+  image = read_image(path)
+  assert image.shape == (32, 16, 3) and image_io.image_size(path) == (32, 16)
   assert image[:14].mean() < 20 and image[18:].mean() > 235  # right has become bottom
 
 
 def test_images_shrink_with_antialiasing_and_masks_by_nearest(tmp_path):
   stripes = np.tile(np.array([0, 200], np.uint8), (8, 4))
-  small = reading.read_image(save(tmp_path / 'a.png', stripes), size=(2, 2))
+  small = read_image(save(tmp_path / 'a.png', stripes), size=(2, 2))
   assert small.shape == (2, 2, 3) and np.all(np.abs(small.astype(int) - 100) < 30)
   quarters = np.kron([[0, 2], [255, 1]], np.ones((4, 4)))
-  mask = reading.read_mask(save(tmp_path / 'm.png', quarters), IDS, size=(2, 2))
+  mask = read_mask(save(tmp_path / 'm.png', quarters), IDS, size=(2, 2))
   np.testing.assert_array_equal(mask, [[0, 2], [255, 1]])
-  assert reading.read_image(tmp_path / 'a.png', size=(3, 5)).shape == (3, 5, 3)
+  assert read_image(tmp_path / 'a.png', size=(3, 5)).shape == (3, 5, 3)
 
 
 def test_image_size_does_not_decode(tmp_path):
   path = save(tmp_path / 'a.png', np.random.default_rng(0).integers(0, 256, (40, 60, 3)))
   path.write_bytes(path.read_bytes()[:200])
-  assert opening.image_size(path) == (40, 60)
-  assert_says(message(reading.read_image, path), path, 'truncated', 'export the file again')
+  assert image_io.image_size(path) == (40, 60)
+  assert_says(message(read_image, path), path, 'truncated', 'export the file again')
 
 
 def test_damaged_missing_and_unknown_files(tmp_path):
   text = tmp_path / 'a.png'
   text.write_text('hello')
-  for call in (reading.read_image, opening.image_size, lambda path: reading.read_mask(path, IDS)):
+  for call in (read_image, image_io.image_size, lambda path: read_mask(path, IDS)):
     assert_says(message(call, text), text, 'does not decode', 'export the file again')
     assert_says(message(call, tmp_path / 'b.png'), 'b.png', 'does not exist', 'restore')
   floats = save(tmp_path / 'f.tif', [[0.5]], dtype=np.float32)
-  assert_says(message(reading.read_image, floats), floats, "'F'", '8-bit')
-  assert_says(message(reading.read_mask, floats, IDS), floats, "'F'", '8-bit')
+  assert_says(message(read_image, floats), floats, "'F'", '8-bit')
+  assert_says(message(read_mask, floats, IDS), floats, "'F'", '8-bit')
 
 
 @pytest.mark.parametrize('suffix', ['png', 'jpg'])
@@ -109,15 +114,15 @@ def test_pictures_in_memory_read_like_files(tmp_path, suffix):
   values = np.random.default_rng(0).integers(0, 3, (7, 9, 3))
   for mode in ('RGB', 'L'):
     path = save(tmp_path / f'{mode}.{suffix}', values[..., 0] if mode == 'L' else values, mode)
-    data = opening.Encoded(path.read_bytes(), 'record 3', 'Prepare it again.')
+    data = image_io.Encoded(path.read_bytes(), 'record 3', 'Prepare it again.')
     for size in (None, (4, 5)):
       np.testing.assert_array_equal(
-          reading.read_image(data, size), reading.read_image(path, size))
+          read_image(data, size), read_image(path, size))
       if (mode, suffix) == ('L', 'png'):
         np.testing.assert_array_equal(
-            reading.read_mask(data, IDS, size), reading.read_mask(path, IDS, size))
-  broken = opening.Encoded(data.data[:20], 'record 3', 'Prepare it again.')
-  for arguments in ((reading.read_image, broken), (reading.read_mask, broken, IDS)):
+            read_mask(data, IDS, size), read_mask(path, IDS, size))
+  broken = image_io.Encoded(data.data[:20], 'record 3', 'Prepare it again.')
+  for arguments in ((read_image, broken), (read_mask, broken, IDS)):
     assert_says(message(*arguments), 'record 3 does not decode', '20 bytes', 'Prepare it again.')
 
 
@@ -128,13 +133,13 @@ def test_ids_in_grey_palette_bit_and_deep_masks(tmp_path):
   ids = [[0, 1], [2, 255]]
   for path in (save(tmp_path / 'l.png', ids), save(tmp_path / 'i.png', ids, dtype=np.uint16),
                save(tmp_path / 'rgb.png', ids, mode='RGB'), save(tmp_path / 'la.png', ids, 'LA')):
-    mask = reading.read_mask(path, IDS)
+    mask = read_mask(path, IDS)
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask, ids)
   palette_image([[2, 0]], [(0, 0, 0), (200, 0, 0), (0, 200, 0)]).save(tmp_path / 'p.png')
-  np.testing.assert_array_equal(reading.read_mask(tmp_path / 'p.png', IDS), [[2, 0]])
+  np.testing.assert_array_equal(read_mask(tmp_path / 'p.png', IDS), [[2, 0]])
   bits = save(tmp_path / 'b.png', [[False, True]], dtype=bool)
-  np.testing.assert_array_equal(reading.read_mask(bits, IDS), [[0, 1]])
+  np.testing.assert_array_equal(read_mask(bits, IDS), [[0, 1]])
 
 
 def test_label_table_maps_and_leaves_the_rest():
@@ -145,14 +150,14 @@ def test_label_table_maps_and_leaves_the_rest():
 def test_deep_ids_go_through_the_map(tmp_path):
   path = save(tmp_path / 'a.png', [[0, 1000]], dtype=np.uint16)
   decoding = Decoding(NAMES, label_table(3, {1000: 2}))
-  np.testing.assert_array_equal(reading.read_mask(path, decoding), [[0, 2]])
-  assert_says(message(reading.read_mask, path, IDS), path, 'value 1000', "label_map='1000:CLASS'")
+  np.testing.assert_array_equal(read_mask(path, decoding), [[0, 2]])
+  assert_says(message(read_mask, path, IDS), path, 'value 1000', "label_map='1000:CLASS'")
 
 
 def test_unknown_ids_name_values_expected_and_remedy(tmp_path):
   path = save(tmp_path / '0007.png', [[0, 9], [7, 255]])
   assert_says(
-      message(reading.read_mask, path, IDS), path, 'values 7, 9',
+      message(read_mask, path, IDS), path, 'values 7, 9',
       '0 (road), 1 (car), 2 (sky), 255 (void)', "--config.data.label_map='7:CLASS'",
       "--config.data.ignore='7,9'")
 
@@ -160,28 +165,28 @@ def test_unknown_ids_name_values_expected_and_remedy(tmp_path):
 def test_ids_from_one_get_the_shift_spelled_out(tmp_path):
   path = save(tmp_path / 'a.png', [[1, 2, 3]])
   assert_says(
-      message(reading.read_mask, path, IDS), "--config.data.label_map='0:void,1:0,2:1,3:2'")
+      message(read_mask, path, IDS), "--config.data.label_map='0:void,1:0,2:1,3:2'")
 
 
 def test_colors_are_looked_up(tmp_path):
   values = [[[0, 0, 255], [255, 0, 0]], [[9, 9, 9], [0, 0, 0]]]
   path = save(tmp_path / 'a.png', values)
-  np.testing.assert_array_equal(reading.read_mask(path, COLORS), [[2, 1], [255, 0]])
+  np.testing.assert_array_equal(read_mask(path, COLORS), [[2, 1], [255, 0]])
   np.testing.assert_array_equal(
-      reading.read_mask(save(tmp_path / 'b.png', values, 'RGBA'), COLORS), [[2, 1], [255, 0]])
+      read_mask(save(tmp_path / 'b.png', values, 'RGBA'), COLORS), [[2, 1], [255, 0]])
 
 
 def test_unknown_color_names_the_pixel(tmp_path):
   path = save(tmp_path / 'a.png', [[[0, 0, 255], [255, 0, 0]], [[0, 0, 0], [255, 0, 1]]])
   assert_says(
-      message(reading.read_mask, path, COLORS), path, 'colour #ff0001', 'in 1 pixels',
+      message(read_mask, path, COLORS), path, 'colour #ff0001', 'in 1 pixels',
       'row 1, column 1', "#ff0000 class 1 'car'", "--config.data.colors='#ff0001:CLASS'")
 
 
 def test_colors_without_a_table(tmp_path):
   path = save(tmp_path / 'a.png', [[[0, 0, 255], [255, 0, 0]]])
   assert_says(
-      message(reading.read_mask, path, IDS), path, '#0000ff, #ff0000', 'no colour table',
+      message(read_mask, path, IDS), path, '#0000ff, #ff0000', 'no colour table',
       'class file', '--config.data.colors=')
 
 
@@ -196,14 +201,14 @@ def test_colors_without_a_table(tmp_path):
 ])
 def test_raw_values_are_counted_known_or_not(tmp_path, values, dtype, decoding, expected):
   path = save(tmp_path / 'a.tif', values, dtype=dtype)
-  assert reading.raw_values(path, decoding) == expected
+  assert raw_values(path, decoding) == expected
 
 
 def test_raw_values_of_a_palette_are_its_indices(tmp_path):
   palette_image([[1, 1, 2]], [(0, 0, 0), (9, 9, 9), (8, 8, 8)]).save(tmp_path / 'p.png')
-  assert reading.raw_values(tmp_path / 'p.png', IDS) == {1: 2, 2: 1}
-  assert opening.read_palette(tmp_path / 'p.png')[:3] == [(0, 0, 0), (9, 9, 9), (8, 8, 8)]
-  assert opening.read_palette(save(tmp_path / 'grey.png', [[1]])) == []
+  assert raw_values(tmp_path / 'p.png', IDS) == {1: 2, 2: 1}
+  assert image_io.read_palette(tmp_path / 'p.png')[:3] == [(0, 0, 0), (9, 9, 9), (8, 8, 8)]
+  assert image_io.read_palette(save(tmp_path / 'grey.png', [[1]])) == []
 
 
 def test_meaning_of_raw_values():
@@ -215,10 +220,10 @@ def test_reordered_palette_is_refused(tmp_path):
   path = tmp_path / 'a.png'
   palette_image([[0, 1]], [(255, 0, 0), (0, 0, 0)]).save(path)  # 0 in the colour of class 1
   assert_says(
-      message(reading.read_mask, path, COLORS), path, 'index 0', "class 1 'car'",
+      message(read_mask, path, COLORS), path, 'index 0', "class 1 'car'",
       "class 0 'road'", 'save the mask as RGB')
   palette_image([[0, 1]], [(0, 0, 0), (255, 0, 0)]).save(path)
-  np.testing.assert_array_equal(reading.read_mask(path, COLORS), [[0, 1]])
+  np.testing.assert_array_equal(read_mask(path, COLORS), [[0, 1]])
 
 
 # ------------------------------------------------------------------------- pairs
@@ -281,11 +286,11 @@ def test_source_reads_by_index_and_can_be_pickled(tmp_path):
   image = save(tmp_path / 'i.png', np.full((2, 4, 3), 7))
   mask = save(tmp_path / 'm.png', [[1] * 4] * 2)
   source = pickle.loads(pickle.dumps(
-      pairs.paired_source(pairs.Pairs(('i',), (image,), (mask,)), IDS, size=(1, 2))))
+      paired_source(pairs.Pairs(('i',), (image,), (mask,)), IDS, size=(1, 2))))
   assert len(source) == 1 and source.names == ('i',)
   np.testing.assert_array_equal(source.read_image(np.int64(0)), np.full((1, 2, 3), 7))
   np.testing.assert_array_equal(source.read_label(0), [[1, 1]])
-  assert pairs.image_source({'i': image}).read_label is None
+  assert image_source({'i': image}).read_label is None
 
 
 # ------------------------------------------------------------------------- checks
@@ -298,7 +303,7 @@ def labels_source(*labels):
 
 def test_class_counts_are_pixels_and_images():
   source = labels_source([[0, 0, 1]], [[255, 0, 2]], [[9, 9, 9]])
-  pixels, images = checks.class_counts(checks.label_counts(source, [0, 1], NAMES), 3)
+  pixels, images = label_statistics.class_counts(label_statistics.label_counts(source, [0, 1], NAMES), 3)
   assert pixels.dtype == images.dtype == np.int64
   assert pixels.tolist() == [3, 1, 1] and images.tolist() == [2, 1, 1]
 
@@ -306,17 +311,17 @@ def test_class_counts_are_pixels_and_images():
 def test_label_counts_lists_all_bad_masks(tmp_path):
   source = labels_source([[0]], [[3]], [[4]], [[5, 6]], [[7]])
   assert_says(
-      message(checks.label_counts, source, range(5), NAMES), "'n1'", 'values 3', '0 to 2 and 255',
+      message(label_statistics.label_counts, source, range(5), NAMES), "'n1'", 'values 3', '0 to 2 and 255',
       "label_map='3:CLASS'", '4 of 5 masks', 'n1, n2, n3, ...')
   path = save(tmp_path / 'a.png', [[8]])
-  files = pairs.paired_source(pairs.Pairs(('a',), (path,), (path,)), IDS)
-  assert_says(message(checks.label_counts, files, [0], NAMES), path, 'value 8')
+  files = paired_source(pairs.Pairs(('a',), (path,), (path,)), IDS)
+  assert_says(message(label_statistics.label_counts, files, [0], NAMES), path, 'value 8')
 
 
 def binary_finding(labels, class_names):
   source = labels_source(*labels)
-  counts = checks.label_counts(source, range(len(source)), class_names)
-  return checks.binary_finding(source.names, counts, class_names)
+  counts = label_statistics.label_counts(source, range(len(source)), class_names)
+  return label_statistics.binary_finding(source.names, counts, class_names)
 
 
 def test_binary_masks_of_255_are_never_guessed():
@@ -337,6 +342,6 @@ def test_255_is_void_elsewhere(labels, names):
 
 
 def test_label_warnings():
-  assert checks.label_warnings(np.array([30, 1, 0]), 30, ('road', 'car', 'train')) == [
+  assert label_statistics.label_warnings(np.array([30, 1, 0]), 30, ('road', 'car', 'train')) == [
       "class 2 'train' occurs in 0 of 30 labelled images: its IoU cannot rise above 0."]
-  assert checks.label_warnings([1, 1], 1, ('a', 'b')) == []
+  assert label_statistics.label_warnings([1, 1], 1, ('a', 'b')) == []

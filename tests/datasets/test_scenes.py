@@ -13,7 +13,8 @@ import pytest
 from classmix_jax.datasets import scenes
 from classmix_jax.datasets.scenes import render as scenes_render
 from classmix_jax.datasets.scenes.classes import CLASS_NAMES
-from classmix_jax.types import VOID, UserError
+from classmix_jax.errors import UserError
+from classmix_jax.types import VOID
 
 COUNTS = {'num_train': 4, 'num_val': 2}
 TRAIN_SEED, VAL_SEED = 1, 2

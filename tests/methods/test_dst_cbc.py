@@ -11,11 +11,12 @@ import pytest
 import small
 import toy
 
-from classmix_jax.experiment import run_training
+from classmix_jax.errors import UserError
 from classmix_jax.methods.dst_cbc import DstCbc, Targets
 from classmix_jax.methods.labeled_loss import Labeled
-from classmix_jax.pseudo_labels import balanced_label, class_thresholds
-from classmix_jax.types import VOID, Stage, UserError
+from classmix_jax.training.self_training import balanced_label, class_thresholds
+from classmix_jax.training.trainer import run_training
+from classmix_jax.types import VOID, Stage
 
 # Class 0 has a probability of 1/2 and of 3/4.
 LOGITS = jnp.array([[[0.0, 0.0], [LN3, 0.0]]])
@@ -80,7 +81,7 @@ def run(tmp_path_factory):
   config = toy.config(toy.write_folder(folder / 'data'), 'method=dst_cbc')
   config.steps, config.method.rounds = 6, 2
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr('classmix_jax.build.build_model', lambda config, count: small.model(count))
+    patch.setattr('classmix_jax.config.model.build_model', lambda config, count: small.model(count))
     run_training(config, folder / 'run')
     yield folder, config
 
@@ -117,17 +118,17 @@ def test_metrics_tell_the_stages_apart(run):
 
 def test_interrupted_in_a_round_ends_in_the_same_bits(run, monkeypatch):
   """Stopped inside of step 5 and started again: labels are read, not made again."""
-  from classmix_jax import experiment
+  from classmix_jax.training import trainer
   folder, config = run
   other = folder / 'other'
-  write, after_step = experiment.AfterStep.__call__, []
+  write, after_step = trainer.AfterStep.__call__, []
 
   def stopping(self, step, state, metrics):
     if step == 5 and not after_step:
       after_step.append(step)
       raise KeyboardInterrupt
     write(self, step, state, metrics)
-  monkeypatch.setattr(experiment.AfterStep, '__call__', stopping)
+  monkeypatch.setattr(trainer.AfterStep, '__call__', stopping)
   with pytest.raises(KeyboardInterrupt):
     run_training(config, other)
   run_training(config, other)

@@ -6,9 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.core.hard_pixels import hard_pixels, kth_smallest
+from classmix_jax.core.ohem import hard_pixels, kth_smallest
+from classmix_jax.errors import UserError
 from classmix_jax.methods.labeled_loss import LabeledLoss, dice_loss
-from classmix_jax.types import AXIS, VOID, Example, UserError
+from classmix_jax.types import AXIS, VOID, Example
 
 # Class 0 has a probability of 1/2, 3/4, 1/4 and 3/4.
 LOGITS = np.array([[0.0, 0.0], [LN3, 0.0], [0.0, LN3], [LN3, 0.0]], np.float32)

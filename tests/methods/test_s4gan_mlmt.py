@@ -10,7 +10,7 @@ import pytest
 import small
 from test_adversarial import LOGITS, labeled, on_one_device, scored
 
-from classmix_jax.evaluate import predict
+from classmix_jax.evaluation.eval_step import predict
 from classmix_jax.methods.s4gan_mlmt import (
   S4GANMLMT,
   Targets,

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.models.deeplab_v2 import DeepLabV2
-from classmix_jax.models.deeplab_v3plus import DeepLabV3Plus
+from classmix_jax.models.heads.deeplab_v2 import DeepLabV2
+from classmix_jax.models.heads.deeplab_v3plus import DeepLabV3Plus
 from classmix_jax.types import Features
 
 

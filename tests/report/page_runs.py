@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from classmix_jax.evaluator import Seen
-from classmix_jax.report.gallery import View
+from classmix_jax.evaluation.evaluator import Seen
+from classmix_jax.tools.report.gallery import View
 
 NAMES, PALETTE = ['road', '<b>car & Co</b>'], [[10, 20, 30], [200, 100, 0]]
 TRUTH = np.array([[0, 0, 1], [1, 255, 1]], np.uint8)

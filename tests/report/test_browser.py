@@ -8,8 +8,8 @@ import shutil
 import page_runs
 import pytest
 
-from classmix_jax.report.page import page
-from classmix_jax.report.runs import read_run
+from classmix_jax.tools.report.page import page
+from classmix_jax.tools.report.runs import read_run
 
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 TINTED = [round(100 + 0.6 * (color - 100)) for color in page_runs.PALETTE[0]]

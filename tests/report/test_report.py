@@ -8,13 +8,13 @@ import numpy as np
 import page_runs
 import pytest
 
-from classmix_jax.evaluator import Seen
-from classmix_jax.report import gallery
-from classmix_jax.report.charts import curves, panels
-from classmix_jax.report.page import page
-from classmix_jax.report.program import report_runs
-from classmix_jax.report.runs import check_comparable, differences, read_run, short_names
-from classmix_jax.types import UserError
+from classmix_jax.errors import UserError
+from classmix_jax.evaluation.evaluator import Seen
+from classmix_jax.tools.report import gallery
+from classmix_jax.tools.report.charts import curves, panels
+from classmix_jax.tools.report.page import page
+from classmix_jax.tools.report.runs import check_comparable, differences, read_run, short_names
+from classmix_jax.tools.report.write_report import report_runs
 
 
 @pytest.fixture

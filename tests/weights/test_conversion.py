@@ -12,12 +12,13 @@ import state_dicts
 from state_dicts import save
 from toy import assert_says
 
-from classmix_jax.types import UserError
-from classmix_jax.weights import known, program
-from classmix_jax.weights.files import read_file
-from classmix_jax.weights.folder import read_weights, write_weights
-from classmix_jax.weights.program import to_file, to_folder
-from classmix_jax.weights.source import open_weights
+from classmix_jax.errors import UserError
+from classmix_jax.pretrained import convert as program
+from classmix_jax.pretrained import known_files
+from classmix_jax.pretrained.convert import to_file, to_folder
+from classmix_jax.pretrained.converted_folder import read_weights, write_weights
+from classmix_jax.pretrained.load import open_weights
+from classmix_jax.pretrained.state_dict_files import read_file
 
 PROGRAM = Path(__file__).resolve().parents[2] / 'launch' / 'convert.py'
 DEEPLAB = {'backbone': 'resnet_small', 'head': 'deeplab_v2_four_branches'}
@@ -145,7 +146,7 @@ def test_an_existing_folder_is_kept(tmp_path):
 def test_a_crash_leaves_no_half_folder(tmp_path, monkeypatch):
   tree = {'params': {'a': np.ones(2)}, 'batch_stats': {}}
   with monkeypatch.context() as patch:
-    patch.setattr('classmix_jax.weights.folder.write_atomically', lambda *_: 1 / 0)
+    patch.setattr('classmix_jax.pretrained.converted_folder.write_atomically', lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
       write_weights(tmp_path / 'weights', tree, {'source': 'x'})
   assert not (tmp_path / 'weights').exists()
@@ -157,8 +158,8 @@ def test_known_files_by_content_and_by_name(tmp_path, monkeypatch, capsys):
   path = save(tmp_path / 'renamed.safetensors', state_dicts.torchvision())
   unknown = open_weights(path)
   assert (unknown.trained_on, unknown.preprocessing) == ('', 'imagenet')
-  entry = known.Known('published.safetensors', 'COCO', 'torchvision', 'classmix_voc')
-  monkeypatch.setitem(known.KNOWN, unknown.sha256[:8], entry)
+  entry = known_files.Known('published.safetensors', 'COCO', 'torchvision', 'classmix_voc')
+  monkeypatch.setitem(known_files.KNOWN, unknown.sha256[:8], entry)
   weights = open_weights(path)
   assert (weights.trained_on, weights.preprocessing, weights.warning) == (
       'COCO', 'classmix_voc', '')

@@ -2,8 +2,8 @@ import importlib.util
 
 import pytest
 
-from classmix_jax.types import UserError
-from classmix_jax.weights.efficientnet_lite0 import FILE, find_weights, torch_name
+from classmix_jax.errors import UserError
+from classmix_jax.pretrained.layouts.efficientnet_lite0 import FILE, find_weights, torch_name
 
 
 @pytest.mark.parametrize('path, name', [

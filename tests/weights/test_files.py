@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from state_dicts import NEEDED, save
 
-from classmix_jax.types import UserError
-from classmix_jax.weights.files import read_file, unwrap, write_file
+from classmix_jax.errors import UserError
+from classmix_jax.pretrained.state_dict_files import read_file, unwrap, write_file
 
 SMALL = {'conv1.weight': np.arange(6, dtype=np.float32).reshape(2, 3), 'bn1.bias': np.ones(2)}
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import state_dicts
 
-from classmix_jax.weights import LAYOUTS, matching
-from classmix_jax.weights.layout import OWN
-from classmix_jax.weights.program import network_shapes
+from classmix_jax.pretrained import LAYOUTS, matching
+from classmix_jax.pretrained.convert import network_shapes
+from classmix_jax.pretrained.layouts.layout import OWN
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.types import UserError
-from classmix_jax.weights.layout import OWN
-from classmix_jax.weights.matching import (
+from classmix_jax.errors import UserError
+from classmix_jax.pretrained.layouts.layout import OWN
+from classmix_jax.pretrained.load import Weights, flat
+from classmix_jax.pretrained.matching import (
   Account,
   check_start,
   compare,
@@ -16,7 +17,6 @@ from classmix_jax.weights.matching import (
   report,
   share,
 )
-from classmix_jax.weights.source import Weights, flat
 
 CLASS_NAMES = frozenset({'head/conv/kernel', 'head/conv/bias'})
 

@@ -8,11 +8,11 @@ import pytest
 import state_dicts
 from toy import assert_says
 
-from classmix_jax.types import UserError
-from classmix_jax.weights.folder import DESCRIPTION_FIELDS
-from classmix_jax.weights.pretrained import settings, take_over
-from classmix_jax.weights.program import network_shapes, to_folder
-from classmix_jax.weights.source import open_weights
+from classmix_jax.errors import UserError
+from classmix_jax.pretrained.convert import network_shapes, to_folder
+from classmix_jax.pretrained.converted_folder import DESCRIPTION_FIELDS
+from classmix_jax.pretrained.initialize import settings, take_over
+from classmix_jax.pretrained.load import open_weights
 
 
 @pytest.fixture(autouse=True)

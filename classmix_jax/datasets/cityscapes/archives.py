@@ -16,12 +16,12 @@ import stat
 import tempfile
 import zipfile
 
-from classmix_jax.datasets import prepared
+from classmix_jax.data.files import tfds_records
+from classmix_jax.data.files.archives import check_growth
+from classmix_jax.data.files.pairs import Pairs
 from classmix_jax.datasets.cityscapes.folders import IMAGE, LABEL_ID
-from classmix_jax.datasets.pairs import Pairs
-from classmix_jax.datasets.unpacked import check_growth
-from classmix_jax.types import UserError
-from classmix_jax.words import listed
+from classmix_jax.errors import UserError
+from classmix_jax.utils.text import listed
 
 ARCHIVES = ('leftImg8bit_trainvaltest.zip', 'gtFine_trainvaltest.zip')
 MOST_GROWTH = 20  # PNGs hardly shrink in an archive, the polygons beside them a little
@@ -46,29 +46,29 @@ def open_pairs(base: Path, cache: Path) -> tuple[Pairs, Pairs]:
 
   Example: `train, val = open_pairs(Path('Cityscapes'), Path('CACHE'))`.
   """
-  with prepared.needs_tfds('cityscapes'):
+  with tfds_records.needs_tfds('cityscapes'):
     import tensorflow_datasets as tfds  # seconds to import, hence not above
 
     make = functools.partial(
         tfds.builder_cls('cityscapes'), config='semantic_segmentation', data_dir=str(cache))
-    builder = prepared.open_prepared(
+    builder = tfds_records.open_prepared(
         make, functools.partial(_prepare, base, cache), cache, 'config.data.tfds_dir')
   return _pairs(builder, 'train'), _pairs(builder, 'validation')
 
 
-def _prepare(base: Path, cache: Path, builder: prepared.Builder) -> None:
+def _prepare(base: Path, cache: Path, builder: tfds_records.Builder) -> None:
   check_archives(base)
   cache.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory(prefix='unpacked_', dir=cache) as unpacked:
-    prepared.prepare(
+    tfds_records.prepare(
         builder, f'Preparing {" and ".join(ARCHIVES)} in {builder.data_dir} (once; takes a while)',
         'Prepared Cityscapes', manual_dir=str(base), extract_dir=unpacked)
 
 
-def _pairs(builder: prepared.Builder, split: str) -> Pairs:
-  stems = prepared.record_names(builder, split, 'image_id')
+def _pairs(builder: tfds_records.Builder, split: str) -> Pairs:
+  stems = tfds_records.record_names(builder, split, 'image_id')
   names = [f'{stem.split("_")[0]}/{stem}' for stem in stems]  # as in the folders: CITY/CITY_...
-  return prepared.record_pairs(
+  return tfds_records.record_pairs(
       builder, split, names, image='image_left', mask='segmentation_label')
 
 

@@ -10,10 +10,10 @@ Synopsis:
 from collections.abc import Mapping
 from pathlib import Path
 
+from classmix_jax.data.files.mask_io import Decoding
+from classmix_jax.data.files.pairs import Pairs, find_images, pair
 from classmix_jax.datasets.cityscapes.classes import LABEL_IDS, TRAIN_IDS
-from classmix_jax.datasets.decoding import Decoding
-from classmix_jax.datasets.pairs import Pairs, find_images, pair
-from classmix_jax.types import UserError
+from classmix_jax.errors import UserError
 
 IMAGE, LABEL_ID, TRAIN_ID = '_leftImg8bit', '_gtFine_labelIds', '_gtFine_labelTrainIds'
 

@@ -10,18 +10,14 @@ Synopsis:
 import os
 from pathlib import Path
 
+from classmix_jax.data.files.file_source import image_source, paired_source
+from classmix_jax.data.files.image_io import Size
+from classmix_jax.data.files.pairs import check_choice, check_exists, check_pairs
+from classmix_jax.data.source import Dataset, Source
 from classmix_jax.datasets.cityscapes import archives, folders
 from classmix_jax.datasets.cityscapes.classes import CLASS_NAMES, LABEL_IDS, PALETTE, RAW_IDS
-from classmix_jax.datasets.opening import Size
-from classmix_jax.datasets.pairs import (
-  check_choice,
-  check_exists,
-  check_pairs,
-  image_source,
-  paired_source,
-)
-from classmix_jax.types import Dataset, Source, UserError
-from classmix_jax.words import listed
+from classmix_jax.errors import UserError
+from classmix_jax.utils.text import listed
 
 READERS = ('', 'folders', 'tfds')
 LAYOUT = f'leftImg8bit/ and gtFine/ of Cityscapes, or {" and ".join(archives.ARCHIVES)}'

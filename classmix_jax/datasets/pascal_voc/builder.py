@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow_datasets as tfds
 
-from classmix_jax.datasets.pairs import Pairs
+from classmix_jax.data.files.pairs import Pairs
 from classmix_jax.datasets.pascal_voc.folders import TRAIN_LISTS, find_base, find_pairs
 
 

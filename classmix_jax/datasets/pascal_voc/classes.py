@@ -5,7 +5,7 @@ Synopsis:
     CLASS_NAMES[15], PALETTE[15]      # 'person', (192, 128, 128)
 """
 
-from classmix_jax.datasets.decoding import Decoding, label_table
+from classmix_jax.data.files.mask_io import Decoding, label_table
 from classmix_jax.datasets.folder import voc_palette
 
 CLASS_NAMES = (

@@ -9,7 +9,7 @@ Synopsis:
 
 from pathlib import Path
 
-from classmix_jax.datasets.pairs import (
+from classmix_jax.data.files.pairs import (
   Pairs,
   check_exists,
   check_pairs,

@@ -11,12 +11,13 @@ import functools
 import os
 from pathlib import Path
 
-from classmix_jax.datasets import prepared
-from classmix_jax.datasets.opening import Size
-from classmix_jax.datasets.pairs import Pairs, check_choice, check_exists, paired_source
+from classmix_jax.data.files import tfds_records
+from classmix_jax.data.files.file_source import paired_source
+from classmix_jax.data.files.image_io import Size
+from classmix_jax.data.files.pairs import Pairs, check_choice, check_exists
+from classmix_jax.data.source import Dataset
 from classmix_jax.datasets.pascal_voc.classes import CLASS_NAMES, DECODING, PALETTE
 from classmix_jax.datasets.pascal_voc.folders import LAYOUT, TRAIN_LISTS, find_base, find_pairs
-from classmix_jax.types import Dataset
 
 READERS = ('folders', 'tfds')
 
@@ -56,21 +57,21 @@ def load(
 
 def _prepared_pairs(base: Path, cache: Path, masks: str) -> tuple[Pairs, Pairs]:
   """Returns training and validation pairs in `cache`; copies them there if they are not yet."""
-  with prepared.needs_tfds('pascal_voc'):
+  with tfds_records.needs_tfds('pascal_voc'):
     from classmix_jax.datasets.pascal_voc.builder import PascalVocAug  # seconds to import
 
-  def make_files(builder: prepared.Builder) -> None:
+  def make_files(builder: tfds_records.Builder) -> None:
     find_pairs(base, masks)  # TFDS would wrap what is wrong with them into words of its own
-    prepared.prepare(
+    tfds_records.prepare(
         builder, f'Preparing {base} in {builder.data_dir} (once; takes a while)',
         'Prepared PASCAL VOC', manual_dir=str(base))
 
-  builder = prepared.open_prepared(
+  builder = tfds_records.open_prepared(
       functools.partial(PascalVocAug, data_dir=str(cache), config=masks), make_files, cache,
       'config.data.tfds_dir')
   return _pairs(builder, 'train'), _pairs(builder, 'val')
 
 
-def _pairs(builder: prepared.Builder, split: str) -> Pairs:
-  names = prepared.record_names(builder, split, 'name')
-  return prepared.record_pairs(builder, split, names, image='image', mask='label')
+def _pairs(builder: tfds_records.Builder, split: str) -> Pairs:
+  names = tfds_records.record_names(builder, split, 'name')
+  return tfds_records.record_pairs(builder, split, names, image='image', mask='label')

@@ -20,7 +20,7 @@ import tensorflow_datasets as tfds
 
 from classmix_jax.datasets.scenes import render
 from classmix_jax.datasets.scenes.canvas import HEIGHT, WIDTH
-from classmix_jax.datasets.scenes.loader import NUM_TRAIN, NUM_VAL
+from classmix_jax.datasets.scenes.classes import NUM_TRAIN, NUM_VAL
 
 SEEDS = {'train': 1, 'val': 2}  # one stream of scenes each
 

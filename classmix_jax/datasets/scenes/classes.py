@@ -1,5 +1,6 @@
 """The classes of the scenes: names, colours, ids. Walls and fences count as building."""
 
+
 CLASS_NAMES = (
     'sky', 'building', 'road', 'pavement', 'vegetation', 'pole', 'person', 'car', 'truck',
 )
@@ -8,3 +9,5 @@ PALETTE = (
     (240, 220, 0), (220, 20, 60), (0, 0, 200), (0, 180, 170),
 )
 SKY, BUILDING, ROAD, PAVEMENT, VEGETATION, POLE, PERSON, CAR, TRUCK = range(9)
+
+NUM_TRAIN, NUM_VAL = 1000, 200  # scenes of the data set

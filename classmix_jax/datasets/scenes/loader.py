@@ -13,18 +13,16 @@ import functools
 import os
 from pathlib import Path
 
-from classmix_jax.cache import cache_root
-from classmix_jax.datasets import prepared
-from classmix_jax.datasets.decoding import Decoding, label_table
-from classmix_jax.datasets.opening import Size
-from classmix_jax.datasets.pairs import paired_source
-from classmix_jax.datasets.scenes.classes import CLASS_NAMES, PALETTE
-from classmix_jax.types import Dataset, Source
-
-NUM_TRAIN, NUM_VAL = 1000, 200  # scenes of the data set
+from classmix_jax.data.files import tfds_records
+from classmix_jax.data.files.file_source import paired_source
+from classmix_jax.data.files.image_io import Size
+from classmix_jax.data.files.mask_io import Decoding, label_table
+from classmix_jax.data.source import Dataset, Source
+from classmix_jax.datasets.scenes.classes import CLASS_NAMES, NUM_TRAIN, NUM_VAL, PALETTE
+from classmix_jax.utils.paths import cache_root
 
 DECODING = Decoding(
-    CLASS_NAMES, label_table(len(CLASS_NAMES)), advice=prepared.REMEDY)
+    CLASS_NAMES, label_table(len(CLASS_NAMES)), advice=tfds_records.REMEDY)
 
 
 def load(
@@ -52,17 +50,17 @@ def load(
       val=_source(builder, 'val', num_val, size))
 
 
-def _prepared(folder: Path, num_train: int, num_val: int) -> prepared.Builder:
+def _prepared(folder: Path, num_train: int, num_val: int) -> tfds_records.Builder:
   """Returns a TFDS builder whose files exist."""
-  with prepared.needs_tfds('scenes'):
+  with tfds_records.needs_tfds('scenes'):
     from classmix_jax.datasets.scenes.builder import (  # seconds to import, hence not above
       ScenesBuilder,
       scenes_config,
     )
   count, config = num_train + num_val, scenes_config(num_train, num_val)
-  builder = prepared.open_prepared(
+  builder = tfds_records.open_prepared(
       functools.partial(ScenesBuilder, data_dir=str(folder), config=config),
-      lambda builder: prepared.prepare(
+      lambda builder: tfds_records.prepare(
           builder, f'Rendering {count} scenes into {builder.data_dir} (once; under a minute)',
           f'Rendered {count} scenes'),
       folder, 'config.data.root')
@@ -70,16 +68,16 @@ def _prepared(folder: Path, num_train: int, num_val: int) -> prepared.Builder:
   return builder
 
 
-def _check_counts(builder: prepared.Builder, num_train: int, num_val: int) -> None:
+def _check_counts(builder: tfds_records.Builder, num_train: int, num_val: int) -> None:
   """Raises UserError where the folder is not what was prepared."""
   found = {split: info.num_examples for split, info in builder.info.splits.items()}
   if found != {'train': num_train, 'val': num_val}:
-    raise prepared.damaged(
+    raise tfds_records.damaged(
         builder.data_dir, f'it lists {found or "no examples"}, expected are {num_train} train and '
         f'{num_val} val')
 
 
-def _source(builder: prepared.Builder, split: str, count: int, size: Size | None) -> Source:
+def _source(builder: tfds_records.Builder, split: str, count: int, size: Size | None) -> Source:
   names = [f'{split}_{index:04d}' for index in range(count)]
-  pairs = prepared.record_pairs(builder, split, names, image='image', mask='label')
+  pairs = tfds_records.record_pairs(builder, split, names, image='image', mask='label')
   return paired_source(pairs, DECODING, size)

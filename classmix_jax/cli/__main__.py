@@ -1,0 +1,3 @@
+from classmix_jax.cli.start import main
+
+main()

@@ -1,0 +1,31 @@
+"""Checks a data set before a training: what it holds, what is wrong, and how it looks.
+
+    python launch/check_data.py --config=configs/folder.py --config.data.root=DIR --output=OUT
+
+Writes OUT/report.txt (which is also printed), OUT/contact_sheet.png and OUT/mixed.png. Ends
+with status 0 and 'no findings', or with status 2 where something would stop a training.
+"""
+
+from pathlib import Path
+
+from absl import flags
+from ml_collections import config_flags
+
+from classmix_jax.cli import command_line
+
+CONFIG = config_flags.DEFINE_config_file('config', None, 'Config of the data set.')
+OUTPUT = flags.DEFINE_string(
+    'output', '', 'Folder for the report and the pictures; default: runs/check-<config name>.')
+
+
+def main() -> None:
+  from classmix_jax.errors import UserError
+  from classmix_jax.tools.data_check.check_data import check_data
+  from classmix_jax.utils.text import plural
+
+  config = command_line.required(CONFIG.value)
+  output = Path(OUTPUT.value or Path('runs') / f'check-{config.name}').expanduser()
+  findings = check_data(config, output)
+  if findings:
+    counted = f'{len(findings)} {plural("finding", findings)}'
+    raise UserError(f'{counted}, told above and in {output / "report.txt"}.')

@@ -1,0 +1,160 @@
+"""Trains a table: methods x labelled counts x seeds, from one config.
+
+    python launch/table.py --config=configs/camvid.py --config.data.root=CamVid \\
+        --methods=supervised,classmix --labeled=46,92 --seeds=0,1 --output=OUT \\
+        [--dry-run] [--jobs=2]
+
+Writes OUT/table.md, table.csv and table.png. The same command again goes on: finished
+cells are never run again, a failed one does not stop the others. --dry-run lists the cells and how
+long they take, and times a few steps of every method that has not run yet, on made-up images.
+--config.method.FIELD is passed on to the methods that have it. A method may carry options of its
+own, for an ablation, and fields of the config:
+
+    --methods='classmix,classmix:jitter=0:blur=False,"classmix:config.data.crop=(96,96)"'
+"""
+
+from collections.abc import Sequence
+import json
+from pathlib import Path
+import sys
+
+from absl import flags
+from ml_collections import config_flags
+
+from classmix_jax.cli import command_line
+
+CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/, without a colon.')
+METHODS_WANTED = flags.DEFINE_list(
+    'methods', ['supervised', 'classmix'], 'Names of METHODS, with options.')
+LABELED = flags.DEFINE_list('labeled', [], "Counts, fractions or files; default: the config's.")
+SEEDS = flags.DEFINE_list('seeds', ['0'], 'Seeds.')
+OUTPUT = flags.DEFINE_string('output', '', 'Folder of the table; default: runs/<config>-table.')
+JOBS = flags.DEFINE_integer('jobs', 1, 'Trainings at once, each on its share of the cores.',
+                            lower_bound=1)
+TIMED_STEPS = 5
+FIELD = 'config.'  # with which options of a cell begin that are not the method's
+DRY_RUN = flags.DEFINE_bool('dry-run', False, 'Only print the grid and how long it takes.')
+
+
+def overrides() -> list[str]:
+  return [argument for argument in sys.argv[1:] if argument.startswith(command_line.OVERRIDE)]
+
+
+def passed_on(method: str) -> list[str]:
+  """The overrides of a cell; of the common ones not those of options that its method has not."""
+  from classmix_jax.methods import hyper_parameters
+  name, *own = method.split(':')
+  prefix, known = f'{command_line.OVERRIDE}method.', hyper_parameters(name)
+  field = lambda argument: argument.removeprefix(prefix).partition('=')[0]
+  common = [argument for argument in overrides()
+            if not argument.startswith(prefix) or field(argument) in known]
+  return common + [
+      f'--{option}' if option.startswith(FIELD) else prefix + option for option in own]
+
+
+def check_option(config, method: str, option: str) -> None:
+  """Raises UserError for an option of a method, or a field of the config, that does not exist."""
+  from classmix_jax.config.lookup import lookup
+  from classmix_jax.methods import hyper_parameters
+  path = option.partition('=')[0]
+  if not path.startswith(FIELD):
+    lookup(hyper_parameters(method), path, f'--methods: an option of {method}')
+    return
+  for name in path.removeprefix(FIELD).split('.'):
+    config = lookup(config, name, f'--methods: a part of {path}')
+
+
+def check(config) -> None:
+  """Raises UserError for methods or options that do not exist, wrong seeds, or a --config.seed."""
+  from classmix_jax.config.lookup import lookup
+  from classmix_jax.errors import UserError
+  from classmix_jax.methods import METHODS
+  for method in METHODS_WANTED.value:
+    name, *options = method.split(':')
+    lookup(METHODS, name, '--methods')
+    for option in options:
+      check_option(config, name, option)
+  for seed in SEEDS.value:
+    if not seed.isdecimal():
+      raise UserError(f'--seeds has {seed!r}; give numbers, e.g. --seeds=0,1,2.')
+  for field, flag in (('seed', 'seeds'), ('data.labeled', 'labeled'), ('method.name', 'methods')):
+    if any(argument.startswith(f'{command_line.OVERRIDE}{field}=') for argument in overrides()):
+      raise UserError(f'--config.{field} belongs to each cell: use --{flag}.')
+
+
+def check_same_table(folder: Path, description: dict) -> None:
+  """Raises UserError where the folder holds the cells of another config."""
+  from classmix_jax.errors import UserError
+  from classmix_jax.utils.atomic_write import write_atomically
+  path = folder / 'table.json'
+  if path.exists():
+    before = json.loads(path.read_text(encoding='utf-8'))
+    if before != description:
+      raise UserError(
+          f'{folder} holds a table of {before}, and now it is {description}: use another --output.')
+  folder.mkdir(parents=True, exist_ok=True)
+  write_atomically(path, json.dumps(description, indent=2) + '\n')
+
+
+def program(file: str, folder: str, name: str, cell) -> list[str]:
+  """What is executed for a cell, without the program's own flags."""
+  path = Path(__file__).resolve().parent.parent / folder / name
+  return [
+      sys.executable, str(path),
+      f'--config={file}:method={cell.method.partition(":")[0]},labeled={cell.labeled}',
+      *passed_on(cell.method), f'--config.seed={cell.seed}']
+
+
+def dry_run(file: str, results: Sequence) -> None:
+  """Prints the grid with its estimated time."""
+  from classmix_jax.tools.sweep.grid import plan, seconds_per_step
+  from classmix_jax.tools.sweep.scheduler import shares_of_cores
+  from classmix_jax.tools.sweep.step_times import step_times
+  speeds = seconds_per_step(results)
+  waiting = [result.cell for result in results
+             if not result.finished and result.cell.method not in speeds]
+  command = lambda cell, path: [
+      *program(file, 'benchmarks', 'step.py', cell), f'--steps={TIMED_STEPS}', f'--output={path}']
+  speeds |= step_times(waiting, command, shares_of_cores(JOBS.value)[0])
+  print(plan(results, speeds, JOBS.value), flush=True)
+
+
+def write_table(folder: Path, results: Sequence, dataset: str) -> None:
+  """Writes table.md, table.csv and table.png, and prints the first."""
+  from classmix_jax.tools.sweep.table import markdown, plot, published_for, summarize, table_csv
+  from classmix_jax.utils.atomic_write import write_atomically
+  rows = summarize(results)
+  text = markdown(rows, published_for(dataset))
+  write_atomically(folder / 'table.md', text)
+  write_atomically(folder / 'table.csv', table_csv(results))
+  plot(rows, folder / 'table.png')
+  print(f'{text}wrote {folder}/table.md, table.csv and table.png', flush=True)
+
+
+def main() -> None:
+  from classmix_jax.errors import UserError
+  from classmix_jax.tools.sweep.grid import grid, plan, read, seconds_per_step
+  from classmix_jax.tools.sweep.scheduler import run_cells
+
+  config = command_line.required(CONFIG.value)
+  check(config)
+  file = config_flags.get_config_filename(flags.FLAGS['config'])
+  folder = Path(OUTPUT.value or Path('runs') / f'{config.name}-table').expanduser().absolute()
+  labeled = LABELED.value or [str(config.data.labeled)]
+  cells = grid(folder, METHODS_WANTED.value, labeled, list(map(int, SEEDS.value)), config.steps)
+  results = [read(cell) for cell in cells]
+  if DRY_RUN.value:
+    dry_run(file, results)
+    return
+  print(plan(results, seconds_per_step(results), JOBS.value), flush=True)
+  check_same_table(folder, {'config': file, 'overrides': sorted(overrides())})
+
+  def command(cell) -> list[str]:
+    return [*program(file, 'launch', 'main.py', cell), f'--workdir={cell.run}']
+
+  failed = run_cells(cells, command, JOBS.value)
+  write_table(folder, [read(cell) for cell in cells], config.data.name)
+  if failed:
+    raise UserError('; '.join(
+        f'{cell.method}, {cell.labeled} labelled, seed {cell.seed} failed: {line} (see '
+        f'{cell.run / "log.txt"})' for cell, line in failed.items()))

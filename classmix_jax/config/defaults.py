@@ -1,0 +1,183 @@
+"""Every default. The other configs change single lines of this one.
+
+Fields are overridden on the command line as `--config.FIELD=VALUE`; a config
+takes `method=NAME,labeled=COUNT` behind a colon.
+"""
+
+import ml_collections
+
+from classmix_jax.errors import UserError
+from classmix_jax.methods import METHODS, hyper_parameters
+
+ARGUMENTS = {'method': 'classmix', 'labeled': ''}
+SMALL = {  # of whatever method has such a field, in `small`
+    'threshold': 0.9,  # from scratch few pixels reach 0.968
+    'ramp_steps': 750, 'semi_start': 750,  # a quarter of the steps, as in the originals
+    'mlmt_start': 300, 'mlmt_ramp': 1_500,  # a tenth of the steps, then half of them
+    'supervised_share': 1 / 3, 'discriminator_width': 16,
+}
+
+
+def parse_arguments(text: str | None) -> dict[str, str]:
+  """Reads what stands behind the colon of `--config=FILE:method=...,labeled=...`.
+
+  Raises:
+    UserError: an argument or a method that does not exist.
+  """
+  arguments = dict(ARGUMENTS)
+  for entry in filter(None, (text or '').split(',')):
+    key, equals, value = entry.partition('=')
+    if key not in ARGUMENTS or not equals:
+      raise UserError(
+          f"The config argument '{entry}' is not understood; write {','.join(ARGUMENTS)} as in "
+          "'configs/camvid.py:method=classmix,labeled=46'.")
+    arguments[key] = value
+  if arguments['method'] not in METHODS:
+    raise UserError(
+        f"There is no method '{arguments['method']}'; known are {', '.join(METHODS)}.")
+  return arguments
+
+
+def get_config(text: str | None = None) -> ml_collections.ConfigDict:
+  """Returns the defaults, with the named method's hyper-parameters under `method`."""
+  arguments = parse_arguments(text)
+  config = ml_collections.ConfigDict()
+  config.name = 'base'
+
+  config.seed = 0  # of initial weights, batches and masks
+  config.steps = 40_000  # optimizer steps
+  config.batch_size = 2  # labelled images per step, over all devices
+  config.unlabeled_batch_size = 2  # unlabelled images per step, over all devices
+  # Micro-batches per step: less memory, the same gradient but for BN statistics. Both batch
+  # sizes must be multiples.
+  config.accumulate = 1
+  # A step whose loss or gradient is not finite: stop keeps its batch in RUN/nonfinite/ and ends,
+  # skip keeps the batch, counts the step and goes on without it.
+  config.on_nan = 'stop'
+  # On NVIDIA GPUs: kernels that add in a fixed order, and the same ones whenever the run goes on.
+  # Slower there; CPUs repeat their bits anyway. See docs/reproducibility.md.
+  config.deterministic = False
+  # Steps that the devices are given at once, so that a fast one does not wait for the host. The
+  # three intervals below must be multiples.
+  config.steps_per_dispatch = 1
+  config.eval_every = 5_000  # steps; 0 evaluates at the end only
+  config.checkpoint_every = 1_000  # steps; every evaluation saves too
+  config.log_every = 100  # steps
+  config.eval_batch_size = 8  # validation images at once, over all devices
+  config.eval_network = 'student'  # whose mIoU decides what is best: student, teacher or fused
+
+  config.eval = ml_collections.ConfigDict()
+  config.eval.protocol = 'paper'  # a name of PROTOCOLS: paper, full or sliding
+  config.eval.pad = ()  # of paper: (H, W) to which images are padded; () is the largest image
+  config.eval.window = (801, 801)  # of sliding: (H, W) at the images' own size
+  config.eval.stride = (534, 534)  # of sliding: distance of the windows, down and right
+  config.eval.flip = False  # average with the mirrored image
+  config.eval.scales = (1.0,)  # average over these factors of the image's size
+
+  config.data = ml_collections.ConfigDict()
+  config.data.name = 'scenes'  # a name of DATASETS
+  config.data.root = ''  # folder of the data set; '' is the default place of `scenes`
+  # A count, a fraction such as 1/8, or a text file of ids; '' is all.
+  config.data.labeled = arguments['labeled']
+  # A training image or mask that does not read: raise ends with a sentence before the first step
+  # or when it is read; skip reads all once, leaves such examples out and counts them.
+  config.data.on_error = 'raise'
+  config.data.split_seed = 0  # of the labelled choice, when it is a count or a fraction
+  config.data.unlabeled = 'rest'  # images without labels: rest, or all (labelled ones as well)
+  config.data.size = ()  # working resolution (H, W); () keeps the images as they are
+  config.data.crop = ()  # (H, W) of training crops; () takes whole images
+  config.data.scale = (1.0, 1.0)  # random resizing before the crop: smallest, largest factor
+  config.data.scale_step = 0.0  # e.g. 0.1 draws smallest, smallest + 0.1, ...; 0 any factor
+  config.data.scale_apart = False  # draw the factors of height and width independently
+  config.data.flip = False  # mirror left and right, p = 0.5
+  # Where decoded frames are kept: memory (up to cache_gb, lost at the end), disk (prepared
+  # once, then mapped into memory), device (prepared on disk, then on every device).
+  config.data.working_copy = 'memory'
+  config.data.cache_gb = 4.0  # for working_copy=memory
+  config.data.copy_root = ''  # folder of prepared frames; '' is the user's cache folder
+
+  config.model = ml_collections.ConfigDict()
+  config.model.backbone = 'resnet101'  # a name of BACKBONES
+  config.model.head = 'deeplab_v2'  # a name of HEADS
+  # Stride of the features that the head takes: 8 or 16 for ResNets; 0 is the backbone's own.
+  config.model.output_stride = 0
+  # How images are fed: imagenet, caffe, ... of PREPROCESSING; '' is what the pretrained weights
+  # expect, from scratch the backbone's own way.
+  config.model.preprocessing = ''
+  # Of the network's products: float32 (TF32 on NVIDIA GPUs, bfloat16 factors on TPUs by JAX's
+  # default) or bfloat16. Parameters, BN statistics and losses are float32.
+  config.model.dtype = 'float32'
+  # Compute convolutions again for gradients: half of the memory on TPUs, 9 % less on NVIDIA GPUs.
+  config.model.remat = False
+  config.model.bn = 'batch'  # batch: statistics of the global batch; running: frozen
+  # Weights to start from: a run, a folder of launch/convert.py, or a file (.pth, .safetensors),
+  # see docs/weights.md; '' is from scratch.
+  config.model.pretrained = ''
+
+  config.optim = ml_collections.ConfigDict()
+  config.optim.rule = 'sgd'  # of the segmentation networks: sgd, adam or adamw
+  config.optim.learning_rate = 2.5e-4  # of the backbone at step 0, for the global batch
+  config.optim.head_multiplier = 10.0  # the head learns this many times faster
+  config.optim.momentum = 0.9  # of sgd
+  config.optim.weight_decay = 5e-4
+  config.optim.power = 0.9  # of the poly schedule; 0 keeps the learning rate
+  config.optim.freeze_bn_affine = False  # the original keeps BN scale and shift as loaded
+  # The original steps the blocks of a ResNet three times with each gradient and their shortcuts
+  # four times; see classmix_jax/core/duplicate_steps.py.
+  config.optim.duplicate_steps = False
+  config.optim.discriminator_learning_rate = 1e-4  # of adversarial and s4gan, by Adam
+  config.optim.classifier_learning_rate = 0.03  # of s4gan_mlmt
+
+  # Of the labelled images, for every method; see classmix_jax/methods/labeled_loss.py.
+  config.labeled_loss = ml_collections.ConfigDict()
+  config.labeled_loss.class_weights = ()  # of class 0, 1, ...; () weighs all alike
+  config.labeled_loss.ohem_threshold = 1.0  # pixels that are more probable do not count, e.g. 0.7
+  config.labeled_loss.ohem_min_kept = 0  # but at least so many pixels of the batch count
+  config.labeled_loss.dice = 0.0  # weight of the Dice term
+
+  config.method = ml_collections.ConfigDict(
+      {'name': arguments['method'], **hyper_parameters(arguments['method'])})
+  config.paper = paper_row()
+  return config
+
+
+def small(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+  """Changes the defaults to what trains from scratch in minutes on two CPU cores."""
+  config.data.scale = (0.75, 1.5)
+  config.data.flip = True
+  config.model.backbone = 'tiny'
+  config.steps = 3_000
+  config.batch_size = 4
+  config.unlabeled_batch_size = 4
+  config.eval_every = 1_000
+  config.checkpoint_every = 500
+  config.log_every = 250
+  # The student's BN statistics mix clean and jittered images, which costs it up to 2 points.
+  config.eval_network = 'teacher'
+  config.optim.learning_rate = 0.05
+  config.optim.head_multiplier = 1.0
+  for field, value in SMALL.items():
+    if field in config.method:
+      config.method[field] = value
+  if 'strength' in config.method:  # blurring by two pixels wipes out what is one pixel wide
+    config.method.blur = False
+  if 'supervised_share' in config.method:  # a small network from scratch is rarely sure
+    config.method.gamma = 2.0
+  if 'mlmt_start' in config.method:
+    config.eval_network = 'fused'
+  return config
+
+
+def paper_row() -> ml_collections.ConfigDict:
+  """The settings of ClassMix on Cityscapes (arXiv 2007.07936), as the fingerprint names them."""
+  return ml_collections.ConfigDict({
+      'source': 'arXiv 2007.07936, Cityscapes',
+      'network': 'resnet101 + deeplab_v2',
+      'pre-training': 'COCO',
+      'global batch': '2 labelled + 2 unlabelled',
+      'learning rate': '0.00025 for 2 + 2 images, head 10x',
+      'steps': '40000',
+      'crop': 'whole image',
+      'BN mode': 'batch statistics, affine frozen',
+      'protocol': 'paper at 512x1024, student',
+  })

@@ -1,0 +1,62 @@
+"""Batches of a validation set: read by threads, padded to one shape; NumPy only.
+
+Synopsis:
+
+    for example in eval_batches(dataset.val, batch_size=8, size=(180, 240), local_devices=2):
+      ...                      # Example of NumPy arrays [2, 4, 180, 240, 3], ...
+"""
+
+from collections.abc import Iterator
+import itertools
+
+from classmix_jax.data.example_reader import framed, stack
+from classmix_jax.data.random_crop import Size
+from classmix_jax.data.sampler import share_of_batch, share_positions
+from classmix_jax.data.source import Source
+from classmix_jax.errors import UserError
+from classmix_jax.types import Example
+from classmix_jax.utils.threads import in_parallel
+
+
+def eval_batches(
+    source: Source, *, batch_size: int, size: Size, local_devices: int,
+    label_size: Size | None = None, process_index: int = 0, process_count: int = 1,
+) -> Iterator[Example]:
+  """Returns every example of a source once, in order, in full batches of one shape.
+
+  Images are padded at the bottom and right (0, `VOID`, valid False) to `size`.
+  The last batch is filled up with examples that are padding altogether,
+  so every pixel of the set counts once and all processes see as many batches.
+  What is read ahead is bounded: two batches, or what keeps the threads at work.
+
+  Args:
+    source: examples; without labels all labels are `VOID`.
+    batch_size: global, a multiple of the number of devices.
+    size: (H, W) of the batches.
+    local_devices: D, devices of this process.
+    label_size: (H, W) of label and valid, where labels have other sizes than
+      their images; None is `size`, and every label must have its image's size.
+    process_index, process_count: which contiguous share of a batch is read.
+
+  Returns:
+    Iterator of `Example`: `[D, B/D, H, W, 3]` uint8, `[D, B/D, H, W]` uint8 and bool.
+
+  Raises:
+    UserError: no examples, the batch does not divide, or a reader reports something.
+    ValueError: from the iterator, for an image or label larger than its size.
+
+  Example: `sum(e.valid.any((2, 3)).sum() for e in eval_batches(...)) == len(source)`
+  """
+  share = share_of_batch(batch_size, local_devices, process_count, 'config.eval_batch_size')
+  if not len(source):
+    raise UserError('There are no examples to evaluate: check config.data.root')
+  batches = range(-(-len(source) // batch_size))
+
+  def read() -> Iterator[Example]:
+    frames = in_parallel(
+        lambda index: framed(source, index, size, label_size),
+        share_positions(batches, batch_size, share, process_index), ahead=2 * share)
+    for _ in batches:
+      yield stack(list(itertools.islice(frames, share)), local_devices)
+
+  return read()

@@ -1,0 +1,70 @@
+"""Sources that read image and mask files."""
+
+from collections.abc import Callable, Mapping, Sequence
+import functools
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from classmix_jax.data.files.image_io import File, Size, read_image
+from classmix_jax.data.files.mask_io import Decoding, read_mask
+from classmix_jax.data.files.pairs import Pairs
+from classmix_jax.data.source import Files, Source
+
+READER_VERSION = 1  # count up whenever the same file gives other pixels
+
+
+def paired_source(pairs: Pairs, decoding: Decoding, size: Size | None = None) -> Source:
+  """Returns the Source of images and masks at the working resolution `size`."""
+  return Source(
+      names=pairs.names,
+      read_image=_image_reader(pairs.images, size),
+      read_label=functools.partial(_mask_at, pairs.masks, decoding, size),
+      version=functools.partial(_version, (pairs.images, pairs.masks), size, decoding),
+      files=Files(pairs.images.__getitem__, pairs.masks.__getitem__, decoding),
+  )
+
+
+def image_source(images: Mapping[str, Path], size: Size | None = None) -> Source:
+  """Returns the Source of images that have no labels."""
+  paths = tuple(images.values())
+  return Source(
+      names=tuple(images), read_image=_image_reader(paths, size),
+      version=functools.partial(_version, (paths,), size), files=Files(paths.__getitem__))
+
+
+def _version(
+    parts: Sequence[Sequence[File]], size: Size | None, decoding: Decoding | None = None
+) -> str:
+  """Returns a digest of the files' places, times and sizes and of how they are read.
+
+  A sequence of pictures that are no files of their own tells its `version` itself.
+  """
+  digest = hashlib.sha256(repr((READER_VERSION, size)).encode())
+  for files in parts:
+    texts = [files.version] if hasattr(files, 'version') else map(_stamp, files)
+    digest.update('\n'.join(texts).encode())
+  if decoding is not None:
+    digest.update(decoding.table.tobytes())
+    digest.update(repr(sorted(decoding.colors.items())).encode())
+  return digest.hexdigest()
+
+
+def _stamp(path: str | Path) -> str:
+  status = os.stat(path)
+  return f'{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}'
+
+
+def _image_reader(files: Sequence[File], size: Size | None) -> Callable[[int], np.ndarray]:
+  return functools.partial(_image_at, files, size)  # a partial can be pickled, a lambda cannot
+
+
+def _image_at(files: Sequence[File], size: Size | None, index: int) -> np.ndarray:
+  return read_image(files[index], size)
+
+
+def _mask_at(
+    files: Sequence[File], decoding: Decoding, size: Size | None, index: int) -> np.ndarray:
+  return read_mask(files[index], decoding, size)

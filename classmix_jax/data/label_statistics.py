@@ -1,0 +1,134 @@
+"""Looks at labels before the first step, because wrong ones train without an error.
+
+Synopsis:
+
+    counts = label_counts(dataset.train, labeled, dataset.class_names)
+    pixels, images = class_counts(counts, len(dataset.class_names))
+    warnings = label_warnings(images, len(labeled), dataset.class_names)
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from classmix_jax.data.files.findings import raise_findings
+from classmix_jax.data.source import Source
+from classmix_jax.errors import UserError
+from classmix_jax.types import VOID
+from classmix_jax.utils.threads import in_parallel
+
+
+def spread(length: int, most: int) -> np.ndarray:
+  """Returns up to `most` positions of 0..length-1, evenly spread, the ends among them.
+
+  Example: `spread(9, 3).tolist() == [0, 4, 8]`.
+  """
+  return np.unique(np.linspace(0, max(length - 1, 0), min(length, most)).round().astype(int))
+
+
+def label_counts(
+    source: Source, indices: Sequence[int], class_names: Sequence[str]) -> np.ndarray:
+  """Returns in how many pixels of each label every value occurs: `[N, 256]` int64.
+
+  Raises:
+    UserError: masks that do not decode or hold values that are no class.
+
+  Example: `label_counts(dataset.train, range(30), ('road', 'car'))[:, 255]` is void.
+  """
+  def read(index: int) -> np.ndarray | UserError:
+    try:
+      return count_values(source, index, class_names)
+    except UserError as error:
+      return error
+
+  rows = list(in_parallel(read, indices))
+  raise_findings(
+      [(source.names[index], str(row)) for index, row in zip(indices, rows, strict=True)
+       if isinstance(row, UserError)], len(indices), 'masks')
+  return np.array(rows, np.int64).reshape(-1, 256)
+
+
+def count_values(source: Source, index: int, class_names: Sequence[str]) -> np.ndarray:
+  """Returns the pixels of each value of one label, `[256]`; UserError as `label_counts`."""
+  counts = np.bincount(source.read_label(index).ravel(), minlength=256)
+  present = np.flatnonzero(counts)
+  strange = present[(present >= len(class_names)) & (present != VOID)].tolist()
+  if strange:
+    raise UserError(
+        f"the mask of '{source.names[index]}' holds the values {', '.join(map(str, strange))}; "
+        f'expected are 0 to {len(class_names) - 1} and 255 (void). Set --config.data.label_map='
+        f"'{strange[0]}:CLASS' (CLASS is an id or void).")
+  return counts
+
+
+def class_counts(counts: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+  """Sums `[N, 256]` up: `(pixels, images)` of each class, both `[C]` int64."""
+  classes = counts[:, :num_classes]
+  return classes.sum(0), (classes > 0).sum(0)
+
+
+def binary_finding(names: Sequence[str], counts: np.ndarray, class_names: Sequence[str]) -> str:
+  """Returns what is wrong with two classes whose masks hold 0 and 255 but never 1, else ''.
+
+  255 is void, so the object would never be trained. That it was meant as class
+  1 is likely but not certain: the user decides.
+
+  Args:
+    names: of the examples.
+    counts: `[N, 256]`, from `label_counts`.
+    class_names: name of class 0, 1, ...
+  """
+  if len(class_names) != 2 or counts[:, 1].any() or not counts[:, VOID].any():
+    return ''
+  first = int(np.argmax(counts[:, VOID] > 0))
+  values = ', '.join(map(str, np.flatnonzero(counts[first])))
+  return (
+      f"the mask of '{names[first]}' holds the {'values' if ',' in values else 'value'} {values} "
+      f'and none of {len(names)} masks holds 1; config has 2 classes (0 {class_names[0]}, '
+      f"1 {class_names[1]}). 255 means 'ignore' here. Set --config.data.label_map='255:1' if it "
+      f"marks '{class_names[1]}'; if it does mean ignore, add images whose masks show "
+      f"'{class_names[1]}'.")
+
+
+def void_finding(names: Sequence[str], counts: np.ndarray, class_names: Sequence[str]) -> str:
+  """Returns what is wrong with masks of which no pixel belongs to a class, else ''.
+
+  They would train without an error, and teach nothing.
+
+  Args:
+    names: of the examples.
+    counts: `[N, 256]`, from `label_counts`.
+    class_names: name of class 0, 1, ...
+  """
+  if not len(counts) or counts[:, :len(class_names)].any():
+    return ''
+  return (
+      f"all {len(names)} masks hold nothing but void ({VOID}), the first is that of '{names[0]}': "
+      'nothing can be learned from them. Export them with class ids, or set '
+      '--config.data.label_map or --config.data.colors so that they mean classes.')
+
+
+def label_warnings(
+    images: Sequence[int], num_images: int, class_names: Sequence[str], of: int = 0) -> list[str]:
+  """Returns a sentence for every class that occurs in none of the labelled images.
+
+  Args:
+    images: `[C]` number of images that hold each class, from `class_counts`.
+    num_images: number of images that were read.
+    class_names: name of class 0, 1, ...
+    of: number of all labelled images, where not all were read.
+
+  Example: `label_warnings([30, 0], 30, ('road', 'train'))` is
+    `["class 1 'train' occurs in 0 of 30 labelled images: its IoU cannot rise above 0."]`.
+  """
+  absent = [
+      f"class {label} '{name}'"
+      for label, (name, count) in enumerate(zip(class_names, images, strict=True)) if count == 0]
+  if of > num_images:
+    return [
+        f'{name} occurs in 0 of the {num_images} labelled images that were looked at (of {of:,}): '
+        'if it is in no other, its IoU cannot rise above 0. launch/check_data.py reads them all.'
+        for name in absent]
+  return [
+      f'{name} occurs in 0 of {num_images} labelled images: its IoU cannot rise above 0.'
+      for name in absent]

@@ -1,0 +1,180 @@
+"""Sources from sources: a part, two in a row, labels of another, one that remembers; NumPy only.
+
+Synopsis:
+
+    train = cached(dataset.train, cache_gb=4.)     # one budget for both parts of it
+    labeled = subset(train, choose_labeled(train.names, 46, seed=0))
+    unlabeled = concat(train, dataset.unlabeled) if dataset.unlabeled else train
+"""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import threading
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from classmix_jax.utils.threads import in_parallel
+
+
+class Files(NamedTuple):
+  """The picture files behind a source, for those who look at files rather than at pixels.
+
+  Attributes:
+    image: index -> file of the image: whatever `data/files/image_io.py` takes.
+    mask: index -> file of its mask, None where there are no masks. Not to be
+      asked for unlabelled examples.
+    decoding: how masks are read, a `datasets.decoding.Decoding`, or None.
+  """
+
+  image: Callable[[int], Any]
+  mask: Callable[[int], Any] | None = None
+  decoding: Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """Random access to images, and to labels where there are any.
+
+  Attributes:
+    names: one unique name per example, in a fixed (sorted) order. Splits are
+      written in these names.
+    read_image: index -> `[H, W, 3]` uint8 RGB.
+    read_label: index -> `[H, W]` uint8 class ids and 255, of the image's size
+      (the protocol `full` keeps the labels' own size); None where there are no
+      labels. Never called for unlabelled examples.
+    version: returns a text that changes whenever a pixel may have changed (files,
+      their times and sizes, resolution, class table); None where nobody knows,
+      and then no copy of the source is kept on the disk.
+    files: the picture files, None where the examples do not come from such.
+
+  Both readers raise `UserError` naming the file, what was found and the remedy.
+  """
+
+  names: tuple[str, ...]
+  read_image: Callable[[int], np.ndarray]
+  read_label: Callable[[int], np.ndarray] | None = None
+  version: Callable[[], str] | None = None
+  files: Files | None = None
+
+  def __len__(self) -> int:
+    return len(self.names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+  """A data set: its classes and where its examples come from.
+
+  Attributes:
+    name: e.g. 'camvid'.
+    class_names: name of class 0, 1, ...
+    palette: one RGB triple (0..255) per class, for pictures.
+    train: examples with labels; a split chooses which labels are used.
+    val: examples with labels for evaluation.
+    unlabeled: further images that have no labels, or None.
+    raw_ids: value of class 0, 1, ... in the mask files of the data set, if its
+      official tools expect these in predictions (Cityscapes: 7, 8, 11, ...).
+  """
+
+  name: str
+  class_names: tuple[str, ...]
+  palette: tuple[tuple[int, int, int], ...]
+  train: Source
+  val: Source
+  unlabeled: Source | None = None
+  raw_ids: tuple[int, ...] | None = None
+
+pass
+
+
+def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:
+  """Returns the examples `indices` of a source, in that order.
+
+  Raises IndexError for an index that the source does not have.
+  Example: `subset(source, [3, 1]).names == (source.names[3], source.names[1])`.
+  """
+  chosen = [int(i) for i in indices]
+
+  def pick(read: Callable | None) -> Callable | None:
+    return read and (lambda i: read(chosen[i]))
+
+  files = source.files
+  return Source(
+      tuple(source.names[i] for i in chosen), pick(source.read_image), pick(source.read_label),
+      source.version, files and files._replace(image=pick(files.image), mask=pick(files.mask)))
+
+
+def concat(a: Source, b: Source) -> Source:
+  """Returns the examples of `a`, then those of `b`; labels only where both have them.
+
+  Of their files only the images are kept, for masks may be decoded in two ways.
+
+  A name of `b` that `a` has as well gets the suffix '#2', for names are unique.
+  Example: `len(concat(a, b)) == len(a) + len(b)`.
+  """
+  taken = set(a.names)
+  names = a.names + tuple(f'{name}#2' if name in taken else name for name in b.names)
+
+  def chain(first: Callable, second: Callable) -> Callable:
+    return lambda i: first(i) if i < len(a) else second(i - len(a))
+
+  labels = a.read_label and b.read_label and chain(a.read_label, b.read_label)
+  files = a.files and b.files and Files(chain(a.files.image, b.files.image))
+  return Source(names, chain(a.read_image, b.read_image), labels, _versions(a, b), files)
+
+
+def _versions(a: Source, b: Source) -> Callable[[], str] | None:
+  """Returns what tells when either of two sources changes, None where one does not say."""
+  return a.version and b.version and (lambda: f'{a.version()}\n{b.version()}')
+
+
+def with_labels_of(source: Source, other: Source) -> Source:
+  """Returns the images of `source` with the labels of `other`: the same examples at another size.
+
+  Raises ValueError where the names differ.
+  """
+  if source.names != other.names:
+    raise ValueError('the two sources are not the same examples')
+  return dataclasses.replace(
+      source, read_label=other.read_label, version=_versions(source, other))
+
+
+def label_sizes(source: Source) -> set[tuple[int, int]]:
+  """Returns the sizes (H, W) that occur among the labels; reads them all."""
+  return set(in_parallel(lambda i: source.read_label(i).shape, range(len(source))))
+
+
+def cached(source: Source, cache_gb: float) -> Source:
+  """Returns a source that keeps decoded arrays in memory, so small sets decode once.
+
+  The first `cache_gb` * 10^9 bytes read (images and labels together) stay;
+  what comes later is read every time. Thread safe; the arrays are read-only.
+  Wrap the whole source and take subsets of the result: then they share the
+  budget. Errors of the readers pass through, and nothing is kept of them.
+
+  Example: `cached(dataset.val, 4.)`; 0 turns it off.
+  """
+  if cache_gb <= 0:
+    return source
+  kept: dict[tuple[str, int], np.ndarray] = {}
+  lock = threading.Lock()
+  left = int(cache_gb * 1e9)
+
+  def remember(kind: str, read: Callable) -> Callable:
+    def lookup(i: int) -> np.ndarray:
+      nonlocal left
+      key = (kind, int(i))
+      if key in kept:
+        return kept[key]
+      array = read(i).view()  # outside the lock: decoding runs in parallel
+      array.flags.writeable = False
+      with lock:
+        if key not in kept and array.nbytes <= left:
+          kept[key] = array
+          left -= array.nbytes
+      return array
+    return lookup
+
+  return Source(
+      source.names, remember('image', source.read_image),
+      source.read_label and remember('label', source.read_label), source.version, source.files)

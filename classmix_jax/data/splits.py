@@ -1,0 +1,171 @@
+"""Which examples carry labels, and which example comes when; NumPy only.
+
+Synopsis:
+
+    labeled = choose_labeled(dataset.train.names, 46, seed=0)      # int64 indices
+    name = split_hash([dataset.train.names[i] for i in labeled])   # e.g. '5feceb66'
+    order = index_stream(seed=0, stream=0, length=46, start=0, stop=100)
+
+The same ids give the same run, however they were chosen: a count, a file or a
+list of all. Permutations rank the raw bits of a counter-based generator, which
+NumPy keeps stable between versions (that of `Generator.permutation` it may change).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+import hashlib
+import os
+import pathlib
+import re
+
+import numpy as np
+
+from classmix_jax.data.sampler import _permutation
+from classmix_jax.errors import UserError
+
+FRACTION = re.compile(r'\d+/\d+')
+_SPLIT_STREAM = 2**31  # apart from the streams of the pipeline (0, 1, ...)
+
+
+def choose_labeled(names: Sequence[str], labeled: int | str, seed: int) -> np.ndarray:
+  """Returns the examples whose labels are used, in the order of their names.
+
+  A count n takes the first n of a seeded permutation of the sorted names: the
+  splits of one seed are nested, and the order of `names` does not matter. 0 and
+  '' take all. A string of digits is a count and '1/8' a fraction, see
+  `count_of_fraction`; any other string is the path of a text file with one id a
+  line (`image` or `image label`). An id is matched as it stands and then by its
+  stem, so `train/0001.png` finds `0001`.
+
+  Args:
+    names: N unique names.
+    labeled: a count, a fraction, or the path of a file of ids.
+    seed: 0 or more; used by counts and fractions only.
+
+  Returns:
+    `[n]` int64 indices into `names`.
+
+  Raises:
+    UserError: more than N wanted, the file is missing or empty, an id is
+      unknown, ambiguous or there twice, no example is left.
+
+  Example:
+
+      choose_labeled(['a', 'b', 'c'], 2, seed=0)
+      choose_labeled(['a', 'b', 'c'], 'splits/2.txt', seed=0)
+  """
+  text = str(labeled).strip()
+  if not names:
+    raise UserError('The data set has no training examples: check config.data.root')
+  order = sorted(range(len(names)), key=lambda i: names[i])
+  if FRACTION.fullmatch(text):
+    text = str(count_of_fraction(text, len(names)))
+  if not text or text.lstrip('+-').isdecimal():
+    ranks = _ranks_of_count(len(names), int(text or 0), seed)
+  else:
+    position = {names[i]: rank for rank, i in enumerate(order)}
+    ranks = [position[name] for name in _read_ids(pathlib.Path(os.path.expanduser(text)), names)]
+  return np.array(order, np.int64)[np.sort(ranks)]
+
+
+def count_of_fraction(fraction: str, length: int) -> int:
+  """Returns how many of `length` examples a fraction means: rounded half up, 1 at least.
+
+  That gives the counts which the literature uses: of Cityscapes' 2,975 images 1/16 is
+  186, 1/8 372, 1/4 744, 1/2 1488; of 10,582 of Pascal VOC 1/100 is 106, 1/50 212,
+  1/20 529, 1/8 1323, 1/4 2646; of 1,464 1/16 is 92, 1/8 183, 1/4 366, 1/2 732. The
+  one exception is Cityscapes 1/30, by which the papers mean 100.
+
+  Raises:
+    UserError: not between 0 and 1.
+
+  Example: `count_of_fraction('1/8', 2975) == 372`.
+  """
+  part, whole = (int(number) for number in fraction.split('/'))
+  if not 0 < part <= whole:
+    raise UserError(f"config.data.labeled='{fraction}': give a fraction of up to 1, as in '1/8'")
+  if (length, fraction) == (2975, '1/30'):
+    return 100
+  return max(1, (2 * length * part + whole) // (2 * whole))
+
+
+def _ranks_of_count(length: int, count: int, seed: int) -> np.ndarray:
+  """Returns `count` of 0..length-1 (all for 0), the first of a seeded permutation."""
+  if not 0 <= count <= length:
+    raise UserError(
+        f'config.data.labeled={count}, but there are {length} training examples: '
+        f'choose 1 to {length}, or 0 for all')
+  return _permutation(seed, _SPLIT_STREAM, 0, length)[:count or length]
+
+
+def _read_ids(path: pathlib.Path, names: Sequence[str]) -> list[str]:
+  """Returns the names that the lines of the file mean; UserError as in `choose_labeled`."""
+  try:
+    lines = path.read_text(encoding='utf-8-sig').splitlines()
+  except (OSError, ValueError) as error:
+    reason = getattr(error, 'strerror', None) or 'not a text file'
+    raise UserError(
+        f'config.data.labeled={str(path)!r} cannot be read ({reason}): give a count or the '
+        'path of a text file with one id a line') from error
+  lines = [line.strip() for line in lines if line.strip()]
+  if not lines:
+    raise UserError(f'{path} holds no ids: write one a line, or set config.data.labeled to a count')
+  found = _match(lines, names, path)
+  twice = [name for name, count in Counter(found).items() if count > 1]
+  if twice:
+    raise UserError(f'{path} names {len(twice)} examples more than once: {_some(twice)}')
+  return found
+
+
+def _match(lines: Sequence[str], names: Sequence[str], path: pathlib.Path) -> list[str]:
+  """Returns the name behind every line: the line, its first column, or the stem of that."""
+  exact = set(names)
+  by_stem: dict[str, list[str]] = {}
+  for name in names:
+    by_stem.setdefault(_stem(name), []).append(name)
+  found, unknown = [], []
+  for line in lines:
+    first = line.split()[0]
+    hits = [c for c in (line, first) if c in exact][:1]
+    hits = hits or by_stem.get(_stem(first)) or by_stem.get(_stem(line)) or []
+    if len(hits) > 1:
+      raise UserError(f'{path}: {first!r} may mean {_some(hits)}: write the whole name')
+    found += hits
+    unknown += [] if hits else [first]
+  if unknown:
+    raise UserError(
+        f'{path} names {len(unknown)} examples that the data set does not have: '
+        f'{_some(unknown)}; names look like {_some(sorted(names)[:2])}')
+  return found
+
+
+def _stem(name: str) -> str:
+  """Returns the last part of a path without its extension, if that looks like one.
+
+  Published lists name Cityscapes by its files, which end in `_leftImg8bit.png`.
+  """
+  last = name.rsplit('/', 1)[-1]
+  head, dot, tail = last.rpartition('.')
+  stem = head if dot and head and tail.isalnum() and not tail.isdecimal() else last
+  return stem.removesuffix('_leftImg8bit')
+
+
+def _some(names: Sequence[str]) -> str:
+  """Returns the first three names as text."""
+  return ', '.join(repr(name) for name in names[:3]) + (', ...' if len(names) > 3 else '')
+
+
+def split_hash(names: Sequence[str]) -> str:
+  """Returns 8 hex digits of sha256 over the sorted names: the identity of a split.
+
+  Example: `split_hash(['b', 'a']) == split_hash(['a', 'b'])`.
+  """
+  return hashlib.sha256('\n'.join(sorted(names)).encode()).hexdigest()[:8]
+
+
+
+
+
+
+
+

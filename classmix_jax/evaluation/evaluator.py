@@ -1,0 +1,230 @@
+"""Evaluates the networks of a run over its validation set, and shows the result.
+
+Synopsis:
+
+    evaluator = Evaluator(dataset, model, devices, ('e797d043', 46), Protocol(), size=(180, 240))
+    result = evaluator(step, networks)          # networks: name -> variables
+    print(result_table(result))
+    evaluator.picture(networks).save('predictions.png')
+    evaluator.write_predictions(networks['student'], Path('OUT'))
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from PIL import Image
+
+from classmix_jax.data.eval_batches import eval_batches
+from classmix_jax.data.example_reader import framed
+from classmix_jax.data.feed import to_devices
+from classmix_jax.data.source import Dataset, label_sizes
+from classmix_jax.errors import UserError
+from classmix_jax.evaluation.eval_step import (
+  evaluate,
+  make_count,
+  make_labels,
+  predict,
+  summarize,
+)
+from classmix_jax.evaluation.protocols import PROTOCOLS, Protocol, describe
+from classmix_jax.models.segmenter import Segmenter
+from classmix_jax.types import Example, PyTree
+from classmix_jax.utils.atomic_write import write_png
+from classmix_jax.utils.interrupt import until
+from classmix_jax.utils.paths import inside
+from classmix_jax.utils.visualize import colorize, grid, thumbnail
+
+Size = tuple[int, int]
+NETWORKS = ('student', 'teacher', 'fused')
+
+
+def headline_network(wanted: str, known: Mapping[str, Any]) -> str:
+  """The network whose score counts: the wanted one, or the student where there is no other.
+
+  Raises:
+    UserError: there is no network of this name in any method.
+  """
+  if wanted not in NETWORKS:
+    raise UserError(f'config.eval_network is {wanted!r}; known are {", ".join(NETWORKS)}.')
+  return wanted if wanted in known else 'student'
+
+
+class Seen(NamedTuple):
+  """A validation image and what a network sees in it.
+
+  Attributes:
+    name: of the image.
+    image: `[h, w, 3]` uint8.
+    truth: `[H, W]` uint8 class ids, 255 where unknown.
+    prediction: `[H, W]` uint8 class ids.
+    confidence: `[H, W]` float32, the share of the predicted class in all scores.
+  """
+
+  name: str
+  image: np.ndarray
+  truth: np.ndarray
+  prediction: np.ndarray
+  confidence: np.ndarray
+
+
+@dataclasses.dataclass
+class Evaluator:
+  """Counts every validation pixel once, for each network.
+
+  Attributes:
+    dataset: whose `val` is evaluated, at the sizes of the protocol.
+    model: the network.
+    devices: local devices; batches are shared between them.
+    split: (hash, count) of the labelled images, written beside every number.
+    protocol: how predictions are made and counted.
+    size: (H, W) of the images, or None if they keep their own.
+    batch_size: images at once, over all devices.
+    headline: name of the network whose score counts.
+    stop: asked between batches, see `preemption.Stop`.
+  """
+
+  dataset: Dataset
+  model: Segmenter
+  devices: list
+  split: tuple[str, int]
+  protocol: Protocol
+  size: Size | None = None
+  batch_size: int = 1
+  headline: str = 'student'
+  stop: Callable[[], bool] = lambda: False
+
+  @functools.cached_property
+  def count(self) -> Callable:
+    return make_count(self.model, len(self.dataset.class_names), self.devices, self.protocol)
+
+  @functools.cached_property
+  def sizes(self) -> set[Size]:
+    """The sizes of the labels; all labels are read where they keep their own."""
+    fixed = self.size and not PROTOCOLS[self.protocol.name].native_label
+    return {self.size} if fixed else label_sizes(self.dataset.val)
+
+  @functools.cached_property
+  def description(self) -> str:
+    """The protocol with its parameters; it travels with every number."""
+    return describe(self.protocol, self.sizes, self.size)
+
+  @functools.cached_property
+  def frames(self) -> tuple[Size, Size | None]:
+    """The (H, W) to which images are padded, and labels where theirs is another.
+
+    Raises:
+      UserError: an image is larger than `config.eval.pad`.
+    """
+    largest = tuple(int(n) for n in np.max(list(self.sizes), axis=0))
+    if self.protocol.name == 'full':
+      return self.size, largest
+    if self.protocol.name != 'paper' or self.protocol.pad is None:
+      return largest, None
+    if np.any(np.greater(largest, self.protocol.pad)):
+      raise UserError(
+          f'config.eval.pad is {self.protocol.pad}, but validation images are up to {largest}: '
+          f'set config.eval.pad={largest} or more.')
+    return self.protocol.pad, None
+
+  def batches(self) -> Iterator[Example]:
+    devices = len(self.devices) * jax.process_count()
+    size, label_size = self.frames
+    return to_devices(
+        eval_batches(
+            self.dataset.val, batch_size=-(-self.batch_size // devices) * devices,
+            local_devices=len(self.devices), process_index=jax.process_index(),
+            process_count=jax.process_count(), size=size, label_size=label_size),
+        self.devices)
+
+  def __call__(self, step: int, networks: Mapping[str, PyTree]) -> dict[str, Any]:
+    """Returns the headline network's result; all of them stand under `networks`.
+
+    Raises:
+      Stopped: the training shall end.
+    """
+    names = self.dataset.class_names
+    confusions = {
+        name: evaluate(
+            self.count, variables, until(self.stop, self.batches(), step), len(names))
+        for name, variables in networks.items()}
+    summaries = {name: summarize(confusion, names) for name, confusion in confusions.items()}
+    headline = headline_network(self.headline, summaries)
+    return {
+        'step': step, 'network': headline, 'protocol': self.description,
+        'dataset': self.dataset.name, 'images': len(self.dataset.val),
+        'split': self.split[0], 'labeled': self.split[1],
+        'devices': f'{len(self.devices) * jax.process_count()} x {self.devices[0].device_kind}',
+        **summaries[headline], 'networks': summaries,
+        'confusion': confusions[headline].tolist(),
+    }
+
+  def predictions(self, variables: PyTree) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields (name, class ids `[H, W]` uint8) of every image; for a single process."""
+    labels = make_labels(self.model, self.devices, self.protocol)
+    names = iter(self.dataset.val.names)
+    for example in self.batches():
+      maps, valid = jax.device_get((labels(variables, example), example.valid))
+      maps, valid = (x.reshape(-1, *x.shape[2:]) for x in (maps, valid))
+      # After the last name the batch holds padding only.
+      for label, own, name in zip(maps, valid, names, strict=False):
+        yield name, label[:own.any(axis=1).sum(), :own.any(axis=0).sum()]
+
+  def write_predictions(self, variables: PyTree, folder: Path) -> None:
+    """Writes the prediction of every validation image as a grey PNG.
+
+    Pixels are class ids and files are called NAME.png. Where the data set has
+    `raw_ids` pixels are these and files NAME_pred_labelIds.png, as the official
+    tools of Cityscapes look for them.
+    """
+    raw = self.dataset.raw_ids
+    table = np.asarray(raw or range(len(self.dataset.class_names)), np.uint8)
+    for name, label in self.predictions(variables):
+      path = inside(folder, f'{name}{"_pred_labelIds" if raw else ""}.png')
+      path.parent.mkdir(parents=True, exist_ok=True)
+      write_png(path, Image.fromarray(table[label]))
+
+  @functools.cached_property
+  def score(self) -> Callable[[PyTree, Example], tuple[Any, Any]]:
+    """`score(variables, example [1, ...]) -> (class ids, confidence)`, each `[1, H, W]`."""
+    @jax.jit
+    def score(variables: PyTree, example: Example) -> tuple[Any, Any]:
+      scores = predict(self.model, variables, example.image, example.valid, self.protocol)
+      return scores.argmax(-1).astype(np.uint8), scores.max(-1) / scores.sum(-1)
+
+    return score
+
+  def look(self, variables: PyTree, indices: Sequence[int]) -> Iterator[Seen]:
+    """Yields some validation images with what a network sees; one process is enough."""
+    val, variables = self.dataset.val, jax.device_get(variables)
+    for index in map(int, indices):
+      example = jax.tree.map(lambda x: x[None], framed(val, index, *self.frames))
+      truth = val.read_label(index)
+      part = tuple(map(slice, truth.shape))
+      prediction, confidence = (np.asarray(x[0])[part] for x in self.score(variables, example))
+      yield Seen(val.names[index], val.read_image(index), truth, prediction, confidence)
+
+  def picture(self, networks: Mapping[str, PyTree], rows: int = 4) -> Image.Image:
+    """Validation images beside their truth and the prediction of every network."""
+    indices = np.linspace(0, len(self.dataset.val) - 1, rows).round().astype(int)
+    color = lambda label: colorize(label, self.dataset.palette)
+    cells = []
+    for seen in zip(*(self.look(network, indices) for network in networks.values()), strict=True):
+      cells.append([seen[0].image, color(seen[0].truth), *(color(x.prediction) for x in seen)])
+    cells = [[thumbnail(cell) for cell in row] for row in cells]
+    return grid(
+        cells, ['image', 'truth', *networks], self.dataset.class_names, self.dataset.palette)
+
+
+
+
+
+
+
+
+
+

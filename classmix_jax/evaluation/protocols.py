@@ -1,0 +1,239 @@
+"""Evaluation protocols by name: what the network sees, and where its answer is counted.
+
+Synopsis:
+
+    protocol = Protocol('sliding', window=(801, 801), stride=(534, 534), flip=True)
+    score = scores(protocol, logits, image, valid)   # [B, H, W, C]; argmax is the prediction
+    describe(protocol, {(1024, 2048)})               # 'sliding 801/534 at 1024x2048 + flip'
+"""
+
+from collections.abc import Callable, Collection, Mapping
+import dataclasses
+import re
+from typing import NamedTuple
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from classmix_jax.core.resize import resize_bilinear, resize_each
+from classmix_jax.errors import UserError
+from classmix_jax.types import Array
+
+Size = tuple[int, int]  # (height, width)
+Logits = Callable[[Array], Array]  # `[B, h, w, 3]` in 0..1 -> `[B, h, w, C]`
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+  """How a network is scored; the fields are those of `config.eval`, where the name is `protocol`.
+
+  Attributes:
+    name: of PROTOCOLS.
+    pad: of `paper`: (H, W) to which images are padded; None takes the largest image.
+    window: of `sliding`: (H, W) of the windows, in pixels of the image itself.
+    stride: of `sliding`: distance of the windows, down and to the right.
+    flip: average with the mirrored image.
+    scales: average over these factors of the image's size.
+  """
+
+  name: str = 'paper'
+  pad: Size | None = None
+  window: Size = (801, 801)
+  stride: Size = (534, 534)
+  flip: bool = False
+  scales: tuple[float, ...] = (1.0,)
+
+
+class Entry(NamedTuple):
+  """A protocol of the table.
+
+  Attributes:
+    score: `(protocol, logits, image, valid) -> [B, H, W, C]`, for one view of the image.
+    native_image: whether the network sees images at their own size.
+    native_label: whether labels keep their own size.
+    text: the description, see `describe`.
+    fields: of `Protocol` that only this entry reads.
+  """
+
+  score: Callable[[Protocol, Logits, Array, Array], Array]
+  native_image: bool
+  native_label: bool
+  text: str
+  fields: tuple[str, ...] = ()
+
+
+def paper(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> Array:
+  """The whole image, counted at the size that the network sees."""
+  del protocol, valid
+  return jax.nn.softmax(logits(image))
+
+
+def full(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> Array:
+  """The whole image at the working size; logits are enlarged to every label's own size."""
+  del protocol
+  return jax.nn.softmax(resize_each(logits(image), own_sizes(valid), valid.shape[1:3]))
+
+
+def sliding(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> Array:
+  """The sum of the probabilities of overlapping windows, all of them one batch."""
+  batch, *frame, channels = image.shape
+  window = tuple(map(min, protocol.window, frame))
+  corner, wanted = window_corners(own_sizes(valid), tuple(frame), window, protocol.stride)
+
+  def cut(image: Array, corner: Array) -> Array:
+    return lax.dynamic_slice(image, (*corner, 0), (*window, channels))
+
+  def paste(total: Array, prob: Array, corner: Array) -> Array:
+    part = lax.dynamic_slice(total, (*corner, 0), prob.shape)
+    return lax.dynamic_update_slice(total, part + prob, (*corner, 0))
+
+  windows = jax.vmap(jax.vmap(cut, in_axes=(None, 0)))(image, corner)
+  prob = jax.nn.softmax(logits(windows.reshape(-1, *window, channels)))
+  prob = jnp.where(wanted[..., None, None, None], prob.reshape(*wanted.shape, *prob.shape[1:]), 0)
+  total = jnp.zeros((batch, *frame, prob.shape[-1]), prob.dtype)
+  for index in range(wanted.shape[1]):
+    total = jax.vmap(paste)(total, prob[:, index], corner[:, index])
+  return total
+
+
+PROTOCOLS: Mapping[str, Entry] = {
+    'paper': Entry(
+        paper, native_image=False, native_label=False, text='paper at {size}{padded}',
+        fields=('pad',)),
+    'full': Entry(
+        full, native_image=False, native_label=True, text='full at {size} from {working}'),
+    'sliding': Entry(
+        sliding, native_image=True, native_label=True, text='sliding {window}/{stride} at {size}',
+        fields=('window', 'stride')),
+}
+
+
+def scores(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> Array:
+  """Returns how much speaks for every class, averaged over flip and scales.
+
+  Args:
+    protocol: see `Protocol`.
+    logits: the network.
+    image: `[B, h, w, 3]` in 0..1; smaller images are padded at the bottom and right.
+    valid: `[B, H, W]` bool, True on the upper left part that is an image's label; its
+      extent is the size at which the image is scored.
+
+  Returns:
+    `[B, H, W, C]`, positive. Probabilities, but for `sliding` their sum over the windows
+    that see a pixel. The padding holds nothing meaningful.
+  """
+  score = PROTOCOLS[protocol.name].score
+  views = [at_scale(logits, scale) for scale in protocol.scales]
+  if protocol.flip:
+    views += [mirrored(view) for view in views]
+  return sum(score(protocol, view, image, valid) for view in views) / len(views)
+
+
+def mirrored(logits: Logits) -> Logits:
+  """The network that looks at the mirrored image; its answer is mirrored back."""
+  return lambda image: logits(image[:, :, ::-1])[:, :, ::-1]
+
+
+def at_scale(logits: Logits, scale: float) -> Logits:
+  """The network that looks at the resized image; its answer is resized back."""
+  if scale == 1:
+    return logits
+
+  def scaled(image: Array) -> Array:
+    size = image.shape[1:3]
+    seen = tuple(max(1, round(length * scale)) for length in size)
+    return resize_bilinear(logits(resize_bilinear(image, seen)), size)
+
+  return scaled
+
+
+def own_sizes(valid: Array) -> Array:
+  """Returns the (height, width) `[B, 2]` of the True rectangles in `[B, H, W]`."""
+  return jnp.stack([valid.any(axis=2).sum(axis=1), valid.any(axis=1).sum(axis=1)], axis=-1)
+
+
+def window_corners(sizes: Array, frame: Size, window: Size, stride: Size) -> tuple[Array, Array]:
+  """Lays windows over images, every `stride` pixels; the last ones end at the border.
+
+  Args:
+    sizes: `[B, 2]`, the images' own (height, width).
+    frame: (H, W) that holds all of them, which decides the number of windows K.
+    window: (height, width), not larger than the frame.
+    stride: distance of the windows, down and to the right.
+
+  Returns:
+    `(corner [B, K, 2], wanted [B, K])`: upper left pixels, and which windows an image
+    needs; a small one needs fewer than K.
+  """
+  starts, wanted = [], []
+  for axis in (0, 1):
+    last = jnp.maximum(sizes[:, axis] - window[axis], 0)[:, None]
+    count = -(-(frame[axis] - window[axis]) // stride[axis]) + 1
+    start = jnp.arange(count)[None, :] * stride[axis]
+    starts.append(jnp.minimum(start, last))
+    wanted.append(start - stride[axis] < last)  # the window before has not reached the border
+  rows, columns = jnp.broadcast_arrays(starts[0][:, :, None], starts[1][:, None, :])
+  corner = jnp.stack([rows, columns], axis=-1).reshape(len(sizes), -1, 2)
+  return corner, (wanted[0][:, :, None] & wanted[1][:, None, :]).reshape(len(sizes), -1)
+
+
+def check_protocol(protocol: Protocol) -> None:
+  """Raises UserError for a name that does not exist and numbers that make no sense."""
+  name, window, stride = protocol.name, protocol.window, protocol.stride
+  if name not in PROTOCOLS:
+    raise UserError(f'config.eval.protocol is {name!r}; known are {", ".join(PROTOCOLS)}.')
+  for field in ('pad', 'window', 'stride'):
+    size = getattr(protocol, field)
+    if size is not None and (len(size) != 2 or min(size) < 1):
+      raise UserError(f'config.eval.{field} is {size}; it must be two positive integers (H, W).')
+  if any(step > length for step, length in zip(stride, window, strict=True)):
+    raise UserError(
+        f'config.eval.stride is {stride}, more than config.eval.window={window}: pixels between '
+        'the windows would not be seen. Choose a smaller stride.')
+  if not protocol.scales or min(protocol.scales) <= 0:
+    raise UserError(
+        f'config.eval.scales is {protocol.scales}; it must be positive factors, as in '
+        '(0.75, 1.0, 1.25).')
+
+
+def describe(protocol: Protocol, sizes: Collection[Size], working: Size | None = None) -> str:
+  """The protocol's name with its parameters, as it travels with every number.
+
+  Args:
+    protocol: see `Protocol`.
+    sizes: the sizes of the labels that are counted.
+    working: the size at which `full` shows images to the network.
+
+  Example:
+    >>> describe(Protocol('full', flip=True), {(1024, 2048)}, (512, 1024))
+    'full at 1024x2048 from 512x1024 + flip'
+    >>> describe(Protocol('paper', pad=(505, 505)), {(375, 500), (500, 375)})
+    'paper at own sizes, padded to 505x505'
+  """
+  text = PROTOCOLS[protocol.name].text.format(
+      size=_times(*sizes) if len(sizes) == 1 else 'own sizes',
+      working=working and _times(working),
+      padded=f', padded to {_times(protocol.pad)}' if protocol.pad else '',
+      window=_square(protocol.window), stride=_square(protocol.stride))
+  if protocol.scales != (1.0,):
+    text += ' + scales ' + ','.join(f'{scale:g}' for scale in protocol.scales)
+  return text + (' + flip' if protocol.flip else '')
+
+
+def _times(size: Size) -> str:
+  return 'x'.join(map(str, size))
+
+
+def _square(size: Size) -> str:
+  return str(size[0]) if size[0] == size[1] else _times(size)
+
+
+def slug(description: str) -> str:
+  """A description as a part of a file name.
+
+  Example:
+    >>> slug('sliding 801/534 at 1024x2048 + flip')
+    'sliding-801-534-at-1024x2048-flip'
+  """
+  return re.sub(r'[^0-9a-z.]+', '-', description).strip('-')

@@ -1,0 +1,57 @@
+"""Tables and pictures of an evaluation."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from classmix_jax.evaluation.evaluator import Evaluator
+from classmix_jax.types import PyTree
+from classmix_jax.utils.atomic_write import write_png
+from classmix_jax.workdir import layout
+
+
+def result_table(result: Mapping[str, Any]) -> str:
+  """The final table: IoU in percent, one line per class, one column per network.
+
+  The mean over all classes, absent ones counted as 0, is shown where it differs.
+  """
+  networks = result['networks']
+  names = list(result['iou'])
+  everything = f'mIoU of {len(names)}'
+  width = max(map(len, ['IoU in %', everything, *names]))
+
+  def line(name: str, values: list[float | None]) -> str:
+    cells = [f'{"-":>8}' if value is None else f'{100 * value:8.2f}' for value in values]
+    return '  '.join([f'{name:{width}}', *cells])
+
+  def mean(name: str, field: str) -> str:
+    return line(name, [network[field] for network in networks.values()])
+
+  lines = ['  '.join([f'{"IoU in %":{width}}', *(f'{name:>8}' for name in networks)])]
+  lines += [line(name, [network['iou'][name] for network in networks.values()]) for name in names]
+  lines.append(mean('mIoU', 'miou'))
+  if any(network['miou'] != network['miou_all_classes'] for network in networks.values()):
+    lines.append(mean(everything, 'miou_all_classes'))
+  lines.append(
+      f"{result['pixels']:,} pixels of {result['images']} images, {result['classes_present']} of "
+      f"{len(names)} classes present, {result['protocol']}, {result['labeled']} labelled images "
+      f"(split {result['split']}), step {result['step']}")
+  return '\n'.join(lines)
+
+
+def conclude(
+    run: Path, result: Mapping[str, Any], evaluator: Evaluator, networks: Mapping[str, PyTree],
+    protocol: str = '',
+) -> None:
+  """Prints the final table and draws the picture of predictions.
+
+  That of another `protocol` than the run's own stands beside its result in eval/.
+  """
+  if jax.process_index() == 0:
+    path = layout.evaluation_path(run, result['step'], protocol)
+    picture = path.with_suffix('.png') if protocol else run / 'predictions.png'
+    print(result_table(result))
+    write_png(picture, evaluator.picture(networks))
+    print(f'wrote {path} and {picture}', flush=True)

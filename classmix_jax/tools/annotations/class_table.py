@@ -1,0 +1,98 @@
+"""Files that name classes and their colours: classes.txt, CVAT's labelmap.txt, PASCAL VOC.
+
+Synopsis:
+
+    table = read_class_table('labelmap.txt')   # {'': (0, 0, 0), 'car': (255, 96, 55)}
+    table = read_class_table('voc')            # {'background': (0, 0, 0), ..., 'void': ...}
+"""
+
+from collections.abc import Mapping
+import os
+from pathlib import Path
+import re
+
+from classmix_jax.datasets.folder import split_color
+from classmix_jax.datasets.pascal_voc.classes import CLASS_NAMES, PALETTE
+from classmix_jax.errors import UserError
+from classmix_jax.tools.annotations.annotation import Color
+
+UNLABELED = ''  # the name of pixels that nobody annotated
+VOID_NAMES = ('void', '__ignore__')  # the second is what labelme's examples write
+
+VOC_VOID = (224, 224, 192)  # the border around objects
+
+SAMPLE = "'road 128 64 128' as in classes.txt, or 'road:128,64,128::' as in labelmap.txt"
+# NAME:R,G,B:PARTS:ACTIONS, the colour may lack
+_LABELMAP = re.compile(r'([^:]+):\s*(?:(\d+)\s*,\s*(\d+)\s*,\s*(\d+))?\s*:[^:]*:[^:]*')
+
+
+def is_void(name: str) -> bool:
+  """Says whether a class of this name is void: pixels that count nowhere.
+
+  Example:
+    >>> is_void('Void'), is_void('road')
+    (True, False)
+  """
+  return name.lower() in VOID_NAMES
+
+
+def read_class_table(source: str) -> dict[str, Color | None]:
+  """Returns name -> colour in the order of a file; None where a line has no colour.
+
+  Args:
+    source: 'voc', or a file of lines 'NAME', 'NAME R G B' or 'NAME:R,G,B:PARTS:ACTIONS'.
+      'background' in a line of the last kind is `UNLABELED`: CVAT paints in its
+      colour what nobody annotated. Empty lines and those that start with # are skipped.
+
+  Raises:
+    UserError: the file is missing or no text, a name or colour comes twice, or a
+      colour is none.
+
+  Example: `read_class_table('voc')['cat'] == (64, 0, 0)`.
+  """
+  if source == 'voc':
+    return dict(zip(CLASS_NAMES, PALETTE, strict=True)) | {'void': VOC_VOID}
+  path = Path(os.path.expanduser(source))
+  try:
+    lines = path.read_text(encoding='utf-8-sig').splitlines()
+  except OSError as error:
+    raise UserError(
+        f'{path} cannot be read ({error.strerror}); give a file with lines {SAMPLE}.') from None
+  except UnicodeDecodeError:
+    raise UserError(f'{path} is not text in UTF-8: save it in this encoding.') from None
+  table: dict[str, Color | None] = {}
+  for number, line in enumerate(lines, start=1):
+    if line.strip() and not line.strip().startswith('#'):
+      name, color = parse_line(line.strip(), f'{path}, line {number}')
+      if name in table:
+        raise UserError(f"{path}, line {number} names '{name or 'background'}' again: remove it.")
+      if color is not None and color in table.values():
+        raise UserError(f'{path}, line {number} gives a colour again: colours must differ.')
+      table[name] = color
+  return table
+
+
+def parse_line(line: str, where: str) -> tuple[str, Color | None]:
+  """Returns name and colour of a line.
+
+  Example:
+    >>> parse_line('traffic light 250 170 30', ''), parse_line('car:1,2,3::', '')
+    (('traffic light', (250, 170, 30)), ('car', (1, 2, 3)))
+    >>> parse_line('road', ''), parse_line('background:0,0,0::', '')
+    (('road', None), ('', (0, 0, 0)))
+  """
+  labelmap = _LABELMAP.fullmatch(line)
+  if not labelmap:
+    return split_color(line, where)
+  name, color = split_color(' '.join(filter(None, labelmap.groups())), where)
+  return UNLABELED if name == 'background' else name, color
+
+
+def declared_classes(table: Mapping[str, Color | None]) -> tuple[str, ...]:
+  """Returns the names of a table that are classes, in its order.
+
+  Example:
+    >>> declared_classes({'': (0, 0, 0), 'car': None, 'void': (9, 9, 9)})
+    ('car',)
+  """
+  return tuple(name for name in table if name != UNLABELED and not is_void(name))

@@ -1,0 +1,166 @@
+"""Paints regions into a mask of class ids, with PIL and NumPy.
+
+Synopsis:
+
+    square = Polygon(((1, 1), (3, 1), (3, 3), (1, 3)))
+    mask = rasterize((6, 8), [(0, square)], blank=VOID)    # [6, 8] uint8
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import functools
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from classmix_jax.data.files.image_io import Size, read_image
+from classmix_jax.tools.annotations.annotation import Color, Point, Region
+
+
+def rasterize(size: Size, shapes: Sequence[tuple[int, Region]], blank: int) -> np.ndarray:
+  """Paints regions over one another, the last on top.
+
+  Args:
+    size: (height, width).
+    shapes: (class id, region) in the order of painting.
+    blank: class id of the pixels that no region covers.
+
+  Returns:
+    `[H, W]` uint8 class ids.
+
+  Raises:
+    UserError: a region cannot be decoded.
+
+  Example:
+    >>> rasterize((2, 3), [(1, Rectangle(1, 0, 2, 0)), (0, Dot(2, 0))], blank=255)
+    array([[255,   1,   0],
+           [255, 255, 255]], dtype=uint8)
+  """
+  canvas = Image.new('L', size[::-1], blank)
+  for label, region in shapes:
+    region.paint(canvas, label)
+  return np.array(canvas)
+
+
+def paste(canvas: Image.Image, label: int, pixels: np.ndarray, left: int = 0, top: int = 0) -> None:
+  """Paints the True pixels of `[h, w]` bool, whose corner lies at (left, top)."""
+  stencil = Image.fromarray(np.ascontiguousarray(pixels, np.uint8) * np.uint8(255))
+  canvas.paste(label, (left, top), stencil)
+
+
+# ------------------------------------------------------- outlines, as labelme fills them
+# Coordinates are cut to whole pixels and the pixels of the outline belong to the region.
+
+
+@dataclasses.dataclass(frozen=True)
+class Polygon:
+  points: tuple[Point, ...]
+
+  def paint(self, canvas: Image.Image, label: int) -> None:
+    ImageDraw.Draw(canvas).polygon(self.points, fill=label, outline=label)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rectangle:
+  left: float
+  top: float
+  right: float
+  bottom: float
+
+  def paint(self, canvas: Image.Image, label: int) -> None:
+    box = (self.left, self.top, self.right, self.bottom)
+    ImageDraw.Draw(canvas).rectangle(box, fill=label, outline=label)
+
+
+@dataclasses.dataclass(frozen=True)
+class Disc:
+  x: float
+  y: float
+  radius: float
+
+  def paint(self, canvas: Image.Image, label: int) -> None:
+    x, y, radius = self.x, self.y, self.radius
+    box = (x - radius, y - radius, x + radius, y + radius)
+    ImageDraw.Draw(canvas).ellipse(box, fill=label, outline=label)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dot:
+  """The one pixel that a point lies in."""
+
+  x: float
+  y: float
+
+  def paint(self, canvas: Image.Image, label: int) -> None:
+    ImageDraw.Draw(canvas).point((int(self.x // 1), int(self.y // 1)), fill=label)
+
+
+# ------------------------------------------------------------------ pixels one by one
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RowRuns:
+  """Run lengths, row by row in a box, the first one of pixels outside the region.
+
+  Attributes:
+    left, top, width, height: the box.
+    counts: the lengths; their sum is width * height.
+  """
+
+  left: int
+  top: int
+  width: int
+  height: int
+  counts: np.ndarray
+
+  def paint(self, canvas: Image.Image, label: int) -> None:
+    inside = np.arange(len(self.counts)) % 2 == 1
+    pixels = np.repeat(inside, self.counts).reshape(self.height, self.width)
+    paste(canvas, label, pixels, self.left, self.top)
+
+
+@dataclasses.dataclass(frozen=True)
+class ColorRegion:
+  """The pixels of a picture file that have one colour.
+
+  Attributes:
+    path: the file.
+    color: (r, g, b).
+  """
+
+  path: Path
+  color: Color
+
+  def paint(self, canvas: Image.Image, label: int) -> None:
+    paste(canvas, label, packed_colors(self.path) == pack(self.color))
+
+
+def pack(color: Color) -> int:
+  """Returns a colour as one integer, as `packed_colors` has it.
+
+  Example:
+    >>> hex(pack((1, 2, 3)))
+    '0x10203'
+  """
+  red, green, blue = color
+  return red << 16 | green << 8 | blue
+
+
+def packed_colors(path: Path) -> np.ndarray:
+  """Returns the colours of a picture file, palettes looked up, as `[H, W]` int32.
+
+  Raises:
+    UserError: the file is missing or does not decode.
+
+  Example: `packed_colors(Path('mask.png'))[0, 0] == pack((128, 64, 128))`.
+  """
+  return _packed(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@functools.lru_cache(maxsize=1)  # the regions of one picture come one after another
+def _packed(path: Path, changed: int) -> np.ndarray:
+  rgb = read_image(path).astype(np.int32)
+  packed = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
+  packed.flags.writeable = False  # shared by every caller
+  return packed

@@ -1,0 +1,91 @@
+"""Runs the cells of a table, each in a process of its own: one that fails stops no other.
+
+Synopsis:
+
+    failed = run_cells(cells, command, jobs=2)     # command: cell -> ['python', ...]
+"""
+
+from collections.abc import Callable, Sequence
+import concurrent.futures
+import os
+import queue
+import subprocess
+import time
+
+from classmix_jax.tools.sweep.grid import Cell, read
+from classmix_jax.utils.progress import format_duration
+
+Command = Callable[[Cell], Sequence[str]]
+
+
+def shares_of_cores(jobs: int) -> list[set[int]]:
+  """Divides the cores of this process, so that trainings side by side do not disturb each other.
+
+  Empty sets where there are fewer cores than jobs, or the system cannot bind processes.
+
+  Example:
+    >>> sum(map(len, shares_of_cores(1))) <= os.cpu_count()
+    True
+  """
+  cores = sorted(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else []
+  if jobs == 1 or len(cores) < jobs:
+    return [set()] * jobs
+  return [set(cores[index::jobs]) for index in range(jobs)]
+
+
+def run_cell(cell: Cell, command: Command, cores: set[int]) -> int:
+  """Trains one cell to its end; what it prints goes to RUN/log.txt. Returns its status."""
+  cell.run.mkdir(parents=True, exist_ok=True)
+  with open(cell.run / 'log.txt', 'a', encoding='utf-8') as log:
+    process = subprocess.Popen(command(cell), stdout=log, stderr=subprocess.STDOUT)
+    if cores:
+      os.sched_setaffinity(process.pid, cores)
+    try:
+      return process.wait()
+    except KeyboardInterrupt:
+      process.wait()  # the terminal has interrupted it, too: it saves and ends
+      raise
+
+
+def last_line(cell: Cell) -> str:
+  lines = (cell.run / 'log.txt').read_text(encoding='utf-8', errors='replace').splitlines()
+  return next((line for line in reversed(lines) if line.strip()), 'it printed nothing')
+
+
+def run_cells(cells: Sequence[Cell], command: Command, jobs: int = 1) -> dict[Cell, str]:
+  """Runs all cells that are not finished, `jobs` at once.
+
+  Args:
+    cells: in the order in which they begin.
+    command: returns what is executed for a cell.
+    jobs: trainings side by side; each gets its share of the cores.
+
+  Returns:
+    The cells that failed, and the last line that each has printed.
+  """
+  waiting = [cell for cell in cells if not read(cell).finished]
+  shares: queue.SimpleQueue = queue.SimpleQueue()
+  for cores in shares_of_cores(jobs):
+    shares.put(cores)
+  begin, failed = time.monotonic(), {}
+
+  def work(cell: Cell) -> tuple[Cell, int]:
+    cores = shares.get()
+    try:
+      return cell, run_cell(cell, command, cores)
+    finally:
+      shares.put(cores)
+
+  with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+    futures = [pool.submit(work, cell) for cell in waiting]
+    for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
+      cell, status = future.result()
+      result = read(cell)
+      if not result.finished:
+        failed[cell] = last_line(cell)
+      state = f'mIoU {100 * result.miou:.2f}' if result.finished else f'FAILED (status {status})'
+      spent = time.monotonic() - begin
+      eta = format_duration(spent / done * (len(waiting) - done))
+      print(f'{done}/{len(waiting)}  {cell.method}, {cell.labeled} labelled, seed {cell.seed}: '
+            f'{state}  ETA {eta}', flush=True)
+  return failed

@@ -1,0 +1,56 @@
+"""How long a step of a method takes that no cell of a table has run yet.
+
+Synopsis:
+
+    speeds = step_times(cells, command, cores=set())      # method -> seconds
+"""
+
+from collections.abc import Callable, Sequence
+import json
+import os
+from pathlib import Path
+import subprocess
+import tempfile
+
+from classmix_jax.errors import UserError
+from classmix_jax.tools.sweep.grid import Cell
+
+# (cell, file) -> ['python', ...]: a program that writes {"ms": ...} to the file.
+Command = Callable[[Cell, Path], Sequence[str]]
+
+
+def step_time(cell: Cell, command: Command, cores: set[int]) -> float:
+  """Returns the seconds of one step.
+
+  Raises:
+    UserError: the program failed; says the last line that it printed.
+  """
+  with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / 'step.json'
+    process = subprocess.Popen(
+        command(cell, path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if cores:
+      os.sched_setaffinity(process.pid, cores)
+    said = process.communicate()[0].strip().splitlines() or ['it printed nothing']
+    if process.returncode:
+      raise UserError(f'a step of {cell.method} cannot be timed: {said[-1]}')
+    return json.loads(path.read_text(encoding='utf-8'))['ms'] / 1000
+
+
+def step_times(cells: Sequence[Cell], command: Command, cores: set[int]) -> dict[str, float]:
+  """Returns the seconds of a step, by method; the first cell of each stands for all.
+
+  Args:
+    cells: of methods that have not run.
+    command: returns what is executed for a cell.
+    cores: what the program may use; empty for everything.
+  """
+  first: dict[str, Cell] = {}
+  for cell in cells:
+    first.setdefault(cell.method, cell)
+  speeds = {}
+  for done, (method, cell) in enumerate(first.items(), 1):
+    speeds[method] = step_time(cell, command, cores)
+    print(f'timed {done}/{len(first)}  {method}: {1000 * speeds[method]:.0f} ms a step',
+          flush=True)
+  return speeds
