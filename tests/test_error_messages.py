@@ -1,4 +1,4 @@
-"""Error messages that no other test provokes; `tests/provoked.py` counts them all."""
+"""Error messages that no other test provokes; `tests/helpers/provoked.py` counts them all."""
 
 import base64
 import builtins

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 import torch.nn.functional as F  # noqa: N812
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'helpers'))
 from witness_rule import torch_array  # noqa: E402
 
 HERE = Path(__file__).parent

@@ -18,7 +18,7 @@ from classmix_jax.training.preemption import Stop
 from classmix_jax.utils.interrupt import Stopped, until
 from classmix_jax.workdir import checkpoint
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BOTH = pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 # As while XLA compiles: the main thread does not come back to Python, whoever hears the signal.
 COMPILE = """

@@ -24,7 +24,7 @@ from unittest import mock
 from absl import flags
 from ml_collections import config_flags
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md')), ROOT / 'benchmarks/README.md']
 PROGRAMS = ('python', 'make', 'pip', 'tensorboard', 'git', 'source')
 # What a reader writes instead of a word that is no file.

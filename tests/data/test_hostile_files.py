@@ -28,7 +28,7 @@ from classmix_jax.tools.annotations.annotation import inner_path
 from classmix_jax.training.self_training import label_path
 from classmix_jax.utils.paths import inside
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 MEGABYTE = 2**20
 
 

@@ -16,7 +16,7 @@ import toy
 
 from classmix_jax.workdir import checkpoint
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FIELDS = (
     '--config.steps=2', '--config.eval_every=0', '--config.log_every=1',
     '--config.batch_size=2', '--config.unlabeled_batch_size=2', '--config.data.crop=(24,32)')

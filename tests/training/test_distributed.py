@@ -18,7 +18,7 @@ from classmix_jax.methods import METHODS
 from classmix_jax.training import distributed
 from classmix_jax.training.distributed import Watch, connect, launcher
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Store:

@@ -10,7 +10,7 @@ import pytest
 from classmix_jax.cli import gpu_flags
 from classmix_jax.config import defaults
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 from pathlib import Path
 import sys

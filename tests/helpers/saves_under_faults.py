@@ -16,7 +16,7 @@ import shutil
 import sys
 import warnings
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
 import jax

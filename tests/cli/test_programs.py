@@ -1,6 +1,6 @@
 """What people may mistype, program by program: one sentence and status 2.
 
-Programs run in this process; tests/test_command_line.py starts some as people do.
+Programs run in this process; tests/cli/test_command_line.py starts some as people do.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ def says(monkeypatch, capsys, tmp_path):
   return run
 
 
-CONFIG = f'--config={command_line.__file__.rpartition("launch")[0]}configs/folder.py'
+CONFIG = f'--config={command_line.__file__.rpartition("classmix_jax")[0]}configs/folder.py'
 
 
 @pytest.mark.parametrize('name, arguments, parts', [

@@ -146,7 +146,7 @@ def test_a_process_killed_at_random_moments_loses_no_chunk(tmp_path):
       print('whole')
   ''')
   command = [sys.executable, '-c', program, str(tmp_path)]
-  root = Path(__file__).resolve().parent.parent
+  root = Path(__file__).resolve().parents[2]
   moments = random.Random(0)
   finished = 0
   for _ in range(6):

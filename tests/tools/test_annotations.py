@@ -17,7 +17,7 @@ from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations import CONVERTERS, class_table, convert
 from classmix_jax.tools.annotations.annotation import Problem, picture_name
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 V = 255
 
 

@@ -1,14 +1,14 @@
 """Which examples a step sees, and which windows of them, never changes: pinned across versions.
 
 A run that goes on with a newer version of this project, of NumPy or of Python would otherwise see
-other images. `python tests/test_golden_order.py` writes the file anew, for a change that is meant.
+other images. `python tests/data/test_golden_order.py` writes the file anew, for a change that is meant.
 """
 
 import json
 from pathlib import Path
 import sys
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from classmix_jax.data.random_crop import Geometry, draw_view  # noqa: E402
 from classmix_jax.data.sampler import index_stream  # noqa: E402

@@ -18,7 +18,7 @@ from classmix_jax.errors import UserError
 from classmix_jax.inference.export import export
 from classmix_jax.inference.restore import load_networks
 
-SHARED = Path(__file__).resolve().parents[2] / 'shared' / 'data'
+SHARED = Path(__file__).resolve().parents[3] / 'shared' / 'data'
 CAMVID = Path(os.environ.get('CLASSMIX_JAX_DATA', SHARED)) / 'camvid' / 'val'
 
 

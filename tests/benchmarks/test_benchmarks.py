@@ -3,7 +3,7 @@
 from pathlib import Path
 import sys
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / 'benchmarks'
+BENCHMARKS = Path(__file__).resolve().parents[2] / 'benchmarks'
 
 
 def test_the_tables_are_made_from_the_results(monkeypatch):

@@ -1,7 +1,7 @@
 """Weights and images made by rule, and what EfficientNet-Lite0 in torch makes of them.
 
     pip install torch==2.13.0 efficientnet-lite-pytorch==0.1.0
-    python tests/efficientnet_witness.py     # writes tests/witness/efficientnet_lite0.npz
+    python tests/helpers/efficientnet_witness.py     # writes tests/witness/efficientnet_lite0.npz
 
 The rule is that of tests/witness/README.md; the network is the package's own.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from witness_rule import torch_array
 
-FILE = Path(__file__).parent / 'witness' / 'efficientnet_lite0.npz'
+FILE = Path(__file__).parents[1] / 'witness' / 'efficientnet_lite0.npz'
 # All strides meet an even size; odd ones on the way.
 CASES = (('eval', 64, 96), ('eval', 75, 101), ('train', 75, 101))
 

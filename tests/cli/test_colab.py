@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def write_repository(folder):

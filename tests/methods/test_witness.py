@@ -28,7 +28,7 @@ from classmix_jax.training.step import create_state, make_train_step
 from classmix_jax.types import AXIS, VOID, Batch, Example
 
 AS_IT_IS = Preprocessing('rgb', (0.0,) * 3, (1.0,) * 3, 1.0)  # the witness has no 0..255 pixels
-WITNESS = Path(__file__).parent / 'witness'
+WITNESS = Path(__file__).parents[1] / 'witness'
 
 
 def nhwc(x):

@@ -19,15 +19,15 @@ import toy
 
 from classmix_jax.workdir import checkpoint
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
+ROOT = Path(__file__).resolve().parents[2]
+HELPERS = ROOT / 'tests' / 'helpers'
 
 
 @pytest.fixture(scope='module')
 def faults(tmp_path_factory):
   """The library of faults.c, to be preloaded."""
   library = tmp_path_factory.mktemp('faults') / 'faults.so'
-  subprocess.run(['gcc', '-shared', '-fPIC', '-o', library, HERE / 'faults.c', '-ldl'], check=True)
+  subprocess.run(['gcc', '-shared', '-fPIC', '-o', library, HELPERS / 'faults.c', '-ldl'], check=True)
   return library
 
 
@@ -139,7 +139,7 @@ def test_killed_while_data_are_prepared(tmp_path):
 def test_every_operation_of_a_save_goes_wrong_once(faults, tmp_path):
   """Files, writes, flushes and names: refused, cut short, or the process dies before them."""
   ended = subprocess.run(
-      [sys.executable, HERE / 'saves_under_faults.py', tmp_path], capture_output=True, text=True,
+      [sys.executable, HELPERS / 'saves_under_faults.py', tmp_path], capture_output=True, text=True,
       env={**os.environ, 'LD_PRELOAD': str(faults), 'XLA_FLAGS': ''})
   assert ended.returncode == 0, ended.stderr
   found = list(map(json.loads, ended.stdout.splitlines()))

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
 import ctypes, resource

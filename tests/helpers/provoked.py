@@ -10,7 +10,7 @@ import ast
 from pathlib import Path
 import sys
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 seen: set[tuple[str, int]] = set()
 
 

@@ -7,13 +7,13 @@ import subprocess
 import sys
 
 import pytest
-from test_processes import free_port, losses
+from test_distributed import free_port, losses
 import toy
 import yaml
 
 from classmix_jax.config import defaults
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / 'launch'
 
 SRUN = '''#!/usr/bin/env bash

@@ -122,7 +122,7 @@ def test_a_killed_training_leaves_no_lock_and_no_torn_file(tmp_path):
           'rundir.held(pathlib.Path(os.environ["RUN"])).__enter__(); print(os.getpid(), flush=True)'
           '; os.kill(os.getpid(), 9)')
   ended = subprocess.run(
-      [sys.executable, '-c', code], cwd=Path(__file__).parents[1], capture_output=True, text=True,
+      [sys.executable, '-c', code], cwd=Path(__file__).parents[2], capture_output=True, text=True,
       env={**os.environ, 'RUN': str(run)})
   assert ended.returncode == -9
   assert (run / 'lock').read_text().startswith(f'process {ended.stdout.strip()} on ')

@@ -1,5 +1,5 @@
 // Preloaded into a process: makes one of its operations on the files of a folder go wrong.
-// tests/test_faults.py compiles it. Covered is what changes a disk: files opened for writing, writes,
+// tests/training/test_faults.py compiles it. Covered is what changes a disk: files opened for writing, writes,
 // flushes, new names and removals, of Python and of C++ libraries, which both go through libc.
 
 #define _GNU_SOURCE
