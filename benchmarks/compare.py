@@ -31,22 +31,35 @@ UNDISTORTED = ('--config.method.jitter=0', '--config.method.blur=False')
 
 def our_command(options, overrides: list[str]) -> list[str]:
   return [
-      sys.executable, str(HERE / 'step.py'),
-      f'--config={HERE.parent / "classmix_jax" / "config" / "defaults.py"}:method={options.method}',
-      f'--config.model.backbone={options.backbone}',
-      f'--config.model.head={HEADS[options.backbone]}', f'--config.model.dtype={options.dtype}',
-      f'--config.data.crop=({options.size})', f'--config.batch_size={options.batch}',
-      f'--config.unlabeled_batch_size={options.batch}', f'--classes={options.classes}',
-      f'--steps={options.steps}', *(UNDISTORTED if options.method == 'classmix' else ()),
-      *overrides]
+    sys.executable,
+    str(HERE / 'step.py'),
+    f'--config={HERE.parent / "classmix_jax" / "config" / "defaults.py"}:method={options.method}',
+    f'--config.model.backbone={options.backbone}',
+    f'--config.model.head={HEADS[options.backbone]}',
+    f'--config.model.dtype={options.dtype}',
+    f'--config.data.crop=({options.size})',
+    f'--config.batch_size={options.batch}',
+    f'--config.unlabeled_batch_size={options.batch}',
+    f'--classes={options.classes}',
+    f'--steps={options.steps}',
+    *(UNDISTORTED if options.method == 'classmix' else ()),
+    *overrides,
+  ]
 
 
 def torch_command(options) -> list[str]:
   return [
-      options.torch_python, str(HERE / 'peer_torch.py'), f'--method={options.method}',
-      f'--backbone={options.backbone}', f'--size={options.size}', f'--batch={options.batch}',
-      f'--classes={options.classes}', f'--steps={options.steps}', f'--dtype={options.dtype}',
-      f'--variants={options.variants}']
+    options.torch_python,
+    str(HERE / 'peer_torch.py'),
+    f'--method={options.method}',
+    f'--backbone={options.backbone}',
+    f'--size={options.size}',
+    f'--batch={options.batch}',
+    f'--classes={options.classes}',
+    f'--steps={options.steps}',
+    f'--dtype={options.dtype}',
+    f'--variants={options.variants}',
+  ]
 
 
 def run_for_result(command: list[str]) -> dict:
@@ -66,15 +79,20 @@ def describe_difference(ours: dict, torch: dict) -> str:
     "the results cannot be compared: dtype is float32 in ours and bfloat16 in torch's."
   """
   ours = {**ours.get('model', {}), **ours}
-  differences = [f'{name} is {ours[name]} in ours and {torch[name]} in torch\'s'
-                 for name in EQUAL if ours[name] != torch[name]]
+  differences = [
+    f"{name} is {ours[name]} in ours and {torch[name]} in torch's"
+    for name in EQUAL
+    if ours[name] != torch[name]
+  ]
   return f'the results cannot be compared: {"; ".join(differences)}.' if differences else ''
 
 
 def measure_pair(options, overrides: list[str]) -> dict:
   """Runs both programs; ends with status 2 if their work is not the same."""
-  pair = {'ours': run_for_result(our_command(options, overrides)),
-          'torch': run_for_result(torch_command(options))}
+  pair = {
+    'ours': run_for_result(our_command(options, overrides)),
+    'torch': run_for_result(torch_command(options)),
+  }
   difference = describe_difference(**pair)
   if difference:
     print(f'error: {difference}', file=sys.stderr)
@@ -84,13 +102,13 @@ def measure_pair(options, overrides: list[str]) -> dict:
 
 def sentence(pair: dict) -> str:
   """Returns what is printed of a pair: ms, memory and loss of both."""
-  memory = lambda found: (
-      f', {found["peak_bytes"] / 2**30:.2f} GiB' if found['peak_bytes'] else '')
+  memory = lambda found: f', {found["peak_bytes"] / 2**30:.2f} GiB' if found['peak_bytes'] else ''
   ours, torch = pair['ours'], pair['torch']
   return (
-      f'ours {ours["ms"]:.1f} ms{memory(ours)}, loss {sum(ours["losses"].values()):.4g}; '
-      f'torch {torch["ms"]:.1f} ms ({torch["best"]}){memory(torch)}, loss {torch["loss"]:.4g}; '
-      f'ours / torch {ours["ms"] / torch["ms"]:.2f}')
+    f'ours {ours["ms"]:.1f} ms{memory(ours)}, loss {sum(ours["losses"].values()):.4g}; '
+    f'torch {torch["ms"]:.1f} ms ({torch["best"]}){memory(torch)}, loss {torch["loss"]:.4g}; '
+    f'ours / torch {ours["ms"] / torch["ms"]:.2f}'
+  )
 
 
 def parse_options() -> tuple[argparse.Namespace, list[str]]:
@@ -111,17 +129,22 @@ def parse_options() -> tuple[argparse.Namespace, list[str]]:
 
 def main() -> None:
   options, overrides = parse_options()
-  asked = {key: value for key, value in vars(options).items()
-           if key not in ('torch_python', 'output')}  # places on this machine
+  asked = {
+    key: value for key, value in vars(options).items() if key not in ('torch_python', 'output')
+  }  # places on this machine
   pairs = []
   for _ in range(options.pairs):
     pairs.append(measure_pair(options, overrides))
     ratios = [pair['ours']['ms'] / pair['torch']['ms'] for pair in pairs]
     json_file.write(
-        options.output, {**asked, 'overrides': overrides, 'ratios': ratios, 'pairs': pairs})
+      options.output, {**asked, 'overrides': overrides, 'ratios': ratios, 'pairs': pairs}
+    )
     print(sentence(pairs[-1]), flush=True)
-  print('ours / torch, pair by pair: ' + '  '.join(f'{ratio:.2f}' for ratio in ratios)
-        + f'  median {statistics.median(ratios):.2f}')
+  print(
+    'ours / torch, pair by pair: '
+    + '  '.join(f'{ratio:.2f}' for ratio in ratios)
+    + f'  median {statistics.median(ratios):.2f}'
+  )
 
 
 if __name__ == '__main__':

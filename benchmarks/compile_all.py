@@ -52,8 +52,9 @@ class Program(NamedTuple):
   @property
   def images(self) -> str:
     one = str(self.batch)
-    return f'{one if self.method == "supervised" else f"{one} + {one}"} of ' \
-           f'{self.size.replace(",", "x")}'
+    return (
+      f'{one if self.method == "supervised" else f"{one} + {one}"} of {self.size.replace(",", "x")}'
+    )
 
 
 SMALL = {'size': '128,160', 'batch': 4, 'classes': 11}
@@ -62,16 +63,21 @@ SMALL = {'size': '128,160', 'batch': 4, 'classes': 11}
 def programs() -> list[Program]:
   """Returns what `make accelerators` compiles, what takes longest first."""
   return [
-      Program('v5e:2x2', 'resnet101', 'classmix'),
-      Program('v5e:2x2', 'resnet101', 'classmix', remat='on'),
-      *(Program('h100', backbone, method) for backbone in reversed(BACKBONES)
-        for method in ('classmix', 'supervised') if backbone != 'tiny'),
-      Program('h100', 'resnet101', 'classmix', remat='on'),
-      Program('h100', 'resnet101', 'classmix', batch=16),
-      Program('h100:8', 'resnet50', 'classmix'),
-      Program('v5e:2x2', 'tiny', 'classmix', **SMALL),
-      Program('v6e:2x2', 'tiny', 'classmix', **SMALL),
-      *(Program('h100', 'tiny', method, **SMALL) for method in METHODS)]
+    Program('v5e:2x2', 'resnet101', 'classmix'),
+    Program('v5e:2x2', 'resnet101', 'classmix', remat='on'),
+    *(
+      Program('h100', backbone, method)
+      for backbone in reversed(BACKBONES)
+      for method in ('classmix', 'supervised')
+      if backbone != 'tiny'
+    ),
+    Program('h100', 'resnet101', 'classmix', remat='on'),
+    Program('h100', 'resnet101', 'classmix', batch=16),
+    Program('h100:8', 'resnet50', 'classmix'),
+    Program('v5e:2x2', 'tiny', 'classmix', **SMALL),
+    Program('v6e:2x2', 'tiny', 'classmix', **SMALL),
+    *(Program('h100', 'tiny', method, **SMALL) for method in METHODS),
+  ]
 
 
 def measure(program: Program) -> dict:
@@ -79,18 +85,40 @@ def measure(program: Program) -> dict:
   with tempfile.TemporaryDirectory() as folder:
     path, begin = Path(folder) / 'result.json', time.monotonic()
     done = subprocess.run(
-        [sys.executable, str(HERE / 'memory.py'), f'--topology={program.topology}',
-         f'--backbone={program.backbone}', f'--head={HEADS.get(program.backbone, "deeplab_v2")}',
-         f'--method={program.method}', f'--size={program.size}', f'--batch={program.batch}',
-         f'--classes={program.classes}', '--dtype=bfloat16', f'--remat={program.remat}',
-         '--accumulate=1', f'--output={path}'],
-        # Nothing is taken from a cache: compiling is what is tested.
-        env={**os.environ, 'JAX_ENABLE_COMPILATION_CACHE': 'false'},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    row = json.loads(path.read_text())['rows'][0] if path.exists() else {
-        'faults': [f'compiling ended with status {done.returncode}: {last_words(done.stdout)}']}
-  return {'name': program.name, **provenance('jax', 'jaxlib'), **program._asdict(),
-          'images': program.images, 'wall_s': time.monotonic() - begin, **row}
+      [
+        sys.executable,
+        str(HERE / 'memory.py'),
+        f'--topology={program.topology}',
+        f'--backbone={program.backbone}',
+        f'--head={HEADS.get(program.backbone, "deeplab_v2")}',
+        f'--method={program.method}',
+        f'--size={program.size}',
+        f'--batch={program.batch}',
+        f'--classes={program.classes}',
+        '--dtype=bfloat16',
+        f'--remat={program.remat}',
+        '--accumulate=1',
+        f'--output={path}',
+      ],
+      # Nothing is taken from a cache: compiling is what is tested.
+      env={**os.environ, 'JAX_ENABLE_COMPILATION_CACHE': 'false'},
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
+      text=True,
+    )
+    row = (
+      json.loads(path.read_text())['rows'][0]
+      if path.exists()
+      else {'faults': [f'compiling ended with status {done.returncode}: {last_words(done.stdout)}']}
+    )
+  return {
+    'name': program.name,
+    **provenance('jax', 'jaxlib'),
+    **program._asdict(),
+    'images': program.images,
+    'wall_s': time.monotonic() - begin,
+    **row,
+  }
 
 
 def last_words(output: str) -> str:
@@ -102,10 +130,12 @@ def last_words(output: str) -> str:
 def printed(row: dict) -> str:
   if 'temp' not in row:
     return f'{row["name"]:44}  {row["faults"][0]}'
-  return (f'{row["name"]:44}{row["temp"]:8.0f} MiB{row["kernels"]:6} kernels'
-          f'{row["gigabytes"]:8.1f} GB{row["work_ms"] + row["launch_ms"]:7.1f} ms'
-          f'{row["collectives"]:5} collectives{row["wall_s"]:6.0f} s'
-          + ''.join(f'\n  FAULT: {fault}' for fault in row['faults']))
+  return (
+    f'{row["name"]:44}{row["temp"]:8.0f} MiB{row["kernels"]:6} kernels'
+    f'{row["gigabytes"]:8.1f} GB{row["work_ms"] + row["launch_ms"]:7.1f} ms'
+    f'{row["collectives"]:5} collectives{row["wall_s"]:6.0f} s'
+    + ''.join(f'\n  FAULT: {fault}' for fault in row['faults'])
+  )
 
 
 def write(path: Path, rows: list[dict]) -> None:

@@ -59,7 +59,8 @@ def draw_frames(folder: Path, count: int) -> None:
     image = np.clip(image + rng.normal(0, 3, image.shape), 0, 255).astype(np.uint8)
     Image.fromarray(image).save(folder / 'images' / f'{index:03d}.png')
     Image.fromarray(label).resize(FRAME[::-1], Image.Resampling.NEAREST).save(
-        folder / 'masks' / f'{index:03d}.png')
+      folder / 'masks' / f'{index:03d}.png'
+    )
 
 
 def pil_loop(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -67,8 +68,7 @@ def pil_loop(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
   table = DECODING.table.astype(np.uint8)
   for path in sorted((folder / 'images').iterdir()):
     image = Image.open(path).convert('RGB').resize(WORKING[::-1], Image.Resampling.BILINEAR)
-    label = Image.open(folder / 'masks' / path.name).resize(
-        WORKING[::-1], Image.Resampling.NEAREST)
+    label = Image.open(folder / 'masks' / path.name).resize(WORKING[::-1], Image.Resampling.NEAREST)
     yield np.asarray(image), table[np.asarray(label)]
 
 
@@ -84,19 +84,30 @@ def in_turn(runs: dict[str, Callable[[], int]], times: int = 5) -> dict[str, dic
   """Measures A B A B ...; keeps of each the measurement with the median rate per core."""
   rounds = [{name: timed(run) for name, run in runs.items()} for _ in range(times)]
   return {
-      name: sorted((r[name] for r in rounds), key=lambda row: row['per_core_second'])[times // 2]
-      for name in runs}
+    name: sorted((r[name] for r in rounds), key=lambda row: row['per_core_second'])[times // 2]
+    for name in runs
+  }
 
 
 def epoch(source: Source, epochs: int = 1) -> Callable[[], int]:
   """Returns a function that reads `epochs` epochs of labelled batches."""
+
   def run() -> int:
     steps = epochs * len(source) // BATCH
     for _ in train_batches(
-        source, None, batch_size=BATCH, unlabeled_batch_size=0, geometry=Geometry(), seed=0,
-        start_step=0, stop_step=steps, local_devices=1):
+      source,
+      None,
+      batch_size=BATCH,
+      unlabeled_batch_size=0,
+      geometry=Geometry(),
+      seed=0,
+      start_step=0,
+      stop_step=steps,
+      local_devices=1,
+    ):
       pass
     return steps * BATCH
+
   return run
 
 
@@ -124,18 +135,25 @@ def measure(folder: Path, frames: int) -> dict[str, object]:
   pairs = pair(find_images(folder / 'images'), find_images(folder / 'masks'))
   source = paired_source(pairs, DECODING, WORKING)
   epoch(source)()  # imports, threads and the file cache are warm for everybody
-  rows = in_turn({
+  rows = in_turn(
+    {
       'PIL loop': lambda: sum(1 for _ in pil_loop(folder)),
       'first epoch': epoch(source),
-  })
+    }
+  )
   copies = folder / 'copies'
-  rows['preparing'] = timed(
-      lambda: len(copy_labels(copy_images(source, copies), copies)))
+  rows['preparing'] = timed(lambda: len(copy_labels(copy_images(source, copies), copies)))
   prepared = copy_labels(copy_images(source, copies), copies)
   rows['prepared epoch'] = timed(epoch(prepared, epochs=8))
   stream = device_stream(
-      labeled=prepared, unlabeled=None, batch_size=BATCH, unlabeled_batch_size=0,
-      geometry=Geometry(), seed=0, devices=jax.local_devices()[:1])
+    labeled=prepared,
+    unlabeled=None,
+    batch_size=BATCH,
+    unlabeled_batch_size=0,
+    geometry=Geometry(),
+    seed=0,
+    devices=jax.local_devices()[:1],
+  )
   next(stream(0, 1))
   steps = 8 * frames // BATCH
 
@@ -145,17 +163,32 @@ def measure(folder: Path, frames: int) -> dict[str, object]:
     return steps * BATCH
 
   rows['device'] = timed(resident)
-  host = to_devices(train_batches(
-      prepared, None, batch_size=BATCH, unlabeled_batch_size=0, geometry=Geometry(), seed=0,
-      start_step=0, stop_step=100, local_devices=1), jax.local_devices()[:1])
+  host = to_devices(
+    train_batches(
+      prepared,
+      None,
+      batch_size=BATCH,
+      unlabeled_batch_size=0,
+      geometry=Geometry(),
+      seed=0,
+      start_step=0,
+      stop_step=100,
+      local_devices=1,
+    ),
+    jax.local_devices()[:1],
+  )
   waiting = {
-      'prepared epoch': waiting_share(host, 40, milliseconds=100),
-      'device': waiting_share(stream(0, 100), 40, milliseconds=100)}
+    'prepared epoch': waiting_share(host, 40, milliseconds=100),
+    'device': waiting_share(stream(0, 100), 40, milliseconds=100),
+  }
   return {
-      'rows': rows, 'waiting_share_of_a_100_ms_step': waiting, 'frames': frames,
-      'memory_gb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
-      'device': str(jax.devices()[0].device_kind),
-      **provenance('jax', 'tensorflow-cpu', 'numpy', 'pillow')}
+    'rows': rows,
+    'waiting_share_of_a_100_ms_step': waiting,
+    'frames': frames,
+    'memory_gb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+    'device': str(jax.devices()[0].device_kind),
+    **provenance('jax', 'tensorflow-cpu', 'numpy', 'pillow'),
+  }
 
 
 def main() -> None:
@@ -166,14 +199,17 @@ def main() -> None:
   with tempfile.TemporaryDirectory() as folder:
     result = measure(Path(folder), options.frames)
   base = result['rows']['PIL loop']['per_core_second']
-  print(f"{'':16}{'images/s':>10}{'per core':>10}{'times PIL':>10}")
+  print(f'{"":16}{"images/s":>10}{"per core":>10}{"times PIL":>10}')
   for name, row in result['rows'].items():
-    print(f"{name:16}{row['per_second']:10.1f}{row['per_core_second']:10.1f}"
-          f"{row['per_core_second'] / base:10.1f}")
+    print(
+      f'{name:16}{row["per_second"]:10.1f}{row["per_core_second"]:10.1f}'
+      f'{row["per_core_second"] / base:10.1f}'
+    )
   for name, share in result['waiting_share_of_a_100_ms_step'].items():
     print(f'{name}: {100 * share:.1f} % of a step of 100 ms waits for its batch')
-  print(f"{result['memory_gb']:.2f} GB of memory at most, {result['cores']} cores, "
-        f"{result['date']}")
+  print(
+    f'{result["memory_gb"]:.2f} GB of memory at most, {result["cores"]} cores, {result["date"]}'
+  )
   if options.output:
     options.output.write_text(json.dumps(result, indent=2) + '\n')
 

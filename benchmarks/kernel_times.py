@@ -23,11 +23,18 @@ def read_events(folder: Path) -> list[dict]:
 
 def gpu_kernels(events: list[dict]) -> list[dict]:
   """Returns the events that are kernels of a GPU: an annotation around kernels is none."""
-  process = {event['pid']: event['args'].get('name', '')
-             for event in events if event.get('name') == 'process_name'}
-  return [event for event in events
-          if event.get('ph') == 'X' and 'GPU' in process.get(event['pid'], '')
-          and 'kernel_details' in event.get('args', {})]
+  process = {
+    event['pid']: event['args'].get('name', '')
+    for event in events
+    if event.get('name') == 'process_name'
+  }
+  return [
+    event
+    for event in events
+    if event.get('ph') == 'X'
+    and 'GPU' in process.get(event['pid'], '')
+    and 'kernel_details' in event.get('args', {})
+  ]
 
 
 def kernel_times(folder: Path, steps: int) -> list[Row]:
@@ -46,7 +53,8 @@ def kernel_times(folder: Path, steps: int) -> list[Row]:
     launches[name] = launches.get(name, 0) + 1
     duration[name] = duration.get(name, 0.0) + event['dur'] / 1000  # the trace has microseconds
   rows = sorted(
-      ([name, launches[name] / steps, duration[name] / steps] for name in launches),
-      key=lambda row: -row[2])
+    ([name, launches[name] / steps, duration[name] / steps] for name in launches),
+    key=lambda row: -row[2],
+  )
   whole = ['all', sum(row[1] for row in rows), sum(row[2] for row in rows)]
   return [whole, *rows[:MOST]] if rows else []

@@ -29,8 +29,11 @@ def look(process: int) -> dict[str, float]:
   """Returns resident memory in MiB, open files and threads of a process."""
   status = Path(f'/proc/{process}/status').read_text()
   field = lambda name: int(status.split(f'{name}:')[1].split()[0])
-  return {'memory_mib': field('VmRSS') / 1024, 'threads': field('Threads'),
-          'open_files': len(os.listdir(f'/proc/{process}/fd'))}
+  return {
+    'memory_mib': field('VmRSS') / 1024,
+    'threads': field('Threads'),
+    'open_files': len(os.listdir(f'/proc/{process}/fd')),
+  }
 
 
 def rows(run: Path) -> list[dict]:
@@ -44,8 +47,14 @@ def watch(command: list[str], run: Path, minutes: float) -> tuple[list[dict], fl
   begin, seen = time.monotonic(), []
   while (spent := time.monotonic() - begin) < 60 * minutes and process.poll() is None:
     done = rows(run)
-    seen.append({'minute': spent / 60, **look(process.pid), 'rows': len(done),
-                 'evaluations': sum('eval/miou' in row for row in done)})
+    seen.append(
+      {
+        'minute': spent / 60,
+        **look(process.pid),
+        'rows': len(done),
+        'evaluations': sum('eval/miou' in row for row in done),
+      }
+    )
     time.sleep(min(60.0, 60 * minutes - spent))
   end = time.monotonic()
   process.send_signal(signal.SIGTERM)
@@ -62,8 +71,10 @@ def milliseconds(some: list[dict]) -> float:
 def speed_around_resume(before: list[dict], after: list[dict]) -> dict[str, float]:
   """Compares the rows next to a resume; the first after it is left out, it may compile."""
   near = min(NEAR, len(after) - 1)
-  return {'step_ms_before_resume': round(milliseconds(before[-near:]), 2),
-          'step_ms_after_resume': round(milliseconds(after[1:near + 1]), 2)}
+  return {
+    'step_ms_before_resume': round(milliseconds(before[-near:]), 2),
+    'step_ms_after_resume': round(milliseconds(after[1 : near + 1]), 2),
+  }
 
 
 def summary(seen: list[dict], before: list[dict], after: list[dict]) -> dict:
@@ -71,15 +82,17 @@ def summary(seen: list[dict], before: list[dict], after: list[dict]) -> dict:
   third = max(2, len(seen) // 3)
   mean = lambda some, key: statistics.mean(look[key] for look in some)
   compared = {
-      f'{key}_{name}': round(mean(some, key), 1)
-      for key in ('memory_mib', 'open_files', 'threads')
-      for name, some in (('first_third', seen[1:third]), ('last_third', seen[-third:]))}
+    f'{key}_{name}': round(mean(some, key), 1)
+    for key in ('memory_mib', 'open_files', 'threads')
+    for name, some in (('first_third', seen[1:third]), ('last_third', seen[-third:]))
+  }
   before, third = before[1:], len(before) // 3
   return {
-      **compared,
-      'step_ms_first_third': round(milliseconds(before[:third]), 2),
-      'step_ms_last_third': round(milliseconds(before[-third:]), 2),
-      **speed_around_resume(before, after)}
+    **compared,
+    'step_ms_first_third': round(milliseconds(before[:third]), 2),
+    'step_ms_last_third': round(milliseconds(before[-third:]), 2),
+    **speed_around_resume(before, after),
+  }
 
 
 def main() -> None:
@@ -90,19 +103,28 @@ def main() -> None:
   parser.add_argument('--output', type=Path, required=True)
   options, rest = parser.parse_known_args()
   command = [
-      sys.executable, str(MAIN), *rest, f'--workdir={options.workdir}',
-      '--config.steps=1000000', '--config.log_every=50']
+    sys.executable,
+    str(MAIN),
+    *rest,
+    f'--workdir={options.workdir}',
+    '--config.steps=1000000',
+    '--config.log_every=50',
+  ]
   seen, ended_in = watch(command, options.workdir, options.minutes)
   before = rows(options.workdir)
   _, again = watch(command, options.workdir, options.resumed_minutes)
   steps = [row['step'] for row in rows(options.workdir)]
   assert steps == sorted(set(steps)), 'a row is there twice'
   result = {
-      'arguments': rest, 'minutes': round(seen[-1]['minute'], 1),
-      'steps': before[-1]['step'], 'evaluations': seen[-1]['evaluations'],
-      'seconds_to_end': [round(ended_in, 2), round(again, 2)],
-      **summary(seen, before, rows(options.workdir)[len(before):]), 'seen': seen,
-      **provenance('jax', 'jaxlib', 'orbax-checkpoint')}
+    'arguments': rest,
+    'minutes': round(seen[-1]['minute'], 1),
+    'steps': before[-1]['step'],
+    'evaluations': seen[-1]['evaluations'],
+    'seconds_to_end': [round(ended_in, 2), round(again, 2)],
+    **summary(seen, before, rows(options.workdir)[len(before) :]),
+    'seen': seen,
+    **provenance('jax', 'jaxlib', 'orbax-checkpoint'),
+  }
   options.output.write_text(json.dumps(result, indent=1) + '\n')
   print(json.dumps({key: value for key, value in result.items() if key != 'seen'}, indent=1))
 

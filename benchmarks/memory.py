@@ -44,12 +44,19 @@ def parse() -> argparse.Namespace:
   parser.add_argument('--backbone', default='resnet50', choices=BACKBONES)
   parser.add_argument('--head', default='deeplab_v2', choices=HEADS)
   parser.add_argument(
-      '--size', default='321,321', help='height and width of the crop',
-      type=lambda text: tuple(map(int, text.split(','))))
+    '--size',
+    default='321,321',
+    help='height and width of the crop',
+    type=lambda text: tuple(map(int, text.split(','))),
+  )
   parser.add_argument('--batch', type=int, default=4, help='labelled images, and unlabelled ones')
   parser.add_argument('--classes', type=int, default=21)
-  for name, values in (('method', 'supervised,classmix'), ('dtype', 'float32,bfloat16'),
-                       ('remat', 'off,on'), ('accumulate', '1,2,4')):
+  for name, values in (
+    ('method', 'supervised,classmix'),
+    ('dtype', 'float32,bfloat16'),
+    ('remat', 'off,on'),
+    ('accumulate', '1,2,4'),
+  ):
     parser.add_argument(f'--{name}', default=values, type=lambda text: text.split(','))
   parser.add_argument('--topology', default='', help='to compile for, e.g. h100 or v5e:2x2')
   parser.add_argument('--output', type=Path)
@@ -59,18 +66,33 @@ def parse() -> argparse.Namespace:
 def settings(options: argparse.Namespace) -> list[Setting]:
   """Returns every combination."""
   return [
-      Setting(options.backbone, options.head, method, options.size, options.batch,
-              options.classes, dtype, remat == 'on', int(parts))
-      for method, dtype, parts, remat in itertools.product(
-          options.method, options.dtype, options.accumulate, options.remat)]
+    Setting(
+      options.backbone,
+      options.head,
+      method,
+      options.size,
+      options.batch,
+      options.classes,
+      dtype,
+      remat == 'on',
+      int(parts),
+    )
+    for method, dtype, parts, remat in itertools.product(
+      options.method, options.dtype, options.accumulate, options.remat
+    )
+  ]
 
 
 def measure(setting: Setting, topology: str) -> dict:
   """Compiles one step; returns a row of the result."""
   compiled = compile_step(setting, open_devices(topology))
-  row = {'method': setting.method, 'dtype': setting.dtype,
-         'remat': 'on' if setting.remat else 'off', 'accumulate': setting.accumulate,
-         **memory(compiled)}
+  row = {
+    'method': setting.method,
+    'dtype': setting.dtype,
+    'remat': 'on' if setting.remat else 'off',
+    'accumulate': setting.accumulate,
+    **memory(compiled),
+  }
   if topology:
     row |= analysis(compiled, CARDS[family(topology)], setting.dtype == 'bfloat16')
   return row
@@ -78,36 +100,58 @@ def measure(setting: Setting, topology: str) -> dict:
 
 def printed(row: dict) -> str:
   """Returns a row for people, with the analysis of a topology below it."""
-  line = (f'{row["method"]:14}{row["dtype"]:10}{row["remat"]:>6}{row["accumulate"]:>6}'
-          f'{row["temp"]:9.0f}{row["argument"]:9.0f}{row["output"]:8.0f}{row["seconds"]:8.0f} s')
+  line = (
+    f'{row["method"]:14}{row["dtype"]:10}{row["remat"]:>6}{row["accumulate"]:>6}'
+    f'{row["temp"]:9.0f}{row["argument"]:9.0f}{row["output"]:8.0f}{row["seconds"]:8.0f} s'
+  )
   if 'kernels' not in row:
     return line
   lines = [line, '']
-  lines += [f'  {part["ms"]:7.2f} ms{part["bytes"] / 1e9:8.2f} GB{part["operations"] / 1e12:7.2f} '
-            f'TFLOP{part["launches"]:6} kernels  {name}' for name, part in row['kinds'].items()]
   lines += [
-      f'  {row["work_ms"]:7.2f} ms{row["gigabytes"]:8.2f} GB{row["teraflop"]:7.2f} TFLOP'
-      f'{row["kernels"]:6} kernels  all, and {row["launch_ms"]:.1f} ms for launches: '
-      f'{row["work_ms"] + row["launch_ms"]:.1f} ms by the roofline',
-      f'  {row["collectives"]} collectives of {row["collective_mb"]:.1f} MB',
-      '  ' + ', '.join(f'{name} {count}' for name, count in row['fusions'].items()),
-      *(f'  FAULT: {fault}' for fault in row['faults'])]
+    f'  {part["ms"]:7.2f} ms{part["bytes"] / 1e9:8.2f} GB{part["operations"] / 1e12:7.2f} '
+    f'TFLOP{part["launches"]:6} kernels  {name}'
+    for name, part in row['kinds'].items()
+  ]
+  lines += [
+    f'  {row["work_ms"]:7.2f} ms{row["gigabytes"]:8.2f} GB{row["teraflop"]:7.2f} TFLOP'
+    f'{row["kernels"]:6} kernels  all, and {row["launch_ms"]:.1f} ms for launches: '
+    f'{row["work_ms"] + row["launch_ms"]:.1f} ms by the roofline',
+    f'  {row["collectives"]} collectives of {row["collective_mb"]:.1f} MB',
+    '  ' + ', '.join(f'{name} {count}' for name, count in row['fusions'].items()),
+    *(f'  FAULT: {fault}' for fault in row['faults']),
+  ]
   return '\n'.join(lines)
 
 
 def report(options: argparse.Namespace, rows: list[dict]) -> str:
   target = options.topology or f'the CPU ({platform.machine()})'
-  return json.dumps({
-      'device': f'compiled for {target}, not executed', 'unit': 'MiB',
-      **provenance('jax', 'jaxlib'), 'backbone': options.backbone,
-      'head': options.head, 'size': options.size, 'batch': options.batch,
-      'classes': options.classes, 'topology': options.topology, 'rows': rows}, indent=1) + '\n'
+  return (
+    json.dumps(
+      {
+        'device': f'compiled for {target}, not executed',
+        'unit': 'MiB',
+        **provenance('jax', 'jaxlib'),
+        'backbone': options.backbone,
+        'head': options.head,
+        'size': options.size,
+        'batch': options.batch,
+        'classes': options.classes,
+        'topology': options.topology,
+        'rows': rows,
+      },
+      indent=1,
+    )
+    + '\n'
+  )
 
 
 def main() -> None:
   options, rows = parse(), []
-  print(f'{"method":14}{"dtype":10}{"remat":>6}{"parts":>6}{"temp":>9}{"argument":>9}{"output":>8}'
-        f'{"compiled":>10}', flush=True)
+  print(
+    f'{"method":14}{"dtype":10}{"remat":>6}{"parts":>6}{"temp":>9}{"argument":>9}{"output":>8}'
+    f'{"compiled":>10}',
+    flush=True,
+  )
   for setting in settings(options):
     rows.append(measure(setting, options.topology))
     print(printed(rows[-1]), flush=True)

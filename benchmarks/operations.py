@@ -66,8 +66,9 @@ def count_equation(equation: core.JaxprEqn) -> Counted:
     return max(bodies)
   times = repetitions(equation)
   return Counted(
-      times * sum(body.operations for body in bodies),
-      sum(body.loops for body in bodies) + (name == 'while'))
+    times * sum(body.operations for body in bodies),
+    sum(body.loops for body in bodies) + (name == 'while'),
+  )
 
 
 def count(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> Counted:

@@ -41,15 +41,15 @@ class Layer(NamedTuple):
 
 
 LAYERS = (
-    Layer('layer1 1x1', 256, 64, 1, scale=2),
-    Layer('layer1 3x3', 64, 64, scale=2),
-    Layer('layer2 3x3', 128, 128),
-    Layer('layer3 reduce', 1024, 256, 1),
-    Layer('layer3 expand', 256, 1024, 1),
-    Layer('layer3 dilated', 256, 256, dilation=2),
-    Layer('layer4 dilated', 512, 512, dilation=4),
-    Layer('head 6', 2048, 19, dilation=6),
-    Layer('head 12', 2048, 19, dilation=12),
+  Layer('layer1 1x1', 256, 64, 1, scale=2),
+  Layer('layer1 3x3', 64, 64, scale=2),
+  Layer('layer2 3x3', 128, 128),
+  Layer('layer3 reduce', 1024, 256, 1),
+  Layer('layer3 expand', 256, 1024, 1),
+  Layer('layer3 dilated', 256, 256, dilation=2),
+  Layer('layer4 dilated', 512, 512, dilation=4),
+  Layer('head 6', 2048, 19, dilation=6),
+  Layer('head 12', 2048, 19, dilation=12),
 )
 
 
@@ -58,10 +58,11 @@ def in_interleaved_images(x, kernel, strides, padding, *, rhs_dilation, **option
   del padding
   step, reach = rhs_dilation[0], (kernel.shape[0] - 1) // 2
   y = lax.conv_general_dilated(
-      convolution.interleaved(x, step), kernel, strides, [(reach, reach)] * 2, **options)
+    convolution.interleaved(x, step), kernel, strides, [(reach, reach)] * 2, **options
+  )
   images, height, width, features = y.shape
   y = y.reshape(-1, step, step, height, width, features).transpose(0, 3, 1, 4, 2, 5)
-  return y.reshape(-1, height * step, width * step, features)[:, :x.shape[1], :x.shape[2]]
+  return y.reshape(-1, height * step, width * step, features)[:, : x.shape[1], : x.shape[2]]
 
 
 def products_of_shifts(x, kernel, strides, padding, *, rhs_dilation, **options):
@@ -73,9 +74,8 @@ def products_of_shifts(x, kernel, strides, padding, *, rhs_dilation, **options):
   for u in range(kernel.shape[0]):
     for v in range(kernel.shape[1]):
       row, column = u * rhs_dilation[0], v * rhs_dilation[1]
-      seen = padded[:, row:row + height, column:column + width]
-      total += jnp.einsum(
-          'bhwf,fg->bhwg', seen, kernel[u, v], precision=options['precision'])
+      seen = padded[:, row : row + height, column : column + width]
+      total += jnp.einsum('bhwf,fg->bhwg', seen, kernel[u, v], precision=options['precision'])
   return total
 
 
@@ -112,21 +112,34 @@ def measure(layer: Layer, way, options: argparse.Namespace) -> dict[str, float]:
   gradient = jnp.asarray(rs.randn(*shape, layer.outputs), options.dtype)
   reach = layer.dilation * (layer.side - 1) // 2
   forward = functools.partial(
-      way, window_strides=(1, 1), padding=[(reach, reach)] * 2, rhs_dilation=(layer.dilation,) * 2,
-      dimension_numbers=convolution.DIMENSIONS, precision=None)
+    way,
+    window_strides=(1, 1),
+    padding=[(reach, reach)] * 2,
+    rhs_dilation=(layer.dilation,) * 2,
+    dimension_numbers=convolution.DIMENSIONS,
+    precision=None,
+  )
   if way is not lax.conv_general_dilated:
     forward = lambda x, kernel: way(
-        x, kernel, (1, 1), [(reach, reach)] * 2, rhs_dilation=(layer.dilation,) * 2,
-        dimension_numbers=convolution.DIMENSIONS, precision=None)
+      x,
+      kernel,
+      (1, 1),
+      [(reach, reach)] * 2,
+      rhs_dilation=(layer.dilation,) * 2,
+      dimension_numbers=convolution.DIMENSIONS,
+      precision=None,
+    )
   by_x = lambda x, kernel, gradient: jax.vjp(lambda x: forward(x, kernel), x)[1](gradient)
-  by_kernel = lambda x, kernel, gradient: jax.vjp(
-      lambda kernel: forward(x, kernel), kernel)[1](gradient)
+  by_kernel = lambda x, kernel, gradient: jax.vjp(lambda kernel: forward(x, kernel), kernel)[1](
+    gradient
+  )
   operations = 2 * np.prod(shape) * layer.side**2 * layer.inputs * layer.outputs / 1e9
   time_of = functools.partial(seconds, repeats=options.repeats)
   return {
-      'forward': operations / time_of(forward, x, kernel),
-      'by_images': operations / time_of(by_x, x, kernel, gradient),
-      'by_kernel': operations / time_of(by_kernel, x, kernel, gradient)}
+    'forward': operations / time_of(forward, x, kernel),
+    'by_images': operations / time_of(by_x, x, kernel, gradient),
+    'by_kernel': operations / time_of(by_kernel, x, kernel, gradient),
+  }
 
 
 def main() -> None:
@@ -147,14 +160,19 @@ def main() -> None:
     for name, (way, used) in ways(layer).items():
       found = measure(layer, way, options)
       rows.append({'layer': layer._asdict(), 'way': name, 'used': used, **found})
-      print(f'{layer.name:16}{name + " *" * used:24}{found["forward"]:9.0f}'
-            f'{found["by_images"]:11.0f}{found["by_kernel"]:11.0f}', flush=True)
+      print(
+        f'{layer.name:16}{name + " *" * used:24}{found["forward"]:9.0f}'
+        f'{found["by_images"]:11.0f}{found["by_kernel"]:11.0f}',
+        flush=True,
+      )
   if options.output:
     text = {
-        'device': f'{device.device_kind} {platform.machine()} '
-                  f'({len(os.sched_getaffinity(0))} cores)',
-        'unit': 'GFLOP/s', **provenance('jax', 'jaxlib'),
-        **vars(options), 'rows': rows}
+      'device': f'{device.device_kind} {platform.machine()} ({len(os.sched_getaffinity(0))} cores)',
+      'unit': 'GFLOP/s',
+      **provenance('jax', 'jaxlib'),
+      **vars(options),
+      'rows': rows,
+    }
     Path(options.output).write_text(json.dumps(text, indent=1) + '\n')
 
 

@@ -40,6 +40,7 @@ def programs(config):
   from classmix_jax.methods.pseudo_label import pseudo_label
   from classmix_jax.training.step import create_state, make_train_step
   from classmix_jax.types import AXIS
+
   devices = choose_devices(config)[:1]
   method = build_method(config, CLASSES.value)
   tx = build_optimizer(config, config.steps)
@@ -52,13 +53,19 @@ def programs(config):
   @functools.partial(on_device, in_axes=(None, 0))
   def targets(state, batch):
     return method.targets(
-        state.params, state.model_state, state.method_state, batch, key, state.step)[0]
+      state.params, state.model_state, state.method_state, batch, key, state.step
+    )[0]
 
   @functools.partial(on_device, in_axes=(None, 0))
   def teacher(state, batch):
     return pseudo_label(
-        method.model, state.method_state['teacher'], state.model_state['teacher'],
-        batch.unlabeled, train=True, exclude_padding=True)
+      method.model,
+      state.method_state['teacher'],
+      state.model_state['teacher'],
+      batch.unlabeled,
+      train=True,
+      exclude_padding=True,
+    )
 
   def loss(params, state, targets):
     first = jax.tree.map(lambda x: x[0], targets)  # of the micro-batches
@@ -66,7 +73,8 @@ def programs(config):
 
   forward = on_device(lambda state, targets: loss(state.params, state, targets), in_axes=(None, 0))
   both = on_device(
-      lambda state, targets: jax.grad(loss)(state.params, state, targets), in_axes=(None, 0))
+    lambda state, targets: jax.grad(loss)(state.params, state, targets), in_axes=(None, 0)
+  )
 
   @on_device
   def upsampled_loss(logits, label):
@@ -92,18 +100,19 @@ def programs(config):
     return metrics
 
   return {
-      'whole step': whole,
-      'targets: teacher, mixing, augmentation': lambda: targets(state, batch),
-      'teacher': lambda: teacher(state, batch),
-      'student, forward': lambda: forward(state, learned),
-      'student, forward and backward': lambda: both(state, learned),
-      'upsampling and loss of labelled images, with gradient': lambda: upsampled_loss(
-          logits, label),
-      'optimizer and teacher\'s average': lambda: update(state, gradient)}
+    'whole step': whole,
+    'targets: teacher, mixing, augmentation': lambda: targets(state, batch),
+    'teacher': lambda: teacher(state, batch),
+    'student, forward': lambda: forward(state, learned),
+    'student, forward and backward': lambda: both(state, learned),
+    'upsampling and loss of labelled images, with gradient': lambda: upsampled_loss(logits, label),
+    "optimizer and teacher's average": lambda: update(state, gradient),
+  }
 
 
 def main(_) -> None:
   import jax
+
   config = CONFIG.value
   prepare(config)
   found = {}
@@ -111,14 +120,25 @@ def main(_) -> None:
     throughput(program, WARM_UP)
     found[name] = throughput(program, STEPS.value)
     print(f'{name:56}{found[name]:9.1f} ms{found[name] / found["whole step"]:6.0%}', flush=True)
-  around = (found['targets: teacher, mixing, augmentation'] - found['teacher']
-            + found["optimizer and teacher's average"])
-  print(f'{"mixing, augmentation, optimizer, average":56}{around:9.1f} ms'
-        f'{around / found["whole step"]:6.0%}')
-  json_file.write(OUTPUT.value, {
+  around = (
+    found['targets: teacher, mixing, augmentation']
+    - found['teacher']
+    + found["optimizer and teacher's average"]
+  )
+  print(
+    f'{"mixing, augmentation, optimizer, average":56}{around:9.1f} ms'
+    f'{around / found["whole step"]:6.0%}'
+  )
+  json_file.write(
+    OUTPUT.value,
+    {
       **about(config, jax.devices()[:1]),
-      'images': config.batch_size + config.unlabeled_batch_size, 'steps': STEPS.value,
-      'ms': found, 'around_ms': around})
+      'images': config.batch_size + config.unlabeled_batch_size,
+      'steps': STEPS.value,
+      'ms': found,
+      'around_ms': around,
+    },
+  )
 
 
 if __name__ == '__main__':

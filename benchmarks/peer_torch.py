@@ -52,7 +52,8 @@ class Bottleneck(nn.Module):
     self.shortcut = None
     if inside != 4 * width or stride > 1:
       self.shortcut = nn.Sequential(
-          nn.Conv2d(inside, 4 * width, 1, stride, bias=False), nn.BatchNorm2d(4 * width))
+        nn.Conv2d(inside, 4 * width, 1, stride, bias=False), nn.BatchNorm2d(4 * width)
+      )
 
   def forward(self, x):
     y = functional.relu(self.bn1(self.conv1(x)))
@@ -67,29 +68,35 @@ class DeepLabV2(nn.Module):
   def __init__(self, blocks, classes: int):
     super().__init__()
     self.stem = nn.Sequential(
-        nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(),
-        nn.MaxPool2d(3, 2, 1, ceil_mode=True))
+      nn.Conv2d(3, 64, 7, 2, 3, bias=False),
+      nn.BatchNorm2d(64),
+      nn.ReLU(),
+      nn.MaxPool2d(3, 2, 1, ceil_mode=True),
+    )
     layers, inside = [], 64
     for count, width, stride, dilation in zip(
-        blocks, (64, 128, 256, 512), (1, 2, 1, 1), (1, 1, 2, 4), strict=True):
+      blocks, (64, 128, 256, 512), (1, 2, 1, 1), (1, 1, 2, 4), strict=True
+    ):
       for index in range(count):
         layers.append(Bottleneck(inside, width, stride if index == 0 else 1, dilation))
         inside = 4 * width
     self.layers = nn.Sequential(*layers)
     self.head = nn.ModuleList(
-        nn.Conv2d(inside, classes, 3, padding=dilation, dilation=dilation)
-        for dilation in (6, 12))
+      nn.Conv2d(inside, classes, 3, padding=dilation, dilation=dilation) for dilation in (6, 12)
+    )
 
   def forward(self, image):
     x = self.layers(self.stem(image))
     logits = sum(branch(x) for branch in self.head)
     return functional.interpolate(
-        logits.float(), image.shape[2:], mode='bilinear', align_corners=True)
+      logits.float(), image.shape[2:], mode='bilinear', align_corners=True
+    )
 
 
 def tiny_layer(inside, outside, size=3, stride=1):
   return nn.Sequential(
-      nn.Conv2d(inside, outside, size, stride, size // 2, bias=False), nn.BatchNorm2d(outside))
+    nn.Conv2d(inside, outside, size, stride, size // 2, bias=False), nn.BatchNorm2d(outside)
+  )
 
 
 class Residual(nn.Module):
@@ -108,17 +115,18 @@ class Tiny(nn.Module):
     super().__init__()
     relu = nn.ReLU()
     self.fine = nn.Sequential(
-        tiny_layer(3, 16, stride=2), relu, tiny_layer(16, 24, stride=2), relu, Residual(24))
+      tiny_layer(3, 16, stride=2), relu, tiny_layer(16, 24, stride=2), relu, Residual(24)
+    )
     self.middle = nn.Sequential(tiny_layer(24, 48, stride=2), relu, Residual(48), Residual(48))
     self.coarse = nn.Sequential(
-        tiny_layer(48, 96, stride=2), relu, Residual(96), Residual(96), tiny_layer(96, 32, 1))
+      tiny_layer(48, 96, stride=2), relu, Residual(96), Residual(96), tiny_layer(96, 32, 1)
+    )
     self.lateral_middle, self.lateral_fine = tiny_layer(48, 32, 1), tiny_layer(24, 32, 1)
     self.merge = nn.Sequential(tiny_layer(32, 32), relu)
     self.head = nn.Conv2d(32, classes, 3, padding=1)
 
   def forward(self, image):
-    enlarged = lambda x, size: functional.interpolate(
-        x, size, mode='bilinear', align_corners=True)
+    enlarged = lambda x, size: functional.interpolate(x, size, mode='bilinear', align_corners=True)
     fine = self.fine(image)
     middle = self.middle(fine)
     x = self.coarse(middle)
@@ -160,10 +168,12 @@ class Step:
     self.classes, self.device, self.variant = options.classes, device, variant
     self.classmix, self.half = options.method == 'classmix', options.dtype == 'bfloat16'
     self.student = build(options.backbone, options.classes).to(
-        device, memory_format=torch.channels_last)
+      device, memory_format=torch.channels_last
+    )
     self.teacher = copy.deepcopy(self.student).requires_grad_(False)
     self.optimizer = torch.optim.SGD(
-        self.student.parameters(), 2.5e-4, 0.9, weight_decay=5e-4, fused=True)
+      self.student.parameters(), 2.5e-4, 0.9, weight_decay=5e-4, fused=True
+    )
     self.run_student, self.run_teacher, self.run_loss = self.student, self.teacher, self.loss
     if variant == 'parts':
       self.run_student, self.run_teacher = map(torch.compile, (self.student, self.teacher))
@@ -181,8 +191,7 @@ class Step:
     with torch.no_grad():
       confidence, label = self.run_teacher(image).softmax(1).max(1)
       mask = class_mask(label, self.classes)
-      mix = lambda x: torch.where(
-          mask if x.dim() == 3 else mask[:, None], x, torch.roll(x, -1, 0))
+      mix = lambda x: torch.where(mask if x.dim() == 3 else mask[:, None], x, torch.roll(x, -1, 0))
       mixed, label = mix(image), mix(label)
       weight = (mix(confidence) >= THRESHOLD).float().mean()
     return weight * functional.cross_entropy(self.run_student(mixed), label)
@@ -202,7 +211,8 @@ class Step:
     if self.classmix:
       with torch.no_grad():
         torch._foreach_lerp_(
-            list(self.teacher.parameters()), list(self.student.parameters()), 1 - DECAY)
+          list(self.teacher.parameters()), list(self.student.parameters()), 1 - DECAY
+        )
     return loss
 
 
@@ -230,8 +240,13 @@ def measure(options, variant: str, device) -> dict:
   run(step, batches, WARM_UP)
   warm_up = time.perf_counter() - begin
   ms, loss = run(step, batches, options.steps)
-  return {'ms': ms, 'warm_up_s': warm_up, 'loss': loss, 'finite': math.isfinite(loss),
-          'peak_bytes': torch.cuda.max_memory_allocated() if device.type == 'cuda' else None}
+  return {
+    'ms': ms,
+    'warm_up_s': warm_up,
+    'loss': loss,
+    'finite': math.isfinite(loss),
+    'peak_bytes': torch.cuda.max_memory_allocated() if device.type == 'cuda' else None,
+  }
 
 
 def guarded(options, variant: str, device) -> dict:
@@ -264,10 +279,16 @@ def about(options, device) -> dict:
   """Returns what a result needs said, under the names of benchmarks/step.py."""
   name = torch.cuda.get_device_name() if device.type == 'cuda' else platform.machine()
   return {
-      'device': f'1 x {name} ({len(os.sched_getaffinity(0))} cores)', **provenance('torch'),
-      'method': options.method, 'backbone': options.backbone, 'dtype': options.dtype,
-      'crop': list(map(int, options.size.split(','))), 'batch_size': options.batch,
-      'classes': options.classes, 'steps': options.steps}
+    'device': f'1 x {name} ({len(os.sched_getaffinity(0))} cores)',
+    **provenance('torch'),
+    'method': options.method,
+    'backbone': options.backbone,
+    'dtype': options.dtype,
+    'crop': list(map(int, options.size.split(','))),
+    'batch_size': options.batch,
+    'classes': options.classes,
+    'steps': options.steps,
+  }
 
 
 def parse_options() -> argparse.Namespace:
@@ -298,8 +319,11 @@ def main() -> None:
     variants[variant] = guarded(options, variant, device)
     found = {**about(options, device), 'variants': variants, **fastest(variants)}
     json_file.write(options.output, found)
-    print(f'torch {torch.__version__}, {options.method}, {options.backbone}, {options.dtype}, '
-          f'{found["device"]}, {variant}: ' + sentence(variants[variant]), flush=True)
+    print(
+      f'torch {torch.__version__}, {options.method}, {options.backbone}, {options.dtype}, '
+      f'{found["device"]}, {variant}: ' + sentence(variants[variant]),
+      flush=True,
+    )
   if found['best'] is None:
     raise SystemExit('no variant ran')
 
@@ -309,8 +333,10 @@ def sentence(found: dict) -> str:
   if 'error' in found:
     return found['error']
   memory = found['peak_bytes']
-  return (f'{found["ms"]:.1f} ms a step, loss {found["loss"]:.4g}, warm after '
-          f'{found["warm_up_s"]:.0f} s' + (f', {memory / 2**30:.2f} GiB' if memory else ''))
+  return (
+    f'{found["ms"]:.1f} ms a step, loss {found["loss"]:.4g}, warm after '
+    f'{found["warm_up_s"]:.0f} s' + (f', {memory / 2**30:.2f} GiB' if memory else '')
+  )
 
 
 if __name__ == '__main__':

@@ -39,8 +39,11 @@ def driver() -> str:
   """Returns what the driver says of the card; '' without one."""
   try:
     return subprocess.run(
-        ['nvidia-smi', f'--query-gpu={QUERY}', '--format=csv'], capture_output=True, text=True,
-        timeout=20).stdout
+      ['nvidia-smi', f'--query-gpu={QUERY}', '--format=csv'],
+      capture_output=True,
+      text=True,
+      timeout=20,
+    ).stdout
   except (OSError, subprocess.TimeoutExpired):
     return ''
 
@@ -53,11 +56,15 @@ def measure(side: int, megabytes: int) -> dict:
   device = jax.devices()[0]
   memory = device.memory_stats() or {}
   return {
-      'device': f'{device.device_kind} ({len(os.sched_getaffinity(0))} cores)',
-      **provenance('jax', 'jaxlib', 'flax', 'optax', 'numpy'), 'driver': driver(),
-      'bytes_limit': memory.get('bytes_limit'), 'side': side, 'megabytes': megabytes,
-      'product_tflops': 2 * side**3 / seconds(jax.jit(lambda a, b: a @ b), first, second) / 1e12,
-      'copy_gb_s': 2 * words.nbytes / seconds(jax.jit(lambda x: x + 1), words) / 1e9}
+    'device': f'{device.device_kind} ({len(os.sched_getaffinity(0))} cores)',
+    **provenance('jax', 'jaxlib', 'flax', 'optax', 'numpy'),
+    'driver': driver(),
+    'bytes_limit': memory.get('bytes_limit'),
+    'side': side,
+    'megabytes': megabytes,
+    'product_tflops': 2 * side**3 / seconds(jax.jit(lambda a, b: a @ b), first, second) / 1e12,
+    'copy_gb_s': 2 * words.nbytes / seconds(jax.jit(lambda x: x + 1), words) / 1e9,
+  }
 
 
 def main() -> None:

@@ -18,10 +18,12 @@ ROOT = Path(__file__).resolve().parent.parent
 def commit() -> str | None:
   """Returns the commit of this tree, with '+' where files differ from it; None without git."""
   git = lambda *words: subprocess.run(
-      ['git', '-C', str(ROOT), *words], capture_output=True, text=True, check=True).stdout.strip()
+    ['git', '-C', str(ROOT), *words], capture_output=True, text=True, check=True
+  ).stdout.strip()
   try:
     return git('rev-parse', '--short=10', 'HEAD') + '+' * bool(
-        git('status', '--porcelain', '--untracked-files=no', '--', ':!benchmarks/results'))
+      git('status', '--porcelain', '--untracked-files=no', '--', ':!benchmarks/results')
+    )
   except (OSError, subprocess.CalledProcessError):
     return None
 
@@ -29,7 +31,12 @@ def commit() -> str | None:
 def provenance(*packages: str) -> dict:
   """Returns date, commit, processor, cores, and the versions of Python and of `packages`."""
   return {
-      'date': time.strftime('%Y-%m-%d'), 'commit': commit(), 'processor': platform.machine(),
-      'cores': len(os.sched_getaffinity(0)),
-      'versions': {'python': platform.python_version(),
-                   **{name: importlib.metadata.version(name) for name in packages}}}
+    'date': time.strftime('%Y-%m-%d'),
+    'commit': commit(),
+    'processor': platform.machine(),
+    'cores': len(os.sched_getaffinity(0)),
+    'versions': {
+      'python': platform.python_version(),
+      **{name: importlib.metadata.version(name) for name in packages},
+    },
+  }

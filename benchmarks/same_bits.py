@@ -39,6 +39,7 @@ def digests(run: Path, steps: int) -> dict[str, str]:
   import jax
 
   from classmix_jax.inference.restore import load_networks
+
   row = rows(run)[-1]
   losses = json.dumps({key: row[key] for key in sorted(row) if key.startswith('loss/')})
   _, networks = load_networks(run, 'latest')
@@ -47,8 +48,10 @@ def digests(run: Path, steps: int) -> dict[str, str]:
     weights.update(jax.device_get(leaf).tobytes())
   short = lambda content: hashlib.sha256(content).hexdigest()[:16]
   return {
-      'losses': short(losses.encode()), 'weights': weights.hexdigest()[:16],
-      'confusion': short((run / 'eval' / f'{steps}-confusion.csv').read_bytes())}
+    'losses': short(losses.encode()),
+    'weights': weights.hexdigest()[:16],
+    'confusion': short((run / 'eval' / f'{steps}-confusion.csv').read_bytes()),
+  }
 
 
 def compare(folder: Path, steps: int, arguments: list[str]) -> dict:
@@ -59,8 +62,13 @@ def compare(folder: Path, steps: int, arguments: list[str]) -> dict:
     if name == 'killed' and kept.exists():
       shutil.copytree(kept, run / 'compiled')
     command = [
-        sys.executable, str(MAIN), f'--workdir={run}', *arguments, f'--config.steps={steps}',
-        f'--config.checkpoint_every={steps // 2}']
+      sys.executable,
+      str(MAIN),
+      f'--workdir={run}',
+      *arguments,
+      f'--config.steps={steps}',
+      f'--config.checkpoint_every={steps // 2}',
+    ]
     train(command, run / 'checkpoints' / str(steps // 2) if name == 'killed' else None)
   os.environ['JAX_PLATFORMS'] = 'cpu'  # weights are only read here
   found = {name: digests(run, steps) for name, run in runs.items()}
@@ -74,8 +82,12 @@ def main() -> None:
   parser.add_argument('--steps', type=int, default=200)
   parser.add_argument('--output', default='')
   options, arguments = parser.parse_known_args()
-  found = {**provenance('jax', 'jaxlib'), 'steps': options.steps, 'arguments': arguments,
-           **compare(options.workdir, options.steps, arguments)}
+  found = {
+    **provenance('jax', 'jaxlib'),
+    'steps': options.steps,
+    'arguments': arguments,
+    **compare(options.workdir, options.steps, arguments),
+  }
   json_file.write(options.output, found)
   print('the same bits' if found['same'] else f'not the same bits: {found["same_each"]}')
 

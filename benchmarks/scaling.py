@@ -26,9 +26,17 @@ def measured(devices: int, times: int, arguments: list[str]) -> dict:
   with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / 'result.json'
     subprocess.run(
-        [sys.executable, str(HERE / 'step.py'), *arguments, f'--devices={devices}',
-         f'--times_batch={times}', f'--output={path}'],
-        env={**os.environ, 'JAX_NUM_CPU_DEVICES': str(devices)}, check=True)
+      [
+        sys.executable,
+        str(HERE / 'step.py'),
+        *arguments,
+        f'--devices={devices}',
+        f'--times_batch={times}',
+        f'--output={path}',
+      ],
+      env={**os.environ, 'JAX_NUM_CPU_DEVICES': str(devices)},
+      check=True,
+    )
     return json.loads(path.read_text())
 
 
@@ -49,10 +57,12 @@ def main() -> None:
   for row in rows:
     first = next(other for other in rows if other['kind'] == row['kind'])
     row['efficiency'] = first['cost'] / row['cost']
-    print(f'{row["kind"]:7}{row["devices"]:3} devices{row["images_per_step"]:5} images'
-          f'{row["ms"]:9.1f} ms{row["images_per_s"]:8.1f} images/s'
-          f'{row["efficiency"]:6.0%}{row["collectives"]:5} collectives'
-          f'{row["collective_bytes"] / 1e6:8.1f} MB')
+    print(
+      f'{row["kind"]:7}{row["devices"]:3} devices{row["images_per_step"]:5} images'
+      f'{row["ms"]:9.1f} ms{row["images_per_s"]:8.1f} images/s'
+      f'{row["efficiency"]:6.0%}{row["collectives"]:5} collectives'
+      f'{row["collective_bytes"] / 1e6:8.1f} MB'
+    )
   if options.output:
     options.output.write_text(json.dumps(rows, indent=1) + '\n')
 

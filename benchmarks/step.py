@@ -44,7 +44,8 @@ CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/.')
 CLASSES = flags.DEFINE_integer('classes', 11, 'Number of classes.')
 STEPS = flags.DEFINE_integer('steps', 30, 'Steps that are timed.')
 DEFAULT_MALLOC = flags.DEFINE_boolean(
-    'default_malloc', False, "Keep the C library's settings for freed memory.")
+  'default_malloc', False, "Keep the C library's settings for freed memory."
+)
 DEVICES = flags.DEFINE_integer('devices', 0, 'Number of devices, 0 for all that the batch fits.')
 TIMES_BATCH = flags.DEFINE_integer('times_batch', 1, "Multiplies the config's batch.")
 PROFILE = flags.DEFINE_string('profile', '', "Folder for the profiler's trace of three steps.")
@@ -77,14 +78,21 @@ def made_up(config, devices):
   from classmix_jax.data.feed import to_devices
   from classmix_jax.training.streams import unlabeled_batch_size
   from classmix_jax.types import Batch, Example
+
   random = np.random.default_rng(0)
 
   def example(count):
-    shape = (len(devices), config.steps_per_dispatch * config.accumulate,
-             count // len(devices) // config.accumulate, *image_size(config))
+    shape = (
+      len(devices),
+      config.steps_per_dispatch * config.accumulate,
+      count // len(devices) // config.accumulate,
+      *image_size(config),
+    )
     return Example(
-        random.integers(0, 256, (*shape, 3), np.uint8),
-        random.integers(0, CLASSES.value, shape, np.uint8), np.ones(shape, bool))
+      random.integers(0, 256, (*shape, 3), np.uint8),
+      random.integers(0, CLASSES.value, shape, np.uint8),
+      np.ones(shape, bool),
+    )
 
   unlabeled = unlabeled_batch_size(config)
   batch = Batch(example(config.batch_size), example(unlabeled) if unlabeled else None)
@@ -94,6 +102,7 @@ def made_up(config, devices):
 def product_peak(dtype: str, devices) -> float:
   """Returns the operations per second of a product of random square matrices on all devices."""
   import jax
+
   side = PRODUCT_SIDE.get(devices[0].platform, 8192)
   draw = jax.pmap(lambda key: jax.random.normal(key, (side, side), dtype), devices=devices)
   matrix = draw(jax.random.split(jax.random.key(0), len(devices)))  # on the devices at once
@@ -111,16 +120,23 @@ def collectives(program: str) -> list[float]:
 def about(config, devices) -> dict:
   """Returns what a result needs said: where, when, and of what."""
   return {
-      'device': f'{len(devices)} x {devices[0].device_kind} ({platform.machine()}, '
-                f'{len(os.sched_getaffinity(0))} cores)',
-      **provenance('jax', 'jaxlib', 'flax', 'optax'), 'xla_flags': os.environ.get('XLA_FLAGS', ''),
-      'config': config.name, 'method': config.method.name, 'model': config.model.to_dict(),
-      'crop': list(image_size(config)), 'batch_size': config.batch_size, 'classes': CLASSES.value}
+    'device': f'{len(devices)} x {devices[0].device_kind} ({platform.machine()}, '
+    f'{len(os.sched_getaffinity(0))} cores)',
+    **provenance('jax', 'jaxlib', 'flax', 'optax'),
+    'xla_flags': os.environ.get('XLA_FLAGS', ''),
+    'config': config.name,
+    'method': config.method.name,
+    'model': config.model.to_dict(),
+    'crop': list(image_size(config)),
+    'batch_size': config.batch_size,
+    'classes': CLASSES.value,
+  }
 
 
 def throughput(program, steps: int) -> float:
   """Returns the ms of each of `steps` calls in a row, with one wait at the end."""
   import jax
+
   begin = time.perf_counter()
   for _ in range(steps):
     result = program()
@@ -131,6 +147,7 @@ def throughput(program, steps: int) -> float:
 def one_by_one(program, steps: int) -> tuple[list[float], list[float]]:
   """Returns the ms of calls that are waited for each, and of these until the call returned."""
   import jax
+
   whole, dispatch = [], []
   for _ in range(steps):
     begin = time.perf_counter()
@@ -148,6 +165,7 @@ def build_step(config, devices):
 
   from classmix_jax.config.model import build_method, build_optimizer
   from classmix_jax.training.step import create_state, make_train_step
+
   method = build_method(config, CLASSES.value)
   tx = build_optimizer(config, config.steps)
   image = jax.ShapeDtypeStruct((1, *image_size(config), 3), np.float32)
@@ -160,6 +178,7 @@ def compile_step(step, state, batch, config, devices):
   """Compiles the step; returns it, and what the compiler knows of it."""
   import jax
   from operations import count
+
   begin = time.perf_counter()
   compiled = step.lower(state, batch).compile()
   seconds = time.perf_counter() - begin
@@ -169,10 +188,13 @@ def compile_step(step, state, batch, config, devices):
   if HLO.value:
     Path(HLO.value).write_text(compiled.as_text(), encoding='utf-8')
   return compiled, {
-      'compile_s': seconds, 'temp_mib': memory and memory.temp_size_in_bytes / 2**20,
-      'operations': counted.operations / config.steps_per_dispatch,
-      'loops_counted_once': counted.loops,
-      'collectives': len(exchanged), 'collective_bytes': sum(exchanged)}
+    'compile_s': seconds,
+    'temp_mib': memory and memory.temp_size_in_bytes / 2**20,
+    'operations': counted.operations / config.steps_per_dispatch,
+    'loops_counted_once': counted.loops,
+    'collectives': len(exchanged),
+    'collective_bytes': sum(exchanged),
+  }
 
 
 def time_step(run, together: int) -> dict:
@@ -180,26 +202,33 @@ def time_step(run, together: int) -> dict:
   before = usage()
   ms = throughput(run, STEPS.value) / together
   processor, faults = (
-      (now - then) / STEPS.value / together for now, then in zip(usage(), before, strict=True))
-  whole, dispatch = ([time / together for time in times]
-                     for times in one_by_one(run, STEPS.value))
+    (now - then) / STEPS.value / together for now, then in zip(usage(), before, strict=True)
+  )
+  whole, dispatch = ([time / together for time in times] for times in one_by_one(run, STEPS.value))
   return {
-      'ms': ms, 'dispatch_ms': statistics.median(dispatch), 'ms_one_by_one': {
-          'median': statistics.median(whole), 'least': min(whole), 'most': max(whole)},
-      'processor_ms': 1000 * processor, 'page_faults': faults}
+    'ms': ms,
+    'dispatch_ms': statistics.median(dispatch),
+    'ms_one_by_one': {'median': statistics.median(whole), 'least': min(whole), 'most': max(whole)},
+    'processor_ms': 1000 * processor,
+    'page_faults': faults,
+  }
 
 
 def last_metrics(metrics) -> dict:
   """Returns the losses of the last step, and whether it was finite."""
   import numpy as np
+
   last = {name: float(np.ravel(value)[-1]) for name, value in metrics.items()}
-  return {'losses': {name: value for name, value in last.items() if name.startswith('loss')},
-          'finite': bool(last['finite'])}
+  return {
+    'losses': {name: value for name, value in last.items() if name.startswith('loss')},
+    'finite': bool(last['finite']),
+  }
 
 
 def profile(run, folder: Path) -> list:
   """Traces `PROFILED` calls; returns the rows of benchmarks/kernel_times.py."""
   import jax
+
   with jax.profiler.trace(str(folder)):
     throughput(run, PROFILED)
   return kernel_times(folder, PROFILED)
@@ -208,16 +237,23 @@ def profile(run, folder: Path) -> list:
 def measure(config):
   """Compiles, times and profiles the step; yields the result so far after each stage."""
   from classmix_jax.config.model import choose_devices
+
   config.batch_size *= TIMES_BATCH.value
   config.unlabeled_batch_size *= TIMES_BATCH.value
-  devices = choose_devices(config)[:DEVICES.value or None]
+  devices = choose_devices(config)[: DEVICES.value or None]
   together = config.steps_per_dispatch
   step, state, (batch, images) = build_step(config, devices)
   step, compiled = compile_step(step, state, batch, config, devices)
   found = {
-      **about(config, devices), 'images_per_step': images, 'steps': STEPS.value,
-      'default_malloc': DEFAULT_MALLOC.value, 'steps_per_dispatch': together,
-      'devices': len(devices), 'made_up_devices': devices[0].platform == 'cpu', **compiled}
+    **about(config, devices),
+    'images_per_step': images,
+    'steps': STEPS.value,
+    'default_malloc': DEFAULT_MALLOC.value,
+    'steps_per_dispatch': together,
+    'devices': len(devices),
+    'made_up_devices': devices[0].platform == 'cpu',
+    **compiled,
+  }
   yield found
 
   def run():
@@ -227,32 +263,39 @@ def measure(config):
 
   throughput(run, WARM_UP)
   found |= time_step(run, together)
-  found |= {'images_per_s': 1000 * images / found['ms'], **last_metrics(run()),
-            'peak_bytes': (devices[0].memory_stats() or {}).get('peak_bytes_in_use')}
+  found |= {
+    'images_per_s': 1000 * images / found['ms'],
+    **last_metrics(run()),
+    'peak_bytes': (devices[0].memory_stats() or {}).get('peak_bytes_in_use'),
+  }
   yield found
   peak = product_peak(config.model.dtype, devices)
-  found |= {'product_operations_per_s': peak,
-            'share_of_product': 1000 * found['operations'] / found['ms'] / peak}
+  found |= {
+    'product_operations_per_s': peak,
+    'share_of_product': 1000 * found['operations'] / found['ms'] / peak,
+  }
   yield found
   if PROFILE.value:
     kernels = profile(run, Path(PROFILE.value))
-    yield found | {'kernels': [[name, launches / together, ms / together]
-                               for name, launches, ms in kernels]}
+    yield found | {
+      'kernels': [[name, launches / together, ms / together] for name, launches, ms in kernels]
+    }
 
 
 def sentence(found: dict) -> str:
   """Returns what is printed of a result."""
   model, each = found['model'], found['ms_one_by_one']
   return (
-      f'{found["method"]}, {model["backbone"]} + {model["head"]}, {model["dtype"]}, '
-      f'{found["device"]}: {found["ms"]:.1f} ms a step, {found["images_per_s"]:.1f} images/s; '
-      f'one by one {each["median"]:.1f} ms ({each["least"]:.1f} to {each["most"]:.1f}), dispatch '
-      f'{found["dispatch_ms"]:.1f} ms; {found["processor_ms"]:.0f} ms of processor time, '
-      f'{found["page_faults"]:.0f} page faults; compiled in {found["compile_s"]:.0f} s, '
-      f'{found["operations"] / 1e9:.0f} GFLOP, {found["share_of_product"]:.0%} of a product\'s '
-      f'{found["product_operations_per_s"] / 1e9:.0f} GFLOP/s; losses '
-      + ', '.join(f'{name} {value:.4g}' for name, value in found['losses'].items())
-      + f'; XLA_FLAGS={found["xla_flags"]!r}')
+    f'{found["method"]}, {model["backbone"]} + {model["head"]}, {model["dtype"]}, '
+    f'{found["device"]}: {found["ms"]:.1f} ms a step, {found["images_per_s"]:.1f} images/s; '
+    f'one by one {each["median"]:.1f} ms ({each["least"]:.1f} to {each["most"]:.1f}), dispatch '
+    f'{found["dispatch_ms"]:.1f} ms; {found["processor_ms"]:.0f} ms of processor time, '
+    f'{found["page_faults"]:.0f} page faults; compiled in {found["compile_s"]:.0f} s, '
+    f"{found['operations'] / 1e9:.0f} GFLOP, {found['share_of_product']:.0%} of a product's "
+    f'{found["product_operations_per_s"] / 1e9:.0f} GFLOP/s; losses '
+    + ', '.join(f'{name} {value:.4g}' for name, value in found['losses'].items())
+    + f'; XLA_FLAGS={found["xla_flags"]!r}'
+  )
 
 
 def prepare(config) -> None:

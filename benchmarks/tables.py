@@ -33,25 +33,44 @@ def against_torch() -> str:
     images = f'{found["batch"]}' + f' + {found["batch"]}' * (found['method'] == 'classmix')
     ms = [f'{pair["ours"]["ms"]:.0f} / {pair["torch"]["ms"]:.0f}' for pair in found['pairs']]
     variants = dict.fromkeys(pair['torch']['best'] for pair in found['pairs'])
-    rows.append([
-        found['backbone'], found['method'], found['dtype'],
-        f'{images} of {found["size"].replace(",", "x")}', ', '.join(variants),
-        ', '.join(ms), ' '.join(f'{ratio:.2f}' for ratio in found['ratios']),
-        f'**{statistics.median(found["ratios"]):.2f}**'])
+    rows.append(
+      [
+        found['backbone'],
+        found['method'],
+        found['dtype'],
+        f'{images} of {found["size"].replace(",", "x")}',
+        ', '.join(variants),
+        ', '.join(ms),
+        ' '.join(f'{ratio:.2f}' for ratio in found['ratios']),
+        f'**{statistics.median(found["ratios"]):.2f}**',
+      ]
+    )
   return table(
-      ['network', 'step', 'dtype', 'images', "torch's fastest", 'ours / torch in ms, pair by pair',
-       'ratios', 'median'], rows)
+    [
+      'network',
+      'step',
+      'dtype',
+      'images',
+      "torch's fastest",
+      'ours / torch in ms, pair by pair',
+      'ratios',
+      'median',
+    ],
+    rows,
+  )
 
 
 def parts() -> str:
   """Of results/parts_*.json, side by side."""
   found = [read(path.name) for path in sorted((HERE / 'results').glob('parts_*.json'))]
   head = ['part, in ms'] + [
-      f'{one["model"]["backbone"]}, {one["images"]} of {"x".join(map(str, one["crop"]))}'
-      for one in found]
+    f'{one["model"]["backbone"]}, {one["images"]} of {"x".join(map(str, one["crop"]))}'
+    for one in found
+  ]
   whole = [one['ms']['whole step'] for one in found]
   share = lambda values: [
-      f'{value:.1f} ({value / of:.1%})' for value, of in zip(values, whole, strict=True)]
+    f'{value:.1f} ({value / of:.1%})' for value, of in zip(values, whole, strict=True)
+  ]
   rows = [[name, *share([one['ms'][name] for one in found])] for name in found[0]['ms']]
   around = '**mixing, augmentation, optimizer, average together**'
   return table(head, [*rows, [around, *share([one['around_ms'] for one in found])]])
@@ -60,17 +79,20 @@ def parts() -> str:
 def memory() -> str:
   """Of results/memory.json: MiB of temporaries, without and with remat."""
   rows = read('memory.json')['rows']
-  cells = {(row['method'], row['dtype'], row['accumulate'], row['remat']): row['temp']
-           for row in rows}
+  cells = {
+    (row['method'], row['dtype'], row['accumulate'], row['remat']): row['temp'] for row in rows
+  }
   kinds = list(dict.fromkeys((row['method'], row['dtype']) for row in rows))
   counts = list(dict.fromkeys(row['accumulate'] for row in rows))
   number = lambda key: f'{cells[key]:.0f}' if key in cells else '-'  # not measured
-  cell = lambda kind, count: ' / '.join(
-      number((*kind, count, remat)) for remat in ('off', 'on'))
+  cell = lambda kind, count: ' / '.join(number((*kind, count, remat)) for remat in ('off', 'on'))
   return table(
-      ['temporaries in MiB, without / with `config.model.remat`',
-       *(f'{count} micro-batches' if count > 1 else '1 micro-batch' for count in counts)],
-      [[', '.join(kind), *(cell(kind, count) for count in counts)] for kind in kinds])
+    [
+      'temporaries in MiB, without / with `config.model.remat`',
+      *(f'{count} micro-batches' if count > 1 else '1 micro-batch' for count in counts),
+    ],
+    [[', '.join(kind), *(cell(kind, count) for count in counts)] for kind in kinds],
+  )
 
 
 def accelerators() -> str:
@@ -82,18 +104,44 @@ def accelerators() -> str:
   for row in read('accelerators.json')['rows']:
     gpu = row['topology'].startswith('h100')
     model = [f'{row["gigabytes"]:.1f}', f'{row["work_ms"]:.1f} + {row["launch_ms"]:.1f}']
-    rows.append([
-        row['topology'], f'{row["backbone"]}{", remat" * (row["remat"] == "on")}', row['method'],
-        row['images'], f'{row["temp"]:,.0f}', f'{row["kernels"]:,}', *(model if gpu else '--'),
-        str(row['collectives']), f'{row["seconds"]:.0f}', str(len(row['faults']))])
+    rows.append(
+      [
+        row['topology'],
+        f'{row["backbone"]}{", remat" * (row["remat"] == "on")}',
+        row['method'],
+        row['images'],
+        f'{row["temp"]:,.0f}',
+        f'{row["kernels"]:,}',
+        *(model if gpu else '--'),
+        str(row['collectives']),
+        f'{row["seconds"]:.0f}',
+        str(len(row['faults'])),
+      ]
+    )
   return table(
-      ['for', 'backbone', 'method', 'images of a device', 'temporaries, MiB', 'kernels', 'GB',
-       'roofline + launches, ms', 'collectives', 'compiled in s', 'faults'], rows)
+    [
+      'for',
+      'backbone',
+      'method',
+      'images of a device',
+      'temporaries, MiB',
+      'kernels',
+      'GB',
+      'roofline + launches, ms',
+      'collectives',
+      'compiled in s',
+      'faults',
+    ],
+    rows,
+  )
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
-    'against_torch': against_torch, 'parts': parts, 'memory': memory,
-    'accelerators': accelerators}
+  'against_torch': against_torch,
+  'parts': parts,
+  'memory': memory,
+  'accelerators': accelerators,
+}
 
 
 def filled(text: str) -> str:

@@ -26,9 +26,10 @@ def result(run: Path) -> dict:
   score = json.loads(path.read_text(encoding='utf-8'))
   kept = ('step', 'miou', 'iou', 'network', 'protocol', 'split', 'labeled', 'images', 'devices')
   return {
-      **{key: score[key] for key in kept},
-      'networks': {name: found['miou'] for name, found in score['networks'].items()},
-      'steps_per_second': statistics.median(row['steps_per_second'] for row in rows)}
+    **{key: score[key] for key in kept},
+    'networks': {name: found['miou'] for name, found in score['networks'].items()},
+    'steps_per_second': statistics.median(row['steps_per_second'] for row in rows),
+  }
 
 
 def main() -> None:
@@ -38,12 +39,19 @@ def main() -> None:
   options, arguments = parser.parse_known_args()
   begin = time.monotonic()
   subprocess.run(
-      [sys.executable, str(MAIN), f'--workdir={options.workdir}', *arguments], check=True)
-  found = {**provenance('jax', 'jaxlib'), 'arguments': arguments,
-           'wall_s': time.monotonic() - begin, **result(options.workdir)}
+    [sys.executable, str(MAIN), f'--workdir={options.workdir}', *arguments], check=True
+  )
+  found = {
+    **provenance('jax', 'jaxlib'),
+    'arguments': arguments,
+    'wall_s': time.monotonic() - begin,
+    **result(options.workdir),
+  }
   json_file.write(options.output, found)
-  print(f'{found["network"]}: {100 * found["miou"]:.2f} mIoU after {found["step"]} steps, '
-        f'{found["wall_s"]:.0f} s')
+  print(
+    f'{found["network"]}: {100 * found["miou"]:.2f} mIoU after {found["step"]} steps, '
+    f'{found["wall_s"]:.0f} s'
+  )
 
 
 if __name__ == '__main__':

@@ -21,8 +21,6 @@ PyTree = Any
 Metrics = Mapping[str, Array]
 
 
-
-
 class Example(NamedTuple):
   """Images and their labels, as they travel from the disk to the device.
 
@@ -116,8 +114,13 @@ class Method(Protocol):
     """Returns `(params, model_state, method_state)` for images of this shape."""
 
   def targets(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree,
-      batch: Batch, key: Array, step: Array,
+    self,
+    params: PyTree,
+    model_state: PyTree,
+    method_state: PyTree,
+    batch: Batch,
+    key: Array,
+    step: Array,
   ) -> tuple[PyTree, PyTree, Metrics]:
     """Returns `(targets, model_state, metrics)`; runs inside `pmap`, no gradient passes.
 
@@ -126,7 +129,7 @@ class Method(Protocol):
     """
 
   def loss(
-      self, params: PyTree, model_state: PyTree, targets: PyTree
+    self, params: PyTree, model_state: PyTree, targets: PyTree
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
     """Returns `(loss, (model_state, metrics))` of one micro-batch; runs inside `pmap`.
 
@@ -138,21 +141,15 @@ class Method(Protocol):
     """Returns the method state after the optimizer step `step` (0-based)."""
 
   def networks(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree
+    self, params: PyTree, model_state: PyTree, method_state: PyTree
   ) -> Mapping[str, PyTree]:
     """Returns the variables of every network that can predict, by name."""
 
   def views(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
+    self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
   ) -> Mapping[str, Array]:
     """Returns what the method learns from, to be looked at; runs inside `pmap`.
 
     Of the first micro-batch of `batch`, `[A, b, ...]`: images are `[b, H, W, 3]`
     float32 in 0..1, labels are `[b, H, W]` integers.
     """
-
-
-
-
-
-

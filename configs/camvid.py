@@ -1,6 +1,6 @@
 """ClassMix on CamVid, from scratch, at half resolution, on a laptop.
 
-    python launch/main.py --config=configs/camvid.py:labeled=46 --config.data.root=CamVid
+python launch/main.py --config=configs/camvid.py:labeled=46 --config.data.root=CamVid
 """
 
 from classmix_jax.config import defaults

@@ -40,11 +40,13 @@ def get_config(text: str | None = None):
   config.optim.duplicate_steps = True
   if 'jitter' in config.method:
     config.method.update({'jitter': 0.0, 'blur': False, 'exclude_padding': False})
-  config.paper.update({
+  config.paper.update(
+    {
       'source': 'arXiv 2007.07936, PASCAL VOC 2012',
       'global batch': '10 labelled + 10 unlabelled',
       'learning rate': '0.00025 for 10 + 10 images, head 10x',
       'crop': '321x321',
       'protocol': 'paper at own sizes, padded to 505x505, student',
-  })
+    }
+  )
   return papers.apply(config, papers.PASCAL_VOC)

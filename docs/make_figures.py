@@ -1,11 +1,11 @@
 """Draws the pictures of docs/how_it_works.md from a finished run of ClassMix.
 
-    python docs/make_figures.py RUN docs/images
+python docs/make_figures.py RUN docs/images
 
-    classmix.png      what is cut out and pasted, and what the student is asked
-    masks.png         every mask of MASKS on the same two images
-    confidence.png    which pixels the teacher is sure of
-    predictions.png   validation images, truth, prediction, errors
+classmix.png      what is cut out and pasted, and what the student is asked
+masks.png         every mask of MASKS on the same two images
+confidence.png    which pixels the teacher is sure of
+predictions.png   validation images, truth, prediction, errors
 """
 
 from pathlib import Path
@@ -49,7 +49,7 @@ class Shown:
   def draw(self, rows, captions, path: Path, legend: bool = True) -> None:
     names, palette = (self.names, self.palette) if legend else ((), ())
     picture = grid([list(row) for row in rows], captions, names, palette)
-    colors = picture.quantize(COLORS).getpalette()[:3 * COLORS]
+    colors = picture.quantize(COLORS).getpalette()[: 3 * COLORS]
     table = Image.new('P', (1, 1))
     table.putpalette(np.ravel(self.palette).tolist() + colors)
     picture.quantize(palette=table, dither=Image.Dither.NONE).save(path, optimize=True)
@@ -71,19 +71,43 @@ def classmix(shown: Shown, path: Path) -> None:
   labels = np.stack([found.label for found in shown.teacher.predict_all(images)])
   mask = masks_of('class', labels, len(shown.names))
   mixed, mixed_label = np.asarray(cm.mix(mask, images)), np.asarray(cm.mix(mask, labels))
-  augmented = to_bytes(np.asarray(cm.strong_augment(
-      jax.random.key(5), mixed / np.float32(255), jitter=shown.config.method.jitter,
-      blur=shown.config.method.blur)))
+  augmented = to_bytes(
+    np.asarray(
+      cm.strong_augment(
+        jax.random.key(5),
+        mixed / np.float32(255),
+        jitter=shown.config.method.jitter,
+        blur=shown.config.method.blur,
+      )
+    )
+  )
   answers = [found.label for found in shown.student.predict_all(augmented)]
   color = lambda label: colorize(label, shown.palette)
   rows = [
-      (image, shown.tinted(image, label), np.where(kept[..., None], image, WHITE), changed,
-       color(wanted), color(answer))
-      for image, label, kept, changed, wanted, answer in zip(
-          images, labels, mask, augmented, mixed_label, answers, strict=True)]
-  shown.draw(rows, (
-      'unlabelled image', 'what the teacher sees', 'half of these classes ...',
-      '... on the next image, jittered', 'mixed pseudo-label', 'the answer of the student'), path)
+    (
+      image,
+      shown.tinted(image, label),
+      np.where(kept[..., None], image, WHITE),
+      changed,
+      color(wanted),
+      color(answer),
+    )
+    for image, label, kept, changed, wanted, answer in zip(
+      images, labels, mask, augmented, mixed_label, answers, strict=True
+    )
+  ]
+  shown.draw(
+    rows,
+    (
+      'unlabelled image',
+      'what the teacher sees',
+      'half of these classes ...',
+      '... on the next image, jittered',
+      'mixed pseudo-label',
+      'the answer of the student',
+    ),
+    path,
+  )
 
 
 def every_mask(shown: Shown, path: Path) -> None:
@@ -93,8 +117,12 @@ def every_mask(shown: Shown, path: Path) -> None:
   columns = []
   for name in cm.MASKS:
     mask = masks_of(name, labels, len(shown.names))
-    columns.append((np.where(mask[0][..., None], WHITE, np.uint8(40)).repeat(3, axis=-1),
-                    np.asarray(cm.mix(mask, images))[0]))
+    columns.append(
+      (
+        np.where(mask[0][..., None], WHITE, np.uint8(40)).repeat(3, axis=-1),
+        np.asarray(cm.mix(mask, images))[0],
+      )
+    )
   shown.draw(zip(*columns, strict=True), list(cm.MASKS), path, legend=False)
 
 
@@ -104,10 +132,19 @@ def confidence(shown: Shown, path: Path) -> None:
   images = shown.unlabeled(2)
   for image, (label, sure) in zip(images, shown.teacher.predict_all(images), strict=True):
     counted = np.where((sure >= threshold)[..., None], colorize(label, shown.palette), GREY)
-    rows.append((image, colorize(label, shown.palette),
-                 np.repeat(to_bytes(sure)[..., None], 3, axis=-1), counted))
-  shown.draw(rows, ('unlabelled image', 'pseudo-label', 'confidence (white: 1)',
-                    f'at least {threshold:g}'), path)
+    rows.append(
+      (
+        image,
+        colorize(label, shown.palette),
+        np.repeat(to_bytes(sure)[..., None], 3, axis=-1),
+        counted,
+      )
+    )
+  shown.draw(
+    rows,
+    ('unlabelled image', 'pseudo-label', 'confidence (white: 1)', f'at least {threshold:g}'),
+    path,
+  )
 
 
 def predictions(shown: Shown, path: Path) -> None:
@@ -118,8 +155,14 @@ def predictions(shown: Shown, path: Path) -> None:
     image, truth = val.read_image(index), val.read_label(index)
     label = network.predict(image).label
     wrong = ((label != truth) & (truth != cm.VOID))[..., None]
-    rows.append((image, colorize(truth, shown.palette), colorize(label, shown.palette),
-                 np.where(wrong, RED, faded(image))))
+    rows.append(
+      (
+        image,
+        colorize(truth, shown.palette),
+        colorize(label, shown.palette),
+        np.where(wrong, RED, faded(image)),
+      )
+    )
   shown.draw(rows, ('validation image', 'truth', 'prediction', 'errors'), path)
 
 

@@ -41,22 +41,26 @@ def requirements(text: str) -> list[Requirement]:
 
 
 def lacking(
-    wanted: Sequence[Requirement], version: Callable[[str], str] = installed
+  wanted: Sequence[Requirement], version: Callable[[str], str] = installed
 ) -> list[Requirement]:
   """Returns what is missing or of another version; ends where that is JAX or NumPy."""
-  found = [one for one in wanted
-           if not version(one.name) or not one.specifier.contains(version(one.name))]
+  found = [
+    one for one in wanted if not version(one.name) or not one.specifier.contains(version(one.name))
+  ]
   for one in found:
     if one.name in KEPT:
-      print(f"error: this runtime has {one.name} {version(one.name) or 'not at all'}, but {one} is "
-            'needed: choose another version of the runtime, or install it for this accelerator '
-            'first.', file=sys.stderr)
+      print(
+        f'error: this runtime has {one.name} {version(one.name) or "not at all"}, but {one} is '
+        'needed: choose another version of the runtime, or install it for this accelerator '
+        'first.',
+        file=sys.stderr,
+      )
       sys.exit(2)
   return found
 
 
 def pip_commands(
-    missing: Sequence[Requirement], packages: Iterable[tuple[str, str]]
+  missing: Sequence[Requirement], packages: Iterable[tuple[str, str]]
 ) -> list[list[str]]:
   """Returns what pip is to be told, one list of arguments for each call.
 
@@ -65,8 +69,11 @@ def pip_commands(
     packages: (name, version) of all that is installed.
   """
   versions = {name.lower().replace('_', '-'): version for name, version in packages}
-  pins = sorted(f'{name}=={version}' for name, version in versions.items()
-                if name in KEPT or name.startswith('jax-'))
+  pins = sorted(
+    f'{name}=={version}'
+    for name, version in versions.items()
+    if name in KEPT or name.startswith('jax-')
+  )
   commands = []
   # Both builds are the same files: the other one would take them along when it goes.
   if 'tensorflow' in versions and any(one.name == 'tensorflow-cpu' for one in missing):

@@ -49,14 +49,21 @@ def count_scalars(tree):
 def features_of(backbone, size):
   def run(image):
     return backbone.init_with_output(jax.random.key(0), image, False)[0]
+
   return jax.eval_shape(run, image_of(*size)).high.shape
 
 
 # Convolution halves and rounds up. In the layout of caffe the ceil-mode pool adds one where
 # sizes are even, and the first 1x1 convolution of layer2 halves again.
 CAFFE_SIZES = {
-    (33, 65): (5, 9), (64, 96): (9, 13), (65, 129): (9, 17), (512, 1024): (65, 129),
-    (256, 512): (33, 65), (321, 321): (41, 41), (505, 505): (64, 64)}
+  (33, 65): (5, 9),
+  (64, 96): (9, 13),
+  (65, 129): (9, 17),
+  (512, 1024): (65, 129),
+  (256, 512): (33, 65),
+  (321, 321): (41, 41),
+  (505, 505): (64, 64),
+}
 TORCHVISION_SIZES = {(33, 65): (5, 9), (64, 96): (8, 12), (505, 505): (64, 64)}
 # TensorFlow's SAME: the size divided by 16, rounded up.
 LITE_SIZES = {(33, 65): (3, 5), (64, 96): (4, 6), (65, 129): (5, 9), (180, 240): (12, 15)}
@@ -67,7 +74,8 @@ DEEP = ('resnet34', 'resnet50', 'resnet101', 'resnet101_tv', 'resnet50_deep', 'r
 @pytest.mark.parametrize('name', BACKBONES)
 def test_backbones_have_the_documented_stride(name):
   sizes = {'tiny': TINY_SIZES, 'efficientnet_lite0': LITE_SIZES}.get(
-      name, TORCHVISION_SIZES if name.endswith(('_tv', '_deep')) else CAFFE_SIZES)
+    name, TORCHVISION_SIZES if name.endswith(('_tv', '_deep')) else CAFFE_SIZES
+  )
   # The deep ones repeat the shallow ones' strides: one size is enough for them.
   kept = dict(list(sizes.items())[:1]) if name in DEEP else sizes
   for size, expected in kept.items():
@@ -92,8 +100,10 @@ def test_backbones_have_the_output_stride_they_say(name):
 @pytest.mark.parametrize('bn', ['batch', 'running'])
 def test_backbones_take_bn_dtype_and_remat(name, bn):
   backbone = BACKBONES[name](bn=bn, dtype=jnp.bfloat16)
+
   def run(image):
     return backbone.init_with_output(jax.random.key(0), image, False)
+
   features, variables = jax.eval_shape(run, image_of(33, 65))
   assert features.low.dtype == features.high.dtype == jnp.bfloat16
   assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype('float32')}
@@ -135,8 +145,11 @@ def test_parameters_of_resnet101(head):
   params, batch_stats = parameters('resnet101', head)
   assert count_scalars(params) == 43_901_068
   assert count_scalars(batch_stats) == 105_344
-  frozen = [leaf for path, leaf in jax.tree.leaves_with_path(params)
-            if group_of(path, freeze_bn_affine=True) == 'frozen']
+  frozen = [
+    leaf
+    for path, leaf in jax.tree.leaves_with_path(params)
+    if group_of(path, freeze_bn_affine=True) == 'frozen'
+  ]
   unused = 2 if head == 'deeplab_v2' else 0
   assert len(frozen) == 208 + 2 * unused
   assert count_scalars(frozen) == 105_344 + 350_227 * unused
@@ -144,8 +157,10 @@ def test_parameters_of_resnet101(head):
 
 def test_logits_have_the_size_of_the_image():
   model = Segmenter(backbone=BACKBONES['tiny'](), head=HEADS['deeplab_v2'](num_classes=5))
+
   def run(image):
     return model.init_with_output(jax.random.key(0), image, False)[0]
+
   logits = jax.eval_shape(run, image_of(37, 53))
   assert logits.shape == (2, 37, 53, 5) and logits.dtype == jnp.float32
 
@@ -163,8 +178,7 @@ DEVICES = 2
 
 def in_pmap(function, batch, in_axes, *arguments):
   """The shapes that `function` returns on two devices."""
-  mapped = jax.pmap(
-      function, AXIS, in_axes=in_axes, out_axes=None, devices=jax.devices()[:DEVICES])
+  mapped = jax.pmap(function, AXIS, in_axes=in_axes, out_axes=None, devices=jax.devices()[:DEVICES])
   return jax.eval_shape(mapped, *arguments, batch)
 
 
@@ -185,7 +199,8 @@ def test_methods_keep_the_shapes_of_their_state(name):
 def test_methods_init_and_finish(name):
   method, state = small.method(name), small.start(name)
   params, model_state, method_state = jax.eval_shape(
-      lambda key: method.init(key, image_of(*small.SIZE)), jax.random.key(0))
+    lambda key: method.init(key, image_of(*small.SIZE)), jax.random.key(0)
+  )
   assert shapes(params) == shapes(state.params)
   assert shapes(model_state) == shapes(state.model_state)
   finished = jax.eval_shape(method.finish, params, method_state, jnp.array(3))
@@ -205,8 +220,10 @@ def test_methods_name_networks_that_predict(name):
 def test_methods_show_views(name):
   method, state = small.method(name, jitter=0.25, blur=True), small.start(name)
   batch = small.shard(small.batch(), DEVICES, accumulate=2)
+
   def run(params, model_state, method_state, batch):
     return method.views(params, model_state, method_state, batch, jax.random.key(0))
+
   mapped = jax.pmap(run, AXIS, in_axes=(None, None, None, 0), devices=jax.devices()[:DEVICES])
   views = jax.eval_shape(mapped, state.params, state.model_state, state.method_state, batch)
   assert {'image', 'label', 'prediction'} <= views.keys()
@@ -225,30 +242,43 @@ def test_methods_list_their_hyper_parameters(name):
   assert {key: getattr(method, key) for key in options} == options
 
 
-@pytest.mark.parametrize('field, known', [
-    ('mask', MASKS), ('pixel_weight', WEIGHTS), ('consistency', CONSISTENCIES)])
+@pytest.mark.parametrize(
+  'field, known', [('mask', MASKS), ('pixel_weight', WEIGHTS), ('consistency', CONSISTENCIES)]
+)
 def test_wrong_choices_are_named(field, known):
   with pytest.raises(UserError, match=f"config.method.{field} is 'clas'; choose one of .*") as info:
     METHODS['classmix'](small.model(), small.CLASSES, **{field: 'clas'})
   assert all(choice in str(info.value) for choice in known)
 
 
-@pytest.mark.parametrize('field, choice', [
-    ('consistency', 'mse'), ('consistency', 'mse_sum'),
-    *(('pixel_weight', weight) for weight in WEIGHTS)])
+@pytest.mark.parametrize(
+  'field, choice',
+  [
+    ('consistency', 'mse'),
+    ('consistency', 'mse_sum'),
+    *(('pixel_weight', weight) for weight in WEIGHTS),
+  ],
+)
 def test_all_losses_have_a_value_and_a_gradient(field, choice):
   """L_u itself, without a network: finite, positive, and steeper where it should be."""
   method = small.method('classmix', **{field: choice})
   logits = jnp.asarray(np.random.default_rng(0).normal(size=(1, 2, 4, 5, small.CLASSES)), 'float32')
   prob = jax.nn.softmax(2 * jnp.flip(logits, axis=2))
   mixed = PseudoLabel(
-      jnp.zeros((1, 2, 4, 5, 3)), jnp.argmax(prob, -1), jnp.max(prob, -1), prob,
-      jnp.ones((1, 2, 4, 5), bool))
+    jnp.zeros((1, 2, 4, 5, 3)),
+    jnp.argmax(prob, -1),
+    jnp.max(prob, -1),
+    prob,
+    jnp.ones((1, 2, 4, 5), bool),
+  )
+
   def loss(x, mixed):
     target, _ = method.weighted(mixed, jnp.ones_like(mixed.valid), jnp.array(9000), 1)
     return method.consistency_loss(x, jax.tree.map(lambda x: x[0], target))
-  value, gradient = jax.pmap(
-      jax.value_and_grad(loss), AXIS, devices=jax.devices()[:1])(logits, mixed)
+
+  value, gradient = jax.pmap(jax.value_and_grad(loss), AXIS, devices=jax.devices()[:1])(
+    logits, mixed
+  )
   assert float(value[0]) > 0
   assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
 
@@ -287,8 +317,12 @@ def make_pascal_voc(root):
 
 
 MAKERS = {
-    'scenes': make_scenes, 'camvid': make_camvid, 'cityscapes': make_cityscapes,
-    'pascal_voc': make_pascal_voc, 'folder': make_folder}
+  'scenes': make_scenes,
+  'camvid': make_camvid,
+  'cityscapes': make_cityscapes,
+  'pascal_voc': make_pascal_voc,
+  'folder': make_folder,
+}
 
 
 @pytest.mark.parametrize('name', DATASETS)
@@ -297,8 +331,7 @@ def test_data_sets(name, tmp_path):
   dataset = MAKERS[name](tmp_path)
   assert dataset.name == name
   assert len(dataset.palette) == len(dataset.class_names) == len(set(dataset.class_names))
-  assert all(len(color) == 3 and 0 <= min(color) <= max(color) <= 255
-             for color in dataset.palette)
+  assert all(len(color) == 3 and 0 <= min(color) <= max(color) <= 255 for color in dataset.palette)
   sources = dict(train=dataset.train, val=dataset.val)
   if dataset.unlabeled is not None:
     sources['unlabeled'] = dataset.unlabeled

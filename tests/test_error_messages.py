@@ -47,14 +47,19 @@ def told(call, *parts):
 @pytest.fixture
 def refused(monkeypatch):
   """Makes the system refuse to create folders and to open files for writing: root may do all."""
+
   def refuse(*_, **__):
     raise PermissionError(13, 'Permission denied')
+
   monkeypatch.setattr(os, 'mkdir', refuse)
   opened = builtins.open
   monkeypatch.setattr(
-      builtins, 'open',
-      lambda file, mode='r', *rest, **options: refuse() if mode[0] in 'wax' else opened(
-          file, mode, *rest, **options))
+    builtins,
+    'open',
+    lambda file, mode='r', *rest, **options: (
+      refuse() if mode[0] in 'wax' else opened(file, mode, *rest, **options)
+    ),
+  )
 
 
 # --------------------------------------------------------------------------- configs
@@ -64,7 +69,9 @@ def test_network_of_no_method():
   told(lambda: headline_network('pupil', ()), "config.eval_network is 'pupil'", 'teacher')
 
 
-@pytest.mark.parametrize('field, value, parts', [
+@pytest.mark.parametrize(
+  'field, value, parts',
+  [
     ('steps', 0, ['config.steps is 0', '1 to 2,147,483,647']),
     ('optim.momentum', 1.0, ['config.optim.momentum is 1.0', 'less than 1']),
     ('method.threshold', 2.0, ['config.method.threshold is 2.0', '0 to 1']),
@@ -73,7 +80,8 @@ def test_network_of_no_method():
     ('data.crop', (24.0, 32.0), ['whole number, 1 or more each']),
     ('unlabeled_batch_size', 1, ['mixes pairs', 'set it to 2 or more']),
     ('steps_per_dispatch', 3, ['does not divide', 'multiple of 3']),
-])
+  ],
+)
 def test_numbers_out_of_range(field, value, parts):
   told(lambda: check_config(toy.config('', **{field: value})), *parts)
 
@@ -89,7 +97,8 @@ def test_fields_that_a_method_or_a_loss_does_not_have():
 
 def test_too_many_frames_for_a_device():
   device = types.SimpleNamespace(
-      memory_stats=lambda: {'bytes_limit': 10**9}, __str__=lambda self: 'small')
+    memory_stats=lambda: {'bytes_limit': 10**9}, __str__=lambda self: 'small'
+  )
   told(lambda: device_pipeline._check_memory(6 * 10**8, device), '0.6 GB', 'has 1.0 GB', 'disk')
   device_pipeline._check_memory(5 * 10**8, device)
 
@@ -97,6 +106,7 @@ def test_too_many_frames_for_a_device():
 def test_processes_that_do_not_meet(monkeypatch):
   def fail(**_):
     raise RuntimeError('no coordinator\nat all')
+
   monkeypatch.setattr(jax.distributed, 'initialize', fail)
   told(lambda: distributed.connect('host:1', 2, 0), 'the processes do not meet: no coordinator')
 
@@ -108,6 +118,7 @@ def test_a_package_that_is_missing(monkeypatch):
   def needs(name):
     with tfds_records.needs_tfds('scenes'):
       raise ImportError(name=name)
+
   told(lambda: needs('array_record.python'), "dataset 'scenes'", 'pip install array-record')
   told(lambda: needs(None), 'pip install tensorflow-datasets')
   for module in ('tensorflow', 'tensorflow_datasets'):  # as if they were not installed
@@ -124,19 +135,27 @@ def test_exporting_where_tensorflow_is_missing(write, monkeypatch, tmp_path):
 
 def test_files_that_may_not_be_read(tmp_path, monkeypatch):
   path = save(tmp_path / 'x.png', np.zeros((2, 3)))
+
   def refuse(*_, **__):
     raise PermissionError(13, 'Permission denied')
+
   monkeypatch.setattr(Image, 'open', refuse)
   told(lambda: read_image(path), path, 'may not be read', 'permissions')
 
 
-@pytest.mark.parametrize('kind, parts', [
+@pytest.mark.parametrize(
+  'kind, parts',
+  [
     ('loop', ['Too many levels of symbolic links', 'replace the file']),
-    ('folder', ['is a folder', 'rename or remove']), ('pipe', ['is no regular file'])])
+    ('folder', ['is a folder', 'rename or remove']),
+    ('pipe', ['is no regular file']),
+  ],
+)
 def test_what_is_no_file(tmp_path, kind, parts):
   path = tmp_path / 'x.png'
-  {'loop': lambda: path.symlink_to('x.png'), 'folder': path.mkdir,
-   'pipe': lambda: os.mkfifo(path)}[kind]()
+  {'loop': lambda: path.symlink_to('x.png'), 'folder': path.mkdir, 'pipe': lambda: os.mkfifo(path)}[
+    kind
+  ]()
   told(lambda: read_image(path), path, *parts)
 
 
@@ -169,8 +188,11 @@ def test_file_that_is_no_video(tmp_path, monkeypatch):
   def refuse(name):
     raise FFmpegError('moov atom not found')
 
-  monkeypatch.setitem(sys.modules, 'av', types.SimpleNamespace(
-      open=refuse, error=types.SimpleNamespace(FFmpegError=FFmpegError)))
+  monkeypatch.setitem(
+    sys.modules,
+    'av',
+    types.SimpleNamespace(open=refuse, error=types.SimpleNamespace(FFmpegError=FFmpegError)),
+  )
   told(lambda: next(frames(tmp_path / 'x.mp4')), 'x.mp4 cannot be read as a video', 'moov atom')
 
 
@@ -187,15 +209,20 @@ def test_identity_that_is_no_number():
 
 
 def test_category_that_the_file_lacks():
-  told(lambda: coco.category_name({'id': 3, 'category_id': 9}, {1: 'car'}),
-       'annotation 3 has the category_id 9', "not in 'categories'")
+  told(
+    lambda: coco.category_name({'id': 3, 'category_id': 9}, {1: 'car'}),
+    'annotation 3 has the category_id 9',
+    "not in 'categories'",
+  )
 
 
 def test_panoptic_picture_of_another_size(tmp_path):
   save(tmp_path / 'a.png', np.zeros((2, 3, 3)))
   annotation = {'file_name': 'a.png', 'segments_info': []}
-  told(lambda: coco.segments(tmp_path / 'x.json', annotation, {}, (5, 6)),
-       'a.png is (3, 2), expected is (6, 5)')
+  told(
+    lambda: coco.segments(tmp_path / 'x.json', annotation, {}, (5, 6)),
+    'a.png is (3, 2), expected is (6, 5)',
+  )
 
 
 def test_stencil_in_colours():
@@ -212,11 +239,17 @@ def test_annotation_files_that_cannot_be_read(tmp_path):
 
 
 def test_masks_and_classes_that_cannot_be_written(tmp_path, refused):
-  told(lambda: convert.write_classes(tmp_path / 'new/classes.txt', 'ab', [None] * 2, False),
-       'new/classes.txt cannot be written (Permission denied)', '--output')
+  told(
+    lambda: convert.write_classes(tmp_path / 'new/classes.txt', 'ab', [None] * 2, False),
+    'new/classes.txt cannot be written (Permission denied)',
+    '--output',
+  )
   palette = [0] * 768
-  told(lambda: convert.save_mask(np.zeros((2, 2), np.uint8), palette, tmp_path / 'new/a.png'),
-       'new/a.png cannot be written (Permission denied)', '--output')
+  told(
+    lambda: convert.save_mask(np.zeros((2, 2), np.uint8), palette, tmp_path / 'new/a.png'),
+    'new/a.png cannot be written (Permission denied)',
+    '--output',
+  )
 
 
 # --------------------------------------------------------------------------- weights
@@ -260,7 +293,9 @@ def test_export_of_a_run_of_many_sizes(finished, tmp_path):
   told(lambda: exporter.export(run, tmp_path / 'out'), 'many sizes', '--size=HEIGHT,WIDTH')
 
 
-@pytest.mark.parametrize('name, change, parts', [
+@pytest.mark.parametrize(
+  'name, change, parts',
+  [
     ('config.json', lambda x: [x], ['no JSON object']),
     ('config.json', lambda x: x.pop('steps') and x, ["steps is 'None'"]),
     ('config.json', lambda x: {**x, 'eval': 3}, ['eval is 3']),
@@ -268,7 +303,8 @@ def test_export_of_a_run_of_many_sizes(finished, tmp_path):
     ('config.json', lambda x: {**x, 'a.b': 1}, ["'a.b' is no name of a field"]),
     ('classes.json', lambda x: {**x, 'palette': x['palette'][1:]}, ['as many names as colours']),
     ('classes.json', lambda x: {**x, 'names': [1, 2, 3]}, ['as many names as colours']),
-])
+  ],
+)
 def test_damaged_files_of_a_run(finished, tmp_path, name, change, parts):
   run = shutil.copytree(finished, tmp_path / 'run')
   content = json.loads((run / name).read_text())
@@ -283,8 +319,17 @@ def test_split_that_cannot_be_read(finished, tmp_path):
 
 def test_evaluation_of_other_classes(finished, tmp_path):
   run = shutil.copytree(finished, tmp_path / 'run')
-  result = {'step': 1, 'images': 1, 'pixels': 1, 'miou': 0.5, 'protocol': '', 'split': '',
-            'network': 'student', 'devices': '', 'networks': {'student': {'miou': 0.5, 'iou': {}}}}
+  result = {
+    'step': 1,
+    'images': 1,
+    'pixels': 1,
+    'miou': 0.5,
+    'protocol': '',
+    'split': '',
+    'network': 'student',
+    'devices': '',
+    'networks': {'student': {'miou': 0.5, 'iou': {}}},
+  }
   (run / 'eval').mkdir()
   (run / 'eval/1.json').write_text(json.dumps(result))
   told(lambda: read_run(run), 'eval/1.json is damaged', 'no IoU of each class')

@@ -53,9 +53,28 @@ from classmix_jax.workdir import checkpoint, layout
 
 FEW, MANY = 10, 150
 
-NAMES = st.sampled_from([
-    'a', 'ä é', '漢字', ' leading', 'trailing ', "it's", '100%', '#hash', 'a.b.c', '-dash', '$HOME',
-    'COM1', '{}', '[x]', '*', 'x' * 200, 'e\u0301', '\u202eabc'])
+NAMES = st.sampled_from(
+  [
+    'a',
+    'ä é',
+    '漢字',
+    ' leading',
+    'trailing ',
+    "it's",
+    '100%',
+    '#hash',
+    'a.b.c',
+    '-dash',
+    '$HOME',
+    'COM1',
+    '{}',
+    '[x]',
+    '*',
+    'x' * 200,
+    'e\u0301',
+    '\u202eabc',
+  ]
+)
 
 
 def sentence_of(call, *parts):
@@ -103,10 +122,15 @@ def picture(values, mode):
     dtype = {'I;16': np.uint16, 'I': np.int32, 'F': np.float32}[mode]
     return Image.fromarray(values.astype(dtype) * (1 if mode == 'F' else 200))
   image = Image.fromarray(values)
-  return image.convert(mode) if mode not in ('LAB', 'PA', 'HSV') else {
+  return (
+    image.convert(mode)
+    if mode not in ('LAB', 'PA', 'HSV')
+    else {
       'LAB': lambda: Image.merge('LAB', [image] * 3),
       'HSV': lambda: image.convert('RGB').convert('HSV'),
-      'PA': lambda: image.convert('P').convert('PA')}[mode]()
+      'PA': lambda: image.convert('P').convert('PA'),
+    }[mode]()
+  )
 
 
 @st.composite
@@ -114,8 +138,9 @@ def pictures(draw):
   """(name, bytes, the picture before it was damaged or None) of any mode, format and turn."""
   seed = draw(st.integers(0, 3))
   size = draw(st.tuples(st.integers(1, 9), st.integers(1, 9)))
-  image = picture(np.random.default_rng(seed).integers(0, 256, size, np.uint8),
-                  draw(st.sampled_from(MODES)))
+  image = picture(
+    np.random.default_rng(seed).integers(0, 256, size, np.uint8), draw(st.sampled_from(MODES))
+  )
   options = {}
   if draw(st.booleans()):
     exif = Image.Exif()
@@ -148,6 +173,7 @@ def check_picture(case, tmp_path):
 
 def pairs_name(name):
   import unicodedata
+
   return unicodedata.normalize('NFC', Path(name).with_suffix('').as_posix())
 
 
@@ -165,8 +191,10 @@ def masks(draw):
   known = draw(st.booleans())
   pool = [0, 1, 2, 255] if known else [0, 1, 2, 255, 3, 7, 254]
   size = draw(st.tuples(st.integers(1, 6), st.integers(1, 6)))
-  values = np.array(draw(st.lists(
-      st.sampled_from(pool), min_size=size[0] * size[1], max_size=size[0] * size[1])), np.uint8)
+  values = np.array(
+    draw(st.lists(st.sampled_from(pool), min_size=size[0] * size[1], max_size=size[0] * size[1])),
+    np.uint8,
+  )
   values = values.reshape(size)
   if mode in ('RGB', 'RGBA'):
     table = np.array([*COLORS, *([(1, 2, 3)] if not known else [])], np.uint8)
@@ -219,18 +247,50 @@ def check_mask(case, tmp_path):
 def sets(draw):
   """A folder in which images, masks and classes do not fit in many ways."""
   return {
-      'files': draw(st.lists(st.tuples(
+    'files': draw(
+      st.lists(
+        st.tuples(
           st.sampled_from(['labeled', 'unlabeled', 'val', 'test']),
-          st.sampled_from(['images', 'masks']), NAMES,
+          st.sampled_from(['images', 'masks']),
+          NAMES,
           st.sampled_from(['.png', '.jpg', '.PNG', '.txt']),
-          st.sampled_from(['right', 'right', 'small', 'void', 'ids', 'rgb', 'cut', 'empty', 'loop',
-                           'dangling', 'folder', 'pipe'])), max_size=6)),
-      'classes': draw(st.sampled_from([
-          None, 'ground\nbox\nball\n', 'ground\nbox\n', 'a\n', '', 'x\nx\n', 'a 1 2 999\nb\n',
-          'a\x00\nb\n'])),
-      'size': draw(st.sampled_from([None, (4, 6)])),
-      'on_error': draw(st.sampled_from(['raise', 'skip'])),
-      'link': draw(st.sampled_from([None, 'labeled/images/up', 'val/masks/up'])),
+          st.sampled_from(
+            [
+              'right',
+              'right',
+              'small',
+              'void',
+              'ids',
+              'rgb',
+              'cut',
+              'empty',
+              'loop',
+              'dangling',
+              'folder',
+              'pipe',
+            ]
+          ),
+        ),
+        max_size=6,
+      )
+    ),
+    'classes': draw(
+      st.sampled_from(
+        [
+          None,
+          'ground\nbox\nball\n',
+          'ground\nbox\n',
+          'a\n',
+          '',
+          'x\nx\n',
+          'a 1 2 999\nb\n',
+          'a\x00\nb\n',
+        ]
+      )
+    ),
+    'size': draw(st.sampled_from([None, (4, 6)])),
+    'on_error': draw(st.sampled_from(['raise', 'skip'])),
+    'link': draw(st.sampled_from([None, 'labeled/images/up', 'val/masks/up'])),
   }
 
 
@@ -250,8 +310,11 @@ def write_set_file(path, how, seed):
     os.mkfifo(path)
   else:
     changed = {
-        'small': array[:9], 'void': np.full_like(array, 255), 'ids': array + np.uint8(40),
-        'rgb': image}.get(how, array)
+      'small': array[:9],
+      'void': np.full_like(array, 255),
+      'ids': array + np.uint8(40),
+      'rgb': image,
+    }.get(how, array)
     file = io.BytesIO()
     Image.fromarray(changed).save(file, 'PNG')
     path.write_bytes({'cut': file.getvalue()[:50], 'empty': b''}.get(how, file.getvalue()))
@@ -268,8 +331,10 @@ def check_set(case, tmp_path):
     (root / 'classes.txt').unlink()
   else:
     (root / 'classes.txt').write_text(case['classes'])
-  config = toy.config(root, **{
-      'data.on_error': case['on_error'], 'data.size': case['size'] or (), 'data.cache_gb': 0.0})
+  config = toy.config(
+    root,
+    **{'data.on_error': case['on_error'], 'data.size': case['size'] or (), 'data.cache_gb': 0.0},
+  )
 
   def opened():
     left_out = find_unreadable(config)
@@ -295,6 +360,7 @@ def check_set(case, tmp_path):
 
 def find_left_out_of(source: Source, dataset):
   import dataclasses
+
   part = dataclasses.replace(dataset, train=source, unlabeled=None)
   return find_left_out(part, range(len(source)))
 
@@ -303,14 +369,43 @@ def find_left_out_of(source: Source, dataset):
 
 
 TEXTS = st.one_of(
-    st.text(max_size=40),
-    st.lists(st.sampled_from(
-        ['a', 'b', 'c/d', 'a.png', '/x/a.jpg /y/a.png', 'a b c', '', ' ', '#x', '1/8', '-3', '٣',
-         '²', '255:1', '7:void', '#ff0000:1', ':', ',', '0', '1 2 3', 'road 128 64 128', '~0']),
-        max_size=5).map('\n'.join),
-    st.lists(st.sampled_from(
-        ['255:1', '7:void', '0:9', '#ff0000:1', 'x', ':', '²:1', '٣:1', '70000:1', '1:1:1', '-1']),
-        max_size=4).map(','.join))
+  st.text(max_size=40),
+  st.lists(
+    st.sampled_from(
+      [
+        'a',
+        'b',
+        'c/d',
+        'a.png',
+        '/x/a.jpg /y/a.png',
+        'a b c',
+        '',
+        ' ',
+        '#x',
+        '1/8',
+        '-3',
+        '٣',
+        '²',
+        '255:1',
+        '7:void',
+        '#ff0000:1',
+        ':',
+        ',',
+        '0',
+        '1 2 3',
+        'road 128 64 128',
+        '~0',
+      ]
+    ),
+    max_size=5,
+  ).map('\n'.join),
+  st.lists(
+    st.sampled_from(
+      ['255:1', '7:void', '0:9', '#ff0000:1', 'x', ':', '²:1', '٣:1', '70000:1', '1:1:1', '-1']
+    ),
+    max_size=4,
+  ).map(','.join),
+)
 
 
 def check_text(text, tmp_path):
@@ -326,8 +421,10 @@ def check_text(text, tmp_path):
   classes = sentence_of(lambda: folder.read_classes(path), path)
   assert classes is None or len(set(classes[0])) == len(classes[0]) >= 2
   for parse in (
-      lambda: folder.parse_label_map(text, '', CLASSES), lambda: folder.parse_colors(text, CLASSES),
-      lambda: folder.parse_label_map('', text, CLASSES)):
+    lambda: folder.parse_label_map(text, '', CLASSES),
+    lambda: folder.parse_colors(text, CLASSES),
+    lambda: folder.parse_label_map('', text, CLASSES),
+  ):
     table = sentence_of(parse)
     assert table is None or set(table.values()) <= {0, 1, 2, VOID}
 
@@ -343,9 +440,17 @@ def check_bytes(data, tmp_path):
 @st.composite
 def weight_bytes(draw):
   header = json.dumps({'a': {'dtype': 'F32', 'shape': [2], 'data_offsets': [0, 8]}}).encode()
-  data = draw(st.sampled_from([
-      len(header).to_bytes(8, 'little') + header + bytes(8), pickle.dumps([2, 0, 1]),
-      pickle.dumps(np.array([1, 0])), pickle.dumps({'a': 1}, protocol=2), b'PK\x03\x04']))
+  data = draw(
+    st.sampled_from(
+      [
+        len(header).to_bytes(8, 'little') + header + bytes(8),
+        pickle.dumps([2, 0, 1]),
+        pickle.dumps(np.array([1, 0])),
+        pickle.dumps({'a': 1}, protocol=2),
+        b'PK\x03\x04',
+      ]
+    )
+  )
   return draw(damaged(data))
 
 
@@ -357,15 +462,22 @@ def configs(draw):
   """A method, and one to three fields with other values of their type."""
   method = draw(st.sampled_from(list(METHODS)))
   fields = flatten(toy.config('', f'method={method}').to_dict())
-  fields = {key: value for key, value in fields.items()
-            if not key.startswith(('paper', 'method.name', 'data.root'))}
+  fields = {
+    key: value
+    for key, value in fields.items()
+    if not key.startswith(('paper', 'method.name', 'data.root'))
+  }
   chosen = draw(st.lists(st.sampled_from(sorted(fields)), min_size=1, max_size=3, unique=True))
   numbers = st.one_of(
-      st.integers(-2, 9), st.sampled_from([0.5, -1.5, 1e30, float('nan'), float('inf')]))
+    st.integers(-2, 9), st.sampled_from([0.5, -1.5, 1e30, float('nan'), float('inf')])
+  )
   kinds = {
-      bool: st.booleans(), int: st.integers(-3, 2**40), str: st.text(max_size=8),
-      float: st.one_of(st.floats(), st.floats(0, 1)),
-      tuple: st.lists(numbers, max_size=3).map(tuple)}
+    bool: st.booleans(),
+    int: st.integers(-3, 2**40),
+    str: st.text(max_size=8),
+    float: st.one_of(st.floats(), st.floats(0, 1)),
+    tuple: st.lists(numbers, max_size=3).map(tuple),
+  }
   return method, {key: draw(kinds[type(fields[key])]) for key in chosen}
 
 
@@ -395,24 +507,37 @@ def check_fields(case, tmp_path):
 def run_files():
   """The texts in a run's folder, arrays left out."""
   network = {'miou': 0.5, 'iou': dict.fromkeys(CLASSES, 0.5)}
-  result = {'step': 2, 'network': 'student', 'protocol': 'paper', 'images': 3, 'pixels': 9,
-            'split': 'abc', 'devices': '1 x cpu', **network, 'networks': {'student': network}}
+  result = {
+    'step': 2,
+    'network': 'student',
+    'protocol': 'paper',
+    'images': 3,
+    'pixels': 9,
+    'split': 'abc',
+    'devices': '1 x cpu',
+    **network,
+    'networks': {'student': network},
+  }
   return {
-      'config.json': toy.config('DATA').to_dict(),
-      'classes.json': {'names': CLASSES, 'palette': [[0, 0, 0], [1, 1, 1], [2, 2, 2]]},
-      'pretrained.json': dict.fromkeys(layout.ORIGIN_FIELDS, 'x'),
-      'left_out.json': {'train': {'a': 'a does not decode.'}, 'unlabeled': {}},
-      'eval/2.json': result,
-      'metrics.jsonl': {'step': 2, 'loss/sup': 1.0},
-      'splits/labeled.txt': 'a',
-      'splits/unlabeled.txt': 'b',
-      'weights.json': dict.fromkeys(DESCRIPTION_FIELDS, 'x')}
+    'config.json': toy.config('DATA').to_dict(),
+    'classes.json': {'names': CLASSES, 'palette': [[0, 0, 0], [1, 1, 1], [2, 2, 2]]},
+    'pretrained.json': dict.fromkeys(layout.ORIGIN_FIELDS, 'x'),
+    'left_out.json': {'train': {'a': 'a does not decode.'}, 'unlabeled': {}},
+    'eval/2.json': result,
+    'metrics.jsonl': {'step': 2, 'loss/sup': 1.0},
+    'splits/labeled.txt': 'a',
+    'splits/unlabeled.txt': 'b',
+    'weights.json': dict.fromkeys(DESCRIPTION_FIELDS, 'x'),
+  }
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner,
-                                                                max_size=3), max_leaves=5)
+  st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text(max_size=5),
+  lambda inner: (
+    st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+  ),
+  max_leaves=5,
+)
 
 
 @st.composite
@@ -468,8 +593,11 @@ def checkpoint_files():
     with checkpoint.open_manager(root / 'checkpoints') as manager:
       checkpoint.save(manager, 7, state, 0.5)
       checkpoint.finish(manager)
-    return {str(path.relative_to(root)): path.read_bytes()
-            for path in sorted(root.rglob('*')) if path.is_file()}
+    return {
+      str(path.relative_to(root)): path.read_bytes()
+      for path in sorted(root.rglob('*'))
+      if path.is_file()
+    }
 
 
 @st.composite
@@ -496,14 +624,14 @@ def check_checkpoint(case, tmp_path):
 
 
 INPUTS = {
-    'checkpoints': (checkpoints(), check_checkpoint),
-    'runs': (runs(), check_run),
-    'configs': (configs(), check_fields),
-    'pictures': (pictures(), check_picture),
-    'masks': (masks(), check_mask),
-    'sets': (sets(), check_set),
-    'texts': (TEXTS, check_text),
-    'bytes': (weight_bytes(), check_bytes),
+  'checkpoints': (checkpoints(), check_checkpoint),
+  'runs': (runs(), check_run),
+  'configs': (configs(), check_fields),
+  'pictures': (pictures(), check_picture),
+  'masks': (masks(), check_mask),
+  'sets': (sets(), check_set),
+  'texts': (TEXTS, check_text),
+  'bytes': (weight_bytes(), check_bytes),
 }
 
 
@@ -511,8 +639,13 @@ def run_cases(kind, count):
   strategy, check = INPUTS[kind]
   done = []
 
-  @settings(max_examples=count, deadline=None, derandomize=True, database=None,
-            suppress_health_check=list(HealthCheck))
+  @settings(
+    max_examples=count,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+  )
   @given(strategy)
   def cases(case):
     place = Path(tempfile.mkdtemp())

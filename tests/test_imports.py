@@ -12,13 +12,33 @@ PACKAGE = 'classmix_jax'
 
 # One rank a room: a module imports only from rooms before its own, or from its own.
 ROOMS = (
-    'errors', 'utils', 'types', 'core', 'masks', 'models', 'methods', 'data', 'datasets', 'workdir',
-    'evaluation', 'config', 'inference', 'pretrained', 'training', 'tools', 'cli', 'configs',
-    'launch')
+  'errors',
+  'utils',
+  'types',
+  'core',
+  'masks',
+  'models',
+  'methods',
+  'data',
+  'datasets',
+  'workdir',
+  'evaluation',
+  'config',
+  'inference',
+  'pretrained',
+  'training',
+  'tools',
+  'cli',
+  'configs',
+  'launch',
+)
 RANK = {room: rank for rank, room in enumerate(ROOMS)}
 TENSORFLOW = (
-    'classmix_jax.data.input_pipeline', 'classmix_jax.inference.export.tensorflow',
-    'classmix_jax.datasets.scenes.builder', 'classmix_jax.datasets.pascal_voc.builder')
+  'classmix_jax.data.input_pipeline',
+  'classmix_jax.inference.export.tensorflow',
+  'classmix_jax.datasets.scenes.builder',
+  'classmix_jax.datasets.pascal_voc.builder',
+)
 OPTIONAL = (*TENSORFLOW, 'classmix_jax.inference.export.onnx')  # what may not be installed
 TENSORBOARD = 'classmix_jax.training.tensorboard_writer'
 
@@ -38,9 +58,11 @@ def imports(path):
   """Yields (imported module, whether at module level)."""
   tree = ast.parse(path.read_text(encoding='utf-8'))
   inside = {
-      id(node) for function in ast.walk(tree)
-      if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-      for node in ast.walk(function)}
+    id(node)
+    for function in ast.walk(tree)
+    if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+    for node in ast.walk(function)
+  }
   for node in ast.walk(tree):
     outside = id(node) not in inside
     if isinstance(node, ast.Import):
@@ -91,7 +113,7 @@ def test_heavy_packages_stay_in_their_rooms(room, name, path):
       assert name == TENSORBOARD and not at_module_level, f'{name} imports TensorBoard'
 
 
-BLOCKER = '''
+BLOCKER = """
 import sys
 
 class Blocker:
@@ -104,14 +126,16 @@ import importlib
 for name in sys.argv[1:]:
   importlib.import_module(name)
 print('done', 'tensorflow' in sys.modules)
-'''
+"""
 
 
 def test_everything_but_the_input_pipeline_imports_without_tensorflow():
-  names = [name for room, name, _ in MODULES
-           if name not in OPTIONAL and room not in ('launch', 'cli')]  # programs define flags
+  names = [
+    name for room, name, _ in MODULES if name not in OPTIONAL and room not in ('launch', 'cli')
+  ]  # programs define flags
   assert f'{PACKAGE}.training.step' in names and f'{PACKAGE}.training.trainer' in names
   told = subprocess.run(
-      [sys.executable, '-c', BLOCKER, *names], capture_output=True, text=True, cwd=REPOSITORY)
+    [sys.executable, '-c', BLOCKER, *names], capture_output=True, text=True, cwd=REPOSITORY
+  )
   assert told.returncode == 0, told.stderr
   assert told.stdout.split() == ['done', 'False']

@@ -48,7 +48,8 @@ def launch(program: str, *arguments: str, status: int = 0) -> str:
   """Runs a program to its end, prints what it prints and returns that."""
   begin = time.monotonic()
   done = subprocess.run(
-      command(program, *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command(program, *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+  )
   print(f'{done.stdout}---- {program}: {time.monotonic() - begin:.0f} s', flush=True)
   assert done.returncode == status, f'{program} ended with status {done.returncode}'
   return done.stdout
@@ -57,11 +58,21 @@ def launch(program: str, *arguments: str, status: int = 0) -> str:
 def train(data: Path, run: Path, copies: str, steps: int) -> list[str]:
   """Returns the arguments of a short training."""
   return [
-      'main', '--config=configs/folder.py', f'--workdir={run}', f'--config.data.root={data}',
-      f'--config.data.working_copy={copies}', f'--config.data.copy_root={data.parent / "copies"}',
-      f'--config.steps={steps}', f'--config.eval_every={steps // 2}', '--config.checkpoint_every=2',
-      '--config.log_every=2', '--config.batch_size=2', '--config.unlabeled_batch_size=2',
-      '--config.data.crop=(64,96)', '--config.eval_batch_size=2']
+    'main',
+    '--config=configs/folder.py',
+    f'--workdir={run}',
+    f'--config.data.root={data}',
+    f'--config.data.working_copy={copies}',
+    f'--config.data.copy_root={data.parent / "copies"}',
+    f'--config.steps={steps}',
+    f'--config.eval_every={steps // 2}',
+    '--config.checkpoint_every=2',
+    '--config.log_every=2',
+    '--config.batch_size=2',
+    '--config.unlabeled_batch_size=2',
+    '--config.data.crop=(64,96)',
+    '--config.eval_batch_size=2',
+  ]
 
 
 def kill_half_way(arguments: list[str], run: Path) -> None:
@@ -89,8 +100,12 @@ def main(folder: Path) -> None:
   assert not present, f'{present} are installed here'
   data, run, other = (folder / name for name in ('data', 'disk', 'device'))
   draw(data)
-  launch('check_data', '--config=configs/folder.py', f'--config.data.root={data}',
-         f'--output={folder / "check"}')
+  launch(
+    'check_data',
+    '--config=configs/folder.py',
+    f'--config.data.root={data}',
+    f'--output={folder / "check"}',
+  )
 
   arguments = train(data, run, 'disk', STEPS)
   kill_half_way(arguments, run)
@@ -104,8 +119,12 @@ def main(folder: Path) -> None:
 
   shutil.rmtree(run / 'eval')
   launch('evaluate', f'--workdir={run}')
-  launch('predict', f'--workdir={run}', f'--input={data / "unlabeled" / "images"}',
-         f'--output={folder / "predicted"}')
+  launch(
+    'predict',
+    f'--workdir={run}',
+    f'--input={data / "unlabeled" / "images"}',
+    f'--output={folder / "predicted"}',
+  )
   assert len(list((folder / 'predicted').rglob('*.png'))) >= PARTS['unlabeled']
   (run / 'report.html').unlink()
   launch('report', f'--workdir={run}')

@@ -31,8 +31,10 @@ def faults(program: Program, largest_kernel: int, donated: int) -> Iterator[str]
     elif one.op in ('sort', 'scatter') and max(shape.size for shape in one.results) > FEW:
       yield f'{one.name}: {one.op} of {one.results[0].size:,} values ({one.path})'
     elif 'cudnn$conv' in one.target and window(one.attributes) > largest_kernel:
-      yield (f'{one.name}: a convolution with a window of {window(one.attributes)} pixels, but no '
-             f'kernel of the network is larger than {largest_kernel} ({one.path})')
+      yield (
+        f'{one.name}: a convolution with a window of {window(one.attributes)} pixels, but no '
+        f'kernel of the network is larger than {largest_kernel} ({one.path})'
+      )
 
 
 def window(attributes: str) -> int:

@@ -12,8 +12,23 @@ import re
 from typing import NamedTuple
 
 BYTES = {
-    'pred': 1, 's4': 0.5, 'u4': 0.5, 's8': 1, 'u8': 1, 's16': 2, 'u16': 2, 's32': 4, 'u32': 4,
-    's64': 8, 'u64': 8, 'bf16': 2, 'f16': 2, 'f32': 4, 'f64': 8, 'c64': 8}
+  'pred': 1,
+  's4': 0.5,
+  'u4': 0.5,
+  's8': 1,
+  'u8': 1,
+  's16': 2,
+  'u16': 2,
+  's32': 4,
+  'u32': 4,
+  's64': 8,
+  'u64': 8,
+  'bf16': 2,
+  'f16': 2,
+  'f32': 4,
+  'f64': 8,
+  'c64': 8,
+}
 SHAPE = re.compile(r'\b([a-z][a-z0-9]*)\[([\d,]*)\]')
 LINE = re.compile(r'^\s*(?:ROOT )?%([\w.\-]+) = (.*)$')
 ALIAS = re.compile(r'\{[\d,]*\}: \(\d+, \{[\d,]*\}, (?:may|must)-alias\)')
@@ -74,7 +89,8 @@ class Instruction(NamedTuple):
   def called(self) -> tuple[str, ...]:
     """Names of the computations that it calls: a fusion's, a loop's body, branches."""
     single = re.findall(
-        r'(?:calls|body|to_apply|true_computation|false_computation)=%([\w.\-]+)', self.attributes)
+      r'(?:calls|body|to_apply|true_computation|false_computation)=%([\w.\-]+)', self.attributes
+    )
     several = re.search(r'branch_computations=\{([^}]*)\}', self.attributes)
     return (*single, *(re.findall(r'%([\w.\-]+)', several[1]) if several else ()))
 
@@ -112,7 +128,7 @@ def _closing(text: str, start: int) -> int:
     depth += (text[index] == '(') - (text[index] == ')')
     if not depth:
       return index
-  raise ValueError(f'a parenthesis does not close: {text[start:start + 80]}')
+  raise ValueError(f'a parenthesis does not close: {text[start : start + 80]}')
 
 
 def shapes(text: str) -> tuple[Shape, ...]:
@@ -123,8 +139,9 @@ def shapes(text: str) -> tuple[Shape, ...]:
     (Shape(dtype='f32', lengths=(2, 3)), Shape(dtype='pred', lengths=()))
   """
   return tuple(
-      Shape(dtype, tuple(int(length) for length in lengths.split(',') if length))
-      for dtype, lengths in SHAPE.findall(text))
+    Shape(dtype, tuple(int(length) for length in lengths.split(',') if length))
+    for dtype, lengths in SHAPE.findall(text)
+  )
 
 
 def parse_line(line: str) -> Instruction | None:
@@ -139,10 +156,10 @@ def parse_line(line: str) -> Instruction | None:
   if not op:
     return None
   close = _closing(rest, op.end())
-  inside = rest[op.end() + 1:close]
+  inside = rest[op.end() + 1 : close]
   return Instruction(
-      name, op[0], shapes(kind), tuple(re.findall(r'%([\w.\-]+)', inside)), inside,
-      rest[close + 1:])
+    name, op[0], shapes(kind), tuple(re.findall(r'%([\w.\-]+)', inside)), inside, rest[close + 1 :]
+  )
 
 
 def parse(text: str) -> Program:

@@ -20,10 +20,19 @@ from compiled.hlo import Computation, Instruction, Program
 from compiled.targets import Card
 
 FREE = {  # no kernel
-    'parameter', 'get-tuple-element', 'tuple', 'bitcast', 'constant', 'after-all', 'opt-barrier',
-    'partition-id', 'replica-id', 'async-update', 'copy-start'}
-COLLECTIVES = (
-    'all-reduce', 'all-gather', 'collective-permute', 'reduce-scatter', 'all-to-all')
+  'parameter',
+  'get-tuple-element',
+  'tuple',
+  'bitcast',
+  'constant',
+  'after-all',
+  'opt-barrier',
+  'partition-id',
+  'replica-id',
+  'async-update',
+  'copy-start',
+}
+COLLECTIVES = ('all-reduce', 'all-gather', 'collective-permute', 'reduce-scatter', 'all-to-all')
 SLICES = ('slice', 'dynamic-slice')
 
 
@@ -71,8 +80,12 @@ def _of_computation(program: Program, some: Computation, turns: int) -> Iterator
     else:
       body = inner[0] if one.op == 'fusion' else {}
       yield Kernel(
-          one, kind(one, body), _read(one, some, body) + one.bytes,
-          operations(program, one, some), turns)
+        one,
+        kind(one, body),
+        _read(one, some, body) + one.bytes,
+        operations(program, one, some),
+        turns,
+      )
 
 
 def _read(one: Instruction, some: Computation, body: Computation) -> float:

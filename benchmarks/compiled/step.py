@@ -72,8 +72,10 @@ class Compiled(NamedTuple):
 def _examples(devices: int, count: int, setting: Setting) -> Example:
   shape = (devices, setting.accumulate, count // setting.accumulate, *setting.size)
   return Example(
-      jax.ShapeDtypeStruct((*shape, 3), jnp.uint8), jax.ShapeDtypeStruct(shape, jnp.uint8),
-      jax.ShapeDtypeStruct(shape, jnp.bool_))
+    jax.ShapeDtypeStruct((*shape, 3), jnp.uint8),
+    jax.ShapeDtypeStruct(shape, jnp.uint8),
+    jax.ShapeDtypeStruct(shape, jnp.bool_),
+  )
 
 
 def _method(setting: Setting) -> Method:
@@ -87,7 +89,8 @@ def compile_step(setting: Setting, devices: Sequence[jax.Device]) -> Compiled:
   method, tx = _method(setting), poly_optimizer(1e-3, 1000)
   image = jax.ShapeDtypeStruct((1, *setting.size, 3), jnp.float32)
   state = jax.eval_shape(
-      lambda key: create_state(method, tx, key, image, jax.devices()), jax.random.key(0))
+    lambda key: create_state(method, tx, key, image, jax.devices()), jax.random.key(0)
+  )
   unlabeled = 0 if setting.method == 'supervised' else setting.batch
   batch = Batch(*(_examples(len(devices), count, setting) for count in (setting.batch, unlabeled)))
   begin = time.perf_counter()
@@ -100,8 +103,11 @@ def memory(compiled: Compiled) -> dict[str, float]:
   """Returns MiB of temporaries, arguments and results, and the seconds of compiling."""
   found = compiled.step.memory_analysis()
   return {
-      'temp': found.temp_size_in_bytes / MIB, 'argument': found.argument_size_in_bytes / MIB,
-      'output': found.output_size_in_bytes / MIB, 'seconds': compiled.seconds}
+    'temp': found.temp_size_in_bytes / MIB,
+    'argument': found.argument_size_in_bytes / MIB,
+    'output': found.output_size_in_bytes / MIB,
+    'seconds': compiled.seconds,
+  }
 
 
 def largest_kernel(state: TrainState) -> int:
@@ -116,13 +122,16 @@ def analysis(compiled: Compiled, card: Card, half: bool) -> dict:
   exchanged = [kernel for kernel in found if is_collective(kernel.instruction)]
   total = model(found, card, half)
   return {
-      'kernels': total.launches, 'gigabytes': total.bytes / 1e9,
-      'teraflop': total.operations / 1e12, 'work_ms': total.ms,
-      'launch_ms': 1000 * card.launch * total.launches,
-      'collectives': sum(kernel.launches for kernel in exchanged),
-      'collective_mb': sum(
-          kernel.launches * kernel.instruction.bytes for kernel in exchanged) / 1e6,
-      'kinds': {name: part._asdict() for name, part in by_kind(found, card, half).items()},
-      'fusions': fusion_kinds(program),
-      'faults': list(faults(
-          program, largest_kernel(compiled.state), len(jax.tree.leaves(compiled.state))))}
+    'kernels': total.launches,
+    'gigabytes': total.bytes / 1e9,
+    'teraflop': total.operations / 1e12,
+    'work_ms': total.ms,
+    'launch_ms': 1000 * card.launch * total.launches,
+    'collectives': sum(kernel.launches for kernel in exchanged),
+    'collective_mb': sum(kernel.launches * kernel.instruction.bytes for kernel in exchanged) / 1e6,
+    'kinds': {name: part._asdict() for name, part in by_kind(found, card, half).items()},
+    'fusions': fusion_kinds(program),
+    'faults': list(
+      faults(program, largest_kernel(compiled.state), len(jax.tree.leaves(compiled.state)))
+    ),
+  }

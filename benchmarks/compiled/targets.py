@@ -16,21 +16,29 @@ from jax.experimental import topologies
 # An H100 SXM5 with 80 GB, from its data sheet and CUDA's table for compute capability 9.0:
 # XLA's `GpuTargetConfigProto`, of which it needs what decides tilings and fusions.
 H100: Mapping[str, Any] = {
-    'platform_name': 'CUDA',
-    'device_description_str': 'NVIDIA H100 80GB HBM3',
-    'dnn_version_info': {'major': 9, 'minor': 10, 'patch': 0},
-    'gpu_device_info': {
-        'cuda_compute_capability': {'major': 9, 'feature_extension': 'ACCELERATED_FEATURES'},
-        'core_count': 132, 'fpus_per_core': 128, 'clock_rate_ghz': 1.98,
-        'memory_bandwidth': 3_352_320_000_000, 'device_memory_size': 84_942_979_072,
-        'l2_cache_size': 50 * 2**20,
-        'threads_per_warp': 32, 'threads_per_block_limit': 1024, 'threads_per_core_limit': 2048,
-        'shared_memory_per_core': 228 * 2**10, 'shared_memory_per_block': 48 * 2**10,
-        'shared_memory_per_block_optin': 227 * 2**10,
-        'registers_per_core_limit': 2**16, 'registers_per_block_limit': 2**16,
-        'block_dim_limit_x': 2**31 - 1, 'block_dim_limit_y': 2**16 - 1,
-        'block_dim_limit_z': 2**16 - 1,
-    },
+  'platform_name': 'CUDA',
+  'device_description_str': 'NVIDIA H100 80GB HBM3',
+  'dnn_version_info': {'major': 9, 'minor': 10, 'patch': 0},
+  'gpu_device_info': {
+    'cuda_compute_capability': {'major': 9, 'feature_extension': 'ACCELERATED_FEATURES'},
+    'core_count': 132,
+    'fpus_per_core': 128,
+    'clock_rate_ghz': 1.98,
+    'memory_bandwidth': 3_352_320_000_000,
+    'device_memory_size': 84_942_979_072,
+    'l2_cache_size': 50 * 2**20,
+    'threads_per_warp': 32,
+    'threads_per_block_limit': 1024,
+    'threads_per_core_limit': 2048,
+    'shared_memory_per_core': 228 * 2**10,
+    'shared_memory_per_block': 48 * 2**10,
+    'shared_memory_per_block_optin': 227 * 2**10,
+    'registers_per_core_limit': 2**16,
+    'registers_per_block_limit': 2**16,
+    'block_dim_limit_x': 2**31 - 1,
+    'block_dim_limit_y': 2**16 - 1,
+    'block_dim_limit_z': 2**16 - 1,
+  },
 }
 NAMES = ('ACCELERATED_FEATURES',)  # of enumerations, which are written without quotes
 
@@ -50,9 +58,9 @@ class Card(NamedTuple):
 
 
 CARDS: Mapping[str, Card] = {
-    'h100': Card(3.0e12, 700e12, 1.5e-6),
-    'v5e': Card(0.9 * 819e9, 0.7 * 197e12, 0.0),
-    'v6e': Card(0.9 * 1640e9, 0.7 * 918e12, 0.0),
+  'h100': Card(3.0e12, 700e12, 1.5e-6),
+  'v5e': Card(0.9 * 819e9, 0.7 * 197e12, 0.0),
+  'v6e': Card(0.9 * 1640e9, 0.7 * 918e12, 0.0),
 }
 
 
@@ -63,6 +71,7 @@ def text_proto(fields: Mapping[str, Any]) -> str:
     >>> text_proto({'a': {'b': 1}, 'c': 'd'})
     'a { b: 1 } c: "d"'
   """
+
   def written(name: str, value: Any) -> str:
     if isinstance(value, Mapping):
       return f'{name} {{ {text_proto(value)} }}'
@@ -99,14 +108,17 @@ def open_devices(topology: str) -> list[jax.Device]:
   try:
     if kind == 'h100':
       return topologies.get_topology_desc(
-          platform='cuda', target_config=text_proto(H100),
-          topology=f'1x1x{shape or 1}').devices
+        platform='cuda', target_config=text_proto(H100), topology=f'1x1x{shape or 1}'
+      ).devices
     # A TPU machine has these; without them libtpu looks for one in the network.
     # And its lock is for those that run on a TPU: compilations do not disturb each other.
-    os.environ |= {'TPU_SKIP_MDS_QUERY': '1', 'TPU_WORKER_HOSTNAMES': 'localhost',
-                   'ALLOW_MULTIPLE_LIBTPU_LOAD': '1'}
+    os.environ |= {
+      'TPU_SKIP_MDS_QUERY': '1',
+      'TPU_WORKER_HOSTNAMES': 'localhost',
+      'ALLOW_MULTIPLE_LIBTPU_LOAD': '1',
+    }
     return topologies.get_topology_desc(topology, 'tpu').devices
   except (RuntimeError, NotImplementedError, ValueError) as error:
     raise SystemExit(
-        f"--topology={topology}: {error}. What compiles for it comes with pip install '.[aot]'"
+      f"--topology={topology}: {error}. What compiles for it comes with pip install '.[aot]'"
     ) from error

@@ -15,7 +15,8 @@ from classmix_jax.cli import command_line
 
 CONFIG = config_flags.DEFINE_config_file('config', None, 'Config of the data set.')
 OUTPUT = flags.DEFINE_string(
-    'output', '', 'Folder for the report and the pictures; default: runs/check-<config name>.')
+  'output', '', 'Folder for the report and the pictures; default: runs/check-<config name>.'
+)
 
 
 def main() -> None:

@@ -53,13 +53,16 @@ def find_config(value: str) -> str:
 def with_found_config(arguments: Sequence[str]) -> list[str]:
   """Returns the arguments with the path of the config, see `find_config`."""
   flag = '--config='
-  return [flag + find_config(argument.removeprefix(flag)) if argument.startswith(flag)
-          else argument for argument in arguments]
+  return [
+    flag + find_config(argument.removeprefix(flag)) if argument.startswith(flag) else argument
+    for argument in arguments
+  ]
 
 
 def check_overrides(arguments: Sequence[str], config: Mapping) -> None:
   """Raises UserError for a `--config.FIELD` that the config does not have."""
   from classmix_jax.utils.nested import flatten
+
   known = flatten(config)
   for argument in arguments:
     field = argument.removeprefix(OVERRIDE).partition('=')[0]
@@ -69,8 +72,9 @@ def check_overrides(arguments: Sequence[str], config: Mapping) -> None:
       near = difflib.get_close_matches(field, known, n=1)
       hint = f'Did you mean config.{near[0]}? ' if near else ''
       raise UserError(
-          f'config.{field} does not exist. {hint}There are '
-          f'{", ".join(f"config.{name}" for name in siblings)}.')
+        f'config.{field} does not exist. {hint}There are '
+        f'{", ".join(f"config.{name}" for name in siblings)}.'
+      )
 
 
 def config_without_overrides(arguments: Sequence[str]) -> Mapping | None:
@@ -110,7 +114,7 @@ def parse_flags(program: ModuleType) -> None:
     fail(str(error))
   except OSError:
     wanted = [argument for argument in sys.argv if argument.startswith('--config')]
-    fail(f"the file of {' '.join(wanted)} cannot be read; the ones shipped stand in configs/.")
+    fail(f'the file of {" ".join(wanted)} cannot be read; the ones shipped stand in configs/.')
   except (flags.Error, ValueError, TypeError) as error:
     fail(' '.join(str(error).split()))
 

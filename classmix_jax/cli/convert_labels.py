@@ -25,10 +25,14 @@ FROM = flags.DEFINE_string('from', '', 'Kind of export: coco, labelme, cvat or c
 INPUT = flags.DEFINE_string('input', '', 'The export: a file, or a folder.')
 OUTPUT = flags.DEFINE_string('output', '', 'Folder for masks/NAME.png and classes.txt.')
 CLASSES = flags.DEFINE_string(
-    'classes', '', "File that fixes names and ids: classes.txt, CVAT's labelmap.txt, or 'voc'. For "
-    '--from=colors also the colours; default there: the file of such a name in --input.')
+  'classes',
+  '',
+  "File that fixes names and ids: classes.txt, CVAT's labelmap.txt, or 'voc'. For "
+  '--from=colors also the colours; default there: the file of such a name in --input.',
+)
 BACKGROUND = flags.DEFINE_string(
-    'background', '', 'Name of the class of pixels that nobody annotated; default: void (255).')
+  'background', '', 'Name of the class of pixels that nobody annotated; default: void (255).'
+)
 OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace masks and classes.txt that exist.')
 
 
@@ -40,5 +44,10 @@ def main() -> None:
     if not flag.value:
       raise UserError(f'{name} is missing; --help shows examples.')
   convert(
-      FROM.value, Path(INPUT.value).expanduser(), Path(OUTPUT.value).expanduser(),
-      classes=CLASSES.value, background=BACKGROUND.value, overwrite=OVERWRITE.value)
+    FROM.value,
+    Path(INPUT.value).expanduser(),
+    Path(OUTPUT.value).expanduser(),
+    classes=CLASSES.value,
+    background=BACKGROUND.value,
+    overwrite=OVERWRITE.value,
+  )

@@ -17,12 +17,15 @@ from classmix_jax.cli import command_line
 WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run.')
 STEP = flags.DEFINE_string('step', 'latest', "Checkpoint: 'latest', 'best' or a step.")
 NETWORK = flags.DEFINE_string(
-    'network', '', "Headline network: 'student' or 'teacher'; default: config.eval_network.")
+  'network', '', "Headline network: 'student' or 'teacher'; default: config.eval_network."
+)
 ROOT = flags.DEFINE_string('root', '', 'Folder of the data set, if it has moved.')
 BATCH_SIZE = flags.DEFINE_integer(
-    'eval_batch_size', 0, 'Images at once; default: config.eval_batch_size.', lower_bound=0)
+  'eval_batch_size', 0, 'Images at once; default: config.eval_batch_size.', lower_bound=0
+)
 PREDICTIONS = flags.DEFINE_string(
-    'write_predictions', '', "Folder for the headline network's predictions, class ids as PNG.")
+  'write_predictions', '', "Folder for the headline network's predictions, class ids as PNG."
+)
 
 # What is not given stays as in the run's config.eval.
 PROTOCOL = flags.DEFINE_string('protocol', None, "Another protocol: 'paper', 'full' or 'sliding'.")
@@ -36,18 +39,25 @@ SCALES = flags.DEFINE_string('scales', None, "Average over sizes, e.g. '0.75,1,1
 def numbers(flag: flags.FlagHolder, kind: Callable[[str], Any]) -> tuple | None:
   """Reads '801,534' as (801, 534), None where the flag is missing."""
   from classmix_jax.errors import UserError
+
   try:
     return flag.value and tuple(map(kind, flag.value.split(',')))
   except ValueError:
     raise UserError(
-        f'--{flag.name}={flag.value} is not understood; write numbers and commas only.') from None
+      f'--{flag.name}={flag.value} is not understood; write numbers and commas only.'
+    ) from None
 
 
 def protocol_fields() -> dict[str, Any]:
   """The fields of config.eval that flags change."""
   fields = {
-      'protocol': PROTOCOL.value, 'pad': numbers(PAD, int), 'window': numbers(WINDOW, int),
-      'stride': numbers(STRIDE, int), 'flip': FLIP.value, 'scales': numbers(SCALES, float)}
+    'protocol': PROTOCOL.value,
+    'pad': numbers(PAD, int),
+    'window': numbers(WINDOW, int),
+    'stride': numbers(STRIDE, int),
+    'flip': FLIP.value,
+    'scales': numbers(SCALES, float),
+  }
   return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -55,6 +65,11 @@ def main() -> None:
   from classmix_jax.inference.evaluate_run import evaluate_run
 
   evaluate_run(
-      command_line.existing_run(WORKDIR.value), step=STEP.value, network=NETWORK.value,
-      root=ROOT.value, eval_batch_size=BATCH_SIZE.value, protocol=protocol_fields(),
-      write_predictions=PREDICTIONS.value)
+    command_line.existing_run(WORKDIR.value),
+    step=STEP.value,
+    network=NETWORK.value,
+    root=ROOT.value,
+    eval_batch_size=BATCH_SIZE.value,
+    protocol=protocol_fields(),
+    write_predictions=PREDICTIONS.value,
+  )

@@ -7,7 +7,6 @@ TensorFlow, OUT/model.tflite on phones, OUT/model.onnx from ONNX Runtime; OUT/MO
 what the model is. See docs/export.md.
 """
 
-
 from absl import flags
 
 from classmix_jax.cli import command_line
@@ -15,12 +14,15 @@ from classmix_jax.cli import command_line
 WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run.')
 OUTPUT = flags.DEFINE_string('output', '', 'Folder for the files.')
 FORMAT = flags.DEFINE_list(
-    'format', ['stablehlo'], "Some of 'stablehlo', 'savedmodel', 'tflite', 'onnx'.")
+  'format', ['stablehlo'], "Some of 'stablehlo', 'savedmodel', 'tflite', 'onnx'."
+)
 SIZE = flags.DEFINE_list(
-    'size', [], "HEIGHT,WIDTH of the images; default: the run's working size or crop.")
+  'size', [], "HEIGHT,WIDTH of the images; default: the run's working size or crop."
+)
 STEP = flags.DEFINE_string('step', 'best', "Checkpoint: 'latest', 'best' or a step.")
 NETWORK = flags.DEFINE_string(
-    'network', '', "'student' or 'teacher'; default: config.eval_network.")
+  'network', '', "'student' or 'teacher'; default: config.eval_network."
+)
 
 
 def main() -> None:
@@ -32,8 +34,13 @@ def main() -> None:
   if SIZE.value and (len(SIZE.value) != 2 or not all(map(str.isdecimal, SIZE.value))):
     raise UserError(f'--size={",".join(SIZE.value)} must be HEIGHT,WIDTH, for example 512,1024.')
   differences = export(
-      command_line.existing_run(WORKDIR.value), OUTPUT.value, formats=FORMAT.value,
-      size=tuple(map(int, SIZE.value)) or None, step=STEP.value, network=NETWORK.value)
+    command_line.existing_run(WORKDIR.value),
+    OUTPUT.value,
+    formats=FORMAT.value,
+    size=tuple(map(int, SIZE.value)) or None,
+    step=STEP.value,
+    network=NETWORK.value,
+  )
   for name, value in differences.items():
     print(f"{name}: logits within {value:.1e} of JAX's, relative to the largest")
   print(f'wrote them and MODEL_CARD.md to {OUTPUT.value}')

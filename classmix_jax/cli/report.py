@@ -16,7 +16,8 @@ from classmix_jax.cli import command_line
 WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run.')
 COMPARE = flags.DEFINE_list('compare', [], 'Folders of other runs, to stand beside it.')
 OUTPUT = flags.DEFINE_string(
-    'output', '', 'The file; default: RUN/report.html, or RUN/compare.html with --compare.')
+  'output', '', 'The file; default: RUN/report.html, or RUN/compare.html with --compare.'
+)
 ROOT = flags.DEFINE_string('root', '', "Folder of the data set; default: the run's own.")
 
 

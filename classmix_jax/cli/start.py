@@ -6,8 +6,16 @@ import sys
 from classmix_jax.training.preemption import Stop
 
 PROGRAMS = (
-    'train', 'evaluate', 'predict', 'export', 'report', 'table', 'check-data', 'convert-weights',
-    'convert-labels')
+  'train',
+  'evaluate',
+  'predict',
+  'export',
+  'report',
+  'table',
+  'check-data',
+  'convert-weights',
+  'convert-labels',
+)
 STOP = Stop()  # of a training
 
 
@@ -23,8 +31,11 @@ def start(program: str) -> None:
 def main() -> None:
   """Runs the program that the first argument names."""
   if len(sys.argv) < 2 or sys.argv[1] not in PROGRAMS:
-    print('usage: classmix-jax PROGRAM [--flag=value ...]\n'
-          f'PROGRAM is one of {", ".join(PROGRAMS)}; '
-          'classmix-jax PROGRAM --help lists its flags.', file=sys.stderr)
+    print(
+      'usage: classmix-jax PROGRAM [--flag=value ...]\n'
+      f'PROGRAM is one of {", ".join(PROGRAMS)}; '
+      'classmix-jax PROGRAM --help lists its flags.',
+      file=sys.stderr,
+    )
     sys.exit(0 if sys.argv[1:] == ['--help'] else 2)
   start(sys.argv.pop(1))

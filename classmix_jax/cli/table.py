@@ -25,12 +25,14 @@ from classmix_jax.cli import command_line
 
 CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/, without a colon.')
 METHODS_WANTED = flags.DEFINE_list(
-    'methods', ['supervised', 'classmix'], 'Names of METHODS, with options.')
+  'methods', ['supervised', 'classmix'], 'Names of METHODS, with options.'
+)
 LABELED = flags.DEFINE_list('labeled', [], "Counts, fractions or files; default: the config's.")
 SEEDS = flags.DEFINE_list('seeds', ['0'], 'Seeds.')
 OUTPUT = flags.DEFINE_string('output', '', 'Folder of the table; default: runs/<config>-table.')
-JOBS = flags.DEFINE_integer('jobs', 1, 'Trainings at once, each on its share of the cores.',
-                            lower_bound=1)
+JOBS = flags.DEFINE_integer(
+  'jobs', 1, 'Trainings at once, each on its share of the cores.', lower_bound=1
+)
 TIMED_STEPS = 5
 FIELD = 'config.'  # with which options of a cell begin that are not the method's
 DRY_RUN = flags.DEFINE_bool('dry-run', False, 'Only print the grid and how long it takes.')
@@ -43,19 +45,23 @@ def overrides() -> list[str]:
 def passed_on(method: str) -> list[str]:
   """The overrides of a cell; of the common ones not those of options that its method has not."""
   from classmix_jax.methods import hyper_parameters
+
   name, *own = method.split(':')
   prefix, known = f'{command_line.OVERRIDE}method.', hyper_parameters(name)
   field = lambda argument: argument.removeprefix(prefix).partition('=')[0]
-  common = [argument for argument in overrides()
-            if not argument.startswith(prefix) or field(argument) in known]
-  return common + [
-      f'--{option}' if option.startswith(FIELD) else prefix + option for option in own]
+  common = [
+    argument
+    for argument in overrides()
+    if not argument.startswith(prefix) or field(argument) in known
+  ]
+  return common + [f'--{option}' if option.startswith(FIELD) else prefix + option for option in own]
 
 
 def check_option(config, method: str, option: str) -> None:
   """Raises UserError for an option of a method, or a field of the config, that does not exist."""
   from classmix_jax.config.lookup import lookup
   from classmix_jax.methods import hyper_parameters
+
   path = option.partition('=')[0]
   if not path.startswith(FIELD):
     lookup(hyper_parameters(method), path, f'--methods: an option of {method}')
@@ -69,6 +75,7 @@ def check(config) -> None:
   from classmix_jax.config.lookup import lookup
   from classmix_jax.errors import UserError
   from classmix_jax.methods import METHODS
+
   for method in METHODS_WANTED.value:
     name, *options = method.split(':')
     lookup(METHODS, name, '--methods')
@@ -86,12 +93,14 @@ def check_same_table(folder: Path, description: dict) -> None:
   """Raises UserError where the folder holds the cells of another config."""
   from classmix_jax.errors import UserError
   from classmix_jax.utils.atomic_write import write_atomically
+
   path = folder / 'table.json'
   if path.exists():
     before = json.loads(path.read_text(encoding='utf-8'))
     if before != description:
       raise UserError(
-          f'{folder} holds a table of {before}, and now it is {description}: use another --output.')
+        f'{folder} holds a table of {before}, and now it is {description}: use another --output.'
+      )
   folder.mkdir(parents=True, exist_ok=True)
   write_atomically(path, json.dumps(description, indent=2) + '\n')
 
@@ -100,9 +109,12 @@ def program(file: str, folder: str, name: str, cell) -> list[str]:
   """What is executed for a cell, without the program's own flags."""
   path = Path(__file__).resolve().parent.parent / folder / name
   return [
-      sys.executable, str(path),
-      f'--config={file}:method={cell.method.partition(":")[0]},labeled={cell.labeled}',
-      *passed_on(cell.method), f'--config.seed={cell.seed}']
+    sys.executable,
+    str(path),
+    f'--config={file}:method={cell.method.partition(":")[0]},labeled={cell.labeled}',
+    *passed_on(cell.method),
+    f'--config.seed={cell.seed}',
+  ]
 
 
 def dry_run(file: str, results: Sequence) -> None:
@@ -110,11 +122,16 @@ def dry_run(file: str, results: Sequence) -> None:
   from classmix_jax.tools.sweep.grid import plan, seconds_per_step
   from classmix_jax.tools.sweep.scheduler import shares_of_cores
   from classmix_jax.tools.sweep.step_times import step_times
+
   speeds = seconds_per_step(results)
-  waiting = [result.cell for result in results
-             if not result.finished and result.cell.method not in speeds]
+  waiting = [
+    result.cell for result in results if not result.finished and result.cell.method not in speeds
+  ]
   command = lambda cell, path: [
-      *program(file, 'benchmarks', 'step.py', cell), f'--steps={TIMED_STEPS}', f'--output={path}']
+    *program(file, 'benchmarks', 'step.py', cell),
+    f'--steps={TIMED_STEPS}',
+    f'--output={path}',
+  ]
   speeds |= step_times(waiting, command, shares_of_cores(JOBS.value)[0])
   print(plan(results, speeds, JOBS.value), flush=True)
 
@@ -123,6 +140,7 @@ def write_table(folder: Path, results: Sequence, dataset: str) -> None:
   """Writes table.md, table.csv and table.png, and prints the first."""
   from classmix_jax.tools.sweep.table import markdown, plot, published_for, summarize, table_csv
   from classmix_jax.utils.atomic_write import write_atomically
+
   rows = summarize(results)
   text = markdown(rows, published_for(dataset))
   write_atomically(folder / 'table.md', text)
@@ -155,6 +173,10 @@ def main() -> None:
   failed = run_cells(cells, command, JOBS.value)
   write_table(folder, [read(cell) for cell in cells], config.data.name)
   if failed:
-    raise UserError('; '.join(
+    raise UserError(
+      '; '.join(
         f'{cell.method}, {cell.labeled} labelled, seed {cell.seed} failed: {line} (see '
-        f'{cell.run / "log.txt"})' for cell, line in failed.items()))
+        f'{cell.run / "log.txt"})'
+        for cell, line in failed.items()
+      )
+    )

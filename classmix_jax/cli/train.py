@@ -21,9 +21,11 @@ from classmix_jax.utils.interrupt import Stopped
 
 CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/.')
 WORKDIR = flags.DEFINE_string(
-    'workdir', '', 'Folder of the run; default: runs/<config name>-<method>.')
+  'workdir', '', 'Folder of the run; default: runs/<config name>-<method>.'
+)
 COORDINATOR = flags.DEFINE_string(
-    'coordinator', '', "HOST:PORT of process 0, or 'cluster'; default: what Slurm or MPI say.")
+  'coordinator', '', "HOST:PORT of process 0, or 'cluster'; default: what Slurm or MPI say."
+)
 PROCESSES = flags.DEFINE_integer('processes', None, 'How many processes train together.')
 PROCESS = flags.DEFINE_integer('process', None, 'Which of them this is, from 0.')
 
@@ -48,6 +50,7 @@ def train(reached) -> None:
   try:
     run_training(config, run, reached, STOP, report_training)
   except Stopped as stopped:
-    print(f'{run}: saved after step {stopped.step}; the same command goes on from there',
-          flush=True)
+    print(
+      f'{run}: saved after step {stopped.step}; the same command goes on from there', flush=True
+    )
     STOP.leave()

@@ -17,20 +17,23 @@ def check_config(config: ml_collections.ConfigDict) -> None:
   for field in ('batch_size', 'unlabeled_batch_size'):
     if config[field] % config.accumulate:
       raise UserError(
-          f'config.{field} is {config[field]}, which config.accumulate={config.accumulate} does '
-          f'not divide; choose a multiple of {config.accumulate}.')
+        f'config.{field} is {config[field]}, which config.accumulate={config.accumulate} does '
+        f'not divide; choose a multiple of {config.accumulate}.'
+      )
   for field in ('eval_every', 'checkpoint_every', 'log_every'):
     if config[field] % config.steps_per_dispatch:
       raise UserError(
-          f'config.{field} is {config[field]}, which config.steps_per_dispatch='
-          f'{config.steps_per_dispatch} does not divide; choose a multiple of '
-          f'{config.steps_per_dispatch}.')
+        f'config.{field} is {config[field]}, which config.steps_per_dispatch='
+        f'{config.steps_per_dispatch} does not divide; choose a multiple of '
+        f'{config.steps_per_dispatch}.'
+      )
   least = fewest_unlabeled(config)
   if config.unlabeled_batch_size < least:
     why = 'mixes pairs' if least > 1 else 'learns from unlabelled images'
     raise UserError(
-        f'{config.method.name} {why}: config.unlabeled_batch_size is '
-        f'{config.unlabeled_batch_size}; set it to {least} or more.')
+      f'{config.method.name} {why}: config.unlabeled_batch_size is '
+      f'{config.unlabeled_batch_size}; set it to {least} or more.'
+    )
   lookup(dict.fromkeys(BN_MODES), config.model.bn, 'config.model.bn')
   lookup(dict.fromkeys(ON_NAN), config.get('on_nan', 'stop'), 'config.on_nan')
   build_protocol(config)

@@ -37,9 +37,9 @@ WORKING_COPIES = ('memory', 'disk', 'device')
 
 
 DATA_OPTIONS = {  # fields of config.data that only some loaders take
-    'cityscapes': ('reader', 'tfds_dir', 'train_extra'),
-    'pascal_voc': ('reader', 'tfds_dir', 'masks'),
-    'folder': ('classes', 'label_map', 'colors', 'ignore'),
+  'cityscapes': ('reader', 'tfds_dir', 'train_extra'),
+  'pascal_voc': ('reader', 'tfds_dir', 'masks'),
+  'folder': ('classes', 'label_map', 'colors', 'ignore'),
 }
 
 
@@ -55,7 +55,8 @@ def open_dataset(config: ml_collections.ConfigDict, size: tuple[int, int] | None
   """Opens the data set at a working resolution, or at that of its files; copies nothing."""
   load = lookup(DATASETS, config.data.name, 'config.data.name')
   options = {
-      key: config.data[key] for key in DATA_OPTIONS.get(config.data.name, ()) if key in config.data}
+    key: config.data[key] for key in DATA_OPTIONS.get(config.data.name, ()) if key in config.data
+  }
   # Within another `keep_findings` somebody else wants to know of single files.
   if not skips_unreadable(config) or kept([]):
     return load(root=config.data.root, size=size, **options)
@@ -109,8 +110,10 @@ def build_dataset(config: ml_collections.ConfigDict, left_out: LeftOut = NOTHING
   dataset = build_validation(config)
   unlabeled = dataset.unlabeled and without(dataset.unlabeled, left_out.unlabeled)
   return dataclasses.replace(
-      dataset, train=working_copy(config, without(dataset.train, left_out.train), TRAIN_SHARE),
-      unlabeled=unlabeled and working_copy(config, unlabeled, UNLABELED_SHARE))
+    dataset,
+    train=working_copy(config, without(dataset.train, left_out.train), TRAIN_SHARE),
+    unlabeled=unlabeled and working_copy(config, unlabeled, UNLABELED_SHARE),
+  )
 
 
 def working_copy(config: ml_collections.ConfigDict, source: Source, share: float) -> Source:
@@ -133,7 +136,7 @@ def copy_folder(config: ml_collections.ConfigDict) -> Path:
 
 
 def choose_split(
-    config: ml_collections.ConfigDict, dataset: Dataset, left_out: LeftOut = NOTHING
+  config: ml_collections.ConfigDict, dataset: Dataset, left_out: LeftOut = NOTHING
 ) -> Split:
   """Chooses the labelled examples; the others, or all, are used without labels.
 
@@ -147,8 +150,7 @@ def choose_split(
   chosen = choose_labeled(names, config.data.labeled, config.data.split_seed)
   chosen = chosen[chosen < len(dataset.train)]
   if not len(chosen):
-    raise UserError(
-        f'None of the labelled examples reads: {next(iter(left_out.train.values()))}')
+    raise UserError(f'None of the labelled examples reads: {next(iter(left_out.train.values()))}')
   lookup(dict.fromkeys(POOLS), config.data.unlabeled, 'config.data.unlabeled')
   everything = np.arange(len(dataset.train))
   pool = everything if config.data.unlabeled == 'all' else np.setdiff1d(everything, chosen)
@@ -167,13 +169,14 @@ def check_pool(config: ml_collections.ConfigDict, split: Split) -> None:
   if len(split.unlabeled) < least:
     why = 'mixes pairs of' if least > 1 else 'learns from'
     raise UserError(
-        f'{config.method.name} {why} unlabelled images, but there is only '
-        f'{len(split.unlabeled)}: add images to unlabeled/images, lower config.data.labeled '
-        f'({len(split.labeled)} images are labelled), or use method=supervised.')
+      f'{config.method.name} {why} unlabelled images, but there is only '
+      f'{len(split.unlabeled)}: add images to unlabeled/images, lower config.data.labeled '
+      f'({len(split.labeled)} images are labelled), or use method=supervised.'
+    )
 
 
 def build_split(
-    config: ml_collections.ConfigDict, dataset: Dataset, left_out: LeftOut = NOTHING
+  config: ml_collections.ConfigDict, dataset: Dataset, left_out: LeftOut = NOTHING
 ) -> Split:
   """Chooses as `choose_split`; labels come from a working copy as `build_dataset` says.
 
@@ -192,4 +195,5 @@ def build_geometry(config: ml_collections.ConfigDict) -> Geometry:
   """Returns how training examples are cut; UserError for options that do not fit together."""
   data = config.data
   return Geometry(
-      tuple(data.crop) or None, tuple(data.scale), data.scale_step, data.flip, data.scale_apart)
+    tuple(data.crop) or None, tuple(data.scale), data.scale_step, data.flip, data.scale_apart
+  )

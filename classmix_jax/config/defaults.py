@@ -11,10 +11,13 @@ from classmix_jax.methods import METHODS, hyper_parameters
 
 ARGUMENTS = {'method': 'classmix', 'labeled': ''}
 SMALL = {  # of whatever method has such a field, in `small`
-    'threshold': 0.9,  # from scratch few pixels reach 0.968
-    'ramp_steps': 750, 'semi_start': 750,  # a quarter of the steps, as in the originals
-    'mlmt_start': 300, 'mlmt_ramp': 1_500,  # a tenth of the steps, then half of them
-    'supervised_share': 1 / 3, 'discriminator_width': 16,
+  'threshold': 0.9,  # from scratch few pixels reach 0.968
+  'ramp_steps': 750,
+  'semi_start': 750,  # a quarter of the steps, as in the originals
+  'mlmt_start': 300,
+  'mlmt_ramp': 1_500,  # a tenth of the steps, then half of them
+  'supervised_share': 1 / 3,
+  'discriminator_width': 16,
 }
 
 
@@ -29,12 +32,12 @@ def parse_arguments(text: str | None) -> dict[str, str]:
     key, equals, value = entry.partition('=')
     if key not in ARGUMENTS or not equals:
       raise UserError(
-          f"The config argument '{entry}' is not understood; write {','.join(ARGUMENTS)} as in "
-          "'configs/camvid.py:method=classmix,labeled=46'.")
+        f"The config argument '{entry}' is not understood; write {','.join(ARGUMENTS)} as in "
+        "'configs/camvid.py:method=classmix,labeled=46'."
+      )
     arguments[key] = value
   if arguments['method'] not in METHODS:
-    raise UserError(
-        f"There is no method '{arguments['method']}'; known are {', '.join(METHODS)}.")
+    raise UserError(f"There is no method '{arguments['method']}'; known are {', '.join(METHODS)}.")
   return arguments
 
 
@@ -136,7 +139,8 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.labeled_loss.dice = 0.0  # weight of the Dice term
 
   config.method = ml_collections.ConfigDict(
-      {'name': arguments['method'], **hyper_parameters(arguments['method'])})
+    {'name': arguments['method'], **hyper_parameters(arguments['method'])}
+  )
   config.paper = paper_row()
   return config
 
@@ -170,7 +174,8 @@ def small(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 
 def paper_row() -> ml_collections.ConfigDict:
   """The settings of ClassMix on Cityscapes (arXiv 2007.07936), as the fingerprint names them."""
-  return ml_collections.ConfigDict({
+  return ml_collections.ConfigDict(
+    {
       'source': 'arXiv 2007.07936, Cityscapes',
       'network': 'resnet101 + deeplab_v2',
       'pre-training': 'COCO',
@@ -180,4 +185,5 @@ def paper_row() -> ml_collections.ConfigDict:
       'crop': 'whole image',
       'BN mode': 'batch statistics, affine frozen',
       'protocol': 'paper at 512x1024, student',
-  })
+    }
+  )

@@ -10,9 +10,20 @@ from classmix_jax.utils.nested import flatten
 from classmix_jax.workdir.layout import read_object
 
 CONFIG_FIELDS = {  # without which no run can be opened
-    'name': str, 'seed': int, 'steps': int, 'eval_network': str, 'eval_batch_size': int,
-    'method.name': str, 'model.backbone': str, 'model.head': str, 'model.bn': str,
-    'model.dtype': str, 'data.name': str, 'data.root': str, 'data.size': list, 'data.crop': list,
+  'name': str,
+  'seed': int,
+  'steps': int,
+  'eval_network': str,
+  'eval_batch_size': int,
+  'method.name': str,
+  'model.backbone': str,
+  'model.head': str,
+  'model.bn': str,
+  'model.dtype': str,
+  'data.name': str,
+  'data.root': str,
+  'data.size': list,
+  'data.crop': list,
 }
 
 
@@ -23,8 +34,11 @@ def names_of(tree: Mapping[str, Any]) -> list[str]:
     >>> names_of({'a': {'b': 1}, 'c': 2})
     ['a', 'b', 'c']
   """
-  return [name for key, value in tree.items()
-          for name in [key, *(names_of(value) if isinstance(value, Mapping) else ())]]
+  return [
+    name
+    for key, value in tree.items()
+    for name in [key, *(names_of(value) if isinstance(value, Mapping) else ())]
+  ]
 
 
 def read_config(run: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def lookup(table: Mapping[str, Any], name: str, field: str) -> Any:
 
 
 def plain_fields(
-    config: ml_collections.ConfigDict, name: str, known: Collection[str]
+  config: ml_collections.ConfigDict, name: str, known: Collection[str]
 ) -> dict[str, Any]:
   """Returns a part of the config, its lists as tuples: JSON has no tuples.
 
@@ -34,8 +34,10 @@ def plain_fields(
   """
   for field in config.get(name, {}):
     lookup(dict.fromkeys(known), field, f'A field of config.{name}')
-  return {key: tuple(value) if isinstance(value, tuple | list) else value
-          for key, value in config.get(name, {}).items()}
+  return {
+    key: tuple(value) if isinstance(value, tuple | list) else value
+    for key, value in config.get(name, {}).items()
+  }
 
 
 Config = ml_collections.ConfigDict

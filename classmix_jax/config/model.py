@@ -38,9 +38,10 @@ def build_protocol(config: ml_collections.ConfigDict) -> Protocol:
   check_protocol(protocol)
   if protocol.name == 'full' and not len(config.data.size):
     raise UserError(
-        'config.eval.protocol=full brings predictions from the working size to the labels\' own, '
-        'but config.data.size is empty: images keep their own size. Use paper, which then scores '
-        'at that size.')
+      "config.eval.protocol=full brings predictions from the working size to the labels' own, "
+      'but config.data.size is empty: images keep their own size. Use paper, which then scores '
+      'at that size.'
+    )
   return protocol
 
 
@@ -61,11 +62,15 @@ def build_model(config: ml_collections.ConfigDict, num_classes: int) -> Segmente
   """
   model = config.model
   # Runs older than some of these fields have none of them.
-  options = {'bn': model.bn, 'dtype': lookup(DTYPES, model.dtype, 'config.model.dtype'),
-             'remat': model.get('remat', False)}
+  options = {
+    'bn': model.bn,
+    'dtype': lookup(DTYPES, model.dtype, 'config.model.dtype'),
+    'remat': model.get('remat', False),
+  }
   if model.get('preprocessing'):
     options['preprocessing'] = lookup(
-        PREPROCESSING, model.preprocessing, 'config.model.preprocessing')
+      PREPROCESSING, model.preprocessing, 'config.model.preprocessing'
+    )
   if model.get('output_stride'):
     options['output_stride'] = model.output_stride
   backbone = lookup(BACKBONES, model.backbone, 'config.model.backbone')(**options)
@@ -80,14 +85,16 @@ def build_method(config: ml_collections.ConfigDict, num_classes: int) -> Method:
   for option in options:
     lookup(hyper_parameters(name), option, f'An option of config.method ({name})')
   return factory(
-      model=build_model(config, num_classes), num_classes=num_classes,
-      labeled_loss=LabeledLoss(
-          **plain_fields(config, 'labeled_loss', LabeledLoss.__dataclass_fields__)), **options)
+    model=build_model(config, num_classes),
+    num_classes=num_classes,
+    labeled_loss=LabeledLoss(
+      **plain_fields(config, 'labeled_loss', LabeledLoss.__dataclass_fields__)
+    ),
+    **options,
+  )
 
 
-def build_optimizer(
-    config: ml_collections.ConfigDict, steps: int
-) -> optax.GradientTransformation:
+def build_optimizer(config: ml_collections.ConfigDict, steps: int) -> optax.GradientTransformation:
   """Returns the optimizer of a stage of so many steps."""
   lookup(RULES, config.optim.get('rule', 'sgd'), 'config.optim.rule')
   return poly_optimizer(steps=steps, **config.optim.to_dict())
@@ -110,11 +117,22 @@ def choose_devices(config: ml_collections.ConfigDict) -> list[jax.Device]:
 
 
 def build_evaluator(
-    config: ml_collections.ConfigDict, dataset: Dataset, model: Segmenter,
-    devices: list[jax.Device], split: tuple[str, int], stop: Callable[[], bool] = lambda: False,
+  config: ml_collections.ConfigDict,
+  dataset: Dataset,
+  model: Segmenter,
+  devices: list[jax.Device],
+  split: tuple[str, int],
+  stop: Callable[[], bool] = lambda: False,
 ) -> Evaluator:
   """Returns the evaluator of a training run; see `Evaluator` for the arguments."""
   return Evaluator(
-      dataset, model, devices, split, build_protocol(config),
-      size=tuple(config.data.size) or None, batch_size=config.eval_batch_size,
-      headline=config.eval_network, stop=stop)
+    dataset,
+    model,
+    devices,
+    split,
+    build_protocol(config),
+    size=tuple(config.data.size) or None,
+    batch_size=config.eval_batch_size,
+    headline=config.eval_network,
+    stop=stop,
+  )

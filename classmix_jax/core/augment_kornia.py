@@ -56,16 +56,22 @@ def adjust_hue(image: Array, turn: Array) -> Array:
   red, green, blue = image[..., :1], image[..., 1:2], image[..., 2:]
   safe = jnp.maximum(chroma, 1e-6)
   sextant = jnp.where(
-      value == red, (green - blue) / safe,
-      jnp.where(value == green, 2.0 + (blue - red) / safe, 4.0 + (red - green) / safe))
+    value == red,
+    (green - blue) / safe,
+    jnp.where(value == green, 2.0 + (blue - red) / safe, 4.0 + (red - green) / safe),
+  )
   phase = jnp.array([5.0, 3.0, 1.0]).reshape((1,) * (image.ndim - 1) + (3,))
   k = jnp.mod(phase + sextant + 6.0 * turn, 6.0)
   return value - chroma * jnp.clip(jnp.minimum(k, 4.0 - k), 0.0, 1.0)
 
 
 def color_jitter(
-    key: Array, image: Array, order: Array, strength: float, axis_name: str | None = None,
-    micro_batches: int = 1,
+  key: Array,
+  image: Array,
+  order: Array,
+  strength: float,
+  axis_name: str | None = None,
+  micro_batches: int = 1,
 ) -> Array:
   """Brightness, contrast, saturation and hue, in the given order.
 
@@ -85,10 +91,10 @@ def color_jitter(
   draw = jax.vmap(lambda k: jax.random.uniform(k, (4,), minval=-strength, maxval=strength))(keys)
   brightness, contrast, saturation, hue = (draw[:, i, None, None, None] for i in range(4))
   operations = (
-      lambda x: adjust_brightness(x, brightness),
-      lambda x: adjust_contrast(x, 1.0 + contrast),
-      lambda x: adjust_saturation(x, 1.0 + saturation),
-      lambda x: adjust_hue(x, hue),
+    lambda x: adjust_brightness(x, brightness),
+    lambda x: adjust_contrast(x, 1.0 + contrast),
+    lambda x: adjust_saturation(x, 1.0 + saturation),
+    lambda x: adjust_hue(x, hue),
   )
   return lax.fori_loop(0, 4, lambda i, x: lax.switch(order[i], operations, x), image)
 
@@ -110,14 +116,19 @@ def gaussian_blur(image: Array, sigma: Array, radius: int = BLUR_RADIUS) -> Arra
     padded = jnp.pad(image, pad, mode='reflect')
     size = image.shape[axis]
     image = sum(
-        tap[i] * lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(offset.size)
+      tap[i] * lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(offset.size)
     )
   return image
 
 
 def strong_augment(
-    key: Array, image: Array, *, jitter: float, blur: bool, axis_name: str | None = None,
-    micro_batches: int = 1,
+  key: Array,
+  image: Array,
+  *,
+  jitter: float,
+  blur: bool,
+  axis_name: str | None = None,
+  micro_batches: int = 1,
 ) -> Array:
   """Jitters with probability 0.8, then blurs with probability 0.5, per batch.
 
@@ -142,12 +153,15 @@ def strong_augment(
   if jitter > 0:
     order = jnp.argsort(draw[3:])
     image = lax.cond(
-        draw[0] < JITTER_PROBABILITY,
-        lambda x: color_jitter(image_key, x, order, jitter, axis_name, micro_batches),
-        lambda x: x, image)
+      draw[0] < JITTER_PROBABILITY,
+      lambda x: color_jitter(image_key, x, order, jitter, axis_name, micro_batches),
+      lambda x: x,
+      image,
+    )
   if blur:
     low, high = BLUR_SIGMA
     sigma = low + (high - low) * draw[1]
     image = lax.cond(
-        draw[2] < BLUR_PROBABILITY, lambda x: gaussian_blur(x, sigma), lambda x: x, image)
+      draw[2] < BLUR_PROBABILITY, lambda x: gaussian_blur(x, sigma), lambda x: x, image
+    )
   return image

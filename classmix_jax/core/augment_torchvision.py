@@ -48,18 +48,25 @@ def jitter_image(key: Array, image: Array, limits: Sequence[float]) -> Array:
   draw = jnp.array(limits) * jax.random.uniform(factor_key, (4,), minval=-1.0, maxval=1.0)
   factor = jnp.maximum(1.0 + draw, 0.0)
   operations = (
-      lambda x: blend(x, jnp.zeros_like(x), factor[0]),
-      lambda x: blend(x, jnp.full_like(x, jnp.mean(to_grey(x))), factor[1]),
-      lambda x: blend(x, to_grey(x), factor[2]),
-      lambda x: adjust_hue(x, draw[3]),
+    lambda x: blend(x, jnp.zeros_like(x), factor[0]),
+    lambda x: blend(x, jnp.full_like(x, jnp.mean(to_grey(x))), factor[1]),
+    lambda x: blend(x, to_grey(x), factor[2]),
+    lambda x: adjust_hue(x, draw[3]),
   )
   order = jax.random.permutation(order_key, 4)
   return lax.fori_loop(0, 4, lambda i, x: lax.switch(order[i], operations, x), image)
 
 
 def distort(
-    key: Array, image: Array, *, jitter: Sequence[float], jitter_probability: float = 0.8,
-    grey: float = 0.0, blur: float = 0.0, axis_name: str | None = None, micro_batches: int = 1,
+  key: Array,
+  image: Array,
+  *,
+  jitter: Sequence[float],
+  jitter_probability: float = 0.8,
+  grey: float = 0.0,
+  blur: float = 0.0,
+  axis_name: str | None = None,
+  micro_batches: int = 1,
 ) -> Array:
   """Jitters, then greys, then blurs, each image with its own draws (arXiv 2208.09910).
 

@@ -32,8 +32,10 @@ def dropped_channels(keys: Array, features: Features, rate: float) -> Features:
     features: `[B, h, w, F]` arrays.
     rate: share of the channels that become 0.
   """
+
   def drop(keys: Array, x: Array) -> Array:
     return x * channel_mask(keys, x.shape[-1], rate).astype(x.dtype)
+
   return of_each(drop, keys, features)
 
 
@@ -54,4 +56,5 @@ def complementary(keys: Array, features: Features) -> Features:
     first = channel_mask(keys, x.shape[-1], 0.5)
     mask = jnp.concatenate([jnp.where(skip, 1.0, first), jnp.where(skip, 1.0, 2.0 - first)])
     return x * mask.astype(x.dtype)
+
   return of_each(drop, keys, features)

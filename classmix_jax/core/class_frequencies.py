@@ -25,7 +25,7 @@ def class_counts(label: Array, mask: Array, num_classes: int) -> Array:
 
 
 def class_shares(
-    label: Array, mask: Array, num_classes: int, axis_name: str | None = None
+  label: Array, mask: Array, num_classes: int, axis_name: str | None = None
 ) -> Array:
   """Share of every class in the pixels of the *global* batch where `mask`; 0 where none count.
 

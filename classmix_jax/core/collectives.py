@@ -56,7 +56,7 @@ def next_image(x: Array, axis_name: str | None = None, micro_batches: int = 1) -
 
 
 def example_keys(
-    key: Array, count: int, axis_name: str | None = None, micro_batches: int = 1
+  key: Array, count: int, axis_name: str | None = None, micro_batches: int = 1
 ) -> Array:
   """Returns one key per image, derived from its index in the *global* batch.
 

@@ -57,6 +57,7 @@ def repeated(tx: optax.GradientTransformation, times: int) -> optax.GradientTran
     tx: the transformation of one step; a schedule in it counts every step.
     times: k.
   """
+
   def update(gradients: PyTree, state: PyTree, params: PyTree) -> tuple[PyTree, PyTree]:
     total = jax.tree.map(jnp.zeros_like, params)
     for _ in range(times):

@@ -6,7 +6,6 @@ Synopsis:
     params = where_tree(finite, new_params, params)    # no NaN ever gets in
 """
 
-
 import jax
 import jax.numpy as jnp
 
@@ -36,5 +35,6 @@ def where_tree(condition: Array, new: PyTree, old: PyTree) -> PyTree:
     [0.0, 0.0]
   """
   return jax.tree.map(lambda x, y: jnp.where(condition, x, y), new, old)
+
 
 ON_NAN = ('stop', 'skip')  # what becomes of a step whose loss or gradient is not finite

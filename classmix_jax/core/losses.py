@@ -94,7 +94,7 @@ def device_count(mask: Array, axis_name: str | None = None) -> Array:
 
 
 def masked_mean(
-    value: Array, mask: Array, axis_name: str | None = None, count: Array | None = None
+  value: Array, mask: Array, axis_name: str | None = None, count: Array | None = None
 ) -> Array:
   """Mean of `value` where `mask`, over the *global* batch; 0 if nothing counts.
 

@@ -19,8 +19,10 @@ _Carry = TypeVar('_Carry')
 
 
 def in_turn(
-    function: Callable[[PyTree, _Carry, PyTree], _Carry],
-    params: PyTree, carry: _Carry, batches: PyTree,
+  function: Callable[[PyTree, _Carry, PyTree], _Carry],
+  params: PyTree,
+  carry: _Carry,
+  batches: PyTree,
 ) -> _Carry:
   """Returns what `carry` has become after all micro-batches.
 

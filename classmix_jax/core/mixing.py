@@ -15,9 +15,7 @@ from classmix_jax.types import Array
 GREY = (0.485, 0.456, 0.406)  # the mean of ImageNet
 
 
-def mix(
-    mask: Array, x: Array, axis_name: str | None = None, micro_batches: int = 1
-) -> Array:
+def mix(mask: Array, x: Array, axis_name: str | None = None, micro_batches: int = 1) -> Array:
   """Pastes the masked part of every image on the next image of the batch.
 
   x_mix[i] = M[i] x[i] + (1 - M[i]) x[(i + 1) mod N]  (ClassMix, arXiv

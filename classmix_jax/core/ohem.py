@@ -43,7 +43,7 @@ def kth_smallest(value: Array, k: int, axis_name: str | None = None) -> Array:
 
 
 def hard_pixels(
-    prob: Array, known: Array, threshold: float, min_kept: int, axis_name: str | None = None
+  prob: Array, known: Array, threshold: float, min_kept: int, axis_name: str | None = None
 ) -> Array:
   """Pixels whose label has a probability of at most `threshold`, but at least the worst `min_kept`.
 

@@ -23,6 +23,7 @@ def poly_schedule(learning_rate: float, steps: int, power: float = 0.9) -> optax
     >>> [round(float(poly_schedule(1.0, 10)(t)), 4) for t in (0, 5, 10)]
     [1.0, 0.5359, 0.0]
   """
+
   def schedule(step: Array) -> Array:
     # Compiled, 1 - steps / steps may fall below 0, and a power of that is NaN.
     return learning_rate * jnp.maximum(1.0 - step / steps, 0.0) ** power
@@ -36,7 +37,7 @@ def sgd(rate: optax.Schedule, momentum: float, weight_decay: float) -> optax.Gra
 
 
 def adam(
-    rate: optax.Schedule, momentum: float, weight_decay: float
+  rate: optax.Schedule, momentum: float, weight_decay: float
 ) -> optax.GradientTransformation:
   """Adam with the default betas; weight decay is added to the gradient."""
   del momentum
@@ -44,7 +45,7 @@ def adam(
 
 
 def adamw(
-    rate: optax.Schedule, momentum: float, weight_decay: float
+  rate: optax.Schedule, momentum: float, weight_decay: float
 ) -> optax.GradientTransformation:
   """Adam with weight decay beside the gradient (arXiv 1711.05101)."""
   del momentum
@@ -53,7 +54,10 @@ def adamw(
 
 # Of the segmentation networks: a rule is made of (schedule, momentum, weight_decay).
 RULES: Mapping[str, Callable[..., optax.GradientTransformation]] = {
-    'sgd': sgd, 'adam': adam, 'adamw': adamw}
+  'sgd': sgd,
+  'adam': adam,
+  'adamw': adamw,
+}
 CLASSIFIER_WEIGHT_DECAY = 1e-5
 CLASSIFIER_LAST_RATE = 1 / 300  # of the first one
 DISCRIMINATOR_BETAS = (0.9, 0.99)  # of Hung et al. and s4GAN
@@ -63,8 +67,9 @@ def classifier_sgd(rate: float, steps: int) -> optax.GradientTransformation:
   """What the classifiers of s4GAN's second branch learn by."""
   schedule = optax.cosine_decay_schedule(rate, steps, alpha=CLASSIFIER_LAST_RATE)
   return optax.chain(
-      optax.add_decayed_weights(CLASSIFIER_WEIGHT_DECAY),
-      optax.sgd(schedule, momentum=0.9, nesterov=True))
+    optax.add_decayed_weights(CLASSIFIER_WEIGHT_DECAY),
+    optax.sgd(schedule, momentum=0.9, nesterov=True),
+  )
 
 
 def names_of(path: tuple) -> list[str]:
@@ -95,18 +100,18 @@ def group_of(path: tuple, freeze_bn_affine: bool) -> str:
 
 
 def poly_optimizer(
-    learning_rate: float,
-    steps: int,
-    *,
-    rule: str = 'sgd',
-    head_multiplier: float = 1.0,
-    momentum: float = 0.9,
-    weight_decay: float = 5e-4,
-    power: float = 0.9,
-    freeze_bn_affine: bool = False,
-    duplicate_steps: bool = False,
-    discriminator_learning_rate: float = 1e-4,
-    classifier_learning_rate: float = 0.03,
+  learning_rate: float,
+  steps: int,
+  *,
+  rule: str = 'sgd',
+  head_multiplier: float = 1.0,
+  momentum: float = 0.9,
+  weight_decay: float = 5e-4,
+  power: float = 0.9,
+  freeze_bn_affine: bool = False,
+  duplicate_steps: bool = False,
+  discriminator_learning_rate: float = 1e-4,
+  classifier_learning_rate: float = 0.03,
 ) -> optax.GradientTransformation:
   """One optimizer for every network of a method, by the names of its parameters.
 
@@ -131,7 +136,8 @@ def poly_optimizer(
     # Repeated `times` times, the inner count runs that much faster than the steps.
     schedule = poly_schedule(rate, steps, power)
     return repeated(
-        RULES[rule](lambda count: schedule(count // times), momentum, weight_decay), times)
+      RULES[rule](lambda count: schedule(count // times), momentum, weight_decay), times
+    )
 
   def group(path: tuple) -> str:
     name = group_of(path, freeze_bn_affine)
@@ -145,11 +151,15 @@ def poly_optimizer(
   if duplicate_steps:
     backbone = {f'backbone_{times}': segmenter(learning_rate, times) for times in LISTINGS}
   b1, b2 = DISCRIMINATOR_BETAS
-  return optax.partition({
+  return optax.partition(
+    {
       **backbone,
       'head': segmenter(learning_rate * head_multiplier),
       'discriminator': optax.adam(
-          poly_schedule(discriminator_learning_rate, steps, power), b1=b1, b2=b2),
+        poly_schedule(discriminator_learning_rate, steps, power), b1=b1, b2=b2
+      ),
       'classifier': classifier_sgd(classifier_learning_rate, steps),
       'frozen': optax.set_to_zero(),
-  }, groups)
+    },
+    groups,
+  )

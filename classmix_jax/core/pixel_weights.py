@@ -16,7 +16,7 @@ from classmix_jax.types import Array
 
 
 def confident_share(
-    confidence: Array, valid: Array, threshold: float, axis_name: str | None = None
+  confidence: Array, valid: Array, threshold: float, axis_name: str | None = None
 ) -> Array:
   """Share of the valid pixels of the *global* batch with confidence >= threshold.
 
@@ -69,8 +69,8 @@ def ones(confidence, valid, progress, threshold, axis_name=None) -> Array:
 
 
 WEIGHTS: Mapping[str, Callable[..., Array]] = {
-    'threshold_uniform': threshold_uniform,
-    'threshold': threshold_pixel,
-    'sigmoid': sigmoid,
-    'ones': ones,
+  'threshold_uniform': threshold_uniform,
+  'threshold': threshold_pixel,
+  'sigmoid': sigmoid,
+  'ones': ones,
 }

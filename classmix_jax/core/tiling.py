@@ -24,8 +24,11 @@ STRIP_BYTES = 2**25  # of float32 logits at full size
 
 
 def per_pixel(
-    function: Callable[..., PyTree], logits: Array, *maps: Array,
-    size: tuple[int, int] | None = None, strip_bytes: int = STRIP_BYTES,
+  function: Callable[..., PyTree],
+  logits: Array,
+  *maps: Array,
+  size: tuple[int, int] | None = None,
+  strip_bytes: int = STRIP_BYTES,
 ) -> PyTree:
   """Applies a function of pixels to logits at full size, enlarged with corners aligned.
 
@@ -61,12 +64,16 @@ def per_pixel(
   def strip(down: Array, *maps: Array) -> PyTree:
     return function(enlarge(logits, down, across), *maps)
 
-  cut = lambda x: jnp.pad(x, ((0, 0), (0, padding)) + ((0, 0),) * (x.ndim - 2)).reshape(
-      x.shape[0], count, rows, *x.shape[2:]).swapaxes(0, 1)
+  cut = lambda x: (
+    jnp.pad(x, ((0, 0), (0, padding)) + ((0, 0),) * (x.ndim - 2))
+    .reshape(x.shape[0], count, rows, *x.shape[2:])
+    .swapaxes(0, 1)
+  )
   joined = lambda x: x.swapaxes(0, 1).reshape(x.shape[1], -1, *x.shape[3:])[:, :height]
   found = lax.map(
-      lambda args: strip(*args),
-      (matrix.astype(logits.dtype).reshape(count, rows, -1), *map(cut, maps)))
+    lambda args: strip(*args),
+    (matrix.astype(logits.dtype).reshape(count, rows, -1), *map(cut, maps)),
+  )
   return jax.tree.map(joined, found)
 
 
@@ -79,5 +86,7 @@ def top_class(logits: Array) -> tuple[Array, Array]:
     (1, 0.75)
   """
   highest = jnp.max(logits, axis=-1, keepdims=True)
-  return (jnp.argmax(logits, axis=-1).astype(jnp.int32),
-          1.0 / jnp.sum(jnp.exp(logits - highest), axis=-1))
+  return (
+    jnp.argmax(logits, axis=-1).astype(jnp.int32),
+    1.0 / jnp.sum(jnp.exp(logits - highest), axis=-1),
+  )

@@ -38,9 +38,18 @@ MEMORY_SHARE = 0.5  # of a device, at most, for frames
 
 
 def device_stream(
-    *, labeled: Source, unlabeled: Source | None, batch_size: int, unlabeled_batch_size: int,
-    geometry: Geometry, seed: int, devices: Sequence[jax.Device], accumulate: int = 1,
-    together: int = 1, process_index: int = 0, process_count: int = 1,
+  *,
+  labeled: Source,
+  unlabeled: Source | None,
+  batch_size: int,
+  unlabeled_batch_size: int,
+  geometry: Geometry,
+  seed: int,
+  devices: Sequence[jax.Device],
+  accumulate: int = 1,
+  together: int = 1,
+  process_index: int = 0,
+  process_count: int = 1,
 ) -> Callable[[int, int], Iterator[Batch]]:
   """Loads all frames to every device and returns `stream(start_step, stop_step)`.
 
@@ -74,8 +83,7 @@ def device_stream(
   for (number, source, size, field), (images, _) in zip(parts, host, strict=True):
     share = share_of_batch(size, len(devices), process_count, field)
     draw = functools.partial(_draw, geometry, seed, number, len(source), images.shape[1:3])
-    places = functools.partial(
-        share_positions, size=size, share=share, process_index=process_index)
+    places = functools.partial(share_positions, size=size, share=share, process_index=process_index)
     draws.append((draw, places))
 
   def stream(start_step: int, stop_step: int) -> Iterator[Batch]:
@@ -94,7 +102,7 @@ def device_stream(
 
 
 def _draw(
-    geometry: Geometry, seed: int, stream: int, length: int, frame: Size, position: int
+  geometry: Geometry, seed: int, stream: int, length: int, frame: Size, position: int
 ) -> tuple[int, ...]:
   """Returns the 8 integers of an example: its index and its view."""
   index = int(index_stream(seed, stream, length, position, position + 1)[0])
@@ -110,8 +118,9 @@ def _load(source: Source) -> tuple[np.ndarray, np.ndarray]:
   if len(shapes) > 1:
     found = ', '.join(f'{name!r} is {h}x{w}' for (h, w, _), name in list(shapes.items())[:2])
     raise UserError(
-        f'config.data.working_copy=device needs frames of one size, but {found}: set '
-        'config.data.size=(H, W), or config.data.working_copy=disk')
+      f'config.data.working_copy=device needs frames of one size, but {found}: set '
+      'config.data.size=(H, W), or config.data.working_copy=disk'
+    )
   height, width, _ = images[0].shape
   empty = np.zeros((0, height, width), np.uint8)
   return np.stack(images), np.stack(labels) if labels else empty
@@ -122,8 +131,9 @@ def _check_memory(need: int, device: jax.Device) -> None:
   limit = (device.memory_stats() or {}).get('bytes_limit')
   if limit and need > MEMORY_SHARE * limit:
     raise UserError(
-        f'config.data.working_copy=device needs {need / 1e9:.1f} GB for frames and {device} has '
-        f'{limit / 1e9:.1f} GB: set config.data.working_copy=disk, or a smaller config.data.size')
+      f'config.data.working_copy=device needs {need / 1e9:.1f} GB for frames and {device} has '
+      f'{limit / 1e9:.1f} GB: set config.data.working_copy=disk, or a smaller config.data.size'
+    )
 
 
 def _make_cut(geometry: Geometry, devices: Sequence[jax.Device]) -> Callable[..., Example]:
@@ -133,11 +143,15 @@ def _make_cut(geometry: Geometry, devices: Sequence[jax.Device]) -> Callable[...
     def one(row: Array) -> Example:
       label = labels[row[0]] if len(labels) else jnp.full(images.shape[1:3], VOID, jnp.uint8)
       return cut_view(images[row[0]], label, row[1:], geometry)
+
     return jax.vmap(jax.vmap(one))(drawn)
 
   return jax.pmap(
-      cut, axis_name=AXIS, in_axes=(None, None, 0),
-      devices=list(devices) if jax.process_count() == 1 else None)
+    cut,
+    axis_name=AXIS,
+    in_axes=(None, None, 0),
+    devices=list(devices) if jax.process_count() == 1 else None,
+  )
 
 
 def cut_view(image: Array, label: Array, view: Array, geometry: Geometry) -> Example:
@@ -163,8 +177,9 @@ def cut_view(image: Array, label: Array, view: Array, geometry: Geometry) -> Exa
     image = image[corner[0] + row][:, corner[1] + column]
   # In integers, so that no rounding moves a label: pixel i is floor((i + 1/2) h / h').
   source = [
-      (2 * (corner[axis] + i) + 1) * frame[axis] // (2 * scaled[axis])
-      for axis, i in enumerate((row, column))]
+    (2 * (corner[axis] + i) + 1) * frame[axis] // (2 * scaled[axis])
+    for axis, i in enumerate((row, column))
+  ]
   label = label[source[0]][:, source[1]]
   inside = [jnp.arange(n) < kept[axis] for axis, n in enumerate(size)]
   valid = inside[0][:, None] & inside[1][None, :]
@@ -175,6 +190,12 @@ def _resize(image: Array, size: Size, scaled: Array, corner: Array) -> Array:
   """Bilinear with antialiasing, half-pixel centres; only the window is computed."""
   scale = scaled.astype(jnp.float32) / jnp.array(image.shape[:2], jnp.float32)
   window = jax.image.scale_and_translate(
-      image.astype(jnp.float32), (*size, image.shape[2]), (0, 1), scale,
-      -corner.astype(jnp.float32), method='linear', antialias=True)
+    image.astype(jnp.float32),
+    (*size, image.shape[2]),
+    (0, 1),
+    scale,
+    -corner.astype(jnp.float32),
+    method='linear',
+    antialias=True,
+  )
   return (jnp.clip(window, 0.0, 255.0) + 0.5).astype(jnp.uint8)

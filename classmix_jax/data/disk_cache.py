@@ -83,8 +83,9 @@ def _open(place: Path) -> Read:
   sizes = [int(np.prod(shape)) for _, shape in rows]
   starts = np.concatenate([[0], np.cumsum(sizes)]).tolist()
   where = {
-      index: (start, size, shape)
-      for (index, shape), start, size in zip(rows, starts, sizes, strict=False)}
+    index: (start, size, shape)
+    for (index, shape), start, size in zip(rows, starts, sizes, strict=False)
+  }
   path = place / 'arrays.bin'
   if not path.exists() or path.stat().st_size != starts[-1]:
     raise UserError(f'{place} is damaged (arrays.bin has not {starts[-1]} bytes): remove it.')
@@ -92,7 +93,7 @@ def _open(place: Path) -> Read:
 
   def read(i: int) -> np.ndarray:
     start, size, shape = where[int(i)]
-    return memory[start:start + size].reshape(shape)
+    return memory[start : start + size].reshape(shape)
 
   return read
 
@@ -121,8 +122,8 @@ def _prepare(place: Path, read: Read, names: tuple[str, ...], kind: str) -> None
   done_now = 0
   say = progress(f'preparing {len(names)} {kind} in {place}', len(missing))
   with (
-      open(place / 'arrays.bin', 'ab') as arrays,
-      open(place / 'rows.jsonl', 'a', encoding='utf-8') as lines,
+    open(place / 'arrays.bin', 'ab') as arrays,
+    open(place / 'rows.jsonl', 'a', encoding='utf-8') as lines,
   ):
     for chunk in _chunks(missing):
       decoded = in_parallel(lambda i: _attempt(read, names, i), chunk)
@@ -151,11 +152,12 @@ def _resume(place: Path) -> list[tuple[int, tuple[int, ...]]]:
   path = place / 'arrays.bin'
   held = path.stat().st_size if path.exists() else 0
   ends = np.cumsum([int(np.prod(shape)) for _, shape in rows], dtype=np.int64)
-  rows = rows[:int(np.searchsorted(ends, held, side='right'))]
+  rows = rows[: int(np.searchsorted(ends, held, side='right'))]
   with open(path, 'ab') as file:
     file.truncate(int(ends[len(rows) - 1]) if rows else 0)
   write_atomically(
-      place / 'rows.jsonl', ''.join(json.dumps([index, shape]) + '\n' for index, shape in rows))
+    place / 'rows.jsonl', ''.join(json.dumps([index, shape]) + '\n' for index, shape in rows)
+  )
   return rows
 
 
@@ -181,8 +183,9 @@ def _check_space(place: Path, kept: list[tuple[int, np.ndarray]], missing: int) 
   free = shutil.disk_usage(place).free
   if free < need:
     raise UserError(
-        f'{place} has {free / 1e9:.1f} GB free and needs about {need / 1e9:.1f} GB: free some, '
-        'set --config.data.copy_root=DIR, or --config.data.working_copy=memory.')
+      f'{place} has {free / 1e9:.1f} GB free and needs about {need / 1e9:.1f} GB: free some, '
+      'set --config.data.copy_root=DIR, or --config.data.working_copy=memory.'
+    )
 
 
 def _sync(file) -> None:
@@ -198,8 +201,9 @@ def _writable(place: Path) -> Iterator[None]:
     yield
   except OSError as error:
     raise UserError(
-        f'{place} cannot be written ({error.strerror}): set --config.data.copy_root=DIR, or '
-        '--config.data.working_copy=memory.') from error
+      f'{place} cannot be written ({error.strerror}): set --config.data.copy_root=DIR, or '
+      '--config.data.working_copy=memory.'
+    ) from error
 
 
 @contextlib.contextmanager

@@ -19,8 +19,14 @@ from classmix_jax.utils.threads import in_parallel
 
 
 def eval_batches(
-    source: Source, *, batch_size: int, size: Size, local_devices: int,
-    label_size: Size | None = None, process_index: int = 0, process_count: int = 1,
+  source: Source,
+  *,
+  batch_size: int,
+  size: Size,
+  local_devices: int,
+  label_size: Size | None = None,
+  process_index: int = 0,
+  process_count: int = 1,
 ) -> Iterator[Example]:
   """Returns every example of a source once, in order, in full batches of one shape.
 
@@ -54,8 +60,10 @@ def eval_batches(
 
   def read() -> Iterator[Example]:
     frames = in_parallel(
-        lambda index: framed(source, index, size, label_size),
-        share_positions(batches, batch_size, share, process_index), ahead=2 * share)
+      lambda index: framed(source, index, size, label_size),
+      share_positions(batches, batch_size, share, process_index),
+      ahead=2 * share,
+    )
     for _ in batches:
       yield stack(list(itertools.islice(frames, share)), local_devices)
 

@@ -37,8 +37,15 @@ class Stream(NamedTuple):
 
 
 def open_streams(
-    labeled: Source, unlabeled: Source | None, *, batch_size: int, unlabeled_batch_size: int,
-    geometry: Geometry, seed: int, local_devices: int, process_count: int = 1,
+  labeled: Source,
+  unlabeled: Source | None,
+  *,
+  batch_size: int,
+  unlabeled_batch_size: int,
+  geometry: Geometry,
+  seed: int,
+  local_devices: int,
+  process_count: int = 1,
 ) -> list[Stream]:
   """Returns the labelled stream and, if there is one, the unlabelled one.
 
@@ -65,8 +72,9 @@ def open_streams(
 
   streams = [stream(labeled, LABELED, batch_size, 'config.batch_size')]
   if unlabeled is not None and unlabeled_batch_size:
-    streams.append(stream(
-        unlabeled, UNLABELED, unlabeled_batch_size, 'config.unlabeled_batch_size'))
+    streams.append(
+      stream(unlabeled, UNLABELED, unlabeled_batch_size, 'config.unlabeled_batch_size')
+    )
   return streams
 
 
@@ -80,13 +88,17 @@ class _OneSize:
     first, want = self._first.setdefault('first', (name, shape))
     if shape[:2] != want[:2]:
       raise UserError(
-          f'Image {name!r} is {shape[0]}x{shape[1]} and {first!r} {want[0]}x{want[1]}, but whole '
-          'frames must have one size: set config.data.size=(H, W) or config.data.crop=(H, W)')
+        f'Image {name!r} is {shape[0]}x{shape[1]} and {first!r} {want[0]}x{want[1]}, but whole '
+        'frames must have one size: set config.data.size=(H, W) or config.data.crop=(H, W)'
+      )
 
 
 def _reader(
-    source: Source, geometry: Geometry, seed: int, stream: int,
-    check_size: Callable[[str, tuple[int, ...]], None] | None,
+  source: Source,
+  geometry: Geometry,
+  seed: int,
+  stream: int,
+  check_size: Callable[[str, tuple[int, ...]], None] | None,
 ) -> Read:
   """Returns position -> (image, label, view): the frame there, and its window."""
 
@@ -102,7 +114,10 @@ def _reader(
 
 
 def _read(
-    source: Source, index: int, with_label: bool, one_size: bool = True,
+  source: Source,
+  index: int,
+  with_label: bool,
+  one_size: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns `[H, W, 3]` and `[H, W]` uint8; the label is all `VOID` if it is not wanted."""
   image, name = source.read_image(index), source.names[index]
@@ -115,8 +130,9 @@ def _read(
     raise ValueError(f'{name}: expected label [H, W] uint8, got {label.shape} {label.dtype}')
   if one_size and label.shape != image.shape[:2]:
     raise UserError(
-        f'The label of {name!r} is {"x".join(map(str, label.shape))} and its image '
-        f'{image.shape[0]}x{image.shape[1]}: they must have one size')
+      f'The label of {name!r} is {"x".join(map(str, label.shape))} and its image '
+      f'{image.shape[0]}x{image.shape[1]}: they must have one size'
+    )
   return image, label
 
 
@@ -127,7 +143,8 @@ def padding(size: Size, label_size: Size | None = None) -> Example:
   """
   labels = label_size or size
   return Example(
-      np.zeros((*size, 3), np.uint8), np.full(labels, VOID, np.uint8), np.zeros(labels, bool))
+    np.zeros((*size, 3), np.uint8), np.full(labels, VOID, np.uint8), np.zeros(labels, bool)
+  )
 
 
 def framed(source: Source, index: int, size: Size, label_size: Size | None = None) -> Example:

@@ -36,9 +36,18 @@ for _kind in ('GPU', 'TPU'):  # accelerators belong to JAX; TensorFlow would tak
 
 
 def train_batches(
-    labeled: Source, unlabeled: Source | None, *, batch_size: int, unlabeled_batch_size: int,
-    geometry: Geometry, seed: int, start_step: int, stop_step: int, local_devices: int,
-    process_index: int = 0, process_count: int = 1,
+  labeled: Source,
+  unlabeled: Source | None,
+  *,
+  batch_size: int,
+  unlabeled_batch_size: int,
+  geometry: Geometry,
+  seed: int,
+  start_step: int,
+  stop_step: int,
+  local_devices: int,
+  process_index: int = 0,
+  process_count: int = 1,
 ) -> Iterator[Batch]:
   """Returns the batches of the steps start_step..stop_step-1.
 
@@ -69,8 +78,15 @@ def train_batches(
   Example: `next(train_batches(source, None, batch_size=8, unlabeled_batch_size=0, ...))`
   """
   streams = open_streams(
-      labeled, unlabeled, batch_size=batch_size, unlabeled_batch_size=unlabeled_batch_size,
-      geometry=geometry, seed=seed, local_devices=local_devices, process_count=process_count)
+    labeled,
+    unlabeled,
+    batch_size=batch_size,
+    unlabeled_batch_size=unlabeled_batch_size,
+    geometry=geometry,
+    seed=seed,
+    local_devices=local_devices,
+    process_count=process_count,
+  )
   errors: list[Exception] = []
 
   def examples(stream: Stream) -> tf.data.Dataset:
@@ -84,7 +100,11 @@ def train_batches(
 
 
 def _positions(
-    start_step: int, stop_step: int, size: int, share: int, process_index: int,
+  start_step: int,
+  stop_step: int,
+  size: int,
+  share: int,
+  process_index: int,
 ) -> tf.data.Dataset:
   """Returns the positions of a process: its contiguous share of every batch of `size`."""
 
@@ -95,7 +115,9 @@ def _positions(
 
 
 def _mapped(
-    positions: tf.data.Dataset, read: Read, errors: list[Exception],
+  positions: tf.data.Dataset,
+  read: Read,
+  errors: list[Exception],
 ) -> tf.data.Dataset:
   """Maps positions to (image, label, packed view), several at a time, in order.
 
@@ -118,7 +140,10 @@ def _mapped(
 
 
 def _cut(
-    geometry: Geometry, image: tf.Tensor, label: tf.Tensor, view: tf.Tensor,
+  geometry: Geometry,
+  image: tf.Tensor,
+  label: tf.Tensor,
+  view: tf.Tensor,
 ) -> tuple[tf.Tensor, ...]:
   """Returns (image, label, valid) of a view: resized, cropped, mirrored, padded to the crop."""
   image, label = tf.ensure_shape(image, [None, None, 3]), tf.ensure_shape(label, [None, None])
@@ -144,7 +169,11 @@ def _fit(pair: tf.Tensor, x: tf.Tensor, third: int) -> tf.Tensor:
 
 
 def _nearest(
-    label: tf.Tensor, frame: tf.Tensor, scaled: tf.Tensor, corner: tf.Tensor, kept: tf.Tensor,
+  label: tf.Tensor,
+  frame: tf.Tensor,
+  scaled: tf.Tensor,
+  corner: tf.Tensor,
+  kept: tf.Tensor,
 ) -> tf.Tensor:
   """Resizes `[h, w]` from `frame` to `scaled` by the nearest pixel; returns the window.
 
@@ -157,7 +186,11 @@ def _nearest(
 
 
 def _bilinear(
-    image: tf.Tensor, frame: tf.Tensor, scaled: tf.Tensor, corner: tf.Tensor, kept: tf.Tensor,
+  image: tf.Tensor,
+  frame: tf.Tensor,
+  scaled: tf.Tensor,
+  corner: tf.Tensor,
+  kept: tf.Tensor,
 ) -> tf.Tensor:
   """Resizes like `tf.image.resize(antialias=True)`, but computes only the window.
 
@@ -165,14 +198,19 @@ def _bilinear(
   crop throws away.
   """
   window = tf.raw_ops.ScaleAndTranslate(
-      images=image[None], size=kept, scale=tf.cast(scaled / frame, tf.float32),
-      translation=-tf.cast(corner, tf.float32), kernel_type='triangle', antialias=True)
+    images=image[None],
+    size=kept,
+    scale=tf.cast(scaled / frame, tf.float32),
+    translation=-tf.cast(corner, tf.float32),
+    kernel_type='triangle',
+    antialias=True,
+  )
   return tf.cast(window[0] + 0.5, tf.uint8)  # weights sum to 1: never beyond 255.5
 
 
 def _mirror(x: tf.Tensor, flag: tf.Tensor) -> tf.Tensor:
   """Reverses the columns of `[h, w, ...]` where `flag` is True."""
-  return tf.raw_ops.Reverse(tensor=x, dims=tf.stack([False, flag, False][:x.shape.rank]))
+  return tf.raw_ops.Reverse(tensor=x, dims=tf.stack([False, flag, False][: x.shape.rank]))
 
 
 def _pad(x: tf.Tensor, missing: tf.Tensor, fill: int | bool) -> tf.Tensor:
@@ -192,7 +230,9 @@ def _finished(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _run(
-    dataset: tf.data.Dataset, errors: list[Exception], local_devices: int,
+  dataset: tf.data.Dataset,
+  errors: list[Exception],
+  local_devices: int,
 ) -> Iterator[Batch]:
   """Returns the Batches; a reader's exception comes out as it was raised."""
 

@@ -54,8 +54,11 @@ def check_at_start(labeled: Source, val: Source, class_names: Sequence[str]) -> 
   known = place and read_outcome(place)
   if known is not None:
     return known
-  print(f'checking the masks of {min(len(labeled), LABELED)} of {len(labeled):,} labelled and '
-        f'{min(len(val), VAL)} of {len(val):,} validation images', flush=True)
+  print(
+    f'checking the masks of {min(len(labeled), LABELED)} of {len(labeled):,} labelled and '
+    f'{min(len(val), VAL)} of {len(val):,} validation images',
+    flush=True,
+  )
   counts = sampled_counts(labeled, LABELED, class_names)
   sampled_counts(val, VAL, class_names)
   _, images = class_counts(counts, len(class_names))
@@ -78,8 +81,9 @@ def sampled_counts(source: Source, most: int, class_names: Sequence[str]) -> np.
   for indices in (spread(len(source), most), np.arange(len(source))):
     counts = label_counts(source, indices, class_names)
     names = [source.names[index] for index in indices]
-    sentence = (
-        binary_finding(names, counts, class_names) or void_finding(names, counts, class_names))
+    sentence = binary_finding(names, counts, class_names) or void_finding(
+      names, counts, class_names
+    )
     if not sentence:
       return counts
   raise UserError(sentence)

@@ -26,8 +26,7 @@ def spread(length: int, most: int) -> np.ndarray:
   return np.unique(np.linspace(0, max(length - 1, 0), min(length, most)).round().astype(int))
 
 
-def label_counts(
-    source: Source, indices: Sequence[int], class_names: Sequence[str]) -> np.ndarray:
+def label_counts(source: Source, indices: Sequence[int], class_names: Sequence[str]) -> np.ndarray:
   """Returns in how many pixels of each label every value occurs: `[N, 256]` int64.
 
   Raises:
@@ -35,6 +34,7 @@ def label_counts(
 
   Example: `label_counts(dataset.train, range(30), ('road', 'car'))[:, 255]` is void.
   """
+
   def read(index: int) -> np.ndarray | UserError:
     try:
       return count_values(source, index, class_names)
@@ -43,8 +43,14 @@ def label_counts(
 
   rows = list(in_parallel(read, indices))
   raise_findings(
-      [(source.names[index], str(row)) for index, row in zip(indices, rows, strict=True)
-       if isinstance(row, UserError)], len(indices), 'masks')
+    [
+      (source.names[index], str(row))
+      for index, row in zip(indices, rows, strict=True)
+      if isinstance(row, UserError)
+    ],
+    len(indices),
+    'masks',
+  )
   return np.array(rows, np.int64).reshape(-1, 256)
 
 
@@ -55,9 +61,10 @@ def count_values(source: Source, index: int, class_names: Sequence[str]) -> np.n
   strange = present[(present >= len(class_names)) & (present != VOID)].tolist()
   if strange:
     raise UserError(
-        f"the mask of '{source.names[index]}' holds the values {', '.join(map(str, strange))}; "
-        f'expected are 0 to {len(class_names) - 1} and 255 (void). Set --config.data.label_map='
-        f"'{strange[0]}:CLASS' (CLASS is an id or void).")
+      f"the mask of '{source.names[index]}' holds the values {', '.join(map(str, strange))}; "
+      f'expected are 0 to {len(class_names) - 1} and 255 (void). Set --config.data.label_map='
+      f"'{strange[0]}:CLASS' (CLASS is an id or void)."
+    )
   return counts
 
 
@@ -83,11 +90,12 @@ def binary_finding(names: Sequence[str], counts: np.ndarray, class_names: Sequen
   first = int(np.argmax(counts[:, VOID] > 0))
   values = ', '.join(map(str, np.flatnonzero(counts[first])))
   return (
-      f"the mask of '{names[first]}' holds the {'values' if ',' in values else 'value'} {values} "
-      f'and none of {len(names)} masks holds 1; config has 2 classes (0 {class_names[0]}, '
-      f"1 {class_names[1]}). 255 means 'ignore' here. Set --config.data.label_map='255:1' if it "
-      f"marks '{class_names[1]}'; if it does mean ignore, add images whose masks show "
-      f"'{class_names[1]}'.")
+    f"the mask of '{names[first]}' holds the {'values' if ',' in values else 'value'} {values} "
+    f'and none of {len(names)} masks holds 1; config has 2 classes (0 {class_names[0]}, '
+    f"1 {class_names[1]}). 255 means 'ignore' here. Set --config.data.label_map='255:1' if it "
+    f"marks '{class_names[1]}'; if it does mean ignore, add images whose masks show "
+    f"'{class_names[1]}'."
+  )
 
 
 def void_finding(names: Sequence[str], counts: np.ndarray, class_names: Sequence[str]) -> str:
@@ -100,16 +108,18 @@ def void_finding(names: Sequence[str], counts: np.ndarray, class_names: Sequence
     counts: `[N, 256]`, from `label_counts`.
     class_names: name of class 0, 1, ...
   """
-  if not len(counts) or counts[:, :len(class_names)].any():
+  if not len(counts) or counts[:, : len(class_names)].any():
     return ''
   return (
-      f"all {len(names)} masks hold nothing but void ({VOID}), the first is that of '{names[0]}': "
-      'nothing can be learned from them. Export them with class ids, or set '
-      '--config.data.label_map or --config.data.colors so that they mean classes.')
+    f"all {len(names)} masks hold nothing but void ({VOID}), the first is that of '{names[0]}': "
+    'nothing can be learned from them. Export them with class ids, or set '
+    '--config.data.label_map or --config.data.colors so that they mean classes.'
+  )
 
 
 def label_warnings(
-    images: Sequence[int], num_images: int, class_names: Sequence[str], of: int = 0) -> list[str]:
+  images: Sequence[int], num_images: int, class_names: Sequence[str], of: int = 0
+) -> list[str]:
   """Returns a sentence for every class that occurs in none of the labelled images.
 
   Args:
@@ -122,13 +132,17 @@ def label_warnings(
     `["class 1 'train' occurs in 0 of 30 labelled images: its IoU cannot rise above 0."]`.
   """
   absent = [
-      f"class {label} '{name}'"
-      for label, (name, count) in enumerate(zip(class_names, images, strict=True)) if count == 0]
+    f"class {label} '{name}'"
+    for label, (name, count) in enumerate(zip(class_names, images, strict=True))
+    if count == 0
+  ]
   if of > num_images:
     return [
-        f'{name} occurs in 0 of the {num_images} labelled images that were looked at (of {of:,}): '
-        'if it is in no other, its IoU cannot rise above 0. launch/check_data.py reads them all.'
-        for name in absent]
+      f'{name} occurs in 0 of the {num_images} labelled images that were looked at (of {of:,}): '
+      'if it is in no other, its IoU cannot rise above 0. launch/check_data.py reads them all.'
+      for name in absent
+    ]
   return [
-      f'{name} occurs in 0 of {num_images} labelled images: its IoU cannot rise above 0.'
-      for name in absent]
+    f'{name} occurs in 0 of {num_images} labelled images: its IoU cannot rise above 0.'
+    for name in absent
+  ]

@@ -45,8 +45,7 @@ class Geometry:
   def __post_init__(self) -> None:
     low, high = self.scale
     if not 0 < low <= high:
-      raise UserError(
-          f'config.data.scale={self.scale}: give (smallest, largest) with 0 < smallest')
+      raise UserError(f'config.data.scale={self.scale}: give (smallest, largest) with 0 < smallest')
     if self.scale_step < 0:
       raise UserError(f'config.data.scale_step={self.scale_step}: give 0 or a step above 0')
     if self.crop is not None and min(self.crop) < 1:

@@ -25,7 +25,10 @@ def share_of_batch(size: int, local_devices: int, process_count: int, field: str
 
 
 def share_positions(
-    batches: Iterable[int], size: int, share: int, process_index: int,
+  batches: Iterable[int],
+  size: int,
+  share: int,
+  process_index: int,
 ) -> Iterator[int]:
   """Yields the positions of a process: its contiguous share of each of the numbered batches.
 
@@ -74,7 +77,7 @@ def index_stream(seed: int, stream: int, length: int, start: int, stop: int) -> 
   first, last = start // length, -(-stop // length)
   epochs = [_permutation(seed, stream, epoch, length) for epoch in range(first, last)]
   flat = np.concatenate([np.zeros(0, np.int64), *epochs])
-  return flat[start - first * length:][:stop - start]
+  return flat[start - first * length :][: stop - start]
 
 
 @functools.lru_cache(maxsize=16)  # the pipeline asks for one position at a time

@@ -84,6 +84,7 @@ class Dataset:
   unlabeled: Source | None = None
   raw_ids: tuple[int, ...] | None = None
 
+
 pass
 
 
@@ -100,8 +101,12 @@ def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:
 
   files = source.files
   return Source(
-      tuple(source.names[i] for i in chosen), pick(source.read_image), pick(source.read_label),
-      source.version, files and files._replace(image=pick(files.image), mask=pick(files.mask)))
+    tuple(source.names[i] for i in chosen),
+    pick(source.read_image),
+    pick(source.read_label),
+    source.version,
+    files and files._replace(image=pick(files.image), mask=pick(files.mask)),
+  )
 
 
 def concat(a: Source, b: Source) -> Source:
@@ -135,8 +140,7 @@ def with_labels_of(source: Source, other: Source) -> Source:
   """
   if source.names != other.names:
     raise ValueError('the two sources are not the same examples')
-  return dataclasses.replace(
-      source, read_label=other.read_label, version=_versions(source, other))
+  return dataclasses.replace(source, read_label=other.read_label, version=_versions(source, other))
 
 
 def label_sizes(source: Source) -> set[tuple[int, int]]:
@@ -173,8 +177,13 @@ def cached(source: Source, cache_gb: float) -> Source:
           kept[key] = array
           left -= array.nbytes
       return array
+
     return lookup
 
   return Source(
-      source.names, remember('image', source.read_image),
-      source.read_label and remember('label', source.read_label), source.version, source.files)
+    source.names,
+    remember('image', source.read_image),
+    source.read_label and remember('label', source.read_label),
+    source.version,
+    source.files,
+  )

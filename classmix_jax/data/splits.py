@@ -93,9 +93,10 @@ def _ranks_of_count(length: int, count: int, seed: int) -> np.ndarray:
   """Returns `count` of 0..length-1 (all for 0), the first of a seeded permutation."""
   if not 0 <= count <= length:
     raise UserError(
-        f'config.data.labeled={count}, but there are {length} training examples: '
-        f'choose 1 to {length}, or 0 for all')
-  return _permutation(seed, _SPLIT_STREAM, 0, length)[:count or length]
+      f'config.data.labeled={count}, but there are {length} training examples: '
+      f'choose 1 to {length}, or 0 for all'
+    )
+  return _permutation(seed, _SPLIT_STREAM, 0, length)[: count or length]
 
 
 def _read_ids(path: pathlib.Path, names: Sequence[str]) -> list[str]:
@@ -105,8 +106,9 @@ def _read_ids(path: pathlib.Path, names: Sequence[str]) -> list[str]:
   except (OSError, ValueError) as error:
     reason = getattr(error, 'strerror', None) or 'not a text file'
     raise UserError(
-        f'config.data.labeled={str(path)!r} cannot be read ({reason}): give a count or the '
-        'path of a text file with one id a line') from error
+      f'config.data.labeled={str(path)!r} cannot be read ({reason}): give a count or the '
+      'path of a text file with one id a line'
+    ) from error
   lines = [line.strip() for line in lines if line.strip()]
   if not lines:
     raise UserError(f'{path} holds no ids: write one a line, or set config.data.labeled to a count')
@@ -134,8 +136,9 @@ def _match(lines: Sequence[str], names: Sequence[str], path: pathlib.Path) -> li
     unknown += [] if hits else [first]
   if unknown:
     raise UserError(
-        f'{path} names {len(unknown)} examples that the data set does not have: '
-        f'{_some(unknown)}; names look like {_some(sorted(names)[:2])}')
+      f'{path} names {len(unknown)} examples that the data set does not have: '
+      f'{_some(unknown)}; names look like {_some(sorted(names)[:2])}'
+    )
   return found
 
 
@@ -161,11 +164,3 @@ def split_hash(names: Sequence[str]) -> str:
   Example: `split_hash(['b', 'a']) == split_hash(['a', 'b'])`.
   """
   return hashlib.sha256('\n'.join(sorted(names)).encode()).hexdigest()[:8]
-
-
-
-
-
-
-
-

@@ -26,9 +26,18 @@ from classmix_jax.utils.threads import in_parallel
 
 
 def train_batches(
-    labeled: Source, unlabeled: Source | None, *, batch_size: int, unlabeled_batch_size: int,
-    geometry: Geometry, seed: int, start_step: int, stop_step: int, local_devices: int,
-    process_index: int = 0, process_count: int = 1,
+  labeled: Source,
+  unlabeled: Source | None,
+  *,
+  batch_size: int,
+  unlabeled_batch_size: int,
+  geometry: Geometry,
+  seed: int,
+  start_step: int,
+  stop_step: int,
+  local_devices: int,
+  process_index: int = 0,
+  process_count: int = 1,
 ) -> Iterator[Batch]:
   """Returns the batches of the steps start_step..stop_step-1.
 
@@ -36,8 +45,15 @@ def train_batches(
   runs, threads read the examples of the next two.
   """
   streams = open_streams(
-      labeled, unlabeled, batch_size=batch_size, unlabeled_batch_size=unlabeled_batch_size,
-      geometry=geometry, seed=seed, local_devices=local_devices, process_count=process_count)
+    labeled,
+    unlabeled,
+    batch_size=batch_size,
+    unlabeled_batch_size=unlabeled_batch_size,
+    geometry=geometry,
+    seed=seed,
+    local_devices=local_devices,
+    process_count=process_count,
+  )
   steps = range(start_step, stop_step)
 
   def read(place: tuple[Stream, int]) -> Example:
@@ -54,9 +70,9 @@ def train_batches(
     ahead = 2 * sum(stream.share for stream in streams)
     examples = in_parallel(read, places(), ahead)
     for _ in steps:
-      yield join([
-          stack(list(itertools.islice(examples, stream.share)), local_devices)
-          for stream in streams])
+      yield join(
+        [stack(list(itertools.islice(examples, stream.share)), local_devices) for stream in streams]
+      )
 
   return batches()
 
@@ -76,8 +92,7 @@ def cut(geometry: Geometry, image: np.ndarray, label: np.ndarray, view: View) ->
   if geometry.resizes:
     image, label = _resize_image(image, view), _resize_label(label, view)
   else:
-    window = tuple(
-        slice(start, start + n) for start, n in zip(view.corner, view.kept, strict=True))
+    window = tuple(slice(start, start + n) for start, n in zip(view.corner, view.kept, strict=True))
     image, label = image[window], label[window]
   if view.mirrored:
     image, label = image[:, ::-1], label[:, ::-1]
@@ -94,8 +109,11 @@ def _resize_label(label: np.ndarray, view: View) -> np.ndarray:
   In integers, so that no rounding moves a label: pixel i is floor((i + 1/2) h / h').
   """
   rows, columns = (
-      (2 * (corner + np.arange(kept)) + 1) * size // (2 * scaled) for corner, kept, size, scaled
-      in zip(view.corner, view.kept, label.shape, view.scaled, strict=True))
+    (2 * (corner + np.arange(kept)) + 1) * size // (2 * scaled)
+    for corner, kept, size, scaled in zip(
+      view.corner, view.kept, label.shape, view.scaled, strict=True
+    )
+  )
   return label[rows][:, columns]
 
 
@@ -103,8 +121,12 @@ def _resize_image(image: np.ndarray, view: View) -> np.ndarray:
   """Returns the window of the resized image: bilinear with antialiasing, half-pixel centres."""
   height, width = view.kept
   (top, bottom), (left, right) = (
-      [edge * size / scaled for edge in (corner, corner + kept)] for corner, kept, size, scaled
-      in zip(view.corner, view.kept, image.shape[:2], view.scaled, strict=True))
+    [edge * size / scaled for edge in (corner, corner + kept)]
+    for corner, kept, size, scaled in zip(
+      view.corner, view.kept, image.shape[:2], view.scaled, strict=True
+    )
+  )
   picture = Image.fromarray(image).resize(
-      (width, height), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
+    (width, height), Image.Resampling.BILINEAR, box=(left, top, right, bottom)
+  )
   return np.asarray(picture)

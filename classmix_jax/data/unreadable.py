@@ -36,8 +36,9 @@ NOTHING = LeftOut({}, {})
 
 
 def find_left_out(
-    dataset: Dataset, labeled: Collection[int],
-    progress: Callable[[int], None] = lambda done: None,
+  dataset: Dataset,
+  labeled: Collection[int],
+  progress: Callable[[int], None] = lambda done: None,
 ) -> LeftOut:
   """Reads all training images, and the masks of the labelled ones alone.
 
@@ -56,8 +57,9 @@ def find_left_out(
     nonlocal done
     found: dict[str, str] = {}
     indices: Iterable[int] = range(len(source)) if source else ()
-    for index, sentence in enumerate(in_parallel(
-        lambda i: flaw(source, i, dataset.class_names, with_label(i)), indices)):
+    for index, sentence in enumerate(
+      in_parallel(lambda i: flaw(source, i, dataset.class_names, with_label(i)), indices)
+    ):
       if sentence:
         found[source.names[index]] = sentence
       done += 1
@@ -65,7 +67,8 @@ def find_left_out(
     return found
 
   return LeftOut(
-      scan(dataset.train, labeled.__contains__), scan(dataset.unlabeled, lambda index: False))
+    scan(dataset.train, labeled.__contains__), scan(dataset.unlabeled, lambda index: False)
+  )
 
 
 def flaw(source: Source, index: int, class_names: Sequence[str], with_label: bool) -> str:

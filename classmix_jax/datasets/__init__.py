@@ -10,9 +10,9 @@ from classmix_jax.data.source import Dataset
 from classmix_jax.datasets import camvid, cityscapes, folder, pascal_voc, scenes
 
 DATASETS: Mapping[str, Callable[..., Dataset]] = {
-    'scenes': scenes.load,
-    'camvid': camvid.load,
-    'cityscapes': cityscapes.load,
-    'pascal_voc': pascal_voc.load,
-    'folder': folder.load,
+  'scenes': scenes.load,
+  'camvid': camvid.load,
+  'cityscapes': cityscapes.load,
+  'pascal_voc': pascal_voc.load,
+  'folder': folder.load,
 }

@@ -28,18 +28,38 @@ from classmix_jax.errors import UserError
 from classmix_jax.types import VOID
 
 CLASS_NAMES = (
-    'sky', 'building', 'pole', 'road', 'pavement', 'tree', 'sign', 'fence', 'car', 'pedestrian',
-    'bicyclist',
+  'sky',
+  'building',
+  'pole',
+  'road',
+  'pavement',
+  'tree',
+  'sign',
+  'fence',
+  'car',
+  'pedestrian',
+  'bicyclist',
 )
 PALETTE = (
-    (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
-    (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
+  (128, 128, 128),
+  (128, 0, 0),
+  (192, 192, 128),
+  (128, 64, 128),
+  (60, 40, 222),
+  (128, 128, 0),
+  (192, 128, 128),
+  (64, 64, 128),
+  (64, 0, 128),
+  (64, 64, 0),
+  (0, 128, 192),
 )
 UNLABELLED = 11  # the void class of the files
 
 DECODING = Decoding(
-    CLASS_NAMES, label_table(len(CLASS_NAMES), {UNLABELLED: VOID}),
-    advice='Use the label pictures of the SegNet copy of CamVid, or dataset folder for others.')
+  CLASS_NAMES,
+  label_table(len(CLASS_NAMES), {UNLABELLED: VOID}),
+  advice='Use the label pictures of the SegNet copy of CamVid, or dataset folder for others.',
+)
 LAYOUT = 'train/, trainannot/, val/ and valannot/ (CamVid as the SegNet tutorial publishes it)'
 
 
@@ -60,8 +80,12 @@ def load(root: str, size: Size | None = None) -> Dataset:
   folders = [base / name for name in ('train', 'trainannot', 'val', 'valannot')]
   check_exists(root and str(base), folders, LAYOUT)
   return Dataset(
-      name='camvid', class_names=CLASS_NAMES, palette=PALETTE,
-      train=_source(base, 'train', size), val=_source(base, 'val', size))
+    name='camvid',
+    class_names=CLASS_NAMES,
+    palette=PALETTE,
+    train=_source(base, 'train', size),
+    val=_source(base, 'val', size),
+  )
 
 
 def _source(base: Path, split: str, size: Size | None) -> Source:
@@ -71,8 +95,11 @@ def _source(base: Path, split: str, size: Size | None) -> Source:
   listed = base / f'{split}.txt'
   if listed.exists():
     pairs = listed_pairs(
-        listed, images, masks,
-        remedy=f'Unpack them again beside {listed.name}, or remove the list to read whole folders.')
+      listed,
+      images,
+      masks,
+      remedy=f'Unpack them again beside {listed.name}, or remove the list to read whole folders.',
+    )
   else:
     pairs = pair(images, masks, remedy=f'Add them to {base / f"{split}annot"}.')
   check_pairs(pairs)

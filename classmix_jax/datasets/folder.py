@@ -26,15 +26,21 @@ Color = tuple[int, int, int]
 Key = TypeVar('Key')
 
 LAYOUT = (
-    'labeled/images, labeled/masks, val/images, val/masks, classes.txt and, if you have them, '
-    'unlabeled/images')
+  'labeled/images, labeled/masks, val/images, val/masks, classes.txt and, if you have them, '
+  'unlabeled/images'
+)
 CLASSES_REMEDY = (
-    "Write one class name per line, line 1 for class 0, with an optional colour: 'road 128 64 128'")
+  "Write one class name per line, line 1 for class 0, with an optional colour: 'road 128 64 128'"
+)
 
 
 def load(
-    root: str, size: Size | None = None, classes: str = '', label_map: str = '',
-    colors: str = '', ignore: str = '',
+  root: str,
+  size: Size | None = None,
+  classes: str = '',
+  label_map: str = '',
+  colors: str = '',
+  ignore: str = '',
 ) -> Dataset:
   """Returns the data set in a folder; checks paths, pairs and sizes, and decodes nothing yet.
 
@@ -67,23 +73,29 @@ def load(
   class_names, class_colors = read_classes(class_file)
   own_colors = parse_colors(colors, class_names)
   decoding = Decoding(
-      class_names,
-      label_table(len(class_names), parse_label_map(label_map, ignore, class_names)),
-      _color_table(class_colors, class_file) | own_colors)
+    class_names,
+    label_table(len(class_names), parse_label_map(label_map, ignore, class_names)),
+    _color_table(class_colors, class_file) | own_colors,
+  )
   labeled, val = _pairs(base / 'labeled'), _pairs(base / 'val')
   return Dataset(
-      name='folder', class_names=class_names,
-      palette=_palette(class_colors, own_colors, labeled.masks),
-      train=paired_source(labeled, decoding, size), val=paired_source(val, decoding, size),
-      unlabeled=_unlabeled(base / 'unlabeled', size))
+    name='folder',
+    class_names=class_names,
+    palette=_palette(class_colors, own_colors, labeled.masks),
+    train=paired_source(labeled, decoding, size),
+    val=paired_source(val, decoding, size),
+    unlabeled=_unlabeled(base / 'unlabeled', size),
+  )
 
 
 def _pairs(folder: Path) -> Pairs:
   images = _images(folder / 'images')
   pairs = pair(
-      images, find_images(folder / 'masks'),
-      remedy='A mask has the path of its image below masks/, as in images/city/a.jpg and '
-      'masks/city/a.png. Add the masks, or move images without one to unlabeled/images.')
+    images,
+    find_images(folder / 'masks'),
+    remedy='A mask has the path of its image below masks/, as in images/city/a.jpg and '
+    'masks/city/a.png. Add the masks, or move images without one to unlabeled/images.',
+  )
   check_pairs(pairs)
   return pairs
 
@@ -101,8 +113,9 @@ def _images(folder: Path) -> Mapping[str, Path]:
   images = find_images(folder)
   if not images:
     raise UserError(
-        f'{folder} holds no images (png, jpg, jpeg, bmp, tif, tiff, webp). Add some or remove the '
-        'folder.')
+      f'{folder} holds no images (png, jpg, jpeg, bmp, tif, tiff, webp). Add some or remove the '
+      'folder.'
+    )
   return images
 
 
@@ -121,13 +134,16 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[Color | None, ...]]
   """
   lines = enumerate(_read_text(path).splitlines(), start=1)
   rows = [
-      _parse_class(line.strip(), f'{path}, line {number}')
-      for number, line in lines if line.strip() and not line.strip().startswith('#')]
+    _parse_class(line.strip(), f'{path}, line {number}')
+    for number, line in lines
+    if line.strip() and not line.strip().startswith('#')
+  ]
   names = tuple(name for name, _ in rows)
   if not 2 <= len(names) < VOID:
     raise UserError(
-        f'{path} holds {len(names)} class names, expected are 2 to {VOID - 1}. {CLASSES_REMEDY}; '
-        'the background is a class too.')
+      f'{path} holds {len(names)} class names, expected are 2 to {VOID - 1}. {CLASSES_REMEDY}; '
+      'the background is a class too.'
+    )
   twice = sorted({name for name in names if names.count(name) > 1})
   if twice:
     raise UserError(f"{path} holds '{twice[0]}' twice: rename or remove one of the lines.")
@@ -139,8 +155,9 @@ def _read_text(path: Path) -> str:
     return path.read_text(encoding='utf-8-sig')  # editors on Windows put a mark in front
   except (FileNotFoundError, IsADirectoryError):
     raise UserError(
-        f'There is no file {path} with the class names. {CLASSES_REMEDY}; or set '
-        '--config.data.classes=FILE.') from None
+      f'There is no file {path} with the class names. {CLASSES_REMEDY}; or set '
+      '--config.data.classes=FILE.'
+    ) from None
   except UnicodeDecodeError:
     raise UserError(f'{path} is not text in UTF-8: save it in this encoding.') from None
 
@@ -166,8 +183,9 @@ def _parse_class(line: str, where: str) -> tuple[str, Color | None]:
   name, color = split_color(line, where)
   if name.lower() == 'void':
     raise UserError(
-        f"{where} is '{line}', but void is no class: remove the line and set "
-        "--config.data.label_map='ID:void' or --config.data.colors='#RRGGBB:void'.")
+      f"{where} is '{line}', but void is no class: remove the line and set "
+      "--config.data.label_map='ID:void' or --config.data.colors='#RRGGBB:void'."
+    )
   return name, color
 
 
@@ -176,8 +194,9 @@ def _color_table(colors: Sequence[Color | None], path: Path) -> dict[Color, int]
   for label, color in enumerate(colors):
     if color in table:
       raise UserError(
-          f'{path} gives the colour {" ".join(map(str, color))} to classes {table[color]} and '
-          f'{label}: colours must differ.')
+        f'{path} gives the colour {" ".join(map(str, color))} to classes {table[color]} and '
+        f'{label}: colours must differ.'
+      )
     if color is not None:
       table[color] = label
   return table
@@ -199,11 +218,13 @@ def parse_label_map(text: str, ignore: str, class_names: Sequence[str]) -> dict[
     raw = _raw_value(entry)
     if raw is None:
       raise UserError(
-          f'--config.data.ignore={ignore!r}: {entry!r} is no value of a mask; expected are '
-          "integers from 0, as in '0,3'.")
+        f'--config.data.ignore={ignore!r}: {entry!r} is no value of a mask; expected are '
+        "integers from 0, as in '0,3'."
+      )
     if table.get(raw, VOID) != VOID:
       raise UserError(
-          f'--config.data.ignore and --config.data.label_map both name {raw}: remove it from one.')
+        f'--config.data.ignore and --config.data.label_map both name {raw}: remove it from one.'
+      )
     table[raw] = VOID
   return table
 
@@ -220,8 +241,11 @@ def parse_colors(text: str, class_names: Sequence[str]) -> dict[Color, int]:
 
 
 def _parse_table(
-    option: str, text: str, parse_key: Callable[[str], Key | None], sample: str,
-    class_names: Sequence[str],
+  option: str,
+  text: str,
+  parse_key: Callable[[str], Key | None],
+  sample: str,
+  class_names: Sequence[str],
 ) -> dict[Key, int]:
   table: dict[Key, int] = {}
   for entry in _entries(text):
@@ -229,8 +253,9 @@ def _parse_table(
     key, label = parse_key(left), _class_id(right, len(class_names))
     if key is None or label is None:
       raise UserError(
-          f"--config.data.{option}={text!r}: {entry!r} does not read; expected is '{sample}' with "
-          f'classes from 0 to {len(class_names) - 1} or void.')
+        f"--config.data.{option}={text!r}: {entry!r} does not read; expected is '{sample}' with "
+        f'classes from 0 to {len(class_names) - 1} or void.'
+      )
     if table.get(key, label) != label:
       raise UserError(f'--config.data.{option}={text!r} maps {left} twice: remove one entry.')
     table[key] = label
@@ -262,13 +287,16 @@ def _color(text: str) -> Color | None:
 
 
 def _palette(
-    class_colors: Sequence[Color | None], own_colors: Mapping[Color, int], masks: Sequence[Path],
+  class_colors: Sequence[Color | None],
+  own_colors: Mapping[Color, int],
+  masks: Sequence[Path],
 ) -> tuple[Color, ...]:
   """Returns a colour per class: of the class file, option, masks' palette, or made up."""
   by_class = {label: color for color, label in reversed(own_colors.items())}
   spare = _mask_palette(masks, len(class_colors)) or voc_palette(len(class_colors))
   return tuple(
-      color or by_class.get(label) or spare[label] for label, color in enumerate(class_colors))
+    color or by_class.get(label) or spare[label] for label, color in enumerate(class_colors)
+  )
 
 
 def _mask_palette(masks: Sequence[Path], count: int) -> tuple[Color, ...] | None:
@@ -285,6 +313,8 @@ def voc_palette(count: int) -> tuple[Color, ...]:
 
   Example: `voc_palette(3) == ((0, 0, 0), (128, 0, 0), (0, 128, 0))`.
   """
+
   def channel(label: int, offset: int) -> int:
     return sum((label >> (3 * bit + offset) & 1) << (7 - bit) for bit in range(3))
+
   return tuple(tuple(channel(label, offset) for offset in range(3)) for label in range(count))

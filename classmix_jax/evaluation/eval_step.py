@@ -26,8 +26,11 @@ PAPER = Protocol()
 
 
 def predict(
-    model: Segmenter, variables: PyTree, image: Array, valid: Array | None = None,
-    protocol: Protocol = PAPER,
+  model: Segmenter,
+  variables: PyTree,
+  image: Array,
+  valid: Array | None = None,
+  protocol: Protocol = PAPER,
 ) -> Array:
   """Maps uint8 images `[B, h, w, 3]` to class scores `[B, H, W, C]`, see `protocols.scores`.
 
@@ -40,7 +43,7 @@ def predict(
 
 
 def make_labels(
-    model: Segmenter, devices: Sequence[jax.Device], protocol: Protocol = PAPER
+  model: Segmenter, devices: Sequence[jax.Device], protocol: Protocol = PAPER
 ) -> Callable[[PyTree, Example], Array]:
   """Returns the pmapped `labels(variables, example) -> [D, b, H, W] uint8`, predicted class ids."""
 
@@ -49,12 +52,15 @@ def make_labels(
     return jnp.argmax(score, axis=-1).astype(jnp.uint8)
 
   return jax.pmap(
-      labels, axis_name=AXIS, in_axes=(None, 0),
-      devices=list(devices) if jax.process_count() == 1 else None)
+    labels,
+    axis_name=AXIS,
+    in_axes=(None, 0),
+    devices=list(devices) if jax.process_count() == 1 else None,
+  )
 
 
 def make_count(
-    model: Segmenter, num_classes: int, devices: Sequence[jax.Device], protocol: Protocol = PAPER
+  model: Segmenter, num_classes: int, devices: Sequence[jax.Device], protocol: Protocol = PAPER
 ) -> Callable[[PyTree, Example], Array]:
   """Returns the pmapped `count(variables, example) -> [C, C] int32` over all devices."""
 
@@ -64,13 +70,19 @@ def make_count(
     return lax.psum(confusion_matrix(jnp.argmax(score, axis=-1), label, num_classes), AXIS)
 
   return jax.pmap(
-      count, axis_name=AXIS, in_axes=(None, 0), out_axes=None,
-      devices=list(devices) if jax.process_count() == 1 else None)
+    count,
+    axis_name=AXIS,
+    in_axes=(None, 0),
+    out_axes=None,
+    devices=list(devices) if jax.process_count() == 1 else None,
+  )
 
 
 def evaluate(
-    count: Callable[[PyTree, Example], Array], variables: PyTree,
-    batches: Iterable[Example], num_classes: int,
+  count: Callable[[PyTree, Example], Array],
+  variables: PyTree,
+  batches: Iterable[Example],
+  num_classes: int,
 ) -> np.ndarray:
   """Returns the confusion matrix `[C, C]` int64 of a network over all batches."""
   total = np.zeros((num_classes, num_classes), np.int64)
@@ -89,12 +101,12 @@ def summarize(confusion: np.ndarray, class_names: Sequence[str]) -> dict[str, An
   """
   per_class = iou(confusion)
   return {
-      'miou': mean_iou(confusion),
-      'miou_all_classes': float(np.nan_to_num(per_class).mean()),
-      'iou': {
-          name: None if np.isnan(value) else float(value)
-          for name, value in zip(class_names, per_class, strict=True)
-      },
-      'classes_present': int((confusion.sum(axis=1) > 0).sum()),
-      'pixels': int(confusion.sum()),
+    'miou': mean_iou(confusion),
+    'miou_all_classes': float(np.nan_to_num(per_class).mean()),
+    'iou': {
+      name: None if np.isnan(value) else float(value)
+      for name, value in zip(class_names, per_class, strict=True)
+    },
+    'classes_present': int((confusion.sum(axis=1) > 0).sum()),
+    'pixels': int(confusion.sum()),
   }

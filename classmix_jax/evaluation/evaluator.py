@@ -127,19 +127,26 @@ class Evaluator:
       return largest, None
     if np.any(np.greater(largest, self.protocol.pad)):
       raise UserError(
-          f'config.eval.pad is {self.protocol.pad}, but validation images are up to {largest}: '
-          f'set config.eval.pad={largest} or more.')
+        f'config.eval.pad is {self.protocol.pad}, but validation images are up to {largest}: '
+        f'set config.eval.pad={largest} or more.'
+      )
     return self.protocol.pad, None
 
   def batches(self) -> Iterator[Example]:
     devices = len(self.devices) * jax.process_count()
     size, label_size = self.frames
     return to_devices(
-        eval_batches(
-            self.dataset.val, batch_size=-(-self.batch_size // devices) * devices,
-            local_devices=len(self.devices), process_index=jax.process_index(),
-            process_count=jax.process_count(), size=size, label_size=label_size),
-        self.devices)
+      eval_batches(
+        self.dataset.val,
+        batch_size=-(-self.batch_size // devices) * devices,
+        local_devices=len(self.devices),
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        size=size,
+        label_size=label_size,
+      ),
+      self.devices,
+    )
 
   def __call__(self, step: int, networks: Mapping[str, PyTree]) -> dict[str, Any]:
     """Returns the headline network's result; all of them stand under `networks`.
@@ -149,18 +156,23 @@ class Evaluator:
     """
     names = self.dataset.class_names
     confusions = {
-        name: evaluate(
-            self.count, variables, until(self.stop, self.batches(), step), len(names))
-        for name, variables in networks.items()}
+      name: evaluate(self.count, variables, until(self.stop, self.batches(), step), len(names))
+      for name, variables in networks.items()
+    }
     summaries = {name: summarize(confusion, names) for name, confusion in confusions.items()}
     headline = headline_network(self.headline, summaries)
     return {
-        'step': step, 'network': headline, 'protocol': self.description,
-        'dataset': self.dataset.name, 'images': len(self.dataset.val),
-        'split': self.split[0], 'labeled': self.split[1],
-        'devices': f'{len(self.devices) * jax.process_count()} x {self.devices[0].device_kind}',
-        **summaries[headline], 'networks': summaries,
-        'confusion': confusions[headline].tolist(),
+      'step': step,
+      'network': headline,
+      'protocol': self.description,
+      'dataset': self.dataset.name,
+      'images': len(self.dataset.val),
+      'split': self.split[0],
+      'labeled': self.split[1],
+      'devices': f'{len(self.devices) * jax.process_count()} x {self.devices[0].device_kind}',
+      **summaries[headline],
+      'networks': summaries,
+      'confusion': confusions[headline].tolist(),
     }
 
   def predictions(self, variables: PyTree) -> Iterator[tuple[str, np.ndarray]]:
@@ -172,7 +184,7 @@ class Evaluator:
       maps, valid = (x.reshape(-1, *x.shape[2:]) for x in (maps, valid))
       # After the last name the batch holds padding only.
       for label, own, name in zip(maps, valid, names, strict=False):
-        yield name, label[:own.any(axis=1).sum(), :own.any(axis=0).sum()]
+        yield name, label[: own.any(axis=1).sum(), : own.any(axis=0).sum()]
 
   def write_predictions(self, variables: PyTree, folder: Path) -> None:
     """Writes the prediction of every validation image as a grey PNG.
@@ -191,6 +203,7 @@ class Evaluator:
   @functools.cached_property
   def score(self) -> Callable[[PyTree, Example], tuple[Any, Any]]:
     """`score(variables, example [1, ...]) -> (class ids, confidence)`, each `[1, H, W]`."""
+
     @jax.jit
     def score(variables: PyTree, example: Example) -> tuple[Any, Any]:
       scores = predict(self.model, variables, example.image, example.valid, self.protocol)
@@ -217,14 +230,5 @@ class Evaluator:
       cells.append([seen[0].image, color(seen[0].truth), *(color(x.prediction) for x in seen)])
     cells = [[thumbnail(cell) for cell in row] for row in cells]
     return grid(
-        cells, ['image', 'truth', *networks], self.dataset.class_names, self.dataset.palette)
-
-
-
-
-
-
-
-
-
-
+      cells, ['image', 'truth', *networks], self.dataset.class_names, self.dataset.palette
+    )

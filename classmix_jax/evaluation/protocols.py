@@ -98,14 +98,17 @@ def sliding(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> A
 
 
 PROTOCOLS: Mapping[str, Entry] = {
-    'paper': Entry(
-        paper, native_image=False, native_label=False, text='paper at {size}{padded}',
-        fields=('pad',)),
-    'full': Entry(
-        full, native_image=False, native_label=True, text='full at {size} from {working}'),
-    'sliding': Entry(
-        sliding, native_image=True, native_label=True, text='sliding {window}/{stride} at {size}',
-        fields=('window', 'stride')),
+  'paper': Entry(
+    paper, native_image=False, native_label=False, text='paper at {size}{padded}', fields=('pad',)
+  ),
+  'full': Entry(full, native_image=False, native_label=True, text='full at {size} from {working}'),
+  'sliding': Entry(
+    sliding,
+    native_image=True,
+    native_label=True,
+    text='sliding {window}/{stride} at {size}',
+    fields=('window', 'stride'),
+  ),
 }
 
 
@@ -189,12 +192,14 @@ def check_protocol(protocol: Protocol) -> None:
       raise UserError(f'config.eval.{field} is {size}; it must be two positive integers (H, W).')
   if any(step > length for step, length in zip(stride, window, strict=True)):
     raise UserError(
-        f'config.eval.stride is {stride}, more than config.eval.window={window}: pixels between '
-        'the windows would not be seen. Choose a smaller stride.')
+      f'config.eval.stride is {stride}, more than config.eval.window={window}: pixels between '
+      'the windows would not be seen. Choose a smaller stride.'
+    )
   if not protocol.scales or min(protocol.scales) <= 0:
     raise UserError(
-        f'config.eval.scales is {protocol.scales}; it must be positive factors, as in '
-        '(0.75, 1.0, 1.25).')
+      f'config.eval.scales is {protocol.scales}; it must be positive factors, as in '
+      '(0.75, 1.0, 1.25).'
+    )
 
 
 def describe(protocol: Protocol, sizes: Collection[Size], working: Size | None = None) -> str:
@@ -212,10 +217,12 @@ def describe(protocol: Protocol, sizes: Collection[Size], working: Size | None =
     'paper at own sizes, padded to 505x505'
   """
   text = PROTOCOLS[protocol.name].text.format(
-      size=_times(*sizes) if len(sizes) == 1 else 'own sizes',
-      working=working and _times(working),
-      padded=f', padded to {_times(protocol.pad)}' if protocol.pad else '',
-      window=_square(protocol.window), stride=_square(protocol.stride))
+    size=_times(*sizes) if len(sizes) == 1 else 'own sizes',
+    working=working and _times(working),
+    padded=f', padded to {_times(protocol.pad)}' if protocol.pad else '',
+    window=_square(protocol.window),
+    stride=_square(protocol.stride),
+  )
   if protocol.scales != (1.0,):
     text += ' + scales ' + ','.join(f'{scale:g}' for scale in protocol.scales)
   return text + (' + flip' if protocol.flip else '')

@@ -35,15 +35,19 @@ def result_table(result: Mapping[str, Any]) -> str:
   if any(network['miou'] != network['miou_all_classes'] for network in networks.values()):
     lines.append(mean(everything, 'miou_all_classes'))
   lines.append(
-      f"{result['pixels']:,} pixels of {result['images']} images, {result['classes_present']} of "
-      f"{len(names)} classes present, {result['protocol']}, {result['labeled']} labelled images "
-      f"(split {result['split']}), step {result['step']}")
+    f'{result["pixels"]:,} pixels of {result["images"]} images, {result["classes_present"]} of '
+    f'{len(names)} classes present, {result["protocol"]}, {result["labeled"]} labelled images '
+    f'(split {result["split"]}), step {result["step"]}'
+  )
   return '\n'.join(lines)
 
 
 def conclude(
-    run: Path, result: Mapping[str, Any], evaluator: Evaluator, networks: Mapping[str, PyTree],
-    protocol: str = '',
+  run: Path,
+  result: Mapping[str, Any],
+  evaluator: Evaluator,
+  networks: Mapping[str, PyTree],
+  protocol: str = '',
 ) -> None:
   """Prints the final table and draws the picture of predictions.
 

@@ -33,8 +33,9 @@ def other_protocol(config: Config, fields: Mapping[str, Any]) -> bool:
     for field in entry.fields:
       if field in fields and name != asked.name:
         raise UserError(
-            f'--{field} belongs to --protocol={name}, but the protocol is {asked.name}: leave it '
-            'out, or change the protocol.')
+          f'--{field} belongs to --protocol={name}, but the protocol is {asked.name}: leave it '
+          'out, or change the protocol.'
+        )
   return asked != own
 
 
@@ -47,13 +48,23 @@ def open_evaluator(config: Config, run: Path) -> Evaluator:
   dataset = build_validation(config)
   labeled = layout.read_split(run, 'labeled')
   return build_evaluator(
-      config, dataset, build_model(config, len(dataset.class_names)), jax.local_devices(),
-      (split_hash(labeled), len(labeled)))
+    config,
+    dataset,
+    build_model(config, len(dataset.class_names)),
+    jax.local_devices(),
+    (split_hash(labeled), len(labeled)),
+  )
 
 
 def evaluate_run(
-    run: Path, *, step: str, network: str, root: str, eval_batch_size: int = 0,
-    protocol: Mapping[str, Any] | None = None, write_predictions: str = '',
+  run: Path,
+  *,
+  step: str,
+  network: str,
+  root: str,
+  eval_batch_size: int = 0,
+  protocol: Mapping[str, Any] | None = None,
+  write_predictions: str = '',
 ) -> dict[str, Any]:
   """Restores a run and evaluates it; the program launch/evaluate.py.
 
@@ -85,5 +96,5 @@ def evaluate_run(
   if write_predictions:
     folder = Path(write_predictions).expanduser()
     evaluator.write_predictions(networks[result['network']], folder)
-    print(f"wrote {result['images']} predictions of the {result['network']} to {folder}")
+    print(f'wrote {result["images"]} predictions of the {result["network"]} to {folder}')
   return result

@@ -1,9 +1,9 @@
 """Predicts files, folders, globs and videos; the program launch/predict.py.
 
-    OUT/NAME.png             class ids
-    OUT/NAME_overlay.png     colours above the image
-    OUT/NAME_confidence.png  0 (unsure) to 255 (sure)
-    OUT/classes.json         the names of the ids
+OUT/NAME.png             class ids
+OUT/NAME_overlay.png     colours above the image
+OUT/NAME_confidence.png  0 (unsure) to 255 (sure)
+OUT/classes.json         the names of the ids
 """
 
 from collections.abc import Callable, Iterator
@@ -53,10 +53,12 @@ def inputs(source: str) -> tuple[int | None, Iterator[Input]]:
   files = files or globbed(str(path))
   if not files:
     raise UserError(
-        f'--input={source} is neither an image, a video, a folder with images nor a glob that '
-        'matches any.')
+      f'--input={source} is neither an image, a video, a folder with images nor a glob that '
+      'matches any.'
+    )
   return len(files), (
-      Input(name, lambda file=file: read_image(file), file) for name, file in files.items())
+    Input(name, lambda file=file: read_image(file), file) for name, file in files.items()
+  )
 
 
 def globbed(pattern: str) -> dict[str, Path]:
@@ -88,7 +90,8 @@ def frames(video: Path) -> Iterator[Input]:
     import av
   except ImportError:
     raise UserError(
-        f"{video} is a video, which PyAV reads: pip install '.[video]' adds it.") from None
+      f"{video} is a video, which PyAV reads: pip install '.[video]' adds it."
+    ) from None
   try:
     with av.open(str(video)) as container:
       for index, frame in enumerate(container.decode(video=0)):
@@ -103,17 +106,20 @@ def check_not_input(picture: Input, output: Path) -> None:
   result = output / f'{picture.name}.png'
   if picture.file and result.exists() and os.path.samefile(result, picture.file):
     raise UserError(
-        f'--output={output} would replace the picture {picture.file} by its class ids: choose '
-        'another folder.')
+      f'--output={output} would replace the picture {picture.file} by its class ids: choose '
+      'another folder.'
+    )
 
 
 def write(
-    output: Path, name: str, image: np.ndarray, found: Prediction, predictor: Predictor
+  output: Path, name: str, image: np.ndarray, found: Prediction, predictor: Predictor
 ) -> None:
   """Writes the three pictures of one image."""
   pictures = {
-      '': found.label, '_overlay': overlay(image, colorize(found.label, predictor.palette)),
-      '_confidence': (255 * found.confidence).round().astype(np.uint8)}
+    '': found.label,
+    '_overlay': overlay(image, colorize(found.label, predictor.palette)),
+    '_confidence': (255 * found.confidence).round().astype(np.uint8),
+  }
   for word, picture in pictures.items():
     path = inside(output, f'{name}{word}.png')
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,8 +127,13 @@ def write(
 
 
 def predict_files(
-    run: Path, source: str, output: Path, *, step: str = 'best', network: str = '',
-    batch_size: int = 8,
+  run: Path,
+  source: str,
+  output: Path,
+  *,
+  step: str = 'best',
+  network: str = '',
+  batch_size: int = 8,
 ) -> None:
   """Predicts all pictures of a source, see `inputs`; launch/predict.py.
 
@@ -159,4 +170,5 @@ def predict_files(
   print(f'wrote class ids, overlays and confidence of {done} images and classes.json to {output}')
   if failures:
     raise UserError(
-        f'{len(failures)} of {done + len(failures)} images were left out: {failures[0]}')
+      f'{len(failures)} of {done + len(failures)} images were left out: {failures[0]}'
+    )

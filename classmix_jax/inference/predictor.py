@@ -76,8 +76,9 @@ def as_array(picture: Picture) -> np.ndarray:
     return np.asarray(picture.convert('RGB'))
   if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
     raise ValueError(
-        f'the image is {picture.dtype} of shape {picture.shape}; wanted is uint8 [H, W, 3], '
-        'RGB from 0 to 255.')
+      f'the image is {picture.dtype} of shape {picture.shape}; wanted is uint8 [H, W, 3], '
+      'RGB from 0 to 255.'
+    )
   return picture
 
 
@@ -125,8 +126,10 @@ class Predictor:
         # Filled up, so that every size is compiled once.
         filled = batch + [batch[-1]] * (batch_size - len(batch))
         found = self.apply(
-            self.variables, np.stack([example.image for example in filled]),
-            np.stack([example.valid for example in filled]))
+          self.variables,
+          np.stack([example.image for example in filled]),
+          np.stack([example.valid for example in filled]),
+        )
         for example, label, confidence in zip(batch, *map(np.asarray, found), strict=False):
           height, width = example.size
           yield Prediction(label[:height, :width], confidence[:height, :width])
@@ -177,6 +180,10 @@ def load(run: str | os.PathLike, *, step: str = 'best', network: str = '') -> Pr
     return scores.argmax(-1).astype(np.uint8), scores.max(-1) / scores.sum(-1)
 
   return Predictor(
-      apply=apply, variables=networks[name], size=size,
-      pad=protocol.pad if protocol.name == 'paper' else None,
-      class_names=names, palette=palette)
+    apply=apply,
+    variables=networks[name],
+    size=size,
+    pad=protocol.pad if protocol.name == 'paper' else None,
+    class_names=names,
+    palette=palette,
+  )

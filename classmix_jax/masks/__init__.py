@@ -16,11 +16,11 @@ from classmix_jax.masks.small_box_mask import small_box_mask
 from classmix_jax.types import Array
 
 MASKS: Mapping[str, Callable[[Array, Array, int], Array]] = {
-    'class': class_mask,
-    'cut': cut_mask,
-    'cow': cow_mask,
-    'none': no_mask,
-    'half_box': half_box_mask,
-    'any_box': any_box_mask,
-    'small_box': small_box_mask,
+  'class': class_mask,
+  'cut': cut_mask,
+  'cow': cow_mask,
+  'none': no_mask,
+  'half_box': half_box_mask,
+  'any_box': any_box_mask,
+  'small_box': small_box_mask,
 }

@@ -51,8 +51,7 @@ def cow_mask(key: Array, label: Array, num_classes: int) -> Array:
   del num_classes
   height, width = label.shape
   sigma_key, noise_key = jax.random.split(key)
-  log_sigma = jax.random.uniform(
-      sigma_key, minval=jnp.log(SIGMA[0]), maxval=jnp.log(SIGMA[1]))
+  log_sigma = jax.random.uniform(sigma_key, minval=jnp.log(SIGMA[0]), maxval=jnp.log(SIGMA[1]))
   sigma = jnp.exp(log_sigma)
   noise = jax.random.normal(noise_key, (height, width))
   # Smoothing keeps the mean, and sigma may flatten all else: without it rounding decides nothing.

@@ -6,7 +6,7 @@ from classmix_jax.types import Array
 
 
 def rectangle(
-    shape: tuple[int, int], top: Array, left: Array, height: Array, width: Array
+  shape: tuple[int, int], top: Array, left: Array, height: Array, width: Array
 ) -> Array:
   """Returns `[H, W]` bool, True inside of the box; its place and size are scalars in pixels.
 

@@ -30,7 +30,8 @@ def small_box_mask(key: Array, label: Array, num_classes: int) -> Array:
   height, width = label.shape
   draw = jax.random.uniform(key, (TRIALS + 1, 4))
   area, aspect = (
-      low + (high - low) * draw[:TRIALS, i] for i, (low, high) in enumerate((AREA, ASPECT)))
+    low + (high - low) * draw[:TRIALS, i] for i, (low, high) in enumerate((AREA, ASPECT))
+  )
   heights = jnp.floor(jnp.sqrt(area * height * width * aspect)).astype(jnp.int32)
   widths = jnp.floor(jnp.sqrt(area * height * width / aspect)).astype(jnp.int32)
   fits = (heights <= height) & (widths <= width)

@@ -109,10 +109,9 @@ class Adversarial(Supervised):
     """Returns the logits of truth, `[B, H, W]`, of probabilities `[B, H, W, C]`."""
     return self.discriminator.apply({'params': discriminator}, prob)
 
-  def label(
-      self, params: PyTree, batch_stats: PyTree, example: Example
-  ) -> tuple[Array, Array]:
+  def label(self, params: PyTree, batch_stats: PyTree, example: Example) -> tuple[Array, Array]:
     """Returns the student's classes of unlabelled images, and where they are trusted."""
+
     def judge(params: PyTree, found: tuple, example: Example) -> tuple:
       image = to_unit_range(example.image)
       # By the statistics of these images, as in `loss`; there the running ones follow.
@@ -124,8 +123,13 @@ class Adversarial(Supervised):
     return jax.tree.map(lambda *parts: jnp.stack(parts), *found)
 
   def targets(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree,
-      batch: Batch, key: Array, step: Array,
+    self,
+    params: PyTree,
+    model_state: PyTree,
+    method_state: PyTree,
+    batch: Batch,
+    key: Array,
+    step: Array,
   ) -> tuple[Targets, PyTree, Metrics]:
     del method_state, key
     example = batch.unlabeled
@@ -137,34 +141,41 @@ class Adversarial(Supervised):
     idle = training & (trusted_count < 1e-3) & self.skip_without_trust
     spread = lambda x: jnp.broadcast_to(x, len(label))
     judged = Judged(
-        example.image, valid, spread(count), label, trusted, spread(trusted_count),
-        spread(jnp.where(idle, 0.0, self.lambda_semi_adv)),
-        spread(jnp.where(training, self.lambda_semi, 0.0)))
+      example.image,
+      valid,
+      spread(count),
+      label,
+      trusted,
+      spread(trusted_count),
+      spread(jnp.where(idle, 0.0, self.lambda_semi_adv)),
+      spread(jnp.where(training, self.lambda_semi, 0.0)),
+    )
     metrics = {
-        'trusted_share': jnp.where(trusted_count < 1e-3, 0.0, trusted_count / count),
-        **class_metrics(batch.labeled, label, valid, self.num_classes)}
+      'trusted_share': jnp.where(trusted_count < 1e-3, 0.0, trusted_count / count),
+      **class_metrics(batch.labeled, label, valid, self.num_classes),
+    }
     return Targets(self.labeled_loss.targets(batch.labeled), judged), model_state, metrics
 
   def segmenter_terms(
-      self, discriminator: PyTree, logits: Array, unlabeled_logits: Array, targets: Targets
+    self, discriminator: PyTree, logits: Array, unlabeled_logits: Array, targets: Targets
   ) -> Metrics:
     """Returns the terms of L_S, each to be summed over micro-batches."""
     labeled, judged = targets
     discriminator = lax.stop_gradient(discriminator)
     fooled = lambda logits: binary_cross_entropy(
-        self.judge(discriminator, jax.nn.softmax(logits)), real=True)
+      self.judge(discriminator, jax.nn.softmax(logits)), real=True
+    )
     return {
-        'loss/sup': self.labeled_loss(logits, labeled),
-        'loss/adv': masked_mean(fooled(logits), labeled.label != VOID, count=labeled.count),
-        'loss/semi_adv': masked_mean(
-            fooled(unlabeled_logits), judged.valid, count=judged.count),
-        'loss/semi': masked_mean(
-            cross_entropy(unlabeled_logits, judged.label), judged.trusted,
-            count=judged.trusted_count),
+      'loss/sup': self.labeled_loss(logits, labeled),
+      'loss/adv': masked_mean(fooled(logits), labeled.label != VOID, count=labeled.count),
+      'loss/semi_adv': masked_mean(fooled(unlabeled_logits), judged.valid, count=judged.count),
+      'loss/semi': masked_mean(
+        cross_entropy(unlabeled_logits, judged.label), judged.trusted, count=judged.trusted_count
+      ),
     }
 
   def discriminator_loss(
-      self, discriminator: PyTree, logits: Array, unlabeled_logits: Array, targets: Targets
+    self, discriminator: PyTree, logits: Array, unlabeled_logits: Array, targets: Targets
   ) -> Array:
     """Returns L_D, to be summed over micro-batches."""
     labeled, judged = targets
@@ -174,41 +185,46 @@ class Adversarial(Supervised):
       fake, mask, count = [logits, unlabeled_logits], [known, judged.valid], count + judged.count
     prob = jax.nn.softmax(lax.stop_gradient(jnp.concatenate(fake)))
     loss_fake = masked_mean(
-        binary_cross_entropy(self.judge(discriminator, prob), real=False),
-        jnp.concatenate(mask), count=count)
+      binary_cross_entropy(self.judge(discriminator, prob), real=False),
+      jnp.concatenate(mask),
+      count=count,
+    )
     truth = jax.nn.one_hot(labeled.label, self.num_classes)  # void is 0 everywhere
     loss_real = masked_mean(
-        binary_cross_entropy(self.judge(discriminator, truth), real=True),
-        known, count=labeled.count)
+      binary_cross_entropy(self.judge(discriminator, truth), real=True), known, count=labeled.count
+    )
     return (loss_fake + loss_real) / 2
 
   def loss(
-      self, params: PyTree, model_state: PyTree, targets: Targets
+    self, params: PyTree, model_state: PyTree, targets: Targets
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
     """Unlabelled images pass the student first, as in the original."""
     labeled, judged = targets
     student, batch_stats = params['segmenter'], model_state['segmenter']
     images = to_unit_range(judged.image), to_unit_range(labeled.image)
     (unlabeled_logits, logits), batch_stats = forward_in_order(
-        self.model, student, batch_stats, images)
+      self.model, student, batch_stats, images
+    )
     networks = params['discriminator'], logits, unlabeled_logits, targets
     terms = self.segmenter_terms(*networks)
     loss_discriminator = self.discriminator_loss(*networks)
     loss = (
-        terms['loss/sup'] + self.lambda_adv * terms['loss/adv']
-        + judged.weight_adv * terms['loss/semi_adv'] + judged.weight_semi * terms['loss/semi']
-        + loss_discriminator)
-    return loss, (
-        {'segmenter': batch_stats}, {**terms, 'loss/discriminator': loss_discriminator})
+      terms['loss/sup']
+      + self.lambda_adv * terms['loss/adv']
+      + judged.weight_adv * terms['loss/semi_adv']
+      + judged.weight_semi * terms['loss/semi']
+      + loss_discriminator
+    )
+    return loss, ({'segmenter': batch_stats}, {**terms, 'loss/discriminator': loss_discriminator})
 
   def views(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
+    self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
   ) -> Mapping[str, Array]:
     first = jax.tree.map(lambda x: x[:1], batch.unlabeled)
     label, trusted = self.label(params, model_state['segmenter'], first)
     return {
-        **super().views(params, model_state, method_state, batch, key),
-        'unlabeled': to_unit_range(first.image[0]),
-        'unlabeled_prediction': label[0],
-        'trusted_prediction': jnp.where(trusted[0], label[0], VOID),
+      **super().views(params, model_state, method_state, batch, key),
+      'unlabeled': to_unit_range(first.image[0]),
+      'unlabeled_prediction': label[0],
+      'trusted_prediction': jnp.where(trusted[0], label[0], VOID),
     }

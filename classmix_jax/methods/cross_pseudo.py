@@ -65,8 +65,13 @@ class CrossPseudo(Supervised):
     return {**params, 'second': second}, {**model_state, 'second': batch_stats}, method_state
 
   def targets(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree,
-      batch: Batch, key: Array, step: Array,
+    self,
+    params: PyTree,
+    model_state: PyTree,
+    method_state: PyTree,
+    batch: Batch,
+    key: Array,
+    step: Array,
   ) -> tuple[Targets, PyTree, Metrics]:
     del params, method_state, key, step
     valid = jnp.concatenate([batch.labeled.valid, batch.unlabeled.valid], axis=1)
@@ -75,32 +80,40 @@ class CrossPseudo(Supervised):
     count = jnp.broadcast_to(device_count(valid, AXIS), len(valid))
     labeled = self.labeled_loss.targets(batch.labeled)
     shares = class_shares(labeled.label, labeled.label != VOID, self.num_classes, AXIS)
-    return Targets(labeled, batch.unlabeled.image, valid, count), model_state, {
-        'labeled_shares': shares}
+    return (
+      Targets(labeled, batch.unlabeled.image, valid, count),
+      model_state,
+      {'labeled_shares': shares},
+    )
 
   def loss(
-      self, params: PyTree, model_state: PyTree, targets: Targets
+    self, params: PyTree, model_state: PyTree, targets: Targets
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
     """Labelled images pass a network before unlabelled ones."""
     images = to_unit_range(targets.labeled.image), to_unit_range(targets.image)
     loss_sup, every, statistics = [], [], {}
     for name in NETWORKS:
       (labeled, unlabeled), statistics[name] = forward_in_order(
-          self.model, params[name], model_state[name], images, upsample=False)
+        self.model, params[name], model_state[name], images, upsample=False
+      )
       loss_sup.append(self.labeled_loss(labeled, targets.labeled))
       every.append(jnp.concatenate([labeled, unlabeled]))
     # No gradient passes.
     labels = [per_pixel(top_class, logits, size=targets.valid.shape[1:])[0] for logits in every]
     learned = lambda logits, label: masked_mean(
-        per_pixel(cross_entropy, logits, label), targets.valid, count=targets.count)
+      per_pixel(cross_entropy, logits, label), targets.valid, count=targets.count
+    )
     loss_cps = learned(every[0], labels[1]) + learned(every[1], labels[0])
     metrics = {
-        'loss/sup': loss_sup[0], 'loss/sup_second': loss_sup[1], 'loss/cps': loss_cps,
-        'pseudo_shares': class_counts(labels[0], targets.valid, self.num_classes) / targets.count}
+      'loss/sup': loss_sup[0],
+      'loss/sup_second': loss_sup[1],
+      'loss/cps': loss_cps,
+      'pseudo_shares': class_counts(labels[0], targets.valid, self.num_classes) / targets.count,
+    }
     return sum(loss_sup) + self.lambda_cps * loss_cps, (statistics, metrics)
 
   def views(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
+    self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
   ) -> Mapping[str, Array]:
     image = to_unit_range(batch.unlabeled.image[0])
     seen = {}
@@ -108,4 +121,7 @@ class CrossPseudo(Supervised):
       logits, _ = forward(self.model, params[name], model_state[name], image, train=False)
       seen[view] = jnp.argmax(logits, axis=-1)
     return {
-        **super().views(params, model_state, method_state, batch, key), 'unlabeled': image, **seen}
+      **super().views(params, model_state, method_state, batch, key),
+      'unlabeled': image,
+      **seen,
+    }

@@ -73,17 +73,24 @@ class DstCbc(Supervised):
     length = (steps - first) // self.rounds
     if first < 1 or length < 1:
       raise UserError(
-          f'config.steps is {steps}: too few for config.method.rounds={self.rounds} after '
-          f'{first} supervised steps.')
+        f'config.steps is {steps}: too few for config.method.rounds={self.rounds} after '
+        f'{first} supervised steps.'
+      )
     first = steps - self.rounds * length
     rounds = (
-        Stage(first + i * length, first + (i + 1) * length, share=(i + 1) / self.rounds)
-        for i in range(self.rounds))
+      Stage(first + i * length, first + (i + 1) * length, share=(i + 1) / self.rounds)
+      for i in range(self.rounds)
+    )
     return Stage(0, first, unlabeled=False), *rounds
 
   def targets(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree,
-      batch: Batch, key: Array, step: Array,
+    self,
+    params: PyTree,
+    model_state: PyTree,
+    method_state: PyTree,
+    batch: Batch,
+    key: Array,
+    step: Array,
   ) -> tuple[Targets, PyTree, Metrics]:
     del params, method_state, key, step
     labeled, unlabeled = self.labeled_loss.targets(batch.labeled), batch.unlabeled
@@ -93,12 +100,17 @@ class DstCbc(Supervised):
       return Targets(labeled, None, None, labeled.count), model_state, none
     pseudo, valid = device_count(label != VOID, AXIS), device_count(unlabeled.valid, AXIS)
     targets = Targets(labeled, unlabeled.image, label, labeled.count + pseudo)
-    return targets, model_state, {
+    return (
+      targets,
+      model_state,
+      {
         'pseudo_labeled_share': pseudo / jnp.maximum(valid, 1.0),
-        **class_metrics(batch.labeled, label, label != VOID, self.num_classes)}
+        **class_metrics(batch.labeled, label, label != VOID, self.num_classes),
+      },
+    )
 
   def loss(
-      self, params: PyTree, model_state: PyTree, targets: Targets
+    self, params: PyTree, model_state: PyTree, targets: Targets
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
     """Labelled and pseudo-labelled images pass the student as one batch, as in the original."""
     labeled = targets.labeled
@@ -107,9 +119,9 @@ class DstCbc(Supervised):
       return loss, (model_state, {**metrics, 'loss/pseudo': jnp.zeros(())})
     image = to_unit_range(jnp.concatenate([labeled.image, targets.image]))
     logits, batch_stats = forward(
-        self.model, params['segmenter'], model_state['segmenter'], image, train=True,
-        upsample=False)
-    logits, pseudo_logits = logits[:len(labeled.image)], logits[len(labeled.image):]
+      self.model, params['segmenter'], model_state['segmenter'], image, train=True, upsample=False
+    )
+    logits, pseudo_logits = logits[: len(labeled.image)], logits[len(labeled.image) :]
     loss_sup = self.labeled_loss(logits, labeled)
     pixel_loss = per_pixel(cross_entropy, pseudo_logits, targets.label)
     weight = jnp.exp(-self.gamma * lax.stop_gradient(pixel_loss))  # p^gamma
@@ -118,7 +130,7 @@ class DstCbc(Supervised):
     return loss, ({'segmenter': batch_stats}, {'loss/sup': loss_sup, 'loss/pseudo': loss_pseudo})
 
   def views(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
+    self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
   ) -> Mapping[str, Array]:
     seen = super().views(params, model_state, method_state, batch, key)
     first = jax.tree.map(lambda x: x[0], batch.unlabeled)

@@ -89,11 +89,13 @@ class LabeledLoss:
     """Raises UserError for options that do not fit together."""
     if self.class_weights and len(self.class_weights) != num_classes:
       raise UserError(
-          f'config.labeled_loss.class_weights has {len(self.class_weights)} numbers for '
-          f'{num_classes} classes; give one per class, or () for equal weights.')
+        f'config.labeled_loss.class_weights has {len(self.class_weights)} numbers for '
+        f'{num_classes} classes; give one per class, or () for equal weights.'
+      )
     if self.class_weights and min(self.class_weights) < 0:
       raise UserError(
-          f'config.labeled_loss.class_weights has {min(self.class_weights)}; use 0 or more.')
+        f'config.labeled_loss.class_weights has {min(self.class_weights)}; use 0 or more.'
+      )
 
   def targets(self, example: Example) -> Labeled:
     """Joins void and padding and sums the weights of the global batch, inside `pmap`."""
@@ -118,8 +120,7 @@ class LabeledLoss:
     pixel_loss = per_pixel(cross_entropy, logits, labeled.label)
     if self.ohem_threshold < 1.0:
       # The probability of the label, without another softmax.
-      hard = hard_pixels(
-          jnp.exp(-pixel_loss), known, self.ohem_threshold, self.ohem_min_kept, AXIS)
+      hard = hard_pixels(jnp.exp(-pixel_loss), known, self.ohem_threshold, self.ohem_min_kept, AXIS)
       count = device_count(jnp.where(hard, labeled.weight, 0.0), AXIS) / labeled.share
       loss = masked_mean(labeled.weight * pixel_loss, hard, count=count)
     else:

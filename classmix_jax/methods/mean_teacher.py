@@ -111,7 +111,7 @@ class MeanTeacher(Supervised):
     return with_teacher(params, model_state)
 
   def mixed_batch(
-      self, teacher: PyTree, batch_stats: PyTree, example: Example, key: Array
+    self, teacher: PyTree, batch_stats: PyTree, example: Example, key: Array
   ) -> tuple[PseudoLabel, Array, PyTree]:
     """Lets the teacher label the images, then mixes images and labels alike, and augments.
 
@@ -131,24 +131,35 @@ class MeanTeacher(Supervised):
     mask_key, augment_key = jax.random.split(key)
     place = dict(axis_name=AXIS, micro_batches=len(example.image))
     found, batch_stats = pseudo_label(
-        self.model, teacher, batch_stats, example, train=True,
-        exclude_padding=self.exclude_padding, keep_prob=self.consistency != 'ce')
+      self.model,
+      teacher,
+      batch_stats,
+      example,
+      train=True,
+      exclude_padding=self.exclude_padding,
+      keep_prob=self.consistency != 'ce',
+    )
     keys = example_keys(mask_key, len(found.image), **place)
     mask = jax.vmap(MASKS[self.mask], in_axes=(0, 0, None))(keys, found.label, self.num_classes)
     if self.distortion > 0:
-      found = found._replace(image=distort(
-          jax.random.fold_in(key, 2), found.image, grey=GREY,
-          jitter=[self.distortion * limit for limit in MODERATE], **place))
+      found = found._replace(
+        image=distort(
+          jax.random.fold_in(key, 2),
+          found.image,
+          grey=GREY,
+          jitter=[self.distortion * limit for limit in MODERATE],
+          **place,
+        )
+      )
     if self.paste:
       mixed, learned = jax.tree.map(lambda x: mix(mask, x, **place), found), jnp.ones_like(mask)
     else:
       mixed, learned = found._replace(image=erase(mask, found.image)), mask
-    image = strong_augment(
-        augment_key, mixed.image, jitter=self.jitter, blur=self.blur, **place)
+    image = strong_augment(augment_key, mixed.image, jitter=self.jitter, blur=self.blur, **place)
     return mixed._replace(image=image), learned, batch_stats
 
   def weighted(
-      self, mixed: PseudoLabel, learned: Array, step: Array, micro_batches: int
+    self, mixed: PseudoLabel, learned: Array, step: Array, micro_batches: int
   ) -> tuple[Consistency, Metrics]:
     """Weighs the pixels of a mixed batch, and divides it into micro-batches."""
     valid = mixed.valid
@@ -156,18 +167,25 @@ class MeanTeacher(Supervised):
     share = confident_share(mixed.confidence, valid, self.threshold, AXIS)
     name = 'threshold_uniform' if self.consistency == 'mse' else self.pixel_weight
     weight = learned * WEIGHTS[name](
-        mixed.confidence, valid, step / self.ramp_steps, self.threshold, AXIS)
+      mixed.confidence, valid, step / self.ramp_steps, self.threshold, AXIS
+    )
     mixed, weight = divided((mixed, weight), micro_batches)
     consistency = Consistency(mixed, weight, jnp.broadcast_to(count, micro_batches))
     return consistency, {'confident_share': share}
 
   def targets(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree,
-      batch: Batch, key: Array, step: Array,
+    self,
+    params: PyTree,
+    model_state: PyTree,
+    method_state: PyTree,
+    batch: Batch,
+    key: Array,
+    step: Array,
   ) -> tuple[Targets, PyTree, Metrics]:
     del params
     mixed, learned, teacher_stats = self.mixed_batch(
-        method_state['teacher'], model_state['teacher'], batch.unlabeled, key)
+      method_state['teacher'], model_state['teacher'], batch.unlabeled, key
+    )
     unlabeled, metrics = self.weighted(mixed, learned, step, len(batch.unlabeled.image))
     classes = class_metrics(batch.labeled, mixed.label, mixed.valid, self.num_classes)
     targets = Targets(self.labeled_loss.targets(batch.labeled), unlabeled)
@@ -185,12 +203,13 @@ class MeanTeacher(Supervised):
     return masked_mean(target.weight * pixel_loss, mixed.valid, count=target.count)
 
   def loss(
-      self, params: PyTree, model_state: PyTree, targets: Targets
+    self, params: PyTree, model_state: PyTree, targets: Targets
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
     """Labelled images pass the student before mixed ones, as in the original."""
     images = to_unit_range(targets.labeled.image), targets.unlabeled.mixed.image
     (labeled, mixed), batch_stats = forward_in_order(
-        self.model, params['segmenter'], model_state['segmenter'], images, upsample=False)
+      self.model, params['segmenter'], model_state['segmenter'], images, upsample=False
+    )
     loss_sup = self.labeled_loss(labeled, targets.labeled)
     loss_unsup = self.consistency_loss(mixed, targets.unlabeled)
     loss = loss_sup + self.lambda_u * loss_unsup
@@ -203,25 +222,26 @@ class MeanTeacher(Supervised):
     return {'teacher': ema_update(params['segmenter'], method_state['teacher'], decay)}
 
   def networks(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree
+    self, params: PyTree, model_state: PyTree, method_state: PyTree
   ) -> Mapping[str, PyTree]:
     return {
-        **super().networks(params, model_state, method_state),
-        **teacher_network(model_state, method_state),
+      **super().networks(params, model_state, method_state),
+      **teacher_network(model_state, method_state),
     }
 
   def views(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
+    self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
   ) -> Mapping[str, Array]:
     student, batch_stats = params['segmenter'], model_state['segmenter']
     mixed, _, _ = self.mixed_batch(
-        method_state['teacher'], model_state['teacher'], batch.unlabeled, key)
-    mixed = jax.tree.map(lambda x: x[:batch.unlabeled.image.shape[1]], mixed)
+      method_state['teacher'], model_state['teacher'], batch.unlabeled, key
+    )
+    mixed = jax.tree.map(lambda x: x[: batch.unlabeled.image.shape[1]], mixed)
     logits, _ = forward(self.model, student, batch_stats, mixed.image, train=False)
     return {
-        **super().views(params, model_state, method_state, batch, key),
-        'unlabeled': to_unit_range(batch.unlabeled.image[0]),
-        'mixed': mixed.image,
-        'mixed_pseudo_label': mixed.label,
-        'mixed_prediction': jnp.argmax(logits, axis=-1),
+      **super().views(params, model_state, method_state, batch, key),
+      'unlabeled': to_unit_range(batch.unlabeled.image[0]),
+      'mixed': mixed.image,
+      'mixed_pseudo_label': mixed.label,
+      'mixed_prediction': jnp.argmax(logits, axis=-1),
     }

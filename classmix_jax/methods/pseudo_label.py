@@ -43,9 +43,7 @@ def valid_pixels(example: Example, exclude_padding: bool) -> Array:
   return example.valid if exclude_padding else jnp.ones_like(example.valid)
 
 
-def class_metrics(
-    labeled: Example, label: Array, mask: Array, num_classes: int
-) -> Metrics:
+def class_metrics(labeled: Example, label: Array, mask: Array, num_classes: int) -> Metrics:
   """Returns what tells a collapse onto one class: how classes share labels and pseudo-labels.
 
   Args:
@@ -58,13 +56,20 @@ def class_metrics(
     `labeled_shares` and `pseudo_shares`, `[C]` float32 of the *global* batch.
   """
   return {
-      'labeled_shares': class_shares(labeled.label, labeled.valid, num_classes, AXIS),
-      'pseudo_shares': class_shares(label, mask, num_classes, AXIS)}
+    'labeled_shares': class_shares(labeled.label, labeled.valid, num_classes, AXIS),
+    'pseudo_shares': class_shares(label, mask, num_classes, AXIS),
+  }
 
 
 def pseudo_label(
-    model: Segmenter, params: PyTree, batch_stats: PyTree, example: Example, *, train: bool,
-    exclude_padding: bool, keep_prob: bool = False,
+  model: Segmenter,
+  params: PyTree,
+  batch_stats: PyTree,
+  example: Example,
+  *,
+  train: bool,
+  exclude_padding: bool,
+  keep_prob: bool = False,
 ) -> tuple[PseudoLabel, PyTree]:
   """Labels images, micro-batch after micro-batch.
 
@@ -80,16 +85,16 @@ def pseudo_label(
   Returns:
     `[A b, ...]` arrays, and the network's new running statistics.
   """
+
   def label(params: PyTree, carry: tuple, example: Example) -> tuple:
     found, batch_stats = carry
     image = to_unit_range(example.image)
-    logits, batch_stats = forward(
-        model, params, batch_stats, image, train=train, upsample=False)
+    logits, batch_stats = forward(model, params, batch_stats, image, train=train, upsample=False)
     size = image.shape[1:3]
     prob = jax.nn.softmax(resize_bilinear(logits, size)) if keep_prob else None
     labeled = PseudoLabel(
-        image, *per_pixel(top_class, logits, size=size), prob,
-        valid_pixels(example, exclude_padding))
+      image, *per_pixel(top_class, logits, size=size), prob, valid_pixels(example, exclude_padding)
+    )
     return (*found, labeled), batch_stats
 
   found, batch_stats = in_turn(label, params, ((), batch_stats), example)

@@ -119,7 +119,7 @@ class S4GAN(Supervised):
     return ImageDiscriminator(self.discriminator_width)
 
   def judge(
-      self, discriminator: PyTree, prob: Array, image: Array, keys: Array
+    self, discriminator: PyTree, prob: Array, image: Array, keys: Array
   ) -> tuple[Array, Array]:
     """Returns D's logits of truth `[b]` and the features before them `[b, F]`."""
     pair = jnp.concatenate([prob, image], axis=-1)
@@ -129,14 +129,16 @@ class S4GAN(Supervised):
     return jax.nn.one_hot(labeled.label, self.num_classes)  # void is 0 everywhere
 
   def score(
-      self, params: PyTree, batch_stats: PyTree, example: Example, image: Array, keys: Array
+    self, params: PyTree, batch_stats: PyTree, example: Example, image: Array, keys: Array
   ) -> tuple[Array, Array, Array]:
     """Returns classes `[A, b, H, W]`, D's logits `[A, b]` and features `[A, b, F]`."""
+
     def judge(params: PyTree, found: tuple, micro: tuple) -> tuple:
       example, image, keys = micro
       # By the statistics of these images, as in `loss`; there the running ones follow.
       logits, _ = forward(
-          self.model, params['segmenter'], batch_stats, to_unit_range(example.image), train=True)
+        self.model, params['segmenter'], batch_stats, to_unit_range(example.image), train=True
+      )
       judged = self.judge(params['discriminator'], jax.nn.softmax(logits), image, keys[:, 0])
       return *found, (jnp.argmax(logits, axis=-1), *judged)
 
@@ -144,9 +146,10 @@ class S4GAN(Supervised):
     return jax.tree.map(lambda *parts: jnp.stack(parts), *found)
 
   def real_features(
-      self, discriminator: PyTree, labeled: Labeled, image: Array, keys: Array
+    self, discriminator: PyTree, labeled: Labeled, image: Array, keys: Array
   ) -> Array:
     """Returns mean f(real) of the *global* batch, `[F]`."""
+
     def judge(discriminator: PyTree, found: tuple, micro: tuple) -> tuple:
       labeled, image, keys = micro
       _, features = self.judge(discriminator, self.truth(labeled), image, keys[:, 0])
@@ -156,16 +159,20 @@ class S4GAN(Supervised):
     return mean_over_devices(jnp.mean(jnp.stack(found), axis=0), AXIS)
 
   def targets(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree,
-      batch: Batch, key: Array, step: Array,
+    self,
+    params: PyTree,
+    model_state: PyTree,
+    method_state: PyTree,
+    batch: Batch,
+    key: Array,
+    step: Array,
   ) -> tuple[Targets, PyTree, Metrics]:
     del method_state, step
     example, labeled = batch.unlabeled, self.labeled_loss.targets(batch.labeled)
     keys = dropout_keys(key, example)
     true_keys = dropout_keys(jax.random.fold_in(key, 1), batch.labeled)
     image, true_image = stretched(example.image), stretched(labeled.image)
-    label, logit, features = self.score(
-        params, model_state['segmenter'], example, image, keys)
+    label, logit, features = self.score(params, model_state['segmenter'], example, image, keys)
     fake = mean_over_devices(jnp.mean(features, axis=(0, 1)), AXIS)
     real = self.real_features(params['discriminator'], labeled, true_image, true_keys)
     valid = valid_pixels(example, self.exclude_padding)
@@ -173,11 +180,25 @@ class S4GAN(Supervised):
     chosen = valid & convinced[:, :, None, None]
     spread = lambda x: jnp.broadcast_to(x, (len(label), *x.shape))
     scored = Scored(
-        image, example.image, true_image, keys, true_keys, spread(real - fake), spread(fake),
-        label, chosen, spread(device_count(chosen, AXIS)))
-    return Targets(labeled, scored), model_state, {
+      image,
+      example.image,
+      true_image,
+      keys,
+      true_keys,
+      spread(real - fake),
+      spread(fake),
+      label,
+      chosen,
+      spread(device_count(chosen, AXIS)),
+    )
+    return (
+      Targets(labeled, scored),
+      model_state,
+      {
         'self_trained_share': jnp.mean(convinced, dtype=jnp.float32),
-        **class_metrics(batch.labeled, label, valid, self.num_classes)}
+        **class_metrics(batch.labeled, label, valid, self.num_classes),
+      },
+    )
 
   def matching_loss(self, features: Array, scored: Scored, share: Array) -> Array:
     """Returns |mean f(real) - mean f(fake)|, averaged over f, to be summed over micro-batches.
@@ -194,46 +215,58 @@ class S4GAN(Supervised):
     return share * jnp.mean(jnp.sign(scored.gap) * (scored.gap + moved))
 
   def loss(
-      self, params: PyTree, model_state: PyTree, targets: Targets
+    self, params: PyTree, model_state: PyTree, targets: Targets
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
     labeled, scored = targets.labeled, targets.unlabeled
     student, discriminator = params['segmenter'], params['discriminator']
     images = to_unit_range(labeled.image), to_unit_range(scored.raw)
     (labeled_logits, logits), batch_stats = forward_in_order(
-        self.model, student, model_state['segmenter'], images)
+      self.model, student, model_state['segmenter'], images
+    )
     loss_sup = self.labeled_loss(labeled_logits, labeled)
     prob = jax.nn.softmax(logits)
     _, features = self.judge(
-        lax.stop_gradient(discriminator), prob, scored.image, scored.keys[:, 0])
+      lax.stop_gradient(discriminator), prob, scored.image, scored.keys[:, 0]
+    )
     loss_fm = self.matching_loss(features, scored, labeled.share)
-    loss_st = masked_mean(
-        cross_entropy(logits, scored.label), scored.chosen, count=scored.count)
+    loss_st = masked_mean(cross_entropy(logits, scored.label), scored.chosen, count=scored.count)
     loss_discriminator = labeled.share * self.discriminator_loss(
-        discriminator, lax.stop_gradient(prob), labeled, scored)
+      discriminator, lax.stop_gradient(prob), labeled, scored
+    )
     loss = loss_sup + self.lambda_fm * loss_fm + self.lambda_st * loss_st + loss_discriminator
-    return loss, ({'segmenter': batch_stats}, {
-        'loss/sup': loss_sup, 'loss/fm': loss_fm, 'loss/st': loss_st,
-        'loss/discriminator': loss_discriminator})
+    return loss, (
+      {'segmenter': batch_stats},
+      {
+        'loss/sup': loss_sup,
+        'loss/fm': loss_fm,
+        'loss/st': loss_st,
+        'loss/discriminator': loss_discriminator,
+      },
+    )
 
   def discriminator_loss(
-      self, discriminator: PyTree, prob: Array, labeled: Labeled, scored: Scored
+    self, discriminator: PyTree, prob: Array, labeled: Labeled, scored: Scored
   ) -> Array:
     """Returns L_D of one micro-batch."""
     fake, _ = self.judge(discriminator, prob, scored.image, scored.keys[:, 1])
     real, _ = self.judge(
-        discriminator, self.truth(labeled), scored.true_image, scored.true_keys[:, 1])
-    return (jnp.mean(binary_cross_entropy(fake, real=False))
-            + jnp.mean(binary_cross_entropy(real, real=True))) / 2
+      discriminator, self.truth(labeled), scored.true_image, scored.true_keys[:, 1]
+    )
+    return (
+      jnp.mean(binary_cross_entropy(fake, real=False))
+      + jnp.mean(binary_cross_entropy(real, real=True))
+    ) / 2
 
   def views(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
+    self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
   ) -> Mapping[str, Array]:
     targets, _, _ = self.targets(
-        params, model_state, method_state, batch, key, jnp.zeros((), jnp.int32))
+      params, model_state, method_state, batch, key, jnp.zeros((), jnp.int32)
+    )
     scored = targets.unlabeled
     return {
-        **super().views(params, model_state, method_state, batch, key),
-        'unlabeled': to_unit_range(scored.raw[0]),
-        'unlabeled_prediction': scored.label[0],
-        'self_trained_label': jnp.where(scored.chosen[0], scored.label[0], VOID),
+      **super().views(params, model_state, method_state, batch, key),
+      'unlabeled': to_unit_range(scored.raw[0]),
+      'unlabeled_prediction': scored.label[0],
+      'self_trained_label': jnp.where(scored.chosen[0], scored.label[0], VOID),
     }

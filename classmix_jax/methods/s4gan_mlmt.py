@@ -85,18 +85,20 @@ class S4GANMLMT(S4GAN):
     params, model_state, _ = super().init(key, image)
     own, batch_stats = initialize(self.classifier, jax.random.fold_in(key, 2), image)
     return (
-        {**params, 'classifier': own},
-        {**model_state, 'classifier': batch_stats, 'classifier_teacher': batch_stats},
-        {'classifier_teacher': own})
+      {**params, 'classifier': own},
+      {**model_state, 'classifier': batch_stats, 'classifier_teacher': batch_stats},
+      {'classifier_teacher': own},
+    )
 
   def classify(self, params: PyTree, batch_stats: PyTree, image: Array) -> tuple[Array, PyTree]:
     """Returns logits of presence `[b, C]`, and the statistics that follow these images."""
     return forward(self.classifier, params, batch_stats, image, train=True)
 
   def taught_presence(
-      self, teacher: PyTree, batch_stats: PyTree, image: Array
+    self, teacher: PyTree, batch_stats: PyTree, image: Array
   ) -> tuple[Array, PyTree]:
     """The teacher's logits of unlabelled images `[A, b, ...]`, and its new statistics."""
+
     def classify(teacher: PyTree, found: tuple, image: Array) -> tuple:
       presence, batch_stats = self.classify(teacher, found[1], to_unit_range(image))
       return (*found[0], presence), batch_stats
@@ -105,25 +107,38 @@ class S4GANMLMT(S4GAN):
     return jnp.stack(presence), batch_stats
 
   def targets(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree,
-      batch: Batch, key: Array, step: Array,
+    self,
+    params: PyTree,
+    model_state: PyTree,
+    method_state: PyTree,
+    batch: Batch,
+    key: Array,
+    step: Array,
   ) -> tuple[Targets, PyTree, Metrics]:
     (labeled, scored), model_state, metrics = super().targets(
-        params, model_state, method_state, batch, key, step)
+      params, model_state, method_state, batch, key, step
+    )
     image = batch.unlabeled.image
     parts = len(image)
     presence, batch_stats = self.taught_presence(
-        method_state['classifier_teacher'], model_state['classifier_teacher'], image)
+      method_state['classifier_teacher'], model_state['classifier_teacher'], image
+    )
     distorted = distort(
-        jax.random.fold_in(key, 2), joined(to_unit_range(image)),
-        jitter=MODERATE, jitter_probability=1.0, blur=1.0, axis_name=AXIS, micro_batches=parts)
+      jax.random.fold_in(key, 2),
+      joined(to_unit_range(image)),
+      jitter=MODERATE,
+      jitter_probability=1.0,
+      blur=1.0,
+      axis_name=AXIS,
+      micro_batches=parts,
+    )
     weight = jnp.clip((step - self.mlmt_start) / self.mlmt_ramp, 0.0, 1.0)
     taught = Taught(divided(distorted, parts), presence, jnp.broadcast_to(weight, parts))
     model_state = {**model_state, 'classifier_teacher': batch_stats}
     return Targets(labeled, scored, taught), model_state, metrics
 
   def classification_loss(
-      self, params: PyTree, batch_stats: PyTree, targets: Targets
+    self, params: PyTree, batch_stats: PyTree, targets: Targets
   ) -> tuple[Array, Array, PyTree]:
     """Returns both terms of one micro-batch, and the statistics after its two passes."""
     labeled, taught = targets.labeled, targets.taught
@@ -135,11 +150,12 @@ class S4GANMLMT(S4GAN):
     return labeled.share * loss_presence, labeled.share * loss_consistency, batch_stats
 
   def loss(
-      self, params: PyTree, model_state: PyTree, targets: Targets
+    self, params: PyTree, model_state: PyTree, targets: Targets
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
     loss, (updated, metrics) = super().loss(params, model_state, targets)
     loss_presence, loss_consistency, batch_stats = self.classification_loss(
-        params['classifier'], model_state['classifier'], targets)
+      params['classifier'], model_state['classifier'], targets
+    )
     loss += loss_presence + targets.taught.weight * loss_consistency
     metrics |= {'loss/presence': loss_presence, 'loss/presence_consistency': loss_consistency}
     return loss, ({**model_state, **updated, 'classifier': batch_stats}, metrics)
@@ -151,10 +167,12 @@ class S4GANMLMT(S4GAN):
     return {'classifier_teacher': teacher}
 
   def networks(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree
+    self, params: PyTree, model_state: PyTree, method_state: PyTree
   ) -> Mapping[str, PyTree]:
     """'fused' is the student without the classes that the teacher does not see."""
     networks = super().networks(params, model_state, method_state)
-    teacher = {'params': method_state['classifier_teacher'],
-               'batch_stats': model_state['classifier_teacher']}
+    teacher = {
+      'params': method_state['classifier_teacher'],
+      'batch_stats': model_state['classifier_teacher'],
+    }
     return {**networks, 'fused': {**networks['student'], 'classifier': teacher}}

@@ -49,26 +49,31 @@ class Supervised:
     return {'segmenter': params}, {'segmenter': batch_stats}, {}
 
   def targets(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree,
-      batch: Batch, key: Array, step: Array,
+    self,
+    params: PyTree,
+    model_state: PyTree,
+    method_state: PyTree,
+    batch: Batch,
+    key: Array,
+    step: Array,
   ) -> tuple[Labeled, PyTree, Metrics]:
     del params, method_state, key, step
     return self.labeled_loss.targets(batch.labeled), model_state, {}
 
   def supervised_loss(
-      self, params: PyTree, batch_stats: PyTree, labeled: Labeled
+    self, params: PyTree, batch_stats: PyTree, labeled: Labeled
   ) -> tuple[Array, PyTree]:
     """Returns `(L_sup, batch_stats)` of one micro-batch; L_sup is to be summed over them."""
     image = to_unit_range(labeled.image)
     logits, batch_stats = forward(
-        self.model, params, batch_stats, image, train=True, upsample=False)
+      self.model, params, batch_stats, image, train=True, upsample=False
+    )
     return self.labeled_loss(logits, labeled), batch_stats
 
   def loss(
-      self, params: PyTree, model_state: PyTree, targets: Labeled
+    self, params: PyTree, model_state: PyTree, targets: Labeled
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
-    loss, batch_stats = self.supervised_loss(
-        params['segmenter'], model_state['segmenter'], targets)
+    loss, batch_stats = self.supervised_loss(params['segmenter'], model_state['segmenter'], targets)
     return loss, ({'segmenter': batch_stats}, {'loss/sup': loss})
 
   def finish(self, params: PyTree, method_state: PyTree, step: Array) -> PyTree:
@@ -76,20 +81,19 @@ class Supervised:
     return method_state
 
   def networks(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree
+    self, params: PyTree, model_state: PyTree, method_state: PyTree
   ) -> Mapping[str, PyTree]:
     del method_state
-    return {
-        'student': {'params': params['segmenter'], 'batch_stats': model_state['segmenter']}
-    }
+    return {'student': {'params': params['segmenter'], 'batch_stats': model_state['segmenter']}}
 
   def views(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
+    self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
   ) -> Mapping[str, Array]:
     """The labelled images of the first micro-batch, labels and predictions."""
     del method_state, key
     example = jax.tree.map(lambda x: x[0], batch.labeled)
     image = to_unit_range(example.image)
     logits, _ = forward(
-        self.model, params['segmenter'], model_state['segmenter'], image, train=False)
+      self.model, params['segmenter'], model_state['segmenter'], image, train=False
+    )
     return {'image': image, 'label': example.label, 'prediction': jnp.argmax(logits, axis=-1)}

@@ -97,13 +97,18 @@ class UniMatch(Supervised):
     check_choices(self, mask=MASKS)
 
   def pseudo_label(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree, example: Example
+    self, params: PyTree, model_state: PyTree, method_state: PyTree, example: Example
   ) -> PseudoLabel:
     """Lets the student label the images, `[A b, ...]`; its running statistics stay."""
     del method_state
     found, _ = pseudo_label(
-        self.model, params['segmenter'], model_state['segmenter'], example,
-        train=self.batch_labels, exclude_padding=self.exclude_padding)
+      self.model,
+      params['segmenter'],
+      model_state['segmenter'],
+      example,
+      train=self.batch_labels,
+      exclude_padding=self.exclude_padding,
+    )
     return found
 
   def strong_view(self, key: Array, weak: PseudoLabel, micro_batches: int) -> PseudoLabel:
@@ -111,21 +116,32 @@ class UniMatch(Supervised):
     mask_key, distort_key = jax.random.split(key)
     place = dict(axis_name=AXIS, micro_batches=micro_batches)
     image = distort(
-        distort_key, weak.image, jitter=[self.strength * limit for limit in STRONG],
-        grey=self.grey, blur=BLUR * self.blur, **place)
+      distort_key,
+      weak.image,
+      jitter=[self.strength * limit for limit in STRONG],
+      grey=self.grey,
+      blur=BLUR * self.blur,
+      **place,
+    )
     keys = example_keys(mask_key, len(image), **place)
     mask = jax.vmap(MASKS[self.mask], in_axes=(0, 0, None))(keys, weak.label, self.num_classes)
     return jax.tree.map(lambda x: mix(mask, x, **place), weak._replace(image=image))
 
   def strong_views(
-      self, key: Array, weak: PseudoLabel, micro_batches: int
+    self, key: Array, weak: PseudoLabel, micro_batches: int
   ) -> tuple[PseudoLabel, ...]:
     return tuple(
-        self.strong_view(key, weak, micro_batches) for key in jax.random.split(key, self.num_views))
+      self.strong_view(key, weak, micro_batches) for key in jax.random.split(key, self.num_views)
+    )
 
   def targets(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree,
-      batch: Batch, key: Array, step: Array,
+    self,
+    params: PyTree,
+    model_state: PyTree,
+    method_state: PyTree,
+    batch: Batch,
+    key: Array,
+    step: Array,
   ) -> tuple[Targets, PyTree, Metrics]:
     del step
     parts = len(batch.unlabeled.image)
@@ -139,8 +155,11 @@ class UniMatch(Supervised):
     views = self.strong_views(view_key, weak, parts)
     keys = divided(example_keys(feature_key, len(weak.image), AXIS, parts), parts)
     targets = Targets(
-        self.labeled_loss.targets(batch.labeled), counted(weak),
-        tuple(counted(view) for view in views), keys)
+      self.labeled_loss.targets(batch.labeled),
+      counted(weak),
+      tuple(counted(view) for view in views),
+      keys,
+    )
     share = confident_share(weak.confidence, weak.valid, self.threshold, AXIS)
     classes = class_metrics(batch.labeled, weak.label, weak.valid, self.num_classes)
     return targets, model_state, {'confident_share': share, **classes}
@@ -150,11 +169,11 @@ class UniMatch(Supervised):
     pseudo = counted.pseudo
     confident = pseudo.confidence >= self.threshold
     return masked_mean(
-        confident * per_pixel(cross_entropy, logits, pseudo.label), pseudo.valid,
-        count=counted.count)
+      confident * per_pixel(cross_entropy, logits, pseudo.label), pseudo.valid, count=counted.count
+    )
 
   def joint_pass(
-      self, student: PyTree, batch_stats: PyTree, targets: Targets
+    self, student: PyTree, batch_stats: PyTree, targets: Targets
   ) -> tuple[Array, Array, PyTree]:
     """Labelled and weak images as one batch; logits of the first, perturbed ones of the second.
 
@@ -164,25 +183,25 @@ class UniMatch(Supervised):
     labeled = to_unit_range(targets.labeled.image)
 
     def perturb(features: Features) -> Features:
-      weak = jax.tree.map(lambda x: x[len(labeled):], features)
+      weak = jax.tree.map(lambda x: x[len(labeled) :], features)
       dropped = dropped_channels(targets.keys, weak, self.feature_dropout)
       return jax.tree.map(lambda *parts: jnp.concatenate(parts), features, dropped)
 
     image = jnp.concatenate([labeled, targets.weak.pseudo.image])
     logits, batch_stats = forward(
-        self.model, student, batch_stats, image, train=True, perturb=perturb,
-        upsample=False)
-    return logits[:len(labeled)], logits[len(image):], batch_stats
+      self.model, student, batch_stats, image, train=True, perturb=perturb, upsample=False
+    )
+    return logits[: len(labeled)], logits[len(image) :], batch_stats
 
   def strong_pass(
-      self, student: PyTree, batch_stats: PyTree, targets: Targets
+    self, student: PyTree, batch_stats: PyTree, targets: Targets
   ) -> tuple[Array, PyTree]:
     """All strong views as one batch."""
     image = jnp.concatenate([view.pseudo.image for view in targets.views])
     return forward(self.model, student, batch_stats, image, train=True, upsample=False)
 
   def loss(
-      self, params: PyTree, model_state: PyTree, targets: Targets
+    self, params: PyTree, model_state: PyTree, targets: Targets
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
     student, batch_stats, metrics = params['segmenter'], model_state['segmenter'], {}
     if self.lambda_fp:
@@ -192,20 +211,25 @@ class UniMatch(Supervised):
     else:
       loss_sup, batch_stats = self.supervised_loss(student, batch_stats, targets.labeled)
     strong, batch_stats = self.strong_pass(student, batch_stats, targets)
-    losses = [self.matching_loss(logits, view) for logits, view in zip(
-        jnp.split(strong, len(targets.views)), targets.views, strict=True)]
+    losses = [
+      self.matching_loss(logits, view)
+      for logits, view in zip(jnp.split(strong, len(targets.views)), targets.views, strict=True)
+    ]
     metrics |= {'loss/sup': loss_sup, 'loss/unsup': sum(losses) / len(losses)}
     loss = loss_sup + (1 - self.lambda_fp) * metrics['loss/unsup']
     loss += self.lambda_fp * metrics.get('loss/fp', 0.0)
     return loss / 2, ({**model_state, 'segmenter': batch_stats}, metrics)
 
   def views(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
+    self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
   ) -> Mapping[str, Array]:
     first = jax.tree.map(lambda x: x[:1], batch.unlabeled)
     weak = self.pseudo_label(params, model_state, method_state, first)
     view = self.strong_view(key, weak, 1)
     return {
-        **super().views(params, model_state, method_state, batch, key),
-        'unlabeled': weak.image, 'pseudo_label': weak.label,
-        'strong_view': view.image, 'strong_view_label': view.label}
+      **super().views(params, model_state, method_state, batch, key),
+      'unlabeled': weak.image,
+      'pseudo_label': weak.label,
+      'strong_view': view.image,
+      'strong_view_label': view.label,
+    }

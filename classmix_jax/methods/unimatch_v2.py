@@ -45,16 +45,26 @@ class UniMatchV2(UniMatch):
     return with_teacher(params, model_state)
 
   def pseudo_label(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree, example: Example
+    self, params: PyTree, model_state: PyTree, method_state: PyTree, example: Example
   ) -> PseudoLabel:
     found, _ = pseudo_label(
-        self.model, method_state['teacher'], model_state['teacher'], example, train=False,
-        exclude_padding=self.exclude_padding)
+      self.model,
+      method_state['teacher'],
+      model_state['teacher'],
+      example,
+      train=False,
+      exclude_padding=self.exclude_padding,
+    )
     return found
 
   def targets(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree,
-      batch: Batch, key: Array, step: Array,
+    self,
+    params: PyTree,
+    model_state: PyTree,
+    method_state: PyTree,
+    batch: Batch,
+    key: Array,
+    step: Array,
   ) -> tuple[Targets, PyTree, Metrics]:
     # The teacher's BN statistics follow the student's of the step before.
     decay = ema_decay(jnp.maximum(step - 1, 0), self.max_decay)
@@ -63,12 +73,18 @@ class UniMatchV2(UniMatch):
     return super().targets(params, model_state, method_state, batch, key, step)
 
   def strong_pass(
-      self, student: PyTree, batch_stats: PyTree, targets: Targets
+    self, student: PyTree, batch_stats: PyTree, targets: Targets
   ) -> tuple[Array, PyTree]:
     image = jnp.concatenate([view.pseudo.image for view in targets.views])
     return forward(
-        self.model, student, batch_stats, image, train=True, upsample=False,
-        perturb=lambda features: complementary(targets.keys, features))
+      self.model,
+      student,
+      batch_stats,
+      image,
+      train=True,
+      upsample=False,
+      perturb=lambda features: complementary(targets.keys, features),
+    )
 
   def finish(self, params: PyTree, method_state: PyTree, step: Array) -> PyTree:
     """Moves the teacher towards the student."""
@@ -76,9 +92,9 @@ class UniMatchV2(UniMatch):
     return {'teacher': ema_update(params['segmenter'], method_state['teacher'], decay)}
 
   def networks(
-      self, params: PyTree, model_state: PyTree, method_state: PyTree
+    self, params: PyTree, model_state: PyTree, method_state: PyTree
   ) -> Mapping[str, PyTree]:
     return {
-        **super().networks(params, model_state, method_state),
-        **teacher_network(model_state, method_state),
+      **super().networks(params, model_state, method_state),
+      **teacher_network(model_state, method_state),
     }

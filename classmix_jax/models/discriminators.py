@@ -35,7 +35,8 @@ def widths(width: int) -> list[int]:
 def halving(features: int, name: str) -> nn.Conv:
   """A 4x4 convolution of stride 2, as all of both discriminators are."""
   return nn.Conv(
-      features, (4, 4), strides=2, padding=[(1, 1)] * 2, kernel_init=KERNEL_INIT, name=name)
+    features, (4, 4), strides=2, padding=[(1, 1)] * 2, kernel_init=KERNEL_INIT, name=name
+  )
 
 
 class PixelDiscriminator(nn.Module):

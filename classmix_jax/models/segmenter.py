@@ -32,8 +32,11 @@ class Segmenter(nn.Module):
   head: nn.Module
 
   def __call__(
-      self, image: Array, train: bool, perturb: Perturbation = lambda features: features,
-      upsample: bool = True,
+    self,
+    image: Array,
+    train: bool,
+    perturb: Perturbation = lambda features: features,
+    upsample: bool = True,
   ) -> Array:
     """Maps `[B, H, W, 3]` float32 RGB in 0..1 to `[B, H, W, C]` float32 logits.
 
@@ -47,9 +50,15 @@ class Segmenter(nn.Module):
 
 def with_head(backbone: nn.Module, head: Callable[..., nn.Module], num_classes: int) -> Segmenter:
   """Joins a backbone and an entry of `HEADS`, made for its stride, BN mode and precision."""
-  return Segmenter(backbone=backbone, head=head(
-      num_classes=num_classes, output_stride=backbone.output_stride, bn=backbone.bn,
-      dtype=backbone.dtype))
+  return Segmenter(
+    backbone=backbone,
+    head=head(
+      num_classes=num_classes,
+      output_stride=backbone.output_stride,
+      bn=backbone.bn,
+      dtype=backbone.dtype,
+    ),
+  )
 
 
 def to_unit_range(image: Array) -> Array:
@@ -64,8 +73,13 @@ def initialize(model: Segmenter, key: Array, image: Array) -> tuple[PyTree, PyTr
 
 
 def forward(
-    model: Segmenter, params: PyTree, batch_stats: PyTree, image: Array, *, train: bool,
-    **options: Perturbation | bool,
+  model: Segmenter,
+  params: PyTree,
+  batch_stats: PyTree,
+  image: Array,
+  *,
+  train: bool,
+  **options: Perturbation | bool,
 ) -> tuple[Array, PyTree]:
   """Returns `(logits [B, H, W, C], batch_stats)`; the statistics move only in training.
 
@@ -74,15 +88,18 @@ def forward(
   variables = {'params': params, 'batch_stats': batch_stats}
   if not train:
     return model.apply(variables, image, train=False, **options), batch_stats
-  logits, updated = model.apply(
-      variables, image, train=True, mutable=['batch_stats'], **options)
+  logits, updated = model.apply(variables, image, train=True, mutable=['batch_stats'], **options)
   # With frozen statistics (bn='running') there is nothing mutable to return.
   return logits, updated.get('batch_stats', batch_stats)
 
 
 def forward_in_order(
-    model: Segmenter, params: PyTree, batch_stats: PyTree, images: Sequence[Array],
-    *, upsample: bool = True,
+  model: Segmenter,
+  params: PyTree,
+  batch_stats: PyTree,
+  images: Sequence[Array],
+  *,
+  upsample: bool = True,
 ) -> tuple[list[Array], PyTree]:
   """Trains on several batches one after the other, computed as one.
 
@@ -100,5 +117,6 @@ def forward_in_order(
   sizes = [len(image) for image in images]
   with apart(sizes):
     logits, batch_stats = forward(
-        model, params, batch_stats, jnp.concatenate(images), train=True, upsample=upsample)
+      model, params, batch_stats, jnp.concatenate(images), train=True, upsample=upsample
+    )
   return jnp.split(logits, np.cumsum(sizes)[:-1]), batch_stats

@@ -15,16 +15,21 @@ from classmix_jax.pretrained.layouts.layout import Layout
 
 # The first one whose `mark` begins the name of a tensor is taken, see `source.find_layout`.
 LAYOUTS: Mapping[str, Layout] = {
-    'deeplab_v2': Layout(
-        deeplab_v2.torch_name, mark='layer5.', head=('layer5.',), preprocessing='caffe'),
-    'torchvision': Layout(
-        torchvision.torch_name, mark='layer4.', head=('fc.',), preprocessing='imagenet'),
-    'efficientnet_lite0': Layout(
-        efficientnet_lite0.torch_name, mark='_conv_stem.', head=efficientnet_lite0.CLASSIFIER,
-        preprocessing='symmetric'),
+  'deeplab_v2': Layout(
+    deeplab_v2.torch_name, mark='layer5.', head=('layer5.',), preprocessing='caffe'
+  ),
+  'torchvision': Layout(
+    torchvision.torch_name, mark='layer4.', head=('fc.',), preprocessing='imagenet'
+  ),
+  'efficientnet_lite0': Layout(
+    efficientnet_lite0.torch_name,
+    mark='_conv_stem.',
+    head=efficientnet_lite0.CLASSIFIER,
+    preprocessing='symmetric',
+  ),
 }
 
 # Weights that come as a Python package: the word for config.model.pretrained, and where they are.
 INSTALLED: Mapping[str, Callable[[], Path]] = {
-    'efficientnet_lite0': efficientnet_lite0.find_weights,
+  'efficientnet_lite0': efficientnet_lite0.find_weights,
 }

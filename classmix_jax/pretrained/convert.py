@@ -32,12 +32,16 @@ IMAGE = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)  # no shape of an arra
 def network_shapes(backbone: str, head: str, num_classes: int) -> PyTree:
   """Returns `{'params': ..., 'batch_stats': ...}` of shapes; without a head where that is ''."""
   model = with_head(
-      lookup(BACKBONES, backbone, '--backbone')(),
-      lookup(HEADS, head or next(iter(HEADS)), '--head'), num_classes)
+    lookup(BACKBONES, backbone, '--backbone')(),
+    lookup(HEADS, head or next(iter(HEADS)), '--head'),
+    num_classes,
+  )
   trees = jax.eval_shape(lambda key: initialize(model, key, IMAGE), jax.random.key(0))
   parts = ('backbone', 'head') if head else ('backbone',)
-  return {collection: {part: tree[part] for part in parts if part in tree}
-          for collection, tree in zip(('params', 'batch_stats'), trees, strict=True)}
+  return {
+    collection: {part: tree[part] for part in parts if part in tree}
+    for collection, tree in zip(('params', 'batch_stats'), trees, strict=True)
+  }
 
 
 def differing(tree: PyTree, other: PyTree, weights: Weights) -> Iterator[str]:
@@ -57,14 +61,22 @@ def count_classes(weights: Weights, names: frozenset[str]) -> int:
 def matched_tree(shapes: PyTree, weights: Weights) -> tuple[PyTree, matching.Account]:
   """Returns the arrays of the network that the weights have, and the account."""
   tree, account = matching.fit(shapes, weights)
-  arrays = {path: x for path, x in flax.traverse_util.flatten_dict(tree).items()
-            if not isinstance(x, jax.ShapeDtypeStruct)}
+  arrays = {
+    path: x
+    for path, x in flax.traverse_util.flatten_dict(tree).items()
+    if not isinstance(x, jax.ShapeDtypeStruct)
+  }
   return flax.traverse_util.unflatten_dict(arrays), account
 
 
 def to_folder(
-    weights: Weights, output: Path, *, backbone: str, head: str = '', num_classes: int = 0,
-    partial: bool = False,
+  weights: Weights,
+  output: Path,
+  *,
+  backbone: str,
+  head: str = '',
+  num_classes: int = 0,
+  partial: bool = False,
 ) -> None:
   """Writes the tensors of a file that belong to a network as a folder of weights.
 
@@ -88,25 +100,38 @@ def to_folder(
   print(matching.report(account, weights.layout, weights.name))
   check(account, weights, class_names, partial)
   whole = bool(head) and not (account.missing or account.wrong_shape)
-  write_weights(output, tree, {
+  write_weights(
+    output,
+    tree,
+    {
       'backbone': backbone,
       'head': head if matching.head(account, weights.layout).matched else '',
-      'num_classes': num_classes if whole else 0, 'preprocessing': weights.preprocessing,
-      'trained_on': weights.trained_on, 'layout': weights.layout_name, 'source': weights.name,
-      'sha256': weights.sha256, 'matched': len(account.matched), 'expected': account.expected})
-  print(f'wrote {output}: {len(account.matched)} arrays, preprocessing {weights.preprocessing}, '
-        f'trained on {weights.trained_on or "unknown data"}')
+      'num_classes': num_classes if whole else 0,
+      'preprocessing': weights.preprocessing,
+      'trained_on': weights.trained_on,
+      'layout': weights.layout_name,
+      'source': weights.name,
+      'sha256': weights.sha256,
+      'matched': len(account.matched),
+      'expected': account.expected,
+    },
+  )
+  print(
+    f'wrote {output}: {len(account.matched)} arrays, preprocessing {weights.preprocessing}, '
+    f'trained on {weights.trained_on or "unknown data"}'
+  )
 
 
 def check(
-    account: matching.Account, weights: Weights, class_names: frozenset[str], partial: bool
+  account: matching.Account, weights: Weights, class_names: frozenset[str], partial: bool
 ) -> None:
   """Raises UserError where the tensors are not those of the network."""
   matching.check_start(account, weights.layout, f'--input={weights.name}')
   if not partial and not matching.fits_exactly(account, weights.layout, class_names):
     raise UserError(
-        f'--input={weights.name} does not hold exactly this network, see the report above; '
-        'nothing is written. With --partial a tenth of the backbone may differ.')
+      f'--input={weights.name} does not hold exactly this network, see the report above; '
+      'nothing is written. With --partial a tenth of the backbone may differ.'
+    )
 
 
 def to_file(weights: Weights, output: Path, layout: str = '') -> None:
@@ -121,8 +146,9 @@ def to_file(weights: Weights, output: Path, layout: str = '') -> None:
     UserError: there is no such layout, or the file cannot be written.
   """
   chosen = lookup(LAYOUTS, layout or weights.layout_name or 'deeplab_v2', '--layout')
-  tensors = {chosen.name(tuple(name.split('/'))): chosen.to_file(x)
-             for name, x in weights.tensors.items()}
+  tensors = {
+    chosen.name(tuple(name.split('/'))): chosen.to_file(x) for name, x in weights.tensors.items()
+  }
   assert len(tensors) == len(weights.tensors), 'two arrays would get one name'
   write_file(output, tensors)
   print(f'wrote {output}: {len(tensors)} tensors')

@@ -1,7 +1,7 @@
 """The folder of converted weights: arrays by orbax, and what is known of them.
 
-    WEIGHTS/weights.json   backbone, head, num_classes, preprocessing, trained_on, source, ...
-    WEIGHTS/arrays/        orbax: {'params': ..., 'batch_stats': ...}
+WEIGHTS/weights.json   backbone, head, num_classes, preprocessing, trained_on, source, ...
+WEIGHTS/arrays/        orbax: {'params': ..., 'batch_stats': ...}
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,8 @@ from classmix_jax.workdir.layout import read_object
 
 DESCRIPTION, ARRAYS = 'weights.json', 'arrays'
 DESCRIPTION_FIELDS = dict.fromkeys(
-    ('source', 'layout', 'preprocessing', 'trained_on', 'sha256'), str)
+  ('source', 'layout', 'preprocessing', 'trained_on', 'sha256'), str
+)
 
 
 def is_weights_folder(path: Path) -> bool:
@@ -68,6 +69,6 @@ def read_weights(path: Path) -> tuple[PyTree, dict[str, Any]]:
       tree = checkpointer.restore((path / ARRAYS).absolute(), args=args)
   except (OSError, ValueError, KeyError) as error:
     raise UserError(
-        f'{path / ARRAYS} cannot be read ({str(error).splitlines()[0]}); convert the weights '
-        'again.') from None
+      f'{path / ARRAYS} cannot be read ({str(error).splitlines()[0]}); convert the weights again.'
+    ) from None
   return jax.device_get(tree), description

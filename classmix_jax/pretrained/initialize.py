@@ -34,8 +34,12 @@ def take_over(tree: PyTree, weights: Weights) -> tuple[PyTree, dict[str, Any]]:
   if lost.missing or lost.wrong_shape:
     print('warning: a part of the backbone is not pretrained, see above.')
   return tree, {
-      'name': weights.name, 'sha256': weights.sha256, 'trained_on': weights.trained_on,
-      'preprocessing': weights.preprocessing, 'matched': matching.matched_count(account)}
+    'name': weights.name,
+    'sha256': weights.sha256,
+    'trained_on': weights.trained_on,
+    'preprocessing': weights.preprocessing,
+    'matched': matching.matched_count(account),
+  }
 
 
 def settings(given: str, preprocessing: str, origin: Mapping[str, Any]) -> dict[str, str]:
@@ -55,7 +59,7 @@ def settings(given: str, preprocessing: str, origin: Mapping[str, Any]) -> dict[
     return {'pre-training': given or 'none, from scratch', 'preprocessing': found}
   expected = origin['preprocessing'] or OWN_WAY
   return {
-      'pre-training': origin['trained_on'] or 'unknown data',
-      'weights': f"{origin['name']}, {origin['matched']}",
-      'preprocessing': found if found == expected else f'{found}, but the weights are {expected}',
+    'pre-training': origin['trained_on'] or 'unknown data',
+    'weights': f'{origin["name"]}, {origin["matched"]}',
+    'preprocessing': found if found == expected else f'{found}, but the weights are {expected}',
   }

@@ -28,15 +28,25 @@ class Known(NamedTuple):
 
 
 KNOWN: Mapping[str, Known] = {
-    '57934424': Known(
-        'efficientnet-lite0-57934424.pth', 'ImageNet', 'efficientnet_lite0', 'symmetric'),
-    '41f33a49': Known('resnet101COCO-41f33a49.pth', 'COCO', 'deeplab_v2', 'caffe'),
-    **{digits: Known(f'{network}-{digits}.pth', 'ImageNet', 'torchvision', 'imagenet')
-       for network, digits in (
-           ('resnet18', '5c106cde'), ('resnet18', 'f37072fd'),
-           ('resnet34', '333f7ec4'), ('resnet34', 'b627a593'),
-           ('resnet50', '19c8e357'), ('resnet50', '0676ba61'), ('resnet50', '11ad3fa6'),
-           ('resnet101', '5d3b4d8f'), ('resnet101', '63fe2227'), ('resnet101', 'cd907fc2'))},
+  '57934424': Known(
+    'efficientnet-lite0-57934424.pth', 'ImageNet', 'efficientnet_lite0', 'symmetric'
+  ),
+  '41f33a49': Known('resnet101COCO-41f33a49.pth', 'COCO', 'deeplab_v2', 'caffe'),
+  **{
+    digits: Known(f'{network}-{digits}.pth', 'ImageNet', 'torchvision', 'imagenet')
+    for network, digits in (
+      ('resnet18', '5c106cde'),
+      ('resnet18', 'f37072fd'),
+      ('resnet34', '333f7ec4'),
+      ('resnet34', 'b627a593'),
+      ('resnet50', '19c8e357'),
+      ('resnet50', '0676ba61'),
+      ('resnet50', '11ad3fa6'),
+      ('resnet101', '5d3b4d8f'),
+      ('resnet101', '63fe2227'),
+      ('resnet101', 'cd907fc2'),
+    )
+  },
 }
 
 
@@ -52,5 +62,6 @@ def identify(name: str, sha256: str) -> tuple[Known | None, str]:
   if named is None or named[1] == content:
     return content, ''
   return named[1], (
-      f'{name} is not the published file: its SHA-256 begins with {sha256[:8]}, not with '
-      f'{named[0]}. Is the download damaged?')
+    f'{name} is not the published file: its SHA-256 begins with {sha256[:8]}, not with '
+    f'{named[0]}. Is the download damaged?'
+  )

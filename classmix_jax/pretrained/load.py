@@ -34,8 +34,8 @@ from classmix_jax.types import PyTree
 
 # config['dataset'] in a checkpoint of the original ClassMix -> trained_on, preprocessing.
 CLASSMIX_DATA = {
-    'cityscapes': ('Cityscapes', 'classmix_cityscapes'),
-    'pascal_voc': ('PASCAL VOC', 'classmix_voc'),
+  'cityscapes': ('Cityscapes', 'classmix_cityscapes'),
+  'pascal_voc': ('PASCAL VOC', 'classmix_voc'),
 }
 
 
@@ -65,8 +65,12 @@ class Weights:
 
 
 def open_weights(
-    path: Path, *, network: str = '', step: str = 'best', layout: str = '',
-    preprocessing: str = '',
+  path: Path,
+  *,
+  network: str = '',
+  step: str = 'best',
+  layout: str = '',
+  preprocessing: str = '',
 ) -> Weights:
   """Reads weights from a file, a converted folder or a run.
 
@@ -86,8 +90,9 @@ def open_weights(
     return open_run(path, network or 'student', step)
   if not is_file_name(path):
     raise UserError(
-        f'{path} is neither the folder of a run or of converted weights, nor a file whose name '
-        f'ends in {", ".join(ENDINGS)}.')
+      f'{path} is neither the folder of a run or of converted weights, nor a file whose name '
+      f'ends in {", ".join(ENDINGS)}.'
+    )
   return open_file(path, network or 'student', layout, preprocessing)
 
 
@@ -110,8 +115,9 @@ def find_layout(names: Mapping[str, Any], path: Path) -> str:
     if any(tensor.startswith(layout.mark) for tensor in names):
       return name
   raise UserError(
-      f'{path} has tensors like {", ".join(list(names)[:3]) or "none"}, in no layout that is '
-      f'known; there are {", ".join(LAYOUTS)}.')
+    f'{path} has tensors like {", ".join(list(names)[:3]) or "none"}, in no layout that is '
+    f'known; there are {", ".join(LAYOUTS)}.'
+  )
 
 
 def open_file(path: Path, network: str, layout: str, preprocessing: str) -> Weights:
@@ -119,18 +125,21 @@ def open_file(path: Path, network: str, layout: str, preprocessing: str) -> Weig
     raise UserError(f'--layout={layout} is not known; there are {", ".join(LAYOUTS)}.')
   if preprocessing and preprocessing not in PREPROCESSING:
     raise UserError(
-        f'--preprocessing={preprocessing} is not known; there are {", ".join(PREPROCESSING)}.')
+      f'--preprocessing={preprocessing} is not known; there are {", ".join(PREPROCESSING)}.'
+    )
   content = read_file(path)
   tensors = unwrap(content, network, path)
   sha256 = file_hash(path)
   known, warning = identify(path.name, sha256)
   layout = layout or (known.layout if known else find_layout(tensors, path))
   trained_on, usual = (
-      (known.trained_on, known.preprocessing) if known
-      else classmix_data(content) or ('', LAYOUTS[layout].preprocessing))
+    (known.trained_on, known.preprocessing)
+    if known
+    else classmix_data(content) or ('', LAYOUTS[layout].preprocessing)
+  )
   return Weights(
-      path.name, tensors, LAYOUTS[layout], layout, preprocessing or usual, trained_on, sha256,
-      warning)
+    path.name, tensors, LAYOUTS[layout], layout, preprocessing or usual, trained_on, sha256, warning
+  )
 
 
 def classmix_data(content: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -141,15 +150,23 @@ def classmix_data(content: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def flat(tree: PyTree) -> dict[str, np.ndarray]:
   """Names the arrays of `{'params': ..., 'batch_stats': ...}`, without the collection."""
-  return {'/'.join(str(entry.key) for entry in path[1:]): np.asarray(leaf)
-          for path, leaf in jax.tree.leaves_with_path(tree)}
+  return {
+    '/'.join(str(entry.key) for entry in path[1:]): np.asarray(leaf)
+    for path, leaf in jax.tree.leaves_with_path(tree)
+  }
 
 
 def open_folder(path: Path) -> Weights:
   tree, known = read_weights(path)
   return Weights(
-      known['source'], flat(tree), OWN, known['layout'], known['preprocessing'],
-      known['trained_on'], known['sha256'])
+    known['source'],
+    flat(tree),
+    OWN,
+    known['layout'],
+    known['preprocessing'],
+    known['trained_on'],
+    known['sha256'],
+  )
 
 
 def open_run(path: Path, network: str, step: str) -> Weights:
@@ -159,5 +176,10 @@ def open_run(path: Path, network: str, step: str) -> Weights:
     raise UserError(f'{path} has no {network}; it has {", ".join(networks)}.')
   tree = {name: networks[network][name] for name in ('params', 'batch_stats')}
   return Weights(
-      f'{path.name}, step {found}', flat(jax.device_get(tree)), OWN, '',
-      config['model'].get('preprocessing', ''), config['data']['name'])
+    f'{path.name}, step {found}',
+    flat(jax.device_get(tree)),
+    OWN,
+    '',
+    config['model'].get('preprocessing', ''),
+    config['data']['name'],
+  )

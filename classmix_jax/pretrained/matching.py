@@ -64,21 +64,26 @@ def compare(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> Accoun
   both = sorted(found.keys() & expected.keys())
   others = sorted(found.keys() - expected.keys())
   return Account(
-      matched=tuple(name for name in both if found[name] == expected[name]),
-      missing=tuple(sorted(expected.keys() - found.keys())),
-      unexpected=tuple(name for name in others if not name.endswith(COUNTER)),
-      wrong_shape=tuple(
-          Mismatch(name, found[name], expected[name])
-          for name in both if found[name] != expected[name]),
-      ignored=tuple(name for name in others if name.endswith(COUNTER)))
+    matched=tuple(name for name in both if found[name] == expected[name]),
+    missing=tuple(sorted(expected.keys() - found.keys())),
+    unexpected=tuple(name for name in others if not name.endswith(COUNTER)),
+    wrong_shape=tuple(
+      Mismatch(name, found[name], expected[name]) for name in both if found[name] != expected[name]
+    ),
+    ignored=tuple(name for name in others if name.endswith(COUNTER)),
+  )
 
 
 def part(account: Account, belongs: Callable[[str], bool]) -> Account:
   """Returns the account of those tensors whose name `belongs`."""
-  return Account(*(
-      tuple(entry for entry in entries
-            if belongs(entry.name if isinstance(entry, Mismatch) else entry))
-      for entries in account))
+  return Account(
+    *(
+      tuple(
+        entry for entry in entries if belongs(entry.name if isinstance(entry, Mismatch) else entry)
+      )
+      for entries in account
+    )
+  )
 
 
 def backbone(account: Account, layout: Layout) -> Account:
@@ -90,8 +95,9 @@ def head(account: Account, layout: Layout) -> Account:
 
 
 def describe_shapes(mismatches: Sequence[Mismatch]) -> list[str]:
-  return [f'{name} {list(found)}, expected {list(expected)}'
-          for name, found, expected in mismatches]
+  return [
+    f'{name} {list(found)}, expected {list(expected)}' for name, found, expected in mismatches
+  ]
 
 
 def matched_count(account: Account) -> str:
@@ -122,8 +128,10 @@ def report(account: Account, layout: Layout, title: str, most: int = 1000) -> st
   """
   lines = [f'{title}: {matched_count(account)}']
   for kind, entries in (
-      ('missing', account.missing), ('unexpected', account.unexpected),
-      ('wrong shape', describe_shapes(account.wrong_shape))):
+    ('missing', account.missing),
+    ('unexpected', account.unexpected),
+    ('wrong shape', describe_shapes(account.wrong_shape)),
+  ):
     if entries:
       lines.append(f'  {kind:11}  {len(entries)}: {listed(entries, most)}')
   if account.ignored:
@@ -139,8 +147,10 @@ def own_path(path: Sequence) -> Path:
 def account_for(tree: PyTree, weights: Weights) -> Account:
   """Compares weights with `{'params': ..., 'batch_stats': ...}` of arrays or of their shapes."""
   layout = weights.layout
-  expected = {layout.name(own_path(path)): layout.shape(leaf.shape)
-              for path, leaf in jax.tree.leaves_with_path(tree)}
+  expected = {
+    layout.name(own_path(path)): layout.shape(leaf.shape)
+    for path, leaf in jax.tree.leaves_with_path(tree)
+  }
   return compare({name: x.shape for name, x in weights.tensors.items()}, expected)
 
 
@@ -182,10 +192,11 @@ def check_start(account: Account, layout: Layout, what: str) -> None:
   found = backbone(account, layout)
   if share(found) < MINIMUM_SHARE:
     raise UserError(
-        f'{what} holds another network: {100 * share(found):.0f} % of the backbone fits '
-        f'({len(found.matched)} tensors matched, {len(found.missing)} missing, '
-        f'{len(found.unexpected)} unexpected, {len(found.wrong_shape)} of the wrong shape), at '
-        f'least {100 * MINIMUM_SHARE:.0f} % must. Use the backbone that the weights are from.')
+      f'{what} holds another network: {100 * share(found):.0f} % of the backbone fits '
+      f'({len(found.matched)} tensors matched, {len(found.missing)} missing, '
+      f'{len(found.unexpected)} unexpected, {len(found.wrong_shape)} of the wrong shape), at '
+      f'least {100 * MINIMUM_SHARE:.0f} % must. Use the backbone that the weights are from.'
+    )
 
 
 def fits_exactly(account: Account, layout: Layout, class_names: frozenset[str]) -> bool:
@@ -201,8 +212,8 @@ def fits_exactly(account: Account, layout: Layout, class_names: frozenset[str]) 
     return False
   if not top.matched and not top.wrong_shape:  # no head, or another one altogether
     return True
-  other_classes = {
-      name for name, found, expected in top.wrong_shape if found[1:] == expected[1:]}
+  other_classes = {name for name, found, expected in top.wrong_shape if found[1:] == expected[1:]}
   counts = {(found[0], expected[0]) for _, found, expected in top.wrong_shape if found}
   return not top.missing and (
-      not top.wrong_shape or other_classes == class_names and len(counts) == 1)
+    not top.wrong_shape or other_classes == class_names and len(counts) == 1
+  )

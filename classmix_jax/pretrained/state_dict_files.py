@@ -55,8 +55,9 @@ def read_file(path: Path) -> dict[str, Any]:
   content = read_safetensors(path) if path.suffix == SAFETENSORS else read_torch(path)
   if not isinstance(content, Mapping):
     raise UserError(
-        f'{path} holds one {type(content).__name__}; expected is a state dict, or a checkpoint '
-        'with one.')
+      f'{path} holds one {type(content).__name__}; expected is a state dict, or a checkpoint '
+      'with one.'
+    )
   return content
 
 
@@ -77,8 +78,7 @@ def import_torch(path: Path) -> Any:
   try:
     import torch
   except ImportError:
-    raise UserError(
-        f'{path}: reading and writing it needs torch; {INSTALL}.') from None
+    raise UserError(f'{path}: reading and writing it needs torch; {INSTALL}.') from None
   return torch
 
 
@@ -95,8 +95,9 @@ def read_torch(path: Path) -> Any:
   except pickle.UnpicklingError as error:
     wanted = re.search(r'GLOBAL (\S+)', str(error))
     raise UserError(
-        f'{path} {f"asks for {wanted[1]}" if wanted else "is no file of torch"}; only tensors and '
-        'plain values are read, and nothing was executed. Save its state dict alone.') from None
+      f'{path} {f"asks for {wanted[1]}" if wanted else "is no file of torch"}; only tensors and '
+      'plain values are read, and nothing was executed. Save its state dict alone.'
+    ) from None
   except Exception as error:  # whatever a damaged file makes the reader stumble over
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     raise UserError(f'{path} cannot be read as a file of torch ({reason}).') from None
@@ -115,7 +116,8 @@ def to_numpy(content: Any, torch: Any) -> Any:
 
 def is_state_dict(content: Any) -> bool:
   return isinstance(content, Mapping) and any(
-      isinstance(value, np.ndarray) for value in content.values())
+    isinstance(value, np.ndarray) for value in content.values()
+  )
 
 
 def unwrap(content: Mapping[str, Any], network: str, path: Path) -> dict[str, np.ndarray]:
@@ -139,10 +141,11 @@ def unwrap(content: Mapping[str, Any], network: str, path: Path) -> dict[str, np
     wanted = NETWORKS[network] if NETWORKS[network] in found else 'state_dict'
     if wanted not in found or (network == 'teacher' and wanted == 'state_dict'):
       raise UserError(
-          f'{path} has no state dict of the {network}: it has '
-          f'{", ".join(map(repr, list(content)[:8])) or "nothing"}; expected are tensors, or '
-          f"'{NETWORKS[network]}'"
-          f'{" or state_dict" if network == "student" else ""}.')
+        f'{path} has no state dict of the {network}: it has '
+        f'{", ".join(map(repr, list(content)[:8])) or "nothing"}; expected are tensors, or '
+        f"'{NETWORKS[network]}'"
+        f'{" or state_dict" if network == "student" else ""}.'
+      )
     inner = content[wanted]
   elif network == 'teacher':
     raise UserError(f'{path} holds a single network; leave --network out.')
@@ -168,8 +171,7 @@ def write_file(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
       else:
         torch = import_torch(path)
         # A copy: torch wants memory that may be written to.
-        torch.save(
-            {name: torch.from_numpy(np.array(x)) for name, x in tensors.items()}, temporary)
+        torch.save({name: torch.from_numpy(np.array(x)) for name, x in tensors.items()}, temporary)
   except OSError as error:
     raise UserError(f'{path} cannot be written ({error.strerror}).') from None
 

@@ -35,18 +35,22 @@ from classmix_jax.workdir import checkpoint, layout
 def make_views(method: Method, devices: list, batch: Batch) -> Callable:
   """Returns `views(state)`: what the method learns from on one fixed batch `[D, A, b, ...]`."""
   pmapped = jax.pmap(
-      method.views, axis_name=AXIS, in_axes=(None, None, None, 0, None),
-      devices=list(devices) if jax.process_count() == 1 else None)
+    method.views,
+    axis_name=AXIS,
+    in_axes=(None, None, None, 0, None),
+    devices=list(devices) if jax.process_count() == 1 else None,
+  )
   return lambda state: pmapped(
-      state.params, state.model_state, state.method_state, batch, jax.random.key(0))
+    state.params, state.model_state, state.method_state, batch, jax.random.key(0)
+  )
 
 
 def view_images(views: Mapping[str, Array], dataset: Dataset) -> dict[str, np.ndarray]:
   """Turns a method's views into pictures: labels get the palette's colours."""
   flat = {key: np.asarray(x).reshape((-1,) + x.shape[2:]) for key, x in views.items()}
   return {
-      key: to_bytes(x) if x.ndim == 4 else colorize(x, dataset.palette)
-      for key, x in flat.items()}
+    key: to_bytes(x) if x.ndim == 4 else colorize(x, dataset.palette) for key, x in flat.items()
+  }
 
 
 @dataclasses.dataclass
@@ -89,8 +93,9 @@ class AfterStep:
     return step == self.config.steps or bool(every) and step % every == 0
 
   def saves(self, step: int) -> bool:
-    return (self.evaluates(step) or step in self.stage_ends
-            or step % self.config.checkpoint_every == 0)
+    return (
+      self.evaluates(step) or step in self.stage_ends or step % self.config.checkpoint_every == 0
+    )
 
   def __call__(self, step: int, state: TrainState, metrics: Metrics) -> None:
     self.reached(step)
@@ -133,10 +138,10 @@ class AfterStep:
     """Evaluates; returns what of it belongs into the logbook."""
     self.result = self.evaluator(step, self.networks(state))
     return {
-        'eval/miou': self.result['miou'],
-        **{f'eval/miou_{name}': summary['miou']
-           for name, summary in self.result['networks'].items()},
-        **{f'eval/{name}': self.result[name] for name in ('protocol', 'split')}}
+      'eval/miou': self.result['miou'],
+      **{f'eval/miou_{name}': summary['miou'] for name, summary in self.result['networks'].items()},
+      **{f'eval/{name}': self.result[name] for name in ('protocol', 'split')},
+    }
 
   def save(self, step: int, state: TrainState, row: Mapping[str, Any]) -> None:
     checkpoint.save(self.manager, step, state, row.get('eval/miou'))

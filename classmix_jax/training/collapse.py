@@ -56,8 +56,9 @@ class Health:
     if self.alone != PATIENCE:
       return row, ''
     return row, (
-        f"{100 * max(pseudo):.2f} % of the pseudo-labels are '"
-        f"{self.class_names[int(np.argmax(pseudo))]}', but the labelled images of the same steps "
-        f'show {count_present(labeled)} classes: the training has collapsed onto one class. If '
-        'this stays, label more images of the others, lower config.optim.learning_rate, or '
-        'raise the threshold of the method.')
+      f"{100 * max(pseudo):.2f} % of the pseudo-labels are '"
+      f"{self.class_names[int(np.argmax(pseudo))]}', but the labelled images of the same steps "
+      f'show {count_present(labeled)} classes: the training has collapsed onto one class. If '
+      'this stays, label more images of the others, lower config.optim.learning_rate, or '
+      'raise the threshold of the method.'
+    )

@@ -33,8 +33,7 @@ INTERVAL = 2.0  # seconds between two signs of life
 LOST = 3  # status with which a process ends that has lost another one
 PREFIX = 'classmix_jax/alive/'
 # Environment variables that say how many processes a launcher has started.
-LAUNCHERS: Mapping[str, str] = {
-    'SLURM_STEP_NUM_TASKS': 'Slurm', 'OMPI_COMM_WORLD_SIZE': 'Open MPI'}
+LAUNCHERS: Mapping[str, str] = {'SLURM_STEP_NUM_TASKS': 'Slurm', 'OMPI_COMM_WORLD_SIZE': 'Open MPI'}
 
 
 def launcher(environment: Mapping[str, str]) -> str | None:
@@ -44,8 +43,7 @@ def launcher(environment: Mapping[str, str]) -> str | None:
     >>> launcher({'SLURM_STEP_NUM_TASKS': '4'}), launcher({'SLURM_STEP_NUM_TASKS': '1'})
     ('Slurm', None)
   """
-  found = [name for variable, name in LAUNCHERS.items()
-           if int(environment.get(variable, '1')) > 1]
+  found = [name for variable, name in LAUNCHERS.items() if int(environment.get(variable, '1')) > 1]
   return found[0] if found else None
 
 
@@ -66,8 +64,9 @@ def connect(coordinator: str, count: int | None, index: int | None) -> None:
   if coordinator not in ('', 'cluster'):
     if count is None or index is None or not 0 <= index < count:
       raise UserError(
-          f'--coordinator={coordinator} needs --processes=N and --process=I with 0 <= I < N; '
-          f'they are {count} and {index}.')
+        f'--coordinator={coordinator} needs --processes=N and --process=I with 0 <= I < N; '
+        f'they are {count} and {index}.'
+      )
     options = dict(coordinator_address=coordinator, num_processes=count, process_id=index)
   elif count is not None or index is not None:
     raise UserError('--processes and --process need --coordinator=HOST:PORT, which is missing.')
@@ -88,7 +87,7 @@ class Watch:
   """
 
   def __init__(
-      self, client: Any, index: int, count: int, *, clock: Callable[[], float] = time.monotonic
+    self, client: Any, index: int, count: int, *, clock: Callable[[], float] = time.monotonic
   ):
     self.index = index
     self.count = count
@@ -120,7 +119,7 @@ class Watch:
 
   def name(self, index: int) -> str:
     said, _ = self._said[index]
-    host = f" on {said.split(' ', 2)[2]}" if said else ''
+    host = f' on {said.split(" ", 2)[2]}' if said else ''
     return f'process {index} of {self.count}{host}'
 
   def steps(self) -> dict[int, int]:
@@ -131,21 +130,26 @@ class Watch:
     """Returns a sentence about the process that is late, None while all is well."""
     now = self._clock()
     if self.index != 0 and now - self._answered > patience:
-      return (f'{self.name(0)}, which coordinates, has not answered for '
-              f'{now - self._answered:.0f} s')
+      return f'{self.name(0)}, which coordinates, has not answered for {now - self._answered:.0f} s'
     # Who hears nothing from the coordinator knows nothing of the others either.
-    silent = {index: now - since for index, (_, since) in self._said.items()
-              if index != self.index and now - since > patience and now - self._answered < patience}
+    silent = {
+      index: now - since
+      for index, (_, since) in self._said.items()
+      if index != self.index and now - since > patience and now - self._answered < patience
+    }
     if silent:
       index = max(silent, key=silent.__getitem__)
-      return (f'{self.name(index)} has not been heard of for {silent[index]:.0f} s; its last '
-              f'step was {self.steps().get(index, 0)}')
+      return (
+        f'{self.name(index)} has not been heard of for {silent[index]:.0f} s; its last '
+        f'step was {self.steps().get(index, 0)}'
+      )
     if now - self._stepped > stall and (steps := self.steps()):
       index = min(steps, key=steps.__getitem__)
-      return (f'no step was finished for {now - self._stepped:.0f} s; {self.name(index)} is '
-              f'behind, at step {steps[index]}')
+      return (
+        f'no step was finished for {now - self._stepped:.0f} s; {self.name(index)} is '
+        f'behind, at step {steps[index]}'
+      )
     return None
-
 
   def __enter__(self) -> 'Watch':
     if self.count > 1:
@@ -190,4 +194,5 @@ def end(sentence: str, status: int) -> None:
 def start_watch() -> Watch:
   """Returns the watch of this process; enter it to begin."""
   from jax._src import distributed  # there is no public way to the coordinator's store
+
   return Watch(distributed.global_state.client, jax.process_index(), jax.process_count())

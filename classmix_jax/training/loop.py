@@ -8,8 +8,13 @@ from classmix_jax.types import Batch, Metrics, TrainState
 
 
 def train(
-    state: TrainState, train_step: TrainStep, batches: Iterable[Batch], *, steps: int,
-    together: int = 1, after_step: Callable[[int, TrainState, Metrics], None],
+  state: TrainState,
+  train_step: TrainStep,
+  batches: Iterable[Batch],
+  *,
+  steps: int,
+  together: int = 1,
+  after_step: Callable[[int, TrainState, Metrics], None],
 ) -> TrainState:
   """Runs `train_step` until `steps` steps are done.
 

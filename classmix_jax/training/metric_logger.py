@@ -37,17 +37,17 @@ def progress_line(step: int, steps: int, row: Mapping[str, Any], best: float | N
   parts = [f'step {step:>{len(str(steps))}}/{steps}']
   parts += [f'{key} {row[key]:.4f}' for key in sorted(row) if key.startswith('loss/')]
   if 'confident_share' in row:
-    parts.append(f"confident {100 * row['confident_share']:.0f} %")
+    parts.append(f'confident {100 * row["confident_share"]:.0f} %')
   if row.get('skipped_steps'):
-    parts.append(f"skipped {row['skipped_steps']}")
+    parts.append(f'skipped {row["skipped_steps"]}')
   if 'eval/miou' in row:
-    parts.append(f"mIoU {100 * row['eval/miou']:.2f}")
+    parts.append(f'mIoU {100 * row["eval/miou"]:.2f}')
   if best is not None:
     parts.append(f'best {100 * best:.2f}')
   if 'steps_per_second' in row:
     rate = row['steps_per_second']
     eta = format_duration((steps - step) / rate)
-    parts.append(f"{rate:.1f} steps/s  {row['images_per_second']:.0f} images/s  ETA {eta}")
+    parts.append(f'{rate:.1f} steps/s  {row["images_per_second"]:.0f} images/s  ETA {eta}')
   return '  '.join(parts)
 
 
@@ -113,11 +113,16 @@ class Logbook:
     Steps that are not `finite` were skipped: they are counted and left out.
     """
     fetched = [
-        metrics for count, several in jax.device_get(self._waiting)
-        for metrics in one_by_one(several, count)]
+      metrics
+      for count, several in jax.device_get(self._waiting)
+      for metrics in one_by_one(several, count)
+    ]
     finite = [metrics for metrics in fetched if metrics.get('finite', True)]
-    row = {key: np.mean([metrics[key] for metrics in finite], axis=0).tolist()
-           for key in fetched[0] if finite and key != 'finite'}
+    row = {
+      key: np.mean([metrics[key] for metrics in finite], axis=0).tolist()
+      for key in fetched[0]
+      if finite and key != 'finite'
+    }
     if len(finite) < len(fetched):
       row['skipped_steps'] = len(fetched) - len(finite)
     row['steps_per_second'] = self._rate(len(fetched))
@@ -160,9 +165,12 @@ class Logbook:
   def write_settings(self, settings: Mapping[str, Any]) -> None:
     """Writes settings by name to TensorBoard, whose page 'hparams' compares runs by them."""
     if self._tensorboard is not None:
-      self._tensorboard.write_hparams({
+      self._tensorboard.write_hparams(
+        {
           key: value if isinstance(value, bool | int | float) else str(value)
-          for key, value in settings.items()})
+          for key, value in settings.items()
+        }
+      )
 
   def close(self) -> None:
     if self._tensorboard is not None:

@@ -43,8 +43,11 @@ def causes(metrics: Mapping[str, np.ndarray]) -> str:
     >>> causes({'loss/sup': np.float32(1), 'finite': False})
     'the gradient is not finite'
   """
-  found = [f'{key} is {value}' for key, value in sorted(metrics.items())
-           if np.ndim(value) == 0 and not np.isfinite(value)]
+  found = [
+    f'{key} is {value}'
+    for key, value in sorted(metrics.items())
+    if np.ndim(value) == 0 and not np.isfinite(value)
+  ]
   return ', '.join(found) or 'the gradient is not finite'
 
 
@@ -69,8 +72,10 @@ class NonFiniteWatch:
     self.waiting.append((step, metrics))
 
   def look(
-      self, state: TrainState, batch: Callable[[int], Batch],
-      names: Callable[[int], Mapping[str, Sequence[str]]],
+    self,
+    state: TrainState,
+    batch: Callable[[int], Batch],
+    names: Callable[[int], Mapping[str, Sequence[str]]],
   ) -> None:
     """Waits for the steps since the last look; keeps what was in the first bad one.
 
@@ -84,9 +89,11 @@ class NonFiniteWatch:
     """
     fetched, self.waiting = jax.device_get(self.waiting), []
     looked_at = [
-        (last - count + 1 + index, metrics) for last, several in fetched
-        for count in [np.size(several['finite'])]
-        for index, metrics in enumerate(one_by_one(several, count))]
+      (last - count + 1 + index, metrics)
+      for last, several in fetched
+      for count in [np.size(several['finite'])]
+      for index, metrics in enumerate(one_by_one(several, count))
+    ]
     bad = [(step, metrics) for step, metrics in looked_at if not metrics['finite']]
     for _, metrics in looked_at:
       self.skipped = 0 if metrics['finite'] else self.skipped + 1
@@ -96,28 +103,36 @@ class NonFiniteWatch:
     folder = nonfinite_path(self.run, step)
     self.keep_batch(folder, batch(step), names(step))
     found = f'step {step}: {causes(metrics)}'
-    place = f"the batch ({listed(names(step)['labeled'], 2)}, ...)"
+    place = f'the batch ({listed(names(step)["labeled"], 2)}, ...)'
     if self.on_nan == 'stop':
       keep_state(folder / 'state', state)
       raise UserError(
-          f'{found}; {place} and the state before this step are in {folder}. Lower '
-          'config.optim.learning_rate, look at the images, or leave such steps out with '
-          '--config.on_nan=skip.')
+        f'{found}; {place} and the state before this step are in {folder}. Lower '
+        'config.optim.learning_rate, look at the images, or leave such steps out with '
+        '--config.on_nan=skip.'
+      )
     if self.skipped >= ENDLESS:
       raise UserError(
-          f'{found}, and the last {self.skipped} steps were all skipped for such reasons; {place} '
-          f'is in {folder}. Lower config.optim.learning_rate, or look at the images.')
-    print(f'warning: {found}; {len(bad)} of the last {len(looked_at)} steps were skipped; {place} '
-          f'is in {folder}', flush=True)
+        f'{found}, and the last {self.skipped} steps were all skipped for such reasons; {place} '
+        f'is in {folder}. Lower config.optim.learning_rate, or look at the images.'
+      )
+    print(
+      f'warning: {found}; {len(bad)} of the last {len(looked_at)} steps were skipped; {place} '
+      f'is in {folder}',
+      flush=True,
+    )
 
-  def keep_batch(
-      self, folder: Path, batch: Batch, names: Mapping[str, Sequence[str]]
-  ) -> None:
+  def keep_batch(self, folder: Path, batch: Batch, names: Mapping[str, Sequence[str]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {f'{part}_{field}': np.asarray(x) for part, example in batch._asdict().items()
-              for field, x in example._asdict().items()}
-    with replacing(folder / f'batch-{jax.process_index()}.npz') as temporary, \
-        open(temporary, 'wb') as file:
+    arrays = {
+      f'{part}_{field}': np.asarray(x)
+      for part, example in batch._asdict().items()
+      for field, x in example._asdict().items()
+    }
+    with (
+      replacing(folder / f'batch-{jax.process_index()}.npz') as temporary,
+      open(temporary, 'wb') as file,
+    ):
       np.savez_compressed(file, **arrays)
     if jax.process_index() == 0:
       write_atomically(folder / 'names.json', json.dumps(dict(names), indent=2) + '\n')

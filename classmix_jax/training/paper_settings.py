@@ -41,8 +41,10 @@ def fingerprint(found: Mapping[str, str], paper: Mapping[str, str]) -> str:
   name_width = max(map(len, found))
   value_width = min(44, max(map(len, found.values())))
   return '\n'.join(
-      f'  {name:{name_width}}  {value:{value_width}}  {verdict(value, paper.get(name))}'.rstrip()
-      for name, value in found.items())
+    f'  {name:{name_width}}  {value:{value_width}}  {verdict(value, paper.get(name))}'.rstrip()
+    for name, value in found.items()
+  )
+
 
 def bn_statistics(config: Config) -> str:
   """Whose statistics normalise: the one thing that accumulation changes."""
@@ -53,8 +55,12 @@ def bn_statistics(config: Config) -> str:
 
 
 def settings(
-    config: Config, split: Split, devices: list, state: TrainState, protocol: str,
-    origin: Mapping[str, Any],
+  config: Config,
+  split: Split,
+  devices: list,
+  state: TrainState,
+  protocol: str,
+  origin: Mapping[str, Any],
 ) -> dict[str, str]:
   """What decides the result, as the fingerprint prints it."""
   optim, data = config.optim, config.data
@@ -63,22 +69,22 @@ def settings(
   parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
   share = len(devices) * jax.process_count()
   return {
-      'method': config.method.name,
-      'network': f'{config.model.backbone} + {config.model.head}',
-      'parameters': f'{parameters:,}, float32',
-      'precision': config.model.dtype,
-      **initialize.settings(config.model.pretrained, config.model.preprocessing, origin),
-      'labelled images': f'{len(split.labeled):,}, split {split.labeled_hash}',
-      'unlabelled images': f'{len(split.unlabeled):,}, masks not read',
-      'global batch': f'{config.batch_size} labelled + {unlabeled} unlabelled',
-      'learning rate': f'{optim.learning_rate:g} for {config.batch_size} + {unlabeled} images, '
-                       f'head {optim.head_multiplier:g}x',
-      'steps': str(config.steps),
-      'crop': 'x'.join(map(str, data.crop)) if len(data.crop) else 'whole image',
-      'batches': pipeline(config),
-      'micro-batches': f'{config.accumulate} per step',
-      'BN mode': f'{bn_statistics(config)}, affine {affine}',
-      'protocol': f'{protocol}, {config.eval_network}',
-      'devices': f'{share} of {jax.device_count()} ({devices[0].platform}), '
-                 f'{config.batch_size // share} + {unlabeled // share} images on each',
+    'method': config.method.name,
+    'network': f'{config.model.backbone} + {config.model.head}',
+    'parameters': f'{parameters:,}, float32',
+    'precision': config.model.dtype,
+    **initialize.settings(config.model.pretrained, config.model.preprocessing, origin),
+    'labelled images': f'{len(split.labeled):,}, split {split.labeled_hash}',
+    'unlabelled images': f'{len(split.unlabeled):,}, masks not read',
+    'global batch': f'{config.batch_size} labelled + {unlabeled} unlabelled',
+    'learning rate': f'{optim.learning_rate:g} for {config.batch_size} + {unlabeled} images, '
+    f'head {optim.head_multiplier:g}x',
+    'steps': str(config.steps),
+    'crop': 'x'.join(map(str, data.crop)) if len(data.crop) else 'whole image',
+    'batches': pipeline(config),
+    'micro-batches': f'{config.accumulate} per step',
+    'BN mode': f'{bn_statistics(config)}, affine {affine}',
+    'protocol': f'{protocol}, {config.eval_network}',
+    'devices': f'{share} of {jax.device_count()} ({devices[0].platform}), '
+    f'{config.batch_size // share} + {unlabeled // share} images on each',
   }

@@ -27,8 +27,6 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK = 0.05  # seconds between two looks at whether there is something to save
 
 
-
-
 def say(sentence: str) -> None:
   # Not `print`: the main thread may be just printing, and its buffer is locked.
   os.write(sys.stderr.fileno(), f'{sentence}\n'.encode())
@@ -74,6 +72,7 @@ class Stop:
     self._calls += 1
     if self._several:
       from jax.experimental import multihost_utils
+
       return multihost_utils.reached_preemption_sync_point(self._calls)
     with self._ending:  # held by the thread that ends this process: nobody goes on then
       self._told = bool(self.signal)
@@ -140,5 +139,3 @@ class Stop:
         os._exit(2)
       say(f'{self.signal}: everything is saved; the same command goes on')
       os._exit(0)
-
-

@@ -57,11 +57,13 @@ def class_thresholds(confidences: Sequence[np.ndarray], share: float) -> np.ndar
   """
   if share >= 1:
     return np.full(len(confidences), EVERYTHING, np.float32)
+
   def threshold(values: np.ndarray) -> float:
     if not len(values):
       return 1.0
     kept = max(round(len(values) * share), 1)
     return np.sort(values)[-kept]
+
   return np.array([threshold(values) for values in confidences], np.float32)
 
 
@@ -118,6 +120,7 @@ class Labeler:
 
   def confidences(self, source: Source) -> list[np.ndarray]:
     """Collects, per class, the confidence of every 16th pixel that is predicted as it."""
+
     def surest(prob: Array) -> tuple[Array, Array]:
       return jnp.argmax(prob, axis=-1).astype(jnp.uint8), jnp.max(prob, axis=-1)
 
@@ -132,7 +135,7 @@ class Labeler:
   def label(self, source: Source, thresholds: np.ndarray, folder: Path) -> np.ndarray:
     """Writes a PNG per image; returns how many pixels each class has been given, `[C]`."""
     colors = np.zeros((256, 3), np.uint8)
-    colors[:len(self.dataset.palette)] = self.dataset.palette
+    colors[: len(self.dataset.palette)] = self.dataset.palette
     counts = np.zeros(256, np.int64)
     say = progress(f'pseudo-labels to {folder}', len(source))
     of_prob = lambda prob: balanced_label(prob, jnp.asarray(thresholds))
@@ -160,8 +163,9 @@ def check_labels_exist(folder: Path) -> None:
   """Raises UserError where the labels of a round that has begun are gone."""
   if not (folder / SUMMARY).exists():
     raise UserError(
-        f'{folder} is not complete: its pseudo-labels come from a network that is not there any '
-        'more. Put the folder back, or train in another --workdir.')
+      f'{folder} is not complete: its pseudo-labels come from a network that is not there any '
+      'more. Put the folder back, or train in another --workdir.'
+    )
 
 
 def pseudo_labeled(labeler: Labeler, source: Source, share: float, folder: Path) -> Source:
@@ -182,7 +186,8 @@ def pseudo_labeled(labeler: Labeler, source: Source, share: float, folder: Path)
   if jax.process_count() > 1:
     multihost_utils.sync_global_devices(str(folder))
   return dataclasses.replace(
-      source, read_label=lambda i: read_label(label_path(folder, source.names[i])))
+    source, read_label=lambda i: read_label(label_path(folder, source.names[i]))
+  )
 
 
 def write_labels(labeler: Labeler, source: Source, share: float, folder: Path) -> None:
@@ -191,9 +196,19 @@ def write_labels(labeler: Labeler, source: Source, share: float, folder: Path) -
   counts = labeler.label(source, thresholds, folder)
   names = labeler.dataset.class_names
   total = max(int(counts.sum()), 1)
-  write_atomically(folder / SUMMARY, json.dumps({
-      'share': share, 'images': len(source), 'labeled': 1 - counts[VOID] / total,
-      'classes': {
+  write_atomically(
+    folder / SUMMARY,
+    json.dumps(
+      {
+        'share': share,
+        'images': len(source),
+        'labeled': 1 - counts[VOID] / total,
+        'classes': {
           name: {'threshold': float(threshold), 'pixels': int(count)}
-          for name, threshold, count in zip(names, thresholds, counts, strict=False)},
-  }, indent=2) + '\n')
+          for name, threshold, count in zip(names, thresholds, counts, strict=False)
+        },
+      },
+      indent=2,
+    )
+    + '\n',
+  )

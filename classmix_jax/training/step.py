@@ -24,10 +24,8 @@ from classmix_jax.types import AXIS, Array, Batch, Method, Metrics, PyTree, Trai
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
-
-
 def create_state(
-    method: Method, tx: optax.GradientTransformation, key: Array, image: Array, devices: Devices
+  method: Method, tx: optax.GradientTransformation, key: Array, image: Array, devices: Devices
 ) -> TrainState:
   """Returns the state before step 0, already on the devices.
 
@@ -44,14 +42,18 @@ def create_state(
   def create(key: Array) -> TrainState:
     params, model_state, method_state = method.init(key, image)
     return TrainState(
-        step=jnp.zeros((), jnp.int32), params=params, model_state=model_state,
-        opt_state=tx.init(params), method_state=method_state)
+      step=jnp.zeros((), jnp.int32),
+      params=params,
+      model_state=model_state,
+      opt_state=tx.init(params),
+      method_state=method_state,
+    )
 
   return jax.device_put(jax.jit(create)(key), replicated(devices))
 
 
 def whole_gradient(
-    method: Method, state: TrainState, batch: Batch, key: Array
+  method: Method, state: TrainState, batch: Batch, key: Array
 ) -> tuple[PyTree, PyTree, Metrics]:
   """Sums the gradient over micro-batches, one after the other.
 
@@ -67,14 +69,16 @@ def whole_gradient(
     frozen, the gradient does not depend on A.
   """
   targets, model_state, metrics = method.targets(
-      state.params, state.model_state, state.method_state, batch, key, state.step)
+    state.params, state.model_state, state.method_state, batch, key, state.step
+  )
   # What has made the targets is out of memory before the first micro-batch begins.
   params, targets = lax.optimization_barrier((state.params, targets))
 
   def add(params: PyTree, carry: tuple, micro: PyTree) -> tuple:
     model_state, total = carry
     (_, (model_state, metrics)), gradient = jax.value_and_grad(method.loss, has_aux=True)(
-        params, model_state, micro)
+      params, model_state, micro
+    )
     new = gradient, metrics
     return model_state, new if total is None else jax.tree.map(jnp.add, total, new)
 
@@ -102,8 +106,13 @@ def guarded(finite: Array, new: TrainState, old: TrainState, on_nan: str) -> Tra
 
 
 def make_train_step(
-    method: Method, tx: optax.GradientTransformation, seed: int, devices: Devices,
-    *, accumulate: int = 1, on_nan: str = 'stop',
+  method: Method,
+  tx: optax.GradientTransformation,
+  seed: int,
+  devices: Devices,
+  *,
+  accumulate: int = 1,
+  on_nan: str = 'stop',
 ) -> TrainStep:
   """Returns the pmapped `train_steps(state, batches) -> (state, metrics)`: one step, or several.
 
@@ -133,8 +142,12 @@ def make_train_step(
     params = optax.apply_updates(state.params, updates)
     method_state = method.finish(params, state.method_state, state.step)
     new = TrainState(
-        step=state.step + 1, params=params, model_state=model_state,
-        opt_state=opt_state, method_state=method_state)
+      step=state.step + 1,
+      params=params,
+      model_state=model_state,
+      opt_state=opt_state,
+      method_state=method_state,
+    )
     finite = all_finite((gradient, metrics, model_state))
     metrics = {**metrics, 'finite': finite.astype(jnp.float32)}
     return guarded(finite, new, state, on_nan), metrics
@@ -143,7 +156,8 @@ def make_train_step(
     leading = batches.labeled.image.shape[0]
     if leading % accumulate:
       raise ValueError(
-          f'batch has {leading} micro-batches, no multiple of accumulate, which is {accumulate}')
+        f'batch has {leading} micro-batches, no multiple of accumulate, which is {accumulate}'
+      )
     if leading == accumulate:
       return train_step(state, batches)
     steps = jax.tree.map(lambda x: x.reshape(-1, accumulate, *x.shape[1:]), batches)
@@ -151,13 +165,10 @@ def make_train_step(
     return lax.scan(train_step, state, steps, unroll=devices[0].platform == 'cpu')
 
   return jax.pmap(
-      train_steps, axis_name=AXIS, in_axes=(None, 0), out_axes=(None, None),
-      donate_argnums=0, devices=list(devices) if jax.process_count() == 1 else None)
-
-
-
-
-
-
-
-
+    train_steps,
+    axis_name=AXIS,
+    in_axes=(None, 0),
+    out_axes=(None, None),
+    donate_argnums=0,
+    devices=list(devices) if jax.process_count() == 1 else None,
+  )

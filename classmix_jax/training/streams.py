@@ -22,9 +22,7 @@ from classmix_jax.types import Batch
 
 def crop_size(config: Config, dataset: Dataset) -> tuple[int, int]:
   """The (H, W) of training images: the crop, the working size, or the first image's."""
-  return (
-      tuple(config.data.crop) or tuple(config.data.size)
-      or dataset.train.read_image(0).shape[:2])
+  return tuple(config.data.crop) or tuple(config.data.size) or dataset.train.read_image(0).shape[:2]
 
 
 def unlabeled_batch_size(config: Config) -> int:
@@ -44,17 +42,21 @@ def pipeline(config: Config) -> str:
 
 
 def open_streams(
-    config: Config, split: Split, devices: list
+  config: Config, split: Split, devices: list
 ) -> Callable[[int, int], Iterator[Batch]]:
   """Returns `stream(start_step, stop_step)`: batches `[D, A, b, ...]` on the devices."""
   unlabeled = unlabeled_batch_size(config) if split.unlabeled is not None else 0
   parts, together = config.accumulate, config.steps_per_dispatch
   options = dict(
-      labeled=split.labeled, unlabeled=split.unlabeled if unlabeled else None,
-      batch_size=config.batch_size // parts,
-      unlabeled_batch_size=unlabeled // parts,
-      geometry=build_geometry(config), seed=config.seed,
-      process_index=jax.process_index(), process_count=jax.process_count())
+    labeled=split.labeled,
+    unlabeled=split.unlabeled if unlabeled else None,
+    batch_size=config.batch_size // parts,
+    unlabeled_batch_size=unlabeled // parts,
+    geometry=build_geometry(config),
+    seed=config.seed,
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
+  )
   if config.data.working_copy == 'device':
     return device_stream(devices=devices, accumulate=parts, together=together, **options)
   if has_tensorflow():
@@ -64,8 +66,11 @@ def open_streams(
 
   def stream(start_step: int, stop_step: int) -> Iterator[Batch]:
     batches = train_batches(
-        start_step=start_step * parts, stop_step=stop_step * parts,
-        local_devices=len(devices), **options)
+      start_step=start_step * parts,
+      stop_step=stop_step * parts,
+      local_devices=len(devices),
+      **options,
+    )
     counts = (parts * len(steps) for steps in dispatches(start_step, stop_step, together))
     return to_devices(micro_batches(batches, counts), devices)
 
@@ -78,6 +83,9 @@ def batch_names(config: Config, split: Split, step: int) -> dict[str, list[str]]
   if split.unlabeled is not None and unlabeled_batch_size(config):
     streams.append(('unlabeled', UNLABELED, split.unlabeled, config.unlabeled_batch_size))
   return {
-      part: [source.names[i] for i in index_stream(
-          config.seed, number, len(source), (step - 1) * size, step * size)]
-      for part, number, source, size in streams}
+    part: [
+      source.names[i]
+      for i in index_stream(config.seed, number, len(source), (step - 1) * size, step * size)
+    ]
+    for part, number, source, size in streams
+  }

@@ -36,6 +36,7 @@ class TensorBoardWriter:
 
   def __init__(self, folder: Path):
     from tensorboard.summary.writer.record_writer import RecordWriter
+
     folder.mkdir(parents=True, exist_ok=True)
     name = f'events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}'
     self._records = RecordWriter((folder / name).open('ab'))  # two of one second share it
@@ -44,6 +45,7 @@ class TensorBoardWriter:
   def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
     """Writes numbers by name."""
     from tensorboard.plugins.scalar.metadata import create_summary_metadata
+
     metadata = create_summary_metadata(None, None)
     for name, value in scalars.items():
       self._add_tensor(step, name, np.float32(value), metadata)
@@ -51,6 +53,7 @@ class TensorBoardWriter:
   def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
     """Writes words by name."""
     from tensorboard.plugins.text.metadata import create_summary_metadata
+
     metadata = create_summary_metadata(None, None)
     for name, text in texts.items():
       self._add_tensor(step, name, text.encode(), metadata)
@@ -58,6 +61,7 @@ class TensorBoardWriter:
   def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
     """Writes uint8 images `[B, H, W, 3]` by name."""
     from tensorboard.plugins.image.metadata import create_summary_metadata
+
     metadata = create_summary_metadata(None, None)
     for name, batch in images.items():
       height, width = batch.shape[1:3]
@@ -67,6 +71,7 @@ class TensorBoardWriter:
   def write_hparams(self, settings: Mapping[str, bool | float | str]) -> None:
     """Writes settings by name, as the page 'hparams' reads them."""
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+
     self._add(summary=hparams_pb(dict(settings)))
 
   def close(self) -> None:
@@ -75,11 +80,13 @@ class TensorBoardWriter:
   def _add_tensor(self, step: int, name: str, value: Any, metadata: Any) -> None:
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.util.tensor_util import make_tensor_proto
+
     value = Summary.Value(tag=name, tensor=make_tensor_proto(value), metadata=metadata)
     self._add(step=step, summary=Summary(value=[value]))
 
   def _add(self, **fields: Any) -> None:
     from tensorboard.compat.proto.event_pb2 import Event
+
     self._records.write(Event(wall_time=time.time(), **fields).SerializeToString())
     self._records.flush()
 

@@ -65,8 +65,10 @@ def choose_left_out(config: Config, run: Path) -> LeftOut:
   known = layout.read_left_out(run) if skips_unreadable(config) else None
   left_out = find_unreadable(config) if known is None else LeftOut(**known)
   if left_out:
-    print(f'warning: examples that do not read are left out: {left_out}, see '
-          f"{run / 'left_out.json'}. {next(iter((left_out.train or left_out.unlabeled).values()))}")
+    print(
+      f'warning: examples that do not read are left out: {left_out}, see '
+      f'{run / "left_out.json"}. {next(iter((left_out.train or left_out.unlabeled).values()))}'
+    )
   return left_out
 
 
@@ -89,13 +91,13 @@ def choose_weights(config: Config, run: Path) -> tuple[Config, Weights | None]:
   config = config.copy_and_resolve_references()
   if not config.model.preprocessing:
     config.model.preprocessing = (
-        weights.preprocessing if weights
-        else read_config(run)['model'].get('preprocessing', ''))
+      weights.preprocessing if weights else read_config(run)['model'].get('preprocessing', '')
+    )
   return config, weights
 
 
 def start_from(
-    state: TrainState, weights: Weights, devices: list
+  state: TrainState, weights: Weights, devices: list
 ) -> tuple[TrainState, dict[str, Any]]:
   """Takes over a network as student and as teacher; returns what to remember of it, too.
 
@@ -107,24 +109,20 @@ def start_from(
     own = jax.device_get({'params': params[name], 'batch_stats': state.model_state[name]})
     taken, origin = initialize.take_over(own, weights)
     if name != 'segmenter':
-      taken = {key: {**taken[key], 'head': own[key]['head']} if 'head' in own[key] else taken[key]
-               for key in own}
+      taken = {
+        key: {**taken[key], 'head': own[key]['head']} if 'head' in own[key] else taken[key]
+        for key in own
+      }
     params[name], statistics[name] = taken['params'], taken['batch_stats']
   state = state.replace(
-      params=params,
-      model_state={
-          name: statistics[AVERAGED.get(name, name)] for name in state.model_state},
-      method_state={name: params[AVERAGED[name]] for name in state.method_state})
+    params=params,
+    model_state={name: statistics[AVERAGED.get(name, name)] for name in state.model_state},
+    method_state={name: params[AVERAGED[name]] for name in state.method_state},
+  )
   return jax.device_put(state, replicated(devices)), origin
 
 
-
-
-
-
-def stage_split(
-    stage: Stage, state: TrainState, split: Split, after_step: AfterStep
-) -> Split:
+def stage_split(stage: Stage, state: TrainState, split: Split, after_step: AfterStep) -> Split:
   """Returns the examples of a stage; their pseudo-labels lie in the run's folder."""
   if not stage.unlabeled:
     return split._replace(unlabeled=None)
@@ -132,16 +130,18 @@ def stage_split(
     return split
   config, run = after_step.config, after_step.run
   student = after_step.networks(state)['student']
-  labeler = Labeler(
-      after_step.method.model, student, after_step.dataset, config.eval_batch_size)
+  labeler = Labeler(after_step.method.model, student, after_step.dataset, config.eval_batch_size)
   folder = run / 'pseudo_labels' / str(stage.start)
-  return split._replace(
-      unlabeled=pseudo_labeled(labeler, split.unlabeled, stage.share, folder))
+  return split._replace(unlabeled=pseudo_labeled(labeler, split.unlabeled, stage.share, folder))
 
 
 def train_stage(
-    stage: Stage, state: TrainState, split: Split, devices: list, after_step: AfterStep,
-    compiled: Callable[[int], tuple[optax.GradientTransformation, TrainStep]],
+  stage: Stage,
+  state: TrainState,
+  split: Split,
+  devices: list,
+  after_step: AfterStep,
+  compiled: Callable[[int], tuple[optax.GradientTransformation, TrainStep]],
 ) -> TrainState:
   """Trains to the end of a stage, from wherever in it the state is.
 
@@ -162,15 +162,23 @@ def train_stage(
   after_step.views = make_views(method, devices, after_step.batch(start + 1))
   after_step.logbook.restart_clock()
   state = train(
-      state, train_step, stream(start, stage.stop), steps=stage.stop,
-      together=config.steps_per_dispatch, after_step=after_step)
+    state,
+    train_step,
+    stream(start, stage.stop),
+    steps=stage.stop,
+    together=config.steps_per_dispatch,
+    after_step=after_step,
+  )
   after_step.watch.look(state, after_step.batch, after_step.names)  # the next stage has others
   return state
 
 
 def run_training(
-    config: Config, run: Path, reached: Callable[[int], None] = lambda step: None,
-    stop: Stop | None = None, on_end: OnEnd | None = None,
+  config: Config,
+  run: Path,
+  reached: Callable[[int], None] = lambda step: None,
+  stop: Stop | None = None,
+  on_end: OnEnd | None = None,
 ) -> dict[str, Any]:
   """Trains, or goes on with, one run; returns the last evaluation.
 
@@ -193,8 +201,12 @@ def run_training(
 
 
 def train_in(
-    run: Path, config: Config, reached: Callable[[int], None], stop: Stop, on_end: OnEnd | None,
-    until_the_end: contextlib.ExitStack,
+  run: Path,
+  config: Config,
+  reached: Callable[[int], None],
+  stop: Stop,
+  on_end: OnEnd | None,
+  until_the_end: contextlib.ExitStack,
 ) -> dict[str, Any]:
   """Does what `run_training` says; holds the run's folder as soon as it touches it."""
   # ---- What is trained, on what
@@ -224,7 +236,8 @@ def train_in(
   def compiled(steps: int) -> tuple[optax.GradientTransformation, TrainStep]:
     tx = build_optimizer(config, steps)
     return tx, make_train_step(
-        method, tx, config.seed, devices, accumulate=config.accumulate, on_nan=config.on_nan)
+      method, tx, config.seed, devices, accumulate=config.accumulate, on_nan=config.on_nan
+    )
 
   state = create_state(method, compiled(stages[0].stop)[0], key, image, devices)
   manager = checkpoint.open_manager(run / 'checkpoints')
@@ -239,7 +252,8 @@ def train_in(
   start = int(state.step)
   print(parameter_overview.get_parameter_overview(state.params, include_stats=False))
   evaluator = build_evaluator(
-      config, dataset, method.model, devices, (split.labeled_hash, len(split.labeled)), stop)
+    config, dataset, method.model, devices, (split.labeled_hash, len(split.labeled)), stop
+  )
   found = settings(config, split, devices, state, evaluator.description, origin)
   print(fingerprint(found, config.paper.to_dict()))
   print(f'{run}: ' + (f'goes on after step {start}' if start else 'starts'), flush=True)
@@ -247,16 +261,26 @@ def train_in(
   # ---- The loop
   images_per_step = config.batch_size + unlabeled_batch_size(config)
   logbook = Logbook(
-      run, steps=config.steps, images_per_step=images_per_step,
-      writing=jax.process_index() == 0)
+    run, steps=config.steps, images_per_step=images_per_step, writing=jax.process_index() == 0
+  )
   logbook.resume(start)
-  logbook.write_settings({
-      key: value for key, value in flatten(config.to_dict()).items()
-      if not key.startswith('paper.')})
+  logbook.write_settings(
+    {key: value for key, value in flatten(config.to_dict()).items() if not key.startswith('paper.')}
+  )
   after_step = AfterStep(
-      config, run, dataset, method, logbook, manager, evaluator, reached, stop,
-      Health(dataset.class_names), NonFiniteWatch(run, config.on_nan),
-      tuple(stage.stop for stage in stages))
+    config,
+    run,
+    dataset,
+    method,
+    logbook,
+    manager,
+    evaluator,
+    reached,
+    stop,
+    Health(dataset.class_names),
+    NonFiniteWatch(run, config.on_nan),
+    tuple(stage.stop for stage in stages),
+  )
   try:
     if start:
       after_step.finish_step(start, state)

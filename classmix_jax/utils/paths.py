@@ -11,6 +11,7 @@ def cache_root() -> Path:
   cache = os.environ.get('XDG_CACHE_HOME', '')
   return (Path(cache) if cache else Path.home() / '.cache') / 'classmix_jax'
 
+
 def _within(path: str, folder: str) -> bool:
   return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
@@ -28,5 +29,6 @@ def inside(folder: Path, name: str) -> Path:
     raise UserError(f'the name {name!r} leads out of {folder}: rename the picture.')
   if not _within(os.path.realpath(path.parent), os.path.realpath(folder)):
     raise UserError(
-        f'{path.parent} is a link that leads out of {folder}: remove it, or choose another folder.')
+      f'{path.parent} is a link that leads out of {folder}: remove it, or choose another folder.'
+    )
   return path

@@ -19,7 +19,9 @@ THREADS = max(2, min(16, os.cpu_count() or 2))
 
 
 def in_parallel(
-    function: Callable[[Item], Result], items: Iterable[Item], ahead: int = 0,
+  function: Callable[[Item], Result],
+  items: Iterable[Item],
+  ahead: int = 0,
 ) -> Iterator[Result]:
   """Yields `function(item)` in the order of the items; several run at a time.
 

@@ -50,8 +50,11 @@ def legend_height(class_names: Sequence[str], width: int) -> int:
 
 
 def draw_legend(
-    draw: ImageDraw.ImageDraw, top: int, width: int,
-    class_names: Sequence[str], palette: Sequence[Sequence[int]],
+  draw: ImageDraw.ImageDraw,
+  top: int,
+  width: int,
+  class_names: Sequence[str],
+  palette: Sequence[Sequence[int]],
 ) -> None:
   """Draws one coloured square and name per class, in rows from `top` on."""
   columns = max(1, width // 90)
@@ -63,8 +66,10 @@ def draw_legend(
 
 
 def grid(
-    rows: Sequence[Sequence[np.ndarray]], captions: Sequence[str],
-    class_names: Sequence[str] = (), palette: Sequence[Sequence[int]] = (),
+  rows: Sequence[Sequence[np.ndarray]],
+  captions: Sequence[str],
+  class_names: Sequence[str] = (),
+  palette: Sequence[Sequence[int]] = (),
 ) -> Image.Image:
   """Lays images out in rows and named columns, with a legend of the classes.
 

@@ -47,7 +47,7 @@ logging.getLogger('absl').setLevel(logging.CRITICAL)
 
 
 def open_manager(
-    directory: Path, *, keep: int = 2, read_only: bool = False
+  directory: Path, *, keep: int = 2, read_only: bool = False
 ) -> ocp.CheckpointManager:
   """Returns a manager that keeps the `keep` newest checkpoints and the best one.
 
@@ -66,16 +66,20 @@ def open_manager(
     for folder in directory.glob(UNFINISHED):
       shutil.rmtree(folder, ignore_errors=True)
   policies = [
-      checkpoint_managers.LatestN(keep),
-      checkpoint_managers.BestN(
-          get_metric_fn=lambda metrics: metrics['miou'], n=1,
-          keep_checkpoints_without_metrics=False),
+    checkpoint_managers.LatestN(keep),
+    checkpoint_managers.BestN(
+      get_metric_fn=lambda metrics: metrics['miou'], n=1, keep_checkpoints_without_metrics=False
+    ),
   ]
   options = ocp.CheckpointManagerOptions(
-      preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
-      best_fn=lambda metrics: metrics['miou'], read_only=read_only, create=not read_only,
-      async_options=ocp.AsyncOptions(
-          post_finalization_callback=functools.partial(read_back, directory)))
+    preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
+    best_fn=lambda metrics: metrics['miou'],
+    read_only=read_only,
+    create=not read_only,
+    async_options=ocp.AsyncOptions(
+      post_finalization_callback=functools.partial(read_back, directory)
+    ),
+  )
   return ocp.CheckpointManager(directory.absolute(), options=options)
 
 
@@ -106,9 +110,10 @@ def saving(manager: ocp.CheckpointManager) -> Iterator[None]:
     raise
   except Exception as error:  # of Python, of orbax or of tensorstore
     raise UserError(
-        f'a checkpoint could not be written to {manager.directory} ({first_line(error)}); the '
-        'older ones are whole: make room or give write permission, and the same command goes on '
-        'from there.') from error
+      f'a checkpoint could not be written to {manager.directory} ({first_line(error)}); the '
+      'older ones are whole: make room or give write permission, and the same command goes on '
+      'from there.'
+    ) from error
 
 
 def save(manager: ocp.CheckpointManager, step: int, state: TrainState, miou: float | None) -> None:
@@ -125,8 +130,12 @@ def save(manager: ocp.CheckpointManager, step: int, state: TrainState, miou: flo
     if step in manager.all_steps():
       manager.delete(step)
     manager.save(
-        step, args=ocp.args.StandardSave(shared(state)), metrics=metrics, force=True,
-        custom_metadata={'checksum': checksum(jax.device_get(state))})
+      step,
+      args=ocp.args.StandardSave(shared(state)),
+      metrics=metrics,
+      force=True,
+      custom_metadata={'checksum': checksum(jax.device_get(state))},
+    )
 
 
 def check(manager: ocp.CheckpointManager) -> None:
@@ -159,8 +168,9 @@ def restore(manager: ocp.CheckpointManager, state: TrainState, step: int) -> Tra
     if wrong := damage(folder) or broken:
       raise OSError(wrong) from error
     raise UserError(
-        f'{folder} does not fit the network of this config ({first_line(error)}); use the config '
-        'that wrote it, or another --workdir.') from error
+      f'{folder} does not fit the network of this config ({first_line(error)}); use the config '
+      'that wrote it, or another --workdir.'
+    ) from error
   if not whole:
     raise OSError(damage(folder))
   return found
@@ -183,17 +193,21 @@ def restore_newest(manager: ocp.CheckpointManager, state: TrainState) -> TrainSt
       continue
     for bad, error in damaged.items():
       set_aside(directory / str(bad))
-      print(f'warning: {directory / str(bad)} is damaged ({error}): it is now in '
-            f'{directory.parent / DAMAGED}, and the training goes on from step {step}',
-            file=sys.stderr, flush=True)
+      print(
+        f'warning: {directory / str(bad)} is damaged ({error}): it is now in '
+        f'{directory.parent / DAMAGED}, and the training goes on from step {step}',
+        file=sys.stderr,
+        flush=True,
+      )
     if damaged:
       multihost_utils.sync_global_devices('damaged checkpoints are out of the way')
       manager.reload()
     return found
   if damaged:
     raise UserError(
-        f'no checkpoint in {directory} is whole ({next(iter(damaged.values()))}); remove that '
-        'folder to begin again, or put back a copy of it.')
+      f'no checkpoint in {directory} is whole ({next(iter(damaged.values()))}); remove that '
+      'folder to begin again, or put back a copy of it.'
+    )
   return None
 
 
@@ -216,8 +230,9 @@ def find_step(manager: ocp.CheckpointManager, which: str) -> int:
   if step not in steps:
     found = ', '.join(map(str, steps)) or 'none yet'
     raise UserError(
-        f'{manager.directory} has no checkpoint {which!r}; there are {found}, and the words '
-        "'latest' and 'best'.")
+      f'{manager.directory} has no checkpoint {which!r}; there are {found}, and the words '
+      "'latest' and 'best'."
+    )
   return step
 
 
@@ -254,6 +269,7 @@ def load(run: Path, which: str = 'best') -> tuple[int, PyTree]:
     whole = False
   if not whole:
     raise UserError(
-        f'{folder} is damaged ({damage(folder)}); ask for another --step, or let the training go '
-        'on, which does so from the one before.')
+      f'{folder} is damaged ({damage(folder)}); ask for another --step, or let the training go '
+      'on, which does so from the one before.'
+    )
   return step, jax.device_put(state, jax.local_devices()[0])

@@ -106,11 +106,16 @@ def set_aside_without_score(directory: Path, read_only: bool) -> None:
     except ValueError as error:
       if read_only:
         raise UserError(
-            f'{folder} is damaged (metrics: {first_line(error)}); let the training go on, which '
-            'moves it out of the way.') from None
+          f'{folder} is damaged (metrics: {first_line(error)}); let the training go on, which '
+          'moves it out of the way.'
+        ) from None
       set_aside(folder)
-      print(f'warning: {folder} is damaged (metrics: {first_line(error)}): it is now in '
-            f'{directory.parent / DAMAGED}', file=sys.stderr, flush=True)
+      print(
+        f'warning: {folder} is damaged (metrics: {first_line(error)}): it is now in '
+        f'{directory.parent / DAMAGED}',
+        file=sys.stderr,
+        flush=True,
+      )
 
 
 def set_aside(folder: Path) -> None:

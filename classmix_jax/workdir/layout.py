@@ -1,22 +1,22 @@
 """A run's folder: what stands where, and when a second start may go on in it.
 
-    RUN/config.json      the whole config
-    RUN/classes.json     class names and palette: enough to predict without the data
-    RUN/pretrained.json  which weights it started from, and how many of their tensors fit
-    RUN/splits/          the names of the labelled and of the unlabelled images
-    RUN/checkpoints/     orbax
-    RUN/metrics.jsonl    one JSON object per logged step
-    RUN/tensorboard/     events
-    RUN/eval/STEP.json   evaluation results; STEP-PROTOCOL.json those of other protocols;
-                         STEP-confusion.csv the counts behind them
-    RUN/predictions.png  validation images, truth and predictions
-    RUN/training.png     what the method learned from, at the last evaluation
-    RUN/report.html      all of it on one page
-    RUN/nonfinite/STEP/  a batch whose loss or gradient was not finite, see training/nonfinite.py
-    RUN/left_out.json    examples that do not read, where config.data.on_error is 'skip'
-    RUN/compiled/        programs for a GPU, see training/compilation_cache.py
-    RUN/lock             who trains in it, or was the last to
-    RUN/damaged_checkpoints/  those that could not be read when the run went on
+RUN/config.json      the whole config
+RUN/classes.json     class names and palette: enough to predict without the data
+RUN/pretrained.json  which weights it started from, and how many of their tensors fit
+RUN/splits/          the names of the labelled and of the unlabelled images
+RUN/checkpoints/     orbax
+RUN/metrics.jsonl    one JSON object per logged step
+RUN/tensorboard/     events
+RUN/eval/STEP.json   evaluation results; STEP-PROTOCOL.json those of other protocols;
+                     STEP-confusion.csv the counts behind them
+RUN/predictions.png  validation images, truth and predictions
+RUN/training.png     what the method learned from, at the last evaluation
+RUN/report.html      all of it on one page
+RUN/nonfinite/STEP/  a batch whose loss or gradient was not finite, see training/nonfinite.py
+RUN/left_out.json    examples that do not read, where config.data.on_error is 'skip'
+RUN/compiled/        programs for a GPU, see training/compilation_cache.py
+RUN/lock             who trains in it, or was the last to
+RUN/damaged_checkpoints/  those that could not be read when the run went on
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,20 +39,36 @@ from classmix_jax.utils.nested import flatten
 
 # A second start may change these: they do not touch what was trained so far.
 CHANGEABLE = (
-    'steps', 'eval_every', 'checkpoint_every', 'log_every', 'steps_per_dispatch',
-    'deterministic', 'eval_batch_size', 'eval_network', 'on_nan', 'data.on_error', 'data.root',
-    'data.cache_gb', 'data.copy_root', 'data.reader', 'data.tfds_dir', 'model.remat',
+  'steps',
+  'eval_every',
+  'checkpoint_every',
+  'log_every',
+  'steps_per_dispatch',
+  'deterministic',
+  'eval_batch_size',
+  'eval_network',
+  'on_nan',
+  'data.on_error',
+  'data.root',
+  'data.cache_gb',
+  'data.copy_root',
+  'data.reader',
+  'data.tfds_dir',
+  'model.remat',
 )
 
 DISK_ERRORS = (
-    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE)
+  errno.ENOSPC,
+  errno.EDQUOT,
+  errno.EROFS,
+  errno.EACCES,
+  errno.EPERM,
+  errno.EIO,
+  errno.ESTALE,
+)
 
 
 ORIGIN_FIELDS = dict.fromkeys(('name', 'sha256', 'trained_on', 'preprocessing', 'matched'), str)
-
-
-
-
 
 
 def read_json(path: Path) -> Any:
@@ -61,7 +77,8 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding='utf-8'))
   except FileNotFoundError:
     raise UserError(
-        f'{path} does not exist; --workdir must be the folder of a training run.') from None
+      f'{path} does not exist; --workdir must be the folder of a training run.'
+    ) from None
   except (ValueError, OSError) as error:
     raise UserError(f'{path} cannot be read ({error}); is this the folder of a run?') from None
 
@@ -84,8 +101,6 @@ def read_object(path: Path, kinds: Mapping[str, type | tuple[type, ...]]) -> dic
   return found
 
 
-
-
 def read_classes(run: Path) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
   """Returns the names and the colours of a run's classes.
 
@@ -95,12 +110,21 @@ def read_classes(run: Path) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...
   path = run / 'classes.json'
   found = read_object(path, {'names': list, 'palette': list})
   names, palette = found['names'], found['palette']
-  colors = all(isinstance(color, list) and len(color) == 3 and all(
-      type(n) is int and 0 <= n <= 255 for n in color) for color in palette)
-  if not names or not all(isinstance(name, str) for name in names) \
-      or not colors or len(palette) != len(names):
+  colors = all(
+    isinstance(color, list)
+    and len(color) == 3
+    and all(type(n) is int and 0 <= n <= 255 for n in color)
+    for color in palette
+  )
+  if (
+    not names
+    or not all(isinstance(name, str) for name in names)
+    or not colors
+    or len(palette) != len(names)
+  ):
     raise UserError(
-        f'{path} is damaged: expected are as many names as colours [R, G, B]; restore the file.')
+      f'{path} is damaged: expected are as many names as colours [R, G, B]; restore the file.'
+    )
   return tuple(names), tuple(map(tuple, palette))
 
 
@@ -112,15 +136,18 @@ def check_same_run(old: Mapping[str, Any], new: Mapping[str, Any], run: Path) ->
   """
   before, after = flatten(old), flatten(new)
   differing = [
-      key for key in sorted(before.keys() | after.keys())
-      if before.get(key) != after.get(key) and key not in CHANGEABLE
-      and not key.startswith('paper.')]
+    key
+    for key in sorted(before.keys() | after.keys())
+    if before.get(key) != after.get(key) and key not in CHANGEABLE and not key.startswith('paper.')
+  ]
   if differing:
-    shown = '; '.join(f'config.{key} was {before.get(key)!r} and is now {after.get(key)!r}'
-                      for key in differing[:3])
+    shown = '; '.join(
+      f'config.{key} was {before.get(key)!r} and is now {after.get(key)!r}' for key in differing[:3]
+    )
     raise UserError(
-        f'{run} holds a run with another config: {shown}. Use another --workdir, or the config '
-        'that started it.')
+      f'{run} holds a run with another config: {shown}. Use another --workdir, or the config '
+      'that started it.'
+    )
 
 
 @contextlib.contextmanager
@@ -141,14 +168,16 @@ def held(run: Path) -> Iterator[None]:
     (run / 'lock').touch()
   except OSError as error:
     raise UserError(
-        f'{run} cannot be written ({error.strerror}); give another --workdir.') from None
+      f'{run} cannot be written ({error.strerror}); give another --workdir.'
+    ) from None
   with open(run / 'lock', 'r+', encoding='utf-8') as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
       raise UserError(
-          f'{run} is in use by {file.read().strip() or "another training"}; wait for its end, or '
-          'give another --workdir.') from None
+        f'{run} is in use by {file.read().strip() or "another training"}; wait for its end, or '
+        'give another --workdir.'
+      ) from None
     file.truncate(0)
     print(f'process {os.getpid()} on {socket.gethostname()}', file=file, flush=True)
     for path in run.rglob('.*.tmp'):
@@ -165,8 +194,9 @@ def disk_errors(run: Path) -> Iterator[None]:
     if error.errno not in DISK_ERRORS:
       raise
     raise UserError(
-        f'{error.filename or run}: {error.strerror}; make room or give permission, and the same '
-        'command goes on from the last checkpoint.') from error
+      f'{error.filename or run}: {error.strerror}; make room or give permission, and the same '
+      'command goes on from the last checkpoint.'
+    ) from error
 
 
 def open_run(run: Path, config: Mapping[str, Any]) -> None:
@@ -190,7 +220,8 @@ def open_run(run: Path, config: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(config, indent=2) + '\n')
   except OSError as error:
     raise UserError(
-        f'{run} cannot be written ({error.strerror}); give another --workdir.') from None
+      f'{run} cannot be written ({error.strerror}); give another --workdir.'
+    ) from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -269,11 +300,14 @@ def write_evaluation(run: Path, result: Mapping[str, Any], protocol: str = '') -
     path = evaluation_path(run, result['step'], protocol)
     path.parent.mkdir(exist_ok=True)
     names = list(result['iou'])
-    with replacing(confusion_path(run, result['step'], protocol)) as temporary, \
-        open(temporary, 'w', encoding='utf-8', newline='') as file:
+    with (
+      replacing(confusion_path(run, result['step'], protocol)) as temporary,
+      open(temporary, 'w', encoding='utf-8', newline='') as file,
+    ):
       writer = csv.writer(file, lineterminator='\n')
       writer.writerow(['truth', *names])
-      writer.writerows([name, *counts] for name, counts in
-                       zip(names, result['confusion'], strict=True))
+      writer.writerows(
+        [name, *counts] for name, counts in zip(names, result['confusion'], strict=True)
+      )
     rest = {key: value for key, value in result.items() if key != 'confusion'}
     write_atomically(path, json.dumps(rest, indent=2) + '\n')

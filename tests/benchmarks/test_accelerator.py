@@ -19,7 +19,8 @@ from classmix_jax.cli import command_line
 @pytest.fixture
 def options(tmp_path):
   return argparse.Namespace(
-      dry=True, weights='', data=str(tmp_path), minutes=9.0, only='', summary=None)
+    dry=True, weights='', data=str(tmp_path), minutes=9.0, only='', summary=None
+  )
 
 
 def test_what_runs_alone_and_what_side_by_side(options):
@@ -51,38 +52,54 @@ def run(tmp_path, monkeypatch, options, programs):
     (tmp_path / f'{name}.py').write_text(code)
   one = lambda name: accelerator.Measurement(2.0, f'{name}.py', ('{name}',))
   monkeypatch.setattr(accelerator, 'HERE', tmp_path)
-  monkeypatch.setattr(accelerator, 'plan', lambda dry, pretrained: {
-      name: one(name) for name in programs})
+  monkeypatch.setattr(
+    accelerator, 'plan', lambda dry, pretrained: {name: one(name) for name in programs}
+  )
   options.only = ','.join(programs)
   output = tmp_path / 'output'
   output.mkdir()
   return dict(accelerator.measure(options, output))
 
 
-WRITE = '''
+WRITE = """
 import json, os, sys
 path = sys.argv[-1].removeprefix('--output=')
 with open(path, 'w') as file:
   json.dump({'seen': sys.argv[1], 'flags': os.environ['XLA_FLAGS']}, file)
-'''
+"""
 
 
 def test_failures_cost_nothing_else(tmp_path, monkeypatch, options):
-  found = run(tmp_path, monkeypatch, options, {
-      'good': WRITE, 'bad': WRITE + 'raise SystemExit("no memory")',
-      'slow': WRITE + 'import time; time.sleep(60)', 'last': WRITE})
+  found = run(
+    tmp_path,
+    monkeypatch,
+    options,
+    {
+      'good': WRITE,
+      'bad': WRITE + 'raise SystemExit("no memory")',
+      'slow': WRITE + 'import time; time.sleep(60)',
+      'last': WRITE,
+    },
+  )
   assert [row['state'] for row in found.values()] == [
-      'done', 'status 1', 'stopped after 2 s', 'done']
+    'done',
+    'status 1',
+    'stopped after 2 s',
+    'done',
+  ]
   assert [row['seen'] for row in found.values()] == ['good', 'bad', 'slow', 'last']
   assert 'no memory' in found['bad']['log'] and 'log' not in found['last']
 
 
 def test_an_abort_is_repeated_once_without_fused_products(tmp_path, monkeypatch, options):
-  abort = WRITE + f'''
+  abort = (
+    WRITE
+    + f"""
 if {accelerator.NO_FUSED_PRODUCTS!r} not in os.environ['XLA_FLAGS']:
   print('Check failed: planted', flush=True)
   os.abort()
-'''
+"""
+  )
   found = run(tmp_path, monkeypatch, options, {'first': abort, 'second': WRITE})
   assert list(found) == ['first_aborted', 'first', 'second']
   assert found['first_aborted']['state'] == f'status {-signal.SIGABRT}'
@@ -96,11 +113,14 @@ def test_without_time_nothing_is_started(tmp_path, monkeypatch, options):
 
 
 def test_children_of_a_stopped_measurement_die(tmp_path):
-  code = ('import subprocess, sys\n'
-          'child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])\n'
-          'print(child.pid, flush=True)\nchild.wait()')
-  process = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True,
-                             start_new_session=True)
+  code = (
+    'import subprocess, sys\n'
+    'child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])\n'
+    'print(child.pid, flush=True)\nchild.wait()'
+  )
+  process = subprocess.Popen(
+    [sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, start_new_session=True
+  )
   child = int(process.stdout.readline())
   assert accelerator.finish(process, 1.0) == 'stopped after 1 s'
   state = Path(f'/proc/{child}/stat')
@@ -112,13 +132,18 @@ def test_children_of_a_stopped_measurement_die(tmp_path):
     pytest.fail('the child is still running')
 
 
-@pytest.mark.parametrize('row, line', [
+@pytest.mark.parametrize(
+  'row, line',
+  [
     ({'product_tflops': 700.4, 'copy_gb_s': 3000.0, 'device': 'X'}, '700 TFLOP/s, 3000 GB/s, X'),
-    ({'variants': {'eager': {'ms': 50.0}, 'graphs': {'error': 'no'}}},
-     'eager 50.0 ms, graphs failed'),
+    (
+      {'variants': {'eager': {'ms': 50.0}, 'graphs': {'error': 'no'}}},
+      'eager 50.0 ms, graphs failed',
+    ),
     ({'same': True}, 'the same bits'),
     ({'state': 'status 1', 'log': 'a\nSystemExit: no memory\n'}, 'SystemExit: no memory'),
-])
+  ],
+)
 def test_headlines(row, line):
   assert accelerator.headline(row) == line
 
@@ -131,8 +156,10 @@ def test_a_data_set_is_packed(tmp_path):
   lossless = [path for path in images.values() if path.suffix == '.webp']
   assert len(lossless) == 46
   for path in [*lossless[:3], *(tmp_path / 'packed' / 'val').iterdir()][:6]:
-    with Image.open(path) as packed, Image.open(
-        source / path.parent.name / f'{path.stem}.png') as whole:
+    with (
+      Image.open(path) as packed,
+      Image.open(source / path.parent.name / f'{path.stem}.png') as whole,
+    ):
       assert packed.convert('RGB').tobytes() == whole.tobytes()
   masks = tmp_path / 'packed' / 'trainannot' / '000.png'
   assert masks.read_bytes() == (source / 'trainannot' / '000.png').read_bytes()

@@ -15,7 +15,8 @@ from classmix_jax.training.step import make_train_step
 
 SCATTER = re.compile(r'"?stablehlo\.(scatter|select_and_scatter)')
 PRODUCT = re.compile(
-    r'stablehlo\.dot_general.*?(?:precision = \[(\w+), \w+\])?\s*: \(tensor<\S*?(f32|bf16)>')
+  r'stablehlo\.dot_general.*?(?:precision = \[(\w+), \w+\])?\s*: \(tensor<\S*?(f32|bf16)>'
+)
 
 
 def lowered(name):

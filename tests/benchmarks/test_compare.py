@@ -7,10 +7,22 @@ import sys
 import pytest
 
 WORK = {'method': 'classmix', 'crop': [8, 8], 'batch_size': 2, 'classes': 3}
-OURS = {**WORK, 'model': {'backbone': 'tiny', 'dtype': 'float32'}, 'ms': 2.0,
-        'losses': {'loss/sup': 1.0}, 'peak_bytes': None}
-TORCH = {**WORK, 'backbone': 'tiny', 'dtype': 'float32', 'ms': 1.0, 'best': 'whole', 'loss': 1.0,
-         'peak_bytes': 2**30}
+OURS = {
+  **WORK,
+  'model': {'backbone': 'tiny', 'dtype': 'float32'},
+  'ms': 2.0,
+  'losses': {'loss/sup': 1.0},
+  'peak_bytes': None,
+}
+TORCH = {
+  **WORK,
+  'backbone': 'tiny',
+  'dtype': 'float32',
+  'ms': 1.0,
+  'best': 'whole',
+  'loss': 1.0,
+  'peak_bytes': 2**30,
+}
 
 
 @pytest.fixture
@@ -33,9 +45,17 @@ def test_equal_work_gives_a_ratio(compare, capsys):
   assert 'torch 1.0 ms (whole), 1.00 GiB, loss 1; ours / torch 2.00' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('name, value', [
-    ('dtype', 'bfloat16'), ('crop', [8, 9]), ('batch_size', 4), ('method', 'supervised'),
-    ('classes', 19), ('backbone', 'resnet50')])
+@pytest.mark.parametrize(
+  'name, value',
+  [
+    ('dtype', 'bfloat16'),
+    ('crop', [8, 9]),
+    ('batch_size', 4),
+    ('method', 'supervised'),
+    ('classes', 19),
+    ('backbone', 'resnet50'),
+  ],
+)
 def test_unequal_work_is_refused(compare, capsys, name, value):
   with pytest.raises(SystemExit) as ended:
     compare({**TORCH, name: value})
@@ -56,6 +76,7 @@ def test_both_sides_get_one_dtype(compare, monkeypatch):
 def test_torch_chooses_half_of_the_classes():
   torch = pytest.importorskip('torch')
   from peer_torch import class_mask
+
   label = torch.tensor([[[0, 0, 3, 4]], [[2, 2, 2, 2]]])
   seen = torch.stack([class_mask(label, 5) for _ in range(50)])
   assert set(seen[:, 0].sum(-1).flatten().tolist()) == {1, 2}  # 1 of 3 classes, uniformly

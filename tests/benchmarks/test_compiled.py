@@ -45,12 +45,20 @@ def test_bytes_and_operations_by_hand(program):
 
 def test_kinds_of_work(program):
   assert {kernel.instruction.name: kernel.kind for kernel in kernels(program)} == {
-      'add_fusion': 'normalise, ReLU, residual', 'gemm_fusion': 'products',
-      'conv': 'convolutions, forward and input gradients',
-      'back': 'convolutions, kernel gradients', 'y': 'update, guard, finiteness',
-      'w': 'update, guard, finiteness', 'sum': 'collectives'}
+    'add_fusion': 'normalise, ReLU, residual',
+    'gemm_fusion': 'products',
+    'conv': 'convolutions, forward and input gradients',
+    'back': 'convolutions, kernel gradients',
+    'y': 'update, guard, finiteness',
+    'w': 'update, guard, finiteness',
+    'sum': 'collectives',
+  }
   assert fusion_kinds(program) == {
-      'kLoop': 1, 'kCustom': 1, '__cudnn$convForward': 1, '__cudnn$convBackwardFilter': 1}
+    'kLoop': 1,
+    'kCustom': 1,
+    '__cudnn$convForward': 1,
+    '__cudnn$convBackwardFilter': 1,
+  }
 
 
 def test_roofline(program):
@@ -70,27 +78,34 @@ def test_a_sound_program_has_no_faults(program):
   assert list(faults(program, largest_kernel=3, donated=2)) == []
 
 
-@pytest.mark.parametrize('line, word', [
+@pytest.mark.parametrize(
+  'line, word',
+  [
     ('%s = (f32[350208]{0}, s32[350208]{0}) sort(%g, %h), dimensions={0}', 'sort of 350,208'),
     ('%s = f32[8192]{0} scatter(%g, %h, %i), to_apply=%second', 'scatter of 8,192'),
     ('%s = f32[9]{0} select-and-scatter(%g, %h, %i), window={size=3}', 'max-pooling'),
-    ('%s = (f32[5,5,1,8]{3,2,1,0}, u8[0]{0}) custom-call(%g, %h), window={size=20x26 stride=2x2}, '
-     'dim_labels=b01f_01io->b01f, custom_call_target="__cudnn$convForward"', 'window of 26'),
-])
+    (
+      '%s = (f32[5,5,1,8]{3,2,1,0}, u8[0]{0}) custom-call(%g, %h), window={size=20x26 stride=2x2}, '
+      'dim_labels=b01f_01io->b01f, custom_call_target="__cudnn$convForward"',
+      'window of 26',
+    ),
+  ],
+)
 def test_faults_are_found(line, word):
   text = PROGRAM.replace('  %sum = f32[10]', f'  {line}\n  %sum = f32[10]')
-  sentence, = faults(parse(text), largest_kernel=3, donated=2)
+  (sentence,) = faults(parse(text), largest_kernel=3, donated=2)
   assert word in sentence
 
 
 def test_small_sorts_are_no_faults():
   text = PROGRAM.replace(
-      '  %sum = f32[10]', '  %s = f32[2,19]{1,0} sort(%g), dimensions={1}\n  %sum = f32[10]')
+    '  %sum = f32[10]', '  %s = f32[2,19]{1,0} sort(%g), dimensions={1}\n  %sum = f32[10]'
+  )
   assert list(faults(parse(text), largest_kernel=3, donated=2)) == []
 
 
 def test_state_that_is_copied_is_a_fault(program):
-  sentence, = faults(program, largest_kernel=3, donated=5)
+  (sentence,) = faults(program, largest_kernel=3, donated=5)
   assert sentence.startswith('3 of 5 arrays')
 
 
@@ -100,11 +115,19 @@ def test_target_is_written_as_protobuf():
   assert 'feature_extension: ACCELERATED_FEATURES' in text and 'platform_name: "CUDA"' in text
 
 
-@pytest.mark.parametrize('topology, words', [
+@pytest.mark.parametrize(
+  'topology, words',
+  [
     ('x9', ['known are h100, v5e, v6e']),
-    pytest.param('h100', ["pip install '.[aot]'"], marks=pytest.mark.skipif(
-        gpu_flags.has_cuda(), reason='the plugin for NVIDIA GPUs is installed')),
-])
+    pytest.param(
+      'h100',
+      ["pip install '.[aot]'"],
+      marks=pytest.mark.skipif(
+        gpu_flags.has_cuda(), reason='the plugin for NVIDIA GPUs is installed'
+      ),
+    ),
+  ],
+)
 def test_what_cannot_be_compiled_for(topology, words):
   with pytest.raises(SystemExit) as error:
     open_devices(topology)
@@ -127,7 +150,10 @@ def test_rows_have_names_of_their_own_and_stay_when_others_are_compiled(tmp_path
   compile_all.write(path, [row(names[3], 1), row(names[1], 2)])
   compile_all.write(path, [row(names[3], 4), row(names[0], 5)])
   assert json.loads(path.read_text())['rows'] == [
-      row(names[0], 5), row(names[1], 2), row(names[3], 4)]
+    row(names[0], 5),
+    row(names[1], 2),
+    row(names[3], 4),
+  ]
 
 
 def test_the_row_of_an_abort_says_why():

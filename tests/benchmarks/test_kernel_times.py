@@ -33,12 +33,17 @@ def times(tmp_path):
 
 def test_the_dearest_kernel_comes_first(times):
   events = [
-      process(GPU, '/device:GPU:0 NVIDIA'), process(HOST, '/host:CPU'),
-      kernel('fusion', 1000), kernel('fusion', 3000), kernel('product', 9000),
-      kernel('step', 99_000, group_id=1), kernel('python', 99_000, HOST),
-      {'ph': 'M', 'pid': GPU, 'name': 'thread_name', 'args': {'name': 'Stream'}}, {}]
-  assert times(events, steps=2) == [
-      ['all', 1.5, 6.5], ['product', 0.5, 4.5], ['fusion', 1.0, 2.0]]
+    process(GPU, '/device:GPU:0 NVIDIA'),
+    process(HOST, '/host:CPU'),
+    kernel('fusion', 1000),
+    kernel('fusion', 3000),
+    kernel('product', 9000),
+    kernel('step', 99_000, group_id=1),
+    kernel('python', 99_000, HOST),
+    {'ph': 'M', 'pid': GPU, 'name': 'thread_name', 'args': {'name': 'Stream'}},
+    {},
+  ]
+  assert times(events, steps=2) == [['all', 1.5, 6.5], ['product', 0.5, 4.5], ['fusion', 1.0, 2.0]]
 
 
 def test_eighty_are_listed_and_all_are_summed(times):
@@ -53,4 +58,5 @@ def test_no_gpu_no_kernels(times):
 
 def test_no_trace_no_kernels(tmp_path):
   from kernel_times import kernel_times
+
   assert kernel_times(tmp_path, 3) == []

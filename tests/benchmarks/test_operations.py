@@ -1,6 +1,5 @@
 """Counted operations against hand-computed values, and against XLA's own count of a step."""
 
-
 import jax
 from jax import lax
 import jax.numpy as jnp
@@ -23,6 +22,7 @@ PRODUCT = 2 * 4 * 4 * 4  # of two of these
 def counted():
   """Returns what a function with arguments takes."""
   from operations import count
+
   return lambda function, *arguments: count(jax.make_jaxpr(function)(*arguments))
 
 
@@ -32,16 +32,23 @@ def test_products(counted):
   assert counted(product, np.ones((7, 3, 4)), np.ones((7, 4, 5))).operations == 7 * 2 * 3 * 5 * 4
 
 
-@pytest.mark.parametrize('stride, dilation, groups', [
-    (1, 1, 1), (2, 1, 1), (1, 2, 1), (2, 1, 2), (1, 3, 4)])
+@pytest.mark.parametrize(
+  'stride, dilation, groups', [(1, 1, 1), (2, 1, 1), (1, 2, 1), (2, 1, 2), (1, 3, 4)]
+)
 def test_a_convolution_and_its_gradients(counted, stride, dilation, groups):
   image = np.ones((2, 16, 16, 4), np.float32)
   kernel = np.ones((3, 3, 4 // groups, 8), np.float32)
 
   def forward(image, kernel):
     return lax.conv_general_dilated(
-        image, kernel, (stride, stride), 'SAME', rhs_dilation=(dilation, dilation),
-        dimension_numbers=('NHWC', 'HWIO', 'NHWC'), feature_group_count=groups)
+      image,
+      kernel,
+      (stride, stride),
+      'SAME',
+      rhs_dilation=(dilation, dilation),
+      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+      feature_group_count=groups,
+    )
 
   def both(image, kernel):
     result, pull_back = jax.vjp(forward, image, kernel)
@@ -61,7 +68,8 @@ def test_loops(counted):
   unknown = lambda x: lax.while_loop(lambda x: x.sum() < 9, lambda x: x @ x, x)
   assert counted(unknown, SQUARE) == (PRODUCT, 1)
   assert counted(lambda x: lax.map(lambda x: x @ x, x), np.stack([SQUARE] * 5)).operations == (
-      5 * PRODUCT)
+    5 * PRODUCT
+  )
 
 
 def test_calls_and_branches(counted):
@@ -85,11 +93,17 @@ def test_as_xla_counts_a_training_step(counted):
   tx = poly_optimizer(1e-3, 100)
   image = jax.ShapeDtypeStruct((1, *size, 3), np.float32)
   state = jax.eval_shape(
-      lambda key: create_state(method, tx, key, image, devices), jax.random.key(0))
+    lambda key: create_state(method, tx, key, image, devices), jax.random.key(0)
+  )
   shape = (1, 1, 1, *size)
-  batch = Batch(Example(
-      jax.ShapeDtypeStruct((*shape, 3), np.uint8), jax.ShapeDtypeStruct(shape, np.uint8),
-      jax.ShapeDtypeStruct(shape, bool)), None)
+  batch = Batch(
+    Example(
+      jax.ShapeDtypeStruct((*shape, 3), np.uint8),
+      jax.ShapeDtypeStruct(shape, np.uint8),
+      jax.ShapeDtypeStruct(shape, bool),
+    ),
+    None,
+  )
   step = make_train_step(method, tx, 0, devices)
   by_xla = step.lower(state, batch).cost_analysis()['flops']
   assert by_xla == pytest.approx(counted(step, state, batch).operations, rel=0.04)

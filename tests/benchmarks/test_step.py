@@ -23,17 +23,37 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 def test_a_small_step(tmp_path):
   path, text = tmp_path / 'result.json', tmp_path / 'program.txt'
   arguments = [
-      str(ROOT / 'benchmarks' / 'step.py'),
-      f'--config={ROOT / "classmix_jax" / "config" / "defaults.py"}:method=classmix', '--config.data.crop=(16,24)',
-      '--config.model.backbone=tiny', '--config.model.head=conv3x3', '--classes=3', '--steps=2',
-      '--devices=1', f'--profile={tmp_path / "trace"}', f'--hlo={text}', f'--output={path}']
+    str(ROOT / 'benchmarks' / 'step.py'),
+    f'--config={ROOT / "classmix_jax" / "config" / "defaults.py"}:method=classmix',
+    '--config.data.crop=(16,24)',
+    '--config.model.backbone=tiny',
+    '--config.model.head=conv3x3',
+    '--classes=3',
+    '--steps=2',
+    '--devices=1',
+    f'--profile={tmp_path / "trace"}',
+    f'--hlo={text}',
+    f'--output={path}',
+  ]
   program = f'import sys; sys.argv = {arguments!r}\n{PROGRAM}'
-  done = subprocess.run([sys.executable, '-c', program], cwd=ROOT, check=True, text=True,
-                        capture_output=True)
+  done = subprocess.run(
+    [sys.executable, '-c', program], cwd=ROOT, check=True, text=True, capture_output=True
+  )
   found = json.loads(path.read_text())
   assert set(found) >= {
-      'ms', 'ms_one_by_one', 'dispatch_ms', 'compile_s', 'temp_mib', 'peak_bytes', 'xla_flags',
-      'images_per_s', 'product_operations_per_s', 'share_of_product', 'versions', 'commit'}
+    'ms',
+    'ms_one_by_one',
+    'dispatch_ms',
+    'compile_s',
+    'temp_mib',
+    'peak_bytes',
+    'xla_flags',
+    'images_per_s',
+    'product_operations_per_s',
+    'share_of_product',
+    'versions',
+    'commit',
+  }
   assert set(found['ms_one_by_one']) == {'median', 'least', 'most'}
   assert set(found['losses']) == {'loss/sup', 'loss/unsup'} and found['finite'] is True
   assert all(map(math.isfinite, found['losses'].values()))

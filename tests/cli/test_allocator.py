@@ -30,7 +30,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def test_freed_memory_is_used_again():
   """64 MiB are 16,384 pages; taken a second time, none of them is new."""
   said = subprocess.run(
-      [sys.executable, '-c', PROGRAM], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    [sys.executable, '-c', PROGRAM], cwd=REPOSITORY, capture_output=True, text=True, check=True
+  )
   if said.stdout.strip() == 'elsewhere':
     pytest.skip('needs Linux with glibc')
   assert int(said.stdout) < 100

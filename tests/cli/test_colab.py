@@ -12,8 +12,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def write_repository(folder):
   """Commits this working tree, as the notebook clones it."""
-  git = lambda *words, cwd=folder: subprocess.run(
-      ['git', *words], cwd=cwd, check=True, capture_output=True, text=True).stdout
+  git = lambda *words, cwd=folder: (
+    subprocess.run(['git', *words], cwd=cwd, check=True, capture_output=True, text=True).stdout
+  )
   names = git('ls-files', '--cached', '--others', '--exclude-standard', '-z', cwd=ROOT)
   for name in filter(None, names.split('\0')):
     if (ROOT / name).exists():
@@ -26,7 +27,7 @@ def write_repository(folder):
 
 
 def set_parameters(notebook, **values):
-  cell, = [cell for cell in notebook.cells if 'parameters' in cell.metadata.get('tags', ())]
+  (cell,) = [cell for cell in notebook.cells if 'parameters' in cell.metadata.get('tags', ())]
   names = [line.split(' = ')[0] for line in cell.source.splitlines() if ' = ' in line]
   assert set(names) == set(values)
   cell.source = '\n'.join(f'{name} = {value!r}' for name, value in values.items())
@@ -47,7 +48,8 @@ def test_every_cell(tmp_path, monkeypatch):
   colab.mkdir(parents=True)
   (colab / '__init__.py').touch()
   (colab / 'drive.py').write_text(
-      'import os\ndef mount(folder): os.makedirs(folder + "/MyDrive")\n')
+    'import os\ndef mount(folder): os.makedirs(folder + "/MyDrive")\n'
+  )
   monkeypatch.setenv('PYTHONPATH', str(colab.parents[1]))
   monkeypatch.setenv('XLA_FLAGS', '')
   (tmp_path / 'repository').mkdir()
@@ -55,19 +57,33 @@ def test_every_cell(tmp_path, monkeypatch):
   notebook = nbformat.read(ROOT / 'launch' / 'colab.ipynb', as_version=4)
   nbformat.validate(notebook)
   set_parameters(
-      notebook, SOURCE=f"file://{write_repository(tmp_path / 'repository')}", STEPS=4,
-      DRIVE=str(tmp_path / 'drive'), OWN=str(tmp_path / 'own'))
+    notebook,
+    SOURCE=f'file://{write_repository(tmp_path / "repository")}',
+    STEPS=4,
+    DRIVE=str(tmp_path / 'drive'),
+    OWN=str(tmp_path / 'own'),
+  )
   nbclient.NotebookClient(
-      notebook, timeout=900, resources={'metadata': {'path': str(tmp_path / 'content')}}).execute()
+    notebook, timeout=900, resources={'metadata': {'path': str(tmp_path / 'content')}}
+  ).execute()
   text = ''.join(map(said, notebook.cells))
   assert 'jax 0.' in text and 'tensorflow-cpu 2.' in text and 'cpu:0' in text
   assert 'goes on after step 4' in text
   runs = tmp_path / 'drive' / 'MyDrive' / 'classmix_jax'
-  for made in ('scenes/report.html', 'own/report.html', 'own/eval/4.json', 'scenes/eval/5.json',
-               'predictions/0_overlay.png'):
+  for made in (
+    'scenes/report.html',
+    'own/report.html',
+    'own/eval/4.json',
+    'scenes/eval/5.json',
+    'predictions/0_overlay.png',
+  ):
     assert (runs / made).exists(), os.listdir(runs)
-  shown = [output for cell in notebook.cells for output in cell.get('outputs', ())
-           if output.output_type == 'display_data']
+  shown = [
+    output
+    for cell in notebook.cells
+    for output in cell.get('outputs', ())
+    if output.output_type == 'display_data'
+  ]
   assert sum('srcdoc' in output.data.get('text/html', '') for output in shown) == 2
   assert sum('image/png' in output.data for output in shown) == 4
 

@@ -41,13 +41,16 @@ def says(monkeypatch, capsys, tmp_path):
     error = capsys.readouterr().err
     assert ended.value.code == 2 and error.startswith('error: ')
     return error
+
   return run
 
 
 CONFIG = f'--config={command_line.__file__.rpartition("classmix_jax")[0]}configs/folder.py'
 
 
-@pytest.mark.parametrize('name, arguments, parts', [
+@pytest.mark.parametrize(
+  'name, arguments, parts',
+  [
     ('train', [], ['--config is missing', 'configs/scenes.py']),
     ('train', ['--config=nowhere.py'], ['--config=nowhere.py cannot be read', 'configs/']),
     ('train', [CONFIG, '--config.stepz=3'], ['config.stepz does not exist', 'mean config.steps?']),
@@ -66,10 +69,17 @@ CONFIG = f'--config={command_line.__file__.rpartition("classmix_jax")[0]}configs
     ('export', ['--workdir=.', '--output=o', '--size=3'], ['--size=3 must be HEIGHT,WIDTH']),
     ('report', [], ['missing']),
     ('convert_weights', [], ['--input is missing', '--help']),
-    ('convert_weights', ['--input=a', '--output=b', '--backbone=tiny'], ['one must be a file', 'folder']),
+    (
+      'convert_weights',
+      ['--input=a', '--output=b', '--backbone=tiny'],
+      ['one must be a file', 'folder'],
+    ),
     ('convert_weights', ['--input=a.pth', '--output=b'], ['--backbone is missing']),
-    ('convert_weights', ['--input=a.pth', '--output=b', '--backbone=tiny', '--preprocessing=odd'],
-     ['--preprocessing=odd']),
+    (
+      'convert_weights',
+      ['--input=a.pth', '--output=b', '--backbone=tiny', '--preprocessing=odd'],
+      ['--preprocessing=odd'],
+    ),
     ('convert_labels', ['--from=coco'], ['--input is missing', '--help']),
     ('check_data', [], ['--config is missing']),
     ('table', [], ['--config is missing']),
@@ -77,9 +87,9 @@ CONFIG = f'--config={command_line.__file__.rpartition("classmix_jax")[0]}configs
     ('table', [CONFIG, '--config.seed=3'], ['--config.seed belongs to each cell', '--seeds']),
     ('table', [CONFIG, '--methods=clasmix'], ["--methods is 'clasmix'", "mean 'classmix'?"]),
     ('table', [CONFIG, '--methods=classmix:thresh=1'], ["mean 'threshold'?"]),
-    ('table', [CONFIG, '--methods=classmix:config.model.bacbone=1'],
-     ["mean 'backbone'?"]),
-])
+    ('table', [CONFIG, '--methods=classmix:config.model.bacbone=1'], ["mean 'backbone'?"]),
+  ],
+)
 def test_mistakes(says, name, arguments, parts):
   toy.assert_says(says(name, *arguments), *parts)
 
@@ -100,7 +110,7 @@ def test_table_of_another_config(says, tmp_path):
 
 def test_cells_that_failed_are_told(says, tmp_path, monkeypatch):
   from classmix_jax.tools.sweep import scheduler
-  monkeypatch.setattr(
-      scheduler, 'run_cells', lambda cells, *_: {cells[0]: 'the disk is full'})
+
+  monkeypatch.setattr(scheduler, 'run_cells', lambda cells, *_: {cells[0]: 'the disk is full'})
   text = says('table', CONFIG, '--methods=supervised', '--labeled=2', '--output=OUT')
   toy.assert_says(text, 'supervised, 2 labelled, seed 0 failed: the disk is full', 'log.txt')

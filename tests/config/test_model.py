@@ -27,8 +27,7 @@ def test_a_backbone_has_its_own_output_stride():
 
 
 def test_heads_are_told():
-  model = model_of(
-      backbone='resnet50_deep', head='deeplab_v3plus', output_stride=16, bn='running')
+  model = model_of(backbone='resnet50_deep', head='deeplab_v3plus', output_stride=16, bn='running')
   assert model.backbone.output_stride == model.head.output_stride == 16
   assert model.backbone.bn == model.head.bn == 'running'
   assert model.head.num_classes == 7
@@ -40,18 +39,22 @@ def test_runs_without_the_field():
   assert build_model(config, num_classes=7).backbone.output_stride == 8
 
 
-@pytest.mark.parametrize('fields, message', [
+@pytest.mark.parametrize(
+  'fields, message',
+  [
     (dict(backbone='tiny', output_stride=8), 'output_stride is 8, but tiny can have 4;'),
     (dict(output_stride=4), 'output_stride is 4, but a ResNet can have 8 or 16 or 32;'),
     (dict(head='deeplab_v3p'), "head is 'deeplab_v3p'. Did you mean 'deeplab_v3plus'"),
-])
+  ],
+)
 def test_mistakes(fields, message):
   with pytest.raises(UserError, match=message):
     model_of(**fields)
 
 
-@pytest.mark.parametrize('module, preprocessing', [
-    (cityscapes, 'classmix_cityscapes'), (pascal_voc, 'classmix_voc')])
+@pytest.mark.parametrize(
+  'module, preprocessing', [(cityscapes, 'classmix_cityscapes'), (pascal_voc, 'classmix_voc')]
+)
 def test_reproduction_configs_are_faithful(module, preprocessing):
   config = module.get_config()
   model = build_model(config, num_classes=19)

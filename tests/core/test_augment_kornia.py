@@ -77,22 +77,27 @@ def test_blur_keeps_constants():
 
 def one_by_one(monkeypatch):
   """Makes loops and switches plain Python, so that values can be looked at."""
+
   def loop(low, high, body, value):
     for i in range(low, high):
       value = body(i, value)
     return value
+
   monkeypatch.setattr(augment_kornia.lax, 'fori_loop', loop)
   monkeypatch.setattr(
-      augment_kornia.lax, 'switch', lambda index, branches, x: branches[int(index)](x))
+    augment_kornia.lax, 'switch', lambda index, branches, x: branches[int(index)](x)
+  )
 
 
 def test_factors_are_per_image_and_in_range(monkeypatch):
   """Also: every operation once, in the given order."""
   drawn = {}
   for name in ('brightness', 'contrast', 'saturation', 'hue'):
+
     def record(image, factor, name=name):
       drawn[name] = np.asarray(factor)
       return image
+
     monkeypatch.setattr(augment_kornia, f'adjust_{name}', record)
   image = jnp.zeros((400, 1, 1, 3))
   with monkeypatch.context() as patch:
@@ -113,10 +118,14 @@ def test_orders_and_widths_are_drawn_per_batch(monkeypatch):
   """Most of 24 orders occur in 80 batches, widths fill their range, switches are independent."""
   seen, switches = dict(order=[], sigma=[]), []
   monkeypatch.setattr(
-      augment_kornia, 'color_jitter', lambda key, x, order, *_: seen['order'].append(order) or x)
-  monkeypatch.setattr(augment_kornia, 'gaussian_blur', lambda x, sigma: seen['sigma'].append(sigma) or x)
+    augment_kornia, 'color_jitter', lambda key, x, order, *_: seen['order'].append(order) or x
+  )
   monkeypatch.setattr(
-      augment_kornia.lax, 'cond', lambda switch, do, leave, x: switches.append(bool(switch)) or do(x))
+    augment_kornia, 'gaussian_blur', lambda x, sigma: seen['sigma'].append(sigma) or x
+  )
+  monkeypatch.setattr(
+    augment_kornia.lax, 'cond', lambda switch, do, leave, x: switches.append(bool(switch)) or do(x)
+  )
   for key in jax.random.split(jax.random.key(0), 80):
     augment_kornia.strong_augment(key, jnp.zeros((2, 8, 8, 3)), jitter=0.25, blur=True)
   orders = {tuple(np.asarray(order)) for order in seen['order']}
@@ -129,11 +138,14 @@ def test_orders_and_widths_are_drawn_per_batch(monkeypatch):
   assert abs(np.corrcoef(jittered, blurred)[0, 1]) < 0.3
 
 
-@pytest.mark.parametrize('options, share', [
+@pytest.mark.parametrize(
+  'options, share',
+  [
     (dict(jitter=0.25, blur=False), augment_kornia.JITTER_PROBABILITY),
     (dict(jitter=0.0, blur=True), augment_kornia.BLUR_PROBABILITY),
     (dict(jitter=0.0, blur=False), 0.0),
-])
+  ],
+)
 def test_one_switch_per_batch(options, share):
   image = jnp.asarray(np.random.default_rng(2).random((3, 8, 8, 3)), jnp.float32)
   keys = jax.random.split(jax.random.key(0), 300)

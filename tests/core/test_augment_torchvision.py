@@ -16,23 +16,27 @@ def pixel(*rgb):
 
 def test_grey_is_the_luma():
   np.testing.assert_allclose(
-      augment_torchvision.to_grey(pixel(1.0, 0.5, 0.0))[0, 0], [0.299 + 0.2935] * 3, rtol=1e-6)
+    augment_torchvision.to_grey(pixel(1.0, 0.5, 0.0))[0, 0], [0.299 + 0.2935] * 3, rtol=1e-6
+  )
 
 
 def test_blend():
   """Half way to black; a quarter beyond the image, away from grey, clamped."""
   image = pixel(0.2, 0.4, 0.9)
   np.testing.assert_allclose(
-      augment_torchvision.blend(image, jnp.zeros_like(image), 0.5)[0, 0], [0.1, 0.2, 0.45], rtol=1e-6)
+    augment_torchvision.blend(image, jnp.zeros_like(image), 0.5)[0, 0], [0.1, 0.2, 0.45], rtol=1e-6
+  )
   grey = jnp.full_like(image, 0.4)
   np.testing.assert_allclose(
-      augment_torchvision.blend(image, grey, 1.25)[0, 0], [0.15, 0.4, 1.0], rtol=1e-6)
+    augment_torchvision.blend(image, grey, 1.25)[0, 0], [0.15, 0.4, 1.0], rtol=1e-6
+  )
 
 
 def test_zero_strength_changes_nothing():
   image = jnp.asarray(np.random.default_rng(0).random((4, 5, 3)), jnp.float32)
   np.testing.assert_allclose(
-      augment_torchvision.jitter_image(jax.random.key(0), image, (0.0,) * 4), image, atol=1e-6)
+    augment_torchvision.jitter_image(jax.random.key(0), image, (0.0,) * 4), image, atol=1e-6
+  )
 
 
 def many(count=200, **options):
@@ -43,9 +47,15 @@ def many(count=200, **options):
   return image, np.asarray(run(jnp.repeat(jnp.asarray(image), count, axis=0)))
 
 
-@pytest.mark.parametrize('options, share', [
-    (dict(jitter=JITTER), 0.8), (dict(jitter=JITTER, jitter_probability=1.0), 1.0),
-    (dict(grey=0.2), 0.2), (dict(blur=0.5), 0.5)])
+@pytest.mark.parametrize(
+  'options, share',
+  [
+    (dict(jitter=JITTER), 0.8),
+    (dict(jitter=JITTER, jitter_probability=1.0), 1.0),
+    (dict(grey=0.2), 0.2),
+    (dict(blur=0.5), 0.5),
+  ],
+)
 def test_every_image_has_a_switch_of_its_own(options, share):
   before, after = many(**options)
   changed = (np.abs(after - before) > 1e-4).any(axis=(1, 2, 3))
@@ -73,9 +83,16 @@ def test_the_three_switches_are_independent():
   """Colours tell of grey, a patch of one colour of jitter, the other pixels of blur."""
   image = np.random.default_rng(0).uniform(0.3, 0.7, (1, 40, 40, 3)).astype(np.float32)
   image[:, :, :30] = (0.5, 0.4, 0.6)  # blurring does not reach its middle
-  run = jax.jit(lambda image: augment_torchvision.distort(
-      jax.random.key(1), image, jitter=(0.4, 0.0, 0.0, 0.0), jitter_probability=0.5, grey=0.5,
-      blur=0.5))
+  run = jax.jit(
+    lambda image: augment_torchvision.distort(
+      jax.random.key(1),
+      image,
+      jitter=(0.4, 0.0, 0.0, 0.0),
+      jitter_probability=0.5,
+      grey=0.5,
+      blur=0.5,
+    )
+  )
   found = np.asarray(run(jnp.repeat(jnp.asarray(image), 160, axis=0)))
   grey = (found == found[..., :1]).all(axis=(1, 2, 3))
   luma = lambda x: np.asarray(augment_torchvision.to_grey(jnp.asarray(x)))[..., 0]

@@ -17,8 +17,9 @@ def on_devices(devices, function, *arrays, micro_batches=1):
   """Gives every device its images of all micro-batches; puts results in the global order."""
   lead = (micro_batches, devices, -1)
   shards = [
-      x.reshape(lead + x.shape[1:]).swapaxes(0, 1).reshape((devices, -1) + x.shape[1:])
-      for x in arrays]
+    x.reshape(lead + x.shape[1:]).swapaxes(0, 1).reshape((devices, -1) + x.shape[1:])
+    for x in arrays
+  ]
   found = np.asarray(jax.pmap(function, AXIS, devices=jax.devices()[:devices])(*shards))
   found = found.reshape((devices, micro_batches, -1) + found.shape[2:]).swapaxes(0, 1)
   return found.reshape((IMAGES,) + found.shape[3:])
@@ -30,8 +31,11 @@ SHARES = [(1, 1), (2, 1), (4, 1), (8, 1), (1, 2), (1, 8), (2, 2), (4, 2), (2, 4)
 @pytest.mark.parametrize('devices, micro_batches', SHARES)
 def test_next_image(devices, micro_batches):
   found = on_devices(
-      devices, lambda x: collectives.next_image(x, AXIS, micro_batches), X,
-      micro_batches=micro_batches)
+    devices,
+    lambda x: collectives.next_image(x, AXIS, micro_batches),
+    X,
+    micro_batches=micro_batches,
+  )
   np.testing.assert_array_equal(found, np.roll(X, -1, axis=0))
   np.testing.assert_array_equal(collectives.next_image(jnp.asarray(X)), np.roll(X, -1, axis=0))
 
@@ -39,9 +43,11 @@ def test_next_image(devices, micro_batches):
 @pytest.mark.parametrize('devices, micro_batches', SHARES)
 def test_example_keys(devices, micro_batches):
   key = jax.random.key(3)
+
   def draw(x, axis_name=AXIS):
     keys = collectives.example_keys(key, x.shape[0], axis_name, micro_batches)
     return jax.random.key_data(keys)
+
   expected = np.asarray(draw(X, None))
   found = on_devices(devices, draw, X, micro_batches=micro_batches)
   np.testing.assert_array_equal(found, expected)

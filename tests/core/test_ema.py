@@ -7,8 +7,10 @@ import pytest
 from classmix_jax.core.ema import ema_decay, ema_update, relative_distance
 
 
-@pytest.mark.parametrize('step, decay', [(0, 0.0), (1, 0.5), (2, 2 / 3), (98, 98 / 99), (99, 0.99),
-                                         (100, 0.99), (40_000, 0.99)])
+@pytest.mark.parametrize(
+  'step, decay',
+  [(0, 0.0), (1, 0.5), (2, 2 / 3), (98, 98 / 99), (99, 0.99), (100, 0.99), (40_000, 0.99)],
+)
 def test_decay(step, decay):
   np.testing.assert_allclose(ema_decay(jnp.array(step)), decay, rtol=1e-6)
 

@@ -7,8 +7,10 @@ import pytest
 from classmix_jax.core.finite import all_finite, where_tree
 
 
-@pytest.mark.parametrize('value, finite', [
-    (0.0, True), (3e38, True), (-1e-40, True), (np.inf, False), (-np.inf, False), (np.nan, False)])
+@pytest.mark.parametrize(
+  'value, finite',
+  [(0.0, True), (3e38, True), (-1e-40, True), (np.inf, False), (-np.inf, False), (np.nan, False)],
+)
 def test_one_value_decides(value, finite):
   tree = {'a': jnp.ones((3, 2)), 'b': (jnp.zeros(4).at[2].set(value), jnp.array(7))}
   assert bool(all_finite(tree)) is finite

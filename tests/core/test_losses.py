@@ -69,11 +69,14 @@ def test_masked_means_of_micro_batches_add_up():
   np.testing.assert_allclose(parts, [1 / 4, 2 / 4, 5 / 4])
 
 
-@pytest.mark.parametrize('call', [
+@pytest.mark.parametrize(
+  'call',
+  [
     lambda: cross_entropy(jnp.zeros((2, 3, 4)), jnp.zeros((2, 4), int)),
     lambda: squared_error(jnp.zeros((2, 3)), jnp.zeros((2, 1))),
     lambda: masked_mean(jnp.zeros((2, 3)), jnp.zeros((2,), bool)),
-])
+  ],
+)
 def test_shapes_that_do_not_fit(call):
   with pytest.raises(ValueError, match=r'\(2, '):
     call()

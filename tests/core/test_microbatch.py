@@ -15,8 +15,11 @@ from classmix_jax.methods import METHODS
 from classmix_jax.training.step import make_train_step
 
 # The defaults of small.method switch these off; one method has them, another the other loss.
-OPTIONS = {'classmix': dict(jitter=0.25, blur=True), 'cutmix': dict(consistency='mse'),
-           'cowmix': dict(pixel_weight='threshold', exclude_padding=False)}
+OPTIONS = {
+  'classmix': dict(jitter=0.25, blur=True),
+  'cutmix': dict(consistency='mse'),
+  'cowmix': dict(pixel_weight='threshold', exclude_padding=False),
+}
 
 
 @functools.cache
@@ -33,15 +36,22 @@ def run(name, bn, accumulate, devices, steps=3):
 
 
 def largest_difference(a, b):
-  return max(jax.tree.leaves(jax.tree.map(
-      lambda x, y: np.abs(np.asarray(x, float) - np.asarray(y, float)).max(), a, b)))
+  return max(
+    jax.tree.leaves(
+      jax.tree.map(lambda x, y: np.abs(np.asarray(x, float) - np.asarray(y, float)).max(), a, b)
+    )
+  )
 
 
 # These differ from others by a mask or a number only; s4gan_mlmt is s4gan and more.
 SAME = {'mean_teacher', 'cowmix', 'cutmix_french', 'cutout_french', 'fixmatch', 's4gan'}
 # Micro-batches and devices; 8 leaves a single image to each micro-batch.
-PARTS = [*((name, 2, 1) for name in METHODS if name not in SAME), ('classmix', 8, 1),
-         ('classmix', 2, 2), ('supervised', 2, 4)]
+PARTS = [
+  *((name, 2, 1) for name in METHODS if name not in SAME),
+  ('classmix', 8, 1),
+  ('classmix', 2, 2),
+  ('supervised', 2, 4),
+]
 LONG = {'s4gan_mlmt', 'unimatch_v2', 'adversarial', 'cutmix'}  # to compile
 
 
@@ -49,8 +59,10 @@ LONG = {'s4gan_mlmt', 'unimatch_v2', 'adversarial', 'cutmix'}  # to compile
 LOOSE = {'adversarial': 5e-5, 's4gan': 5e-5, 's4gan_mlmt': 5e-5}
 
 
-@pytest.mark.parametrize('name, accumulate, devices', [
-    pytest.param(*part, marks=[pytest.mark.slow] * (part[0] in LONG)) for part in PARTS])
+@pytest.mark.parametrize(
+  'name, accumulate, devices',
+  [pytest.param(*part, marks=[pytest.mark.slow] * (part[0] in LONG)) for part in PARTS],
+)
 def test_frozen_statistics_accumulate_exactly(name, accumulate, devices):
   metrics, state = run(name, 'running', 1, 1)
   other_metrics, other = run(name, 'running', accumulate, devices)

@@ -11,10 +11,16 @@ from classmix_jax.core.optim import group_of, poly_optimizer, poly_schedule
 
 RATE, DECAY, STEPS = 0.1, 0.01, 10
 START = {
-    'backbone': {'conv1': {'kernel': 2.0}, 'bn1': {'scale': 1.0, 'bias': -1.0},
-                 'layer1_0': {'bn_shortcut': {'scale': 3.0}, 'conv2': {'kernel': -3.0},
-                              'conv_shortcut': {'kernel': 4.0}}},
-    'head': {'dilation6': {'kernel': -1.0, 'bias': 0.5}},
+  'backbone': {
+    'conv1': {'kernel': 2.0},
+    'bn1': {'scale': 1.0, 'bias': -1.0},
+    'layer1_0': {
+      'bn_shortcut': {'scale': 3.0},
+      'conv2': {'kernel': -3.0},
+      'conv_shortcut': {'kernel': 4.0},
+    },
+  },
+  'head': {'dilation6': {'kernel': -1.0, 'bias': 0.5}},
 }
 GRADIENTS = 0.5, -2.0  # of every parameter at steps 0 and 1
 
@@ -43,14 +49,16 @@ def after_two_steps(**options):
 def test_two_steps_by_hand():
   expected = jax.tree.map(lambda x: by_hand(x, RATE), START)
   jax.tree.map(
-      lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), after_two_steps(), expected)
+    lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), after_two_steps(), expected
+  )
 
 
 def test_head_multiplier_and_frozen_affine():
   found = after_two_steps(head_multiplier=10.0, freeze_bn_affine=True)
   for name, start in START['head']['dilation6'].items():
     np.testing.assert_allclose(
-        found['head']['dilation6'][name], by_hand(start, 10 * RATE), rtol=1e-5)
+      found['head']['dilation6'][name], by_hand(start, 10 * RATE), rtol=1e-5
+    )
   backbone = found['backbone']
   np.testing.assert_allclose(backbone['conv1']['kernel'], by_hand(2.0, RATE), rtol=1e-5)
   assert float(backbone['bn1']['scale']) == 1.0 and float(backbone['bn1']['bias']) == -1.0
@@ -61,13 +69,17 @@ def test_duplicate_steps():
   """Once the stem and the head, three times a block, four times its shortcut."""
   found = after_two_steps(duplicate_steps=True, head_multiplier=10.0)
   block = START['backbone']['layer1_0']
-  for names, times in ((('bn_shortcut', 'scale'), 4), (('conv_shortcut', 'kernel'), 4),
-                       (('conv2', 'kernel'), 3)):
+  for names, times in (
+    (('bn_shortcut', 'scale'), 4),
+    (('conv_shortcut', 'kernel'), 4),
+    (('conv2', 'kernel'), 3),
+  ):
     start, after = (tree[names[0]][names[1]] for tree in (block, found['backbone']['layer1_0']))
     np.testing.assert_allclose(after, by_hand(start, RATE, times), rtol=1e-5)
   np.testing.assert_allclose(found['backbone']['conv1']['kernel'], by_hand(2.0, RATE), rtol=1e-5)
   np.testing.assert_allclose(
-      found['head']['dilation6']['kernel'], by_hand(-1.0, 10 * RATE), rtol=1e-5)
+    found['head']['dilation6']['kernel'], by_hand(-1.0, 10 * RATE), rtol=1e-5
+  )
 
 
 # Of velocity and gradient in the new velocity, and in the step of the weight per rate: with
@@ -101,14 +113,17 @@ def test_unused_branches_never_move():
   assert not shapes  # no momentum is kept for them
 
 
-@pytest.mark.parametrize('path, frozen, group', [
+@pytest.mark.parametrize(
+  'path, frozen, group',
+  [
     ('segmenter/backbone/layer2_0/bn_shortcut/scale', True, 'frozen'),
     ('segmenter/backbone/bn_stem_1/bias', True, 'frozen'),
     ('segmenter/backbone/bn_stem_1/bias', False, 'backbone'),
     ('segmenter/backbone/layer2_0/conv1/kernel', True, 'backbone'),
     ('segmenter/head/dilation6/bias', True, 'head'),
     ('segmenter/head/unused18/kernel', False, 'frozen'),
-])
+  ],
+)
 def test_groups(path, frozen, group):
   assert group_of(tuple(map(jax.tree_util.DictKey, path.split('/'))), frozen) == group
 
@@ -150,7 +165,8 @@ def test_adamw_decays_beside_the_gradient():
   params = {'backbone': {'conv': {'kernel': jnp.array(2.0)}}}
   updates, _ = tx.update(jax.tree.map(lambda x: -3.0 * x, params), tx.init(params), params)
   np.testing.assert_allclose(
-      updates['backbone']['conv']['kernel'], RATE * (1 - DECAY * 2.0), rtol=1e-5)
+    updates['backbone']['conv']['kernel'], RATE * (1 - DECAY * 2.0), rtol=1e-5
+  )
 
 
 def test_discriminators_learn_by_adam_without_decay():
@@ -165,7 +181,8 @@ def test_discriminators_learn_by_adam_without_decay():
   expected = two_adam_steps(2.0, 0.01, GRADIENTS, 0.0, 0.9, 0.99)
   np.testing.assert_allclose(params['discriminator']['conv1']['kernel'], expected, rtol=1e-5)
   np.testing.assert_allclose(
-      params['segmenter']['backbone']['conv1']['kernel'], by_hand(2.0, RATE), rtol=1e-5)
+    params['segmenter']['backbone']['conv1']['kernel'], by_hand(2.0, RATE), rtol=1e-5
+  )
 
 
 def test_power_zero_keeps_the_rate():

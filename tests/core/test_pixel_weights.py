@@ -12,10 +12,10 @@ CONFIDENCE = jnp.array([[[0.9, 0.5], [0.968, 0.1]]])
 VALID = jnp.array([[[True, True], [True, False]]])
 PROGRESS = jnp.array(0.5)
 EXPECTED = {
-    'threshold_uniform': np.full((1, 2, 2), 1 / 3),  # one of three valid pixels
-    'threshold': np.array([[[0, 0], [1, 0]]]),  # the threshold itself counts
-    'sigmoid': np.full((1, 2, 2), np.exp(-5 * 0.25)),
-    'ones': np.ones((1, 2, 2)),
+  'threshold_uniform': np.full((1, 2, 2), 1 / 3),  # one of three valid pixels
+  'threshold': np.array([[[0, 0], [1, 0]]]),  # the threshold itself counts
+  'sigmoid': np.full((1, 2, 2), np.exp(-5 * 0.25)),
+  'ones': np.ones((1, 2, 2)),
 }
 
 

@@ -22,15 +22,17 @@ HALF, FULL = jnp.dtype('bfloat16'), jnp.dtype('float32')
 
 def tiny_model():
   return Segmenter(
-      backbone=Tiny(dtype=HALF), head=HEADS['deeplab_v2'](num_classes=small.CLASSES, dtype=HALF))
+    backbone=Tiny(dtype=HALF), head=HEADS['deeplab_v2'](num_classes=small.CLASSES, dtype=HALF)
+  )
 
 
 def test_convolutions_are_half_and_logits_are_full():
   model, image = tiny_model(), jnp.zeros((2, 24, 32, 3))
   variables = jax.eval_shape(lambda key: model.init(key, image, False), jax.random.key(0))
   jaxpr = jax.make_jaxpr(lambda variables: model.apply(variables, image, False))(variables)
-  found = [equation.outvars[0].aval.dtype
-           for equation in equations(jaxpr.jaxpr, 'conv_general_dilated')]
+  found = [
+    equation.outvars[0].aval.dtype for equation in equations(jaxpr.jaxpr, 'conv_general_dilated')
+  ]
   assert len(found) == 15 and set(found) == {HALF}
   assert jaxpr.out_avals[0].dtype == FULL
 
@@ -41,7 +43,8 @@ def test_everything_that_is_kept_is_full(name):
   method, devices = METHODS[name](tiny_model(), small.CLASSES), jax.devices()[:1]
   tx, image = small.optimizer(), jax.ShapeDtypeStruct((1, *small.SIZE, 3), FULL)
   state = jax.eval_shape(
-      lambda key: create_state(method, tx, key, image, devices), jax.random.key(0))
+    lambda key: create_state(method, tx, key, image, devices), jax.random.key(0)
+  )
   step = make_train_step(method, tx, 0, devices, accumulate=2)
   after, metrics = jax.eval_shape(step, state, small.shard(small.batch(), 1, accumulate=2))
   kept = {leaf.dtype for leaf in jax.tree.leaves((after, metrics))}
@@ -52,14 +55,17 @@ def test_statistics_are_computed_in_full():
   """600 values 300 + i / 300: a sum in half precision would be off by whole units."""
   x = (300 + np.arange(600).reshape(1, 2, 10, 30, 1) / 300).astype(HALF)
   layer = batch_norm(train=True, bn='batch', dtype=HALF, name='bn')
-  variables = {'params': {'scale': jnp.ones(1), 'bias': jnp.zeros(1)},
-               'batch_stats': {'mean': jnp.zeros(1), 'var': jnp.ones(1)}}
+  variables = {
+    'params': {'scale': jnp.ones(1), 'bias': jnp.zeros(1)},
+    'batch_stats': {'mean': jnp.zeros(1), 'var': jnp.ones(1)},
+  }
   run = lambda x: layer.apply(variables, x, mutable=['batch_stats'])
   y, updated = jax.pmap(run, AXIS, devices=jax.devices()[:1])(x)
   assert y.dtype == HALF
   # Momentum 0.9, from a mean of 0.
   np.testing.assert_allclose(
-      updated['batch_stats']['mean'][0, 0], 0.1 * x.astype(float).mean(), rtol=1e-6)
+    updated['batch_stats']['mean'][0, 0], 0.1 * x.astype(float).mean(), rtol=1e-6
+  )
 
 
 def three_steps(dtype):
@@ -82,20 +88,25 @@ def test_half_precision_trains_alike():
 
 def training_pass(backbone, variables):
   """Returns `loss(params, image) -> (a scalar, running statistics)`."""
+
   def loss(params, image):
     features, updated = backbone.apply(
-        {**variables, 'params': params}, image, True, mutable=['batch_stats'])
+      {**variables, 'params': params}, image, True, mutable=['batch_stats']
+    )
     return jnp.mean(features.high**2) + jnp.mean(features.low**2), updated
+
   return loss
 
 
-@pytest.mark.parametrize('backbone', [
-    Tiny(), ResNet(blocks=(1, 1, 1, 1), block=BasicBlock)], ids=['tiny', 'resnet'])
+@pytest.mark.parametrize(
+  'backbone', [Tiny(), ResNet(blocks=(1, 1, 1, 1), block=BasicBlock)], ids=['tiny', 'resnet']
+)
 def test_computing_again_changes_no_number(backbone):
   """Running statistics of a training pass and, where it compiles fast, the gradient."""
   image = jnp.asarray(np.random.default_rng(0).random((1, 2, 17, 33, 3)), FULL)
   variables = jax.jit(lambda key: backbone.init(key, image[0], False))(
-      jax.random.key(0, impl='rbg'))
+    jax.random.key(0, impl='rbg')
+  )
   found = []
   for remat in (False, True):
     run = training_pass(backbone.clone(remat=remat), variables)
@@ -103,23 +114,25 @@ def test_computing_again_changes_no_number(backbone):
       run = jax.value_and_grad(run, has_aux=True)
     run = jax.pmap(run, AXIS, in_axes=(None, 0), devices=jax.devices()[:1])
     found.append(run(variables['params'], image))
-  jax.tree.map(
-      lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), *found)
+  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), *found)
 
 
-@pytest.mark.parametrize('backbone, primitive, first', [
+@pytest.mark.parametrize(
+  'backbone, primitive, first',
+  [
     (Tiny(), 'conv_general_dilated', 1),
     (ResNet(blocks=(1, 1, 1, 1), block=BasicBlock), 'conv_general_dilated', 1),
-    pytest.param(EfficientNetLite(), 'dot_general', 0, marks=pytest.mark.slow)],
-    ids=['tiny', 'resnet', 'efficientnet'])
+    pytest.param(EfficientNetLite(), 'dot_general', 0, marks=pytest.mark.slow),
+  ],
+  ids=['tiny', 'resnet', 'efficientnet'],
+)
 def test_only_remat_computes_convolutions_again(backbone, primitive, first):
   """Each is there forward, by its input and by its kernel; the first one's input is the image.
 
   Feature maps are so large that no kernel's gradient is written as products, see `same_size`.
   """
   image = jnp.zeros((2, 97, 129, 3))
-  variables = jax.jit(lambda key: backbone.init(key, image, False))(
-      jax.random.key(0, impl='rbg'))
+  variables = jax.jit(lambda key: backbone.init(key, image, False))(jax.random.key(0, impl='rbg'))
 
   def count(run, *inputs):
     jaxpr = jax.make_jaxpr(run, axis_env=[(AXIS, 1)])(*inputs)
@@ -127,7 +140,8 @@ def test_only_remat_computes_convolutions_again(backbone, primitive, first):
 
   def in_training(backbone):
     return count(
-        jax.grad(training_pass(backbone, variables), has_aux=True), variables['params'], image)
+      jax.grad(training_pass(backbone, variables), has_aux=True), variables['params'], image
+    )
 
   forward = count(lambda variables: backbone.apply(variables, image, False), variables)
   assert in_training(backbone) == 3 * forward - first

@@ -16,13 +16,16 @@ def test_by_hand():
   np.testing.assert_allclose(jitted[0, :, :, 0], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize('before, after', [((4, 5), (29, 33)), ((9, 13), (64, 96)),
-                                           ((33, 29), (5, 8)), ((3, 3), (3, 3))])
+@pytest.mark.parametrize(
+  'before, after', [((4, 5), (29, 33)), ((9, 13), (64, 96)), ((33, 29), (5, 8)), ((3, 3), (3, 3))]
+)
 def test_a_ramp_stays_a_ramp(before, after):
   """Corners stay where they are, so a linear image is the same linear image at any size."""
+
   def ramp(size):
     row, column = np.linspace(-1, 2, size[0]), np.linspace(5, 3, size[1])
     return np.stack([row[:, None] + column, 2 * row[:, None] - column], -1)[None]
+
   found = resize_bilinear(jnp.asarray(ramp(before), jnp.float32), after)
   np.testing.assert_allclose(found, ramp(after), rtol=1e-5, atol=1e-5)
 

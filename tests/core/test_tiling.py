@@ -45,7 +45,8 @@ def test_value_and_gradient_do_not_depend_on_the_strips(logits, label, rows):
 def test_logits_of_full_size_stay_as_they_are(label):
   logits = jax.random.normal(jax.random.key(3), (*label.shape, 3))
   np.testing.assert_array_equal(
-      per_pixel(cross_entropy, logits, label, strip_bytes=1), cross_entropy(logits, label))
+    per_pixel(cross_entropy, logits, label, strip_bytes=1), cross_entropy(logits, label)
+  )
 
 
 def test_no_images_have_no_loss():
@@ -66,7 +67,8 @@ def test_no_array_of_full_size_is_made(label):
   logits = jnp.zeros((2, 8, 8, 19))
   label = jnp.zeros((2, 64, 64), jnp.uint8)
   loss = lambda logits: per_pixel(
-      cross_entropy, logits, label, strip_bytes=16 * 4 * 2 * 64 * 19).sum()
+    cross_entropy, logits, label, strip_bytes=16 * 4 * 2 * 64 * 19
+  ).sum()
   program = jax.jit(jax.grad(loss)).lower(logits).compile()
   whole = 4 * 2 * 64 * 64 * 19
   assert program.memory_analysis().temp_size_in_bytes < whole

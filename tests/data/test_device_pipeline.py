@@ -13,31 +13,54 @@ from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
 
 GEOMETRIES = {
-    'crop': Geometry(crop=(12, 10), flip=True),
-    'larger than the frame': Geometry(crop=(20, 30), flip=True),
-    'scaled': Geometry(crop=(12, 10), scale=(0.5, 1.6), flip=True),
-    'steps of the scale, padded': Geometry(
-        crop=(16, 18), scale=(0.5, 1.6), scale_step=0.1, scale_apart=True),
-    'whole frames': Geometry(),
+  'crop': Geometry(crop=(12, 10), flip=True),
+  'larger than the frame': Geometry(crop=(20, 30), flip=True),
+  'scaled': Geometry(crop=(12, 10), scale=(0.5, 1.6), flip=True),
+  'steps of the scale, padded': Geometry(
+    crop=(16, 18), scale=(0.5, 1.6), scale_step=0.1, scale_apart=True
+  ),
+  'whole frames': Geometry(),
 }
 SIZES = dict(batch_size=4, unlabeled_batch_size=8)
 
 
-def on_device(geometry, start=0, stop=3, devices=1, accumulate=1, unlabeled=True, labeled=None,
-              pseudo_labels=False, **options):
+def on_device(
+  geometry,
+  start=0,
+  stop=3,
+  devices=1,
+  accumulate=1,
+  unlabeled=True,
+  labeled=None,
+  pseudo_labels=False,
+  **options,
+):
   labeled = labeled or make_source()
   other = make_source(9, labels=pseudo_labels) if unlabeled else None
   stream = device_stream(
-      labeled=labeled, unlabeled=other, geometry=geometry, seed=1, accumulate=accumulate,
-      devices=jax.devices()[:devices], **(SIZES | options))
+    labeled=labeled,
+    unlabeled=other,
+    geometry=geometry,
+    seed=1,
+    accumulate=accumulate,
+    devices=jax.devices()[:devices],
+    **(SIZES | options),
+  )
   return [jax.device_get(batch) for batch in stream(start, stop)]
 
 
 def on_host(geometry, start=0, stop=3, accumulate=1, unlabeled=True, pseudo_labels=False):
   other = make_source(9, labels=pseudo_labels) if unlabeled else None
   batches = train_batches(
-      make_source(), other, geometry=geometry, seed=1, start_step=start * accumulate,
-      stop_step=stop * accumulate, local_devices=1, **SIZES)
+    make_source(),
+    other,
+    geometry=geometry,
+    seed=1,
+    start_step=start * accumulate,
+    stop_step=stop * accumulate,
+    local_devices=1,
+    **SIZES,
+  )
   return list(micro_batches(batches, [accumulate] * (stop - start)))
 
 
@@ -54,7 +77,8 @@ def assert_equal_batches(ours, theirs, rounding=0):
 def test_the_same_batches_as_the_input_pipeline(name):
   geometry, pseudo_labels = GEOMETRIES[name], name == 'scaled'
   ours, theirs = (
-      batches(geometry, pseudo_labels=pseudo_labels) for batches in (on_device, on_host))
+    batches(geometry, pseudo_labels=pseudo_labels) for batches in (on_device, on_host)
+  )
   assert len(ours) == 3
   for a, b in zip(ours, theirs, strict=True):
     assert_equal_batches(a, b, rounding=int(geometry.resizes))
@@ -74,8 +98,9 @@ def test_processes_cut_their_shares_of_one_global_batch(processes):
   geometry = GEOMETRIES['crop']
   (one,) = on_device(geometry, stop=1, accumulate=2)
   shares = [
-      on_device(geometry, stop=1, accumulate=2, process_index=index, process_count=processes)[0]
-      for index in range(processes)]
+    on_device(geometry, stop=1, accumulate=2, process_index=index, process_count=processes)[0]
+    for index in range(processes)
+  ]
   joined = jax.tree.map(lambda *parts: np.concatenate(parts, axis=2), *shares)
   jax.tree.map(np.testing.assert_array_equal, joined, one)
 
@@ -105,8 +130,14 @@ def test_micro_batches_are_parts_of_one_global_batch():
   (one,) = on_device(geometry, start=2, stop=3, batch_size=8, unlabeled_batch_size=16)
   for accumulate, devices in ((2, 1), (2, 4), (4, 2)):
     (parts,) = on_device(
-        geometry, start=2, stop=3, accumulate=accumulate, devices=devices,
-        batch_size=8 // accumulate, unlabeled_batch_size=16 // accumulate)
+      geometry,
+      start=2,
+      stop=3,
+      accumulate=accumulate,
+      devices=devices,
+      batch_size=8 // accumulate,
+      unlabeled_batch_size=16 // accumulate,
+    )
     flat = jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(1, 1, -1, *x.shape[3:]), parts)
     jax.tree.map(np.testing.assert_array_equal, flat, one)
 
@@ -119,8 +150,9 @@ def test_without_unlabeled_the_example_is_empty():
 
 def test_frames_of_several_sizes_are_refused():
   sizes = [(4, 5), (4, 6)]
-  mixed = Source(('a', 'b'), lambda i: np.zeros((*sizes[i], 3), np.uint8),
-                 lambda i: np.zeros(sizes[i], np.uint8))
+  mixed = Source(
+    ('a', 'b'), lambda i: np.zeros((*sizes[i], 3), np.uint8), lambda i: np.zeros(sizes[i], np.uint8)
+  )
   with pytest.raises(UserError, match=r"'a' is 4x5, 'b' is 4x6.*config.data.size=\(H, W\)"):
     on_device(GEOMETRIES['crop'], labeled=mixed)
 

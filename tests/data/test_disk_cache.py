@@ -37,8 +37,11 @@ def make_source(calls=None, bad=(), version='1'):
     return np.random.default_rng(i).integers(0, 256, shape, np.uint8)
 
   return Source(
-      tuple(map(str, range(5))), lambda i: read('image', i), lambda i: read('label', i),
-      version=lambda: version)
+    tuple(map(str, range(5))),
+    lambda i: read('image', i),
+    lambda i: read('label', i),
+    version=lambda: version,
+  )
 
 
 def place_of(folder):
@@ -84,7 +87,7 @@ def test_a_source_without_a_version_is_not_copied(tmp_path):
 
 
 def test_bad_files_are_all_named_and_the_others_are_kept(tmp_path):
-  with pytest.raises(UserError, match="1.png does not decode.* 2 of 5 images .*: 1, 3"):
+  with pytest.raises(UserError, match='1.png does not decode.* 2 of 5 images .*: 1, 3'):
     copy_images(make_source(bad=(1, 3)), tmp_path)
   assert not (place_of(tmp_path) / 'index.jsonl').exists()
   calls = []
@@ -128,7 +131,7 @@ def test_killed_at_any_write_and_started_again(tmp_path, monkeypatch, when):
 
 @pytest.mark.slow
 def test_a_process_killed_at_random_moments_loses_no_chunk(tmp_path):
-  program = textwrap.dedent('''
+  program = textwrap.dedent("""
       from pathlib import Path
       import sys, time
       import numpy as np
@@ -144,7 +147,7 @@ def test_a_process_killed_at_random_moments_loses_no_chunk(tmp_path):
       for i in range(400):
         np.testing.assert_array_equal(copied.read_image(i), read(i))
       print('whole')
-  ''')
+  """)
   command = [sys.executable, '-c', program, str(tmp_path)]
   root = Path(__file__).resolve().parents[2]
   moments = random.Random(0)

@@ -17,8 +17,10 @@ from classmix_jax.utils.threads import THREADS
 def ragged(length: int) -> Source:
   """Image i has the size (3 + i, 9 - i); every label is i."""
   return Source(
-      tuple(map(str, range(length))), lambda i: np.full((3 + i, 9 - i, 3), i, np.uint8),
-      lambda i: np.full((3 + i, 9 - i), i, np.uint8))
+    tuple(map(str, range(length))),
+    lambda i: np.full((3 + i, 9 - i, 3), i, np.uint8),
+    lambda i: np.full((3 + i, 9 - i), i, np.uint8),
+  )
 
 
 @pytest.mark.parametrize('devices, processes', [(1, 1), (2, 1), (2, 2)])
@@ -27,15 +29,16 @@ def test_evaluation_counts_every_pixel_once_in_order(devices, processes):
   for p in range(processes):
     options = dict(local_devices=devices, process_index=p, process_count=processes, size=(8, 12))
     parts.append([flat(e) for e in eval_batches(source, batch_size=4, **options)])
-  steps = [jax.tree.map(lambda *x: np.concatenate(x), *shares)
-           for shares in zip(*parts, strict=True)]
+  steps = [
+    jax.tree.map(lambda *x: np.concatenate(x), *shares) for shares in zip(*parts, strict=True)
+  ]
   assert len(steps) == 2
   image, label, valid = jax.tree.map(lambda *x: np.concatenate(x), *steps)
   assert image.shape == (8, 8, 12, 3)
   for i in range(8):
     inside = np.zeros((8, 12), bool)
     if i < 5:
-      inside[:3 + i, :9 - i] = True
+      inside[: 3 + i, : 9 - i] = True
     np.testing.assert_array_equal(valid[i], inside)
     np.testing.assert_array_equal(label[i], np.where(inside, i, VOID))
     np.testing.assert_array_equal(image[i, ..., 2], np.where(inside, i, 0))
@@ -43,7 +46,7 @@ def test_evaluation_counts_every_pixel_once_in_order(devices, processes):
 
 def test_evaluation_without_labels_of_a_known_size_and_its_errors():
   source = Source(ragged(2).names, ragged(2).read_image)
-  example, = eval_batches(source, batch_size=2, local_devices=2, size=(10, 10))
+  (example,) = eval_batches(source, batch_size=2, local_devices=2, size=(10, 10))
   assert example.image.shape == (2, 1, 10, 10, 3) and (example.label == VOID).all()
   assert example.valid.sum() == 3 * 9 + 4 * 8
   with pytest.raises(ValueError, match='does not fit'):

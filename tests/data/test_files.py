@@ -19,7 +19,8 @@ from classmix_jax.types import VOID
 NAMES = ('road', 'car', 'sky')
 IDS = Decoding(NAMES, label_table(3))
 COLORS = Decoding(
-    NAMES, label_table(3), {(255, 0, 0): 1, (0, 0, 255): 2, (0, 0, 0): 0, (9, 9, 9): VOID})
+  NAMES, label_table(3), {(255, 0, 0): 1, (0, 0, 255): 2, (0, 0, 0): 0, (9, 9, 9): VOID}
+)
 
 
 def palette_image(values, colors):
@@ -51,12 +52,15 @@ def test_rgb_comes_back_as_it_is(tmp_path):
   np.testing.assert_array_equal(image, values)
 
 
-@pytest.mark.parametrize('values, dtype, expected', [
+@pytest.mark.parametrize(
+  'values, dtype, expected',
+  [
     ([[0, 200]], np.uint8, [0, 200]),
     ([[0, 65535]], np.uint16, [0, 255]),
     ([[200, 128 * 257]], np.uint16, [1, 128]),  # rounded, not cut
     ([[False, True]], bool, [0, 255]),
-])
+  ],
+)
 def test_grey_of_any_depth_becomes_three_channels(tmp_path, values, dtype, expected):
   image = read_image(save(tmp_path / 'a.png', values, dtype=dtype))
   np.testing.assert_array_equal(image, np.repeat(np.array(expected)[None, :, None], 3, 2))
@@ -67,8 +71,7 @@ def test_alpha_is_dropped_and_palette_looked_up(tmp_path):
   rgba = save(tmp_path / 'rgba.png', [[[10, 20, 30, 0], [40, 50, 60, 255]]])
   np.testing.assert_array_equal(read_image(rgba), [[[10, 20, 30], [40, 50, 60]]])
   palette_image([[1, 0]], [(1, 2, 3), (4, 5, 6)]).save(tmp_path / 'p.png', transparency=b'\x80\xff')
-  np.testing.assert_array_equal(
-      read_image(tmp_path / 'p.png'), [[[4, 5, 6], [1, 2, 3]]])
+  np.testing.assert_array_equal(read_image(tmp_path / 'p.png'), [[[4, 5, 6], [1, 2, 3]]])
 
 
 @pytest.mark.parametrize('suffix', ['png', 'tif', 'webp', 'jpg'])
@@ -116,11 +119,9 @@ def test_pictures_in_memory_read_like_files(tmp_path, suffix):
     path = save(tmp_path / f'{mode}.{suffix}', values[..., 0] if mode == 'L' else values, mode)
     data = image_io.Encoded(path.read_bytes(), 'record 3', 'Prepare it again.')
     for size in (None, (4, 5)):
-      np.testing.assert_array_equal(
-          read_image(data, size), read_image(path, size))
+      np.testing.assert_array_equal(read_image(data, size), read_image(path, size))
       if (mode, suffix) == ('L', 'png'):
-        np.testing.assert_array_equal(
-            read_mask(data, IDS, size), read_mask(path, IDS, size))
+        np.testing.assert_array_equal(read_mask(data, IDS, size), read_mask(path, IDS, size))
   broken = image_io.Encoded(data.data[:20], 'record 3', 'Prepare it again.')
   for arguments in ((read_image, broken), (read_mask, broken, IDS)):
     assert_says(message(*arguments), 'record 3 does not decode', '20 bytes', 'Prepare it again.')
@@ -131,8 +132,12 @@ def test_pictures_in_memory_read_like_files(tmp_path, suffix):
 
 def test_ids_in_grey_palette_bit_and_deep_masks(tmp_path):
   ids = [[0, 1], [2, 255]]
-  for path in (save(tmp_path / 'l.png', ids), save(tmp_path / 'i.png', ids, dtype=np.uint16),
-               save(tmp_path / 'rgb.png', ids, mode='RGB'), save(tmp_path / 'la.png', ids, 'LA')):
+  for path in (
+    save(tmp_path / 'l.png', ids),
+    save(tmp_path / 'i.png', ids, dtype=np.uint16),
+    save(tmp_path / 'rgb.png', ids, mode='RGB'),
+    save(tmp_path / 'la.png', ids, 'LA'),
+  ):
     mask = read_mask(path, IDS)
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask, ids)
@@ -157,15 +162,18 @@ def test_deep_ids_go_through_the_map(tmp_path):
 def test_unknown_ids_name_values_expected_and_remedy(tmp_path):
   path = save(tmp_path / '0007.png', [[0, 9], [7, 255]])
   assert_says(
-      message(read_mask, path, IDS), path, 'values 7, 9',
-      '0 (road), 1 (car), 2 (sky), 255 (void)', "--config.data.label_map='7:CLASS'",
-      "--config.data.ignore='7,9'")
+    message(read_mask, path, IDS),
+    path,
+    'values 7, 9',
+    '0 (road), 1 (car), 2 (sky), 255 (void)',
+    "--config.data.label_map='7:CLASS'",
+    "--config.data.ignore='7,9'",
+  )
 
 
 def test_ids_from_one_get_the_shift_spelled_out(tmp_path):
   path = save(tmp_path / 'a.png', [[1, 2, 3]])
-  assert_says(
-      message(read_mask, path, IDS), "--config.data.label_map='0:void,1:0,2:1,3:2'")
+  assert_says(message(read_mask, path, IDS), "--config.data.label_map='0:void,1:0,2:1,3:2'")
 
 
 def test_colors_are_looked_up(tmp_path):
@@ -173,24 +181,38 @@ def test_colors_are_looked_up(tmp_path):
   path = save(tmp_path / 'a.png', values)
   np.testing.assert_array_equal(read_mask(path, COLORS), [[2, 1], [255, 0]])
   np.testing.assert_array_equal(
-      read_mask(save(tmp_path / 'b.png', values, 'RGBA'), COLORS), [[2, 1], [255, 0]])
+    read_mask(save(tmp_path / 'b.png', values, 'RGBA'), COLORS), [[2, 1], [255, 0]]
+  )
 
 
 def test_unknown_color_names_the_pixel(tmp_path):
   path = save(tmp_path / 'a.png', [[[0, 0, 255], [255, 0, 0]], [[0, 0, 0], [255, 0, 1]]])
   assert_says(
-      message(read_mask, path, COLORS), path, 'colour #ff0001', 'in 1 pixels',
-      'row 1, column 1', "#ff0000 class 1 'car'", "--config.data.colors='#ff0001:CLASS'")
+    message(read_mask, path, COLORS),
+    path,
+    'colour #ff0001',
+    'in 1 pixels',
+    'row 1, column 1',
+    "#ff0000 class 1 'car'",
+    "--config.data.colors='#ff0001:CLASS'",
+  )
 
 
 def test_colors_without_a_table(tmp_path):
   path = save(tmp_path / 'a.png', [[[0, 0, 255], [255, 0, 0]]])
   assert_says(
-      message(read_mask, path, IDS), path, '#0000ff, #ff0000', 'no colour table',
-      'class file', '--config.data.colors=')
+    message(read_mask, path, IDS),
+    path,
+    '#0000ff, #ff0000',
+    'no colour table',
+    'class file',
+    '--config.data.colors=',
+  )
 
 
-@pytest.mark.parametrize('values, dtype, decoding, expected', [
+@pytest.mark.parametrize(
+  'values, dtype, decoding, expected',
+  [
     ([[0, 7, 255, 7]], np.uint8, IDS, {0: 1, 7: 2, 255: 1}),
     ([[False, True]], bool, IDS, {0: 1, 1: 1}),
     ([[0, 60000]], np.uint16, IDS, {0: 1, 60000: 1}),
@@ -198,7 +220,8 @@ def test_colors_without_a_table(tmp_path):
     ([[[7, 7, 7], [0, 0, 0]]], np.uint8, IDS, {7: 1, 0: 1}),  # grey in three channels
     ([[[7, 7, 7], [0, 0, 0]]], np.uint8, COLORS, {(7, 7, 7): 1, (0, 0, 0): 1}),
     ([[[255, 0, 9], [255, 0, 9]]], np.uint8, IDS, {(255, 0, 9): 2}),
-])
+  ],
+)
 def test_raw_values_are_counted_known_or_not(tmp_path, values, dtype, decoding, expected):
   path = save(tmp_path / 'a.tif', values, dtype=dtype)
   assert raw_values(path, decoding) == expected
@@ -220,8 +243,13 @@ def test_reordered_palette_is_refused(tmp_path):
   path = tmp_path / 'a.png'
   palette_image([[0, 1]], [(255, 0, 0), (0, 0, 0)]).save(path)  # 0 in the colour of class 1
   assert_says(
-      message(read_mask, path, COLORS), path, 'index 0', "class 1 'car'",
-      "class 0 'road'", 'save the mask as RGB')
+    message(read_mask, path, COLORS),
+    path,
+    'index 0',
+    "class 1 'car'",
+    "class 0 'road'",
+    'save the mask as RGB',
+  )
   palette_image([[0, 1]], [(0, 0, 0), (255, 0, 0)]).save(path)
   np.testing.assert_array_equal(read_mask(path, COLORS), [[0, 1]])
 
@@ -256,8 +284,16 @@ def test_missing_masks_are_counted(tmp_path):
   images = {name: tmp_path / f'{name}.jpg' for name in 'abcdef'}
   masks = {'a': tmp_path / 'a.png', 'b_mask': tmp_path / 'b_mask.png'}
   text = message(pairs.pair, images, masks, 'Add them.')
-  assert_says(text, '5 of 6 images have no mask', 'b.jpg', 'd.jpg', 'and 2 more', 'Add them.',
-              'Unused mask', 'b_mask.png')
+  assert_says(
+    text,
+    '5 of 6 images have no mask',
+    'b.jpg',
+    'd.jpg',
+    'and 2 more',
+    'Add them.',
+    'Unused mask',
+    'b_mask.png',
+  )
   assert 'e.jpg' not in text
 
 
@@ -267,26 +303,34 @@ def test_unequal_sizes_name_both_files_and_sizes(tmp_path):
     save(tmp_path / f'masks/{name}.png', np.zeros((height, 8)))
   images, masks = (pairs.find_images(tmp_path / kind) for kind in ('images', 'masks'))
   assert_says(
-      message(pairs.check_pairs, pairs.pair(images, masks)), 'masks/b.png is 8x5',
-      'images/b.jpg is 8x4', 'Export the mask again', '2 of 3 pairs', 'b, c.')
+    message(pairs.check_pairs, pairs.pair(images, masks)),
+    'masks/b.png is 8x5',
+    'images/b.jpg is 8x4',
+    'Export the mask again',
+    '2 of 3 pairs',
+    'b, c.',
+  )
 
 
 def test_turned_image_and_jpeg_mask(tmp_path):
   image = save(tmp_path / 'i.jpg', np.zeros((4, 8, 3)), exif=oriented(8))
   mask = save(tmp_path / 'm.png', np.zeros((4, 8)))
   assert_says(
-      message(pairs.check_pairs, pairs.Pairs(('i',), (image,), (mask,))), '8x4', '4x8', 'EXIF')
+    message(pairs.check_pairs, pairs.Pairs(('i',), (image,), (mask,))), '8x4', '4x8', 'EXIF'
+  )
   pairs.check_pairs(pairs.Pairs(('i',), (image,), (save(mask, np.zeros((8, 4))),)))
   jpeg = save(tmp_path / 'm.jpg', np.zeros((8, 4)))
   assert_says(
-      message(pairs.check_pairs, pairs.Pairs(('i',), (image,), (jpeg,))), jpeg, 'JPEG', 'PNG')
+    message(pairs.check_pairs, pairs.Pairs(('i',), (image,), (jpeg,))), jpeg, 'JPEG', 'PNG'
+  )
 
 
 def test_source_reads_by_index_and_can_be_pickled(tmp_path):
   image = save(tmp_path / 'i.png', np.full((2, 4, 3), 7))
   mask = save(tmp_path / 'm.png', [[1] * 4] * 2)
-  source = pickle.loads(pickle.dumps(
-      paired_source(pairs.Pairs(('i',), (image,), (mask,)), IDS, size=(1, 2))))
+  source = pickle.loads(
+    pickle.dumps(paired_source(pairs.Pairs(('i',), (image,), (mask,)), IDS, size=(1, 2)))
+  )
   assert len(source) == 1 and source.names == ('i',)
   np.testing.assert_array_equal(source.read_image(np.int64(0)), np.full((1, 2, 3), 7))
   np.testing.assert_array_equal(source.read_label(0), [[1, 1]])
@@ -303,7 +347,9 @@ def labels_source(*labels):
 
 def test_class_counts_are_pixels_and_images():
   source = labels_source([[0, 0, 1]], [[255, 0, 2]], [[9, 9, 9]])
-  pixels, images = label_statistics.class_counts(label_statistics.label_counts(source, [0, 1], NAMES), 3)
+  pixels, images = label_statistics.class_counts(
+    label_statistics.label_counts(source, [0, 1], NAMES), 3
+  )
   assert pixels.dtype == images.dtype == np.int64
   assert pixels.tolist() == [3, 1, 1] and images.tolist() == [2, 1, 1]
 
@@ -311,8 +357,14 @@ def test_class_counts_are_pixels_and_images():
 def test_label_counts_lists_all_bad_masks(tmp_path):
   source = labels_source([[0]], [[3]], [[4]], [[5, 6]], [[7]])
   assert_says(
-      message(label_statistics.label_counts, source, range(5), NAMES), "'n1'", 'values 3', '0 to 2 and 255',
-      "label_map='3:CLASS'", '4 of 5 masks', 'n1, n2, n3, ...')
+    message(label_statistics.label_counts, source, range(5), NAMES),
+    "'n1'",
+    'values 3',
+    '0 to 2 and 255',
+    "label_map='3:CLASS'",
+    '4 of 5 masks',
+    'n1, n2, n3, ...',
+  )
   path = save(tmp_path / 'a.png', [[8]])
   files = paired_source(pairs.Pairs(('a',), (path,), (path,)), IDS)
   assert_says(message(label_statistics.label_counts, files, [0], NAMES), path, 'value 8')
@@ -327,21 +379,30 @@ def binary_finding(labels, class_names):
 def test_binary_masks_of_255_are_never_guessed():
   text = binary_finding([[[0]], [[0, 255]]], ('ok', 'defect'))
   assert_says(
-      text, "'n1'", 'values 0, 255', '2 classes (0 ok, 1 defect)', "255 means 'ignore' here",
-      "--config.data.label_map='255:1'")
+    text,
+    "'n1'",
+    'values 0, 255',
+    '2 classes (0 ok, 1 defect)',
+    "255 means 'ignore' here",
+    "--config.data.label_map='255:1'",
+  )
   assert_says(binary_finding([[[255]]], ('a', 'b')), 'value 255')
 
 
-@pytest.mark.parametrize('labels, names', [
+@pytest.mark.parametrize(
+  'labels, names',
+  [
     ([[[0, 255]], [[1, 255]]], ('a', 'b')),  # one mask holds class 1: 255 is void
     ([[[0, 0]], [[0, 0]]], ('a', 'b')),  # no 255 at all
     ([[[0, 255]]], ('a', 'b', 'c')),  # three classes
-])
+  ],
+)
 def test_255_is_void_elsewhere(labels, names):
   assert not binary_finding(labels, names)
 
 
 def test_label_warnings():
   assert label_statistics.label_warnings(np.array([30, 1, 0]), 30, ('road', 'car', 'train')) == [
-      "class 2 'train' occurs in 0 of 30 labelled images: its IoU cannot rise above 0."]
+    "class 2 'train' occurs in 0 of 30 labelled images: its IoU cannot rise above 0."
+  ]
   assert label_statistics.label_warnings([1, 1], 1, ('a', 'b')) == []

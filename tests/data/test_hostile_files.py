@@ -53,8 +53,18 @@ def test_nothing_here_unpickles():
       if isinstance(node, ast.Call):
         name = ast.unparse(node.func)
         options = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-        if name in ('torch.load', 'np.load', 'eval', 'exec', 'os.system', 'pickle.load',
-                    'pickle.loads', 'pickle.Unpickler', 'yaml.load', 'marshal.loads'):
+        if name in (
+          'torch.load',
+          'np.load',
+          'eval',
+          'exec',
+          'os.system',
+          'pickle.load',
+          'pickle.loads',
+          'pickle.Unpickler',
+          'yaml.load',
+          'marshal.loads',
+        ):
           found.append((path.name, name, options.get('weights_only')))
         assert options.get('shell') != 'True', path
   assert found == [('files.py', 'torch.load', 'True')]
@@ -78,8 +88,10 @@ def test_other_files_are_no_weights(name, tmp_path):
 @pytest.mark.parametrize('name', ['x.pth', 'x.safetensors'])
 def test_pickles_and_arrays_in_disguise(name, tmp_path):
   pytest.importorskip('torch' if name == 'x.pth' else 'safetensors')
-  for content in (pickle.dumps(Hostile(tmp_path / 'executed')),
-                  pickle.dumps([Hostile(tmp_path / 'executed')], protocol=2)):
+  for content in (
+    pickle.dumps(Hostile(tmp_path / 'executed')),
+    pickle.dumps([Hostile(tmp_path / 'executed')], protocol=2),
+  ):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=name):
       read_file(tmp_path / name)
@@ -113,12 +125,15 @@ def png(*chunks, size=(2, 3)):
 BOMB = zlib.compress(bytes(80 * MEGABYTE), 9)
 
 
-@pytest.mark.parametrize('chunks, size', [
+@pytest.mark.parametrize(
+  'chunks, size',
+  [
     ([chunk(b'zTXt', b'Comment\0\0' + BOMB)], (2, 3)),
     ([chunk(b'iTXt', b'Comment\0\1\0\0\0' + BOMB)], (2, 3)),
     ([chunk(b'iCCP', b'profile\0\0' + BOMB)], (2, 3)),
     ([], (70_000, 70_000)),
-])
+  ],
+)
 def test_bombs_in_a_png(chunks, size, tmp_path):
   """80 megabytes in a text of 80 kilobytes, and five billion pixels in none."""
   (tmp_path / 'x.png').write_bytes(png(*chunks, size=size))
@@ -192,8 +207,11 @@ def test_archives_stay_in_their_folder(tmp_path):
 
 @pytest.mark.parametrize('name', ['../x', 'a/../../x', '/tmp/x', 'a/../x'])
 def test_names_that_lead_out(name, tmp_path):
-  for call in (lambda: inside(tmp_path, name), lambda: label_path(tmp_path, name),
-               lambda: inner_path(name)):
+  for call in (
+    lambda: inside(tmp_path, name),
+    lambda: label_path(tmp_path, name),
+    lambda: inner_path(name),
+  ):
     with pytest.raises(UserError, match='leads? out'):
       call()
 
@@ -217,7 +235,8 @@ class Everything:
 def predict(monkeypatch, tmp_path):
   monkeypatch.setattr(predict_files, 'load', lambda *_, **__: Everything())
   return lambda source, output: predict_files.predict_files(
-      tmp_path, str(source), Path(output), batch_size=2)
+    tmp_path, str(source), Path(output), batch_size=2
+  )
 
 
 def test_links_in_the_output_folder(predict, tmp_path):
@@ -259,7 +278,12 @@ def test_globs_that_climb(predict, tmp_path, monkeypatch):
   predict('a/../../x.png', 'out')
   new = set(tmp_path.rglob('*')) - before
   assert {path.name for path in new} == {
-      'out', 'x.png', 'x_overlay.png', 'x_confidence.png', 'classes.json'}
+    'out',
+    'x.png',
+    'x_overlay.png',
+    'x_confidence.png',
+    'classes.json',
+  }
   assert all(path.is_relative_to(tmp_path / 'work/out') for path in new)
 
 

@@ -17,12 +17,21 @@ from classmix_jax.types import VOID
 PIPELINES = {'tf.data': input_pipeline, 'threads': thread_pipeline}
 
 OPTIONS = dict(
-    batch_size=4, unlabeled_batch_size=8, crop=(12, 10), scale=(0.7, 1.4), flip=True, seed=1,
-    start_step=0, stop_step=5, local_devices=1)
+  batch_size=4,
+  unlabeled_batch_size=8,
+  crop=(12, 10),
+  scale=(0.7, 1.4),
+  flip=True,
+  seed=1,
+  start_step=0,
+  stop_step=5,
+  local_devices=1,
+)
 
 
 def make_source(length: int = 7, size: tuple[int, int] = (14, 16), labels: bool = True) -> Source:
   """Random frames: the label is random, channel 0 is label*20, channel 1 the index."""
+
   def label(i):
     return np.random.default_rng(i).integers(0, 11, size, np.uint8)
 
@@ -46,6 +55,7 @@ def pipeline(request):
 @pytest.fixture(scope='module')
 def run(pipeline):
   """`run(labeled, unlabeled, **options)` returns the batches of a pipeline."""
+
   def run(labeled=None, unlabeled=None, **options):
     labeled = make_source() if labeled is None else labeled
     unlabeled = make_source(9, labels=False) if unlabeled is None else unlabeled
@@ -95,8 +105,10 @@ def test_a_batch_depends_on_seed_and_step_only(run, batches):
 
 @pytest.mark.parametrize('devices, processes', [(2, 1), (4, 1), (1, 2), (2, 2), (1, 4)])
 def test_devices_and_processes_share_one_global_batch(run, batches, devices, processes):
-  parts = [run(local_devices=devices, process_index=p, process_count=processes, stop_step=2)
-           for p in range(processes)]
+  parts = [
+    run(local_devices=devices, process_index=p, process_count=processes, stop_step=2)
+    for p in range(processes)
+  ]
   for step in range(2):
     shares = [flat(part[step]) for part in parts]
     assert_same(jax.tree.map(lambda *x: np.concatenate(x), *shares), flat(batches[step]))
@@ -111,7 +123,7 @@ def test_every_epoch_shows_every_example_once(run):
 
 def test_crop_and_flip_keep_image_and_label_together(run):
   source, seen = make_source(), set()
-  for batch in run(scale=(1., 1.), stop_step=8):
+  for batch in run(scale=(1.0, 1.0), stop_step=8):
     example = flat(batch.labeled)
     np.testing.assert_array_equal(example.image[..., 0], example.label * 20)
     assert example.valid.all()
@@ -125,21 +137,24 @@ def _place(crop: np.ndarray, frame: np.ndarray) -> tuple[int, int, bool]:
   """Returns (top, left, flipped) of a crop; it must be somewhere in the frame."""
   h, w, _ = crop.shape
   return next(
-      (top, left, flipped) for flipped in (False, True)
-      for top in range(frame.shape[0] - h + 1) for left in range(frame.shape[1] - w + 1)
-      if (frame[top:top + h, left:left + w] == (crop[:, ::-1] if flipped else crop)).all())
+    (top, left, flipped)
+    for flipped in (False, True)
+    for top in range(frame.shape[0] - h + 1)
+    for left in range(frame.shape[1] - w + 1)
+    if (frame[top : top + h, left : left + w] == (crop[:, ::-1] if flipped else crop)).all()
+  )
 
 
 def test_without_flip_nothing_is_mirrored(run):
   source = make_source(3, size=(4, 5))
-  for batch in run(source, crop=(4, 5), scale=(1., 1.), flip=False):
+  for batch in run(source, crop=(4, 5), scale=(1.0, 1.0), flip=False):
     for image in flat(batch.labeled).image:
       np.testing.assert_array_equal(image, source.read_image(image[0, 0, 1]))
 
 
 def test_padding_is_at_the_end_void_and_invalid(run):
   source = make_source(3, size=(5, 20))
-  for batch in run(source, source, crop=(8, 10), scale=(1., 1.)):
+  for batch in run(source, source, crop=(8, 10), scale=(1.0, 1.0)):
     example = flat(batch.labeled)
     assert example.valid[:, :5].all() and not example.valid[:, 5:].any()
     assert (example.label[:, 5:] == VOID).all() and (example.image[:, 5:] == 0).all()
@@ -165,6 +180,7 @@ def test_scaled_image_and_label_stay_aligned(run, factor):
 
 def test_resizing_the_window_equals_cutting_the_resized_image(run, pipeline):
   import tensorflow as tf
+
   rounding = {'tf.data': 0.51, 'threads': 1.01}[pipeline]  # PIL rounds columns, then rows
   source = make_source(1)
   want = tf.image.resize(source.read_image(0), (10, 11), antialias=True).numpy()  # 14x16 * 0.7
@@ -173,16 +189,19 @@ def test_resizing_the_window_equals_cutting_the_resized_image(run, pipeline):
 
 
 def test_whole_frames(run):
-  batch = run(crop=None, scale=(1., 1.), stop_step=1)[0]
+  batch = run(crop=None, scale=(1.0, 1.0), stop_step=1)[0]
   assert batch.labeled.image.shape == (1, 4, 14, 16, 3) and batch.labeled.valid.all()
   assert batch.unlabeled.image.shape == (1, 8, 14, 16, 3)
 
 
 def test_whole_frames_of_two_sizes_are_refused(run):
-  mixed = Source(('a', 'b'), lambda i: np.zeros((4, 5 + i, 3), np.uint8),
-                 lambda i: np.zeros((4, 5 + i), np.uint8))
+  mixed = Source(
+    ('a', 'b'),
+    lambda i: np.zeros((4, 5 + i, 3), np.uint8),
+    lambda i: np.zeros((4, 5 + i), np.uint8),
+  )
   with pytest.raises(UserError, match=r'4x[56] .*config.data.size=.*config.data.crop'):
-    run(mixed, mixed, crop=None, scale=(1., 1.))
+    run(mixed, mixed, crop=None, scale=(1.0, 1.0))
 
 
 @pytest.mark.parametrize('size', [0, 8])
@@ -193,19 +212,24 @@ def test_without_unlabeled_the_example_is_empty(pipeline, size):
   assert batch.unlabeled.label.shape == batch.unlabeled.valid.shape == (1, 0, 12, 10)
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(batch_size=10, local_devices=4),
-     'config.batch_size=10 cannot be shared by 4 devices: set it to 8 or 12'),
+@pytest.mark.parametrize(
+  'options, message',
+  [
+    (
+      dict(batch_size=10, local_devices=4),
+      'config.batch_size=10 cannot be shared by 4 devices: set it to 8 or 12',
+    ),
     (dict(batch_size=2, local_devices=2, process_count=2), 'by 4 devices: set it to 4$'),
     (dict(unlabeled_batch_size=6, local_devices=4), 'config.unlabeled_batch_size=6'),
-    (dict(scale=(0., 1.)), 'config.data.scale'),
-    (dict(scale=(2., 1.)), 'config.data.scale'),
+    (dict(scale=(0.0, 1.0)), 'config.data.scale'),
+    (dict(scale=(2.0, 1.0)), 'config.data.scale'),
     (dict(crop=None), 'needs a crop'),
     (dict(crop=(0, 4)), 'config.data.crop'),
     (dict(seed=-1), 'seed'),
     (dict(labeled=make_source(labels=False)), 'have no labels'),
     (dict(labeled=make_source(0)), 'no examples'),
-])
+  ],
+)
 def test_wrong_options(run, options, message):
   with pytest.raises(UserError, match=message):
     run(**options)
@@ -234,13 +258,14 @@ def test_labels_of_another_size_and_wrong_types(run):
 
 
 GEOMETRIES = {
-    'crop': Geometry(crop=(12, 10), flip=True),
-    'larger than the frame': Geometry(crop=(20, 30), flip=True),
-    'scaled': Geometry(crop=(12, 10), scale=(0.3, 2.5), flip=True),
-    'steps of the scale, padded': Geometry(
-        crop=(16, 18), scale=(0.5, 1.6), scale_step=0.1, scale_apart=True),
-    'resized whole frames': Geometry(scale=(0.7, 0.7), flip=True),
-    'whole frames': Geometry(flip=True),
+  'crop': Geometry(crop=(12, 10), flip=True),
+  'larger than the frame': Geometry(crop=(20, 30), flip=True),
+  'scaled': Geometry(crop=(12, 10), scale=(0.3, 2.5), flip=True),
+  'steps of the scale, padded': Geometry(
+    crop=(16, 18), scale=(0.5, 1.6), scale_step=0.1, scale_apart=True
+  ),
+  'resized whole frames': Geometry(scale=(0.7, 0.7), flip=True),
+  'whole frames': Geometry(flip=True),
 }
 
 
@@ -248,9 +273,21 @@ GEOMETRIES = {
 def test_both_pipelines_make_the_same_batches(name):
   geometry = GEOMETRIES[name]
   ours, theirs = (
-      list(module.train_batches(
-          make_source(), make_source(9), batch_size=4, unlabeled_batch_size=8, geometry=geometry,
-          seed=3, start_step=2, stop_step=8, local_devices=2)) for module in PIPELINES.values())
+    list(
+      module.train_batches(
+        make_source(),
+        make_source(9),
+        batch_size=4,
+        unlabeled_batch_size=8,
+        geometry=geometry,
+        seed=3,
+        start_step=2,
+        stop_step=8,
+        local_devices=2,
+      )
+    )
+    for module in PIPELINES.values()
+  )
   assert len(ours) == len(theirs) == 6
   for batch, other in zip(ours, theirs, strict=True):
     for a, b in zip(batch, other, strict=True):
@@ -263,7 +300,7 @@ def test_both_pipelines_make_the_same_batches(name):
 
 def test_a_program_ends_with_readers_at_work(pipeline):
   """Python's end used to wait for readers that waited for Python."""
-  program = textwrap.dedent(f'''
+  program = textwrap.dedent(f"""
       import time
       import numpy as np
       from classmix_jax.data.random_crop import Geometry
@@ -278,5 +315,5 @@ def test_a_program_ends_with_readers_at_work(pipeline):
           start_step=0, stop_step=10**9, local_devices=1)
       next(batches)
       raise SystemExit(7)
-  ''')
+  """)
   assert subprocess.run([sys.executable, '-c', program], timeout=120).returncode == 7

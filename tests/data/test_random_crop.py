@@ -15,7 +15,8 @@ def views(geometry, count=400, frame=(18, 24), **options):
 def test_the_draws_never_change():
   """Numbers of Philox4x64-10 with these keys and counters; a run must resume with them."""
   np.testing.assert_allclose(
-      uniform4(0, 0, 0), [0.01406704, 0.25776725, 0.47156538, 0.09141967], atol=1e-8)
+    uniform4(0, 0, 0), [0.01406704, 0.25776725, 0.47156538, 0.09141967], atol=1e-8
+  )
   assert (uniform4(0, 0, 5) != uniform4(0, 1, 5)).all()
   assert (uniform4(0, 0, 5) != uniform4(1, 0, 5)).all()
   assert (uniform4(0, 0, 5) != uniform4(0, 0, 6)).all()
@@ -52,8 +53,10 @@ def test_factors_of_height_and_width():
   """Together they differ by rounding only, apart they are independent."""
   for apart in (False, True):
     geometry = Geometry(crop=(90, 90), scale=(0.5, 1.5), scale_apart=apart)
-    drawn = [draw_view(geometry, seed=0, stream=0, position=position, frame=(100, 100)).scaled
-             for position in range(400)]
+    drawn = [
+      draw_view(geometry, seed=0, stream=0, position=position, frame=(100, 100)).scaled
+      for position in range(400)
+    ]
     height, width = np.transpose(drawn)
     if apart:
       assert abs(np.corrcoef(height, width)[0, 1]) < 0.1
@@ -72,10 +75,15 @@ def test_steps_of_the_scale():
   assert sorted(drawn) == [0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6]
 
 
-@pytest.mark.parametrize(('options', 'field'), [
+@pytest.mark.parametrize(
+  ('options', 'field'),
+  [
     (dict(crop=(4, 4), scale=(2.0, 1.0)), 'data.scale=.*smallest'),
     (dict(crop=(4, 4), scale_step=-0.1), 'data.scale_step=-0.1'),
-    (dict(crop=(0, 4)), 'data.crop'), (dict(scale=(0.5, 1.0)), 'needs a crop')])
+    (dict(crop=(0, 4)), 'data.crop'),
+    (dict(scale=(0.5, 1.0)), 'needs a crop'),
+  ],
+)
 def test_wrong_options(options, field):
   with pytest.raises(UserError, match=field):
     Geometry(**options)

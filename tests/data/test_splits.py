@@ -15,9 +15,10 @@ NAMES = [f'city/{i:04d}' for i in range(20)]
 
 def make_source(prefix: str, length: int, labels: bool = True) -> Source:
   return Source(
-      tuple(f'{prefix}{i}' for i in range(length)),
-      lambda i: np.full((2, 3, 3), i, np.uint8),
-      (lambda i: np.full((2, 3), i + 100, np.uint8)) if labels else None)
+    tuple(f'{prefix}{i}' for i in range(length)),
+    lambda i: np.full((2, 3, 3), i, np.uint8),
+    (lambda i: np.full((2, 3), i + 100, np.uint8)) if labels else None,
+  )
 
 
 def write(tmp_path, text: str) -> str:
@@ -51,13 +52,16 @@ def test_all_are_chosen(labeled):
   assert choose_labeled(NAMES, labeled, seed=0).tolist() == list(range(20))
 
 
-@pytest.mark.parametrize('text', [
+@pytest.mark.parametrize(
+  'text',
+  [
     'city/0003\ncity/0001\n',
     '\n city/0003.png \r\n city/0001.png\n\n',
     '/data/leftImg8bit/train/0003.png /data/gtFine/0003.png\nx/0001.jpg y/0001.png',
     '0003\tlabels/0003\n0001\tlabels/0001',
     '\ufeffcity/0003\ncity/0001',
-])
+  ],
+)
 def test_a_file_of_ids(tmp_path, text):
   assert choose_labeled(NAMES, write(tmp_path, text), seed=0).tolist() == [1, 3]
 
@@ -68,23 +72,31 @@ def test_a_whole_name_wins_over_a_stem(tmp_path):
   assert choose_labeled(names, path, seed=0).tolist() == [2, 1, 4, 3]
 
 
-@pytest.mark.parametrize('labeled, message', [
+@pytest.mark.parametrize(
+  'labeled, message',
+  [
     (21, 'there are 20 training examples'),
     (-1, '1 to 20'),
     ('nowhere/ids.txt', "'nowhere/ids.txt' cannot be read .No such file"),
-])
+  ],
+)
 def test_wrong_counts_and_paths(labeled, message):
   with pytest.raises(UserError, match=message):
     choose_labeled(NAMES, labeled, seed=0)
 
 
-@pytest.mark.parametrize('text, message', [
+@pytest.mark.parametrize(
+  'text, message',
+  [
     ('', 'holds no ids'),
     ('\n \n', 'holds no ids'),
-    ('a\nb\nc\nd\n0001',
-     "4 examples .* 'a', 'b', 'c', ...; names look like 'city/0000', 'city/0001'"),
+    (
+      'a\nb\nc\nd\n0001',
+      "4 examples .* 'a', 'b', 'c', ...; names look like 'city/0000', 'city/0001'",
+    ),
     ('0001\ncity/0001.png', "1 examples more than once: 'city/0001'"),
-])
+  ],
+)
 def test_wrong_files(tmp_path, text, message):
   with pytest.raises(UserError, match=message):
     choose_labeled(NAMES, write(tmp_path, text), seed=0)
@@ -166,7 +178,7 @@ def test_cached_reads_once_until_it_is_full():
 
 
 def test_cached_keeps_image_and_label_apart_and_no_errors():
-  source = cached(make_source('a', 3), cache_gb=1.)
+  source = cached(make_source('a', 3), cache_gb=1.0)
   assert source.read_image(1)[0, 0, 0] == 1 and source.read_label(1)[0, 0] == 101
   plain = make_source('a', 3)
   assert cached(plain, 0) is plain
@@ -174,17 +186,21 @@ def test_cached_keeps_image_and_label_apart_and_no_errors():
   def fail(i):
     raise UserError(f'file {i}')
 
-  broken = cached(Source(('a',), fail), 1.)
+  broken = cached(Source(('a',), fail), 1.0)
   for _ in range(2):
     with pytest.raises(UserError, match='file 0'):
       broken.read_image(0)
 
 
-@pytest.mark.parametrize(('length', 'counts'), [
+@pytest.mark.parametrize(
+  ('length', 'counts'),
+  [
     (2975, {'1/30': 100, '1/16': 186, '1/8': 372, '1/4': 744, '1/2': 1488}),
     (10582, {'1/100': 106, '1/50': 212, '1/20': 529, '1/8': 1323, '1/4': 2646}),
     (1464, {'1/16': 92, '1/8': 183, '1/4': 366, '1/2': 732, '1/1': 1464}),
-    (30, {'1/30': 1, '1/100': 1, '3/4': 23})])
+    (30, {'1/30': 1, '1/100': 1, '3/4': 23}),
+  ],
+)
 def test_fractions_are_the_counts_of_the_literature(length, counts):
   assert {text: count_of_fraction(text, length) for text in counts} == counts
 
@@ -208,7 +224,8 @@ def test_wrong_fractions(fraction):
 def test_published_lists_of_cityscapes(tmp_path):
   names = ['aachen/aachen_000000_000019', 'aachen/aachen_000001_000019', 'ulm/ulm_000000_000019']
   (tmp_path / 'list.txt').write_text(
-      'leftImg8bit/train/ulm/ulm_000000_000019_leftImg8bit.png '
-      'gtFine/train/ulm/ulm_000000_000019_gtFine_labelTrainIds.png\n'
-      'aachen_000000_000019_leftImg8bit.png\n')
+    'leftImg8bit/train/ulm/ulm_000000_000019_leftImg8bit.png '
+    'gtFine/train/ulm/ulm_000000_000019_gtFine_labelTrainIds.png\n'
+    'aachen_000000_000019_leftImg8bit.png\n'
+  )
   assert choose_labeled(names, str(tmp_path / 'list.txt'), seed=0).tolist() == [0, 2]

@@ -36,16 +36,25 @@ def opened(config):
 
 @pytest.mark.parametrize('copy', ['memory', 'disk'])
 def test_what_does_not_read_is_left_out_and_told(data, tmp_path, copy):
-  config = toy.config(data, **{
-      'data.on_error': 'skip', 'data.working_copy': copy, 'data.copy_root': str(tmp_path / 'copy'),
-      'data.size': (toy.HEIGHT, toy.WIDTH)})
+  config = toy.config(
+    data,
+    **{
+      'data.on_error': 'skip',
+      'data.working_copy': copy,
+      'data.copy_root': str(tmp_path / 'copy'),
+      'data.size': (toy.HEIGHT, toy.WIDTH),
+    },
+  )
   left_out, split = opened(config)
   assert split.labeled.names == tuple(f'street/{i}' for i in (4, 5, 6, 7))
   assert split.unlabeled.names == tuple('01234')
   assert set(left_out.unlabeled) == {'5'} and len(left_out.train) == 4
   for name, *parts in (
-      ('0', 'images/street/0.png does not decode'), ('1', 'masks/street/1.png does not decode'),
-      ('2', 'masks/street/2.png is 48x20', '48x32'), ('3', 'masks/street/3.png', '9')):
+    ('0', 'images/street/0.png does not decode'),
+    ('1', 'masks/street/1.png does not decode'),
+    ('2', 'masks/street/2.png is 48x20', '48x32'),
+    ('3', 'masks/street/3.png', '9'),
+  ):
     toy.assert_says(left_out.train[f'street/{name}'], *parts)
   assert str(left_out) == '4 of train, 1 of unlabeled'
 
@@ -98,6 +107,7 @@ def test_sources_without_files(data):
   """Examples that come from nowhere have no headers to compare."""
   dataset = build_dataset(toy.config(toy.write_folder(data.parent / 'sound')))
   import dataclasses
+
   bare = dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, files=None))
   assert find_left_out(bare, range(4)) == LeftOut({}, {})
   assert without(bare.train, ()) is bare.train
@@ -140,6 +150,7 @@ def test_training_and_report(data, tmp_path):
   left_out = json.loads((tmp_path / 'run/left_out.json').read_text())
   assert {part: len(names) for part, names in left_out.items()} == {'train': 4, 'unlabeled': 1}
   assert (tmp_path / 'run/splits/labeled.txt').read_text().split() == [
-      f'street/{i}' for i in (4, 5, 6, 7)]
+    f'street/{i}' for i in (4, 5, 6, 7)
+  ]
   page = (tmp_path / 'run/report.html').read_text()
   assert '<td>examples left out</td><td>5</td>' in page

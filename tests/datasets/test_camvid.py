@@ -75,8 +75,12 @@ def test_classes_and_palette():
 def test_all_missing_folders_at_once(tmp_path):
   (tmp_path / 'train').mkdir()
   assert_says(
-      message(tmp_path), tmp_path / 'trainannot', tmp_path / 'val,', tmp_path / 'valannot',
-      '--config.data.root=DIR')
+    message(tmp_path),
+    tmp_path / 'trainannot',
+    tmp_path / 'val,',
+    tmp_path / 'valannot',
+    '--config.data.root=DIR',
+  )
   assert str(tmp_path / 'train,') not in message(tmp_path)
   assert_says(message(tmp_path / 'no'), tmp_path / 'no', 'not a folder', '--config.data.root=DIR')
   assert_says(message(''), 'empty', '--config.data.root=DIR')
@@ -88,11 +92,14 @@ def test_listed_files_that_are_not_there(root):
   assert_says(message(root), 'train.txt', '2 files', 'a, b (mask)', 'Unpack')
 
 
-@pytest.mark.parametrize('text, parts', [
+@pytest.mark.parametrize(
+  'text, parts',
+  [
     ('x/a.png y/a.png z\n', ('line 1', 'image mask')),
     ('x/a.png y/a.png\n\nx/a.png\n', ('line 3', "repeats 'a'", 'remove')),
     ('\n', ('empty', 'Remove')),
-])
+  ],
+)
 def test_malformed_lists_name_the_line(root, text, parts):
   (root / 'train.txt').write_text(text)
   assert_says(message(root), root / 'train.txt', *parts)

@@ -19,23 +19,47 @@ from configs import cityscapes as cityscapes_config
 V = 255
 # Train ids of the label ids 0, 1, ..., 33, as the Cityscapes scripts list them.
 TRAIN_IDS_OF_LABEL_IDS = [
-    V,  # unlabeled
-    V, V, V,  # ego vehicle, rectification border, out of roi
-    V, V, V,  # static, dynamic, ground
-    0, 1, V, V,  # road, sidewalk, parking, rail track
-    2, 3, 4,  # building, wall, fence
-    V, V, V,  # guard rail, bridge, tunnel
-    5, V,  # pole, polegroup
-    6, 7,  # traffic light, traffic sign
-    8, 9, 10,  # vegetation, terrain, sky
-    11, 12,  # person, rider
-    13, 14, 15,  # car, truck, bus
-    V, V,  # caravan, trailer
-    16, 17, 18,  # train, motorcycle, bicycle
+  V,  # unlabeled
+  V,
+  V,
+  V,  # ego vehicle, rectification border, out of roi
+  V,
+  V,
+  V,  # static, dynamic, ground
+  0,
+  1,
+  V,
+  V,  # road, sidewalk, parking, rail track
+  2,
+  3,
+  4,  # building, wall, fence
+  V,
+  V,
+  V,  # guard rail, bridge, tunnel
+  5,
+  V,  # pole, polegroup
+  6,
+  7,  # traffic light, traffic sign
+  8,
+  9,
+  10,  # vegetation, terrain, sky
+  11,
+  12,  # person, rider
+  13,
+  14,
+  15,  # car, truck, bus
+  V,
+  V,  # caravan, trailer
+  16,
+  17,
+  18,  # train, motorcycle, bicycle
 ]
 TRAIN_NAMES = (
-    'aachen/aachen_000000_000019', 'aachen/aachen_000001_000019',
-    'zurich/zurich_000000_000019', 'zurich/zurich_000001_000019')
+  'aachen/aachen_000000_000019',
+  'aachen/aachen_000001_000019',
+  'zurich/zurich_000000_000019',
+  'zurich/zurich_000001_000019',
+)
 VAL_NAMES = ('frankfurt/frankfurt_000000_000019', 'frankfurt/frankfurt_000001_000019')
 
 
@@ -94,8 +118,7 @@ def test_folders_give_sorted_names_of_city_and_frame(root):
   image, label = toy.draw(3)  # the fourth that was written, the second city and its frame 0
   np.testing.assert_array_equal(dataset.train.read_image(0), image)
   expected = np.array([0, 13, 2])[np.where(label == 255, 0, label)]
-  np.testing.assert_array_equal(
-      dataset.train.read_label(0), np.where(label == 255, 255, expected))
+  np.testing.assert_array_equal(dataset.train.read_label(0), np.where(label == 255, 255, expected))
 
 
 def test_archives_unpacked_each_into_a_folder_of_its_own(root):
@@ -123,7 +146,8 @@ def test_train_extra_is_unlabeled_and_optional(root):
     np.testing.assert_array_equal(unlabeled.read_image(0), np.full((4, 6, 3), 9))
     shutil.rmtree(extra)
   assert_says(
-      message(root, train_extra=True), 'leftImg8bit/train_extra', 'leftImg8bit_trainextra.zip')
+    message(root, train_extra=True), 'leftImg8bit/train_extra', 'leftImg8bit_trainextra.zip'
+  )
 
 
 # ------------------------------------------------------------------------- archives
@@ -177,8 +201,16 @@ def test_other_formats_are_not_read(both, tmp_path):
 def test_nothing_there_lists_both_layouts(tmp_path):
   text = message(tmp_path)
   assert_says(
-      text, tmp_path, 'leftImg8bit/train', 'leftImg8bit/val', 'gtFine/train', 'gtFine/val',
-      'leftImg8bit_trainvaltest.zip', 'gtFine_trainvaltest.zip', '--config.data.root=DIR')
+    text,
+    tmp_path,
+    'leftImg8bit/train',
+    'leftImg8bit/val',
+    'gtFine/train',
+    'gtFine/val',
+    'leftImg8bit_trainvaltest.zip',
+    'gtFine_trainvaltest.zip',
+    '--config.data.root=DIR',
+  )
   (tmp_path / 'gtFine_trainvaltest.zip').touch()
   assert 'misses leftImg8bit_trainvaltest.zip.' in message(tmp_path, reader='tfds')
   assert 'zip' not in message(tmp_path, reader='folders').partition('Set ')[0]
@@ -189,8 +221,11 @@ def test_nothing_there_lists_both_layouts(tmp_path):
 def test_missing_masks_and_images(root):
   (root / 'gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png').unlink()
   assert_says(
-      message(root), '1 of 4 images has no mask', 'aachen_000000_000019_leftImg8bit.png',
-      'gtFine_trainvaltest.zip')
+    message(root),
+    '1 of 4 images has no mask',
+    'aachen_000000_000019_leftImg8bit.png',
+    'gtFine_trainvaltest.zip',
+  )
   shutil.rmtree(root / 'leftImg8bit/train/aachen')
   shutil.rmtree(root / 'leftImg8bit/train/zurich')
   assert_says(message(root), 'leftImg8bit/train', 'leftImg8bit_trainvaltest.zip')
@@ -228,9 +263,15 @@ def test_config_is_the_recipe_of_the_paper():
 @pytest.mark.slow
 def test_shipped_config_trains_and_evaluates(root, tmp_path):
   config = cityscapes_config.get_config('method=supervised,labeled=2')
-  config.update_from_flattened_dict({
-      'data.root': str(root), 'data.size': (24, 32), 'model.backbone': 'tiny', 'steps': 2,
-      'data.copy_root': str(tmp_path)})
+  config.update_from_flattened_dict(
+    {
+      'data.root': str(root),
+      'data.size': (24, 32),
+      'model.backbone': 'tiny',
+      'steps': 2,
+      'data.copy_root': str(tmp_path),
+    }
+  )
   result = run_training(config, tmp_path / 'run')
   assert result['step'] == 2 and result['labeled'] == 2
   assert result['protocol'] == 'paper at 24x32' and len(result['iou']) == 19

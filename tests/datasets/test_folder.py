@@ -76,8 +76,13 @@ def test_unlabelled_images_in_the_wrong_place(root):
 def test_all_missing_paths_at_once(tmp_path):
   (tmp_path / 'labeled/images').mkdir(parents=True)
   assert_says(
-      message(tmp_path), tmp_path / 'labeled/masks', tmp_path / 'val/images',
-      tmp_path / 'val/masks', tmp_path / 'classes.txt', '--config.data.root=DIR')
+    message(tmp_path),
+    tmp_path / 'labeled/masks',
+    tmp_path / 'val/images',
+    tmp_path / 'val/masks',
+    tmp_path / 'classes.txt',
+    '--config.data.root=DIR',
+  )
   assert_says(message(''), 'empty', '--config.data.root=DIR')
   assert_says(message(tmp_path / 'no'), tmp_path / 'no', 'not a folder', '--config.data.root=DIR')
 
@@ -86,14 +91,13 @@ def test_missing_masks(root):
   for name in 'cdef':
     save(root / f'labeled/images/{name}.png', np.zeros((2, 2, 3)))
   assert_says(
-      message(root), '4 of 6 images have no mask', 'c.png', 'e.png', 'and 1 more',
-      'unlabeled/images')
+    message(root), '4 of 6 images have no mask', 'c.png', 'e.png', 'and 1 more', 'unlabeled/images'
+  )
 
 
 def test_unequal_sizes_are_found_before_resizing(root):
   save(root / 'labeled/masks/a/x.PNG', np.zeros((4, 6)))
-  assert_says(
-      message(root, size=(2, 3)), 'masks/a/x.PNG is 6x4', 'images/a/x.png is 3x2', 'Export')
+  assert_says(message(root, size=(2, 3)), 'masks/a/x.PNG is 6x4', 'images/a/x.png is 3x2', 'Export')
 
 
 def test_two_images_of_one_name(root):
@@ -114,7 +118,9 @@ def test_class_file_lines(tmp_path):
   text = '# comment\n\nroad 128 64 128\nline 7\n1 2 3\nroute à 4 voies 1 2 3\r\n'
   path.write_text(text, 'utf-8-sig')
   assert folder.read_classes(path) == (
-      ('road', 'line 7', '1 2 3', 'route à 4 voies'), ((128, 64, 128), None, None, (1, 2, 3)))
+    ('road', 'line 7', '1 2 3', 'route à 4 voies'),
+    ((128, 64, 128), None, None, (1, 2, 3)),
+  )
 
 
 @pytest.mark.parametrize('classes', ['names/my.txt', 'absolute'])
@@ -128,17 +134,24 @@ def test_class_file_elsewhere(root, classes):
 def test_missing_class_file(root):
   (root / 'classes.txt').unlink()
   assert_says(
-      message(root), root / 'classes.txt', 'one class name per line', "'road 128 64 128'",
-      '--config.data.classes=FILE')
+    message(root),
+    root / 'classes.txt',
+    'one class name per line',
+    "'road 128 64 128'",
+    '--config.data.classes=FILE',
+  )
 
 
-@pytest.mark.parametrize('text, parts', [
+@pytest.mark.parametrize(
+  'text, parts',
+  [
     ('road\n', ('1 class names', '2 to 254', 'background')),
     ('road\ncar\nroad\n', ("'road' twice", 'rename')),
     ('road 1 2 300\ncar\n', ('line 1', 'road 1 2 300', '0 to 255')),
     ('road\nvoid 0 0 0\ncar\n', ('line 2', 'no class', "colors='#RRGGBB:void'")),
     ('road 1 2 3\ncar 1 2 3\n', ('1 2 3', 'classes 0 and 1', 'differ')),
-])
+  ],
+)
 def test_malformed_class_files(root, text, parts):
   (root / 'classes.txt').write_text(text)
   assert_says(message(root), root / 'classes.txt', *parts)
@@ -161,7 +174,12 @@ def test_palette_of_class_file_option_mask_and_map(root):
 
 def test_voc_palette():
   assert folder.voc_palette(9)[4:] == (
-      (0, 0, 128), (128, 0, 128), (0, 128, 128), (128, 128, 128), (64, 0, 0))
+    (0, 0, 128),
+    (128, 0, 128),
+    (0, 128, 128),
+    (128, 128, 128),
+    (64, 0, 0),
+  )
   assert folder.voc_palette(21)[20] == (0, 64, 128)  # tvmonitor
   assert len(set(folder.voc_palette(254))) == 254
 
@@ -185,7 +203,9 @@ def test_parsed_options():
   assert folder.parse_colors('#FF0010:1,000000:void', NAMES) == {(255, 0, 16): 1, (0, 0, 0): 255}
 
 
-@pytest.mark.parametrize('options, parts', [
+@pytest.mark.parametrize(
+  'options, parts',
+  [
     ({'label_map': '255'}, ("label_map='255'", "'255:1,7:void'")),
     ({'label_map': '255:2'}, ("'255:2'", '0 to 1 or void')),
     ({'label_map': 'x:1'}, ("'x:1'",)),
@@ -194,7 +214,8 @@ def test_parsed_options():
     ({'ignore': '0;3'}, ("'0;3'", "'0,3'")),
     ({'colors': 'red:1'}, ("'red:1'", '#804080:0')),
     ({'colors': '#80408:1'}, ("'#80408:1'", '#804080:0')),
-])
+  ],
+)
 def test_malformed_options(root, options, parts):
   assert_says(message(root, **options), '--config.data.', *parts)
 
@@ -202,8 +223,13 @@ def test_malformed_options(root, options, parts):
 def test_values_that_are_no_class(root):
   save(root / 'labeled/masks/a/x.PNG', [[0, 7, 9]] * 2)
   assert_says(
-      read_message(root), 'labeled/masks/a/x.PNG', 'values 7, 9', '1 (traffic light)',
-      "--config.data.label_map='7:CLASS'", "--config.data.ignore='7,9'")
+    read_message(root),
+    'labeled/masks/a/x.PNG',
+    'values 7, 9',
+    '1 (traffic light)',
+    "--config.data.label_map='7:CLASS'",
+    "--config.data.ignore='7,9'",
+  )
 
 
 def test_rgb_masks_by_class_file_and_option(root):
@@ -211,8 +237,12 @@ def test_rgb_masks_by_class_file_and_option(root):
   train = folder.load(str(root), colors='#010203:1,#000000:void').train
   np.testing.assert_array_equal(train.read_label(0), [[0, 1, 255]] * 2)
   assert_says(
-      read_message(root, colors='#000000:void'), 'masks/a/x.PNG', '#010203', 'row 0, column 1',
-      "--config.data.colors='#010203:CLASS'")
+    read_message(root, colors='#000000:void'),
+    'masks/a/x.PNG',
+    '#010203',
+    'row 0, column 1',
+    "--config.data.colors='#010203:CLASS'",
+  )
   (root / 'classes.txt').write_text('road\ncar\n')
   assert_says(read_message(root), 'masks/a/x.PNG', 'no colour table', 'class file')
 
@@ -223,8 +253,12 @@ def test_binary_masks_are_found_by_the_label_check(root):
   dataset = folder.load(str(root))
   counts = label_statistics.label_counts(dataset.train, range(2), dataset.class_names)
   assert_says(
-      label_statistics.binary_finding(dataset.train.names, counts, dataset.class_names), "'a/x'",
-      'values 0, 255', '(0 road, 1 traffic light)', "--config.data.label_map='255:1'")
+    label_statistics.binary_finding(dataset.train.names, counts, dataset.class_names),
+    "'a/x'",
+    'values 0, 255',
+    '(0 road, 1 traffic light)',
+    "--config.data.label_map='255:1'",
+  )
   mapped = folder.load(str(root), label_map='255:1')
   counts = label_statistics.label_counts(mapped.train, range(2), mapped.class_names)
   pixels, images = label_statistics.class_counts(counts, 2)

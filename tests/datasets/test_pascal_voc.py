@@ -123,8 +123,10 @@ def test_damage_is_named(shared, tmp_path):
   assert_says(message(tmp_path, reader='tfds'), 'is damaged', 'Remove that folder')
   (tmp_path / 'file').touch()
   assert_says(
-      message(shared, reader='tfds', tfds_dir=tmp_path / 'file'), tmp_path / 'file',
-      '--config.data.tfds_dir=DIR')
+    message(shared, reader='tfds', tfds_dir=tmp_path / 'file'),
+    tmp_path / 'file',
+    '--config.data.tfds_dir=DIR',
+  )
 
 
 # ------------------------------------------------------------------- what is missing
@@ -135,8 +137,12 @@ def test_missing_folders_at_once(base, tmp_path):
   (base / LISTS / 'val.txt').unlink()
   for reader in ('folders', 'tfds'):
     assert_says(
-        message(base, reader=reader), base / 'SegmentationClassAug', base / LISTS / 'val.txt',
-        "--config.data.masks='SegmentationClass'", '--config.data.root=DIR')
+      message(base, reader=reader),
+      base / 'SegmentationClassAug',
+      base / LISTS / 'val.txt',
+      "--config.data.masks='SegmentationClass'",
+      '--config.data.root=DIR',
+    )
   (base / LISTS / 'train.txt').unlink()
   assert_says(message(base, masks='SegmentationClass'), base / LISTS / 'train.txt')
   assert_says(message(''), 'empty', 'VOCdevkit/VOC2012')
@@ -157,7 +163,8 @@ def test_listed_files_that_are_not_there(base):
 
 def test_foreign_masks_name_the_file(base):
   Image.fromarray(np.full((toy.HEIGHT, toy.WIDTH), 21, np.uint8)).save(
-      base / 'SegmentationClassAug/a.png')
+    base / 'SegmentationClassAug/a.png'
+  )
   with pytest.raises(UserError) as caught:
     pascal_voc.load(str(base)).train.read_label(0)
   assert_says(str(caught.value), 'SegmentationClassAug/a.png', 'value 21', '20 (tvmonitor)')
@@ -181,9 +188,16 @@ def test_config_is_the_recipe_of_the_paper():
 @pytest.mark.slow
 def test_shipped_config_trains_and_evaluates(shared, tmp_path):
   config = pascal_voc_config.get_config('method=supervised,labeled=2')
-  config.update_from_flattened_dict({
-      'data.root': str(shared), 'data.crop': (24, 32), 'data.reader': 'tfds', 'steps': 2,
-      'model.backbone': 'tiny', 'batch_size': 2})
+  config.update_from_flattened_dict(
+    {
+      'data.root': str(shared),
+      'data.crop': (24, 32),
+      'data.reader': 'tfds',
+      'steps': 2,
+      'model.backbone': 'tiny',
+      'batch_size': 2,
+    }
+  )
   result = run_training(config, tmp_path / 'run')
   assert result['step'] == 2 and result['labeled'] == 2
   assert result['protocol'].startswith('paper') and len(result['iou']) == 21

@@ -48,8 +48,9 @@ def test_render_is_pure(many):
 
 def test_render_agrees_between_processes(many):
   code = (
-      'import zlib; from classmix_jax.datasets.scenes.render import render; '
-      f'print(*[zlib.crc32(x.tobytes()) for x in render({TRAIN_SEED}, 7)])')
+    'import zlib; from classmix_jax.datasets.scenes.render import render; '
+    f'print(*[zlib.crc32(x.tobytes()) for x in render({TRAIN_SEED}, 7)])'
+  )
   told = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
   assert told.stdout.split() == [str(zlib.crc32(x.tobytes())) for x in many[7]]
 
@@ -66,12 +67,17 @@ def test_every_class_has_its_share(many):
 
 def test_looks_vary_within_a_class_and_overlap_between_classes(many):
   """The mean colour alone must not tell the classes of an image region apart."""
-  pairs = (('sky', 'building'), ('building', 'road'), ('road', 'pavement'),
-           ('vegetation', 'building'), ('car', 'truck'))
+  pairs = (
+    ('sky', 'building'),
+    ('building', 'road'),
+    ('road', 'pavement'),
+    ('vegetation', 'building'),
+    ('car', 'truck'),
+  )
   for a, b in [map(CLASS_NAMES.index, pair) for pair in pairs]:
     means = [
-        np.array([image[label == c].mean(0) for image, label in many if (label == c).sum() > 30])
-        for c in (a, b)
+      np.array([image[label == c].mean(0) for image, label in many if (label == c).sum() > 30])
+      for c in (a, b)
     ]
     gap = np.abs(means[0].mean(0) - means[1].mean(0)).max()
     spread = np.minimum(means[0].std(0), means[1].std(0)).min()
@@ -156,12 +162,14 @@ def test_two_processes_may_prepare_at_once(tmp_path):
 
 def test_killed_while_rendering_leaves_nothing_behind(tmp_path):
   """SIGKILL in the middle; the next start renders anew and removes what was left."""
-  code = ('import sys, os; from classmix_jax.datasets import scenes; '
-          'from classmix_jax.datasets.scenes import render as module; real = module.render\n'
-          'def killed(seed, index):\n'
-          '  if index == 2: os.kill(os.getpid(), 9)\n'
-          '  return real(seed, index)\n'
-          'module.render = killed; scenes.load(sys.argv[1], num_train=4, num_val=2)')
+  code = (
+    'import sys, os; from classmix_jax.datasets import scenes; '
+    'from classmix_jax.datasets.scenes import render as module; real = module.render\n'
+    'def killed(seed, index):\n'
+    '  if index == 2: os.kill(os.getpid(), 9)\n'
+    '  return real(seed, index)\n'
+    'module.render = killed; scenes.load(sys.argv[1], num_train=4, num_val=2)'
+  )
   ended = subprocess.run([sys.executable, '-c', code, str(tmp_path)], capture_output=True)
   assert ended.returncode == -9, ended.stderr
   assert len(list(tmp_path.glob('**/incomplete.*'))) == 1
@@ -185,7 +193,8 @@ def test_unwritable_root_is_named(tmp_path):
 
 def test_module_imports_without_tensorflow():
   code = (
-      'import sys, classmix_jax.datasets.scenes; '
-      'print([m for m in sys.modules if m.startswith("tensorflow")])')
+    'import sys, classmix_jax.datasets.scenes; '
+    'print([m for m in sys.modules if m.startswith("tensorflow")])'
+  )
   told = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
   assert told.stdout.strip() == '[]'

@@ -24,17 +24,22 @@ import classmix_jax
 
 pytestmark = pytest.mark.slow
 
-SHORT = ['--config.eval_every=0', '--config.log_every=1', '--config.batch_size=2',
-         '--config.unlabeled_batch_size=2']
+SHORT = [
+  '--config.eval_every=0',
+  '--config.log_every=1',
+  '--config.batch_size=2',
+  '--config.unlabeled_batch_size=2',
+]
 OVERRIDES = {
-    'launch/main.py': ['--config.steps=2', *SHORT],
-    'launch/table.py': ['--config.steps=2', '--methods=supervised,classmix', '--seeds=0', *SHORT],
-    'benchmarks/scaling.py': ['--steps=1', '--devices=1'],
+  'launch/main.py': ['--config.steps=2', *SHORT],
+  'launch/table.py': ['--config.steps=2', '--methods=supervised,classmix', '--seeds=0', *SHORT],
+  'benchmarks/scaling.py': ['--steps=1', '--devices=1'],
 }
 OWN_CROP = '--config.data.crop=(24,32)'  # of the small data set
 SHOWN = [page for page in PAGES if page.parent.name != 'benchmarks']
 WITH_PYTHON = [
-    page for page in SHOWN if page.name != 'extending.md' and list(blocks(page, 'python'))]
+  page for page in SHOWN if page.name != 'extending.md' and list(blocks(page, 'python'))
+]
 
 
 def arguments_of(command):
@@ -58,7 +63,8 @@ def run(arguments, cwd):
     named = [word.partition('=')[2] for word in arguments if word.startswith('--workdir=')]
     shutil.rmtree(cwd / named[-1] if named else cwd / 'nothing', ignore_errors=True)
   ended = subprocess.run(
-      [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=1200)
+    [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=1200
+  )
   assert ended.returncode == 0, f'{" ".join(arguments)}\n{ended.stdout}\n{ended.stderr}'
 
 
@@ -78,8 +84,19 @@ def prepared(tmp_path_factory):
     shutil.copy(images[0], folder / place)
   shutil.copy(images[0], folder / 'photo.jpg')
   write_annotations(folder)
-  run(['launch/main.py', '--config=configs/folder.py', f'--config.data.root={folder / "DIR"}',
-       '--config.data.size=(32,48)', '--workdir=RUN', '--config.steps=2', *SHORT, OWN_CROP], folder)
+  run(
+    [
+      'launch/main.py',
+      '--config=configs/folder.py',
+      f'--config.data.root={folder / "DIR"}',
+      '--config.data.size=(32,48)',
+      '--workdir=RUN',
+      '--config.steps=2',
+      *SHORT,
+      OWN_CROP,
+    ],
+    folder,
+  )
   for copy in ('OTHER', 'THIRD'):
     shutil.copytree(folder / 'RUN', folder / copy)
   return folder
@@ -94,23 +111,42 @@ def write_annotations(folder):
   corners = {'box': (2, 2, 20, 14), 'ball': (24, 10, 36, 22)}
   (folder / 'JSON/street').mkdir(parents=True)
   for index in range(4):
-    shapes = [{'label': label, 'shape_type': 'rectangle', 'points': [[a, b], [c, d]]}
-              for label, (a, b, c, d) in corners.items()]
-    (folder / f'JSON/street/{index}.json').write_text(json.dumps(
-        {'imageHeight': toy.HEIGHT, 'imageWidth': toy.WIDTH, 'shapes': shapes}))
+    shapes = [
+      {'label': label, 'shape_type': 'rectangle', 'points': [[a, b], [c, d]]}
+      for label, (a, b, c, d) in corners.items()
+    ]
+    (folder / f'JSON/street/{index}.json').write_text(
+      json.dumps({'imageHeight': toy.HEIGHT, 'imageWidth': toy.WIDTH, 'shapes': shapes})
+    )
   regions = [
-      {'id': 10 * image + index, 'image_id': image, 'category_id': index, 'iscrowd': 0,
-       'segmentation': [[a, b, c, b, c, d, a, d]], 'bbox': [a, b, c - a, d - b],
-       'area': (c - a) * (d - b)}
-      for image in range(3) for index, (a, b, c, d) in enumerate(corners.values(), start=1)]
-  (folder / 'val.json').write_text(json.dumps({
-      'images': [{'id': index, 'file_name': f'{index}.png', 'height': toy.HEIGHT,
-                  'width': toy.WIDTH} for index in range(3)],
-      'annotations': regions,
-      'categories': [{'id': index, 'name': name} for index, name in enumerate(corners, start=1)]}))
+    {
+      'id': 10 * image + index,
+      'image_id': image,
+      'category_id': index,
+      'iscrowd': 0,
+      'segmentation': [[a, b, c, b, c, d, a, d]],
+      'bbox': [a, b, c - a, d - b],
+      'area': (c - a) * (d - b),
+    }
+    for image in range(3)
+    for index, (a, b, c, d) in enumerate(corners.values(), start=1)
+  ]
+  (folder / 'val.json').write_text(
+    json.dumps(
+      {
+        'images': [
+          {'id': index, 'file_name': f'{index}.png', 'height': toy.HEIGHT, 'width': toy.WIDTH}
+          for index in range(3)
+        ],
+        'annotations': regions,
+        'categories': [{'id': index, 'name': name} for index, name in enumerate(corners, start=1)],
+      }
+    )
+  )
   toy.save(folder / 'CVAT/SegmentationClass/0.png', [[[200, 80, 60], [70, 80, 210], [0, 0, 0]]])
   (folder / 'CVAT/labelmap.txt').write_text(
-      'background:0,0,0::\nbox:200,80,60::\nball:70,80,210::\n')
+    'background:0,0,0::\nbox:200,80,60::\nball:70,80,210::\n'
+  )
 
 
 @pytest.fixture

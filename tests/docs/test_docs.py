@@ -34,13 +34,18 @@ from classmix_jax.methods import METHODS, hyper_parameters
 from configs import camvid, cityscapes, folder, pascal_voc, scenes
 
 MODULES = [
-    module.name for module in pkgutil.walk_packages(classmix_jax.__path__, 'classmix_jax.')
-    # Programs define flags, of which there can be one of a name; others import what is optional.
-    if '.cli.' not in module.name and not module.name.endswith(
-        ('.input_pipeline', '.builder', '.export.tensorflow', '.export.onnx'))]
+  module.name
+  for module in pkgutil.walk_packages(classmix_jax.__path__, 'classmix_jax.')
+  # Programs define flags, of which there can be one of a name; others import what is optional.
+  if '.cli.' not in module.name
+  and not module.name.endswith(
+    ('.input_pipeline', '.builder', '.export.tensorflow', '.export.onnx')
+  )
+]
 CONFIGS = {
-    f'configs/{module.__name__.rpartition(".")[2]}.py': module
-    for module in (base, camvid, cityscapes, folder, pascal_voc, scenes)}
+  f'configs/{module.__name__.rpartition(".")[2]}.py': module
+  for module in (base, camvid, cityscapes, folder, pascal_voc, scenes)
+}
 METHOD_PAGES = sorted((ROOT / 'docs' / 'methods').glob('*.md'))
 
 each_page = pytest.mark.parametrize('page', PAGES, ids=name_of)
@@ -54,7 +59,8 @@ def test_examples_in_docstrings_run(name):
 
 
 @pytest.mark.parametrize(
-    'page', [page for page in PAGES if '>>> ' in page.read_text(encoding='utf-8')], ids=name_of)
+  'page', [page for page in PAGES if '>>> ' in page.read_text(encoding='utf-8')], ids=name_of
+)
 def test_examples_in_pages_run(page):
   failures, tried = doctest.testfile(str(page), module_relative=False)
   assert failures == 0 and tried
@@ -93,7 +99,8 @@ def check_command(words):
     assert arguments[0] in targets
   elif program == 'pip':
     extras = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project'][
-        'optional-dependencies']
+      'optional-dependencies'
+    ]
     named = re.findall(r'^\.\[(\w+)\]$', ' '.join(a for a in arguments if a.startswith('.[')))
     assert all(extra in extras for extra in named)
   elif program == 'tensorboard':
@@ -194,8 +201,9 @@ def tables(page):
   """Yields the tables of a page as rows of cells, the header first."""
   lines = page.read_text(encoding='utf-8').splitlines()
   rows = [
-      [cell.strip() for cell in line.strip('|').split('|')] if line.startswith('|') else None
-      for line in lines]
+    [cell.strip() for cell in line.strip('|').split('|')] if line.startswith('|') else None
+    for line in lines
+  ]
   table = []
   for row in [*rows, None]:
     if row is not None:
@@ -221,7 +229,7 @@ def check_defaults(header, rows):
     expected = hyper_parameters(method)
     assert options == list(expected), method
     for row, (option, value) in zip(rows, expected.items(), strict=True):
-      filled = [row[columns[title]] for title in methods[:place + 1] if row[columns[title]]]
+      filled = [row[columns[title]] for title in methods[: place + 1] if row[columns[title]]]
       assert value_of(filled[-1], value) == value, (method, option)
     for path in set(columns) - set(methods):
       changed = CONFIGS[path].get_config(f'method={method}').method
@@ -244,8 +252,9 @@ def test_defaults_of_the_methods_are_as_documented():
 
 def test_defaults_of_the_labelled_loss_are_as_documented():
   defaults = base.get_config().labeled_loss
-  (header, *rows), = [
-      table for table in tables(ROOT / 'docs/methods/supervised.md') if table[0][0] == 'field']
+  ((header, *rows),) = [
+    table for table in tables(ROOT / 'docs/methods/supervised.md') if table[0][0] == 'field'
+  ]
   found = {row[0].strip('`').rpartition('.')[2]: row[1] for row in rows}
   assert found == {name: str(value) for name, value in defaults.items()}
 

@@ -5,8 +5,9 @@ from PIL import Image
 import pytest
 
 evaluation = pytest.importorskip(
-    'cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling',
-    reason='needs pip install cityscapesScripts')
+  'cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling',
+  reason='needs pip install cityscapesScripts',
+)
 
 from cityscapesscripts.helpers.labels import labels  # noqa: E402
 import flax.linen as nn  # noqa: E402
@@ -20,8 +21,11 @@ from classmix_jax.models.segmenter import Segmenter  # noqa: E402
 from classmix_jax.types import VOID  # noqa: E402
 
 CLASSES = sorted((x for x in labels if 0 <= x.trainId < VOID), key=lambda x: x.trainId)
-FRAMES = ('frankfurt/frankfurt_000000_000294', 'frankfurt/frankfurt_000001_000294',
-          'lindau/lindau_000000_000019')
+FRAMES = (
+  'frankfurt/frankfurt_000000_000294',
+  'frankfurt/frankfurt_000001_000294',
+  'lindau/lindau_000000_000019',
+)
 SIZE = (16, 32)
 
 
@@ -53,10 +57,10 @@ def made_up():
   train_id = np.full(256, VOID, np.uint8)
   for entry in CLASSES:
     train_id[entry.id] = entry.trainId
-  val = Source(
-      FRAMES, lambda i: np.stack([draw(i)[0]] * 3, -1), lambda i: train_id[draw(i)[1]])
+  val = Source(FRAMES, lambda i: np.stack([draw(i)[0]] * 3, -1), lambda i: train_id[draw(i)[1]])
   return Dataset(
-      'cityscapes', classes.CLASS_NAMES, classes.PALETTE, val, val, raw_ids=classes.RAW_IDS)
+    'cityscapes', classes.CLASS_NAMES, classes.PALETTE, val, val, raw_ids=classes.RAW_IDS
+  )
 
 
 def official(predictions, truth):
@@ -81,7 +85,8 @@ def test_classes_are_the_official_ones():
 def test_same_numbers_as_the_official_script(tmp_path):
   config = defaults.get_config('method=supervised')
   evaluator = Evaluator(
-      config, made_up(), Segmenter(backbone=Red(), head=Keep()), jax.devices()[:2], ('', 0))
+    config, made_up(), Segmenter(backbone=Red(), head=Keep()), jax.devices()[:2], ('', 0)
+  )
   variables = {'params': {}, 'batch_stats': {}}
   evaluator.write_predictions(variables, tmp_path / 'predictions')
   theirs = official(tmp_path / 'predictions', tmp_path / 'truth')

@@ -14,8 +14,9 @@ def test_count_is_numpys_count(devices):
   method, state = small.method('supervised'), small.start('supervised')
   variables = method.networks(state.params, state.model_state, state.method_state)['student']
   example = small.batch().labeled
-  prediction = np.asarray(jax.jit(lambda v, x: predict(method.model, v, x).argmax(-1))(
-      variables, example.image))
+  prediction = np.asarray(
+    jax.jit(lambda v, x: predict(method.model, v, x).argmax(-1))(variables, example.image)
+  )
   counted = example.valid & (example.label != VOID)
   expected = np.zeros((small.CLASSES, small.CLASSES), np.int64)
   np.add.at(expected, (example.label[counted], prediction[counted]), 1)
@@ -36,8 +37,7 @@ def test_sums_leave_int32():
 def test_summary_by_hand():
   confusion = np.array([[2, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
   summary = summarize(confusion, ('a', 'b', 'predicted', 'absent'))
-  assert summary['iou'] == pytest.approx(
-      {'a': 2 / 3, 'b': 1 / 3, 'predicted': 0.0, 'absent': None})
+  assert summary['iou'] == pytest.approx({'a': 2 / 3, 'b': 1 / 3, 'predicted': 0.0, 'absent': None})
   assert summary['miou'] == pytest.approx(1 / 3)
   assert summary['miou_all_classes'] == pytest.approx(1 / 4)
   assert summary['classes_present'] == 2 and summary['pixels'] == 5

@@ -44,6 +44,7 @@ def source(sizes, factor=1):
 
   `factor` repeats every pixel of the label that often, downwards and sideways.
   """
+
   def label(i):
     return np.random.default_rng(i).integers(0, 3, sizes[i], np.uint8)
 
@@ -85,12 +86,17 @@ MIXED = [(5, 6), (4, 8), (7, 3), (6, 6), (5, 5)]
 
 
 @pytest.mark.parametrize('devices', [1, 4])
-@pytest.mark.parametrize('fields, text', [
+@pytest.mark.parametrize(
+  'fields, text',
+  [
     ({}, 'paper at own sizes'),
     ({'eval.pad': (8, 9), 'eval.flip': True}, 'paper at own sizes, padded to 8x9 + flip'),
-    ({'eval.protocol': 'sliding', 'eval.window': (3, 3), 'eval.stride': (2, 2)},
-     'sliding 3/2 at own sizes'),
-])
+    (
+      {'eval.protocol': 'sliding', 'eval.window': (3, 3), 'eval.stride': (2, 2)},
+      'sliding 3/2 at own sizes',
+    ),
+  ],
+)
 def test_images_of_several_sizes_are_counted_exactly(devices, fields, text):
   """Five images in batches of 2 or 4: neither padding nor the filled-up tail counts."""
   val = source(MIXED)
@@ -104,12 +110,16 @@ def test_images_of_several_sizes_are_counted_exactly(devices, fields, text):
 @pytest.mark.parametrize('devices', [1, 2])
 def test_full_counts_at_the_size_of_the_labels(devices):
   """Images of 1x2, labels of 2x4: enlarged logits 1 2/3 1/3 0 leave each half to its side."""
-  colors = [np.array([[[200, 0, 0], [0, 200, 0]]], np.uint8),
-            np.array([[[0, 0, 200], [200, 0, 0]]], np.uint8),
-            np.array([[[0, 200, 0], [0, 200, 0]]], np.uint8)]
-  labels = [np.array([[0, 0, 1, 1], [0, 1, 1, VOID]], np.uint8),
-            np.array([[2, 2, 2, 0], [2, 2, 0, 0]], np.uint8),
-            np.array([[1, 1, 1, 1], [1, 1, 1, 0]], np.uint8)]
+  colors = [
+    np.array([[[200, 0, 0], [0, 200, 0]]], np.uint8),
+    np.array([[[0, 0, 200], [200, 0, 0]]], np.uint8),
+    np.array([[[0, 200, 0], [0, 200, 0]]], np.uint8),
+  ]
+  labels = [
+    np.array([[0, 0, 1, 1], [0, 1, 1, VOID]], np.uint8),
+    np.array([[2, 2, 2, 0], [2, 2, 0, 0]], np.uint8),
+    np.array([[1, 1, 1, 1], [1, 1, 1, 0]], np.uint8),
+  ]
   images = Source(('a', 'b', 'c'), colors.__getitem__)
   val = with_labels_of(images, Source(('a', 'b', 'c'), colors.__getitem__, labels.__getitem__))
   found = evaluator(val, devices, **{'data.size': (1, 2), 'eval.protocol': 'full'})
@@ -118,7 +128,8 @@ def test_full_counts_at_the_size_of_the_labels(devices):
   assert result['pixels'] == 23 and result['miou'] == pytest.approx(expected_miou(matrix))
   assert result['protocol'] == 'full at 2x4 from 1x2'
   for (name, label), guess in zip(
-      found.predictions(EMPTY), [[0, 0, 1, 1], [2, 2, 0, 0], [1, 1, 1, 1]], strict=True):
+    found.predictions(EMPTY), [[0, 0, 1, 1], [2, 2, 0, 0], [1, 1, 1, 1]], strict=True
+  ):
     assert name in 'abc' and label.tolist() == [guess, guess]
 
 
@@ -145,27 +156,40 @@ def test_an_image_larger_than_the_padding():
 def test_the_picture_shows_the_protocols_prediction():
   val = source([(4, 6)] * 2, factor=2)
   picture = evaluator(val, **{'data.size': (4, 6), 'eval.protocol': 'full'}).picture(
-      {'student': EMPTY}, rows=2)
+    {'student': EMPTY}, rows=2
+  )
   assert picture.width == 4 + 3 * (12 + 4)  # image, truth, student at 12 pixels and margins
 
 
 def test_the_table_has_both_means_where_they_differ():
   network = {'iou': {'a': 0.5, 'b': None}, 'miou': 0.5, 'miou_all_classes': 0.25}
-  result = {**network, 'networks': {'student': network}, 'pixels': 10, 'images': 1, 'step': 3,
-            'classes_present': 1, 'protocol': 'paper at 1x10', 'labeled': 2, 'split': 'abcdef12'}
+  result = {
+    **network,
+    'networks': {'student': network},
+    'pixels': 10,
+    'images': 1,
+    'step': 3,
+    'classes_present': 1,
+    'protocol': 'paper at 1x10',
+    'labeled': 2,
+    'split': 'abcdef12',
+  }
   table = result_table(result).splitlines()
   assert table[3].split() == ['mIoU', '50.00'] and table[4].split() == ['mIoU', 'of', '2', '25.00']
-  assert table[5] == ('10 pixels of 1 images, 1 of 2 classes present, paper at 1x10, 2 labelled '
-                      'images (split abcdef12), step 3')
+  assert table[5] == (
+    '10 pixels of 1 images, 1 of 2 classes present, paper at 1x10, 2 labelled '
+    'images (split abcdef12), step 3'
+  )
   network['miou_all_classes'] = 0.5
   assert 'mIoU of' not in result_table(result)
 
 
-@pytest.mark.parametrize('name, image, label', [
-    ('paper', (16, 24), (16, 24)), ('full', (16, 24), (32, 48)), ('sliding', (32, 48), (32, 48))])
+@pytest.mark.parametrize(
+  'name, image, label',
+  [('paper', (16, 24), (16, 24)), ('full', (16, 24), (32, 48)), ('sliding', (32, 48), (32, 48))],
+)
 def test_the_data_set_is_read_at_the_protocols_sizes(tmp_path, name, image, label):
-  config = toy.config(
-      toy.write_folder(tmp_path), **{'data.size': (16, 24), 'eval.protocol': name})
+  config = toy.config(toy.write_folder(tmp_path), **{'data.size': (16, 24), 'eval.protocol': name})
   dataset = build_dataset(config)
   assert dataset.val.read_image(1).shape == (*image, 3)
   assert dataset.val.read_label(1).shape == label

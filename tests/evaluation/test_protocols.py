@@ -62,8 +62,8 @@ def sigmoid(x):
 
 
 def test_paper_is_the_softmax_of_the_whole_image():
-  found = first(Protocol(), brightness, rows([.1, .3, .9]), valid(3, frame=3))
-  np.testing.assert_allclose(found, [[.1, .3, .9]], rtol=1e-6)
+  found = first(Protocol(), brightness, rows([0.1, 0.3, 0.9]), valid(3, frame=3))
+  np.testing.assert_allclose(found, [[0.1, 0.3, 0.9]], rtol=1e-6)
 
 
 def test_full_enlarges_the_logits_to_each_labels_size():
@@ -79,17 +79,18 @@ def test_sliding_adds_windows_up_and_ends_at_the_border():
   The second image is 3 wide: windows 0-1 and 1-2, means .3 and .5, and no third one.
   """
   protocol = Protocol('sliding', window=(1, 2), stride=(1, 2))
-  image = rows([.1, .3, .5, .7, .9], [.2, .4, .6, 0, 0])
+  image = rows([0.1, 0.3, 0.5, 0.7, 0.9], [0.2, 0.4, 0.6, 0, 0])
   found = first(protocol, mean, image, valid(5, 3, frame=5))
-  np.testing.assert_allclose(found[0], [.2, .2, .6, .6 + .8, .8], rtol=1e-5)
-  np.testing.assert_allclose(found[1, :3], [.3, .3 + .5, .5], rtol=1e-5)
+  np.testing.assert_allclose(found[0], [0.2, 0.2, 0.6, 0.6 + 0.8, 0.8], rtol=1e-5)
+  np.testing.assert_allclose(found[1, :3], [0.3, 0.3 + 0.5, 0.5], rtol=1e-5)
 
 
 def test_windows_of_unimatch_on_cityscapes():
   """801 every 534 pixels on 1024x2048: two rows of four windows, the last at 223 and 1247."""
   lay = jax.jit(window_corners, static_argnums=(1, 2, 3))
   corner, wanted = jax.device_get(
-      lay(np.array([[1024, 2048]]), (1024, 2048), (801, 801), (534, 534)))
+    lay(np.array([[1024, 2048]]), (1024, 2048), (801, 801), (534, 534))
+  )
   assert corner[0].tolist() == [[y, x] for y in (0, 223) for x in (0, 534, 1068, 1247)]
   assert wanted.all()
 
@@ -97,22 +98,23 @@ def test_windows_of_unimatch_on_cityscapes():
 def test_a_window_larger_than_the_image_is_the_image():
   protocol = Protocol('sliding', window=(7, 9), stride=(3, 3))
   np.testing.assert_allclose(
-      first(protocol, mean, rows([.2, .4, .6]), valid(3, frame=3)), [[.4] * 3], rtol=1e-5)
+    first(protocol, mean, rows([0.2, 0.4, 0.6]), valid(3, frame=3)), [[0.4] * 3], rtol=1e-5
+  )
 
 
 @pytest.mark.parametrize('name', PROTOCOLS)
 def test_flip_averages_with_the_mirrored_image(name):
   """A network that tells the leftmost value everywhere: mirrored it tells the rightmost."""
-  image, own = rows([.2, .4, .8]), valid(3, frame=3)
+  image, own = rows([0.2, 0.4, 0.8]), valid(3, frame=3)
   found = first(Protocol(name, flip=True), leftmost, image, own)
-  np.testing.assert_allclose(found, [[.5] * 3], rtol=1e-5)
+  np.testing.assert_allclose(found, [[0.5] * 3], rtol=1e-5)
 
 
 def test_flip_makes_a_network_symmetric():
   protocol, own = Protocol(flip=True), valid(3, frame=3)
-  tilted = lambda image: two_classes(image[..., 0] * jnp.array([1, .7, .4])[None, None])
-  seen = first(protocol, tilted, rows([.2, .4, .8]), own)
-  mirrored = first(protocol, tilted, rows([.8, .4, .2]), own)
+  tilted = lambda image: two_classes(image[..., 0] * jnp.array([1, 0.7, 0.4])[None, None])
+  seen = first(protocol, tilted, rows([0.2, 0.4, 0.8]), own)
+  mirrored = first(protocol, tilted, rows([0.8, 0.4, 0.2]), own)
   np.testing.assert_allclose(mirrored, seen[:, ::-1], rtol=1e-6)
 
 
@@ -133,18 +135,25 @@ def test_resize_each_is_resize_bilinear():
   assert found.shape == (3, 8, 12, 2)
   for index, (height, width) in enumerate(sizes):
     expected = np.einsum(
-        'Hh,Ww,hwc->HWc', interpolation_matrix(4, height), interpolation_matrix(5, width), x[index])
+      'Hh,Ww,hwc->HWc', interpolation_matrix(4, height), interpolation_matrix(5, width), x[index]
+    )
     np.testing.assert_allclose(found[index, :height, :width], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize('fields, sizes, text', [
+@pytest.mark.parametrize(
+  'fields, sizes, text',
+  [
     (dict(), {(512, 1024)}, 'paper at 512x1024'),
     (dict(pad=(505, 505)), {(375, 500), (500, 333)}, 'paper at own sizes, padded to 505x505'),
     (dict(name='full'), {(1024, 2048)}, 'full at 1024x2048 from 512x1024'),
     (dict(name='sliding', flip=True), {(1024, 2048)}, 'sliding 801/534 at 1024x2048 + flip'),
-    (dict(name='sliding', window=(512, 1024), stride=(256, 512), scales=(0.75, 1.0, 1.25)),
-     {(1024, 2048)}, 'sliding 512x1024/256x512 at 1024x2048 + scales 0.75,1,1.25'),
-])
+    (
+      dict(name='sliding', window=(512, 1024), stride=(256, 512), scales=(0.75, 1.0, 1.25)),
+      {(1024, 2048)},
+      'sliding 512x1024/256x512 at 1024x2048 + scales 0.75,1,1.25',
+    ),
+  ],
+)
 def test_descriptions(fields, sizes, text):
   assert describe(Protocol(**fields), sizes, (512, 1024)) == text
 
@@ -154,14 +163,17 @@ def test_slugs_are_file_names():
   assert slug(text) == 'sliding-801-534-at-1024x2048-scales-0.75-1-flip'
 
 
-@pytest.mark.parametrize('fields, part', [
+@pytest.mark.parametrize(
+  'fields, part',
+  [
     (dict(name='slide'), "config.eval.protocol is 'slide'; known are paper, full, sliding"),
     (dict(window=(801,)), r'config.eval.window is \(801,\); it must be two'),
     (dict(pad=(0, 5)), 'config.eval.pad'),
     (dict(window=(8, 8), stride=(9, 8)), 'config.eval.stride is .*smaller stride'),
     (dict(scales=()), 'config.eval.scales'),
     (dict(scales=(0.0,)), 'config.eval.scales'),
-])
+  ],
+)
 def test_mistakes(fields, part):
   with pytest.raises(UserError, match=part):
     check_protocol(Protocol(**fields))

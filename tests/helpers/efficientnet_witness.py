@@ -36,8 +36,10 @@ def summary(x):
 def reference(image_size=None):
   """The package's network without drop-connect and dropout; padding follows each image."""
   from efficientnet_lite_pytorch import EfficientNet
+
   return EfficientNet.from_name(
-      'efficientnet-lite0', image_size=image_size, drop_connect_rate=0.0, dropout_rate=0.0)
+    'efficientnet-lite0', image_size=image_size, drop_connect_rate=0.0, dropout_rate=0.0
+  )
 
 
 def nhwc(x):
@@ -47,9 +49,12 @@ def nhwc(x):
 def run(model, image):
   """Returns the logits and the results of the blocks, `[B, h, w, C]`, for NHWC images."""
   import torch
+
   results = []
-  hooks = [block.register_forward_hook(lambda module, inputs, out: results.append(nhwc(out)))
-           for block in model._blocks]
+  hooks = [
+    block.register_forward_hook(lambda module, inputs, out: results.append(nhwc(out)))
+    for block in model._blocks
+  ]
   with torch.no_grad():
     logits = model(torch.from_numpy(np.moveaxis(image, -1, 1).copy())).numpy()
   for hook in hooks:
@@ -59,6 +64,7 @@ def run(model, image):
 
 def main():
   import torch
+
   model = reference()
   names = {name: x for name, x in model.state_dict().items() if not name.endswith('tracked')}
   rule = {name: torch.from_numpy(rule_array(name, tuple(x.shape))) for name, x in names.items()}

@@ -14,21 +14,38 @@ PHOTO = np.full((2, 3, 3), 100, np.uint8)
 
 
 def result(step, miou):
-  networks = {name: {'miou': miou, 'iou': dict(zip(NAMES, (miou, None), strict=True))}
-              for name in ('student', 'teacher')}
-  return {'step': step, 'network': 'teacher', 'protocol': 'paper at 2x3', 'images': 4,
-          'pixels': 20, 'split': 'abc', 'devices': '1 x cpu', **networks['teacher'],
-          'networks': networks}
+  networks = {
+    name: {'miou': miou, 'iou': dict(zip(NAMES, (miou, None), strict=True))}
+    for name in ('student', 'teacher')
+  }
+  return {
+    'step': step,
+    'network': 'teacher',
+    'protocol': 'paper at 2x3',
+    'images': 4,
+    'pixels': 20,
+    'split': 'abc',
+    'devices': '1 x cpu',
+    **networks['teacher'],
+    'networks': networks,
+  }
 
 
 def write_run(folder, miou=0.5, protocol='paper at 2x3', method='classmix'):
   """Writes what a report reads; step 10 scores less than step 5."""
   (folder / 'splits').mkdir(parents=True)
   (folder / 'eval').mkdir()
-  config = {'name': 'folder', 'method': {'name': method}, 'steps': 10, 'seed': 0,
-            'model': {'backbone': 'tiny', 'head': 'conv3x3', 'bn': 'batch', 'dtype': 'float32'},
-            'data': {'name': 'folder', 'root': '/nowhere', 'size': [], 'crop': []},
-            'eval_network': 'teacher', 'eval_batch_size': 1, 'paper': {'steps': 1}}
+  config = {
+    'name': 'folder',
+    'method': {'name': method},
+    'steps': 10,
+    'seed': 0,
+    'model': {'backbone': 'tiny', 'head': 'conv3x3', 'bn': 'batch', 'dtype': 'float32'},
+    'data': {'name': 'folder', 'root': '/nowhere', 'size': [], 'crop': []},
+    'eval_network': 'teacher',
+    'eval_batch_size': 1,
+    'paper': {'steps': 1},
+  }
   (folder / 'config.json').write_text(json.dumps(config))
   (folder / 'classes.json').write_text(json.dumps({'names': NAMES, 'palette': PALETTE}))
   (folder / 'splits' / 'labeled.txt').write_text('a\nb\n')
@@ -38,9 +55,12 @@ def write_run(folder, miou=0.5, protocol='paper at 2x3', method='classmix'):
     (folder / 'eval' / f'{step}.json').write_text(json.dumps(found))
   (folder / 'eval' / '5-full-at-4x6.json').write_text('{}')
   (folder / 'eval' / '5-confusion.csv').write_text(
-      'truth,road,<b>car & Co</b>\nroad,3,1\n<b>car & Co</b>,0,0\n')
-  rows = [{'step': step, 'loss/sup': 1 / step, 'confident_share': 0.2, 'eval/miou_teacher': miou}
-          for step in (5, 10)]
+    'truth,road,<b>car & Co</b>\nroad,3,1\n<b>car & Co</b>,0,0\n'
+  )
+  rows = [
+    {'step': step, 'loss/sup': 1 / step, 'confident_share': 0.2, 'eval/miou_teacher': miou}
+    for step in (5, 10)
+  ]
   (folder / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, rows)) + '\n')
   return folder
 

@@ -127,6 +127,7 @@ def own_flags(program: str) -> flags.FlagValues:
 def parse(command: Command) -> None:
   """Parses a command of launch/ as the program would; raises what it would end with."""
   from classmix_jax.cli import command_line
+
   own, arguments = own_flags(command.program), command.words[1:]
   with mock.patch.object(sys, 'argv', arguments):
     if 'config' in own:
@@ -145,9 +146,12 @@ def tutorial() -> Iterator[dict]:
   """Runs the blocks of docs/extending.md and adds the two lines in the tables."""
   from classmix_jax.masks import MASKS
   from classmix_jax.methods import METHODS
+
   page, names = ROOT / 'docs' / 'extending.md', {'__name__': 'tutorial'}
   for block in blocks(page, 'python'):
     exec(compile(block, str(page), 'exec'), names)
-  with (mock.patch.dict(MASKS, {'stripe': names['stripe_mask']}),
-        mock.patch.dict(METHODS, {'entropy': names['EntropyMinimization']})):
+  with (
+    mock.patch.dict(MASKS, {'stripe': names['stripe_mask']}),
+    mock.patch.dict(METHODS, {'entropy': names['EntropyMinimization']}),
+  ):
     yield names

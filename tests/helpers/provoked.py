@@ -38,8 +38,10 @@ def pytest_configure() -> None:
 
 def pytest_terminal_summary(terminalreporter) -> None:
   missing = [
-      f'{Path(file).relative_to(ROOT)}:{first}' for (file, first), last in places().items()
-      if not any((file, line) in seen for line in range(first, last + 1))]
+    f'{Path(file).relative_to(ROOT)}:{first}'
+    for (file, first), last in places().items()
+    if not any((file, line) in seen for line in range(first, last + 1))
+  ]
   total = len(places())
   terminalreporter.write_line(f'{total - len(missing)} of {total} error messages were provoked')
   for place in missing:

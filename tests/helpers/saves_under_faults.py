@@ -34,8 +34,12 @@ FAULTS.faults_log.restype = ctypes.c_char_p
 def state_of(step: int) -> TrainState:
   array = lambda *shape: np.random.default_rng(step).normal(size=shape).astype(np.float32)
   return TrainState(
-      step=np.int32(step), params={'a': array(3000), 'b': array(3, 4)},
-      model_state={'mean': array(5)}, opt_state=(), method_state={'teacher': array(7, 7)})
+    step=np.int32(step),
+    params={'a': array(3000), 'b': array(3, 4)},
+    model_state={'mean': array(5)},
+    opt_state=(),
+    method_state={'teacher': array(7, 7)},
+  )
 
 
 def save(folder: Path, step: int) -> int:
@@ -43,8 +47,7 @@ def save(folder: Path, step: int) -> int:
   try:
     with checkpoint.open_manager(folder / 'checkpoints') as manager:
       try:
-        checkpoint.save(
-            manager, step, jax.device_put(state_of(step), jax.devices()[0]), step / 10)
+        checkpoint.save(manager, step, jax.device_put(state_of(step), jax.devices()[0]), step / 10)
       finally:
         checkpoint.finish(manager)
   except UserError:
@@ -101,8 +104,10 @@ def main(root: Path) -> None:
       shutil.copytree(root / 'base', folder)
       ended = in_a_process(save_under, folder, nth, way)
       found = in_a_process(restore, folder)
-      print(json.dumps({'nth': nth, 'kind': kind, 'way': name, 'ended': ended, 'found': found}),
-            flush=True)
+      print(
+        json.dumps({'nth': nth, 'kind': kind, 'way': name, 'ended': ended, 'found': found}),
+        flush=True,
+      )
       shutil.rmtree(folder)
 
 

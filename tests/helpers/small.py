@@ -47,8 +47,9 @@ class Backbone(nn.Module):
   def __call__(self, image, train):
     x = (image - 0.5) / 0.25
     for index, features in enumerate((8, 16)):
-      x = conv(features, 3, name=f'conv{index}', stride=2,
-               kernel_init=kernel_init, dtype=self.dtype)(x)
+      x = conv(
+        features, 3, name=f'conv{index}', stride=2, kernel_init=kernel_init, dtype=self.dtype
+      )(x)
       x = nn.relu(batch_norm(train=train, bn=self.bn, dtype=self.dtype, name=f'bn{index}')(x))
     return Features(x, x)
 
@@ -62,7 +63,8 @@ class Head(nn.Module):
   @nn.compact
   def __call__(self, features, train):
     layer = nn.Conv(
-        self.num_classes, (3, 3), kernel_init=kernel_init, dtype=self.dtype, name='conv')
+      self.num_classes, (3, 3), kernel_init=kernel_init, dtype=self.dtype, name='conv'
+    )
     return layer(features.high)
 
 
@@ -72,8 +74,18 @@ def model(num_classes=CLASSES, bn='batch', dtype=jnp.float32):
 
 def method(name, bn='batch', dtype=jnp.float32, **options):
   """A method of METHODS: unaugmented and with a threshold that half of the pixels pass."""
-  options = {'threshold': 0.5, 'jitter': 0.0, 'strength': 0.0, 'grey': 0.0, 'blur': False,
-             'trust': 0.5, 'semi_start': 1, 'gamma': 0.5, 'discriminator_width': 4, **options}
+  options = {
+    'threshold': 0.5,
+    'jitter': 0.0,
+    'strength': 0.0,
+    'grey': 0.0,
+    'blur': False,
+    'trust': 0.5,
+    'semi_start': 1,
+    'gamma': 0.5,
+    'discriminator_width': 4,
+    **options,
+  }
   known = hyper_parameters(name)
   options = {key: value for key, value in options.items() if key in known}
   return METHODS[name](model(bn=bn, dtype=dtype), CLASSES, **options)
@@ -109,23 +121,28 @@ def place(state, devices):
 def batch(seed=0, images=IMAGES):
   """A global batch `[N, ...]` with void and padding in unequal shares."""
   rng = np.random.default_rng(seed)
+
   def image():
     coarse = rng.integers(0, 256, (images, SIZE[0] // 4, SIZE[1] // 4, 3))
     return np.kron(coarse, np.ones((1, 4, 4, 1), int)).astype(np.uint8)
+
   def valid():
     valid = np.ones((images, *SIZE), bool)
     valid[1, 20:], valid[-1, :, 10:] = False, False
     return valid
+
   label = rng.integers(0, CLASSES, (images, *SIZE), np.uint8)
   label[0, :18] = VOID
   label[2] = VOID
   return Batch(
-      Example(image(), label, valid()),
-      Example(image(), np.full_like(label, VOID), valid()))
+    Example(image(), label, valid()), Example(image(), np.full_like(label, VOID), valid())
+  )
 
 
 def shard(batch, devices, accumulate=1):
   """`[N, ...]` to `[D, A, b, ...]`: micro-batches of the global batch, cut among the devices."""
+
   def cut(x):
     return x.reshape((accumulate, devices, -1) + x.shape[1:]).swapaxes(0, 1)
+
   return jax.tree.map(cut, batch)

@@ -19,28 +19,39 @@ NEEDED = "needs pip install '.[torch]'"
 
 
 def batch_norm(name, channels):
-  return {f'{name}.{leaf}': (channels,)
-          for leaf in ('weight', 'bias', 'running_mean', 'running_var')}
+  return {
+    f'{name}.{leaf}': (channels,) for leaf in ('weight', 'bias', 'running_mean', 'running_var')
+  }
 
 
 def bottleneck(name, inputs, width):
-  shapes = {f'{name}.conv1.weight': (width, inputs, 1, 1), **batch_norm(f'{name}.bn1', width),
-            f'{name}.conv2.weight': (width, width, 3, 3), **batch_norm(f'{name}.bn2', width),
-            f'{name}.conv3.weight': (4 * width, width, 1, 1)}
+  shapes = {
+    f'{name}.conv1.weight': (width, inputs, 1, 1),
+    **batch_norm(f'{name}.bn1', width),
+    f'{name}.conv2.weight': (width, width, 3, 3),
+    **batch_norm(f'{name}.bn2', width),
+    f'{name}.conv3.weight': (4 * width, width, 1, 1),
+  }
   return {**shapes, **batch_norm(f'{name}.bn3', 4 * width), **shortcut(name, inputs, 4 * width)}
 
 
 def basic(name, inputs, width):
-  shapes = {f'{name}.conv1.weight': (width, inputs, 3, 3), **batch_norm(f'{name}.bn1', width),
-            f'{name}.conv2.weight': (width, width, 3, 3), **batch_norm(f'{name}.bn2', width)}
+  shapes = {
+    f'{name}.conv1.weight': (width, inputs, 3, 3),
+    **batch_norm(f'{name}.bn1', width),
+    f'{name}.conv2.weight': (width, width, 3, 3),
+    **batch_norm(f'{name}.bn2', width),
+  }
   return {**shapes, **shortcut(name, inputs, width)}
 
 
 def shortcut(name, inputs, outputs):
   if inputs == outputs:
     return {}
-  return {f'{name}.downsample.0.weight': (outputs, inputs, 1, 1),
-          **batch_norm(f'{name}.downsample.1', outputs)}
+  return {
+    f'{name}.downsample.0.weight': (outputs, inputs, 1, 1),
+    **batch_norm(f'{name}.downsample.1', outputs),
+  }
 
 
 def draw(shapes):
@@ -79,7 +90,8 @@ def add_networks(monkeypatch):
   """Puts 'resnet_small' and 'resnet_basic', of one block per layer, into BACKBONES."""
   for name, block in (('resnet_small', Bottleneck), ('resnet_basic', BasicBlock)):
     monkeypatch.setitem(
-        BACKBONES, name, functools.partial(ResNet, blocks=(1, 1, 1, 1), block=block))
+      BACKBONES, name, functools.partial(ResNet, blocks=(1, 1, 1, 1), block=block)
+    )
 
 
 def save(path, tensors):

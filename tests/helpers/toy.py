@@ -33,7 +33,7 @@ def draw(seed: int) -> tuple[np.ndarray, np.ndarray]:
   row, column = np.mgrid[:HEIGHT, :WIDTH]
   label = np.zeros((HEIGHT, WIDTH), np.uint8)
   top, left = rng.integers(2, 16), rng.integers(2, 24)
-  label[top:top + 12, left:left + 16] = 1
+  label[top : top + 12, left : left + 16] = 1
   y, x = rng.integers(8, 24), rng.integers(8, 40)
   label[(row - y) ** 2 + (column - x) ** 2 < 36] = 2
   label[0] = 255
@@ -88,13 +88,13 @@ def write_run(run: Path, root: Path, **fields) -> Path:
   from classmix_jax.config.model import build_method, build_optimizer
   from classmix_jax.training.step import create_state
   from classmix_jax.workdir import checkpoint, layout
+
   settings = config(root, **fields)
   dataset = build_dataset(settings)
   method = build_method(settings, len(CLASSES))
   tx = build_optimizer(settings, settings.steps)
   image = jax.ShapeDtypeStruct((1, *settings.data.crop, 3), np.float32)
-  state = create_state(
-      method, tx, jax.random.key(0, impl='rbg'), image, jax.local_devices()[:1])
+  state = create_state(method, tx, jax.random.key(0, impl='rbg'), image, jax.local_devices()[:1])
   layout.open_run(run, settings.to_dict())
   layout.write_classes(run, dataset)
   layout.write_split(run, dataset.train.names, ['a', 'b'])
@@ -124,10 +124,10 @@ def write_city_frame(root: Path, split: str, name: str, seed: int) -> None:
   image, label = draw(seed)
   masks = root / 'gtFine' / split / f'{name}_gtFine'
   pictures = {
-      f'{root}/leftImg8bit/{split}/{name}_leftImg8bit.png': image,
-      f'{masks}_labelIds.png': CITYSCAPES_IDS[label],
-      f'{masks}_instanceIds.png': label.astype(np.uint16) * 1000,
-      f'{masks}_color.png': image,
+    f'{root}/leftImg8bit/{split}/{name}_leftImg8bit.png': image,
+    f'{masks}_labelIds.png': CITYSCAPES_IDS[label],
+    f'{masks}_instanceIds.png': label.astype(np.uint16) * 1000,
+    f'{masks}_color.png': image,
   }
   for path, array in pictures.items():
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -170,5 +170,6 @@ def write_pascal_voc(root: Path) -> Path:
   (lists / 'train.txt').write_text('b\na\n')
   (lists / 'val.txt').write_text('w\nv\n')
   (lists / 'trainaug.txt').write_text(
-      ''.join(f'/JPEGImages/{n}.jpg /SegmentationClassAug/{n}.png\n' for n in 'dcba'))
+    ''.join(f'/JPEGImages/{n}.jpg /SegmentationClassAug/{n}.png\n' for n in 'dcba')
+  )
   return base

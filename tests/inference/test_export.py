@@ -45,11 +45,15 @@ def logits(run, images):
 
   from classmix_jax.config.model import build_model
   from classmix_jax.workdir import layout
+
   config = ml_collections.ConfigDict(layout.read_json(run / 'config.json'))
   model = build_model(config, len(toy.CLASSES))
   _, networks = load_networks(run, 'latest')
-  return np.asarray(jax.jit(lambda x: model.apply(networks['teacher'], x, train=False))(
-      images.astype(np.float32) / 255))
+  return np.asarray(
+    jax.jit(lambda x: model.apply(networks['teacher'], x, train=False))(
+      images.astype(np.float32) / 255
+    )
+  )
 
 
 def test_stablehlo(run, images, expected, tmp_path):
@@ -63,8 +67,13 @@ def test_stablehlo(run, images, expected, tmp_path):
     np.testing.assert_array_equal(found['label'], expected[:count].argmax(-1))
   card = (tmp_path / 'MODEL_CARD.md').read_text()
   toy.assert_says(
-      card, 'input: images [B, 24, 32, 3], uint8', 'from scratch', '4 labelled and 2 unlabelled',
-      f"split: {split_hash([f'street/{index}' for index in range(4)])}", 'not evaluated')
+    card,
+    'input: images [B, 24, 32, 3], uint8',
+    'from scratch',
+    '4 labelled and 2 unlabelled',
+    f'split: {split_hash([f"street/{index}" for index in range(4)])}',
+    'not evaluated',
+  )
 
 
 def test_savedmodel(run, images, expected, tmp_path):
@@ -83,7 +92,8 @@ def test_tflite(run, images, expected, tmp_path):
   tf = pytest.importorskip('tensorflow')
   export.export(run, tmp_path, formats=['tflite'])
   found = tf.lite.Interpreter(str(tmp_path / 'model.tflite')).get_signature_runner()(
-      images=images[1:2])
+    images=images[1:2]
+  )
   np.testing.assert_allclose(found['logits'], expected[1:2], atol=1e-4)
   np.testing.assert_array_equal(found['label'], expected[1:2].argmax(-1))
 
@@ -93,7 +103,8 @@ def test_onnx(run, images, expected, tmp_path):
   onnxruntime = pytest.importorskip('onnxruntime')
   export.export(run, tmp_path, formats=['onnx'])
   session = onnxruntime.InferenceSession(
-      str(tmp_path / 'model.onnx'), providers=['CPUExecutionProvider'])
+    str(tmp_path / 'model.onnx'), providers=['CPUExecutionProvider']
+  )
   for count in (1, 3):
     label, found = session.run(['label', 'logits'], {'images': images[:count]})
     np.testing.assert_allclose(found, expected[:count], atol=1e-4)
@@ -108,21 +119,28 @@ def test_onnx_without_its_library(run, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('backbone, head, formats', [
+@pytest.mark.parametrize(
+  'backbone, head, formats',
+  [
     ('tiny', 'conv3x3', ['stablehlo', 'savedmodel', 'tflite', 'onnx']),
     ('resnet18', 'deeplab_v2', ['stablehlo', 'savedmodel', 'tflite']),
     ('resnet50_deep', 'deeplab_v3plus', ['stablehlo', 'savedmodel']),
-    ('efficientnet_lite0', 'deeplab_v3plus_small', ['stablehlo', 'savedmodel'])])
+    ('efficientnet_lite0', 'deeplab_v3plus_small', ['stablehlo', 'savedmodel']),
+  ],
+)
 def test_on_real_images(backbone, head, formats, tmp_path):
   """What docs/export.md says of networks and formats, on frames of CamVid."""
   files = sorted(CAMVID.glob('*.png'))[::40]
   if not files:
     pytest.skip('no camvid folder in ../shared/data or in $CLASSMIX_JAX_DATA')
-  frames = np.stack([
-      np.asarray(Image.open(file).convert('RGB').resize((120, 90))) for file in files])
+  frames = np.stack(
+    [np.asarray(Image.open(file).convert('RGB').resize((120, 90))) for file in files]
+  )
   run = toy.write_run(
-      tmp_path / 'run', toy.write_folder(tmp_path / 'data'),
-      **{'model.backbone': backbone, 'model.head': head, 'data.crop': (90, 120)})
+    tmp_path / 'run',
+    toy.write_folder(tmp_path / 'data'),
+    **{'model.backbone': backbone, 'model.head': head, 'data.crop': (90, 120)},
+  )
   wanted = logits(run, frames)
   if importlib.util.find_spec('jax2onnx') is None:
     formats = [name for name in formats if name != 'onnx']
@@ -144,8 +162,9 @@ def test_what_a_library_does_not_know_is_said(run, tmp_path, monkeypatch):
 
 
 def test_what_does_not_agree_is_refused(run, tmp_path, monkeypatch):
-  wrong = lambda network, size, output: lambda images: {
-      'logits': 1.01 * np.asarray(network(images)['logits'])}
+  wrong = lambda network, size, output: (
+    lambda images: {'logits': 1.01 * np.asarray(network(images)['logits'])}
+  )
   monkeypatch.setitem(export.FORMATS, 'wrong', wrong)
   with pytest.raises(UserError, match='wrong model.*differ from JAX.* should not be used'):
     export.export(run, tmp_path, formats=['wrong'])

@@ -56,9 +56,13 @@ def test_many_at_once_are_what_each_is_alone(trained):
 def test_windows(tmp_path):
   """A run that is evaluated by sliding windows predicts by them: an image larger than any crop."""
   from classmix_jax.evaluation.eval_step import predict
+
   root = toy.write_folder(tmp_path / 'data')
-  run = toy.write_run(tmp_path / 'run', root, **{
-      'eval.protocol': 'sliding', 'eval.window': (32, 32), 'eval.stride': (16, 16)})
+  run = toy.write_run(
+    tmp_path / 'run',
+    root,
+    **{'eval.protocol': 'sliding', 'eval.window': (32, 32), 'eval.stride': (16, 16)},
+  )
   trained = classmix_jax.load(run)
   image = np.concatenate([toy.draw(index)[0] for index in range(2)], axis=1)[:, :80]
   label, _ = trained.predict(image)
@@ -66,8 +70,9 @@ def test_windows(tmp_path):
   model = build_model(config, len(toy.CLASSES))
   padded = np.pad(image, [(0, 0), (0, 16), (0, 0)])[None]
   valid = np.arange(96)[None, None, :].repeat(32, 1) < 80
-  score = jax.jit(lambda image, valid: predict(
-      model, trained.variables, image, valid, build_protocol(config)))(padded, valid)
+  score = jax.jit(
+    lambda image, valid: predict(model, trained.variables, image, valid, build_protocol(config))
+  )(padded, valid)
   np.testing.assert_array_equal(label, np.argmax(score[0, :, :80], -1))
 
 

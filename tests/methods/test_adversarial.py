@@ -31,15 +31,22 @@ def labeled(*labels):
   label = pixels(*labels)
   known = label != VOID
   return Labeled(
-      image(len(labels)), label, known.astype(jnp.float32), jnp.float32(known.sum()),
-      jnp.float32(1.0))
+    image(len(labels)), label, known.astype(jnp.float32), jnp.float32(known.sum()), jnp.float32(1.0)
+  )
 
 
 def adversarial_targets():
   """The second labelled pixel is void; of the unlabelled ones D trusts the second."""
   judged = Judged(
-      image(2), pixels(True, True), jnp.float32(2.0), pixels(0, 0), pixels(False, True),
-      jnp.float32(1.0), jnp.float32(0.25), jnp.float32(0.125))
+    image(2),
+    pixels(True, True),
+    jnp.float32(2.0),
+    pixels(0, 0),
+    pixels(False, True),
+    jnp.float32(1.0),
+    jnp.float32(0.25),
+    jnp.float32(0.125),
+  )
   return Targets(labeled(0, VOID), judged)
 
 
@@ -53,26 +60,26 @@ def test_every_term_of_adversarial_learning():
   """D says 2 (p - 1/2): 0 and 1/2 to the predictions, 1 to the truth."""
   loss, (_, terms) = adversarial_terms()
   expected = {
-      'loss/sup': LN2,
-      'loss/adv': softplus(0.0),
-      'loss/semi_adv': (softplus(0.0) + softplus(-0.5)) / 2,
-      'loss/semi': -np.log(0.75),
-      'loss/discriminator': ((2 * softplus(0.0) + softplus(0.5)) / 3 + softplus(-1.0)) / 2,
+    'loss/sup': LN2,
+    'loss/adv': softplus(0.0),
+    'loss/semi_adv': (softplus(0.0) + softplus(-0.5)) / 2,
+    'loss/semi': -np.log(0.75),
+    'loss/discriminator': ((2 * softplus(0.0) + softplus(0.5)) / 3 + softplus(-1.0)) / 2,
   }
   assert terms.keys() == expected.keys()
   for name, value in expected.items():
     np.testing.assert_allclose(terms[name], value, rtol=1e-6, err_msg=name)
   weights = dict(zip(expected, (1.0, 0.5, 0.25, 0.125, 1.0), strict=True))
   np.testing.assert_allclose(
-      loss, sum(weights[name] * value for name, value in expected.items()), rtol=1e-6)
+    loss, sum(weights[name] * value for name, value in expected.items()), rtol=1e-6
+  )
 
 
 def test_each_adversarial_term_reaches_its_own_network():
   of_discriminator = jax.jacobian(lambda x: adversarial_terms(x)[1][1])(2.0)
   assert [name for name, slope in of_discriminator.items() if slope] == ['loss/discriminator']
   of_segmenter = jax.jacobian(lambda x: adversarial_terms(logits=x)[1][1])(LOGITS)
-  assert [name for name, slope in of_segmenter.items() if not slope.any()] == [
-      'loss/discriminator']
+  assert [name for name, slope in of_segmenter.items() if not slope.any()] == ['loss/discriminator']
 
 
 def on_one_device(function, *arguments):
@@ -91,9 +98,15 @@ def gates():
     discriminator = jax.tree.map(jnp.zeros_like, start.params['discriminator'])
     discriminator['classifier']['bias'] += jnp.where(convinced, 9.0, -9.0)
     targets, _, _ = method.targets(
-        {**start.params, 'discriminator': discriminator}, start.model_state, {}, batch,
-        jax.random.key(0), step)
+      {**start.params, 'discriminator': discriminator},
+      start.model_state,
+      {},
+      batch,
+      jax.random.key(0),
+      step,
+    )
     return targets.unlabeled
+
   return lambda *arguments: on_one_device(run, *arguments)
 
 
@@ -118,8 +131,17 @@ def scored(features, gap):
   pair = jnp.zeros((2, 1, 2, 3), jnp.uint8)
   chosen = jnp.array([False, True])[:, None, None] & jnp.ones((2, 1, 2), bool)
   return s4gan.Scored(
-      pair / 1.0, pair, jnp.zeros((1, 1, 2, 3)), keys, keys[:1], jnp.asarray(gap),
-      jnp.mean(features, axis=0), jnp.zeros((2, 1, 2), int), chosen, jnp.float32(2.0))
+    pair / 1.0,
+    pair,
+    jnp.zeros((1, 1, 2, 3)),
+    keys,
+    keys[:1],
+    jnp.asarray(gap),
+    jnp.mean(features, axis=0),
+    jnp.zeros((2, 1, 2), int),
+    chosen,
+    jnp.float32(2.0),
+  )
 
 
 def test_feature_matching():
@@ -127,7 +149,8 @@ def test_feature_matching():
   features = jnp.array([[1.0, 0.0], [3.0, 2.0]])
   method = s4gan.S4GAN(Fixed(), 2)
   value, slope = jax.value_and_grad(method.matching_loss)(
-      features, scored(features, [0.5, -1.0]), jnp.float32(1.0))
+    features, scored(features, [0.5, -1.0]), jnp.float32(1.0)
+  )
   assert float(value) == 0.75
   np.testing.assert_array_equal(slope, [[-0.25, 0.25], [-0.25, 0.25]])
 
@@ -152,24 +175,24 @@ def s4gan_terms(discriminator=2.0, logits=LOGITS):
 def test_every_term_of_s4gan():
   loss, (_, terms) = s4gan_terms()
   expected = {
-      'loss/sup': (LN2 + 2 * LN2) / 2,  # of class 1 at 1/4
-      'loss/fm': 0.125,
-      'loss/st': (LN2 - np.log(0.75)) / 2,
-      'loss/discriminator': (softplus(0.25) + softplus(0.0)) / 2,
+    'loss/sup': (LN2 + 2 * LN2) / 2,  # of class 1 at 1/4
+    'loss/fm': 0.125,
+    'loss/st': (LN2 - np.log(0.75)) / 2,
+    'loss/discriminator': (softplus(0.25) + softplus(0.0)) / 2,
   }
   for name, value in expected.items():
     np.testing.assert_allclose(terms[name], value, rtol=1e-6, err_msg=name)
   weights = dict(zip(expected, (1.0, 0.5, 0.25, 1.0), strict=True))
   np.testing.assert_allclose(
-      loss, sum(weights[name] * value for name, value in expected.items()), rtol=1e-6)
+    loss, sum(weights[name] * value for name, value in expected.items()), rtol=1e-6
+  )
 
 
 def test_each_term_of_s4gan_reaches_its_own_network():
   of_discriminator = jax.jacobian(lambda x: s4gan_terms(x)[1][1])(2.0)
   assert [name for name, slope in of_discriminator.items() if slope] == ['loss/discriminator']
   of_segmenter = jax.jacobian(lambda x: s4gan_terms(logits=x)[1][1])(LOGITS)
-  assert [name for name, slope in of_segmenter.items() if not slope.any()] == [
-      'loss/discriminator']
+  assert [name for name, slope in of_segmenter.items() if not slope.any()] == ['loss/discriminator']
 
 
 def test_images_train_themselves_above_gamma():
@@ -180,9 +203,15 @@ def test_images_train_themselves_above_gamma():
     discriminator = jax.tree.map(jnp.zeros_like, start.params['discriminator'])
     discriminator['classifier']['bias'] += bias
     targets, _, metrics = small.method('s4gan', gamma=0.5).targets(
-        {**start.params, 'discriminator': discriminator}, start.model_state, {}, batch,
-        jax.random.key(0), jnp.array(0))
+      {**start.params, 'discriminator': discriminator},
+      start.model_state,
+      {},
+      batch,
+      jax.random.key(0),
+      jnp.array(0),
+    )
     return targets.unlabeled, metrics['self_trained_share']
+
   (unsure, none), (sure, every) = (on_one_device(run, jnp.float32(x)) for x in (0.0, 0.1))
   assert not unsure.chosen.any() and none == 0
   np.testing.assert_array_equal(sure.chosen, batch.unlabeled.valid)

@@ -16,8 +16,7 @@ SECOND = jnp.array([[[-LN3, 0.0], [LN3, 0.0]]])
 def terms(first=FIRST, second=SECOND):
   """One labelled and one unlabelled image of two pixels; the last unlabelled one is padding."""
   label = pixels(0, 255)
-  labeled = Labeled(
-      image(2), label, pixels(1.0, 0.0), jnp.float32(1.0), jnp.float32(1.0))
+  labeled = Labeled(image(2), label, pixels(1.0, 0.0), jnp.float32(1.0), jnp.float32(1.0))
   valid = jnp.array([[[True, True]], [[True, False]]])
   targets = Targets(labeled, image(2), valid, jnp.float32(3.0))
   method = CrossPseudo(Fixed(), 2, lambda_cps=0.75)
@@ -29,15 +28,18 @@ def test_every_term():
   """The first sees (0, 0), the second (1, 0): that is what the other one learns."""
   loss, (_, found) = terms()
   expected = {
-      'loss/sup': -np.log(0.75), 'loss/sup_second': -np.log(0.25),
-      # Pixel 0 of both images, then pixel 1 of the labelled one, void or not.
-      'loss/cps': (2 * -np.log(0.25) + LN2) / 3 + (2 * -np.log(0.25) - np.log(0.75)) / 3,
+    'loss/sup': -np.log(0.75),
+    'loss/sup_second': -np.log(0.25),
+    # Pixel 0 of both images, then pixel 1 of the labelled one, void or not.
+    'loss/cps': (2 * -np.log(0.25) + LN2) / 3 + (2 * -np.log(0.25) - np.log(0.75)) / 3,
   }
   for name, value in expected.items():
     np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
   np.testing.assert_allclose(
-      loss, expected['loss/sup'] + expected['loss/sup_second'] + 0.75 * expected['loss/cps'],
-      rtol=1e-6)
+    loss,
+    expected['loss/sup'] + expected['loss/sup_second'] + 0.75 * expected['loss/cps'],
+    rtol=1e-6,
+  )
 
 
 def test_labels_of_the_other_network_are_given():

@@ -24,8 +24,7 @@ LOGITS = jnp.array([[[0.0, 0.0], [LN3, 0.0]]])
 
 def terms(logits=LOGITS, gamma=2.0):
   """One labelled pixel; of the unlabelled ones both have pseudo-labels: three pixels count."""
-  labeled = Labeled(
-      image(2), pixels(0, VOID), pixels(1.0, 0.0), jnp.float32(1.0), jnp.float32(1.0))
+  labeled = Labeled(image(2), pixels(0, VOID), pixels(1.0, 0.0), jnp.float32(1.0), jnp.float32(1.0))
   targets = Targets(labeled, image(2), pixels(0, 1), jnp.float32(3.0))
   method = DstCbc(Fixed(), 2, gamma=gamma)
   return method.loss({'segmenter': logits}, {'segmenter': {}}, targets)
@@ -51,7 +50,10 @@ def test_stages():
   """12 steps, two rounds: a supervised stage of 4, then half of the pixels, then all."""
   method = DstCbc(Fixed(), 2, rounds=2)
   assert method.stages(12) == (
-      Stage(0, 4, unlabeled=False), Stage(4, 8, share=0.5), Stage(8, 12, share=1.0))
+    Stage(0, 4, unlabeled=False),
+    Stage(4, 8, share=0.5),
+    Stage(8, 12, share=1.0),
+  )
   # What cannot be divided lengthens the first.
   lengths = [stage.stop - stage.start for stage in method.stages(13)]
   assert lengths == [5, 4, 4]
@@ -119,6 +121,7 @@ def test_metrics_tell_the_stages_apart(run):
 def test_interrupted_in_a_round_ends_in_the_same_bits(run, monkeypatch):
   """Stopped inside of step 5 and started again: labels are read, not made again."""
   from classmix_jax.training import trainer
+
   folder, config = run
   other = folder / 'other'
   write, after_step = trainer.AfterStep.__call__, []
@@ -128,6 +131,7 @@ def test_interrupted_in_a_round_ends_in_the_same_bits(run, monkeypatch):
       after_step.append(step)
       raise KeyboardInterrupt
     write(self, step, state, metrics)
+
   monkeypatch.setattr(trainer.AfterStep, '__call__', stopping)
   with pytest.raises(KeyboardInterrupt):
     run_training(config, other)

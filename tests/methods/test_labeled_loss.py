@@ -26,9 +26,11 @@ def loss(devices=1, parts=1, **options):
 
   def run(example, logits):
     labeled = labeled_loss.targets(example)
-    micro = [labeled_loss(logits[i], jax.tree.map(lambda x, i=i: x[i], labeled))
-             for i in range(parts)]
+    micro = [
+      labeled_loss(logits[i], jax.tree.map(lambda x, i=i: x[i], labeled)) for i in range(parts)
+    ]
     return jax.lax.pmean(sum(micro), AXIS)
+
   mapped = jax.pmap(run, AXIS, out_axes=None, devices=jax.devices()[:devices])
   return float(mapped(example, logits))
 
@@ -52,8 +54,10 @@ def test_padding_is_void_whatever_its_label_says():
 
 
 @pytest.mark.parametrize('devices', [1, 2])
-@pytest.mark.parametrize('threshold, kept, hard', [
-    (0.3, 0, [0, 1, 0]), (0.6, 0, [1, 1, 0]), (0.3, 2, [1, 1, 0]), (0.3, 9, [1, 1, 1])])
+@pytest.mark.parametrize(
+  'threshold, kept, hard',
+  [(0.3, 0, [0, 1, 0]), (0.6, 0, [1, 1, 0]), (0.3, 2, [1, 1, 0]), (0.3, 9, [1, 1, 1])],
+)
 def test_hard_pixels_count(devices, threshold, kept, hard):
   """Probabilities of the labels are 1/2, 1/4 and 3/4; void is never hard."""
   found = loss(devices, ohem_threshold=threshold, ohem_min_kept=kept)
@@ -83,12 +87,15 @@ def test_kth_smallest():
 
 def test_hard_pixels_pass_no_gradient():
   slope = jax.grad(lambda p: jnp.sum(hard_pixels(p, jnp.ones(2, bool), 0.5, 1) * 1.0))(
-      jnp.array([0.2, 0.7]))
+    jnp.array([0.2, 0.7])
+  )
   np.testing.assert_array_equal(slope, 0.0)
 
 
-@pytest.mark.parametrize('weights, message', [
-    ((1.0,), 'has 1 numbers for 2 classes'), ((1.0, -2.0), 'has -2.0; use 0 or more')])
+@pytest.mark.parametrize(
+  'weights, message',
+  [((1.0,), 'has 1 numbers for 2 classes'), ((1.0, -2.0), 'has -2.0; use 0 or more')],
+)
 def test_wrong_weights_are_named(weights, message):
   with pytest.raises(UserError, match=f'config.labeled_loss.class_weights {message}'):
     LabeledLoss(class_weights=weights).check(2)

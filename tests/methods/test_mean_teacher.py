@@ -38,11 +38,13 @@ def test_cutout_learns_what_it_keeps():
   """Outside of the box the image is grey and weighs nothing, but counts in the mean."""
   method, start = small.method('cutout_french'), small.start('cutout_french')
   batch = jax.tree.map(lambda x: x[None, None], small.batch())
+
   def run(batch):
     targets, _, metrics = method.targets(
-        start.params, start.model_state, start.method_state, batch, jax.random.key(0),
-        jnp.array(0))
+      start.params, start.model_state, start.method_state, batch, jax.random.key(0), jnp.array(0)
+    )
     return targets.unlabeled, metrics['confident_share']
+
   found, share = jax.pmap(run, AXIS, out_axes=None, devices=jax.devices()[:1])(batch)
   shown, before = np.asarray(found.mixed.image[0]), batch.unlabeled.image[0, 0] / 255
   kept = np.isclose(shown, before, atol=1e-6).all(-1)
@@ -63,12 +65,12 @@ def test_the_ramp_lasts_as_long_as_it_says(step, progress):
 def test_the_terms_are_weighed():
   """L = L_sup + lambda_u L_u, from logits (0, 0) and (ln 3, 0): ln 2 and -ln(3/4) per pixel."""
   method = METHODS['classmix'](Fixed(), 2, lambda_u=0.25)
-  labeled = Labeled(
-      image(2), pixels(0, 255), pixels(1.0, 0.0), jnp.float32(1.0), jnp.float32(1.0))
+  labeled = Labeled(image(2), pixels(0, 255), pixels(1.0, 0.0), jnp.float32(1.0), jnp.float32(1.0))
   mixed = PseudoLabel(image(2) / 1.0, pixels(0, 0), pixels(1.0, 1.0), None, pixels(True, True))
   targets = Targets(labeled, Consistency(mixed, pixels(0.5, 1.0), jnp.float32(2.0)))
   loss, (_, found) = method.loss(
-      {'segmenter': LOGITS[0]}, {'segmenter': {}, 'teacher': {}}, targets)
+    {'segmenter': LOGITS[0]}, {'segmenter': {}, 'teacher': {}}, targets
+  )
   unsup = (0.5 * LN2 - np.log(0.75)) / 2
   np.testing.assert_allclose([found['loss/sup'], found['loss/unsup']], [LN2, unsup], rtol=1e-6)
   np.testing.assert_allclose(loss, LN2 + 0.25 * unsup, rtol=1e-6)

@@ -51,8 +51,11 @@ def terms(classifier=(0.0, LN3), logits=LOGITS):
   method = Branches(Fixed(), 2)
   taught = Taught(image(2) / 1.0, jnp.array([[2.0, 0.0], [1.0, 0.0]]), jnp.float32(0.25))
   targets = Targets(labeled(0, VOID), scored(jnp.full((2, 1), 0.125), [-0.125]), taught)
-  params = {'segmenter': logits, 'discriminator': jnp.float32(2.0),
-            'classifier': jnp.asarray(classifier)}
+  params = {
+    'segmenter': logits,
+    'discriminator': jnp.float32(2.0),
+    'classifier': jnp.asarray(classifier),
+  }
   return method.loss(params, {'segmenter': {}, 'classifier': {}}, targets)
 
 
@@ -62,8 +65,7 @@ def test_both_terms():
   expected = {'loss/presence': (LN2 + np.log(4.0)) / 2, 'loss/presence_consistency': 1.0}
   for name, value in expected.items():
     np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
-  rest = (found['loss/sup'] + 0.1 * found['loss/fm'] + found['loss/st']
-          + found['loss/discriminator'])
+  rest = found['loss/sup'] + 0.1 * found['loss/fm'] + found['loss/st'] + found['loss/discriminator']
   np.testing.assert_allclose(loss, rest + expected['loss/presence'] + 0.25, rtol=1e-6)
 
 
@@ -87,8 +89,10 @@ def test_consistency_begins_at_its_step(started):
 
   def run(step):
     targets, _, _ = method.targets(
-        started.params, started.model_state, started.method_state, batch, jax.random.key(0), step)
+      started.params, started.model_state, started.method_state, batch, jax.random.key(0), step
+    )
     return targets.taught.weight[0], targets.taught.image
+
   found = [on_one_device(run, step) for step in (3, 4, 5, 6, 7)]
   assert [float(weight) for weight, _ in found] == [0.0, 0.0, 0.5, 1.0, 1.0]
   # Every image is distorted.
@@ -104,12 +108,15 @@ def test_the_fused_network_leaves_out_what_is_not_seen(started):
   presence['bias'] += jnp.array([9.0, -9.0, 9.0, -9.0])
   networks = method.networks(state.params, state.model_state, state.method_state)
   images = small.batch().labeled.image[:2]
-  plain, fused = (predicted_logits(method.model, networks[name], to_unit_range(images))
-                  for name in ('student', 'fused'))
+  plain, fused = (
+    predicted_logits(method.model, networks[name], to_unit_range(images))
+    for name in ('student', 'fused')
+  )
   np.testing.assert_array_equal(fused[..., ::2], plain[..., ::2])
   assert plain[..., 1::2].any() and not fused[..., 1::2].any()
   np.testing.assert_allclose(
-      predict(method.model, networks['fused'], images), jax.nn.softmax(fused), rtol=1e-5)
+    predict(method.model, networks['fused'], images), jax.nn.softmax(fused), rtol=1e-5
+  )
 
 
 def test_present_from_one_fifth_on():

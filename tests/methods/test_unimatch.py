@@ -19,14 +19,12 @@ LOGITS = jnp.array([[[0.0, 0.0], [LN3, 0.0]]])
 
 
 def counted(label, confidence, valid=(True, True)):
-  pseudo = PseudoLabel(
-      image(2) / 1.0, pixels(*label), pixels(*confidence), None, pixels(*valid))
+  pseudo = PseudoLabel(image(2) / 1.0, pixels(*label), pixels(*confidence), None, pixels(*valid))
   return Counted(pseudo, jnp.float32(sum(valid)))
 
 
 def targets(views):
-  labeled = Labeled(
-      image(2), pixels(0, 255), pixels(1.0, 0.0), jnp.float32(1.0), jnp.float32(1.0))
+  labeled = Labeled(image(2), pixels(0, 255), pixels(1.0, 0.0), jnp.float32(1.0), jnp.float32(1.0))
   weak = counted((1, 1), (0.96, 0.94))
   return Targets(labeled, weak, views, jax.random.split(jax.random.key(0), 1))
 
@@ -60,11 +58,12 @@ def test_unimatch_has_a_branch_of_perturbed_features():
   method = METHODS['unimatch'](Fixed(), 2)
   perturbed = jnp.array([[[[0.0, 0.0], [9.0, 0.0]]]])
   given = targets(VIEWS)
+
   class Half(type(method)):
     def joint_pass(self, student, batch_stats, targets):
       return student[None], perturbed, batch_stats
-  total, (_, found) = Half(Fixed(), 2).loss(
-      {'segmenter': LOGITS}, {'segmenter': {}}, given)
+
+  total, (_, found) = Half(Fixed(), 2).loss({'segmenter': LOGITS}, {'segmenter': {}}, given)
   fp = LN2 / 2  # the second pixel's confidence is 0.94
   np.testing.assert_allclose(found['loss/fp'], fp, rtol=1e-6)
   np.testing.assert_allclose(total, (LN2 + sum(LOSSES) / 4 + fp / 2) / 2, rtol=1e-6)
@@ -101,10 +100,13 @@ def test_views_are_mixed_with_their_labels():
   """Without distortion a pixel of a view is the pixel of its own image or of the next one."""
   method, start = small.method('unimatch'), small.start('unimatch')
   batch = jax.tree.map(lambda x: x[None, None], small.batch())
+
   def run(batch):
     targets, _, _ = method.targets(
-        start.params, start.model_state, {}, batch, jax.random.key(3), jnp.array(0))
+      start.params, start.model_state, {}, batch, jax.random.key(3), jnp.array(0)
+    )
     return targets
+
   found = jax.pmap(run, AXIS, out_axes=None, devices=jax.devices()[:1])(batch)
   weak = jax.tree.map(lambda x: np.asarray(x[0]), found.weak.pseudo)
   next_one = jax.tree.map(lambda x: np.roll(x, -1, axis=0), weak)
@@ -115,8 +117,7 @@ def test_views_are_mixed_with_their_labels():
     for name in ('label', 'confidence', 'valid'):
       mixed = np.where(own, getattr(weak, name), getattr(next_one, name))
       np.testing.assert_array_equal(getattr(view, name), mixed)
-    np.testing.assert_array_equal(
-        view.image, np.where(own[..., None], weak.image, next_one.image))
+    np.testing.assert_array_equal(view.image, np.where(own[..., None], weak.image, next_one.image))
     masks.append(own)
   assert 0.5 < np.mean(masks) < 1 and (masks[0] != masks[1]).any()
 
@@ -130,17 +131,25 @@ def test_wrong_masks_are_named():
 def test_statistics_of_the_second_version_follow_with_the_last_step(step, decay):
   """The teacher's parameters moved after step s - 1, and so do its BN statistics, before s."""
   method, start = small.method('unimatch_v2'), small.start('unimatch_v2')
-  state = {'segmenter': jax.tree.map(lambda x: x + 2, start.model_state['segmenter']),
-           'teacher': jax.tree.map(lambda x: x + 1, start.model_state['segmenter'])}
+  state = {
+    'segmenter': jax.tree.map(lambda x: x + 2, start.model_state['segmenter']),
+    'teacher': jax.tree.map(lambda x: x + 1, start.model_state['segmenter']),
+  }
+
   class Blind(type(method)):
     def pseudo_label(self, params, model_state, method_state, example):
       raise Seen(model_state['teacher'])
+
   class Seen(Exception):
     pass
+
   blind = Blind(**{field: getattr(method, field) for field in method.__dataclass_fields__})
   with pytest.raises(Seen) as seen:
-    blind.targets(start.params, state, start.method_state, small.batch(), jax.random.key(0),
-                  jnp.array(step))
+    blind.targets(
+      start.params, state, start.method_state, small.batch(), jax.random.key(0), jnp.array(step)
+    )
   jax.tree.map(
-      lambda found, x: np.testing.assert_allclose(found, x + decay + 2 * (1 - decay), rtol=1e-5),
-      seen.value.args[0], start.model_state['segmenter'])
+    lambda found, x: np.testing.assert_allclose(found, x + decay + 2 * (1 - decay), rtol=1e-5),
+    seen.value.args[0],
+    start.model_state['segmenter'],
+  )

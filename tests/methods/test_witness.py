@@ -51,7 +51,8 @@ class _FixedChoice:
 
 def test_class_mask(mixing, monkeypatch):
   for label, chosen, expected in zip(
-      mixing['label'], mixing['chosen'], mixing['mask'], strict=True):
+    mixing['label'], mixing['chosen'], mixing['mask'], strict=True
+  ):
     with monkeypatch.context() as patch:
       _FixedChoice(patch, ast.literal_eval(str(chosen)), 7)
       mask = masks.class_mask(jax.random.key(0), jnp.asarray(label), 7)
@@ -61,8 +62,7 @@ def test_class_mask(mixing, monkeypatch):
 def test_mixed_images_and_probabilities(mixing):
   mask = jnp.asarray(mixing['mask'].astype(bool))
   for before, after in (('image_nchw', 'mixed_image_nchw'), ('prob_nchw', 'mixed_prob_nchw')):
-    np.testing.assert_allclose(
-        mix(mask, nhwc(mixing[before])), nhwc(mixing[after]), rtol=1e-6)
+    np.testing.assert_allclose(mix(mask, nhwc(mixing[before])), nhwc(mixing[after]), rtol=1e-6)
 
 
 def test_consistency_losses(mixing):
@@ -74,14 +74,16 @@ def test_consistency_losses(mixing):
 
 
 def test_schedules(mixing):
-  np.testing.assert_allclose(
-      ema_decay(jnp.arange(120)), mixing['ema_decay'], rtol=1e-6)
+  np.testing.assert_allclose(ema_decay(jnp.arange(120)), mixing['ema_decay'], rtol=1e-6)
   schedule = poly_schedule(2.5e-4, 40_000)
   np.testing.assert_allclose(  # 1 - 39999/40000 has three digits left in float32
-      [schedule(t) for t in (0, 1, 1000, 20000, 39999)], mixing['poly_lr'], rtol=1e-5, atol=1e-10)
+    [schedule(t) for t in (0, 1, 1000, 20000, 39999)], mixing['poly_lr'], rtol=1e-5, atol=1e-10
+  )
   np.testing.assert_allclose(
-      [sigmoid_ramp(jnp.array(t / 10_000)) for t in (0, 1, 2500, 5000, 9999, 10000)],
-      mixing['sigmoid_ramp'], rtol=1e-5)
+    [sigmoid_ramp(jnp.array(t / 10_000)) for t in (0, 1, 2500, 5000, 9999, 10000)],
+    mixing['sigmoid_ramp'],
+    rtol=1e-5,
+  )
 
 
 def torch_name(path):
@@ -90,8 +92,13 @@ def torch_name(path):
   if names[0] == 'head':
     branch = ('dilation6', 'dilation12', 'unused18', 'unused24').index(names[1])
     return f'layer5.conv2d_list.{branch}.{"weight" if names[2] == "kernel" else "bias"}'
-  leaf = {'kernel': 'weight', 'scale': 'weight', 'bias': 'bias', 'mean': 'running_mean',
-          'var': 'running_var'}[names[-1]]
+  leaf = {
+    'kernel': 'weight',
+    'scale': 'weight',
+    'bias': 'bias',
+    'mean': 'running_mean',
+    'var': 'running_var',
+  }[names[-1]]
   modules = [name.replace('_shortcut', '') for name in names[1:-1]]
   if names[-2].endswith('_shortcut'):
     modules[-1] = 'downsample.0' if names[-2].startswith('conv') else 'downsample.1'
@@ -130,8 +137,9 @@ def witness_batches():
     xu = (50 * rs.randn(2, 3, 49, 49)).astype(np.float32)
     valid = np.ones((2, 49, 49), bool)
     yield Batch(
-        Example(np.moveaxis(xl, 1, -1), yl, valid),
-        Example(np.moveaxis(xu, 1, -1), np.full_like(yl, VOID), valid))
+      Example(np.moveaxis(xl, 1, -1), yl, valid),
+      Example(np.moveaxis(xu, 1, -1), np.full_like(yl, VOID), valid),
+    )
 
 
 @pytest.fixture
@@ -140,8 +148,7 @@ def witness_method(monkeypatch):
   monkeypatch.setitem(masks.MASKS, 'first_half', first_half_mask)
   for module in ('supervised', 'mean_teacher', 'pseudo_label'):  # its pixels are not 0..255
     monkeypatch.setattr(f'classmix_jax.methods.{module}.to_unit_range', lambda image: image)
-  backbone = ResNet(
-      blocks=(1, 1, 1, 1), block=Bottleneck, preprocessing=AS_IT_IS)
+  backbone = ResNet(blocks=(1, 1, 1, 1), block=Bottleneck, preprocessing=AS_IT_IS)
   model = segmenter.Segmenter(backbone=backbone, head=HEADS['deeplab_v2'](num_classes=5))
   return MeanTeacher(model, 5, mask='first_half', threshold=0.4, jitter=0.0, blur=False)
 
@@ -162,27 +169,36 @@ def buffers_of_their_own(**options):
     return updates, (count + 1, inner)
 
   return optax.GradientTransformation(
-      lambda params: (jnp.zeros((), jnp.int32), later.init(params)), update)
+    lambda params: (jnp.zeros((), jnp.int32), later.init(params)), update
+  )
 
 
-@pytest.mark.parametrize('variant, devices', [
-    ('once', 1), pytest.param('once', 2, marks=pytest.mark.slow),
-    pytest.param('dup', 1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+  'variant, devices',
+  [
+    ('once', 1),
+    pytest.param('once', 2, marks=pytest.mark.slow),
+    pytest.param('dup', 1, marks=pytest.mark.slow),
+  ],
+)
 def test_six_training_steps(witness_method, variant, devices):
   """Losses and weight norms of six ClassMix steps, on one and on two devices."""
   witness = np.load(WITNESS / 'six_steps.npz')
   expected = {name: witness[variant][:, i] for i, name in enumerate(witness['columns'])}
   options = dict(head_multiplier=10.0, weight_decay=5e-4, freeze_bn_affine=True)
-  tx = {'once': lambda: poly_optimizer(1e-4, 10, **options),
-        'dup': lambda: buffers_of_their_own(duplicate_steps=True, **options)}[variant]()
+  tx = {
+    'once': lambda: poly_optimizer(1e-4, 10, **options),
+    'dup': lambda: buffers_of_their_own(duplicate_steps=True, **options),
+  }[variant]()
   local = jax.devices()[:devices]
   image = jax.ShapeDtypeStruct((2, 49, 49, 3), jnp.float32)
   state = create_state(witness_method, tx, jax.random.key(0), image, local)
   replace = lambda tree: jax.tree.map_with_path(witness_leaf, tree)
   state = state.replace(
-      params={'segmenter': replace(state.params['segmenter'])},
-      method_state={'teacher': replace(state.method_state['teacher'])},
-      model_state={name: replace(tree) for name, tree in state.model_state.items()})
+    params={'segmenter': replace(state.params['segmenter'])},
+    method_state={'teacher': replace(state.method_state['teacher'])},
+    model_state={name: replace(tree) for name, tree in state.model_state.items()},
+  )
   step = make_train_step(witness_method, tx, 0, local)
   for index, batch in enumerate(witness_batches()):
     shard = lambda x: x.reshape((devices, 1, 2 // devices) + x.shape[1:])
@@ -191,19 +207,22 @@ def test_six_training_steps(witness_method, variant, devices):
     norm = jnp.linalg.norm
     jax.effects_barrier()
     found = {
-        'mask_mean': np.mean(MASK_MEANS[-2:]),
-        'loss_sup': metrics['loss/sup'],
-        'loss_unsup': metrics['loss/unsup'],
-        'confident_share': metrics['confident_share'],
-        'student_conv1_norm': norm(student['backbone']['conv1']['kernel'].ravel()),
-        'student_layer3_0_conv2_norm': norm(
-            student['backbone']['layer3_0']['conv2']['kernel'].ravel()),
-        'student_head0_norm': norm(student['head']['dilation6']['kernel'].ravel()),
-        'teacher_head0_norm': norm(teacher['head']['dilation6']['kernel'].ravel()),
-        'student_bn1_running_mean_norm': norm(
-            state.model_state['segmenter']['backbone']['bn1']['mean']),
-        'teacher_bn1_running_mean_norm': norm(
-            state.model_state['teacher']['backbone']['bn1']['mean']),
+      'mask_mean': np.mean(MASK_MEANS[-2:]),
+      'loss_sup': metrics['loss/sup'],
+      'loss_unsup': metrics['loss/unsup'],
+      'confident_share': metrics['confident_share'],
+      'student_conv1_norm': norm(student['backbone']['conv1']['kernel'].ravel()),
+      'student_layer3_0_conv2_norm': norm(
+        student['backbone']['layer3_0']['conv2']['kernel'].ravel()
+      ),
+      'student_head0_norm': norm(student['head']['dilation6']['kernel'].ravel()),
+      'teacher_head0_norm': norm(teacher['head']['dilation6']['kernel'].ravel()),
+      'student_bn1_running_mean_norm': norm(
+        state.model_state['segmenter']['backbone']['bn1']['mean']
+      ),
+      'teacher_bn1_running_mean_norm': norm(
+        state.model_state['teacher']['backbone']['bn1']['mean']
+      ),
     }
     for name, value in found.items():
       np.testing.assert_allclose(value, expected[name][index], rtol=1e-4, err_msg=name)
@@ -222,14 +241,17 @@ def shape_in_torch(leaf):
 def resnet101(witness, dtype):
   """Eval logits, train logits, loss, gradients and new statistics of the witness's network."""
   model = segmenter.Segmenter(
-      backbone=BACKBONES['resnet101'](preprocessing=AS_IT_IS, dtype=dtype),
-      head=HEADS['deeplab_v2'](num_classes=5, dtype=dtype))
+    backbone=BACKBONES['resnet101'](preprocessing=AS_IT_IS, dtype=dtype),
+    head=HEADS['deeplab_v2'](num_classes=5, dtype=dtype),
+  )
   image, label = nhwc(witness['image_nchw']).astype(dtype), jnp.asarray(witness['label'])
   shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), image, False))
   variables = jax.tree.map_with_path(
-      lambda path, leaf: witness_leaf(path[1:], leaf).astype(dtype), shapes)
-  names = {torch_name(path[1:]): shape_in_torch(leaf)
-           for path, leaf in jax.tree.leaves_with_path(shapes)}
+    lambda path, leaf: witness_leaf(path[1:], leaf).astype(dtype), shapes
+  )
+  names = {
+    torch_name(path[1:]): shape_in_torch(leaf) for path, leaf in jax.tree.leaves_with_path(shapes)
+  }
   assert names == dict(zip(witness['param_names'], witness['param_shapes'], strict=True))
 
   def small_logits(variables, train):
@@ -257,15 +279,17 @@ def compare_resnet101(found, witness, *, logits, loss, gradients):
   assert relative_to_range(eval_logits, nhwc(witness['logits_eval_nchw'])) < 1e-5
   assert relative_to_range(train_logits, nhwc(witness['logits_train_nchw'])) < logits
   np.testing.assert_allclose(value, witness['loss'], rtol=loss)
-  norms = {torch_name(path): np.linalg.norm(leaf.ravel())
-           for path, leaf in jax.tree.leaves_with_path(gradient)}
+  norms = {
+    torch_name(path): np.linalg.norm(leaf.ravel())
+    for path, leaf in jax.tree.leaves_with_path(gradient)
+  }
   assert len(witness['grad_names']) == 108
   for name, norm in zip(witness['grad_names'], witness['grad_norms'], strict=True):
     np.testing.assert_allclose(norms[name], norm, rtol=gradients, err_msg=name)
   for branch in (2, 3):
     assert norms[f'layer5.conv2d_list.{branch}.weight'] == 0.0
   statistics = statistics['backbone']
-  last = statistics['layer4_2']['bn3']['mean'][:len(witness['last_bn_mean'])]
+  last = statistics['layer4_2']['bn3']['mean'][: len(witness['last_bn_mean'])]
   assert relative_to_range(statistics['bn1']['mean'], witness['bn1_mean']) < 1e-5
   assert relative_to_range(statistics['bn1']['var'], witness['bn1_var']) < 1e-5
   assert relative_to_range(last, witness['last_bn_mean']) < 1e-5

@@ -10,8 +10,9 @@ from classmix_jax.types import AXIS
 
 VALUES = np.array([1.0, 2.0, 3.0, 6.0], np.float32)  # mean 3, squared distances 4 + 1 + 0 + 9
 VARIABLES = {
-    'params': {'scale': np.full(1, 2.0), 'bias': np.full(1, 1.0)},
-    'batch_stats': {'mean': np.full(1, -1.0), 'var': np.full(1, 2.0)}}
+  'params': {'scale': np.full(1, 2.0), 'bias': np.full(1, 1.0)},
+  'batch_stats': {'mean': np.full(1, -1.0), 'var': np.full(1, 2.0)},
+}
 
 
 @pytest.mark.parametrize('devices', [1, 2])
@@ -57,12 +58,15 @@ def test_parts_of_a_batch_are_normalised_apart(devices):
     second, after = layer.apply({**VARIABLES, **between}, x[1:], mutable=['batch_stats'])
     return jnp.concatenate([first, second]), after
 
-  found, expected = (jax.vmap(run, axis_name=AXIS, out_axes=(0, None))(x)
-                     for run in (together, in_turn))
-  jax.tree.map(lambda *pair: np.testing.assert_allclose(*pair, rtol=1e-5, atol=1e-6),
-               found, expected)
+  found, expected = (
+    jax.vmap(run, axis_name=AXIS, out_axes=(0, None))(x) for run in (together, in_turn)
+  )
+  jax.tree.map(
+    lambda *pair: np.testing.assert_allclose(*pair, rtol=1e-5, atol=1e-6), found, expected
+  )
   # The first part's two values v and w of one device: (v - w) / 2 over its own deviation.
   if devices == 1:
     half = (x[0, 0, 0, 0, 0] - x[0, 0, 0, 1, 0]) / 2
     np.testing.assert_allclose(
-        found[0][0, 0, 0, 0, 0], 2 * half / np.sqrt(half**2 + 1e-5) + 1, rtol=1e-4)
+      found[0][0, 0, 0, 0, 0], 2 * half / np.sqrt(half**2 + 1e-5) + 1, rtol=1e-4
+    )

@@ -19,27 +19,37 @@ def results(way, side, stride, dilation, shape, dtype=jnp.float32, features=5):
   kernel = jnp.asarray(rs.randn(side, side, shape[-1], features), dtype)
   reach = dilation * (side - 1) // 2
   run = lambda x, kernel: way(
-      x, kernel, (stride, stride), [(reach, reach)] * 2, rhs_dilation=(dilation, dilation),
-      dimension_numbers=convolution.DIMENSIONS, precision=None)
+    x,
+    kernel,
+    (stride, stride),
+    [(reach, reach)] * 2,
+    rhs_dilation=(dilation, dilation),
+    dimension_numbers=convolution.DIMENSIONS,
+    precision=None,
+  )
   y, back = jax.vjp(run, x, kernel)
   weight = jnp.asarray(rs.randn(*y.shape), dtype)
   return y, *back(weight)
 
 
 CASES = [
-    (convolution.pointwise, 1, 1, 1), (convolution.pointwise, 1, 2, 1),
-    (convolution.product_and_shifts, 3, 1, 1), (convolution.product_and_shifts, 3, 1, 6),
-    (convolution.same_size, 3, 1, 1), (convolution.same_size, 3, 1, 2),
-    (convolution.same_size, 3, 1, 4),
-    (convolution.same_size, 5, 1, 3)]
+  (convolution.pointwise, 1, 1, 1),
+  (convolution.pointwise, 1, 2, 1),
+  (convolution.product_and_shifts, 3, 1, 1),
+  (convolution.product_and_shifts, 3, 1, 6),
+  (convolution.same_size, 3, 1, 1),
+  (convolution.same_size, 3, 1, 2),
+  (convolution.same_size, 3, 1, 4),
+  (convolution.same_size, 5, 1, 3),
+]
 
 
 @pytest.mark.parametrize('way, side, stride, dilation', CASES)
 def test_numbers_and_gradients_are_those_of_a_convolution(way, side, stride, dilation):
   """On 7x10, which 2, 3 and 4 do not divide, and which a dilation of 6 almost leaves."""
   found, expected = (
-      results(run, side, stride, dilation, (2, 7, 10, 4))
-      for run in (way, lax.conv_general_dilated))
+    results(run, side, stride, dilation, (2, 7, 10, 4)) for run in (way, lax.conv_general_dilated)
+  )
   for x, y in zip(found, expected, strict=True):
     np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4)
 
@@ -55,8 +65,9 @@ def test_wide_layers(dilation):
 @pytest.mark.parametrize('dilation, products', [(6, 0), (12, 9), (18, 9)])
 def test_gpus_interleave_unless_images_become_too_small(dilation, products):
   """At 32x64, every twelfth pixel is an image of 3x6: too small for a kernel gradient of cuDNN."""
-  gradient = jax.jit(lambda x, y: convolution._gradient_by_kernel(
-      x, y, jnp.zeros((3, 3, 4, 5)), dilation, None))
+  gradient = jax.jit(
+    lambda x, y: convolution._gradient_by_kernel(x, y, jnp.zeros((3, 3, 4, 5)), dilation, None)
+  )
   shapes = [jax.ShapeDtypeStruct((2, 32, 64, features), jnp.float32) for features in (4, 5)]
   program = gradient.trace(*shapes).lower(lowering_platforms=('cuda',)).as_text()
   assert program.count('stablehlo.dot_general') == products

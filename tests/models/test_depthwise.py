@@ -31,8 +31,7 @@ def test_by_hand():
 def test_both_ways_agree(size, stride, dilation, shape):
   """Results and both gradients, of sums written out and of XLA's convolution."""
   rs = np.random.RandomState(0)
-  x, kernel = (jnp.asarray(rs.randn(*s), jnp.float32)
-               for s in ((2, *shape, 4), (size, size, 1, 4)))
+  x, kernel = (jnp.asarray(rs.randn(*s), jnp.float32) for s in ((2, *shape, 4), (size, size, 1, 4)))
 
   @functools.partial(jax.jit, static_argnums=0)
   def run(way, x, kernel):
@@ -45,7 +44,8 @@ def test_both_ways_agree(size, stride, dilation, shape):
       np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
   gradient = jnp.cos(expected[0])
   on_accelerators = jax.jit(gradient_by_kernel, static_argnums=(3, 4))(
-      x, gradient, kernel, stride, dilation)
+    x, gradient, kernel, stride, dilation
+  )
   np.testing.assert_allclose(on_accelerators, expected[2], rtol=1e-5, atol=1e-5)
 
 
@@ -57,8 +57,9 @@ def test_no_gradient_with_stride_and_dilation():
 def test_the_processor_gets_no_grouped_convolution():
   """Which of the two ways runs is known when the program is compiled."""
   loss = lambda x, kernel: jnp.sum(jnp.sin(depthwise(x, kernel, 1, 1)))
-  compiled = jax.jit(jax.grad(loss, (0, 1))).lower(
-      jnp.ones((1, 6, 6, 2)), jnp.ones((3, 3, 1, 2))).compile()
+  compiled = (
+    jax.jit(jax.grad(loss, (0, 1))).lower(jnp.ones((1, 6, 6, 2)), jnp.ones((3, 3, 1, 2))).compile()
+  )
   assert 'convolution(' not in compiled.as_text()
 
 

@@ -80,7 +80,7 @@ def witness():
 
 @pytest.mark.parametrize('mode, height, width', CASES)
 def test_witness(witness, mode, height, width):
-  """Every block and the logits, with rule-made weights; see tests/helpers/efficientnet_witness.py."""
+  """Every block and the logits, with rule-made weights; see efficientnet_witness.py."""
   image, key = rule_image((height, width)), f'{mode}_{height}x{width}'
   features, blocks, stats = forward(variables_from(rule_array), image, mode == 'train')
   assert features.low.shape[-1] == 24

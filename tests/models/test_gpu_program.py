@@ -10,15 +10,17 @@ from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.layers import conv_bn, depthwise
 
 CONVOLUTION = re.compile(
-    r'stablehlo\.convolution.*dim_numbers = \[.*?\]x\[(.*?)\]->.*stride = \[(\d+), (\d+)\]'
-    r'.*: \(tensor<\S+>, tensor<(\S+)>\)')
+  r'stablehlo\.convolution.*dim_numbers = \[.*?\]x\[(.*?)\]->.*stride = \[(\d+), (\d+)\]'
+  r'.*: \(tensor<\S+>, tensor<(\S+)>\)'
+)
 MAP = 5  # side of the smallest feature map below
 
 
 def windows(backbone, image, variables):
   """Returns (side of the window, stride) of every convolution of a gradient, lowered for CUDA."""
   loss = lambda params, rest: backbone.apply(
-      {'params': params, **rest}, image, train=True).high.sum()
+    {'params': params, **rest}, image, train=True
+  ).high.sum()
   params, rest = variables['params'], {'batch_stats': variables['batch_stats']}
   program = jax.jit(jax.grad(loss)).trace(params, rest).lower(lowering_platforms=('cuda',))
   found = []
@@ -35,8 +37,9 @@ def maps_in_strides(backbone):
   kernels = {leaf.shape[0] for leaf in jax.tree.leaves(variables['params']) if leaf.ndim == 4}
   found = windows(backbone, image, variables)
   assert len([side for side, _ in found if side >= MAP]) > 10  # kernel gradients were found
-  return [(side, stride) for side, stride in found
-          if side >= MAP and stride > 1 and side not in kernels]
+  return [
+    (side, stride) for side, stride in found if side >= MAP and stride > 1 and side not in kernels
+  ]
 
 
 @pytest.mark.parametrize('name', ['resnet50', 'resnet50_deep', 'efficientnet_lite0'])
@@ -50,8 +53,9 @@ def test_kernel_gradients_are_taken_without_strides(name):
 
 def test_strided_1x1_convolutions_are_no_sliced_products():
   """XLA aborts on GPUs where it fuses a strided slice into the gradient of such a product."""
-  layer = conv_bn.conv(8, 1, name='conv', stride=2, kernel_init=jax.nn.initializers.normal(),
-                      dtype=jnp.float32)
+  layer = conv_bn.conv(
+    8, 1, name='conv', stride=2, kernel_init=jax.nn.initializers.normal(), dtype=jnp.float32
+  )
   x = jnp.zeros((1, 9, 9, 4))
   variables = jax.eval_shape(layer.init, jax.random.key(0), x)
   gradient = jax.jit(jax.grad(lambda variables, x: layer.apply(variables, x).sum(), (0, 1)))
@@ -71,7 +75,8 @@ def test_depthwise_gradients_of_xla_would_be_found(monkeypatch):
 
 def test_jaxs_own_gradient_would_be_found(monkeypatch):
   plain = lambda x, kernel, strides, padding, **options: jax.lax.conv_general_dilated(
-      x, kernel, strides, padding, **options)
+    x, kernel, strides, padding, **options
+  )
   monkeypatch.setattr(conv_bn, 'same_size', plain)
   found = maps_in_strides(BACKBONES['resnet50'](bn='running'))
   assert {stride for _, stride in found} == {2, 4}

@@ -14,8 +14,10 @@ from classmix_jax.types import Features
 
 
 def features(seed=0):
-  low, high = (np.random.default_rng(seed).normal(size=(2, *shape)).astype(np.float32)
-               for shape in ((5, 7, 3), (3, 4, 4)))
+  low, high = (
+    np.random.default_rng(seed).normal(size=(2, *shape)).astype(np.float32)
+    for shape in ((5, 7, 3), (3, 4, 4))
+  )
   return Features(jnp.asarray(low), jnp.asarray(high))
 
 
@@ -40,13 +42,22 @@ def v3plus(**options):
 def test_parameters_of_v3plus():
   """By hand, with high 4, low 3, width 8, skip 5, classes 2; BN has two per channel."""
   variables = v3plus().init(jax.random.key(0), features(), False)
-  count = {name: sum(math.prod(x.shape) for x in jax.tree.leaves(tree))
-           for name, tree in variables['params'].items()}
+  count = {
+    name: sum(math.prod(x.shape) for x in jax.tree.leaves(tree))
+    for name, tree in variables['params'].items()
+  }
   assert {name: size for name, size in count.items() if not name.startswith('bn')} == {
-      'conv_pool': 4 * 8, 'conv_point': 4 * 8,
-      'conv_rate6': 9 * 4 * 8, 'conv_rate12': 9 * 4 * 8, 'conv_rate18': 9 * 4 * 8,
-      'conv_project': 5 * 8 * 8, 'conv_low': 3 * 5,
-      'conv_decoder1': 9 * (8 + 5) * 8, 'conv_decoder2': 9 * 8 * 8, 'classifier': 8 * 2 + 2}
+    'conv_pool': 4 * 8,
+    'conv_point': 4 * 8,
+    'conv_rate6': 9 * 4 * 8,
+    'conv_rate12': 9 * 4 * 8,
+    'conv_rate18': 9 * 4 * 8,
+    'conv_project': 5 * 8 * 8,
+    'conv_low': 3 * 5,
+    'conv_decoder1': 9 * (8 + 5) * 8,
+    'conv_decoder2': 9 * 8 * 8,
+    'classifier': 8 * 2 + 2,
+  }
   assert sum(size for name, size in count.items() if name.startswith('bn')) == 2 * (8 * 8 + 5)
 
 
@@ -55,8 +66,10 @@ def test_rates_span_the_same_part_of_the_image(output_stride, dilations):
   head = v3plus(output_stride=output_stride)
   variables = head.init(jax.random.key(0), features(), False)
   jaxpr = jax.make_jaxpr(lambda v: head.apply(v, features(), False))(variables)
-  found = [equation.params['rhs_dilation'][0]
-           for equation in equations(jaxpr.jaxpr, 'conv_general_dilated')]
+  found = [
+    equation.params['rhs_dilation'][0]
+    for equation in equations(jaxpr.jaxpr, 'conv_general_dilated')
+  ]
   assert [dilation for dilation in found if dilation > 1] == dilations
 
 

@@ -17,12 +17,12 @@ def gradient(pool, x, y):
 
 def test_by_hand():
   """Windows around (0, 0), (0, 2), (2, 0), (2, 2); three of them share the 9."""
-  x = jnp.array([[1., 2., 3.], [4., 9., 5.], [6., 9., 9.]])[None, :, :, None]
-  y = jnp.array([[1., 10.], [100., 1000.]])[None, :, :, None]
+  x = jnp.array([[1.0, 2.0, 3.0], [4.0, 9.0, 5.0], [6.0, 9.0, 9.0]])[None, :, :, None]
+  y = jnp.array([[1.0, 10.0], [100.0, 1000.0]])[None, :, :, None]
   np.testing.assert_array_equal(max_pool(x, SAME)[0, :, :, 0], [[9, 9], [9, 9]])
   np.testing.assert_array_equal(
-      gradient(lambda x: max_pool(x, SAME), x, y)[0, :, :, 0],
-      [[0, 0, 0], [0, 1111, 0], [0, 0, 0]])
+    gradient(lambda x: max_pool(x, SAME), x, y)[0, :, :, 0], [[0, 0, 0], [0, 1111, 0], [0, 0, 0]]
+  )
 
 
 @pytest.mark.parametrize('padding', [SAME, CEIL])

@@ -18,10 +18,12 @@ def test_a_1x1_convolution_is_a_product_of_matrices(dtype, tolerance):
 
   y = jax.jit(layer.apply)(variables, x)
   expected = lax.conv_general_dilated(
-      x.astype(jnp.float32), kernel, (1, 1), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+    x.astype(jnp.float32), kernel, (1, 1), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+  )
   assert y.dtype == dtype
   np.testing.assert_allclose(y.astype(jnp.float32), expected, atol=tolerance)
   assert 'convolution(' not in jax.jit(layer.apply).lower(variables, x).as_text('hlo')
   strided = conv(6, 1, name='conv', stride=2, kernel_init=jax.nn.initializers.normal(), dtype=dtype)
   np.testing.assert_allclose(
-      strided.apply(variables, x).astype(jnp.float32), expected[:, ::2, ::2], atol=tolerance)
+    strided.apply(variables, x).astype(jnp.float32), expected[:, ::2, ::2], atol=tolerance
+  )

@@ -38,44 +38,71 @@ def bottleneck(first, second, dilation, shortcut=None):
 
 def test_the_layout_of_caffe():
   assert convolutions(ResNet((1, 2, 2, 2), Bottleneck, CAFFE)) == [
-      (7, 2, 1),
-      *bottleneck(1, 1, 1, 1),
-      *bottleneck(2, 1, 1, 2), *bottleneck(1, 1, 1),
-      *bottleneck(1, 1, 2, 1), *bottleneck(1, 1, 2),
-      *bottleneck(1, 1, 4, 1), *bottleneck(1, 1, 4)]
+    (7, 2, 1),
+    *bottleneck(1, 1, 1, 1),
+    *bottleneck(2, 1, 1, 2),
+    *bottleneck(1, 1, 1),
+    *bottleneck(1, 1, 2, 1),
+    *bottleneck(1, 1, 2),
+    *bottleneck(1, 1, 4, 1),
+    *bottleneck(1, 1, 4),
+  ]
 
 
 def test_the_layout_of_torchvision():
   """The first block of a dilated layer has the dilation of the layer before."""
   assert convolutions(ResNet((1, 2, 2, 2), Bottleneck, TORCHVISION)) == [
-      (7, 2, 1),
-      *bottleneck(1, 1, 1, 1),
-      *bottleneck(1, 2, 1, 2), *bottleneck(1, 1, 1),
-      *bottleneck(1, 1, 1, 1), *bottleneck(1, 1, 2),
-      *bottleneck(1, 1, 2, 1), *bottleneck(1, 1, 4)]
+    (7, 2, 1),
+    *bottleneck(1, 1, 1, 1),
+    *bottleneck(1, 2, 1, 2),
+    *bottleneck(1, 1, 1),
+    *bottleneck(1, 1, 1, 1),
+    *bottleneck(1, 1, 2),
+    *bottleneck(1, 1, 2, 1),
+    *bottleneck(1, 1, 4),
+  ]
 
 
 def test_output_stride_16_and_a_deep_stem():
   backbone = ResNet((1, 2, 2, 2), Bottleneck, TORCHVISION, deep_stem=True, output_stride=16)
   assert convolutions(backbone) == [
-      (3, 2, 1), (3, 1, 1), (3, 1, 1),
-      *bottleneck(1, 1, 1, 1),
-      *bottleneck(1, 2, 1, 2), *bottleneck(1, 1, 1),
-      *bottleneck(1, 2, 1, 2), *bottleneck(1, 1, 1),
-      *bottleneck(1, 1, 1, 1), *bottleneck(1, 1, 2)]
+    (3, 2, 1),
+    (3, 1, 1),
+    (3, 1, 1),
+    *bottleneck(1, 1, 1, 1),
+    *bottleneck(1, 2, 1, 2),
+    *bottleneck(1, 1, 1),
+    *bottleneck(1, 2, 1, 2),
+    *bottleneck(1, 1, 1),
+    *bottleneck(1, 1, 1, 1),
+    *bottleneck(1, 1, 2),
+  ]
 
 
 def test_basic_blocks():
   """The first layer needs no shortcut: nothing changes its size or its channels."""
   assert convolutions(ResNet((2, 1, 1, 1), BasicBlock, CAFFE)) == [
-      (7, 2, 1),
-      (3, 1, 1), (3, 1, 1), (3, 1, 1), (3, 1, 1),
-      (3, 2, 1), (3, 1, 1), (1, 2, 1),
-      (3, 1, 2), (3, 1, 2), (1, 1, 1),
-      (3, 1, 4), (3, 1, 4), (1, 1, 1)]
+    (7, 2, 1),
+    (3, 1, 1),
+    (3, 1, 1),
+    (3, 1, 1),
+    (3, 1, 1),
+    (3, 2, 1),
+    (3, 1, 1),
+    (1, 2, 1),
+    (3, 1, 2),
+    (3, 1, 2),
+    (1, 1, 1),
+    (3, 1, 4),
+    (3, 1, 4),
+    (1, 1, 1),
+  ]
 
 
 def test_other_output_strides_are_refused():
-  with pytest.raises(UserError, match='config.model.output_stride is 12, but a ResNet can have '
-                                      "8 or 16 or 32; 0 is the backbone's own"):
+  with pytest.raises(
+    UserError,
+    match='config.model.output_stride is 12, but a ResNet can have '
+    "8 or 16 or 32; 0 is the backbone's own",
+  ):
     ResNet((1, 1, 1, 1), Bottleneck, output_stride=12)

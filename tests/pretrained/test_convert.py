@@ -43,15 +43,20 @@ def assert_same_bits(tensors, others):
     assert x.tobytes() == others[name].tobytes(), name
 
 
-@pytest.mark.parametrize('name, ending', [
-    ('x.safetensors', '.safetensors'), ('x.pth', '.safetensors'), ('x.safetensors', '.pth')])
+@pytest.mark.parametrize(
+  'name, ending',
+  [('x.safetensors', '.safetensors'), ('x.pth', '.safetensors'), ('x.safetensors', '.pth')],
+)
 def test_there_and_back_is_the_same_bits(name, ending, tmp_path, capsys):
   tensors = state_dicts.deeplab_v2(5)
   tensors['conv1.weight'][0, 0, 0, :3] = np.nan, -0.0, 1e-42  # bits, not values
   counters = {'bn1.num_batches_tracked': np.array(7)}
   folder = convert({**tensors, **counters}, tmp_path, name)
-  assert_says(capsys.readouterr().out, f'matched {len(tensors)} of {len(tensors)} tensors',
-              '1 num_batches_tracked')
+  assert_says(
+    capsys.readouterr().out,
+    f'matched {len(tensors)} of {len(tensors)} tensors',
+    '1 num_batches_tracked',
+  )
   save(tmp_path / f'probe{ending}', {'a': np.ones(1)})  # skips without the package
   to_file(open_weights(folder), tmp_path / f'back{ending}')
   assert_same_bits(tensors, read_file(tmp_path / f'back{ending}'))
@@ -62,9 +67,16 @@ def test_the_folder_says_where_it_comes_from(tmp_path):
   described = json.loads((folder / 'weights.json').read_text())
   assert len(described.pop('sha256')) == 64
   assert described == {
-      'backbone': 'resnet_small', 'head': 'deeplab_v2_four_branches', 'num_classes': 7,
-      'preprocessing': 'caffe', 'trained_on': '', 'layout': 'deeplab_v2',
-      'source': 'mine.safetensors', 'matched': 93, 'expected': 93}
+    'backbone': 'resnet_small',
+    'head': 'deeplab_v2_four_branches',
+    'num_classes': 7,
+    'preprocessing': 'caffe',
+    'trained_on': '',
+    'layout': 'deeplab_v2',
+    'source': 'mine.safetensors',
+    'matched': 93,
+    'expected': 93,
+  }
   tree, _ = read_weights(folder)
   assert tree['params']['head']['dilation24']['kernel'].shape == (3, 3, 2048, 7)
   assert tree['batch_stats']['backbone']['layer2_0']['bn_shortcut']['var'].shape == (512,)
@@ -75,22 +87,28 @@ def test_the_folder_says_where_it_comes_from(tmp_path):
 def test_classifiers_are_left_out(backbone, block, tmp_path, capsys):
   tensors = state_dicts.torchvision(block)
   folder = convert(tensors, tmp_path, backbone=backbone)
-  assert_says(capsys.readouterr().out, 'unexpected   2: fc.bias, fc.weight',
-              'missing      8: head.dilation12.bias, ', 'the file has no such head: it starts anew')
+  assert_says(
+    capsys.readouterr().out,
+    'unexpected   2: fc.bias, fc.weight',
+    'missing      8: head.dilation12.bias, ',
+    'the file has no such head: it starts anew',
+  )
   tree, described = read_weights(folder)
   assert described['preprocessing'] == 'imagenet' and described['head'] == ''
   assert set(tree['params']) == {'backbone'}  # no made-up head
   np.testing.assert_array_equal(
-      tree['params']['backbone']['conv1']['kernel'][4, 5, 2, 63],
-      tensors['conv1.weight'][63, 2, 4, 5])
+    tree['params']['backbone']['conv1']['kernel'][4, 5, 2, 63], tensors['conv1.weight'][63, 2, 4, 5]
+  )
 
 
 def test_a_head_for_other_classes_is_said_and_left_out(tmp_path, capsys):
   folder = convert(state_dicts.deeplab_v2(5), tmp_path, num_classes=3)
-  assert_says(capsys.readouterr().out,
-              'wrong shape  8: layer5.conv2d_list.0.bias [5], expected [3], ',
-              '[5, 2048, 3, 3], expected [3, 2048, 3, 3]',
-              'the head is for 5 classes, not for 3: it starts anew')
+  assert_says(
+    capsys.readouterr().out,
+    'wrong shape  8: layer5.conv2d_list.0.bias [5], expected [3], ',
+    '[5, 2048, 3, 3], expected [3, 2048, 3, 3]',
+    'the head is for 5 classes, not for 3: it starts anew',
+  )
   assert set(read_weights(folder)[0]['params']) == {'backbone'}
 
 
@@ -107,8 +125,10 @@ def reshape(tensors, name):
 
 
 @pytest.mark.parametrize('name', ['layer3.0.bn2.running_var', 'layer5.conv2d_list.1.weight'])
-@pytest.mark.parametrize('change, kind', [
-    (rename, 'missing      1: '), (remove, 'missing      1: '), (reshape, 'wrong shape  1: ')])
+@pytest.mark.parametrize(
+  'change, kind',
+  [(rename, 'missing      1: '), (remove, 'missing      1: '), (reshape, 'wrong shape  1: ')],
+)
 def test_one_tensor_that_does_not_fit_is_enough(name, change, kind, tmp_path, capsys):
   tensors = state_dicts.deeplab_v2()
   change(tensors, name)
@@ -162,36 +182,60 @@ def test_known_files_by_content_and_by_name(tmp_path, monkeypatch, capsys):
   monkeypatch.setitem(known_files.KNOWN, unknown.sha256[:8], entry)
   weights = open_weights(path)
   assert (weights.trained_on, weights.preprocessing, weights.warning) == (
-      'COCO', 'classmix_voc', '')
+    'COCO',
+    'classmix_voc',
+    '',
+  )
   damaged = save(tmp_path / 'published.safetensors', state_dicts.torchvision(state_dicts.basic))
   weights = open_weights(damaged)
   assert weights.trained_on == 'COCO'
-  assert_says(weights.warning, 'published.safetensors is not the published file', 'damaged?',
-              weights.sha256[:8], unknown.sha256[:8])
+  assert_says(
+    weights.warning,
+    'published.safetensors is not the published file',
+    'damaged?',
+    weights.sha256[:8],
+    unknown.sha256[:8],
+  )
 
 
-@pytest.mark.parametrize('dataset, expected', [
+@pytest.mark.parametrize(
+  'dataset, expected',
+  [
     ('cityscapes', ('Cityscapes', 'classmix_cityscapes')),
-    ('pascal_voc', ('PASCAL VOC', 'classmix_voc')), ('other', ('', 'caffe'))])
+    ('pascal_voc', ('PASCAL VOC', 'classmix_voc')),
+    ('other', ('', 'caffe')),
+  ],
+)
 @pytest.mark.parametrize('prefix', ['', 'module.'])
 def test_checkpoints_of_the_original(dataset, expected, prefix, tmp_path):
   torch = pytest.importorskip('torch', reason=state_dicts.NEEDED)
   student = state_dicts.deeplab_v2(5)
   networks = {'model': student, 'ema_model': {name: x + 1 for name, x in student.items()}}
   torch.save(
-      {'iteration': 40000, 'config': {'dataset': dataset},
-       **{key: {prefix + name: torch.from_numpy(x) for name, x in tensors.items()}
-          for key, tensors in networks.items()}}, tmp_path / 'best_model.pth')
+    {
+      'iteration': 40000,
+      'config': {'dataset': dataset},
+      **{
+        key: {prefix + name: torch.from_numpy(x) for name, x in tensors.items()}
+        for key, tensors in networks.items()
+      },
+    },
+    tmp_path / 'best_model.pth',
+  )
   for key, network in (('model', ''), ('model', 'student'), ('ema_model', 'teacher')):
     weights = open_weights(tmp_path / 'best_model.pth', network=network)
     assert (weights.trained_on, weights.preprocessing) == expected
     assert_same_bits(networks[key], weights.tensors)
 
 
-@pytest.mark.parametrize('options, sentence', [
+@pytest.mark.parametrize(
+  'options, sentence',
+  [
     ({'layout': 'keras'}, '--layout=keras is not known; there are deeplab_v2, torchvision'),
     ({'preprocessing': 'rgb'}, '--preprocessing=rgb is not known; there are plain, imagenet'),
-    ({'network': 'teacher'}, 'holds a single network')])
+    ({'network': 'teacher'}, 'holds a single network'),
+  ],
+)
 def test_mistakes_in_options(options, sentence, tmp_path):
   with pytest.raises(UserError, match=sentence):
     open_weights(save(tmp_path / 'x.safetensors', state_dicts.torchvision()), **options)
@@ -217,15 +261,21 @@ def test_every_network_of_the_tables_can_be_named():
 
 def run_program(*arguments):
   return subprocess.run(
-      [sys.executable, str(PROGRAM), *map(str, arguments)], capture_output=True, text=True,
-      timeout=300)
+    [sys.executable, str(PROGRAM), *map(str, arguments)],
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
 
 
 def test_the_program_there_and_back_and_refused(tmp_path):
   layout = program.LAYOUTS['torchvision']
-  tensors = state_dicts.draw({
+  tensors = state_dicts.draw(
+    {
       layout.name(program.matching.own_path(path)): layout.shape(leaf.shape)
-      for path, leaf in jax.tree.leaves_with_path(program.network_shapes('tiny', '', 1))})
+      for path, leaf in jax.tree.leaves_with_path(program.network_shapes('tiny', '', 1))
+    }
+  )
   path, folder = tmp_path / 'x.safetensors', tmp_path / 'weights'
   save(path, {**tensors, 'fc.bias': np.ones(10, np.float32)})
   options = ['--backbone=tiny', '--layout=torchvision']
@@ -240,7 +290,8 @@ def test_the_program_there_and_back_and_refused(tmp_path):
   save(path, tensors)
   ended = run_program(f'--input={path}', f'--output={tmp_path / "other"}', *options)
   assert ended.returncode == 2 and not (tmp_path / 'other').exists()
-  assert_says(ended.stdout, 'missing      1: conv_merge.weight',
-              'unexpected   1: conv_merge.weight_')
+  assert_says(
+    ended.stdout, 'missing      1: conv_merge.weight', 'unexpected   1: conv_merge.weight_'
+  )
   assert_says(ended.stderr, 'error: --input=x.safetensors does not hold exactly this network')
   assert 'Traceback' not in ended.stderr

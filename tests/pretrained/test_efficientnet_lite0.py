@@ -6,7 +6,9 @@ from classmix_jax.errors import UserError
 from classmix_jax.pretrained.layouts.efficientnet_lite0 import FILE, find_weights, torch_name
 
 
-@pytest.mark.parametrize('path, name', [
+@pytest.mark.parametrize(
+  'path, name',
+  [
     ('backbone/conv_stem/kernel', '_conv_stem.weight'),
     ('backbone/bn_stem/var', '_bn0.running_var'),
     ('backbone/block0/bn_depthwise/scale', '_blocks.0._bn1.weight'),
@@ -14,7 +16,8 @@ from classmix_jax.pretrained.layouts.efficientnet_lite0 import FILE, find_weight
     ('backbone/block15/conv_project/kernel', '_blocks.15._project_conv.weight'),
     ('backbone/block15/bn_project/bias', '_blocks.15._bn2.bias'),
     ('head/dilation6/kernel', 'head.dilation6.weight'),
-])
+  ],
+)
 def test_names(path, name):
   assert torch_name(tuple(path.split('/'))) == name
 

@@ -27,16 +27,24 @@ def zeros(backbone='resnet_small', classes=5):
 
 def test_a_file_and_its_folder_are_the_same(tmp_path, capsys):
   path = state_dicts.save(tmp_path / 'x.safetensors', state_dicts.deeplab_v2(5))
-  to_folder(open_weights(path), tmp_path / 'weights', backbone='resnet_small',
-            head='deeplab_v2_four_branches')
+  to_folder(
+    open_weights(path),
+    tmp_path / 'weights',
+    backbone='resnet_small',
+    head='deeplab_v2_four_branches',
+  )
   trees, origins = zip(
-      *(take_over(zeros(), open_weights(p)) for p in (path, tmp_path / 'weights')), strict=True)
+    *(take_over(zeros(), open_weights(p)) for p in (path, tmp_path / 'weights')), strict=True
+  )
   jax.tree.map(np.testing.assert_array_equal, *trees)
   assert all(leaf.any() for leaf in jax.tree.leaves(trees[0]))
   assert origins[0] == origins[1] and len(origins[0].pop('sha256')) == 64
   assert origins[0] == {
-      'name': 'x.safetensors', 'trained_on': '', 'preprocessing': 'caffe',
-      'matched': 'matched 93 of 93 tensors'}
+    'name': 'x.safetensors',
+    'trained_on': '',
+    'preprocessing': 'caffe',
+    'matched': 'matched 93 of 93 tensors',
+  }
   assert capsys.readouterr().out.count('pre-training: x.safetensors: matched 93 of 93') == 2
 
 
@@ -53,8 +61,11 @@ def test_a_gap_in_the_backbone_is_warned_of(tmp_path, capsys):
   tensors = state_dicts.deeplab_v2(5)
   del tensors['layer4.0.conv3.weight']
   take_over(zeros(), open_weights(state_dicts.save(tmp_path / 'x.safetensors', tensors)))
-  assert_says(capsys.readouterr().out, 'missing      1: layer4.0.conv3.weight',
-              'warning: a part of the backbone is not pretrained')
+  assert_says(
+    capsys.readouterr().out,
+    'missing      1: layer4.0.conv3.weight',
+    'warning: a part of the backbone is not pretrained',
+  )
 
 
 def test_another_backbone_is_refused(tmp_path):
@@ -72,11 +83,19 @@ def test_a_damaged_folder_is_told(tmp_path):
     open_weights(tmp_path)
 
 
-@pytest.mark.parametrize('preprocessing, expected', [
-    ('caffe', 'caffe'), ('imagenet', 'imagenet, but the weights are caffe')])
+@pytest.mark.parametrize(
+  'preprocessing, expected',
+  [('caffe', 'caffe'), ('imagenet', 'imagenet, but the weights are caffe')],
+)
 def test_the_fingerprint_names_the_weights(preprocessing, expected):
-  origin = {'name': 'coco.pth', 'trained_on': 'COCO', 'preprocessing': 'caffe',
-            'matched': 'matched 520 of 528 tensors'}
+  origin = {
+    'name': 'coco.pth',
+    'trained_on': 'COCO',
+    'preprocessing': 'caffe',
+    'matched': 'matched 520 of 528 tensors',
+  }
   assert settings('/data/coco.pth', preprocessing, origin) == {
-      'pre-training': 'COCO', 'weights': 'coco.pth, matched 520 of 528 tensors',
-      'preprocessing': expected}
+    'pre-training': 'COCO',
+    'weights': 'coco.pth, matched 520 of 528 tensors',
+    'preprocessing': expected,
+  }

@@ -16,8 +16,10 @@ def networks(monkeypatch):
 
 
 def names_and_shapes(layout, tree):
-  return {layout.name(matching.own_path(path)): layout.shape(leaf.shape)
-          for path, leaf in jax.tree.leaves_with_path(tree)}
+  return {
+    layout.name(matching.own_path(path)): layout.shape(leaf.shape)
+    for path, leaf in jax.tree.leaves_with_path(tree)
+  }
 
 
 def shapes(tensors):
@@ -46,16 +48,30 @@ def test_torchvision_has_its_names(backbone, block):
 
 
 def test_deep_stem():
-  names = [LAYOUTS['torchvision'].name(('backbone', module, leaf)) for module, leaf in (
-      ('conv1_1', 'kernel'), ('bn1_1', 'mean'), ('conv1_2', 'kernel'), ('bn1_2', 'var'),
-      ('conv1_3', 'kernel'), ('bn1_3', 'scale'))]
+  names = [
+    LAYOUTS['torchvision'].name(('backbone', module, leaf))
+    for module, leaf in (
+      ('conv1_1', 'kernel'),
+      ('bn1_1', 'mean'),
+      ('conv1_2', 'kernel'),
+      ('bn1_2', 'var'),
+      ('conv1_3', 'kernel'),
+      ('bn1_3', 'scale'),
+    )
+  ]
   assert names == [
-      'conv1.0.weight', 'conv1.1.running_mean', 'conv1.3.weight', 'conv1.4.running_var',
-      'conv1.6.weight', 'bn1.weight']
+    'conv1.0.weight',
+    'conv1.1.running_mean',
+    'conv1.3.weight',
+    'conv1.4.running_var',
+    'conv1.6.weight',
+    'bn1.weight',
+  ]
 
 
-@pytest.mark.parametrize('branch, number', [
-    ('dilation6', 0), ('dilation12', 1), ('unused18', 2), ('unused24', 3)])
+@pytest.mark.parametrize(
+  'branch, number', [('dilation6', 0), ('dilation12', 1), ('unused18', 2), ('unused24', 3)]
+)
 def test_branches_are_known_by_their_number(branch, number):
   name = LAYOUTS['deeplab_v2'].name(('head', branch, 'bias'))
   assert name == f'layer5.conv2d_list.{number}.bias'
@@ -69,11 +85,15 @@ def test_other_heads_keep_their_names_apart():
   assert OWN.is_head('head/dilation1/kernel') and not OWN.is_head('backbone/conv1/kernel')
 
 
-@pytest.mark.parametrize('there, here, index_there, index_here', [
+@pytest.mark.parametrize(
+  'there, here, index_there, index_here',
+  [
     ((8, 4, 3, 2), (3, 2, 4, 8), (7, 2, 0, 1), (0, 1, 2, 7)),  # a convolution
     ((8, 1, 5, 5), (5, 5, 1, 8), (7, 0, 3, 4), (3, 4, 0, 7)),  # a depthwise one
     ((8, 4), (4, 8), (7, 3), (3, 7)),  # dense
-    ((8,), (8,), (7,), (7,))])
+    ((8,), (8,), (7,), (7,)),
+  ],
+)
 def test_axes(there, here, index_there, index_here):
   layout = LAYOUTS['torchvision']
   x = np.arange(np.prod(there), dtype=np.float32).reshape(there)

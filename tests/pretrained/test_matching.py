@@ -23,9 +23,8 @@ CLASS_NAMES = frozenset({'head/conv/kernel', 'head/conv/bias'})
 
 def network(value, classes=3, convolutions=10, width=2):
   params = {
-      'backbone': {f'conv{i}': {'kernel': jnp.full((1, width), value)}
-                   for i in range(convolutions)},
-      'head': {'conv': {'kernel': jnp.full((classes, 2), value), 'bias': jnp.full(classes, value)}},
+    'backbone': {f'conv{i}': {'kernel': jnp.full((1, width), value)} for i in range(convolutions)},
+    'head': {'conv': {'kernel': jnp.full((classes, 2), value), 'bias': jnp.full(classes, value)}},
   }
   return {'params': params, 'batch_stats': {'backbone': {'bn': {'mean': jnp.full(4, value)}}}}
 
@@ -49,13 +48,17 @@ def test_compare_accounts_for_every_name():
   found = {'a': (1,), 'b': (2,), 'c': (3,), 'bn.num_batches_tracked': ()}
   account = compare(found, {'a': (1,), 'b': (4,), 'd': (5,)})
   assert account == Account(
-      ('a',), ('d',), ('c',), (('b', (2,), (4,)),), ('bn.num_batches_tracked',))
-  assert report(account, OWN, 'FILE') == '\n'.join([
+    ('a',), ('d',), ('c',), (('b', (2,), (4,)),), ('bn.num_batches_tracked',)
+  )
+  assert report(account, OWN, 'FILE') == '\n'.join(
+    [
       'FILE: matched 1 of 3 tensors',
       '  missing      1: d',
       '  unexpected   1: c',
       '  wrong shape  1: b [2], expected [4]',
-      '  ignored      1 num_batches_tracked, which nothing reads'])
+      '  ignored      1 num_batches_tracked, which nothing reads',
+    ]
+  )
   assert share(account) == 1 / 3
 
 
@@ -99,9 +102,11 @@ def test_half_a_head_does_not_fit_exactly(change):
   assert not take(network(0.0), other)[2]
 
 
-@pytest.mark.parametrize('other', [
-    network(1.0, convolutions=8), network(1.0, width=3), {}, network(1.0, convolutions=20)],
-    ids=['smaller', 'wider', 'nothing', 'larger'])
+@pytest.mark.parametrize(
+  'other',
+  [network(1.0, convolutions=8), network(1.0, width=3), {}, network(1.0, convolutions=20)],
+  ids=['smaller', 'wider', 'nothing', 'larger'],
+)
 def test_another_network_is_refused(other):
   with pytest.raises(UserError, match='RUN holds another network: .* at least 90 % must'):
     take(network(0.0), other)

@@ -35,8 +35,16 @@ def test_checkpoints_of_both_formats_of_torch(torch, zipped, tmp_path):
   student, teacher = ({'module.a': torch.full((2,), value)} for value in (1.0, 2.0))
   optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(2))], lr=0.1, momentum=0.9)
   torch.save(
-      {'iteration': 40000, 'optimizer': optimizer.state_dict(), 'config': {'dataset': 'cityscapes'},
-       'model': student, 'ema_model': teacher}, path, _use_new_zipfile_serialization=zipped)
+    {
+      'iteration': 40000,
+      'optimizer': optimizer.state_dict(),
+      'config': {'dataset': 'cityscapes'},
+      'model': student,
+      'ema_model': teacher,
+    },
+    path,
+    _use_new_zipfile_serialization=zipped,
+  )
   content = read_file(path)
   for network, value in (('student', 1.0), ('teacher', 2.0)):
     assert unwrap(content, network, path)['a'].tolist() == [value, value]
@@ -55,13 +63,16 @@ def test_a_single_network_is_the_student(key, tmp_path):
     unwrap(content, 'teacher', tmp_path)
 
 
-@pytest.mark.parametrize('content, network, sentence', [
+@pytest.mark.parametrize(
+  'content, network, sentence',
+  [
     ({'epoch': 3}, 'student', "has 'epoch'; expected are tensors"),
     ({}, 'student', 'has nothing'),
     (SMALL, 'teacher', 'holds a single network'),
     ({**SMALL, 'extra': 3}, 'student', 'extra is no dense tensor'),
     (SMALL, 'best', '--network=best is not known'),
-])
+  ],
+)
 def test_what_is_no_state_dict_is_told(content, network, sentence, tmp_path):
   with pytest.raises(UserError, match=sentence):
     unwrap(content, network, tmp_path / 'x.pth')

@@ -24,8 +24,9 @@ V = 255
 def read_masks(output):
   """Name -> `[H, W]` indices of every mask."""
   return {
-      path.relative_to(output / 'masks').with_suffix('').as_posix(): np.asarray(Image.open(path))
-      for path in sorted((output / 'masks').rglob('*.png'))}
+    path.relative_to(output / 'masks').with_suffix('').as_posix(): np.asarray(Image.open(path))
+    for path in sorted((output / 'masks').rglob('*.png'))
+  }
 
 
 def run(kind, source, output, **options):
@@ -50,10 +51,12 @@ def write_labelme(path, *shapes, height=4, width=5, **fields):
   """A JSON file; a shape is (label, type, points), or with further fields."""
   path.parent.mkdir(parents=True, exist_ok=True)
   records = [
-      {'label': label, 'shape_type': kind, 'points': points, **(rest[0] if rest else {})}
-      for label, kind, points, *rest in shapes]
-  path.write_text(json.dumps(
-      {'imageHeight': height, 'imageWidth': width, 'shapes': records, **fields}))
+    {'label': label, 'shape_type': kind, 'points': points, **(rest[0] if rest else {})}
+    for label, kind, points, *rest in shapes
+  ]
+  path.write_text(
+    json.dumps({'imageHeight': height, 'imageWidth': width, 'shapes': records, **fields})
+  )
 
 
 def square(label, left=0, top=0, right=None, bottom=None):
@@ -64,13 +67,16 @@ def square(label, left=0, top=0, right=None, bottom=None):
 
 def test_labelme_shapes_in_the_order_of_the_file(tmp_path):
   write_labelme(
-      tmp_path / 'in/city/1.json',
-      ('b', 'polygon', [[0, 0], [3.9, 0], [0, 3]]),  # 3.9 lies in pixel 3
-      ('a', 'rectangle', [[4.2, 2], [2, 1.5]]),  # corners in any order; over b's (1, 2)
-      ('c', 'point', [[4.9, 3.1]]),
-      ('b', None, [[0, 3], [1, 3], [0, 3]]), imagePath='../../other.jpg')
+    tmp_path / 'in/city/1.json',
+    ('b', 'polygon', [[0, 0], [3.9, 0], [0, 3]]),  # 3.9 lies in pixel 3
+    ('a', 'rectangle', [[4.2, 2], [2, 1.5]]),  # corners in any order; over b's (1, 2)
+    ('c', 'point', [[4.9, 3.1]]),
+    ('b', None, [[0, 3], [1, 3], [0, 3]]),
+    imagePath='../../other.jpg',
+  )
   write_labelme(
-      tmp_path / 'in/disc.json', ('c', 'circle', [[2, 2], [3, 2]]), ('b', 'point', [[2, 2]]))
+    tmp_path / 'in/disc.json', ('c', 'circle', [[2, 2], [3, 2]]), ('b', 'point', [[2, 2]])
+  )
   masks = run('labelme', tmp_path / 'in', tmp_path / 'out')
   assert (tmp_path / 'out/classes.txt').read_text() == 'a\nb\nc\n'
   same(masks['city/1'], [[1, 1, 1, 1, V], [1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, V, V, 2]])
@@ -82,24 +88,37 @@ def test_labelme_masks_and_turned_rectangles(tmp_path):
   Image.fromarray(np.array([[255, 0], [255, 255]], np.uint8)).save(stencil, 'PNG')
   mask = {'mask': base64.b64encode(stencil.getvalue()).decode()}
   write_labelme(
-      tmp_path / 'in/1.json',
-      ('a', 'oriented_rectangle', [[0, 0], [1, 0], [1, 3], [0, 3]]),
-      ('b', 'mask', [[3, 1], [4, 2]], mask))
-  same(run('labelme', tmp_path / 'in', tmp_path / 'out')['1'], [
-      [0, 0, V, V, V], [0, 0, V, 1, V], [0, 0, V, 1, 1], [0, 0, V, V, V]])
+    tmp_path / 'in/1.json',
+    ('a', 'oriented_rectangle', [[0, 0], [1, 0], [1, 3], [0, 3]]),
+    ('b', 'mask', [[3, 1], [4, 2]], mask),
+  )
+  same(
+    run('labelme', tmp_path / 'in', tmp_path / 'out')['1'],
+    [[0, 0, V, V, V], [0, 0, V, 1, V], [0, 0, V, 1, 1], [0, 0, V, V, V]],
+  )
 
 
 def test_labelme_shapes_without_area_are_counted(tmp_path, capsys):
   write_labelme(
-      tmp_path / 'in/1.json', square('a'), square('b', 3, 2), ('c', 'line', [[0, 0], [1, 1]]))
+    tmp_path / 'in/1.json', square('a'), square('b', 3, 2), ('c', 'line', [[0, 0], [1, 1]])
+  )
   write_labelme(
-      tmp_path / 'in/2.json', ('c', 'linestrip', [[0, 0], [1, 1], [2, 1]]),
-      ('c', 'line', [[0, 0], [1, 1]]), ('c', 'polygon', [[0, 0], [1, 1]]))
+    tmp_path / 'in/2.json',
+    ('c', 'linestrip', [[0, 0], [1, 1], [2, 1]]),
+    ('c', 'line', [[0, 0], [1, 1]]),
+    ('c', 'polygon', [[0, 0], [1, 1]]),
+  )
   masks = run('labelme', tmp_path / 'in', tmp_path / 'out')
   assert list(masks) == ['1'] and (tmp_path / 'out/classes.txt').read_text() == 'a\nb\n'
   assert_says(
-      capsys.readouterr().out, '2 line,', '1 linestrip,', '1 polygon of fewer than three points',
-      '1.json', '1 pictures have no region and got no mask: 2.', 'unlabeled/images')
+    capsys.readouterr().out,
+    '2 line,',
+    '1 linestrip,',
+    '1 polygon of fewer than three points',
+    '1.json',
+    '1 pictures have no region and got no mask: 2.',
+    'unlabeled/images',
+  )
 
 
 def test_one_file_of_labelme(tmp_path):
@@ -107,7 +126,9 @@ def test_one_file_of_labelme(tmp_path):
   assert list(run('labelme', tmp_path / '1.json', tmp_path / 'out')) == ['1']
 
 
-@pytest.mark.parametrize('content, parts', [
+@pytest.mark.parametrize(
+  'content, parts',
+  [
     ('{', ('not JSON', 'export')),
     ('[' * 100000, ('not JSON',)),
     ('{"images": []}', ("'shapes'", 'labelme')),
@@ -122,15 +143,19 @@ def test_one_file_of_labelme(tmp_path):
     ({'points': [[0, 1]], 'shape_type': 'point', 'label': None}, ('None', 'class name')),
     ({'points': [[0, 1]] * 2, 'shape_type': 'mask', 'label': 'a', 'mask': '?'}, ('base64',)),
     ({'points': [[0, 1]] * 2, 'shape_type': 'mask', 'label': 'a', 'mask': 'AAAA'}, ('decode',)),
-])
+  ],
+)
 def test_malformed_labelme_files_are_named(tmp_path, content, parts):
   write_labelme(tmp_path / 'in/good.json', square('a'), square('b', 3))
   if isinstance(content, dict):
     content = json.dumps({'imageHeight': 4, 'imageWidth': 5, 'shapes': [content]})
   (tmp_path / 'in/bad.json').write_text(content)
   assert_says(
-      message('labelme', tmp_path / 'in', tmp_path / 'out'), '1 of 2 pictures',
-      tmp_path / 'in/bad.json', *parts)
+    message('labelme', tmp_path / 'in', tmp_path / 'out'),
+    '1 of 2 pictures',
+    tmp_path / 'in/bad.json',
+    *parts,
+  )
   assert list(read_masks(tmp_path / 'out')) == ['good']
 
 
@@ -140,14 +165,22 @@ def test_malformed_labelme_files_are_named(tmp_path, content, parts):
 def write_coco(path, annotations, images=(('x/a.jpg', 3, 4),), names=('a', 'b', 'c')):
   """A JSON file; an annotation is (category, segmentation); image i has id 10 + i."""
   data = {
-      'images': [
-          {'id': 10 + index, 'file_name': name, 'height': height, 'width': width}
-          for index, (name, height, width) in enumerate(images)],
-      'categories': [{'id': 5 + index, 'name': name} for index, name in enumerate(names)],
-      'annotations': [
-          {'id': index, 'image_id': 10, 'category_id': 5 + names.index(name),
-           'segmentation': segmentation, **(rest[0] if rest else {})}
-          for index, (name, segmentation, *rest) in enumerate(annotations)]}
+    'images': [
+      {'id': 10 + index, 'file_name': name, 'height': height, 'width': width}
+      for index, (name, height, width) in enumerate(images)
+    ],
+    'categories': [{'id': 5 + index, 'name': name} for index, name in enumerate(names)],
+    'annotations': [
+      {
+        'id': index,
+        'image_id': 10,
+        'category_id': 5 + names.index(name),
+        'segmentation': segmentation,
+        **(rest[0] if rest else {}),
+      }
+      for index, (name, segmentation, *rest) in enumerate(annotations)
+    ],
+  }
   path.parent.mkdir(parents=True, exist_ok=True)
   path.write_text(json.dumps(data))
   return path
@@ -155,11 +188,16 @@ def write_coco(path, annotations, images=(('x/a.jpg', 3, 4),), names=('a', 'b', 
 
 def test_coco_small_regions_lie_on_top(tmp_path):
   pytest.importorskip('pycocotools')
-  file = write_coco(tmp_path / 'annotations.json', [
+  file = write_coco(
+    tmp_path / 'annotations.json',
+    [
       ('c', [[1, 1, 2, 1, 2, 2, 1, 2]]),  # one pixel, first in the file
       ('b', [[0, 0, 3, 0, 3, 3, 0, 3], [3, 2, 4, 2, 4, 3, 3, 3]]),  # two parts, 10 pixels
       ('a', [[0, 0, 4, 0, 4, 1, 0, 1]]),  # four pixels
-      ('b', [[3, 0, 4, 0, 4, 1, 3, 1]])], names=('c', 'b', 'a'))
+      ('b', [[3, 0, 4, 0, 4, 1, 3, 1]]),
+    ],
+    names=('c', 'b', 'a'),
+  )
   mask = run('coco', file, tmp_path / 'out')['x/a']
   same(mask, [[0, 0, 0, 1], [1, 2, 1, V], [1, 1, 1, 1]])
   assert (tmp_path / 'out/classes.txt').read_text() == 'a\nb\nc\n'  # sorted, not by category id
@@ -179,21 +217,32 @@ RING = {'size': [3, 3], 'counts': [0, 4, 1, 4]}  # columns of three: all but the
 def test_coco_run_lengths_holes_and_crowd(tmp_path, ring):
   pytest.importorskip('pycocotools')
   file = write_coco(
-      tmp_path / 'annotations.json', [('b', ring, {'iscrowd': 1})], images=[('a.png', 3, 3)])
+    tmp_path / 'annotations.json', [('b', ring, {'iscrowd': 1})], images=[('a.png', 3, 3)]
+  )
   same(run('coco', file, tmp_path / 'void')['a'], [[1, 1, 1], [1, V, 1], [1, 1, 1]])
-  same(run('coco', file, tmp_path / 'ground', background='ground')['a'],
-       [[2, 2, 2], [2, 0, 2], [2, 2, 2]])
+  same(
+    run('coco', file, tmp_path / 'ground', background='ground')['a'],
+    [[2, 2, 2], [2, 0, 2], [2, 2, 2]],
+  )
   assert (tmp_path / 'ground/classes.txt').read_text() == 'ground\na\nb\nc\n'
 
 
 def test_coco_panoptic(tmp_path):
   """Segment 1 is (1, 0, 0) and segment 256 (0, 1, 0); 0 is void."""
   data = {
-      'images': [{'id': 'i', 'file_name': 'a.jpg', 'height': 1, 'width': 3}],
-      'categories': [
-          {'id': 1, 'name': 'sky', 'color': [9, 8, 7]}, {'id': 2, 'name': 'car', 'color': 'red'}],
-      'annotations': [{'image_id': 'i', 'file_name': 'a.png', 'segments_info': [
-          {'id': 1, 'category_id': 1}, {'id': 256, 'category_id': 2}]}]}
+    'images': [{'id': 'i', 'file_name': 'a.jpg', 'height': 1, 'width': 3}],
+    'categories': [
+      {'id': 1, 'name': 'sky', 'color': [9, 8, 7]},
+      {'id': 2, 'name': 'car', 'color': 'red'},
+    ],
+    'annotations': [
+      {
+        'image_id': 'i',
+        'file_name': 'a.png',
+        'segments_info': [{'id': 1, 'category_id': 1}, {'id': 256, 'category_id': 2}],
+      }
+    ],
+  }
   file = tmp_path / 'panoptic.json'
   file.write_text(json.dumps(data))
   assert_says(message('coco', file, tmp_path / 'out'), 'no a.png', tmp_path / 'panoptic', 'add it')
@@ -204,7 +253,9 @@ def test_coco_panoptic(tmp_path):
   assert_says(message('coco', file, tmp_path / 'new'), 'panoptic/a.png', '65536')
 
 
-@pytest.mark.parametrize('segmentation, parts', [
+@pytest.mark.parametrize(
+  'segmentation, parts',
+  [
     ({'size': [3, 4], 'counts': [0, 4, 1, 4]}, ('add up to 9', '12')),
     ({'size': [3, 4], 'counts': '0410'}, ('add up to 9', '12')),
     ({'size': [4, 3], 'counts': [12]}, ('[4, 3]', '[3, 4]')),
@@ -214,12 +265,15 @@ def test_coco_panoptic(tmp_path):
     ('text', ("'text'", 'polygons')),
     ([[0, 0, 1]], ('[0, 0, 1]', 'x, y, x, y')),
     ([[0, 0, 1, None, 2, 2]], ('None',)),
-])
+  ],
+)
 def test_malformed_coco_regions_are_named(tmp_path, segmentation, parts):
   pytest.importorskip('pycocotools')
   file = write_coco(
-      tmp_path / 'annotations.json', [('a', segmentation)],
-      images=[('bad.png', 3, 4), ('good.png', 3, 4)])
+    tmp_path / 'annotations.json',
+    [('a', segmentation)],
+    images=[('bad.png', 3, 4), ('good.png', 3, 4)],
+  )
   text = message('coco', file, tmp_path / 'out', background='ground')
   assert_says(text, '1 of 2 pictures', "image 'bad.png'", *parts)
   same(read_masks(tmp_path / 'out')['good'], np.zeros((3, 4)))
@@ -227,20 +281,29 @@ def test_malformed_coco_regions_are_named(tmp_path, segmentation, parts):
 
 def test_coco_annotations_that_belong_to_nothing(tmp_path, capsys):
   pytest.importorskip('pycocotools')
-  file = write_coco(tmp_path / 'annotations.json', [
-      ('a', [[0, 0, 4, 0, 4, 1, 0, 1]]), ('a', [], {'bbox': [0, 0, 1, 1]}),
-      ('a', [[0, 0, 1, 1]]), ('b', [[0, 0, 4, 0, 4, 1, 0, 1]], {'image_id': 99})])
+  file = write_coco(
+    tmp_path / 'annotations.json',
+    [
+      ('a', [[0, 0, 4, 0, 4, 1, 0, 1]]),
+      ('a', [], {'bbox': [0, 0, 1, 1]}),
+      ('a', [[0, 0, 1, 1]]),
+      ('b', [[0, 0, 4, 0, 4, 1, 0, 1]], {'image_id': 99}),
+    ],
+  )
   assert_says(message('coco', file, tmp_path / 'out'), '1 annotations', 'image_id', '99')
   same(read_masks(tmp_path / 'out')['x/a'][0], [0] * 4)
   assert_says(capsys.readouterr().out, '2 annotation without polygon or mask')
 
 
-@pytest.mark.parametrize('content, parts', [
+@pytest.mark.parametrize(
+  'content, parts',
+  [
     ('[]', ("'images'",)),
     ('{"images": [], "annotations": {}, "categories": []}', ("'annotations'",)),
     ('{"images": [{"id": [1]}], "annotations": [], "categories": []}', ('id = [1]',)),
     ('{"images": [], "annotations": [], "categories": []}', ('holds no picture',)),
-])
+  ],
+)
 def test_files_that_are_not_coco(tmp_path, content, parts):
   (tmp_path / 'a.json').write_text(content)
   assert_says(message('coco', tmp_path, tmp_path / 'out'), tmp_path, *parts)
@@ -263,10 +326,10 @@ def test_pycocotools_is_asked_for_by_its_command(tmp_path, monkeypatch):
 
 # --------------------------------------------------------------------------- cvat
 
-LABELS = '''
+LABELS = """
   <label><name>car</name><color>#ff6037</color><type>any</type></label>
   <label><name>road</name><color>#804080</color></label>
-  <label><name>path</name><color>#000001</color><type>polyline</type></label>'''
+  <label><name>path</name><color>#000001</color><type>polyline</type></label>"""
 
 
 def write_cvat(path, shapes, name='x/a.jpg', before=''):
@@ -281,12 +344,15 @@ ROAD = '<mask label="road" rle="0,9" left="1" top="0" width="3" height="3" z_ord
 DOOR = '<mask label="car" rle="1, 1, 1, 1" left="2" top="1" width="2" height="2" z_order="{}"/>'
 
 
-@pytest.mark.parametrize('shapes, middle', [
+@pytest.mark.parametrize(
+  'shapes, middle',
+  [
     (ROAD + DOOR.format(0), [V, 1, 1, 0, V]),  # the file's order: the car is on top
     (DOOR.format(0) + ROAD, [V, 1, 1, 1, V]),
     (DOOR.format(1) + ROAD, [V, 1, 1, 0, V]),  # z_order goes before
     (ROAD + DOOR.format(-1), [V, 1, 1, 1, V]),
-])
+  ],
+)
 def test_cvat_by_z_order_then_in_the_order_of_the_file(tmp_path, shapes, middle):
   file = write_cvat(tmp_path / 'annotations.xml', shapes)
   mask = run('cvat', file, tmp_path / 'out')['x/a']
@@ -299,28 +365,37 @@ def test_cvat_by_z_order_then_in_the_order_of_the_file(tmp_path, shapes, middle)
 
 def test_cvat_polygons_boxes_and_ellipses(tmp_path, capsys):
   pytest.importorskip('pycocotools')
-  write_cvat(tmp_path / 'in/annotations.xml', '''
+  write_cvat(
+    tmp_path / 'in/annotations.xml',
+    """
       <polygon label="road" points="0.0,0.0;5.0,0.0;5.0,2.0;0.0,2.0"><attribute name="n">1
       </attribute></polygon><box label="car" xtl="1" ytl="1" xbr="4" ybr="2" rotation="90"/>
-      <polyline label="path" points="0,0;5,2"/><tag label="car"/>''')
-  same(run('cvat', tmp_path / 'in', tmp_path / 'out')['x/a'],
-       [[1, 1, 0, 1, 1], [1, 1, 0, 1, 1], [V, V, 0, V, V]])  # 3 x 1 turned about (2.5, 1.5)
+      <polyline label="path" points="0,0;5,2"/><tag label="car"/>""",
+  )
+  same(
+    run('cvat', tmp_path / 'in', tmp_path / 'out')['x/a'],
+    [[1, 1, 0, 1, 1], [1, 1, 0, 1, 1], [V, V, 0, V, V]],
+  )  # 3 x 1 turned about (2.5, 1.5)
   assert_says(capsys.readouterr().out, '1 polyline', '1 tag')
   file = write_cvat(
-      tmp_path / 'b.xml', '<ellipse label="car" cx="2.5" cy="1.5" rx="1.6" ry="1.2"/>')
+    tmp_path / 'b.xml', '<ellipse label="car" cx="2.5" cy="1.5" rx="1.6" ry="1.2"/>'
+  )
   mask = run('cvat', file, tmp_path / 'b')['x/a']
   same(mask[1], [V, 0, 0, 0, V])
   assert mask[0, 2] == mask[2, 2] == 0 and (mask[:, [0, 4]] == V).all()
 
 
-@pytest.mark.parametrize('shape, parts', [
+@pytest.mark.parametrize(
+  'shape, parts',
+  [
     ('<mask label="car" rle="1,2" left="0" top="0" width="2" height="2"/>', ('2 x 2', '3 pixels')),
     ('<mask label="car" rle="4" left="4" top="0" width="2" height="2"/>', ('(4, 0)', '5 x 3')),
     ('<mask label="car" rle="a" left="0" top="0" width="2" height="2"/>', ("'a'", 'integers')),
     ('<mask label="car" rle="4" left="0" top="0" width="2"/>', ("height=''",)),
     ('<mask label="car" rle="4" left="0" top="0" width="2" height="2" z_order="x"/>', ('z_order',)),
     ('<blob label="car"/>', ('<blob>', 'polygon')),
-])
+  ],
+)
 def test_malformed_cvat_shapes_are_named(tmp_path, shape, parts):
   file = write_cvat(tmp_path / 'annotations.xml', shape)
   assert_says(message('cvat', file, tmp_path / 'out'), "image 'x/a.jpg'", *parts)
@@ -329,19 +404,23 @@ def test_malformed_cvat_shapes_are_named(tmp_path, shape, parts):
 def test_malformed_cvat_coordinates_are_named(tmp_path):
   pytest.importorskip('pycocotools')
   for shape, part in [
-      ('<polygon label="car" points="0,0;1,1;x,2"/>', "'x'"),
-      ('<polygon label="car" points="0,0;1,1;2"/>', "'x,y;x,y;...'"),
-      ('<box label="car" xtl="1" ytl="inf" xbr="4" ybr="2"/>', "inf"),
-      ('<box label="car" xtl="1" ytl="1" xbr="4"/>', 'None')]:
+    ('<polygon label="car" points="0,0;1,1;x,2"/>', "'x'"),
+    ('<polygon label="car" points="0,0;1,1;2"/>', "'x,y;x,y;...'"),
+    ('<box label="car" xtl="1" ytl="inf" xbr="4" ybr="2"/>', 'inf'),
+    ('<box label="car" xtl="1" ytl="1" xbr="4"/>', 'None'),
+  ]:
     file = write_cvat(tmp_path / 'annotations.xml', shape)
     assert_says(message('cvat', file, tmp_path / 'out'), "image 'x/a.jpg'", part)
 
 
-@pytest.mark.parametrize('before', [
+@pytest.mark.parametrize(
+  'before',
+  [
     '<!DOCTYPE a [<!ENTITY b "boom"><!ENTITY c "&b;&b;&b;">]>',
     '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]>',
     '<!DOCTYPE annotations SYSTEM "http://127.0.0.1/a.dtd">',
-])
+  ],
+)
 def test_hostile_xml_is_refused(tmp_path, before):
   file = write_cvat(tmp_path / 'annotations.xml', ROAD, before=before)
   assert_says(message('cvat', file, tmp_path / 'out'), file, 'DOCTYPE', 'refused')
@@ -371,7 +450,8 @@ def test_colors_of_a_cvat_export(tmp_path):
   """What CVAT calls background is what nobody annotated; palettes are looked up."""
   (tmp_path / 'in').mkdir()
   (tmp_path / 'in/labelmap.txt').write_text(
-      '# label:color_rgb:parts:actions\nbackground:0,0,0::\ncar:200,0,0::\nsky:0,0,200::\n')
+    '# label:color_rgb:parts:actions\nbackground:0,0,0::\ncar:200,0,0::\nsky:0,0,200::\n'
+  )
   mask = Image.fromarray(np.array([[7, 0, 3]], np.uint8))
   mask.putpalette([*BLACK, 1, 1, 1, 2, 2, 2, *RED, 4, 4, 4, 5, 5, 5, 6, 6, 6, *BLUE])
   (tmp_path / 'in/SegmentationClass').mkdir()
@@ -394,8 +474,14 @@ def test_unknown_colors_name_file_color_and_pixel(tmp_path):
   save(tmp_path / 'in/b.png', [[RED, BLUE]])
   (tmp_path / 'in/classes.txt').write_text('sky 0 0 200\ncar 200 0 0\n')
   assert_says(
-      message('colors', tmp_path / 'in', tmp_path / 'out'), '1 of 2', tmp_path / 'in/a.png',
-      'colour 1 2 3 in 1 pixels', 'row 1, column 1', '200 0 0 (car)', 'void R G B')
+    message('colors', tmp_path / 'in', tmp_path / 'out'),
+    '1 of 2',
+    tmp_path / 'in/a.png',
+    'colour 1 2 3 in 1 pixels',
+    'row 1, column 1',
+    '200 0 0 (car)',
+    'void R G B',
+  )
   same(read_masks(tmp_path / 'out')['b'], [[1, 0]])
 
 
@@ -409,11 +495,14 @@ def test_colors_that_cannot_be_right(tmp_path):
   assert_says(message('colors', tmp_path, tmp_path), 'among the masks', 'choose another')
 
 
-@pytest.mark.parametrize('text, parts', [
+@pytest.mark.parametrize(
+  'text, parts',
+  [
     ('a 1 2 300\n', ('line 1', '0 to 255')),
     ('a\nb\na\n', ("line 3 names 'a' again",)),
     ('a:1,1,1::\nb:1,1,1::\n', ('line 2', 'colours must differ')),
-])
+  ],
+)
 def test_malformed_tables(tmp_path, text, parts):
   (tmp_path / 'table.txt').write_text(text)
   with pytest.raises(UserError) as caught:
@@ -424,17 +513,44 @@ def test_malformed_tables(tmp_path, text, parts):
 # ------------------------------------------------------------------------ file names
 
 
-@pytest.mark.parametrize('name', [
-    '../../x.png', '/etc/x.png', 'a/../../x.png', '..\\x.png', 'C:\\x.png', 'C:x.png',
-    '\\\\host\\x.png', '', '.', '..', 'a/..', 'a\0.png', 'a\nb.png', '\ud800.png', None, 7])
+@pytest.mark.parametrize(
+  'name',
+  [
+    '../../x.png',
+    '/etc/x.png',
+    'a/../../x.png',
+    '..\\x.png',
+    'C:\\x.png',
+    'C:x.png',
+    '\\\\host\\x.png',
+    '',
+    '.',
+    '..',
+    'a/..',
+    'a\0.png',
+    'a\nb.png',
+    '\ud800.png',
+    None,
+    7,
+  ],
+)
 def test_names_never_leave_the_folder(name):
   with pytest.raises(UserError, match='expected is'):
     picture_name(name)
 
 
-@pytest.mark.parametrize('name, expected', [
-    ('a.jpg', 'a'), ('a/b.c.JPEG', 'a/b.c'), ('a\\b.png', 'a/b'), ('./a.tif', 'a'),
-    ('frame.007', 'frame.007'), ('e\u0301.png', '\u00e9'), ('..a.png', '..a')])
+@pytest.mark.parametrize(
+  'name, expected',
+  [
+    ('a.jpg', 'a'),
+    ('a/b.c.JPEG', 'a/b.c'),
+    ('a\\b.png', 'a/b'),
+    ('./a.tif', 'a'),
+    ('frame.007', 'frame.007'),
+    ('e\u0301.png', '\u00e9'),
+    ('..a.png', '..a'),
+  ],
+)
 def test_names_of_pictures(name, expected):
   assert picture_name(name) == expected
 
@@ -476,11 +592,11 @@ def test_masks_are_palette_pictures_of_eight_bits(source, tmp_path):
     assert image.mode == 'P'
     palette = image.getpalette('RGB')
   assert (tmp_path / 'out/masks/1.png').read_bytes()[24] == 8  # bit depth in the IHDR
-  assert palette[:6] == [0, 0, 0, 128, 0, 0] and palette[3 * V:] == [255] * 3
+  assert palette[:6] == [0, 0, 0, 128, 0, 0] and palette[3 * V :] == [255] * 3
   run('labelme', source, tmp_path / 'white', classes=str(tmp_path / 'white.txt'))
   with Image.open(tmp_path / 'white/masks/1.png') as image:
     palette = image.getpalette('RGB')
-  assert palette[:6] == [255, 255, 255, 0, 0, 0] and palette[3 * V:] == [254] * 3
+  assert palette[:6] == [255, 255, 255, 0, 0, 0] and palette[3 * V :] == [254] * 3
 
 
 def test_the_file_of_classes_fixes_the_ids(source, tmp_path):
@@ -488,23 +604,33 @@ def test_the_file_of_classes_fixes_the_ids(source, tmp_path):
   same(masks['1'][:3], [[0, 0, V, 1, 1]] * 2 + [[V] * 5])
   assert (tmp_path / 'out/classes.txt').read_text() == 'b 255 255 255\na\n'
   ground = run(
-      'labelme', source, tmp_path / 'ground', classes=str(tmp_path / 'white.txt'), background='a')
+    'labelme', source, tmp_path / 'ground', classes=str(tmp_path / 'white.txt'), background='a'
+  )
   assert (ground['1'][3] == 1).all()  # it keeps the place that the file gives it
   (tmp_path / 'few.txt').write_text('b\nc\n')
   assert_says(
-      message('labelme', source, tmp_path / 'few', classes=str(tmp_path / 'few.txt')),
-      '2 of 2', "'a'", '--classes', 'add a line')
+    message('labelme', source, tmp_path / 'few', classes=str(tmp_path / 'few.txt')),
+    '2 of 2',
+    "'a'",
+    '--classes',
+    'add a line',
+  )
 
 
 def test_void_is_no_class(tmp_path):
   write_labelme(
-      tmp_path / 'in/1.json', square('b', 0, 0, 4, 3), square('a', 3), square('Void'),
-      square('__ignore__', 4, 3))
+    tmp_path / 'in/1.json',
+    square('b', 0, 0, 4, 3),
+    square('a', 3),
+    square('Void'),
+    square('__ignore__', 4, 3),
+  )
   mask = run('labelme', tmp_path / 'in', tmp_path / 'out', background='b')['1']
   same(mask, [[V, V, 0, 1, 1]] * 2 + [[0] * 5, [0, 0, 0, 0, V]])
   assert (tmp_path / 'out/classes.txt').read_text() == 'b\na\n'
   assert_says(
-      message('labelme', tmp_path / 'in', tmp_path / 'new', background='void'), 'void', 'no class')
+    message('labelme', tmp_path / 'in', tmp_path / 'new', background='void'), 'void', 'no class'
+  )
 
 
 def test_existing_files_are_kept(source, tmp_path, capsys):
@@ -520,8 +646,13 @@ def test_existing_files_are_kept(source, tmp_path, capsys):
   assert_says(capsys.readouterr().out, '1 mask written', '1 of the masks existed and were kept')
   same(run('labelme', source, output, overwrite=True)['1'], first['1'])
   assert_says(
-      message('labelme', source, output, background='ground'), output / 'classes.txt',
-      'other classes (a, b)', '(ground, a, b)', '--classes', '--overwrite')
+    message('labelme', source, output, background='ground'),
+    output / 'classes.txt',
+    'other classes (a, b)',
+    '(ground, a, b)',
+    '--classes',
+    '--overwrite',
+  )
   save(output / 'masks/old.png', corrected)
   capsys.readouterr()
   run('labelme', source, output, background='ground', overwrite=True)
@@ -542,10 +673,11 @@ def test_table_of_classes(source, tmp_path, capsys):
   write_labelme(source / '3.json', square('b', 0, 0, 4, 3))
   run('labelme', source, tmp_path / 'out')
   assert capsys.readouterr().out.splitlines()[:4] == [  # of 3 x 20 pixels
-      'id  class  images   pixels',
-      ' 0  a           2   13.33 %',  # 2 x 4
-      ' 1  b           3   46.67 %',  # 2 x 4 + 20
-      '    void        2   40.00 %']  # 2 x 12
+    'id  class  images   pixels',
+    ' 0  a           2   13.33 %',  # 2 x 4
+    ' 1  b           3   46.67 %',  # 2 x 4 + 20
+    '    void        2   40.00 %',
+  ]  # 2 x 12
 
 
 def test_progress_is_told_now_and_then(monkeypatch, capsys):
@@ -556,12 +688,15 @@ def test_progress_is_told_now_and_then(monkeypatch, capsys):
   assert capsys.readouterr().out == 'read 1/2\nread 2/2\n'
 
 
-@pytest.mark.parametrize('labels, options, parts', [
+@pytest.mark.parametrize(
+  'labels, options, parts',
+  [
     (('cell',), {}, ('1 classes: cell', '--background=NAME')),
     (('a', '#b'), {}, ("'#b'", 'classes.txt')),
     (('a', 'lane 1 2 3'), {}, ("'lane 1 2 3'", 'colour')),
     (tuple(f'c{index}' for index in range(255)), {}, ('255 classes', '2 to 254')),
-])
+  ],
+)
 def test_classes_that_cannot_be_trained(tmp_path, labels, options, parts):
   write_labelme(tmp_path / 'in/1.json', *(square(label) for label in labels))
   assert_says(message('labelme', tmp_path / 'in', tmp_path / 'out', **options), *parts)
@@ -573,7 +708,8 @@ def test_mistakes_in_the_command(tmp_path):
   assert_says(message('coco', tmp_path / 'no', tmp_path / 'out'), tmp_path / 'no', 'not exist')
   assert_says(message('labelme', tmp_path, tmp_path / 'out'), 'holds no picture')
   assert_says(
-      message('labelme', tmp_path, tmp_path / 'out', classes=str(tmp_path / 'no.txt')), 'no.txt')
+    message('labelme', tmp_path, tmp_path / 'out', classes=str(tmp_path / 'no.txt')), 'no.txt'
+  )
 
 
 def test_converters_tell_problems_instead_of_raising(tmp_path):
@@ -598,10 +734,15 @@ def test_folder_reads_what_was_converted(tmp_path):
   write_cvat(tmp_path / 'cvat/a.xml', ROAD + DOOR.format(1), name='city/1.jpg')
   convert.convert('cvat', tmp_path / 'cvat', tmp_path / 'data/labeled', background='ground')
   write_labelme(
-      tmp_path / 'me/v.json', ('car', 'point', [[0, 0]]), ('void', 'point', [[1, 0]]), height=1)
+    tmp_path / 'me/v.json', ('car', 'point', [[0, 0]]), ('void', 'point', [[1, 0]]), height=1
+  )
   convert.convert(
-      'labelme', tmp_path / 'me', tmp_path / 'data/val', background='ground',
-      classes=str(tmp_path / 'data/labeled/classes.txt'))
+    'labelme',
+    tmp_path / 'me',
+    tmp_path / 'data/val',
+    background='ground',
+    classes=str(tmp_path / 'data/labeled/classes.txt'),
+  )
   save(tmp_path / 'data/labeled/images/city/1.jpg', np.zeros((3, 5, 3)))
   save(tmp_path / 'data/val/images/v.png', np.zeros((1, 5, 3)))
   data = folder.load(str(tmp_path / 'data'), classes='labeled/classes.txt')
@@ -616,8 +757,12 @@ def test_the_program_ends_with_status_2_and_explains_itself(source, tmp_path):
   (source / 'bad.json').write_text('')
   program = [sys.executable, str(ROOT / 'launch' / 'convert_labels.py')]
   ended = subprocess.run(
-      [*program, '--from=labelme', f'--input={source}', '--output=out'], cwd=tmp_path,
-      capture_output=True, text=True, timeout=120)
+    [*program, '--from=labelme', f'--input={source}', '--output=out'],
+    cwd=tmp_path,
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
   assert ended.returncode == 2 and 'Traceback' not in ended.stderr
   assert_says(ended.stderr, 'error: 1 of 3 pictures', 'bad.json')
   assert_says(ended.stdout, 'id  class', '2 masks written')

@@ -38,8 +38,10 @@ def opened(browser, tmp_path):
     contexts.append(browser.new_context(viewport={'width': width, 'height': 800}))
     tab = contexts[-1].new_page()
     tab.on('pageerror', lambda error: troubles.append(str(error)))
-    tab.on('request', lambda request: request.url.startswith(('data:', 'file:'))
-           or troubles.append(request.url))
+    tab.on(
+      'request',
+      lambda request: request.url.startswith(('data:', 'file:')) or troubles.append(request.url),
+    )
     tab.goto(path.as_uri())
     tab.wait_for_selector('body[data-ready=yes]')
     return tab
@@ -52,8 +54,10 @@ def opened(browser, tmp_path):
 
 def pixel(tab, x, y):
   return tab.evaluate(
-      '([x, y]) => [...document.querySelector("canvas").getContext("2d")'
-      '.getImageData(x, y, 1, 1).data.slice(0, 3)]', [x, y])
+    '([x, y]) => [...document.querySelector("canvas").getContext("2d")'
+    '.getImageData(x, y, 1, 1).data.slice(0, 3)]',
+    [x, y],
+  )
 
 
 def near(found, wanted, by=3):  # the photo is a JPEG

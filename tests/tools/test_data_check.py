@@ -88,15 +88,17 @@ def test_mixed_sheet_shows_two_images_in_one(tmp_path):
   sheet = np.asarray(Image.open(tmp_path / 'out/mixed.png'))
   mixed = 4 + 3 * 244
   upper, lower = 14 + 80, 14 + 164 + 80
-  assert (sheet[upper, mixed:mixed + 240] == 200).all()  # nothing of image 0 was kept
+  assert (sheet[upper, mixed : mixed + 240] == 200).all()  # nothing of image 0 was kept
   left, right = sheet[lower, mixed + 20, 0], sheet[lower, mixed + 220, 0]
   assert {int(left), int(right)} == {50, 200}
 
 
 def test_sources_without_files(tmp_path):
   source = Source(
-      ('a', 'b'), lambda i: np.zeros((2, 3, 3), np.uint8),
-      lambda i: np.array([[0, 1, 255]] * 2, np.uint8) if i else np.array([[0, 0, 9]] * 2, np.uint8))
+    ('a', 'b'),
+    lambda i: np.zeros((2, 3, 3), np.uint8),
+    lambda i: np.array([[0, 1, 255]] * 2, np.uint8) if i else np.array([[0, 0, 9]] * 2, np.uint8),
+  )
   part = survey.survey('labelled', source, CLASSES, with_masks=True)
   assert part.sizes == {(2, 3): 2} and part.values == {} and part.sound == (1,)
   assert part.counts[:, [0, 1, 255]].tolist() == [[2, 2, 2]]
@@ -139,6 +141,7 @@ def value_seven(root):
   def put(mask):
     mask[5, 5] = 7
     return mask
+
   edit(root / 'labeled/masks/street/1.png', put)
 
 
@@ -155,7 +158,7 @@ def no_mask(root):
 
 
 def torn(path):
-  path.write_bytes(path.read_bytes()[:len(path.read_bytes()) // 2])
+  path.write_bytes(path.read_bytes()[: len(path.read_bytes()) // 2])
 
 
 def torn_image(root):
@@ -188,11 +191,19 @@ def binary(root):
     edit(path, lambda mask: np.where(mask == 2, 1, mask))
 
 
-@pytest.mark.parametrize('spoil, file, parts', [
-    (value_seven, 'labeled/masks/street/1.png',
-     ['the value 7', '0 (ground), 1 (box), 2 (ball), 255 (void)', "data.label_map='7:CLASS'"]),
-    (colors_without_a_table, 'labeled/masks/street/1.png',
-     ['RGB picture', '#000000, #010000, #020000, #ff0000', '--config.data.colors=']),
+@pytest.mark.parametrize(
+  'spoil, file, parts',
+  [
+    (
+      value_seven,
+      'labeled/masks/street/1.png',
+      ['the value 7', '0 (ground), 1 (box), 2 (ball), 255 (void)', "data.label_map='7:CLASS'"],
+    ),
+    (
+      colors_without_a_table,
+      'labeled/masks/street/1.png',
+      ['RGB picture', '#000000, #010000, #020000, #ff0000', '--config.data.colors='],
+    ),
     (mask_of_another_size, 'labeled/masks/street/1.png', ['48x20', '48x32', 'Export']),
     (no_mask, 'labeled/images/street/1.png', ['no mask', 'unlabeled/images']),
     (torn_image, 'labeled/images/street/1.png', ['does not decode', 'export']),
@@ -201,7 +212,8 @@ def binary(root):
     (jpeg_mask, 'labeled/masks/street/1.jpg', ['JPEG', 'PNG']),
     (two_of_one_name, 'unlabeled/images/3.jpg', ['3.png', 'rename']),
     (binary, "'street/0'", ['0, 255', 'none of 4 masks holds 1', "label_map='255:1'"]),
-])
+  ],
+)
 def test_each_finding(tmp_path, spoil, file, parts):
   root = toy.write_folder(tmp_path / 'data')
   spoil(root)
@@ -218,7 +230,8 @@ def test_values_are_counted_in_spite_of_findings(tmp_path):
   value_seven(root)
   _, report = check(root, tmp_path / 'out')
   assert ['7', 'nothing:', 'see', 'the', 'findings', '1', '0.02', '%', '1'] in [
-      line.split() for line in report.splitlines()]
+    line.split() for line in report.splitlines()
+  ]
 
 
 def test_all_bad_files_are_named(tmp_path):
@@ -252,12 +265,15 @@ def test_class_that_never_occurs_is_a_warning(tmp_path):
   assert "class 1 'box' occurs in 0 of 3 val images" in report
 
 
-@pytest.mark.parametrize('fields, spoil, part', [
+@pytest.mark.parametrize(
+  'fields, spoil, part',
+  [
     ({'data.root': '/no/where'}, lambda root: None, '/no/where'),
     ({}, lambda root: (root / 'classes.txt').unlink(), 'classes.txt'),
     ({'data.label_map': '7'}, lambda root: None, "label_map='7'"),
     ({'data.labeled': '9'}, lambda root: None, 'config.data.labeled=9'),
-])
+  ],
+)
 def test_what_does_not_open_is_a_finding(tmp_path, fields, spoil, part):
   root = toy.write_folder(tmp_path / 'data')
   spoil(root)
@@ -329,16 +345,20 @@ def test_no_unlabelled_mask_is_opened(tmp_path, monkeypatch):
   (tmp_path / 'two.txt').write_text('street/0\nstreet/2\n')
   opened, real = [], Image.open
   monkeypatch.setattr(
-      image_io.Image, 'open',
-      lambda path, **options: opened.append(Path(path)) or real(path, **options))
+    image_io.Image,
+    'open',
+    lambda path, **options: opened.append(Path(path)) or real(path, **options),
+  )
   findings, report = check(root, tmp_path / 'out', **{'data.labeled': str(tmp_path / 'two.txt')})
   assert findings == [] and 'no findings' in report
   masks = {path for path in opened if 'masks' in path.parts}
   assert masks == {
-      *(root / f'labeled/masks/street/{index}.png' for index in (0, 2)),
-      *(root / f'val/masks/{index}.png' for index in range(3))}
+    *(root / f'labeled/masks/street/{index}.png' for index in (0, 2)),
+    *(root / f'val/masks/{index}.png' for index in range(3)),
+  }
   assert {path for path in opened if 'images' in path.parts} == {
-      path for path in root.rglob('images/**/*') if path.is_file()}
+    path for path in root.rglob('images/**/*') if path.is_file()
+  }
 
 
 def test_files_follow_their_examples(tmp_path):
@@ -362,13 +382,18 @@ def cache(tmp_path, monkeypatch):
 
 def labels(count, read=None, version='1', prefix='x', **values):
   """A source of labels of one pixel: class 0, or what `values` says of example x3."""
+
   def read_label(i):
     if read is not None:
       read.append(i)
     return np.array([[values.get(f'{prefix}{i}', 0)]], np.uint8)
+
   return Source(
-      tuple(f'{prefix}{i}' for i in range(count)), None, read_label,
-      version=version and (lambda: version))
+    tuple(f'{prefix}{i}' for i in range(count)),
+    None,
+    read_label,
+    version=version and (lambda: version),
+  )
 
 
 def test_second_start_reads_nothing(cache):
@@ -376,7 +401,8 @@ def test_second_start_reads_nothing(cache):
   for _ in range(2):
     warnings = check_at_start(labels(3, read), labels(2, read), CLASSES)
     assert warnings == [
-        "class 1 'car' occurs in 0 of 3 labelled images: its IoU cannot rise above 0."]
+      "class 1 'car' occurs in 0 of 3 labelled images: its IoU cannot rise above 0."
+    ]
     assert len(read) == 5
   check_at_start(labels(3, read, version='2'), labels(2, read), CLASSES)
   check_at_start(labels(3, read, prefix='y'), labels(2, read), CLASSES)
@@ -388,7 +414,8 @@ def test_real_files_are_read_again_once_they_change(cache, tmp_path, monkeypatch
   root = toy.write_folder(tmp_path / 'data')
   opened, real = [], Image.open
   monkeypatch.setattr(
-      image_io.Image, 'open', lambda path, **options: opened.append(path) or real(path, **options))
+    image_io.Image, 'open', lambda path, **options: opened.append(path) or real(path, **options)
+  )
 
   def start():
     dataset = folder.load(str(root))

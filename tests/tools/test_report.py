@@ -60,8 +60,10 @@ def test_what_differs(tmp_path, run):
 def test_curves(run):
   found = panels([run])
   assert found == {
-      'loss': [('sup', [5, 10], [0.2, 0.1])], 'mIoU in %': [('teacher', [5, 10], [50.0, 50.0])],
-      'confident pixels in %': [('share', [5, 10], [20.0, 20.0])]}
+    'loss': [('sup', [5, 10], [0.2, 0.1])],
+    'mIoU in %': [('teacher', [5, 10], [50.0, 50.0])],
+    'confident pixels in %': [('share', [5, 10], [20.0, 20.0])],
+  }
   assert panels([run, run])['loss'][0][0] == 'mine: sup'
   svg = ElementTree.fromstring(f'<div>{curves([run])}</div>')
   assert [panel.get('aria-label') for panel in svg] == list(found)
@@ -83,6 +85,7 @@ def test_page(run):
 
 def test_gallery_shows_the_worst():
   """Of 20 images number 7 has the fewest correct pixels; it is not among the spread ones."""
+
   class Evaluator:
     class dataset:  # noqa: N801
       val = range(20)
@@ -104,6 +107,7 @@ def test_without_data(tmp_path, capsys):
   folder = page_runs.write_run(tmp_path / 'run')
   config = json.loads((folder / 'config.json').read_text())
   from configs import folder as folder_config
+
   full = folder_config.get_config('method=classmix').to_dict()
   full['data']['root'] = '/home/somebody/nowhere'
   (folder / 'config.json').write_text(json.dumps({**full, 'steps': config['steps']}))

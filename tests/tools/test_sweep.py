@@ -22,8 +22,14 @@ SCORES = {('supervised', 0): 0.40, ('supervised', 1): 0.44, ('classmix', 0): 0.5
 
 def result(miou, **fields):
   networks = {'student': {'miou': miou}, 'teacher': {'miou': round(miou + 0.01, 2)}}
-  return {'miou': miou, 'network': 'student', 'networks': networks, 'labeled': 46,
-          'devices': '1 x cpu', **fields}
+  return {
+    'miou': miou,
+    'network': 'student',
+    'networks': networks,
+    'labeled': 46,
+    'devices': '1 x cpu',
+    **fields,
+  }
 
 
 def finish(cell, miou):
@@ -79,6 +85,7 @@ def test_a_step_of_each_method_is_timed_once(tmp_path, capsys):
   def command(cell, path):
     text = json.dumps({'ms': 250.0 + cell.seed})
     return [sys.executable, '-c', f'open({str(path)!r}, "w").write({text!r})']
+
   cells = grid(tmp_path, ['cps', 'unimatch'], ['46'], [0, 1], STEPS)
   assert step_times(cells, command, set()) == {'cps': 0.25, 'unimatch': 0.25}
   assert 'timed 2/2  unimatch: 250 ms a step' in capsys.readouterr().out
@@ -94,9 +101,10 @@ def test_markdown(cells):
   """40 and 44: mean 42, deviation 4 / sqrt(2); 10 steps at two per second."""
   text = markdown(summarize([read(cell) for cell in cells]), [])
   assert text == (
-      '| mIoU in % | 46 labelled | training |\n|---|---|---|\n'
-      '| supervised | 42.00 ± 2.83 (2) | 10 steps, 0m05s on 1 x cpu |\n'
-      '| classmix | 50.00 (1 of 2) | 10 steps, 0m05s on 1 x cpu |\n')
+    '| mIoU in % | 46 labelled | training |\n|---|---|---|\n'
+    '| supervised | 42.00 ± 2.83 (2) | 10 steps, 0m05s on 1 x cpu |\n'
+    '| classmix | 50.00 (1 of 2) | 10 steps, 0m05s on 1 x cpu |\n'
+  )
 
 
 def test_csv(cells):
@@ -120,7 +128,7 @@ def test_published_numbers_are_of_methods_that_exist():
 
 
 # Stands for a training: writes its result, or fails.
-PROGRAM = '''
+PROGRAM = """
 import pathlib, sys
 run, method = pathlib.Path(sys.argv[1]), sys.argv[2]
 (run / 'began').open('a').write('x')
@@ -128,18 +136,22 @@ if method == 'classmix':
   sys.exit('error: no images')
 (run / 'eval').mkdir()
 (run / 'eval' / '10.json').write_text(sys.argv[3])
-'''
+"""
 
 
 @pytest.mark.parametrize('jobs', [1, 2])
 def test_a_failed_cell_stops_no_other(tmp_path, jobs, capsys):
   cells = grid(tmp_path, ['classmix', 'supervised'], ['46'], [0, 1], STEPS)
+
   def command(cell):
     return [sys.executable, '-c', PROGRAM, str(cell.run), cell.method, json.dumps(result(0.4))]
+
   for attempts in (1, 2):
     failed = run_cells(cells, command, jobs)
     assert {(cell.method, cell.seed): line for cell, line in failed.items()} == {
-        ('classmix', 0): 'error: no images', ('classmix', 1): 'error: no images'}
+      ('classmix', 0): 'error: no images',
+      ('classmix', 1): 'error: no images',
+    }
     for cell in cells:
       assert read(cell).finished == (cell.method == 'supervised')
       # Finished cells do not run again, failed ones do.
@@ -158,16 +170,28 @@ def test_jobs_share_the_cores():
 
 def run_table(*arguments):
   return subprocess.run(
-      [sys.executable, str(ROOT / 'launch' / 'table.py'),
-       f'--config={ROOT / "configs" / "scenes.py"}', *arguments],
-      capture_output=True, text=True, timeout=120)
+    [
+      sys.executable,
+      str(ROOT / 'launch' / 'table.py'),
+      f'--config={ROOT / "configs" / "scenes.py"}',
+      *arguments,
+    ],
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
 
 
 def test_dry_run(tmp_path):
   for cell in grid(tmp_path / 'OUT', ['supervised', 'cps'], ['31'], [0], STEPS):
     log(cell, 5)
-  found = run_table('--methods=supervised,cps', '--labeled=31,62', '--config.steps=10',
-                    '--dry-run', f'--output={tmp_path / "OUT"}')
+  found = run_table(
+    '--methods=supervised,cps',
+    '--labeled=31,62',
+    '--config.steps=10',
+    '--dry-run',
+    f'--output={tmp_path / "OUT"}',
+  )
   assert found.returncode == 0, found.stderr
   assert found.stdout.count('labelled') == 4
   assert found.stdout.endswith('4 cells, 4 to do, 0m15s of training\n')  # 30 steps at two a second
@@ -181,12 +205,16 @@ def test_dry_run_times_steps_itself(tmp_path):
   assert not (tmp_path / 'OUT').exists()
 
 
-@pytest.mark.parametrize('argument, message', [
+@pytest.mark.parametrize(
+  'argument, message',
+  [
     ('--methods=supervised,clasmix', "--methods is 'clasmix'. Did you mean 'classmix'?"),
     ('--methods=classmix:jiter=0', "an option of classmix is 'jiter'. Did you mean 'jitter'?"),
     ('--methods=classmix:config.data.crob=3', "a part of config.data.crob is 'crob'. Did you mean"),
     ('--seeds=a', "--seeds has 'a'; give numbers, e.g. --seeds=0,1,2."),
-    ('--config.seed=3', '--config.seed belongs to each cell: use --seeds.')])
+    ('--config.seed=3', '--config.seed belongs to each cell: use --seeds.'),
+  ],
+)
 def test_mistakes_end_with_a_sentence(argument, message):
   found = run_table(argument, '--dry-run')
   assert found.returncode == 2 and message in found.stderr
@@ -196,12 +224,20 @@ def test_mistakes_end_with_a_sentence(argument, message):
 def test_a_small_table(tmp_path):
   """Two methods in two processes at once; a second call trains nothing."""
   arguments = [
-      sys.executable, str(ROOT / 'launch' / 'table.py'),
-      f'--config={ROOT / "configs" / "folder.py"}', '--labeled=3', '--jobs=2',
-      f'--config.data.root={toy.write_folder(tmp_path / "data")}', '--config.steps=3',
-      '--config.batch_size=2', '--config.unlabeled_batch_size=2', '--config.data.crop=(32,32)',
-      '--config.eval_every=0', '--methods=supervised,unimatch:num_views=1:config.steps=3',
-      f'--output={tmp_path / "OUT"}']
+    sys.executable,
+    str(ROOT / 'launch' / 'table.py'),
+    f'--config={ROOT / "configs" / "folder.py"}',
+    '--labeled=3',
+    '--jobs=2',
+    f'--config.data.root={toy.write_folder(tmp_path / "data")}',
+    '--config.steps=3',
+    '--config.batch_size=2',
+    '--config.unlabeled_batch_size=2',
+    '--config.data.crop=(32,32)',
+    '--config.eval_every=0',
+    '--methods=supervised,unimatch:num_views=1:config.steps=3',
+    f'--output={tmp_path / "OUT"}',
+  ]
   for begun in ('2 to do', '0 to do'):
     found = subprocess.run(arguments, capture_output=True, text=True, timeout=580)
     assert found.returncode == 0, found.stderr

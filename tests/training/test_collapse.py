@@ -28,16 +28,24 @@ def test_a_collapse_is_told_once_in_words():
   warnings = [read(health, ALONE)[1] for _ in range(4)]
   assert [bool(warning) for warning in warnings] == [False, True, False, False]
   assert_says(
-      warnings[1], "99.90 % of the pseudo-labels are 'sky'", 'show 3 classes', 'collapsed',
-      'learning_rate')
+    warnings[1],
+    "99.90 % of the pseudo-labels are 'sky'",
+    'show 3 classes',
+    'collapsed',
+    'learning_rate',
+  )
   read(health, LABELED)
   assert [bool(read(health, ALONE)[1]) for _ in range(2)] == [False, True]
 
 
-@pytest.mark.parametrize('pseudo, labeled', [
+@pytest.mark.parametrize(
+  'pseudo, labeled',
+  [
     (ALONE, [0, 1.0, 0]),  # there is one class
     ([0.0, 0.0, 0.0], LABELED),  # there are no pseudo-labels in this stage
-    ([0.002, 0.997, 0.001], LABELED)])
+    ([0.002, 0.997, 0.001], LABELED),
+  ],
+)
 def test_no_collapse(pseudo, labeled):
   health = Health('abc')
   assert [read(health, pseudo, labeled)[1] for _ in range(3)] == [''] * 3

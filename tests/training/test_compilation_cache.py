@@ -27,10 +27,20 @@ print(sum(hits))
 
 def compile_in(run: Path, platform: str, shared: Path) -> int:
   """Returns how many programs were found compiled."""
-  environ = {**os.environ, 'JAX_COMPILATION_CACHE_DIR': str(shared), 'JAX_PLATFORMS': 'cpu',
-             'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0'}
-  done = subprocess.run([sys.executable, '-c', PROGRAM, run, platform], env=environ, cwd=ROOT,
-                        capture_output=True, text=True, check=True)
+  environ = {
+    **os.environ,
+    'JAX_COMPILATION_CACHE_DIR': str(shared),
+    'JAX_PLATFORMS': 'cpu',
+    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+  }
+  done = subprocess.run(
+    [sys.executable, '-c', PROGRAM, run, platform],
+    env=environ,
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=True,
+  )
   return int(done.stdout)
 
 
@@ -66,14 +76,18 @@ def test_what_the_user_says_of_the_flag_stays():
   off = '--xla_dump_to=DIR --xla_gpu_exclude_nondeterministic_ops=false'
   assert gpu_flags.with_fixed_order(off) == off
   assert gpu_flags.with_fixed_order('--xla_dump_to=DIR') == (
-      '--xla_dump_to=DIR --xla_gpu_exclude_nondeterministic_ops=true')
+    '--xla_dump_to=DIR --xla_gpu_exclude_nondeterministic_ops=true'
+  )
 
 
-@pytest.mark.parametrize('deterministic, cuda, expected', [
+@pytest.mark.parametrize(
+  'deterministic, cuda, expected',
+  [
     (True, True, '--xla_dump_to=DIR --xla_gpu_exclude_nondeterministic_ops=true'),
     (False, True, '--xla_dump_to=DIR'),
     (True, False, '--xla_dump_to=DIR'),  # XLA for TPUs may not know the flag, and aborts then
-])
+  ],
+)
 def test_the_flag_is_a_choice(monkeypatch, deterministic, cuda, expected):
   monkeypatch.setenv('XLA_FLAGS', '--xla_dump_to=DIR')
   monkeypatch.setattr(gpu_flags, 'has_cuda', lambda: cuda)
@@ -105,12 +119,23 @@ command_line.run(train)
 """
 
 
-@pytest.mark.parametrize('chosen, expected', [
-    ('True', '--xla_gpu_exclude_nondeterministic_ops=true'), ('False', 'none')])
+@pytest.mark.parametrize(
+  'chosen, expected', [('True', '--xla_gpu_exclude_nondeterministic_ops=true'), ('False', 'none')]
+)
 def test_the_program_sets_the_flag_before_devices_are_opened(tmp_path, chosen, expected):
   done = subprocess.run(
-      [sys.executable, '-c', MAIN, '--config=configs/scenes.py',
-       f'--config.deterministic={chosen}', f'--workdir={tmp_path}'],
-      env={**os.environ, 'JAX_PLATFORMS': 'cpu'}, cwd=ROOT, capture_output=True, text=True)
+    [
+      sys.executable,
+      '-c',
+      MAIN,
+      '--config=configs/scenes.py',
+      f'--config.deterministic={chosen}',
+      f'--workdir={tmp_path}',
+    ],
+    env={**os.environ, 'JAX_PLATFORMS': 'cpu'},
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+  )
   assert done.returncode == 0, done.stderr
   assert done.stdout.split() == [expected]

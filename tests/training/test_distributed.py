@@ -74,7 +74,8 @@ def test_a_silent_process_is_named_with_its_host_and_step(world):
     first.beat()
     second.beat()
   assert first.lost(60, 1e9) == (
-      'process 2 of 3 on host2 has not been heard of for 75 s; its last step was 5')
+    'process 2 of 3 on host2 has not been heard of for 75 s; its last step was 5'
+  )
   assert first.lost(80, 1e9) is None
 
 
@@ -95,7 +96,8 @@ def test_a_silent_coordinator_is_named_and_nobody_else(world):
   with pytest.raises(RuntimeError):
     second.beat()
   assert second.lost(60, 1e9) == (
-      'process 0 of 3 on host0, which coordinates, has not answered for 61 s')
+    'process 0 of 3 on host0, which coordinates, has not answered for 61 s'
+  )
 
 
 def test_the_slowest_is_named_where_no_step_ends(world):
@@ -109,17 +111,22 @@ def test_the_slowest_is_named_where_no_step_ends(world):
       watch.beat()
   assert watches[0].lost(60, 250) is None
   assert watches[0].lost(60, 150) == (
-      'no step was finished for 200 s; process 1 of 3 on host1 is behind, at step 5')
+    'no step was finished for 200 s; process 1 of 3 on host1 is behind, at step 5'
+  )
 
 
 def test_launchers():
   assert launcher({}) is None and launcher({'OMPI_COMM_WORLD_SIZE': '8'}) == 'Open MPI'
 
 
-@pytest.mark.parametrize('arguments, message', [
+@pytest.mark.parametrize(
+  'arguments, message',
+  [
     (('', 2, None), '--processes and --process need --coordinator=HOST:PORT'),
     (('host:1', None, 0), 'needs --processes=N and --process=I .* None and 0'),
-    (('host:1', 2, 2), 'with 0 <= I < N; they are 2 and 2')])
+    (('host:1', 2, 2), 'with 0 <= I < N; they are 2 and 2'),
+  ],
+)
 def test_what_does_not_fit_is_said_at_once(arguments, message):
   with pytest.raises(UserError, match=message):
     connect(*arguments)
@@ -146,19 +153,34 @@ def free_port():
 def start(folder, run, steps, count, port=0, method='classmix', devices=1):
   """Starts a training in `count` processes of some devices, 4 + 4 images a step over all."""
   arguments = [
-      sys.executable, str(ROOT / 'launch' / 'main.py'),
-      f'--config={ROOT / "configs" / "folder.py"}:method={method},labeled=3',
-      f'--config.data.root={folder}', f'--workdir={run}', f'--config.steps={steps}',
-      '--config.batch_size=4', '--config.unlabeled_batch_size=4', '--config.data.crop=(32,32)',
-      '--config.eval_every=0', '--config.log_every=1', '--config.checkpoint_every=5']
+    sys.executable,
+    str(ROOT / 'launch' / 'main.py'),
+    f'--config={ROOT / "configs" / "folder.py"}:method={method},labeled=3',
+    f'--config.data.root={folder}',
+    f'--workdir={run}',
+    f'--config.steps={steps}',
+    '--config.batch_size=4',
+    '--config.unlabeled_batch_size=4',
+    '--config.data.crop=(32,32)',
+    '--config.eval_every=0',
+    '--config.log_every=1',
+    '--config.checkpoint_every=5',
+  ]
   together = lambda index: [
-      f'--coordinator=127.0.0.1:{port}', f'--processes={count}', f'--process={index}']
+    f'--coordinator=127.0.0.1:{port}',
+    f'--processes={count}',
+    f'--process={index}',
+  ]
   return [
-      subprocess.Popen(
-          [*arguments, *(together(index) if count > 1 else [])], text=True,
-          env={**os.environ, 'JAX_NUM_CPU_DEVICES': str(devices), 'XLA_FLAGS': ''},
-          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-      for index in range(count)]
+    subprocess.Popen(
+      [*arguments, *(together(index) if count > 1 else [])],
+      text=True,
+      env={**os.environ, 'JAX_NUM_CPU_DEVICES': str(devices), 'XLA_FLAGS': ''},
+      stdout=subprocess.DEVNULL,
+      stderr=subprocess.PIPE,
+    )
+    for index in range(count)
+  ]
 
 
 def losses(run):
@@ -201,8 +223,7 @@ def test_two_processes_learn_what_one_learns(tmp_path, method):
   alone = np.array(losses(tmp_path / 'one'))
   assert len(alone) == 20 and np.ptp(alone, axis=0).max() > 0.05  # something happens
   same = slice(SAME['steps'])
-  np.testing.assert_allclose(
-      losses(tmp_path / 'two')[same], alone[same], rtol=0, atol=SAME['atol'])
+  np.testing.assert_allclose(losses(tmp_path / 'two')[same], alone[same], rtol=0, atol=SAME['atol'])
   if method != 'classmix':
     return
   (alone,) = start(folder, tmp_path / 'two', 25, 1)

@@ -39,13 +39,21 @@ def train_on(devices, until, data, run, monkeypatch):
           examples = np.asarray(x).reshape(8, *x.shape[3:])
           seen.extend(zlib.crc32(np.ascontiguousarray(example)) for example in examples)
         yield batch
+
     return loop(state, train_step, noted(), **options)
 
   with monkeypatch.context() as patch:
     patch.setattr(trainer, 'choose_devices', lambda config: jax.devices()[:devices])
     patch.setattr(trainer, 'train', noting)
-    config = toy.config(data, steps=STEPS, batch_size=8, unlabeled_batch_size=8, eval_every=0,
-                        checkpoint_every=100, **{'data.scale': (0.8, 1.25)})
+    config = toy.config(
+      data,
+      steps=STEPS,
+      batch_size=8,
+      unlabeled_batch_size=8,
+      eval_every=0,
+      checkpoint_every=100,
+      **{'data.scale': (0.8, 1.25)},
+    )
     try:
       run_training(config, run, lambda step: setattr(stop, 'reached', step), stop)
     except Stopped as stopped:
@@ -62,7 +70,8 @@ def test_8_4_1_8_devices(tmp_path, monkeypatch):
   assert sum(seen, []) == expected and len(set(expected)) > 100
   states = [jax.device_get(checkpoint.load(path, 'latest')[1]) for path in (run, undisturbed)]
   assert [int(state['step']) for state in states] == [STEPS, STEPS]
-  apart = jax.tree.leaves(jax.tree.map(
-      lambda x, y: np.abs(x - y).max(), *(state['params'] for state in states)))
+  apart = jax.tree.leaves(
+    jax.tree.map(lambda x, y: np.abs(x - y).max(), *(state['params'] for state in states))
+  )
   print(f'parameters differ by up to {max(apart):.1e}')
   assert max(apart) <= 1e-6

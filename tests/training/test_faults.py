@@ -27,38 +27,56 @@ HELPERS = ROOT / 'tests' / 'helpers'
 def faults(tmp_path_factory):
   """The library of faults.c, to be preloaded."""
   library = tmp_path_factory.mktemp('faults') / 'faults.so'
-  subprocess.run(['gcc', '-shared', '-fPIC', '-o', library, HELPERS / 'faults.c', '-ldl'], check=True)
+  subprocess.run(
+    ['gcc', '-shared', '-fPIC', '-o', library, HELPERS / 'faults.c', '-ldl'], check=True
+  )
   return library
 
 
 def command(data, run, steps, **fields):
-  fields = {'batch_size': 2, 'unlabeled_batch_size': 2, 'data.crop': '(24,32)', 'log_every': 1,
-            'checkpoint_every': 5, 'eval_every': 25, 'eval_batch_size': 3, **fields}
+  fields = {
+    'batch_size': 2,
+    'unlabeled_batch_size': 2,
+    'data.crop': '(24,32)',
+    'log_every': 1,
+    'checkpoint_every': 5,
+    'eval_every': 25,
+    'eval_batch_size': 3,
+    **fields,
+  }
   return [
-      sys.executable, str(ROOT / 'launch' / 'main.py'),
-      f'--config={ROOT / "configs" / "folder.py"}:method=classmix', f'--config.data.root={data}',
-      f'--workdir={run}', f'--config.steps={steps}',
-      *(f'--config.{key}={value}' for key, value in fields.items())]
+    sys.executable,
+    str(ROOT / 'launch' / 'main.py'),
+    f'--config={ROOT / "configs" / "folder.py"}:method=classmix',
+    f'--config.data.root={data}',
+    f'--workdir={run}',
+    f'--config.steps={steps}',
+    *(f'--config.{key}={value}' for key, value in fields.items()),
+  ]
 
 
 def start(*arguments, **fields):
   return subprocess.Popen(
-      command(*arguments, **fields), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    command(*arguments, **fields), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+  )
 
 
 def finish(*arguments, env=None, **fields):
   """Trains to the end; returns what it said on the standard error."""
   ended = subprocess.run(
-      command(*arguments, **fields), env={**os.environ, **(env or {})}, capture_output=True,
-      text=True)
+    command(*arguments, **fields), env={**os.environ, **(env or {})}, capture_output=True, text=True
+  )
   assert ended.returncode == 0, ended.stderr
   return ended.stderr
 
 
 def steps(run):
   path = run / 'metrics.jsonl'
-  return [int(step) for step in re.findall(r'^{"step": (\d+), .*}$', path.read_text(), re.M)] if (
-      path.exists()) else []
+  return (
+    [int(step) for step in re.findall(r'^{"step": (\d+), .*}$', path.read_text(), re.M)]
+    if (path.exists())
+    else []
+  )
 
 
 def assert_same_run(run, undisturbed):
@@ -67,9 +85,11 @@ def assert_same_run(run, undisturbed):
     found, expected = (checkpoint.load(path, which) for path in (run, undisturbed))
     assert found[0] == expected[0]
     jax.tree.map(np.testing.assert_array_equal, found[1], expected[1])
+
   def rows(path):
     lines = map(json.loads, (path / 'metrics.jsonl').read_text().splitlines())
     return [{key: row[key] for key in row if 'per_second' not in key} for row in lines]
+
   assert rows(run) == rows(undisturbed)
 
 
@@ -77,8 +97,10 @@ def leftovers(run):
   """What a process that is gone may have left: files, shared memory, processes."""
   temporary = [path for path in run.rglob('*') if re.search(r'\.tmp$|-tmp', path.name)]
   working = [
-      path for path in Path('/proc').glob('[0-9]*/cmdline')
-      if path.exists() and str(run).encode() in path.read_bytes()]
+    path
+    for path in Path('/proc').glob('[0-9]*/cmdline')
+    if path.exists() and str(run).encode() in path.read_bytes()
+  ]
   return temporary, sorted(os.listdir('/dev/shm')), working
 
 
@@ -104,8 +126,9 @@ def test_killed_thirty_times_ends_in_the_same_bits(tmp_path):
   reached = iter(sorted(moments.sample(range(1, 300), 20)))
   memory = sorted(os.listdir('/dev/shm'))
   for kill in range(30):
-    step, delay = (0, moments.uniform(0, 8)) if kill % 3 == 0 else (
-        next(reached), moments.uniform(0, 0.3))
+    step, delay = (
+      (0, moments.uniform(0, 8)) if kill % 3 == 0 else (next(reached), moments.uniform(0, 0.3))
+    )
     kill_at(start(data, run, 300), run, step, delay)
   finish(data, run, 300)
   assert_same_run(run, undisturbed)
@@ -119,8 +142,11 @@ def test_killed_while_data_are_prepared(tmp_path):
   data = toy.write_folder(tmp_path / 'data', unlabeled=2000)
   run, undisturbed = tmp_path / 'run', tmp_path / 'undisturbed'
   finish(data, undisturbed, 4, checkpoint_every=2)
-  fields = {'checkpoint_every': 2, 'data.working_copy': 'disk',
-            'data.copy_root': tmp_path / 'copies'}
+  fields = {
+    'checkpoint_every': 2,
+    'data.working_copy': 'disk',
+    'data.copy_root': tmp_path / 'copies',
+  }
   moments, begun = random.Random(1), 0
   for _ in range(6):
     process = start(data, run, 4, **fields)
@@ -139,8 +165,11 @@ def test_killed_while_data_are_prepared(tmp_path):
 def test_every_operation_of_a_save_goes_wrong_once(faults, tmp_path):
   """Files, writes, flushes and names: refused, cut short, or the process dies before them."""
   ended = subprocess.run(
-      [sys.executable, HELPERS / 'saves_under_faults.py', tmp_path], capture_output=True, text=True,
-      env={**os.environ, 'LD_PRELOAD': str(faults), 'XLA_FLAGS': ''})
+    [sys.executable, HELPERS / 'saves_under_faults.py', tmp_path],
+    capture_output=True,
+    text=True,
+    env={**os.environ, 'LD_PRELOAD': str(faults), 'XLA_FLAGS': ''},
+  )
   assert ended.returncode == 0, ended.stderr
   found = list(map(json.loads, ended.stdout.splitlines()))
   kinds = collections.Counter(case['kind'] for case in found if case['way'] == 'kill')
@@ -159,8 +188,9 @@ def test_every_operation_of_a_save_goes_wrong_once(faults, tmp_path):
 def test_a_full_disk_is_told_and_the_training_goes_on_when_there_is_room(tmp_path):
   small = tmp_path / 'small'
   small.mkdir()
-  if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', small],
-                    capture_output=True).returncode:
+  if subprocess.run(
+    ['mount', '-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', small], capture_output=True
+  ).returncode:
     pytest.skip('only root may mount a small disk')
   try:
     data, run = toy.write_folder(tmp_path / 'data'), small / 'run'
@@ -200,10 +230,13 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path):
   data = toy.write_folder(tmp_path / 'data')
   run, undisturbed = tmp_path / 'run', tmp_path / 'undisturbed'
   finish(data, undisturbed, 40)
+
   def under(jump):
     _, *arguments = command(data, run, 40)
     return subprocess.run(
-        [sys.executable, '-c', JUMPING, str(jump), *arguments], capture_output=True, text=True)
+      [sys.executable, '-c', JUMPING, str(jump), *arguments], capture_output=True, text=True
+    )
+
   ended = under(86_400)
   assert ended.returncode == 2 and 'timed out after' in ended.stderr, ended.stderr
   ended = under(60)

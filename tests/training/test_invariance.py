@@ -21,8 +21,10 @@ from classmix_jax.training.step import make_train_step
 DEVICES = (1, 2, 4, 8)
 RINGED = 'classmix'  # the method on all of them
 # These keep the original's augmentation; the others compile faster without.
-AUGMENTED = {'classmix': dict(jitter=0.25, blur=True),
-             'unimatch_v2': dict(strength=1.0, grey=0.2, blur=True)}
+AUGMENTED = {
+  'classmix': dict(jitter=0.25, blur=True),
+  'unimatch_v2': dict(strength=1.0, grey=0.2, blur=True),
+}
 
 
 @dataclasses.dataclass
@@ -42,14 +44,18 @@ class Counted:
 
 def without_device_axis(step, devices):
   """Makes a step that keeps all replicas look like one that keeps the first, after a check."""
+
   def checked(state, batch):
     found = jax.device_get(step(state, batch))
+
     def first(path, x):
       for replica in x[1:]:
         np.testing.assert_array_equal(replica, x[0], err_msg=jax.tree_util.keystr(path))
       return x[0]
+
     state, metrics = jax.tree.map_with_path(first, found)
     return small.place(state, devices), metrics
+
   return checked
 
 
@@ -66,14 +72,12 @@ class World:
 
   @functools.cache  # noqa: B019
   def step(self, devices):
-    make = lambda: make_train_step(
-        self.counted[devices], self.tx, 0, jax.devices()[:devices])
+    make = lambda: make_train_step(self.counted[devices], self.tx, 0, jax.devices()[:devices])
     if devices != 2:
       return make()
     with pytest.MonkeyPatch.context() as patch:
       pmap = jax.pmap
-      patch.setattr(
-          jax, 'pmap', lambda f, **options: pmap(f, **(options | dict(out_axes=0))))
+      patch.setattr(jax, 'pmap', lambda f, **options: pmap(f, **(options | dict(out_axes=0))))
       return without_device_axis(make(), jax.devices()[:devices])
 
   def run(self, devices, batches):
@@ -104,8 +108,8 @@ def assert_same(a, b):
 
 def assert_close(a, b, rtol, atol):
   def compare(path, x, y):
-    np.testing.assert_allclose(
-        x, y, rtol=rtol, atol=atol, err_msg=jax.tree_util.keystr(path))
+    np.testing.assert_allclose(x, y, rtol=rtol, atol=atol, err_msg=jax.tree_util.keystr(path))
+
   jax.tree.map_with_path(compare, a, b)
 
 
@@ -143,14 +147,14 @@ def test_losses_of_twenty_steps(name):
 
   def losses(devices):
     rows, _ = long.run(devices, batches)
-    return np.array(
-        [[row[key] for key in sorted(row) if key.startswith('loss/')] for row in rows])
+    return np.array([[row[key] for key in sorted(row) if key.startswith('loss/')] for row in rows])
 
   alone = losses(1)
   assert np.ptp(alone, axis=0).max() > 0.05  # something happens
   for devices in DEVICES[1:]:
     np.testing.assert_allclose(
-        losses(devices), alone, atol=ONE_PIXEL.get(name, 1e-4), err_msg=f'{devices}')
+      losses(devices), alone, atol=ONE_PIXEL.get(name, 1e-4), err_msg=f'{devices}'
+    )
 
 
 def test_labels_of_unlabelled_images_do_not_leak(world):
@@ -205,10 +209,13 @@ def test_two_equal_micro_batches_are_one():
   twice, metrics = jax.device_get(step(small.place(world.start, jax.devices()[:1]), double))
   assert_close(metrics, row, rtol=1e-6, atol=0)
   assert_close(twice.params, once.params, rtol=1e-5, atol=1e-6)
+
   def second_move_is_nine_tenths(begin, first, second):
     np.testing.assert_allclose(second - first, 0.9 * (first - begin), rtol=1e-3, atol=1e-5)
+
   jax.tree.map(
-      second_move_is_nine_tenths, world.start.model_state, once.model_state, twice.model_state)
+    second_move_is_nine_tenths, world.start.model_state, once.model_state, twice.model_state
+  )
   with pytest.raises(ValueError, match='1 micro-batches, no multiple of accumulate, which is 2'):
     step(small.place(world.start, jax.devices()[:1]), small.shard(batch, 1))
 
@@ -217,8 +224,9 @@ def test_steps_of_one_dispatch_are_those_of_several():
   world = World('supervised')
   rows, after = world.run(2, [small.batch(0), small.batch(1)])
   together = jax.tree.map(
-      lambda *parts: np.concatenate(parts, axis=1),
-      *(small.shard(small.batch(index), 2) for index in range(2)))
+    lambda *parts: np.concatenate(parts, axis=1),
+    *(small.shard(small.batch(index), 2) for index in range(2)),
+  )
   step = make_train_step(world.method, world.tx, 0, jax.devices()[:2])
   state, metrics = jax.device_get(step(small.place(world.start, jax.devices()[:2]), together))
   assert_close(state, after, rtol=1e-5, atol=1e-6)
@@ -235,5 +243,6 @@ def test_teacher_follows():
   assert_close(first.method_state['teacher'], first.params['segmenter'], rtol=0, atol=1e-7)
   _, second = world.two_steps(1)
   halfway = jax.tree.map(
-      lambda x, y: (x + y) / 2, first.params['segmenter'], second.params['segmenter'])
+    lambda x, y: (x + y) / 2, first.params['segmenter'], second.params['segmenter']
+  )
   assert_close(second.method_state['teacher'], halfway, rtol=1e-4, atol=1e-6)

@@ -16,7 +16,7 @@ from classmix_jax.config import defaults
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / 'launch'
 
-SRUN = '''#!/usr/bin/env bash
+SRUN = """#!/usr/bin/env bash
 # Two tasks on one node, told what Slurm tells.
 while [[ $1 == --* ]]; do shift; done
 export SLURM_JOB_ID=1 SLURM_STEP_NODELIST=localhost SLURM_STEP_NUM_NODES=1
@@ -24,22 +24,23 @@ export SLURM_NTASKS=2 SLURM_STEP_NUM_TASKS=2
 SLURM_PROCID=0 SLURM_LOCALID=0 "$@" & first=$!
 SLURM_PROCID=1 SLURM_LOCALID=1 "$@" & second=$!
 wait $first && wait $second
-'''
-GCLOUD = '''#!/usr/bin/env bash
+"""
+GCLOUD = """#!/usr/bin/env bash
 printf '%q ' "$@" >> "$SAID"; echo >> "$SAID"
-'''
+"""
 
 
 @pytest.fixture
 def stub(tmp_path, monkeypatch):
   """Writes a program that is found before the real one."""
+
   def write(name, text):
     path = tmp_path / 'bin' / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     path.chmod(0o755)
 
-  monkeypatch.setenv('PATH', f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+  monkeypatch.setenv('PATH', f'{tmp_path / "bin"}:{os.environ["PATH"]}')
   return write
 
 
@@ -60,8 +61,11 @@ def test_tpu_vm(stub, tmp_path, monkeypatch):
   change, start = train[-1].removeprefix('--command=').split('; ')
   assert change == 'cd classmix_jax' and '--worker=all' in train
   assert shlex.split(start)[2:] == [
-      '--coordinator=cluster', '--config=configs/scenes.py', '--workdir=my runs',
-      '--config.data.crop=(64,64)']
+    '--coordinator=cluster',
+    '--config=configs/scenes.py',
+    '--workdir=my runs',
+    '--config.data.crop=(64,64)',
+  ]
 
 
 def test_tpu_vm_without_names(monkeypatch):
@@ -83,8 +87,8 @@ def test_kubernetes(name):
   assert int(options.get('--processes', spec['completions'])) == spec['completions']
   host = options['--coordinator'].partition(':')[0]
   name = service['metadata']['name']
-  assert pod['subdomain'] == name and host in ('cluster', f"{job['metadata']['name']}-0.{name}")
-  devices, = pod['containers'][0]['resources']['limits'].values()
+  assert pod['subdomain'] == name and host in ('cluster', f'{job["metadata"]["name"]}-0.{name}')
+  (devices,) = pod['containers'][0]['resources']['limits'].values()
   for field in ('batch_size', 'unlabeled_batch_size'):
     assert field in defaults.get_config()
     assert int(options[f'--config.{field}']) % (devices * spec['completions']) == 0
@@ -95,14 +99,30 @@ def test_slurm(stub, tmp_path, monkeypatch):
   """The script starts two processes that find each other by what Slurm says."""
   stub('srun', SRUN)
   folder, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
-  for name, value in {'PYTHON': sys.executable, 'JAX_COORDINATOR_PORT': str(free_port()),
-                      'JAX_NUM_CPU_DEVICES': '1', 'XLA_FLAGS': ''}.items():
+  for name, value in {
+    'PYTHON': sys.executable,
+    'JAX_COORDINATOR_PORT': str(free_port()),
+    'JAX_NUM_CPU_DEVICES': '1',
+    'XLA_FLAGS': '',
+  }.items():
     monkeypatch.setenv(name, value)
   told = subprocess.run(
-      [LAUNCH / 'slurm.sh', f'--config={ROOT}/configs/folder.py', f'--config.data.root={folder}',
-       f'--workdir={run}', '--config.steps=3', '--config.data.crop=(32,32)',
-       '--config.batch_size=2', '--config.unlabeled_batch_size=2', '--config.log_every=1'],
-      cwd=ROOT, capture_output=True, text=True, timeout=550)
+    [
+      LAUNCH / 'slurm.sh',
+      f'--config={ROOT}/configs/folder.py',
+      f'--config.data.root={folder}',
+      f'--workdir={run}',
+      '--config.steps=3',
+      '--config.data.crop=(32,32)',
+      '--config.batch_size=2',
+      '--config.unlabeled_batch_size=2',
+      '--config.log_every=1',
+    ],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    timeout=550,
+  )
   assert told.returncode == 0, told.stderr
   assert '1 of 2 (cpu)' in told.stdout or '2 of 2 (cpu)' in told.stdout, told.stdout
   assert len(losses(run)) == 3

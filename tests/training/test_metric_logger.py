@@ -44,11 +44,13 @@ def test_averages_and_rates(tmp_path, clock):
 def test_what_is_compiled_with_the_first_steps_is_not_their_speed(tmp_path, clock, together):
   book = Logbook(tmp_path, steps=100, images_per_step=8, writing=False)
   ones = {'loss/sup': jnp.ones(together) if together > 1 else jnp.array(1.0)}
+
   def rate(until):
     for step in range(book._collected + together, until + 1, together):
       clock[0] += together / 2
       book.collect(step, ones)
     return book.averages()['steps_per_second']
+
   clock[0] += 60  # compiling
   assert rate(until=6) == 2.0 and rate(until=10) == 2.0
   book.restart_clock()
@@ -92,6 +94,7 @@ def test_events_are_what_tensorboard_reads(tmp_path):
   accumulators = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator')
   from tensorboard.plugins.hparams import plugin_data_pb2
   from tensorboard.util.tensor_util import make_ndarray
+
   book = Logbook(tmp_path, steps=10, images_per_step=8)
   book.write_settings({'method.name': 'classmix', 'data.crop': (96, 96), 'seed': 1, 'flip': True})
   book.write(5, {'eval/miou': 0.25})
@@ -106,11 +109,12 @@ def test_events_are_what_tensorboard_reads(tmp_path):
   assert settings['data.crop'].string_value == '(96, 96)'
   assert settings['seed'].number_value == 1 and settings['flip'].bool_value is True
   values = {
-      tag: [(event.step, make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)]
-      for tag in ('eval/miou', 'eval/protocol', 'train/mixed')}
+    tag: [(event.step, make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)]
+    for tag in ('eval/miou', 'eval/protocol', 'train/mixed')
+  }
   assert values['eval/miou'] == [(5, 0.25), (10, 0.5)]
   assert values['eval/protocol'] == [(10, b'paper at 96x96')]
-  (_, (width, height, *encoded)), = values['train/mixed']
+  ((_, (width, height, *encoded)),) = values['train/mixed']
   assert (width, height) == (b'4', b'3')
   decoded = [np.asarray(Image.open(io.BytesIO(png))) for png in encoded]
   np.testing.assert_array_equal(decoded, images)
@@ -126,8 +130,9 @@ def test_without_tensorboard_a_line_says_so(tmp_path, monkeypatch, capsys):
   book.write_images(10, {})
   book.close()
   assert capsys.readouterr().out.splitlines() == [
-      'no TensorBoard events: the package tensorboard is not installed',
-      'step 10/10  mIoU 50.00  best 50.00']
+    'no TensorBoard events: the package tensorboard is not installed',
+    'step 10/10  mIoU 50.00  best 50.00',
+  ]
   assert [path.name for path in tmp_path.iterdir()] == ['metrics.jsonl']
 
 
@@ -148,10 +153,14 @@ def test_only_one_process_writes(tmp_path, capsys):
   assert list(tmp_path.iterdir()) == [] and capsys.readouterr().out == ''
 
 
-@pytest.mark.parametrize('before, row', [
+@pytest.mark.parametrize(
+  'before, row',
+  [
     ([{'step': 1}, {'step': 2, 'loss/sup': 1.0}], {'step': 2, 'loss/sup': 1.0, 'eval/miou': 0.5}),
     ([{'step': 1}], {'step': 2, 'eval/miou': 0.5}),
-    ([], {'step': 2, 'eval/miou': 0.5})])
+    ([], {'step': 2, 'eval/miou': 0.5}),
+  ],
+)
 def test_a_row_is_amended(tmp_path, before, row):
   """An evaluation that was interrupted is made up for by the next start."""
   if before:
@@ -165,26 +174,44 @@ def test_a_row_is_amended(tmp_path, before, row):
   assert rows(tmp_path) == [*before[:1], row]
 
 
-@pytest.mark.parametrize('text, kept', [
+@pytest.mark.parametrize(
+  'text, kept',
+  [
     ('', ''),
     ('{"step": 1}\n{"step": 2}\n{"step": 3}\n', '{"step": 1}\n{"step": 2}\n'),
     ('{"step": 1}\n{"st', '{"step": 1}\n'),
     ('{"other": 1}\n[]\n7\n\n{"step": 2}', '{"step": 2}\n'),
-])
+  ],
+)
 def test_lines_until(text, kept):
   assert lines_until(text, 2) == kept
 
 
-@pytest.mark.parametrize('seconds, text', [
-    (0, '0m00s'), (59.4, '0m59s'), (60, '1m00s'), (3599.6, '1h00m'), (3725, '1h02m'),
-    (100 * 3600, '100h00m')])
+@pytest.mark.parametrize(
+  'seconds, text',
+  [
+    (0, '0m00s'),
+    (59.4, '0m59s'),
+    (60, '1m00s'),
+    (3599.6, '1h00m'),
+    (3725, '1h02m'),
+    (100 * 3600, '100h00m'),
+  ],
+)
 def test_durations(seconds, text):
   assert format_duration(seconds) == text
 
 
 def test_progress_line():
-  row = {'loss/unsup': 0.25, 'loss/sup': 1.5, 'confident_share': 0.126, 'eval/miou': 0.4567,
-         'steps_per_second': 2.0, 'images_per_second': 16.0}
+  row = {
+    'loss/unsup': 0.25,
+    'loss/sup': 1.5,
+    'confident_share': 0.126,
+    'eval/miou': 0.4567,
+    'steps_per_second': 2.0,
+    'images_per_second': 16.0,
+  }
   assert progress_line(40, 1000, row, 0.5) == (
-      'step   40/1000  loss/sup 1.5000  loss/unsup 0.2500  confident 13 %  mIoU 45.67  '
-      'best 50.00  2.0 steps/s  16 images/s  ETA 8m00s')
+    'step   40/1000  loss/sup 1.5000  loss/unsup 0.2500  confident 13 %  mIoU 45.67  '
+    'best 50.00  2.0 steps/s  16 images/s  ETA 8m00s'
+  )

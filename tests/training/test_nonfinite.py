@@ -63,7 +63,8 @@ def run(on_nan, devices=1, batches=BATCHES, spoils='gradient'):
     pmap = jax.pmap
     patch.setattr(jax, 'pmap', lambda f, **options: pmap(f, **(options | dict(out_axes=0))))
     step = make_train_step(
-        Poisoned(small.method('mean_teacher'), spoils), small.optimizer(), 0, local, on_nan=on_nan)
+      Poisoned(small.method('mean_teacher'), spoils), small.optimizer(), 0, local, on_nan=on_nan
+    )
   state, seen = small.start('mean_teacher'), []
   for batch in batches:
     found = jax.device_get(step(small.place(state, local), small.shard(batch, devices)))
@@ -86,8 +87,10 @@ def test_skip_leaves_all_but_the_step_as_it_was(devices):
   assert_same(second, first.replace(step=second.step))
   assert [int(state.step) for state in (first, second, third)] == [1, 2, 3]
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(third))
-  moved = [np.abs(x - y).max() for x, y in zip(
-      jax.tree.leaves(third.params), jax.tree.leaves(second.params), strict=True)]
+  moved = [
+    np.abs(x - y).max()
+    for x, y in zip(jax.tree.leaves(third.params), jax.tree.leaves(second.params), strict=True)
+  ]
   assert max(moved) > 1e-3
 
 
@@ -105,9 +108,15 @@ def looked(tmp_path, on_nan, flags, skipped=0):
   watch = NonFiniteWatch(tmp_path, on_nan, skipped=skipped)
   for step, finite in enumerate(flags, start=1):
     loss = 1.0 if finite else np.nan
-    watch.collect(step, {
-        'loss/sup': jnp.array(loss), 'loss/unsup': jnp.array(2.0), 'finite': jnp.float32(finite),
-        'pseudo_shares': jnp.ones(2)})
+    watch.collect(
+      step,
+      {
+        'loss/sup': jnp.array(loss),
+        'loss/unsup': jnp.array(2.0),
+        'finite': jnp.float32(finite),
+        'pseudo_shares': jnp.ones(2),
+      },
+    )
   batch = small.shard(small.batch(4), 1)
   state = small.start('supervised').replace(step=jnp.array(-2))
   watch.look(state, lambda step: batch, lambda step: {'labeled': [f'of {step}', 'b']})
@@ -124,7 +133,8 @@ def test_stop_keeps_batch_and_state_and_says_where(tmp_path):
     looked(tmp_path, 'stop', [True, False, True, False])
   folder = tmp_path / 'nonfinite' / '2'
   toy.assert_says(
-      str(caught.value), 'step 2: loss/sup is nan;', 'of 2, b', folder, '--config.on_nan=skip')
+    str(caught.value), 'step 2: loss/sup is nan;', 'of 2, b', folder, '--config.on_nan=skip'
+  )
   with np.load(folder / 'batch-0.npz') as kept:
     batch = small.shard(small.batch(4), 1)
     np.testing.assert_array_equal(kept['labeled_image'], batch.labeled.image)
@@ -142,7 +152,9 @@ def test_skip_warns_and_goes_on(tmp_path, capsys):
   said = capsys.readouterr().out
   toy.assert_says(said, 'warning: step 2: loss/sup is nan; 2 of the last 3 steps were skipped')
   assert sorted(path.name for path in (tmp_path / 'nonfinite' / '2').iterdir()) == [
-      'batch-0.npz', 'names.json']
+    'batch-0.npz',
+    'names.json',
+  ]
 
 
 def test_skipping_for_ever_ends(tmp_path):
@@ -180,7 +192,8 @@ def test_one_program_of_three_steps():
   """It leaves out what three programs leave out."""
   local = jax.devices()[:1]
   step = make_train_step(
-      Poisoned(small.method('mean_teacher')), small.optimizer(), 0, local, on_nan='skip')
+    Poisoned(small.method('mean_teacher')), small.optimizer(), 0, local, on_nan='skip'
+  )
   batches = [small.shard(batch, 1) for batch in BATCHES]
   together = jax.tree.map(lambda *x: np.concatenate(x, axis=1), *batches)
   state, metrics = jax.device_get(step(small.place(small.start('mean_teacher'), local), together))
@@ -189,12 +202,14 @@ def test_one_program_of_three_steps():
   losses = [float(row['loss/sup']) for _, row in seen]
   np.testing.assert_allclose(metrics['loss/sup'], losses, rtol=1e-4)
   jax.tree.map(
-      lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), state, seen[2][0])
+    lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), state, seen[2][0]
+  )
 
 
 def test_names_are_those_of_the_batch(tmp_path):
   """The images that the pipeline reads at a step carry the names that are told."""
   from classmix_jax.config.data import build_dataset, build_split
+
   root = toy.write_folder(tmp_path / 'data')
   config = toy.config(root, **{'data.crop': (toy.HEIGHT, toy.WIDTH)})
   dataset = build_dataset(config)
@@ -213,8 +228,13 @@ def test_names_are_those_of_the_batch(tmp_path):
 def test_a_training_that_explodes(tmp_path, capsys):
   """It stops within a logging interval; with skip it stops, too, as nothing can be learned."""
   root = toy.write_folder(tmp_path / 'data')
-  fields = {'optim.learning_rate': 1e30, 'steps': 12, 'log_every': 5, 'checkpoint_every': 100,
-            'eval_every': 0}
+  fields = {
+    'optim.learning_rate': 1e30,
+    'steps': 12,
+    'log_every': 5,
+    'checkpoint_every': 100,
+    'eval_every': 0,
+  }
   with pytest.raises(UserError) as caught:
     trainer.run_training(toy.config(root, **fields), tmp_path / 'run')
   step = int(re.search(r'step (\d+):', str(caught.value))[1])

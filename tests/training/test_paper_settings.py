@@ -20,8 +20,8 @@ def lines(module, **fields):
   source = Source(('a', 'b'), lambda index: None)
   state = TrainState(jnp.array(0), {'segmenter': jnp.zeros(3)}, {}, {}, {})
   found = settings(
-      config, Split(source, source, '0123'), jax.devices()[:1], state, 'paper at 512x1024',
-        origin={})
+    config, Split(source, source, '0123'), jax.devices()[:1], state, 'paper at 512x1024', origin={}
+  )
   table = fingerprint(found, config.paper.to_dict()).splitlines()
   return {name: line for name in found for line in table if line.startswith(f'  {name}  ')}
 

@@ -37,15 +37,22 @@ for step in range(10_000):
 
 def start(body):
   """Starts a program that listens, and waits until it does."""
-  code = textwrap.dedent("""
+  code = (
+    textwrap.dedent("""
       import ctypes, signal, sys, time
       from classmix_jax.training.preemption import Stop
       stop = Stop().listen()
       print('listening', flush=True)
-      """) + body
+      """)
+    + body
+  )
   process = subprocess.Popen(
-      [sys.executable, '-c', code], cwd=ROOT, text=True, stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE)
+    [sys.executable, '-c', code],
+    cwd=ROOT,
+    text=True,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+  )
   assert process.stdout.readline() == 'listening\n'
   time.sleep(0.2)
   return process
@@ -66,8 +73,9 @@ def test_before_the_first_step_it_ends_at_once_even_while_compiling(number):
   status, _, said, seconds = end(start(COMPILE), number)
   assert status == 0 and seconds < 5
   assert said.splitlines() == [
-      f'{number.name}: saving and ending; once more ends at once',
-      f'{number.name}: everything is saved; the same command goes on']
+    f'{number.name}: saving and ending; once more ends at once',
+    f'{number.name}: everything is saved; the same command goes on',
+  ]
 
 
 @BOTH
@@ -84,15 +92,18 @@ def test_the_second_signal_ends_at_once():
 
 
 def test_a_running_save_is_waited_for():
-  status, out, _, _ = end(start(
-      f"stop.finish = lambda: (time.sleep(0.5), print('on the disk', flush=True))\n{COMPILE}"),
-      signal.SIGTERM)
+  status, out, _, _ = end(
+    start(f"stop.finish = lambda: (time.sleep(0.5), print('on the disk', flush=True))\n{COMPILE}"),
+    signal.SIGTERM,
+  )
   assert status == 0 and out == 'on the disk\n'
 
 
 def test_a_save_that_fails_is_told():
-  status, _, said, _ = end(start(
-      f'def fail(): raise OSError("no space left")\nstop.finish = fail\n{COMPILE}'), signal.SIGTERM)
+  status, _, said, _ = end(
+    start(f'def fail(): raise OSError("no space left")\nstop.finish = fail\n{COMPILE}'),
+    signal.SIGTERM,
+  )
   assert status == 2 and said.endswith('error: no space left\n')
 
 
@@ -125,6 +136,7 @@ def test_an_evaluation_is_left_between_batches():
 def test_among_several_processes_jax_says_after_which_call(monkeypatch):
   """All get the same answer at the same call, whoever has heard the signal."""
   from jax.experimental import multihost_utils
+
   monkeypatch.setattr(multihost_utils, 'reached_preemption_sync_point', lambda call: call == 3)
   stop = Stop()
   stop.together(2)
@@ -152,7 +164,8 @@ take_back(signal.SIGUSR1)()  # nobody has set a handler of this one: nobody is t
 
 def test_a_signal_that_a_library_took_is_heard_again():
   ended = subprocess.run(
-      [sys.executable, '-c', TAKEN_BACK], cwd=ROOT, capture_output=True, text=True)
+    [sys.executable, '-c', TAKEN_BACK], cwd=ROOT, capture_output=True, text=True
+  )
   assert ended.returncode == 0, ended.stderr
 
 
@@ -161,11 +174,20 @@ def test_a_signal_that_a_library_took_is_heard_again():
 
 def command(data, run):
   return [
-      sys.executable, str(ROOT / 'launch' / 'main.py'),
-      f'--config={ROOT / "configs" / "folder.py"}:method=classmix', f'--config.data.root={data}',
-      f'--workdir={run}', '--config.steps=60', '--config.batch_size=2',
-      '--config.unlabeled_batch_size=2', '--config.data.crop=(24,32)', '--config.eval_every=20',
-      '--config.log_every=1', '--config.checkpoint_every=7', '--config.eval_batch_size=1']
+    sys.executable,
+    str(ROOT / 'launch' / 'main.py'),
+    f'--config={ROOT / "configs" / "folder.py"}:method=classmix',
+    f'--config.data.root={data}',
+    f'--workdir={run}',
+    '--config.steps=60',
+    '--config.batch_size=2',
+    '--config.unlabeled_batch_size=2',
+    '--config.data.crop=(24,32)',
+    '--config.eval_every=20',
+    '--config.log_every=1',
+    '--config.checkpoint_every=7',
+    '--config.eval_batch_size=1',
+  ]
 
 
 def wait_for(happens, process, seconds=300):
@@ -178,8 +200,9 @@ def wait_for(happens, process, seconds=300):
 
 def steps(run):
   path = run / 'metrics.jsonl'
-  return [json.loads(line)['step'] for line in path.read_text().splitlines()] if (
-      path.exists()) else []
+  return (
+    [json.loads(line)['step'] for line in path.read_text().splitlines()] if (path.exists()) else []
+  )
 
 
 def phases(run, log):
@@ -187,14 +210,14 @@ def phases(run, log):
   said = lambda text: lambda: text in log.read_text()
   reached = lambda step: lambda: steps(run)[-1:] >= [step]
   return {
-      'importing': lambda: True,
-      'building': lambda: (run / 'lock').exists(),
-      'compiling': said(': starts'),
-      'stepping': reached(3),
-      'saving': lambda: any((run / 'checkpoints').glob(checkpoint.UNFINISHED)),
-      'evaluating': reached(19),
-      'drawing': lambda: (run / 'eval' / '20.json').exists(),
-      'the end': lambda: (run / 'eval' / '60.json').exists(),
+    'importing': lambda: True,
+    'building': lambda: (run / 'lock').exists(),
+    'compiling': said(': starts'),
+    'stepping': reached(3),
+    'saving': lambda: any((run / 'checkpoints').glob(checkpoint.UNFINISHED)),
+    'evaluating': reached(19),
+    'drawing': lambda: (run / 'eval' / '20.json').exists(),
+    'the end': lambda: (run / 'eval' / '60.json').exists(),
   }
 
 
@@ -208,8 +231,11 @@ def test_a_training_is_stopped_in_every_phase(tmp_path):
   for phase, happens in phases(run, log).items():
     with open(log, 'w', encoding='utf-8') as file:
       process = subprocess.Popen(
-          command(data, run), stdout=file, stderr=subprocess.STDOUT,
-          env={**os.environ, 'PYTHONUNBUFFERED': '1'})
+        command(data, run),
+        stdout=file,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, 'PYTHONUNBUFFERED': '1'},
+      )
     time.sleep(0.5)
     wait_for(happens, process)
     if phase == 'evaluating':
@@ -229,6 +255,11 @@ def test_a_training_is_stopped_in_every_phase(tmp_path):
     found, expected = (checkpoint.load(path, which) for path in (run, undisturbed))
     assert found[0] == expected[0]
     jax.tree.map(np.testing.assert_array_equal, found[1], expected[1])
-  scores = [[json.loads(line).get('eval/miou') for line in
-             (path / 'metrics.jsonl').read_text().splitlines()] for path in (run, undisturbed)]
+  scores = [
+    [
+      json.loads(line).get('eval/miou')
+      for line in (path / 'metrics.jsonl').read_text().splitlines()
+    ]
+    for path in (run, undisturbed)
+  ]
   assert scores[0] == scores[1]

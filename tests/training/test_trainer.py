@@ -49,14 +49,22 @@ def rows(run):
 def test_run_leaves_everything_behind(finished):
   run, result = finished
   assert [row['step'] for row in rows(run)] == [1, 2, 3, 4]
-  assert {'loss/sup', 'loss/unsup', 'confident_share', 'images_per_second', 'pseudo_classes',
-          'pseudo_largest_share', 'distance/teacher'} <= rows(run)[0].keys()
+  assert {
+    'loss/sup',
+    'loss/unsup',
+    'confident_share',
+    'images_per_second',
+    'pseudo_classes',
+    'pseudo_largest_share',
+    'distance/teacher',
+  } <= rows(run)[0].keys()
   # After the first step the teacher is the student.
   assert rows(run)[0]['distance/teacher'] < 1e-6 < rows(run)[1]['distance/teacher'] < 0.1
   assert rows(run)[3]['eval/miou'] == result['miou']
   written = json.loads((run / 'eval' / '4.json').read_text())
   assert written == {
-      key: value for key, value in json.loads(json.dumps(result)).items() if key != 'confusion'}
+    key: value for key, value in json.loads(json.dumps(result)).items() if key != 'confusion'
+  }
   assert list(written['iou']) == list(toy.CLASSES)
   assert written['network'] == 'teacher' and set(written['networks']) == {'student', 'teacher'}
   assert written['protocol'] == rows(run)[3]['eval/protocol'] == 'paper at 32x48'
@@ -69,7 +77,11 @@ def test_run_leaves_everything_behind(finished):
   assert sum(map(sum, read_run(run).confusion())) == result['pixels']
   assert list((run / 'tensorboard').iterdir())
   assert (run / 'splits' / 'labeled.txt').read_text().split() == [
-      'street/0', 'street/1', 'street/2', 'street/3']
+    'street/0',
+    'street/1',
+    'street/2',
+    'street/3',
+  ]
 
 
 def test_without_tensorflow_the_same_bits(finished, data, tmp_path, monkeypatch, capsys):
@@ -98,8 +110,14 @@ def test_another_protocol_is_written_beside_the_runs_own(finished, tmp_path):
   run, result = finished
   own = (run / 'eval' / '4.json').read_text()
   other = evaluate_run(
-      run, step='latest', network='', root='', eval_batch_size=1, write_predictions=str(tmp_path),
-      protocol={'protocol': 'sliding', 'window': (32, 48), 'stride': (32, 48)})
+    run,
+    step='latest',
+    network='',
+    root='',
+    eval_batch_size=1,
+    write_predictions=str(tmp_path),
+    protocol={'protocol': 'sliding', 'window': (32, 48), 'stride': (32, 48)},
+  )
   assert other['iou'] == result['iou']
   assert other['protocol'] == 'sliding 32x48/32x48 at 32x48'
   assert (run / 'eval' / '4.json').read_text() == own
@@ -107,8 +125,7 @@ def test_another_protocol_is_written_beside_the_runs_own(finished, tmp_path):
   assert json.loads((run / 'eval' / f'{name}.json').read_text())['protocol'] == other['protocol']
   assert (run / 'eval' / f'{name}.png').exists()
   written = np.asarray(Image.open(tmp_path / '0.png'))
-  np.testing.assert_array_equal(
-      written, load(run, step='latest').predict(toy.draw(100)[0]).label)
+  np.testing.assert_array_equal(written, load(run, step='latest').predict(toy.draw(100)[0]).label)
 
 
 def test_interrupted_run_ends_in_the_same_bits(finished, data, tmp_path, monkeypatch):
@@ -139,14 +156,19 @@ def test_interrupted_run_ends_in_the_same_bits(finished, data, tmp_path, monkeyp
 @pytest.mark.slow
 @pytest.mark.parametrize('copy', ['memory', 'device'])
 def test_steps_of_one_dispatch_train_the_same(finished, data, tmp_path, copy):
-  run_training(toy.config(data, steps_per_dispatch=2, checkpoint_every=2, log_every=2, **{
-      'data.working_copy': copy}), tmp_path)
+  run_training(
+    toy.config(
+      data, steps_per_dispatch=2, checkpoint_every=2, log_every=2, **{'data.working_copy': copy}
+    ),
+    tmp_path,
+  )
   close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
   jax.tree.map(close, saved(tmp_path)['params'], saved(finished[0])['params'])
   assert [row['step'] for row in rows(tmp_path)] == [2, 4]
   losses = [row['loss/sup'] for row in rows(finished[0])]
   np.testing.assert_allclose(
-      [row['loss/sup'] for row in rows(tmp_path)], np.reshape(losses, (2, 2)).mean(1), rtol=1e-4)
+    [row['loss/sup'] for row in rows(tmp_path)], np.reshape(losses, (2, 2)).mean(1), rtol=1e-4
+  )
 
 
 class StopAt(Stop):
@@ -161,12 +183,15 @@ class StopAt(Stop):
     return self.left == 0
 
 
-@pytest.mark.parametrize('call, step, evaluated', [
+@pytest.mark.parametrize(
+  'call, step, evaluated',
+  [
     pytest.param(2, 2, False, id='a step that is to be evaluated', marks=pytest.mark.slow),
     pytest.param(4, 2, False, id='between two batches of an evaluation'),
     pytest.param(7, 3, True, id='any other step', marks=pytest.mark.slow),
     pytest.param(11, 4, False, id='in the last evaluation', marks=pytest.mark.slow),
-])
+  ],
+)
 def test_a_stopped_run_ends_in_the_same_bits(finished, data, tmp_path, call, step, evaluated):
   """An evaluation that was interrupted is made up for: its score decides what is best."""
   run, stop = tmp_path / 'run', StopAt(call)
@@ -201,8 +226,10 @@ def test_a_disk_that_is_full_or_read_only_stops_the_training(finished, data, tmp
   """At the first look after the save in the background has failed."""
   run = tmp_path / 'run'
   with monkeypatch.context() as patch:
+
     def refuse(_):
       raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
     patch.setattr(checkpoint, 'read_back', refuse)
     with pytest.raises(UserError, match='could not be written to .*Read-only file system'):
       run_training(toy.config(data), run)
@@ -214,8 +241,9 @@ def test_a_disk_that_is_full_or_read_only_stops_the_training(finished, data, tmp
 def test_working_copies_train_the_same_bits(finished, data, tmp_path, kind):
   """Frames are not resized here, so even what the devices cut is equal to the byte."""
   run = tmp_path / 'run'
-  result = run_training(toy.config(data, **{
-      'data.working_copy': kind, 'data.copy_root': str(tmp_path / 'copies')}), run)
+  result = run_training(
+    toy.config(data, **{'data.working_copy': kind, 'data.copy_root': str(tmp_path / 'copies')}), run
+  )
   jax.tree.map(np.testing.assert_array_equal, saved(run), saved(finished[0]))
   assert result['iou'] == finished[1]['iou']
   copies = sorted(path.name.rsplit('-', 1)[0] for path in (tmp_path / 'copies/folder').iterdir())
@@ -241,33 +269,51 @@ def test_another_config_is_refused(finished, data):
 
 @pytest.mark.slow
 def test_accumulation_runs(data, tmp_path):
-  config = toy.config(
-      data, batch_size=4, unlabeled_batch_size=4, accumulate=2, steps=1)
+  config = toy.config(data, batch_size=4, unlabeled_batch_size=4, accumulate=2, steps=1)
   assert np.isfinite(run_training(config, tmp_path / 'run')['miou'])
 
 
 def test_pretrained_run_is_taken_over(finished, data, tmp_path, capsys):
-  config = toy.config(data, 'method=supervised', **{
-      'model.pretrained': str(finished[0]), 'optim.learning_rate': 0.0, 'steps': 1})
+  config = toy.config(
+    data,
+    'method=supervised',
+    **{'model.pretrained': str(finished[0]), 'optim.learning_rate': 0.0, 'steps': 1},
+  )
   run_training(config, tmp_path / 'run')
   said = capsys.readouterr().out
   assert re.search(r'matched (\d+) of \1 tensors\n', said)
-  assert re.search(r"pre-training +folder +differs \(paper: COCO\)", said)
+  assert re.search(r'pre-training +folder +differs \(paper: COCO\)', said)
   own = saved(tmp_path / 'run')['params']['segmenter']
   jax.tree.map(
-      np.testing.assert_array_equal, own, saved(finished[0], 'best')['params']['segmenter'])
+    np.testing.assert_array_equal, own, saved(finished[0], 'best')['params']['segmenter']
+  )
 
 
 def test_preprocessing_travels_from_the_weights_to_the_run(finished, data, tmp_path, capsys):
   weights, run = tmp_path / 'weights', tmp_path / 'run'
   state = saved(finished[0])
   tree = {'params': state['params']['segmenter'], 'batch_stats': state['model_state']['segmenter']}
-  write_weights(weights, tree, {
-      'preprocessing': 'caffe', 'trained_on': 'COCO', 'source': 'coco.pth', 'sha256': '41f33a49',
-      'layout': 'deeplab_v2'})
-  config = toy.config(data, 'method=supervised', **{
-      'model.pretrained': str(weights), 'optim.learning_rate': 0.0, 'steps': 1,
-      'model.bn': 'running'})
+  write_weights(
+    weights,
+    tree,
+    {
+      'preprocessing': 'caffe',
+      'trained_on': 'COCO',
+      'source': 'coco.pth',
+      'sha256': '41f33a49',
+      'layout': 'deeplab_v2',
+    },
+  )
+  config = toy.config(
+    data,
+    'method=supervised',
+    **{
+      'model.pretrained': str(weights),
+      'optim.learning_rate': 0.0,
+      'steps': 1,
+      'model.bn': 'running',
+    },
+  )
   result = run_training(config, run)
   assert config.model.preprocessing == ''  # the caller's own stays
   assert json.loads((run / 'config.json').read_text())['model']['preprocessing'] == 'caffe'
@@ -278,7 +324,8 @@ def test_preprocessing_travels_from_the_weights_to_the_run(finished, data, tmp_p
   taken = saved(run)
   jax.tree.map(np.testing.assert_array_equal, taken['params']['segmenter'], tree['params'])
   jax.tree.map(
-      np.testing.assert_array_equal, taken['model_state']['segmenter'], tree['batch_stats'])
+    np.testing.assert_array_equal, taken['model_state']['segmenter'], tree['batch_stats']
+  )
 
   shutil.rmtree(weights)  # nobody needs them any more
   assert run_training(config, run)['iou'] == result['iou']
@@ -289,6 +336,7 @@ def test_preprocessing_travels_from_the_weights_to_the_run(finished, data, tmp_p
 def test_camvid_and_scenes_configs_train_two_steps(tmp_path, monkeypatch):
   from configs import camvid as camvid_config
   from configs import scenes as scenes_config
+
   root = tmp_path / 'camvid'
   for split in ('train', 'val'):
     for index in range(4):
@@ -296,18 +344,24 @@ def test_camvid_and_scenes_configs_train_two_steps(tmp_path, monkeypatch):
       for folder, array in ((split, image), (f'{split}annot', np.minimum(label, 11))):
         (root / folder).mkdir(parents=True, exist_ok=True)
         Image.fromarray(array).save(root / folder / f'{split}{index}.png')
-    lines = [f'/SegNet/CamVid/{split}/{split}{i}.png /SegNet/CamVid/{split}annot/{split}{i}.png'
-             for i in range(4)]
+    lines = [
+      f'/SegNet/CamVid/{split}/{split}{i}.png /SegNet/CamVid/{split}annot/{split}{i}.png'
+      for i in range(4)
+    ]
     (root / f'{split}.txt').write_text('\n'.join(lines) + '\n')
   monkeypatch.setitem(
-      DATASETS, 'scenes',
-      lambda root, size: scenes.load(str(tmp_path / 'scenes'), size, num_train=6, num_val=2))
+    DATASETS,
+    'scenes',
+    lambda root, size: scenes.load(str(tmp_path / 'scenes'), size, num_train=6, num_val=2),
+  )
   for module, fields in (
-      (camvid_config, {'data.root': str(root), 'data.size': (24, 32), 'data.crop': (16, 32)}),
-      (scenes_config, {'data.size': (24, 48)})):
+    (camvid_config, {'data.root': str(root), 'data.size': (24, 32), 'data.crop': (16, 32)}),
+    (scenes_config, {'data.size': (24, 48)}),
+  ):
     config = module.get_config('method=supervised,labeled=2')
-    config.update_from_flattened_dict({
-        **fields, 'steps': 2, 'batch_size': 2, 'unlabeled_batch_size': 2, 'eval_batch_size': 2})
+    config.update_from_flattened_dict(
+      {**fields, 'steps': 2, 'batch_size': 2, 'unlabeled_batch_size': 2, 'eval_batch_size': 2}
+    )
     result = run_training(config, tmp_path / config.name)
     assert result['step'] == 2 and result['labeled'] == 2 and 0 <= result['miou'] <= 1
 
@@ -368,8 +422,15 @@ def test_batch_that_accumulation_does_not_divide(data, tmp_path):
 
 def test_intervals_that_dispatches_do_not_divide(data, tmp_path):
   check_sentence(
-      data, tmp_path, 'config.log_every is 3', 'choose a multiple of 2', steps_per_dispatch=2,
-      eval_every=4, checkpoint_every=2, log_every=3)
+    data,
+    tmp_path,
+    'config.log_every is 3',
+    'choose a multiple of 2',
+    steps_per_dispatch=2,
+    eval_every=4,
+    checkpoint_every=2,
+    log_every=3,
+  )
 
 
 def test_workdir_that_cannot_be_written(data, tmp_path):

@@ -9,8 +9,10 @@ from classmix_jax.utils import atomic_write
 def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
   path = tmp_path / 'a.json'
   atomic_write.write_atomically(path, 'old')
+
   def crash(_):
     raise OSError('disk full')
+
   monkeypatch.setattr(atomic_write.os, 'fsync', crash)
   with pytest.raises(OSError):
     atomic_write.write_atomically(path, 'new')
@@ -30,9 +32,11 @@ def test_two_processes_may_replace_the_same_file(tmp_path, monkeypatch):
 def test_a_crash_while_a_picture_is_written_leaves_the_old_one(tmp_path, monkeypatch):
   path = tmp_path / 'a.png'
   atomic_write.write_png(path, Image.new('RGB', (2, 2), 'red'))
+
   def crash(image, file, kind):
     file.write_bytes(b'half')
     raise OSError('disk full')
+
   monkeypatch.setattr(Image.Image, 'save', crash)
   with pytest.raises(OSError):
     atomic_write.write_png(path, Image.new('RGB', (2, 2), 'blue'))

@@ -72,11 +72,11 @@ def test_closing_cancels_what_has_not_begun():
 
 
 def test_a_program_ends_with_calls_under_way():
-  program = textwrap.dedent('''
+  program = textwrap.dedent("""
       import itertools, time
       from classmix_jax.utils.threads import in_parallel
       results = in_parallel(lambda i: time.sleep(0.05), itertools.count())
       next(results)
       raise SystemExit(7)
-  ''')
+  """)
   assert subprocess.run([sys.executable, '-c', program], timeout=60).returncode == 7

@@ -39,8 +39,10 @@ def test_overlay():
 
 def test_grid_places_every_image():
   height, width = 20, 30
-  rows = [[np.full((height, width, 3), 10 * (2 * y + x + 1), np.uint8) for x in range(2)]
-          for y in range(3)]
+  rows = [
+    [np.full((height, width, 3), 10 * (2 * y + x + 1), np.uint8) for x in range(2)]
+    for y in range(3)
+  ]
   rows[0][1] = np.full((height, width, 3), 0.5)  # a float image between the others
   canvas = np.asarray(grid(rows, ('left', 'right')))
   assert canvas.shape == (CAPTION + 3 * (height + MARGIN), MARGIN + 2 * (width + MARGIN), 3)
@@ -48,7 +50,8 @@ def test_grid_places_every_image():
     for x, image in enumerate(row):
       top, left = CAPTION + y * (height + MARGIN), MARGIN + x * (width + MARGIN)
       np.testing.assert_array_equal(
-          canvas[top:top + height, left:left + width], to_bytes(image))
+        canvas[top : top + height, left : left + width], to_bytes(image)
+      )
   assert (canvas[CAPTION:, :MARGIN] == 255).all()  # the margin stays white
 
 

@@ -21,7 +21,6 @@ HERE = Path(__file__).parent
 
 
 class Block(nn.Module):
-
   def __init__(self, inputs, width, stride, dilation, project):
     super().__init__()
     self.conv1 = nn.Conv2d(inputs, width, 1, stride, bias=False)
@@ -30,9 +29,11 @@ class Block(nn.Module):
     self.bn2 = nn.BatchNorm2d(width)
     self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
     self.bn3 = nn.BatchNorm2d(4 * width)
-    self.downsample = nn.Sequential(
-        nn.Conv2d(inputs, 4 * width, 1, stride, bias=False),
-        nn.BatchNorm2d(4 * width)) if project else nn.Identity()
+    self.downsample = (
+      nn.Sequential(nn.Conv2d(inputs, 4 * width, 1, stride, bias=False), nn.BatchNorm2d(4 * width))
+      if project
+      else nn.Identity()
+    )
 
   def forward(self, x):
     y = F.relu(self.bn1(self.conv1(x)))
@@ -41,7 +42,6 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-
   def __init__(self, classes):
     super().__init__()
     self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
@@ -56,7 +56,8 @@ class Network(nn.Module):
       self.add_module(f'layer{layer}', nn.Sequential(*blocks))
     self.layer5 = nn.Module()
     self.layer5.conv2d_list = nn.ModuleList(
-        nn.Conv2d(2048, classes, 3, 1, dilation, dilation) for dilation in (6, 12, 18, 24))
+      nn.Conv2d(2048, classes, 3, 1, dilation, dilation) for dilation in (6, 12, 18, 24)
+    )
 
   def forward(self, x):
     x = F.relu(self.bn1(self.conv1(x)))
@@ -69,8 +70,9 @@ def numbers(witness, dtype):
   """What the witness holds, computed in `dtype`."""
   network = Network(classes=5)
   weights = {
-      name: torch.tensor(torch_array(name, value.shape).astype(np.float32)) if value.ndim else value
-      for name, value in network.state_dict().items()}
+    name: torch.tensor(torch_array(name, value.shape).astype(np.float32)) if value.ndim else value
+    for name, value in network.state_dict().items()
+  }
   network.load_state_dict(weights)
   network = network.to(dtype)
   image = torch.tensor(witness['image_nchw']).to(dtype)
@@ -83,14 +85,13 @@ def numbers(witness, dtype):
   loss.backward()
   parameters = dict(network.named_parameters())
   return {
-      'logits_eval_nchw': eval_logits.numpy(),
-      'logits_train_nchw': logits.detach().numpy(),
-      'loss': np.float64(loss.item()),
-      'grad_norms': np.array([parameters[name].grad.norm().item()
-                              for name in witness['grad_names']]),
-      'bn1_mean': network.bn1.running_mean.numpy(),
-      'bn1_var': network.bn1.running_var.numpy(),
-      'last_bn_mean': network.layer4[2].bn3.running_mean.numpy()[:len(witness['last_bn_mean'])],
+    'logits_eval_nchw': eval_logits.numpy(),
+    'logits_train_nchw': logits.detach().numpy(),
+    'loss': np.float64(loss.item()),
+    'grad_norms': np.array([parameters[name].grad.norm().item() for name in witness['grad_names']]),
+    'bn1_mean': network.bn1.running_mean.numpy(),
+    'bn1_var': network.bn1.running_var.numpy(),
+    'last_bn_mean': network.layer4[2].bn3.running_mean.numpy()[: len(witness['last_bn_mean'])],
   }
 
 

@@ -64,7 +64,8 @@ def test_restores_on_any_number_of_devices(run, devices):
 def test_other_classes_or_methods_are_refused(run):
   state = small.start('classmix')
   wider = jax.tree.map_with_path(
-      lambda path, x: np.concatenate([x, x], -1) if 'head' in str(path) and x.ndim else x, state)
+    lambda path, x: np.concatenate([x, x], -1) if 'head' in str(path) and x.ndim else x, state
+  )
   for target in (wider, small.start('supervised')):
     target = small.place(target, jax.devices()[:1])
     with checkpoint.open_manager(run / 'checkpoints', read_only=True) as manager:
@@ -90,13 +91,18 @@ def test_a_relative_path_is_as_good(run, monkeypatch):
 
 def test_eight_devices_save_and_a_laptop_loads(run):
   code = (
-      'import sys; from pathlib import Path; import jax; from classmix_jax import checkpoint; '
-      'step, tree = checkpoint.load(Path(sys.argv[1])); '
-      'bias = tree["params"]["segmenter"]["head"]["conv"]["bias"]; '
-      'print(jax.device_count(), step, float(bias[0]))')
+    'import sys; from pathlib import Path; import jax; from classmix_jax import checkpoint; '
+    'step, tree = checkpoint.load(Path(sys.argv[1])); '
+    'bias = tree["params"]["segmenter"]["head"]["conv"]["bias"]; '
+    'print(jax.device_count(), step, float(bias[0]))'
+  )
   told = subprocess.run(
-      [sys.executable, '-c', code, str(run)], capture_output=True, text=True, check=True,
-      env={**os.environ, 'XLA_FLAGS': ''})
+    [sys.executable, '-c', code, str(run)],
+    capture_output=True,
+    text=True,
+    check=True,
+    env={**os.environ, 'XLA_FLAGS': ''},
+  )
   assert told.stdout.split() == ['1', '20', '20.0']
 
 
@@ -143,7 +149,8 @@ def tiny(step):
   """A state of a few files."""
   array = np.random.default_rng(step).normal(size=(40, 50)).astype(np.float32)
   return TrainState(
-      step=np.int32(step), params={'a': array}, model_state={}, opt_state=(), method_state={})
+    step=np.int32(step), params={'a': array}, model_state={}, opt_state=(), method_state={}
+  )
 
 
 def save_tiny(run, *steps):
@@ -171,8 +178,11 @@ def harm(path, how):
     path.unlink()
   else:
     middle = len(data) // 2
-    path.write_bytes(data[:middle] if how == 'truncated' else
-                     data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1:])
+    path.write_bytes(
+      data[:middle]
+      if how == 'truncated'
+      else data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
+    )
 
 
 def files_of(run):
@@ -256,15 +266,21 @@ def test_a_checkpoint_without_a_checksum_is_taken(two, tmp_path, monkeypatch):
 @pytest.mark.parametrize('told_by', ['check', 'save', 'finish'])
 def test_a_save_that_fails_in_the_background_is_told(two, tmp_path, monkeypatch, error, told_by):
   """By the next look, by the next save, and at the end; the older checkpoints stay."""
+
   def refuse(directory):
     raise OSError(error, os.strerror(error))
+
   def look(manager):
     begin = time.monotonic()
     while time.monotonic() - begin < 20:
       checkpoint.check(manager)
       time.sleep(0.01)
-  ask = {'check': look, 'finish': checkpoint.finish,
-         'save': lambda manager: checkpoint.save(manager, 40, PUT(tiny(40)), 0.1)}[told_by]
+
+  ask = {
+    'check': look,
+    'finish': checkpoint.finish,
+    'save': lambda manager: checkpoint.save(manager, 40, PUT(tiny(40)), 0.1),
+  }[told_by]
   run = shutil.copytree(two, tmp_path / 'run')
   with monkeypatch.context() as patch:
     patch.setattr(checkpoint, 'read_back', refuse)
@@ -313,8 +329,12 @@ def test_what_a_killed_process_was_writing_is_removed(two, tmp_path):
 def test_saves_leave_no_objects_behind(tmp_path):
   arrays = 60
   state = TrainState(
-      step=jnp.zeros((), jnp.int32), params={str(i): jnp.ones(3) for i in range(arrays)},
-      model_state={}, opt_state={}, method_state={})
+    step=jnp.zeros((), jnp.int32),
+    params={str(i): jnp.ones(3) for i in range(arrays)},
+    model_state={},
+    opt_state={},
+    method_state={},
+  )
   counts = []
   with checkpoint.open_manager(tmp_path / 'checkpoints') as manager:
     for step in range(1, 9):

@@ -16,8 +16,12 @@ from classmix_jax.utils.nested import flatten
 from classmix_jax.workdir import layout
 
 CONFIG = {
-    'seed': 0, 'steps': 10, 'data': {'root': 'A', 'crop': (4, 6)},
-    'method': {'name': 'classmix', 'threshold': 0.9}, 'paper': {'steps': '40000'}}
+  'seed': 0,
+  'steps': 10,
+  'data': {'root': 'A', 'crop': (4, 6)},
+  'method': {'name': 'classmix', 'threshold': 0.9},
+  'paper': {'steps': '40000'},
+}
 
 
 def changed(**fields):
@@ -38,9 +42,17 @@ def test_the_same_config_goes_on(tmp_path):
   assert layout.read_json(tmp_path / 'a' / 'run' / 'config.json') == changed()
 
 
-@pytest.mark.parametrize('name, value', [
-    ('steps', 20), ('data__root', 'B'), ('paper__steps', '1'), ('eval_every', 5),
-    ('on_nan', 'skip'), ('data__on_error', 'skip')])
+@pytest.mark.parametrize(
+  'name, value',
+  [
+    ('steps', 20),
+    ('data__root', 'B'),
+    ('paper__steps', '1'),
+    ('eval_every', 5),
+    ('on_nan', 'skip'),
+    ('data__on_error', 'skip'),
+  ],
+)
 def test_some_fields_may_change(tmp_path, name, value):
   layout.open_run(tmp_path, CONFIG)
   config = changed(**{name: value})
@@ -48,13 +60,18 @@ def test_some_fields_may_change(tmp_path, name, value):
   assert layout.read_json(tmp_path / 'config.json') == config
 
 
-@pytest.mark.parametrize('fields, text', [
+@pytest.mark.parametrize(
+  'fields, text',
+  [
     (dict(seed=1), 'config.seed was 0 and is now 1'),
     (dict(data__crop=[4, 8]), 'config.data.crop was [4, 6] and is now [4, 8]'),
-    (dict(method__name='cutmix', method__threshold=0.5),
-     "config.method.name was 'classmix' and is now 'cutmix'; config.method.threshold was 0.9"),
+    (
+      dict(method__name='cutmix', method__threshold=0.5),
+      "config.method.name was 'classmix' and is now 'cutmix'; config.method.threshold was 0.9",
+    ),
     (dict(method__new=1), 'config.method.new was None and is now 1'),
-])
+  ],
+)
 def test_other_fields_may_not(tmp_path, fields, text):
   layout.open_run(tmp_path, CONFIG)
   with pytest.raises(UserError) as caught:
@@ -85,18 +102,20 @@ def test_what_is_written_can_be_read(tmp_path):
   dataset = Dataset('d', ('road', 'Bürgersteig'), ((1, 2, 3), (4, 5, 6)), source, source)
   layout.write_classes(tmp_path, dataset)
   assert layout.read_json(tmp_path / 'classes.json') == {
-      'names': ['road', 'Bürgersteig'], 'palette': [[1, 2, 3], [4, 5, 6]]}
+    'names': ['road', 'Bürgersteig'],
+    'palette': [[1, 2, 3], [4, 5, 6]],
+  }
   layout.write_split(tmp_path, ['b/é', 'a'], ['c'])
   assert (tmp_path / 'splits' / 'labeled.txt').read_text(encoding='utf-8') == 'b/é\na\n'
   assert (tmp_path / 'splits' / 'unlabeled.txt').read_text() == 'c\n'
   result = {'step': 30, 'miou': 0.5, 'iou': {'a, b': 0.5, 'c': 0.5}}
   confusion = [[3, 1], [0, 5]]
   layout.write_evaluation(tmp_path, {**result, 'confusion': confusion})
-  layout.write_evaluation(
-      tmp_path, {**result, 'miou': 0.4, 'confusion': confusion}, 'full-at-4x6')
+  layout.write_evaluation(tmp_path, {**result, 'miou': 0.4, 'confusion': confusion}, 'full-at-4x6')
   assert layout.read_json(layout.evaluation_path(tmp_path, 30)) == result
   assert (tmp_path / 'eval' / '30-confusion.csv').read_text() == (
-      'truth,"a, b",c\n"a, b",3,1\nc,0,5\n')
+    'truth,"a, b",c\n"a, b",3,1\nc,0,5\n'
+  )
   assert layout.read_json(tmp_path / 'eval' / '30-full-at-4x6.json')['miou'] == 0.4
 
 
@@ -110,20 +129,27 @@ def test_a_second_training_is_kept_out(tmp_path):
     with pytest.raises(UserError) as caught, layout.held(run):
       pass
     assert str(caught.value) == (
-        f'{run} is in use by process {os.getpid()} on {socket.gethostname()}; wait for its end, '
-        'or give another --workdir.')
+      f'{run} is in use by process {os.getpid()} on {socket.gethostname()}; wait for its end, '
+      'or give another --workdir.'
+    )
   with layout.held(run):
     pass
 
 
 def test_a_killed_training_leaves_no_lock_and_no_torn_file(tmp_path):
   run = tmp_path / 'run'
-  code = ('import os, pathlib; from classmix_jax import rundir; '
-          'rundir.held(pathlib.Path(os.environ["RUN"])).__enter__(); print(os.getpid(), flush=True)'
-          '; os.kill(os.getpid(), 9)')
+  code = (
+    'import os, pathlib; from classmix_jax import rundir; '
+    'rundir.held(pathlib.Path(os.environ["RUN"])).__enter__(); print(os.getpid(), flush=True)'
+    '; os.kill(os.getpid(), 9)'
+  )
   ended = subprocess.run(
-      [sys.executable, '-c', code], cwd=Path(__file__).parents[2], capture_output=True, text=True,
-      env={**os.environ, 'RUN': str(run)})
+    [sys.executable, '-c', code],
+    cwd=Path(__file__).parents[2],
+    capture_output=True,
+    text=True,
+    env={**os.environ, 'RUN': str(run)},
+  )
   assert ended.returncode == -9
   assert (run / 'lock').read_text().startswith(f'process {ended.stdout.strip()} on ')
   (run / 'splits').mkdir()
@@ -144,18 +170,24 @@ def test_only_process_0_locks_and_writes(tmp_path, monkeypatch):
 
 def test_a_folder_that_cannot_be_made(tmp_path):
   (tmp_path / 'file').write_text('')
-  with pytest.raises(UserError, match='cannot be written .*give another --workdir'), \
-      layout.held(tmp_path / 'file' / 'run'):
+  with (
+    pytest.raises(UserError, match='cannot be written .*give another --workdir'),
+    layout.held(tmp_path / 'file' / 'run'),
+  ):
     pass
 
 
 def test_what_the_disk_says_is_one_sentence(tmp_path):
   full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'metrics.jsonl')
-  with pytest.raises(UserError, match='^metrics.jsonl: No space left on device; make room'), \
-      layout.disk_errors(tmp_path):
+  with (
+    pytest.raises(UserError, match='^metrics.jsonl: No space left on device; make room'),
+    layout.disk_errors(tmp_path),
+  ):
     raise full
-  with pytest.raises(UserError, match='run: Input/output error; make room'), \
-      layout.disk_errors(tmp_path / 'run'):
+  with (
+    pytest.raises(UserError, match='run: Input/output error; make room'),
+    layout.disk_errors(tmp_path / 'run'),
+  ):
     raise OSError(errno.EIO, os.strerror(errno.EIO))
   with pytest.raises(FileNotFoundError), layout.disk_errors(tmp_path):
     (tmp_path / 'nothing').read_text()

@@ -15,5 +15,6 @@ def check_growth(path: Path, archive: zipfile.ZipFile, most: float) -> None:
   unpacked = sum(member.file_size for member in archive.infolist())
   if unpacked > most * max(size, 10_000):
     raise UserError(
-        f'{path} has {size:,} bytes and would unpack to {unpacked:,}, which no such file does: it '
-        'is refused. Get it again from where it was published.')
+      f'{path} has {size:,} bytes and would unpack to {unpacked:,}, which no such file does: it '
+      'is refused. Get it again from where it was published.'
+    )

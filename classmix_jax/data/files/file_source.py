@@ -19,11 +19,11 @@ READER_VERSION = 1  # count up whenever the same file gives other pixels
 def paired_source(pairs: Pairs, decoding: Decoding, size: Size | None = None) -> Source:
   """Returns the Source of images and masks at the working resolution `size`."""
   return Source(
-      names=pairs.names,
-      read_image=_image_reader(pairs.images, size),
-      read_label=functools.partial(_mask_at, pairs.masks, decoding, size),
-      version=functools.partial(_version, (pairs.images, pairs.masks), size, decoding),
-      files=Files(pairs.images.__getitem__, pairs.masks.__getitem__, decoding),
+    names=pairs.names,
+    read_image=_image_reader(pairs.images, size),
+    read_label=functools.partial(_mask_at, pairs.masks, decoding, size),
+    version=functools.partial(_version, (pairs.images, pairs.masks), size, decoding),
+    files=Files(pairs.images.__getitem__, pairs.masks.__getitem__, decoding),
   )
 
 
@@ -31,12 +31,15 @@ def image_source(images: Mapping[str, Path], size: Size | None = None) -> Source
   """Returns the Source of images that have no labels."""
   paths = tuple(images.values())
   return Source(
-      names=tuple(images), read_image=_image_reader(paths, size),
-      version=functools.partial(_version, (paths,), size), files=Files(paths.__getitem__))
+    names=tuple(images),
+    read_image=_image_reader(paths, size),
+    version=functools.partial(_version, (paths,), size),
+    files=Files(paths.__getitem__),
+  )
 
 
 def _version(
-    parts: Sequence[Sequence[File]], size: Size | None, decoding: Decoding | None = None
+  parts: Sequence[Sequence[File]], size: Size | None, decoding: Decoding | None = None
 ) -> str:
   """Returns a digest of the files' places, times and sizes and of how they are read.
 
@@ -66,5 +69,6 @@ def _image_at(files: Sequence[File], size: Size | None, index: int) -> np.ndarra
 
 
 def _mask_at(
-    files: Sequence[File], decoding: Decoding, size: Size | None, index: int) -> np.ndarray:
+  files: Sequence[File], decoding: Decoding, size: Size | None, index: int
+) -> np.ndarray:
   return read_mask(files[index], decoding, size)

@@ -32,8 +32,16 @@ LOSSY = ('JPEG', 'MPO')
 _ORIENTATION = 0x0112  # EXIF tag
 # What PIL raises for a damaged file depends on the format and on where the damage is.
 _BROKEN = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
-    struct.error, zlib.error,
+  OSError,
+  SyntaxError,
+  ValueError,
+  EOFError,
+  IndexError,
+  KeyError,
+  TypeError,
+  OverflowError,
+  struct.error,
+  zlib.error,
 )
 
 
@@ -70,8 +78,9 @@ def _opened(file: File) -> Iterator[Image.Image]:
     raise UserError(f'{file} may not be read: change its permissions.') from None
   except Image.DecompressionBombError:
     raise UserError(
-        f'{file} says that it has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels: cut it into '
-        'parts, or remove it.') from None
+      f'{file} says that it has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels: cut it into '
+      'parts, or remove it.'
+    ) from None
   except _BROKEN as error:
     if getattr(error, 'errno', None):  # of the file system, not of PIL
       raise UserError(f'{file} cannot be read ({error.strerror}): replace the file.') from None
@@ -135,7 +144,7 @@ def read_palette(path: str | Path) -> list[tuple[int, int, int]]:
   """Returns the colours of a palette picture, [] where it has none; from the header alone."""
   with _opened(path) as image:
     flat = (image.mode == 'P' and image.getpalette('RGB')) or []
-  return [tuple(flat[start:start + 3]) for start in range(0, len(flat), 3)]
+  return [tuple(flat[start : start + 3]) for start in range(0, len(flat), 3)]
 
 
 def _orientation(image: Image.Image) -> int:
@@ -168,8 +177,10 @@ def _undecodable(file: File, error: Exception) -> str:
   if isinstance(file, Encoded):
     return f'{file} does not decode ({reason}; {len(file.data)} bytes). {file.remedy}'
   return (
-      f'{file} does not decode ({reason}; {os.path.getsize(file)} bytes): copy or export the '
-      'file again, or remove it.')
+    f'{file} does not decode ({reason}; {os.path.getsize(file)} bytes): copy or export the '
+    'file again, or remove it.'
+  )
+
 
 _DEEP_GREY = ('I', 'I;16', 'I;16L', 'I;16B', 'I;16N')
 
@@ -204,5 +215,6 @@ def _to_rgb(image: Image.Image, file: File) -> Image.Image:
   if image.mode in ('1', 'L', 'LA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr', 'HSV'):
     return image if image.mode == 'RGB' else image.convert('RGB')  # convert() copies
   raise UserError(
-      f"{file} has pixels of type '{image.mode}', whose range is not known: save it as an 8-bit "
-      'PNG or JPEG.')
+    f"{file} has pixels of type '{image.mode}', whose range is not known: save it as an 8-bit "
+    'PNG or JPEG.'
+  )

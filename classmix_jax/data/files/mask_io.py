@@ -122,10 +122,11 @@ def check_palette(image: Image.Image, decoding: Decoding, file: File) -> None:
     read = int(decoding.table[index])
     if meant is not None and meant != read:
       raise UserError(
-          f'{file} paints index {index} in {_hex(color)}, the colour of '
-          f'{_describe(meant, decoding)}, but index {index} is read as '
-          f'{_describe(read, decoding)}: save the mask as RGB to go by colour, or remove the '
-          'colours from the class file to go by index.')
+        f'{file} paints index {index} in {_hex(color)}, the colour of '
+        f'{_describe(meant, decoding)}, but index {index} is read as '
+        f'{_describe(read, decoding)}: save the mask as RGB to go by colour, or remove the '
+        'colours from the class file to go by index.'
+      )
 
 
 # ---------------------------------------------------------------------- messages
@@ -134,36 +135,40 @@ def check_palette(image: Image.Image, decoding: Decoding, file: File) -> None:
 def _unknown_ids(file: File, values: Sequence[int], decoding: Decoding) -> str:
   num_classes = len(decoding.class_names)
   advice = decoding.advice or (
-      f"Set --config.data.label_map='{values[0]}:CLASS' (CLASS is an id or void), or "
-      f"--config.data.ignore='{','.join(map(str, values[:8]))}' to leave such pixels out.")
+    f"Set --config.data.label_map='{values[0]}:CLASS' (CLASS is an id or void), or "
+    f"--config.data.ignore='{','.join(map(str, values[:8]))}' to leave such pixels out."
+  )
   if not decoding.advice and values == [num_classes]:
     shift = ','.join(f'{raw}:{raw - 1}' for raw in range(1, num_classes + 1))
     advice += f" If your ids start at 1: --config.data.label_map='0:void,{shift}'."
   return (
-      f'{file} holds the {plural("value", values)} {listed(values, 8)}; expected are '
-      f'{_expected(decoding)}. {advice}')
+    f'{file} holds the {plural("value", values)} {listed(values, 8)}; expected are '
+    f'{_expected(decoding)}. {advice}'
+  )
 
 
 def _no_colors(file: File, rgb: np.ndarray, decoding: Decoding) -> str:
   colors = [_hex(color) for color in np.unique(rgb.reshape(-1, 3), axis=0).tolist()]
   advice = decoding.advice or (
-      "Write its colour behind every name in the class file ('road 128 64 128'), or set "
-      f"--config.data.colors='{colors[-1]}:CLASS,...'.")
+    "Write its colour behind every name in the class file ('road 128 64 128'), or set "
+    f"--config.data.colors='{colors[-1]}:CLASS,...'."
+  )
   return (
-      f'{file} is an RGB picture with the {plural("colour", colors)} {listed(colors, 4)}; '
-      f'expected are {_expected(decoding)} and no colour table is set. {advice}')
+    f'{file} is an RGB picture with the {plural("colour", colors)} {listed(colors, 4)}; '
+    f'expected are {_expected(decoding)} and no colour table is set. {advice}'
+  )
 
 
-def _unknown_colors(
-    file: File, packed: np.ndarray, unknown: np.ndarray, decoding: Decoding) -> str:
+def _unknown_colors(file: File, packed: np.ndarray, unknown: np.ndarray, decoding: Decoding) -> str:
   row, column = np.argwhere(unknown)[0].tolist()
   colors = [f'#{key:06x}' for key in np.unique(packed[unknown]).tolist()]
   expected = [f'{_hex(c)} {_describe(label, decoding)}' for c, label in decoding.colors.items()]
   return (
-      f'{file} holds the {plural("colour", colors)} {listed(colors, 4)} in {unknown.sum()} '
-      f'pixels, the first in row {row}, column {column}; expected are {listed(expected, 8)}. '
-      f"Set --config.data.colors='{colors[0]}:CLASS' (CLASS is an id or void); for smoothed "
-      'edges export the masks again without antialiasing.')
+    f'{file} holds the {plural("colour", colors)} {listed(colors, 4)} in {unknown.sum()} '
+    f'pixels, the first in row {row}, column {column}; expected are {listed(expected, 8)}. '
+    f"Set --config.data.colors='{colors[0]}:CLASS' (CLASS is an id or void); for smoothed "
+    'edges export the masks again without antialiasing.'
+  )
 
 
 def _expected(decoding: Decoding) -> str:
@@ -184,6 +189,7 @@ def _name(label: int, decoding: Decoding) -> str:
 
 def _hex(color: Sequence[int]) -> str:
   return '#{:02x}{:02x}{:02x}'.format(*color)
+
 
 def read_mask(file: File, decoding: Decoding, size: Size | None = None) -> np.ndarray:
   """Returns a mask as `[H, W]` uint8 class ids, 255 where void.
@@ -238,7 +244,8 @@ def raw_values(file: File, decoding: Decoding) -> dict[Raw, int]:
   if raw.ndim == 2:
     return _count(raw.astype(np.int64))
   return {
-      (key >> 16, key >> 8 & 255, key & 255): pixels for key, pixels in _count(pack(raw)).items()}
+    (key >> 16, key >> 8 & 255, key & 255): pixels for key, pixels in _count(pack(raw)).items()
+  }
 
 
 def _count(keys: np.ndarray) -> dict[int, int]:

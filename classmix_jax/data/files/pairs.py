@@ -31,14 +31,6 @@ class Pairs(NamedTuple):
   masks: Sequence[File]
 
 
-
-
-
-
-
-
-
-
 # ---------------------------------------------------------- finding and pairing
 
 
@@ -57,10 +49,11 @@ def find_images(folder: str | Path) -> dict[str, Path]:
   found: dict[str, Path] = {}
   for path in sorted(_walk(folder)):
     relative = path.relative_to(folder).with_suffix('').as_posix()
-    if any(ord(letter) < 32 or 0xd800 <= ord(letter) < 0xe000 for letter in relative):
+    if any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in relative):
       raise UserError(
-          f'{str(path)!r} has a name with control characters, or in another encoding than UTF-8: '
-          'rename it.')
+        f'{str(path)!r} has a name with control characters, or in another encoding than UTF-8: '
+        'rename it.'
+      )
     name = unicodedata.normalize('NFC', relative)
     if name in found:
       sentence = f"{found[name]} and {path} both have the name '{name}': rename one of them."
@@ -89,10 +82,6 @@ def _walk(folder: str | Path) -> Iterator[Path]:
         yield Path(parent, file)
 
 
-
-
-
-
 def pair(images: Mapping[str, Path], masks: Mapping[str, Path], remedy: str = '') -> Pairs:
   """Matches images and masks by name and returns them sorted.
 
@@ -105,19 +94,22 @@ def pair(images: Mapping[str, Path], masks: Mapping[str, Path], remedy: str = ''
   """
   lonely = [str(images[name]) for name in sorted(images) if name not in masks]
   if lonely and not kept(
-      Finding(file, f'{file} has no mask. {remedy}'.rstrip()) for file in lonely):
+    Finding(file, f'{file} has no mask. {remedy}'.rstrip()) for file in lonely
+  ):
     spare = [str(masks[name]) for name in sorted(masks) if name not in images]
     hint = f' Unused {plural("mask", spare)}: {listed(spare, 3)}.' if spare else ''
     verb = 'has' if len(lonely) == 1 else 'have'
     raise UserError(
-        f'{len(lonely)} of {len(images)} images {verb} no mask: {listed(lonely, 3)}.{hint} '
-        f'{remedy}'.rstrip())
+      f'{len(lonely)} of {len(images)} images {verb} no mask: {listed(lonely, 3)}.{hint} '
+      f'{remedy}'.rstrip()
+    )
   names = tuple(name for name in sorted(images) if name in masks)
   return Pairs(names, tuple(images[n] for n in names), tuple(masks[n] for n in names))
 
 
 def listed_pairs(
-    listed: Path, images: Mapping[str, Path], masks: Mapping[str, Path], remedy: str) -> Pairs:
+  listed: Path, images: Mapping[str, Path], masks: Mapping[str, Path], remedy: str
+) -> Pairs:
   """Returns the pairs of a list, matched by file name: its folders are those of its author.
 
   A line is `image mask` or `image`, whose mask has the same name; with or without
@@ -134,8 +126,12 @@ def listed_pairs(
 
 
 def named_pairs(
-    rows: Mapping[str, str], images: Mapping[str, Path], masks: Mapping[str, Path], *,
-    where: Path, remedy: str,
+  rows: Mapping[str, str],
+  images: Mapping[str, Path],
+  masks: Mapping[str, Path],
+  *,
+  where: Path,
+  remedy: str,
 ) -> Pairs:
   """Returns the pairs of `rows`, name of image -> name of mask, sorted.
 
@@ -148,10 +144,12 @@ def named_pairs(
   missing = [name for name in names if name not in images]
   missing += [f'{rows[name]} (mask)' for name in names if rows[name] not in masks]
   if missing and not kept(
-      Finding(file, f'{file} is not there, but {where} names it. {remedy}') for file in missing):
+    Finding(file, f'{file} is not there, but {where} names it. {remedy}') for file in missing
+  ):
     raise UserError(
-        f'{where} names {len(missing)} files that are not there: {", ".join(missing[:3])}'
-        f'{", ..." if len(missing) > 3 else ""}. {remedy}')
+      f'{where} names {len(missing)} files that are not there: {", ".join(missing[:3])}'
+      f'{", ..." if len(missing) > 3 else ""}. {remedy}'
+    )
   names = tuple(name for name in names if name in images and rows[name] in masks)
   return Pairs(names, tuple(images[n] for n in names), tuple(masks[rows[n]] for n in names))
 
@@ -163,15 +161,16 @@ def read_list(listed: Path) -> dict[str, str]:
   except (OSError, UnicodeDecodeError) as error:
     reason = getattr(error, 'strerror', None) or 'not text in UTF-8'
     raise UserError(
-        f'{listed} cannot be read ({reason}): write it again, or remove it to read the whole '
-        'folder.') from None
+      f'{listed} cannot be read ({reason}): write it again, or remove it to read the whole folder.'
+    ) from None
   rows: dict[str, str] = {}
   for number, line in enumerate(lines, start=1):
     stems = [Path(part.replace('\\', '/')).stem for part in line.split()]
     if len(stems) > 2:
       raise UserError(
-          f"{listed}, line {number} is '{line}'; expected is 'image mask' without spaces in the "
-          'names.')
+        f"{listed}, line {number} is '{line}'; expected is 'image mask' without spaces in the "
+        'names.'
+      )
     if stems and stems[0] in rows:
       raise UserError(f"{listed}, line {number} repeats '{stems[0]}': remove one of the lines.")
     if stems:
@@ -210,8 +209,8 @@ def file_pairs(source: Source) -> Pairs:
     return Pairs((), (), ())
   indices = range(len(source))
   return Pairs(
-      source.names, [source.files.image(i) for i in indices],
-      [source.files.mask(i) for i in indices])
+    source.names, [source.files.image(i) for i in indices], [source.files.mask(i) for i in indices]
+  )
 
 
 def misfit(image: File, of_image: Header, mask: File, of_mask: Header) -> str:
@@ -255,20 +254,4 @@ def check_choice(field: str, value: str, known: Sequence[str]) -> None:
     raise UserError(f'{field} is {value!r}; choose one of {", ".join(map(repr, known))}.')
 
 
-
-
 # ---------------------------------------------------------------------- sources
-
-
-
-
-
-
-
-
-
-
-
-
-
-

@@ -56,11 +56,15 @@ def _lack(dataset: str, modules: Sequence[str]) -> UserError:
   """Returns the error that names the packages of these modules."""
   packages = ' '.join(name.partition('.')[0].replace('_', '-') for name in modules)
   return UserError(
-      f"dataset '{dataset}' needs packages that are not installed: pip install {packages}.")
+    f"dataset '{dataset}' needs packages that are not installed: pip install {packages}."
+  )
 
 
 def open_prepared(
-    make: Callable[[], Builder], make_files: Callable[[Builder], None], folder: Path, option: str,
+  make: Callable[[], Builder],
+  make_files: Callable[[Builder], None],
+  folder: Path,
+  option: str,
 ) -> Builder:
   """Returns a builder whose files exist; has them made where they do not.
 
@@ -85,8 +89,9 @@ def open_prepared(
           builder = make()
   except OSError as error:
     raise UserError(
-        f'{folder} cannot hold the prepared data set ({error}): set --{option}=DIR to a folder '
-        'that can be written.') from error
+      f'{folder} cannot hold the prepared data set ({error}): set --{option}=DIR to a folder '
+      'that can be written.'
+    ) from error
   return builder
 
 
@@ -145,11 +150,14 @@ def _records(builder: Builder, split: str) -> Sequence:
   file_format = builder.info.file_format.value
   if file_format != 'array_record':
     raise UserError(
-        f'{builder.data_dir} was prepared as {file_format}; expected is array_record. Set '
-        '--config.data.tfds_dir=DIR to another folder.')
+      f'{builder.data_dir} was prepared as {file_format}; expected is array_record. Set '
+      '--config.data.tfds_dir=DIR to another folder.'
+    )
   raw = {
-      name: tfds.decode.SkipDecoding() for name, feature in builder.info.features.items()
-      if isinstance(feature, tfds.features.Image)}
+    name: tfds.decode.SkipDecoding()
+    for name, feature in builder.info.features.items()
+    if isinstance(feature, tfds.features.Image)
+  }
   try:
     return builder.as_data_source(split, decoders=raw)
   except (OSError, AssertionError, ValueError) as error:
@@ -179,7 +187,8 @@ def record_names(builder: Builder, split: str, feature: str) -> list[str]:
     if len(names) == len(records):
       return names
   names = [
-      _field(records, index, feature, builder.data_dir).decode() for index in range(len(records))]
+    _field(records, index, feature, builder.data_dir).decode() for index in range(len(records))
+  ]
   with contextlib.suppress(OSError):  # a folder that cannot be written: read again next time
     temporary = path.with_suffix(f'.{os.getpid()}')
     temporary.write_text(json.dumps(names), encoding='utf-8')
@@ -188,7 +197,8 @@ def record_names(builder: Builder, split: str, feature: str) -> list[str]:
 
 
 def record_pairs(
-    builder: Builder, split: str, names: Sequence[str], image: str, mask: str) -> Pairs:
+  builder: Builder, split: str, names: Sequence[str], image: str, mask: str
+) -> Pairs:
   """Returns the pairs of a split, sorted by name; a picture is read when it is indexed.
 
   Args:

@@ -50,9 +50,11 @@ def open_pairs(base: Path, cache: Path) -> tuple[Pairs, Pairs]:
     import tensorflow_datasets as tfds  # seconds to import, hence not above
 
     make = functools.partial(
-        tfds.builder_cls('cityscapes'), config='semantic_segmentation', data_dir=str(cache))
+      tfds.builder_cls('cityscapes'), config='semantic_segmentation', data_dir=str(cache)
+    )
     builder = tfds_records.open_prepared(
-        make, functools.partial(_prepare, base, cache), cache, 'config.data.tfds_dir')
+      make, functools.partial(_prepare, base, cache), cache, 'config.data.tfds_dir'
+    )
   return _pairs(builder, 'train'), _pairs(builder, 'validation')
 
 
@@ -61,15 +63,20 @@ def _prepare(base: Path, cache: Path, builder: tfds_records.Builder) -> None:
   cache.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory(prefix='unpacked_', dir=cache) as unpacked:
     tfds_records.prepare(
-        builder, f'Preparing {" and ".join(ARCHIVES)} in {builder.data_dir} (once; takes a while)',
-        'Prepared Cityscapes', manual_dir=str(base), extract_dir=unpacked)
+      builder,
+      f'Preparing {" and ".join(ARCHIVES)} in {builder.data_dir} (once; takes a while)',
+      'Prepared Cityscapes',
+      manual_dir=str(base),
+      extract_dir=unpacked,
+    )
 
 
 def _pairs(builder: tfds_records.Builder, split: str) -> Pairs:
   stems = tfds_records.record_names(builder, split, 'image_id')
   names = [f'{stem.split("_")[0]}/{stem}' for stem in stems]  # as in the folders: CITY/CITY_...
   return tfds_records.record_pairs(
-      builder, split, names, image='image_left', mask='segmentation_label')
+    builder, split, names, image='image_left', mask='segmentation_label'
+  )
 
 
 def check_archives(base: Path) -> None:
@@ -82,14 +89,16 @@ def check_archives(base: Path) -> None:
     wanted = {name for name in images if name.startswith(f'{split}/') and name.endswith(IMAGE)}
     if not wanted:
       raise UserError(
-          f'{base / ARCHIVES[0]} holds no leftImg8bit/{split}/CITY/*{IMAGE}.png: it is not the '
-          'archive that Cityscapes publishes. Download it again, or unpack it and set '
-          "--config.data.reader='folders'.")
+        f'{base / ARCHIVES[0]} holds no leftImg8bit/{split}/CITY/*{IMAGE}.png: it is not the '
+        'archive that Cityscapes publishes. Download it again, or unpack it and set '
+        "--config.data.reader='folders'."
+      )
     lonely = sorted(wanted - {name.removesuffix(LABEL_ID) + IMAGE for name in masks})
     if lonely:
       raise UserError(
-          f'{base / ARCHIVES[1]} holds no labels for {len(lonely)} of {len(wanted)} images of '
-          f'{split}: {listed(lonely, 3)}. Download it again.')
+        f'{base / ARCHIVES[1]} holds no labels for {len(lonely)} of {len(wanted)} images of '
+        f'{split}: {listed(lonely, 3)}. Download it again.'
+      )
 
 
 def _members(archive: Path) -> Iterator[str]:
@@ -98,16 +107,18 @@ def _members(archive: Path) -> Iterator[str]:
     with zipfile.ZipFile(archive) as opened:
       check_growth(archive, opened, MOST_GROWTH)
       links = [
-          member.filename for member in opened.infolist()
-          if stat.S_ISLNK(member.external_attr >> 16)]
+        member.filename for member in opened.infolist() if stat.S_ISLNK(member.external_attr >> 16)
+      ]
       if links:
         raise UserError(
-            f'{archive} holds the link {links[0]}, as the archive that Cityscapes publishes does '
-            'not: download it again.')
+          f'{archive} holds the link {links[0]}, as the archive that Cityscapes publishes does '
+          'not: download it again.'
+        )
       for member in opened.namelist():
         if member.endswith('.png'):
           yield member.partition('/')[2].removesuffix('.png')
   except zipfile.BadZipFile as error:
     raise UserError(
-        f'{archive} is no complete archive ({error}; {archive.stat().st_size} bytes): download '
-        'it again.') from None
+      f'{archive} is no complete archive ({error}; {archive.stat().st_size} bytes): download '
+      'it again.'
+    ) from None

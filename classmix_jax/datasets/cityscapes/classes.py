@@ -10,25 +10,25 @@ from classmix_jax.data.files.mask_io import Decoding, label_table
 from classmix_jax.types import VOID
 
 CLASSES = (  # name, colour, label id; the position is the train id
-    ('road', (128, 64, 128), 7),
-    ('sidewalk', (244, 35, 232), 8),
-    ('building', (70, 70, 70), 11),
-    ('wall', (102, 102, 156), 12),
-    ('fence', (190, 153, 153), 13),
-    ('pole', (153, 153, 153), 17),
-    ('traffic light', (250, 170, 30), 19),
-    ('traffic sign', (220, 220, 0), 20),
-    ('vegetation', (107, 142, 35), 21),
-    ('terrain', (152, 251, 152), 22),
-    ('sky', (70, 130, 180), 23),
-    ('person', (220, 20, 60), 24),
-    ('rider', (255, 0, 0), 25),
-    ('car', (0, 0, 142), 26),
-    ('truck', (0, 0, 70), 27),
-    ('bus', (0, 60, 100), 28),
-    ('train', (0, 80, 100), 31),
-    ('motorcycle', (0, 0, 230), 32),
-    ('bicycle', (119, 11, 32), 33),
+  ('road', (128, 64, 128), 7),
+  ('sidewalk', (244, 35, 232), 8),
+  ('building', (70, 70, 70), 11),
+  ('wall', (102, 102, 156), 12),
+  ('fence', (190, 153, 153), 13),
+  ('pole', (153, 153, 153), 17),
+  ('traffic light', (250, 170, 30), 19),
+  ('traffic sign', (220, 220, 0), 20),
+  ('vegetation', (107, 142, 35), 21),
+  ('terrain', (152, 251, 152), 22),
+  ('sky', (70, 130, 180), 23),
+  ('person', (220, 20, 60), 24),
+  ('rider', (255, 0, 0), 25),
+  ('car', (0, 0, 142), 26),
+  ('truck', (0, 0, 70), 27),
+  ('bus', (0, 60, 100), 28),
+  ('train', (0, 80, 100), 31),
+  ('motorcycle', (0, 0, 230), 32),
+  ('bicycle', (119, 11, 32), 33),
 )
 NUM_LABEL_IDS = 34  # 0 to 33; those of no class above are void
 
@@ -40,7 +40,8 @@ _ADVICE = 'Use the label pictures of gtFine_trainvaltest.zip, or dataset folder 
 _TRAIN_ID = {label_id: train_id for train_id, (_, _, label_id) in enumerate(CLASSES)}
 
 LABEL_IDS = Decoding(
-    CLASS_NAMES,
-    label_table(len(CLASSES), {raw: _TRAIN_ID.get(raw, VOID) for raw in range(NUM_LABEL_IDS)}),
-    advice=_ADVICE)
+  CLASS_NAMES,
+  label_table(len(CLASSES), {raw: _TRAIN_ID.get(raw, VOID) for raw in range(NUM_LABEL_IDS)}),
+  advice=_ADVICE,
+)
 TRAIN_IDS = Decoding(CLASS_NAMES, label_table(len(CLASSES)), advice=_ADVICE)

@@ -34,8 +34,8 @@ def _archive(kind: str, split: str) -> str:
 def missing_folders(base: Path) -> list[Path]:
   """Returns the folders of images and labels that are not there."""
   folders = [
-      folder_of(base, kind, split) for kind in ('leftImg8bit', 'gtFine')
-      for split in ('train', 'val')]
+    folder_of(base, kind, split) for kind in ('leftImg8bit', 'gtFine') for split in ('train', 'val')
+  ]
   return [folder for folder in folders if not folder.is_dir()]
 
 

@@ -24,8 +24,11 @@ LAYOUT = f'leftImg8bit/ and gtFine/ of Cityscapes, or {" and ".join(archives.ARC
 
 
 def load(
-    root: str, size: Size | None = None, reader: str = '', tfds_dir: str = '',
-    train_extra: bool = False,
+  root: str,
+  size: Size | None = None,
+  reader: str = '',
+  tfds_dir: str = '',
+  train_extra: bool = False,
 ) -> Dataset:
   """Returns Cityscapes; checks what is there and decodes nothing yet.
 
@@ -52,28 +55,37 @@ def load(
     train, val = (_folder_source(base, split, size) for split in ('train', 'val'))
   else:
     train, val = (
-        paired_source(pairs, LABEL_IDS, size) for pairs in archives.open_pairs(base, cache))
+      paired_source(pairs, LABEL_IDS, size) for pairs in archives.open_pairs(base, cache)
+    )
   return Dataset(
-      name='cityscapes', class_names=CLASS_NAMES, palette=PALETTE, train=train, val=val,
-      unlabeled=unlabeled, raw_ids=RAW_IDS)
+    name='cityscapes',
+    class_names=CLASS_NAMES,
+    palette=PALETTE,
+    train=train,
+    val=val,
+    unlabeled=unlabeled,
+    raw_ids=RAW_IDS,
+  )
 
 
 def _choose_reader(wanted: str, base: Path, cache: Path) -> str:
   """Returns 'folders' or 'tfds'; raises UserError where what it reads is not there."""
   missing = {
-      'folders': folders.missing_folders(base),
-      'tfds': [] if archives.is_prepared(cache) else archives.missing_archives(base),
+    'folders': folders.missing_folders(base),
+    'tfds': [] if archives.is_prepared(cache) else archives.missing_archives(base),
   }
   readers = [wanted] if wanted else list(missing)
   for reader in readers:
     if not missing[reader]:
       return reader
   looked = '; '.join(
-      f'reader {reader} misses {listed([path.relative_to(base) for path in missing[reader]], 4)}'
-      for reader in readers)
+    f'reader {reader} misses {listed([path.relative_to(base) for path in missing[reader]], 4)}'
+    for reader in readers
+  )
   raise UserError(
-      f'{base} holds no complete Cityscapes: {looked}. Set --config.data.root=DIR to a folder '
-      f'with {LAYOUT}.')
+    f'{base} holds no complete Cityscapes: {looked}. Set --config.data.root=DIR to a folder '
+    f'with {LAYOUT}.'
+  )
 
 
 def _folder_source(base: Path, split: str, size: Size | None) -> Source:

@@ -27,21 +27,30 @@ class PascalVocAug(tfds.core.GeneratorBasedBuilder):
   name = 'pascal_voc_aug'
   VERSION = tfds.core.Version('1.0.0')  # count up whenever a record changes
   BUILDER_CONFIGS = [
-      tfds.core.BuilderConfig(name=masks, description=f'Training masks of {masks}.')
-      for masks in TRAIN_LISTS]
+    tfds.core.BuilderConfig(name=masks, description=f'Training masks of {masks}.')
+    for masks in TRAIN_LISTS
+  ]
   MANUAL_DOWNLOAD_INSTRUCTIONS = (
-      'Give a folder that holds VOCdevkit/VOC2012 with JPEGImages, SegmentationClass, '
-      'SegmentationClassAug and ImageSets/Segmentation.')
+    'Give a folder that holds VOCdevkit/VOC2012 with JPEGImages, SegmentationClass, '
+    'SegmentationClassAug and ImageSets/Segmentation.'
+  )
 
   def _info(self) -> tfds.core.DatasetInfo:
     return tfds.core.DatasetInfo(
-        builder=self, description='PASCAL VOC 2012 with the masks of SegmentationClassAug.',
-        features=tfds.features.FeaturesDict({
-            'name': tfds.features.Text(),
-            'image': tfds.features.Image(
-                shape=(None, None, 3), dtype=np.uint8, encoding_format='jpeg'),
-            'label': tfds.features.Image(
-                shape=(None, None, 1), dtype=np.uint8, encoding_format='png')}))
+      builder=self,
+      description='PASCAL VOC 2012 with the masks of SegmentationClassAug.',
+      features=tfds.features.FeaturesDict(
+        {
+          'name': tfds.features.Text(),
+          'image': tfds.features.Image(
+            shape=(None, None, 3), dtype=np.uint8, encoding_format='jpeg'
+          ),
+          'label': tfds.features.Image(
+            shape=(None, None, 1), dtype=np.uint8, encoding_format='png'
+          ),
+        }
+      ),
+    )
 
   def _split_generators(self, dl_manager):
     base = find_base(Path(dl_manager.manual_dir))

@@ -9,13 +9,33 @@ from classmix_jax.data.files.mask_io import Decoding, label_table
 from classmix_jax.datasets.folder import voc_palette
 
 CLASS_NAMES = (
-    'background', 'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair',
-    'cow', 'diningtable', 'dog', 'horse', 'motorbike', 'person', 'pottedplant', 'sheep', 'sofa',
-    'train', 'tvmonitor',
+  'background',
+  'aeroplane',
+  'bicycle',
+  'bird',
+  'boat',
+  'bottle',
+  'bus',
+  'car',
+  'cat',
+  'chair',
+  'cow',
+  'diningtable',
+  'dog',
+  'horse',
+  'motorbike',
+  'person',
+  'pottedplant',
+  'sheep',
+  'sofa',
+  'train',
+  'tvmonitor',
 )
 PALETTE = voc_palette(len(CLASS_NAMES))
 
 DECODING = Decoding(
-    CLASS_NAMES, label_table(len(CLASS_NAMES)),
-    advice='Use masks that hold the class ids, in grey or in the palette of VOC, or dataset folder '
-    'for others.')
+  CLASS_NAMES,
+  label_table(len(CLASS_NAMES)),
+  advice='Use masks that hold the class ids, in grey or in the palette of VOC, or dataset folder '
+  'for others.',
+)

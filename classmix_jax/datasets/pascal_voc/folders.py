@@ -19,13 +19,14 @@ from classmix_jax.data.files.pairs import (
 )
 
 TRAIN_LISTS = {  # by folder of training masks; the first list that exists counts
-    'SegmentationClassAug': ('trainaug.txt', 'train_aug.txt'),
-    'SegmentationClass': ('train.txt',),
+  'SegmentationClassAug': ('trainaug.txt', 'train_aug.txt'),
+  'SegmentationClass': ('train.txt',),
 }
 LAYOUT = (
-    'VOCdevkit/VOC2012, which holds JPEGImages/, SegmentationClass/, SegmentationClassAug/ and '
-    "ImageSets/Segmentation/; without SegmentationClassAug/ set "
-    "--config.data.masks='SegmentationClass'")
+  'VOCdevkit/VOC2012, which holds JPEGImages/, SegmentationClass/, SegmentationClassAug/ and '
+  'ImageSets/Segmentation/; without SegmentationClassAug/ set '
+  "--config.data.masks='SegmentationClass'"
+)
 
 
 def find_base(root: Path) -> Path:

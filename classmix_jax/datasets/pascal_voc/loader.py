@@ -23,8 +23,11 @@ READERS = ('folders', 'tfds')
 
 
 def load(
-    root: str, size: Size | None = None, reader: str = 'folders', tfds_dir: str = '',
-    masks: str = 'SegmentationClassAug',
+  root: str,
+  size: Size | None = None,
+  reader: str = 'folders',
+  tfds_dir: str = '',
+  masks: str = 'SegmentationClassAug',
 ) -> Dataset:
   """Returns PASCAL VOC 2012; checks lists, pairs and sizes, and decodes nothing yet.
 
@@ -51,8 +54,12 @@ def load(
     cache = Path(os.path.expanduser(tfds_dir)) if tfds_dir else folder / 'tensorflow_datasets'
     train, val = _prepared_pairs(find_base(folder), cache, masks)
   return Dataset(
-      name='pascal_voc', class_names=CLASS_NAMES, palette=PALETTE,
-      train=paired_source(train, DECODING, size), val=paired_source(val, DECODING, size))
+    name='pascal_voc',
+    class_names=CLASS_NAMES,
+    palette=PALETTE,
+    train=paired_source(train, DECODING, size),
+    val=paired_source(val, DECODING, size),
+  )
 
 
 def _prepared_pairs(base: Path, cache: Path, masks: str) -> tuple[Pairs, Pairs]:
@@ -63,12 +70,18 @@ def _prepared_pairs(base: Path, cache: Path, masks: str) -> tuple[Pairs, Pairs]:
   def make_files(builder: tfds_records.Builder) -> None:
     find_pairs(base, masks)  # TFDS would wrap what is wrong with them into words of its own
     tfds_records.prepare(
-        builder, f'Preparing {base} in {builder.data_dir} (once; takes a while)',
-        'Prepared PASCAL VOC', manual_dir=str(base))
+      builder,
+      f'Preparing {base} in {builder.data_dir} (once; takes a while)',
+      'Prepared PASCAL VOC',
+      manual_dir=str(base),
+    )
 
   builder = tfds_records.open_prepared(
-      functools.partial(PascalVocAug, data_dir=str(cache), config=masks), make_files, cache,
-      'config.data.tfds_dir')
+    functools.partial(PascalVocAug, data_dir=str(cache), config=masks),
+    make_files,
+    cache,
+    'config.data.tfds_dir',
+  )
   return _pairs(builder, 'train'), _pairs(builder, 'val')
 
 

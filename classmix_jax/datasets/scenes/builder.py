@@ -49,12 +49,16 @@ class ScenesBuilder(tfds.core.GeneratorBasedBuilder):
 
   def _info(self) -> tfds.core.DatasetInfo:
     picture = lambda depth: tfds.features.Image(
-        shape=(HEIGHT, WIDTH, depth), dtype=np.uint8, encoding_format='png')
+      shape=(HEIGHT, WIDTH, depth), dtype=np.uint8, encoding_format='png'
+    )
     return tfds.core.DatasetInfo(
-        builder=self, description='Procedural street scenes with labels.',
-        features=tfds.features.FeaturesDict(
-            {'name': tfds.features.Text(), 'image': picture(3), 'label': picture(1)}),
-        disable_shuffling=True)  # example i of the files is scene i
+      builder=self,
+      description='Procedural street scenes with labels.',
+      features=tfds.features.FeaturesDict(
+        {'name': tfds.features.Text(), 'image': picture(3), 'label': picture(1)}
+      ),
+      disable_shuffling=True,
+    )  # example i of the files is scene i
 
   def _split_generators(self, dl_manager):
     del dl_manager  # nothing to download

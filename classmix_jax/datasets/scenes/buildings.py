@@ -34,7 +34,8 @@ def building(scene: Scene, side: int, base: float, z1: float, z2: float):
 
 
 def _gable(
-    scene: Scene, base: float, far: float, z1: float, z2: float, top: float, wall: Rgb, tag: Kind):
+  scene: Scene, base: float, far: float, z1: float, z2: float, top: float, wall: Rgb, tag: Kind
+):
   """A pitched roof whose ridge runs along the road."""
   rng, camera = scene.rng, scene.camera
   ridge, mid = top + rng.uniform(1.5, 4), 0.5 * (base + far)
@@ -47,7 +48,8 @@ def _gable(
 
 
 def _courses(
-    scene: Scene, base: float, z1: float, z2: float, storey: float, storeys: int, wall: Rgb):
+  scene: Scene, base: float, z1: float, z2: float, storey: float, storeys: int, wall: Rgb
+):
   """Bands between the storeys; a shop front or a plinth on the ground floor."""
   rng, camera, canvas = scene.rng, scene.camera, scene.canvas
   if chance(rng, 0.4):
@@ -61,7 +63,8 @@ def _courses(
 
 
 def _windows(
-    scene: Scene, across: tuple[float, float], z1: float, z2: float, storey: float, storeys: int):
+  scene: Scene, across: tuple[float, float], z1: float, z2: float, storey: float, storeys: int
+):
   """A grid of windows on a wall from `(across[0], z1)` to `(across[1], z2)`."""
   rng = scene.rng
   if z1 > 70:
@@ -89,8 +92,11 @@ def fence(scene: Scene, base: float, z1: float, z2: float):
   """A wall, a panel fence or railings; all of it counts as building."""
   rng, camera, canvas = scene.rng, scene.camera, scene.canvas
   style, high = pick(rng, ('wall', 'slats', 'rails')), rng.uniform(0.8, 2.1)
-  colour = wall_colour(rng) if style == 'wall' else hue(
-      rng, rng.uniform(0, 0.6), rng.uniform(0.15, 0.9), pick(rng, (0.08, 0.3, 0.6)))
+  colour = (
+    wall_colour(rng)
+    if style == 'wall'
+    else hue(rng, rng.uniform(0, 0.6), rng.uniform(0.15, 0.9), pick(rng, (0.08, 0.3, 0.6)))
+  )
   whole, tag = camera.wall(base, 0, high, z1, z2), kind(BUILDING, 0.5 * (z1 + z2))
   if style == 'wall':
     canvas.polygon(whole, colour, tag)

@@ -32,8 +32,10 @@ class Camera:
 
   def point(self, s: float, y: float, z: float) -> Point:
     """World coordinates (z > 0) -> pixel (u, v)."""
-    return (self.centre + self.focal * (s / z + self.curve * z),
-            self.horizon + self.focal * (self.height - y) / z)
+    return (
+      self.centre + self.focal * (s / z + self.curve * z),
+      self.horizon + self.focal * (self.height - y) / z,
+    )
 
   def points(self, corners: Iterable[tuple[float, float, float]]) -> list[Point]:
     """The pixels of some (s, y, z); for a few points faster than `project`."""
@@ -53,7 +55,9 @@ class Camera:
 
 def draw_camera(rng: Rng) -> Camera:
   return Camera(
-      focal=rng.uniform(230, 330), centre=CANVAS_W * rng.uniform(0.36, 0.64),
-      horizon=CANVAS_H * rng.uniform(0.36, 0.54), height=rng.uniform(1.3, 2.6),
-      curve=rng.normal() * 0.0011,
+    focal=rng.uniform(230, 330),
+    centre=CANVAS_W * rng.uniform(0.36, 0.64),
+    horizon=CANVAS_H * rng.uniform(0.36, 0.54),
+    height=rng.uniform(1.3, 2.6),
+    curve=rng.normal() * 0.0011,
   )

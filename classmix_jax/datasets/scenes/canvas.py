@@ -100,8 +100,11 @@ def _flat(points: Points) -> Sequence:
 
 def _rgb8(rgb: Rgb) -> tuple[int, int, int]:
   r, g, b = rgb.tolist()
-  return (int(255 * min(max(r, 0.0), 1.0)), int(255 * min(max(g, 0.0), 1.0)),
-          int(255 * min(max(b, 0.0), 1.0)))
+  return (
+    int(255 * min(max(r, 0.0), 1.0)),
+    int(255 * min(max(g, 0.0), 1.0)),
+    int(255 * min(max(b, 0.0), 1.0)),
+  )
 
 
 def _rgb8s(rgb: np.ndarray) -> list[tuple[int, int, int]]:

@@ -8,8 +8,9 @@ from classmix_jax.datasets.scenes.draws import chance, grey, hue
 from classmix_jax.datasets.scenes.scene import Scene
 from classmix_jax.types import VOID
 
-_SIGN_COLOURS = np.array([
-    [0.8, 0.1, 0.1], [0.12, 0.25, 0.7], [0.95, 0.95, 0.92], [0.9, 0.75, 0.1], [0.1, 0.45, 0.25]])
+_SIGN_COLOURS = np.array(
+  [[0.8, 0.1, 0.1], [0.12, 0.25, 0.7], [0.95, 0.95, 0.92], [0.9, 0.75, 0.1], [0.1, 0.45, 0.25]]
+)
 _SIGNALS = np.array([[0.95, 0.15, 0.1], [0.95, 0.7, 0.1], [0.15, 0.9, 0.4]])
 
 
@@ -26,8 +27,9 @@ def pole(scene: Scene, s: float, z: float, style: str):
     arm = -np.sign(s) * rng.uniform(0.5, 2) * scale
     canvas.line([u, top, u + arm, top - 0.2 * scale], 0.8 * width, steel, tag)
     glow = kind(POLE, z, LAMP if scene.weather.night > 0 else SOLID)
-    canvas.ellipse(u + arm, top - 0.1 * scale, 0.3 * scale + 1, 0.12 * scale + 1,
-                   np.array([1, 0.9, 0.65]), glow)
+    canvas.ellipse(
+      u + arm, top - 0.1 * scale, 0.3 * scale + 1, 0.12 * scale + 1, np.array([1, 0.9, 0.65]), glow
+    )
   elif style == 'sign':
     _sign(scene, u, top, scale, tag)
   else:

@@ -33,8 +33,11 @@ def paint_ground(rng: Rng, camera: Camera, street: Street) -> tuple[np.ndarray, 
   verge = PAVEMENT if paved else VEGETATION
   cls = np.where(is_road, np.uint8(ROAD), np.where(is_walk, np.uint8(PAVEMENT), np.uint8(verge)))
   albedo = np.empty((cls.size, 3), np.float32)
-  painters = {ROAD: functools.partial(_road_colour, street=street), PAVEMENT: _pavement_colour,
-              VEGETATION: _grass_colour}
+  painters = {
+    ROAD: functools.partial(_road_colour, street=street),
+    PAVEMENT: _pavement_colour,
+    VEGETATION: _grass_colour,
+  }
   for ground, paint in painters.items():
     here = np.flatnonzero(cls == ground)
     albedo[here] = paint(rng, s=s.ravel()[here], z=z.ravel()[here // CANVAS_W])
@@ -65,8 +68,11 @@ def _road_colour(rng: Rng, street: Street, s: np.ndarray, z: np.ndarray) -> np.n
     tone *= 1 - 0.3 * ((_frac(s * 5) < 0.22) | (_frac(z * 4 + np.floor(s * 5) * 0.5) < 0.2))
   if chance(rng, 0.5):  # a patch of newer surface
     s0, z0 = rng.uniform(street.left, street.right), rng.uniform(4, 20)
-    tone *= np.where((abs(s - s0) < rng.uniform(0.4, 2)) & (abs(z - z0) < rng.uniform(1, 5)),
-                     rng.uniform(0.6, 1.25), 1)
+    tone *= np.where(
+      (abs(s - s0) < rng.uniform(0.4, 2)) & (abs(z - z0) < rng.uniform(1, 5)),
+      rng.uniform(0.6, 1.25),
+      1,
+    )
   tone *= 1 - rng.uniform(0, 0.2) * np.exp(-((abs(s) - 0.8) ** 2) * 6)  # wheel tracks
   paint = _markings(rng, street, s, z) * rng.uniform(0.4, 0.95)
   paint *= np.clip(1 + 0.5 * noise.on_ground(mid, s, z, 12), 0, 1)
@@ -95,8 +101,12 @@ def _markings(rng: Rng, street: Street, s: np.ndarray, z: np.ndarray) -> np.ndar
 def _pavement_colour(rng: Rng, s: np.ndarray, z: np.ndarray) -> np.ndarray:
   """Slabs, bricks or asphalt: as grey as a road or as red as a wall, `[N, 3]`."""
   fine, mid, _ = noise.tiles()
-  base = [grey(rng, 0.45, 0.75, 0.03), np.array([0.55, 0.36, 0.28]), np.array([0.62, 0.56, 0.42]),
-          np.array([0.34, 0.33, 0.33])][rng.choice(4, p=[0.34, 0.3, 0.26, 0.1])]
+  base = [
+    grey(rng, 0.45, 0.75, 0.03),
+    np.array([0.55, 0.36, 0.28]),
+    np.array([0.62, 0.56, 0.42]),
+    np.array([0.34, 0.33, 0.33]),
+  ][rng.choice(4, p=[0.34, 0.3, 0.26, 0.1])]
   base = (base * rng.uniform(0.7, 1.2)).astype(np.float32)
   tone = 1 + rng.uniform(0.03, 0.1) * noise.on_ground(mid, s, z, 8)
   tone += 0.05 * noise.on_ground(fine, s, z, 30)

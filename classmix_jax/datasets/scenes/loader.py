@@ -21,12 +21,14 @@ from classmix_jax.data.source import Dataset, Source
 from classmix_jax.datasets.scenes.classes import CLASS_NAMES, NUM_TRAIN, NUM_VAL, PALETTE
 from classmix_jax.utils.paths import cache_root
 
-DECODING = Decoding(
-    CLASS_NAMES, label_table(len(CLASS_NAMES)), advice=tfds_records.REMEDY)
+DECODING = Decoding(CLASS_NAMES, label_table(len(CLASS_NAMES)), advice=tfds_records.REMEDY)
 
 
 def load(
-    root: str = '', size: Size | None = None, num_train: int = NUM_TRAIN, num_val: int = NUM_VAL,
+  root: str = '',
+  size: Size | None = None,
+  num_train: int = NUM_TRAIN,
+  num_val: int = NUM_VAL,
 ) -> Dataset:
   """Returns the scenes; renders them first where `root` does not hold them yet.
 
@@ -45,9 +47,12 @@ def load(
   folder = Path(os.path.expanduser(root)) if root else cache_root()
   builder = _prepared(folder, num_train, num_val)
   return Dataset(
-      name='scenes', class_names=CLASS_NAMES, palette=PALETTE,
-      train=_source(builder, 'train', num_train, size),
-      val=_source(builder, 'val', num_val, size))
+    name='scenes',
+    class_names=CLASS_NAMES,
+    palette=PALETTE,
+    train=_source(builder, 'train', num_train, size),
+    val=_source(builder, 'val', num_val, size),
+  )
 
 
 def _prepared(folder: Path, num_train: int, num_val: int) -> tfds_records.Builder:
@@ -59,11 +64,15 @@ def _prepared(folder: Path, num_train: int, num_val: int) -> tfds_records.Builde
     )
   count, config = num_train + num_val, scenes_config(num_train, num_val)
   builder = tfds_records.open_prepared(
-      functools.partial(ScenesBuilder, data_dir=str(folder), config=config),
-      lambda builder: tfds_records.prepare(
-          builder, f'Rendering {count} scenes into {builder.data_dir} (once; under a minute)',
-          f'Rendered {count} scenes'),
-      folder, 'config.data.root')
+    functools.partial(ScenesBuilder, data_dir=str(folder), config=config),
+    lambda builder: tfds_records.prepare(
+      builder,
+      f'Rendering {count} scenes into {builder.data_dir} (once; under a minute)',
+      f'Rendered {count} scenes',
+    ),
+    folder,
+    'config.data.root',
+  )
   _check_counts(builder, num_train, num_val)
   return builder
 
@@ -73,8 +82,9 @@ def _check_counts(builder: tfds_records.Builder, num_train: int, num_val: int) -
   found = {split: info.num_examples for split, info in builder.info.splits.items()}
   if found != {'train': num_train, 'val': num_val}:
     raise tfds_records.damaged(
-        builder.data_dir, f'it lists {found or "no examples"}, expected are {num_train} train and '
-        f'{num_val} val')
+      builder.data_dir,
+      f'it lists {found or "no examples"}, expected are {num_train} train and {num_val} val',
+    )
 
 
 def _source(builder: tfds_records.Builder, split: str, count: int, size: Size | None) -> Source:

@@ -21,8 +21,14 @@ def person(scene: Scene, s: float, z: float):
   for sign in (-1, 1):
     canvas.line([u + sign * 0.03 * h, v - 0.5 * h, u + sign * stride, v], limb, legs, tag)
   hem = rng.uniform(0.3, 0.5)  # the lower edge of coat or jacket
-  torso = [(u - wide, v - hem * h), (u - wide, v - 0.8 * h), (u - 0.4 * wide, v - 0.85 * h),
-           (u + 0.4 * wide, v - 0.85 * h), (u + wide, v - 0.8 * h), (u + wide, v - hem * h)]
+  torso = [
+    (u - wide, v - hem * h),
+    (u - wide, v - 0.8 * h),
+    (u - 0.4 * wide, v - 0.85 * h),
+    (u + 0.4 * wide, v - 0.85 * h),
+    (u + wide, v - 0.8 * h),
+    (u + wide, v - hem * h),
+  ]
   canvas.polygon(torso, top, tag)
   for sign in (-1, 1):
     hand = u + sign * (wide + rng.uniform(0, 0.1) * h), v - 0.45 * h

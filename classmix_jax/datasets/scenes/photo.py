@@ -61,7 +61,7 @@ def _texture(rng: Rng, cls: np.ndarray) -> np.ndarray:
 def _head_light() -> np.ndarray:
   """The warm pool of the own head lamps, float32 `[HEIGHT, WIDTH, 3]`."""
   v, u = np.mgrid[0:HEIGHT, 0:WIDTH]
-  pool = np.exp(-((v / HEIGHT - 0.72) / 0.2) ** 2 - ((u / WIDTH - 0.5) / 0.3) ** 2)
+  pool = np.exp(-(((v / HEIGHT - 0.72) / 0.2) ** 2) - ((u / WIDTH - 0.5) / 0.3) ** 2)
   return (pool[..., None] * np.array([1.0, 0.9, 0.7])).astype(np.float32)
 
 

@@ -37,8 +37,16 @@ def tree(scene: Scene, s: float, z: float, leaf: Rgb):
 
 
 def _branches(
-    scene: Scene, u: float, v: float, angle: float, length: float, width: float, bark: Rgb,
-    tag: Kind, level: int = 3):
+  scene: Scene,
+  u: float,
+  v: float,
+  angle: float,
+  length: float,
+  width: float,
+  bark: Rgb,
+  tag: Kind,
+  level: int = 3,
+):
   """Forks a bare tree; thin twigs carry the label as well."""
   for turn in scene.rng.uniform(-0.75, 0.75, 3):
     end = u + np.cos(angle + turn) * length, v + np.sin(angle + turn) * length
@@ -62,7 +70,8 @@ def hedge(scene: Scene, base: float, z1: float, z2: float, leaf: Rgb):
 
 
 def _blobs(
-    scene: Scene, u: float, v: float, ru: float, rv: float, leaf: Rgb, tag: Kind, count: int):
+  scene: Scene, u: float, v: float, ru: float, rv: float, leaf: Rgb, tag: Kind, count: int
+):
   """A ragged crown: small discs inside an ellipse, lighter towards the top."""
   rng = scene.rng
   angle, reach = rng.uniform(0, 2 * np.pi, count), np.sqrt(rng.uniform(0, 1, count))

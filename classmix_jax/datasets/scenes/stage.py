@@ -52,8 +52,8 @@ def _verge(scene: Scene, side: int, walk: float) -> list[Job]:
 
 
 def _stretch(
-    scene: Scene, side: int, walk: float, garden: float, z1: float, z2: float, lot: float,
-    leaf: Rgb) -> list[Job]:
+  scene: Scene, side: int, walk: float, garden: float, z1: float, z2: float, lot: float, leaf: Rgb
+) -> list[Job]:
   """Jobs of one stretch: a house, trees, or a fence with the open behind it."""
   rng, base, found = scene.rng, walk + side * garden, []
   houses, trees = _VERGES[scene.street.area]
@@ -63,7 +63,8 @@ def _stretch(
     if garden > 1.2 and chance(rng, 0.5):
       fenced = chance(rng, 0.65)
       found.append(
-          (z2 - 0.1, fence, border, z1, z2) if fenced else (z2 - 0.1, hedge, border, z1, z2, leaf))
+        (z2 - 0.1, fence, border, z1, z2) if fenced else (z2 - 0.1, hedge, border, z1, z2, leaf)
+      )
   elif lot < houses + trees:
     for z in rng.uniform(max(z1, 5), max(z2, 6), int(rng.integers(1, 4))).tolist():
       s = base + side * rng.uniform(0, 7)

@@ -35,8 +35,12 @@ def draw_street(rng: Rng) -> Street:
     left, right = -right, -left
   walk = rng.uniform(1.6, 5.0 if area == 'city' else 3.5, 2).tolist()
   return Street(
-      left=left, right=right, walk_left=left - walk[0], walk_right=right + walk[1],
-      junction=rng.uniform(12, 50) if chance(rng, 0.4) else 2 * FAR,
-      junction_width=rng.uniform(6, 11),
-      crossing=rng.uniform(7, 25) if chance(rng, 0.3) else 2 * FAR, area=area,
+    left=left,
+    right=right,
+    walk_left=left - walk[0],
+    walk_right=right + walk[1],
+    junction=rng.uniform(12, 50) if chance(rng, 0.4) else 2 * FAR,
+    junction_width=rng.uniform(6, 11),
+    crossing=rng.uniform(7, 25) if chance(rng, 0.3) else 2 * FAR,
+    area=area,
   )

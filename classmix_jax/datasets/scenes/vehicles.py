@@ -22,17 +22,33 @@ Corner = tuple[float, float]  # share of the length from tail to nose, share of 
 
 # Outlines from tail to nose.
 _CARS: dict[str, tuple[Corner, ...]] = {
-    'sedan': ((0, 0.22), (0, 0.62), (0.14, 0.66), (0.28, 1), (0.6, 1), (0.76, 0.66), (1, 0.56),
-              (1, 0.22)),
-    'hatch': ((0, 0.22), (0, 0.64), (0.09, 0.98), (0.55, 1), (0.75, 0.66), (1, 0.56), (1, 0.22)),
-    'suv': ((0, 0.25), (0, 0.66), (0.05, 1), (0.6, 1), (0.74, 0.68), (1, 0.62), (1, 0.25)),
-    'minivan': ((0, 0.2), (0, 0.58), (0.04, 1), (0.66, 1), (0.88, 0.6), (1, 0.48), (1, 0.2)),
-    'pickup': ((0, 0.25), (0, 0.6), (0.38, 0.6), (0.41, 1), (0.62, 1), (0.76, 0.64), (1, 0.58),
-               (1, 0.25)),
+  'sedan': (
+    (0, 0.22),
+    (0, 0.62),
+    (0.14, 0.66),
+    (0.28, 1),
+    (0.6, 1),
+    (0.76, 0.66),
+    (1, 0.56),
+    (1, 0.22),
+  ),
+  'hatch': ((0, 0.22), (0, 0.64), (0.09, 0.98), (0.55, 1), (0.75, 0.66), (1, 0.56), (1, 0.22)),
+  'suv': ((0, 0.25), (0, 0.66), (0.05, 1), (0.6, 1), (0.74, 0.68), (1, 0.62), (1, 0.25)),
+  'minivan': ((0, 0.2), (0, 0.58), (0.04, 1), (0.66, 1), (0.88, 0.6), (1, 0.48), (1, 0.2)),
+  'pickup': (
+    (0, 0.25),
+    (0, 0.6),
+    (0.38, 0.6),
+    (0.41, 1),
+    (0.62, 1),
+    (0.76, 0.64),
+    (1, 0.58),
+    (1, 0.25),
+  ),
 }
 _TRUCKS: dict[str, tuple[Corner, ...]] = {
-    'bus': ((0, 0.1), (0, 1), (0.98, 1), (1, 0.5), (1, 0.1)),
-    'lorry': ((0, 0.18), (0, 1), (0.7, 1), (0.72, 0.72), (0.9, 0.74), (0.97, 0.5), (1, 0.18)),
+  'bus': ((0, 0.1), (0, 1), (0.98, 1), (1, 0.5), (1, 0.1)),
+  'lorry': ((0, 0.18), (0, 1), (0.7, 1), (0.72, 0.72), (0.9, 0.74), (0.97, 0.5), (1, 0.18)),
 }
 _OUTLINES = {**_CARS, **_TRUCKS}
 _CAR_HEIGHTS = {'sedan': 1.42, 'hatch': 1.5, 'suv': 1.75, 'minivan': 1.8, 'pickup': 1.8}
@@ -78,14 +94,32 @@ class Vehicle:
 
 def make_car(rng: Rng, s: float, z: float, heading: str) -> Vehicle:
   style = pick(rng, tuple(_CARS))
-  return Vehicle(CAR, style, s, z, rng.uniform(3.7, 4.9), rng.uniform(1.7, 1.95),
-                 _CAR_HEIGHTS[style] * rng.uniform(0.95, 1.05), heading, paint_colour(rng))
+  return Vehicle(
+    CAR,
+    style,
+    s,
+    z,
+    rng.uniform(3.7, 4.9),
+    rng.uniform(1.7, 1.95),
+    _CAR_HEIGHTS[style] * rng.uniform(0.95, 1.05),
+    heading,
+    paint_colour(rng),
+  )
 
 
 def make_truck(rng: Rng, s: float, z: float, heading: str) -> Vehicle:
   style = pick(rng, tuple(_TRUCKS))
-  return Vehicle(TRUCK, style, s, z, rng.uniform(6.5, 11), rng.uniform(2.3, 2.6),
-                 rng.uniform(2.7, 3.7), heading, paint_colour(rng))
+  return Vehicle(
+    TRUCK,
+    style,
+    s,
+    z,
+    rng.uniform(6.5, 11),
+    rng.uniform(2.3, 2.6),
+    rng.uniform(2.7, 3.7),
+    heading,
+    paint_colour(rng),
+  )
 
 
 def paint_vehicle(scene: Scene, car: Vehicle):
@@ -141,8 +175,8 @@ def _cross_face(scene: Scene, car: Vehicle, a: Corner, b: Corner, tag: Kind):
 def _strip(scene: Scene, car: Vehicle, a: Corner, b: Corner, half: float) -> list[Point]:
   """The surface across the body from `a` to `b`, `half` to either side."""
   return car.place(
-      scene.camera, [(a[0], -half, a[1]), (b[0], -half, b[1]), (b[0], half, b[1]),
-                     (a[0], half, a[1])])
+    scene.camera, [(a[0], -half, a[1]), (b[0], -half, b[1]), (b[0], half, b[1]), (a[0], half, a[1])]
+  )
 
 
 def _glass(rng: Rng) -> Rgb:
@@ -156,7 +190,8 @@ def _flank(scene: Scene, car: Vehicle, outline: tuple[Corner, ...], lateral: flo
   side = car.place(camera, [(t, lateral, y) for t, y in outline])
   canvas.polygon(side, car.paint * light, tag)
   board = lambda t0, t1, y0, y1: car.place(
-      camera, [(t0, lateral, y0), (t0, lateral, y1), (t1, lateral, y1), (t1, lateral, y0)])
+    camera, [(t0, lateral, y0), (t0, lateral, y1), (t1, lateral, y1), (t1, lateral, y0)]
+  )
   glass = _glass(rng)
   for pane in _panes(car.style, outline):
     canvas.polygon(board(*pane), glass)
@@ -167,8 +202,11 @@ def _flank(scene: Scene, car: Vehicle, outline: tuple[Corner, ...], lateral: flo
   radius = 0.33 if car.cls == CAR else 0.5
   for t in (0.19, 0.8):
     wheel = lambda r, t=t: car.place(
-        camera, [(t + r / car.length * cos, lateral, (radius + r * sin) / car.height)
-                 for cos, sin in _CIRCLE])
+      camera,
+      [
+        (t + r / car.length * cos, lateral, (radius + r * sin) / car.height) for cos, sin in _CIRCLE
+      ],
+    )
     canvas.polygon(wheel(radius), _BLACK, tag)
     canvas.polygon(wheel(0.55 * radius), grey(rng, 0.2, 0.6))
 
@@ -192,7 +230,8 @@ def _lamps(scene: Scene, car: Vehicle, tag: Kind):
     y = 0.25
   colour = np.array([0.75, 0.06, 0.05]) if tail else np.array([0.95, 0.93, 0.8])
   board = lambda left, right, low, high: car.place(
-      scene.camera, [(t, left, low), (t, left, high), (t, right, high), (t, right, low)])
+    scene.camera, [(t, left, low), (t, left, high), (t, right, high), (t, right, low)]
+  )
   if scene.weather.night > 0 or chance(scene.rng, 0.2):
     tag = kind(car.cls, car.z, LAMP)
   for lateral in (-0.4, 0.4):

@@ -16,18 +16,52 @@ from classmix_jax.datasets.scenes.draws import Rgb, Rng, chance
 
 # Mood: its probability; sky above, sky at the horizon, cloud, ambient; sun, haze.
 _MOODS = {
-    'clear': (0.3, (0.25, 0.47, 0.85), (0.72, 0.83, 0.95), (1, 1, 1), (0.5, 0.56, 0.68),
-              0.75, 0.003),
-    'fair': (0.2, (0.42, 0.58, 0.82), (0.82, 0.86, 0.9), (0.95, 0.95, 0.97), (0.58, 0.6, 0.66),
-             0.5, 0.005),
-    'overcast': (0.2, (0.6, 0.63, 0.67), (0.8, 0.81, 0.83), (0.5, 0.52, 0.56), (0.8, 0.82, 0.86),
-                 0.08, 0.008),
-    'dusk': (0.14, (0.38, 0.36, 0.55), (0.98, 0.62, 0.36), (0.75, 0.4, 0.38), (0.42, 0.36, 0.42),
-             0.42, 0.007),
-    'night': (0.1, (0.05, 0.06, 0.12), (0.17, 0.15, 0.19), (0.14, 0.13, 0.16), (0.44, 0.43, 0.5),
-              0.03, 0.004),
-    'fog': (0.06, (0.74, 0.76, 0.78), (0.82, 0.83, 0.84), (0.8, 0.8, 0.82), (0.8, 0.81, 0.84),
-            0.04, 0.026),
+  'clear': (0.3, (0.25, 0.47, 0.85), (0.72, 0.83, 0.95), (1, 1, 1), (0.5, 0.56, 0.68), 0.75, 0.003),
+  'fair': (
+    0.2,
+    (0.42, 0.58, 0.82),
+    (0.82, 0.86, 0.9),
+    (0.95, 0.95, 0.97),
+    (0.58, 0.6, 0.66),
+    0.5,
+    0.005,
+  ),
+  'overcast': (
+    0.2,
+    (0.6, 0.63, 0.67),
+    (0.8, 0.81, 0.83),
+    (0.5, 0.52, 0.56),
+    (0.8, 0.82, 0.86),
+    0.08,
+    0.008,
+  ),
+  'dusk': (
+    0.14,
+    (0.38, 0.36, 0.55),
+    (0.98, 0.62, 0.36),
+    (0.75, 0.4, 0.38),
+    (0.42, 0.36, 0.42),
+    0.42,
+    0.007,
+  ),
+  'night': (
+    0.1,
+    (0.05, 0.06, 0.12),
+    (0.17, 0.15, 0.19),
+    (0.14, 0.13, 0.16),
+    (0.44, 0.43, 0.5),
+    0.03,
+    0.004,
+  ),
+  'fog': (
+    0.06,
+    (0.74, 0.76, 0.78),
+    (0.82, 0.83, 0.84),
+    (0.8, 0.8, 0.82),
+    (0.8, 0.81, 0.84),
+    0.04,
+    0.026,
+  ),
 }
 
 
@@ -55,14 +89,17 @@ def draw_weather(rng: Rng) -> Weather:
   vary = lambda rgb, spread: np.array(rgb) * rng.uniform(1 - spread, 1 + spread, 3)
   warmth = rng.uniform(-0.08, 0.12) + (0.25 if mood == 'dusk' else 0)
   return Weather(
-      sky_top=vary(top, 0.1), sky_low=vary(low, 0.08), cloud=vary(cloud, 0.06),
-      cover={'clear': 0.15, 'fair': 0.55}.get(mood, 0.5) * rng.uniform(0.3, 1.5),
-      ambient=vary(ambient, 0.06) * rng.uniform(0.7, 1.25),
-      sun=sun * rng.uniform(0.7, 1.2) * np.array([1 + warmth, 1.0, 1 - warmth]),
-      sun_side=rng.uniform(-1, 1), sun_front=rng.uniform(-1, 1),
-      haze=haze * rng.uniform(0.4, 1.7),
-      rain=mood in ('overcast', 'night') and chance(rng, 0.35),
-      night={'night': 1.0, 'dusk': 0.5}.get(mood, 0.0),
+    sky_top=vary(top, 0.1),
+    sky_low=vary(low, 0.08),
+    cloud=vary(cloud, 0.06),
+    cover={'clear': 0.15, 'fair': 0.55}.get(mood, 0.5) * rng.uniform(0.3, 1.5),
+    ambient=vary(ambient, 0.06) * rng.uniform(0.7, 1.25),
+    sun=sun * rng.uniform(0.7, 1.2) * np.array([1 + warmth, 1.0, 1 - warmth]),
+    sun_side=rng.uniform(-1, 1),
+    sun_front=rng.uniform(-1, 1),
+    haze=haze * rng.uniform(0.4, 1.7),
+    rain=mood in ('overcast', 'night') and chance(rng, 0.35),
+    night={'night': 1.0, 'dusk': 0.5}.get(mood, 0.0),
   )
 
 

@@ -47,7 +47,7 @@ Network = Callable[[Array], dict[str, Array]]
 
 def stablehlo(network: Network, size: tuple[int, int], output: Path) -> Callable:
   """Writes OUT/model.stablehlo for CPUs, GPUs and TPUs; returns how to call what was written."""
-  batch, = jax_export.symbolic_shape('b')
+  (batch,) = jax_export.symbolic_shape('b')
   image = jax.ShapeDtypeStruct((batch, *size, 3), jnp.uint8)
   program = jax_export.export(jax.jit(network), platforms=PLATFORMS)(image)
   path = output / 'model.stablehlo'
@@ -62,8 +62,8 @@ def _with_tensorflow() -> ModuleType:
     from classmix_jax.inference.export import tensorflow
   except ImportError as error:
     raise UserError(
-        f'SavedModel and TFLite are written by TensorFlow ({error}): pip install tensorflow '
-        'adds it.') from None
+      f'SavedModel and TFLite are written by TensorFlow ({error}): pip install tensorflow adds it.'
+    ) from None
   return tensorflow
 
 
@@ -87,23 +87,28 @@ def onnx(network: Network, size: tuple[int, int], output: Path) -> Callable:
     from classmix_jax.inference.export.onnx import write_onnx
   except ImportError as error:
     raise UserError(
-        f"ONNX is written by jax2onnx and tried with onnxruntime ({error}): "
-        "pip install '.[onnx]' adds them.") from None
+      f'ONNX is written by jax2onnx and tried with onnxruntime ({error}): '
+      "pip install '.[onnx]' adds them."
+    ) from None
   return write_onnx(network, size, output / 'model.onnx')
 
 
 FORMATS: Mapping[str, Callable[[Network, tuple[int, int], Path], Callable]] = {
-    'stablehlo': stablehlo,
-    'savedmodel': savedmodel,
-    'tflite': tflite,
-    'onnx': onnx,
+  'stablehlo': stablehlo,
+  'savedmodel': savedmodel,
+  'tflite': tflite,
+  'onnx': onnx,
 }
 
 
 def export(
-    run: str | os.PathLike, output: str | os.PathLike, *,
-    formats: Sequence[str] = ('stablehlo',), size: tuple[int, int] | None = None,
-    step: str = 'best', network: str = '',
+  run: str | os.PathLike,
+  output: str | os.PathLike,
+  *,
+  formats: Sequence[str] = ('stablehlo',),
+  size: tuple[int, int] | None = None,
+  step: str = 'best',
+  network: str = '',
 ) -> dict[str, float]:
   """Writes a run's network in some formats, and calls each on images to see that it agrees.
 
@@ -137,8 +142,9 @@ def export(
     differences[name] = difference(written(name, apply, size, output), apply, size)
     if not differences[name] <= TOLERANCE:
       raise UserError(
-          f"the {name} model's logits differ from JAX's by {differences[name]:.1e} of the largest, "
-          f'more than {TOLERANCE:.0e}; the files in {output} should not be used.')
+        f"the {name} model's logits differ from JAX's by {differences[name]:.1e} of the largest, "
+        f'more than {TOLERANCE:.0e}; the files in {output} should not be used.'
+      )
   write_atomically(output / 'MODEL_CARD.md', model_card(run, found, chosen, size, differences))
   return differences
 
@@ -151,8 +157,8 @@ def written(name: str, network: Network, size: tuple[int, int], output: Path) ->
     raise
   except Exception as error:  # every library has exceptions of its own
     raise UserError(
-        f'the library behind {name} cannot write this network ({type(error).__name__}: '
-        f'{str(error).strip().partition(chr(10))[0][:200]}); docs/export.md says which it can.'
+      f'the library behind {name} cannot write this network ({type(error).__name__}: '
+      f'{str(error).strip().partition(chr(10))[0][:200]}); docs/export.md says which it can.'
     ) from error
 
 
@@ -167,6 +173,7 @@ def restored(run: Path, step: str, network: str) -> tuple[Network, int, str]:
 
 def with_label(model: Any, variables: Any) -> Network:
   """Binds a network to its variables: `[B, H, W, 3]` uint8 to logits and class ids."""
+
   def network(image: Array) -> dict[str, Array]:
     logits = predicted_logits(model, variables, to_unit_range(image))
     return {'logits': logits, 'label': jnp.argmax(logits, -1).astype(jnp.uint8)}
@@ -177,14 +184,14 @@ def with_label(model: Any, variables: Any) -> Network:
 def difference(exported: Callable, network: Network, size: tuple[int, int]) -> float:
   """Largest difference of logits on images of coarse noise, relative to the largest logit."""
   coarse = np.random.default_rng(0).integers(0, 256, (CHECKED, *(-(-n // 8) for n in size), 3))
-  images = np.kron(coarse, np.ones((1, 8, 8, 1), int))[:, :size[0], :size[1]].astype(np.uint8)
+  images = np.kron(coarse, np.ones((1, 8, 8, 1), int))[:, : size[0], : size[1]].astype(np.uint8)
   expected = np.asarray(jax.jit(network)(images)['logits'])
   found = np.asarray(exported(images)['logits'])
   return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
 def model_card(
-    run: Path, step: int, network: str, size: tuple[int, int], differences: Mapping[str, float]
+  run: Path, step: int, network: str, size: tuple[int, int], differences: Mapping[str, float]
 ) -> str:
   """Markdown: data, split, score, and whose licence the weights are under."""
   config = read_config(run)
@@ -195,17 +202,24 @@ def model_card(
   origin = layout.read_pretrained(run)
   score = 'not evaluated at this step'
   if result:
-    score = (f"{100 * result['networks'][network]['miou']:.2f} % on {result['images']} validation "
-             f"images, protocol {result['protocol']}")
+    score = (
+      f'{100 * result["networks"][network]["miou"]:.2f} % on {result["images"]} validation '
+      f'images, protocol {result["protocol"]}'
+    )
   licence = 'from scratch: yours, as far as the licence of the data lets you'
   if origin:
-    licence = (f"started from {origin['name']} (trained on {origin['trained_on'] or 'unknown data'}"
-               f", SHA-256 {origin['sha256']}), whose licence applies, too")
-  written = '\n'.join(f'- {name}: logits within {value:.1e} of JAX, relative to the largest'
-                      for name, value in differences.items())
+    licence = (
+      f'started from {origin["name"]} (trained on {origin["trained_on"] or "unknown data"}'
+      f', SHA-256 {origin["sha256"]}), whose licence applies, too'
+    )
+  written = '\n'.join(
+    f'- {name}: logits within {value:.1e} of JAX, relative to the largest'
+    for name, value in differences.items()
+  )
   iou = '\n'.join(
-      f'| {name} | {"-" if value is None else f"{100 * value:.2f}"} |'
-      for name, value in (result['networks'][network]['iou'] if result else {}).items())
+    f'| {name} | {"-" if value is None else f"{100 * value:.2f}"} |'
+    for name, value in (result['networks'][network]['iou'] if result else {}).items()
+  )
   return f"""# {config['method']['name']} on {config['name']}
 
 - network: {config['model']['backbone']} + {config['model']['head']}, the {network} at step {step}

@@ -18,9 +18,15 @@ def write_onnx(network: Callable, size: tuple[int, int], path: Path) -> Callable
   # jax2onnx adds biases of one dimension, which users may have forbidden.
   with as_one_convolution(), jax.numpy_rank_promotion('allow'):
     to_onnx(
-        network, inputs=[jax.ShapeDtypeStruct(('B', *size, 3), np.uint8)],
-        model_name='classmix_jax', input_names=['images'], output_names=NAMES,
-        return_mode='file', output_path=str(path))
+      network,
+      inputs=[jax.ShapeDtypeStruct(('B', *size, 3), np.uint8)],
+      model_name='classmix_jax',
+      input_names=['images'],
+      output_names=NAMES,
+      return_mode='file',
+      output_path=str(path),
+    )
   session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
   return lambda images: dict(
-      zip(NAMES, session.run(NAMES, {'images': np.asarray(images)}), strict=True))
+    zip(NAMES, session.run(NAMES, {'images': np.asarray(images)}), strict=True)
+  )

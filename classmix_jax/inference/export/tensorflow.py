@@ -14,9 +14,10 @@ from classmix_jax.utils.atomic_write import replacing
 def save(network: Callable, batch: int | None, size: tuple[int, int], folder: Path) -> None:
   """Writes a SavedModel for `batch` images, None for any number."""
   function = tf.function(
-      jax2tf.convert(network, polymorphic_shapes=[f"({batch or 'b'}, {size[0]}, {size[1]}, 3)"]),
-      input_signature=[tf.TensorSpec((batch, *size, 3), tf.uint8, name='images')],
-      autograph=False)
+    jax2tf.convert(network, polymorphic_shapes=[f'({batch or "b"}, {size[0]}, {size[1]}, 3)']),
+    input_signature=[tf.TensorSpec((batch, *size, 3), tf.uint8, name='images')],
+    autograph=False,
+  )
   module = tf.Module()
   module.f = function
   module.__call__ = function

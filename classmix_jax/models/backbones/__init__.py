@@ -21,21 +21,25 @@ from classmix_jax.models.backbones.resnet import TORCHVISION, BasicBlock, Bottle
 from classmix_jax.models.backbones.tiny import Tiny
 
 BACKBONES: Mapping[str, Callable[..., nn.Module]] = {
-    'tiny': Tiny,
-    # As the DeepLab-v2 code bases build them.
-    'resnet18': functools.partial(ResNet, blocks=(2, 2, 2, 2), block=BasicBlock),
-    'resnet34': functools.partial(ResNet, blocks=(3, 4, 6, 3), block=BasicBlock),
-    'resnet50': functools.partial(ResNet, blocks=(3, 4, 6, 3), block=Bottleneck),
-    'resnet101': functools.partial(ResNet, blocks=(3, 4, 23, 3), block=Bottleneck),
-    # As torchvision builds them.
-    'resnet50_tv': functools.partial(
-        ResNet, blocks=(3, 4, 6, 3), block=Bottleneck, layout=TORCHVISION),
-    'resnet101_tv': functools.partial(
-        ResNet, blocks=(3, 4, 23, 3), block=Bottleneck, layout=TORCHVISION),
-    # The same with three 3x3 convolutions in the stem, as in UniMatch.
-    'resnet50_deep': functools.partial(
-        ResNet, blocks=(3, 4, 6, 3), block=Bottleneck, layout=TORCHVISION, deep_stem=True),
-    'resnet101_deep': functools.partial(
-        ResNet, blocks=(3, 4, 23, 3), block=Bottleneck, layout=TORCHVISION, deep_stem=True),
-    'efficientnet_lite0': EfficientNetLite,
+  'tiny': Tiny,
+  # As the DeepLab-v2 code bases build them.
+  'resnet18': functools.partial(ResNet, blocks=(2, 2, 2, 2), block=BasicBlock),
+  'resnet34': functools.partial(ResNet, blocks=(3, 4, 6, 3), block=BasicBlock),
+  'resnet50': functools.partial(ResNet, blocks=(3, 4, 6, 3), block=Bottleneck),
+  'resnet101': functools.partial(ResNet, blocks=(3, 4, 23, 3), block=Bottleneck),
+  # As torchvision builds them.
+  'resnet50_tv': functools.partial(
+    ResNet, blocks=(3, 4, 6, 3), block=Bottleneck, layout=TORCHVISION
+  ),
+  'resnet101_tv': functools.partial(
+    ResNet, blocks=(3, 4, 23, 3), block=Bottleneck, layout=TORCHVISION
+  ),
+  # The same with three 3x3 convolutions in the stem, as in UniMatch.
+  'resnet50_deep': functools.partial(
+    ResNet, blocks=(3, 4, 6, 3), block=Bottleneck, layout=TORCHVISION, deep_stem=True
+  ),
+  'resnet101_deep': functools.partial(
+    ResNet, blocks=(3, 4, 23, 3), block=Bottleneck, layout=TORCHVISION, deep_stem=True
+  ),
+  'efficientnet_lite0': EfficientNetLite,
 }

@@ -49,8 +49,14 @@ class Stage(NamedTuple):
 
 
 STAGES = (
-    Stage(1, 3, 1, 1, 16), Stage(2, 3, 2, 6, 24), Stage(2, 5, 2, 6, 40), Stage(3, 3, 2, 6, 80),
-    Stage(3, 5, 1, 6, 112), Stage(4, 5, 2, 6, 192), Stage(1, 3, 1, 6, 320))
+  Stage(1, 3, 1, 1, 16),
+  Stage(2, 3, 2, 6, 24),
+  Stage(2, 5, 2, 6, 40),
+  Stage(3, 3, 2, 6, 80),
+  Stage(3, 5, 1, 6, 112),
+  Stage(4, 5, 2, 6, 192),
+  Stage(1, 3, 1, 6, 320),
+)
 
 
 class Block(nn.Module):
@@ -69,7 +75,8 @@ class Block(nn.Module):
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
     norm = functools.partial(
-        _norm, train=train, bn=self.bn, momentum=self.bn_momentum, dtype=self.dtype)
+      _norm, train=train, bn=self.bn, momentum=self.bn_momentum, dtype=self.dtype
+    )
     pointwise = functools.partial(conv, size=1, kernel_init=KERNEL_INIT, dtype=self.dtype)
 
     y = x
@@ -114,14 +121,23 @@ class EfficientNetLite(nn.Module):
     """
     x = preprocess(image, self.preprocessing)
     # SAME as in TensorFlow: where the stride leaves a choice, the end is padded more.
-    x = nn.Conv(STEM, (3, 3), strides=2, padding='SAME', use_bias=False, kernel_init=KERNEL_INIT,
-                dtype=self.dtype, name='conv_stem')(x)
-    x = nn.relu6(_norm(train=train, bn=self.bn, momentum=self.bn_momentum, dtype=self.dtype,
-                       name='bn_stem')(x))
+    x = nn.Conv(
+      STEM,
+      (3, 3),
+      strides=2,
+      padding='SAME',
+      use_bias=False,
+      kernel_init=KERNEL_INIT,
+      dtype=self.dtype,
+      name='conv_stem',
+    )(x)
+    x = nn.relu6(
+      _norm(train=train, bn=self.bn, momentum=self.bn_momentum, dtype=self.dtype, name='bn_stem')(x)
+    )
     for index, options in enumerate(block_options(self.output_stride)):
       x = rematerialized(Block, self.remat)(
-          **options, bn=self.bn, bn_momentum=self.bn_momentum, dtype=self.dtype,
-          name=f'block{index}')(x, train)
+        **options, bn=self.bn, bn_momentum=self.bn_momentum, dtype=self.dtype, name=f'block{index}'
+      )(x, train)
       if index == LOW:
         low = x
     return Features(low, x)
@@ -142,8 +158,15 @@ def block_options(output_stride: int) -> list[dict[str, Any]]:
     for index in range(stage.blocks):
       wanted = stage.stride if index == 0 else 1
       kept = wanted if stride * wanted <= output_stride else 1
-      result.append(dict(
-          size=stage.size, stride=kept, dilation=dilation, expand=stage.expand,
-          features=stage.features, residual=index > 0))
+      result.append(
+        dict(
+          size=stage.size,
+          stride=kept,
+          dilation=dilation,
+          expand=stage.expand,
+          features=stage.features,
+          residual=index > 0,
+        )
+      )
       stride, dilation = stride * kept, dilation * wanted // kept
   return result

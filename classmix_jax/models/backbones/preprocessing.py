@@ -32,18 +32,19 @@ class Preprocessing(NamedTuple):
 
 
 PREPROCESSING: Mapping[str, Preprocessing] = {
-    'plain': Preprocessing('rgb', (0.45,) * 3, (0.25,) * 3, 1.0),
-    # torchvision, timm
-    'imagenet': Preprocessing('rgb', (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1.0),
-    # TensorFlow's EfficientNet-Lite: about -1..1
-    'symmetric': Preprocessing('rgb', (127.0,) * 3, (128.0,) * 3, 255.0),
-    # the caffe network behind the COCO weights of DeepLab
-    'caffe': Preprocessing('bgr', (104.008, 116.669, 122.675), (1.0,) * 3, 255.0),
-    # How the original ClassMix feeds those weights: on VOC in RGB, on Cityscapes with the
-    # means of R, G, B taken from B, G, R.
-    'classmix_voc': Preprocessing(
-        'rgb', (122.67891434, 116.66876762, 104.00698793), (1.0,) * 3, 255.0),
-    'classmix_cityscapes': Preprocessing('bgr', (73.158, 82.909, 72.392), (1.0,) * 3, 255.0),
+  'plain': Preprocessing('rgb', (0.45,) * 3, (0.25,) * 3, 1.0),
+  # torchvision, timm
+  'imagenet': Preprocessing('rgb', (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1.0),
+  # TensorFlow's EfficientNet-Lite: about -1..1
+  'symmetric': Preprocessing('rgb', (127.0,) * 3, (128.0,) * 3, 255.0),
+  # the caffe network behind the COCO weights of DeepLab
+  'caffe': Preprocessing('bgr', (104.008, 116.669, 122.675), (1.0,) * 3, 255.0),
+  # How the original ClassMix feeds those weights: on VOC in RGB, on Cityscapes with the
+  # means of R, G, B taken from B, G, R.
+  'classmix_voc': Preprocessing(
+    'rgb', (122.67891434, 116.66876762, 104.00698793), (1.0,) * 3, 255.0
+  ),
+  'classmix_cityscapes': Preprocessing('bgr', (73.158, 82.909, 72.392), (1.0,) * 3, 255.0),
 }
 
 

@@ -1,10 +1,10 @@
 """Dilated ResNets, in the layout of caffe (DeepLab-v2) or of torchvision.
 
-    stem    7x7 stride 2, BN, ReLU, 3x3 max-pool stride 2    stride 4
-    layer1  64 wide                                          stride 4
-    layer2  128 wide, stride 2                               stride 8
-    layer3  256 wide, stride 2 or dilated                    stride 8 or 16
-    layer4  512 wide, stride 2 or dilated                    stride 8, 16 or 32
+stem    7x7 stride 2, BN, ReLU, 3x3 max-pool stride 2    stride 4
+layer1  64 wide                                          stride 4
+layer2  128 wide, stride 2                               stride 8
+layer3  256 wide, stride 2 or dilated                    stride 8 or 16
+layer4  512 wide, stride 2 or dilated                    stride 8, 16 or 32
 """
 
 import functools
@@ -134,9 +134,13 @@ class ResNet(nn.Module):
       first = before if self.layout.eased_dilation else dilation
       for index in range(count):
         x = rematerialized(self.block, self.remat)(
-            width=width, stride=stride if index == 0 else 1,
-            dilation=first if index == 0 else dilation,
-            layout=self.layout, bn=self.bn, dtype=self.dtype, name=f'layer{layer}_{index}',
+          width=width,
+          stride=stride if index == 0 else 1,
+          dilation=first if index == 0 else dilation,
+          layout=self.layout,
+          bn=self.bn,
+          dtype=self.dtype,
+          name=f'layer{layer}_{index}',
         )(x, train)
       before = dilation
       if layer == 1:

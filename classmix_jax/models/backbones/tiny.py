@@ -50,14 +50,16 @@ class Tiny(nn.Module):
     """Maps `[B, H, W, 3]` in 0..1 to 24 and 32 channels of `ceil(H / 4)`, `ceil(W / 4)`."""
 
     def layer(x, features, size, name, stride=1):
-      return conv_bn(x, features, size, f'_{name}', stride=stride, train=train, bn=self.bn,
-                     dtype=self.dtype)
+      return conv_bn(
+        x, features, size, f'_{name}', stride=stride, train=train, bn=self.bn, dtype=self.dtype
+      )
 
     def residual(x, name):
       def block(module, x):
         del module  # layers are made inside of the module at work
         y = nn.relu(layer(x, x.shape[-1], 3, f'{name}_1'))
         return nn.relu(x + layer(y, x.shape[-1], 3, f'{name}_2'))
+
       return rematerialized(block, self.remat)(self, x)
 
     def stage(x, features, name):

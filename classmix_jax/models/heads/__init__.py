@@ -18,12 +18,12 @@ from classmix_jax.models.heads.deeplab_v2 import DeepLabV2
 from classmix_jax.models.heads.deeplab_v3plus import DeepLabV3Plus
 
 HEADS: Mapping[str, Callable[..., nn.Module]] = {
-    # As the original ClassMix code behaves: four branches exist and two act.
-    'deeplab_v2': functools.partial(DeepLabV2, dilations=(6, 12), unused=(18, 24)),
-    'deeplab_v2_four_branches': functools.partial(DeepLabV2, dilations=(6, 12, 18, 24)),
-    # One branch without dilation, for features that already see far at a fine stride.
-    'conv3x3': functools.partial(DeepLabV2, dilations=(1,)),
-    'deeplab_v3plus': DeepLabV3Plus,
-    # A quarter of the channels, for laptops.
-    'deeplab_v3plus_small': functools.partial(DeepLabV3Plus, width=64, low_width=24),
+  # As the original ClassMix code behaves: four branches exist and two act.
+  'deeplab_v2': functools.partial(DeepLabV2, dilations=(6, 12), unused=(18, 24)),
+  'deeplab_v2_four_branches': functools.partial(DeepLabV2, dilations=(6, 12, 18, 24)),
+  # One branch without dilation, for features that already see far at a fine stride.
+  'conv3x3': functools.partial(DeepLabV2, dilations=(1,)),
+  'deeplab_v3plus': DeepLabV3Plus,
+  # A quarter of the channels, for laptops.
+  'deeplab_v3plus_small': functools.partial(DeepLabV3Plus, width=64, low_width=24),
 }

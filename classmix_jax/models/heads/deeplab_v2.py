@@ -43,10 +43,15 @@ class DeepLabV2(nn.Module):
 
     def branch(dilation: int, name: str) -> Array:
       return nn.Conv(
-          self.num_classes, (3, 3), kernel_dilation=dilation,
-          padding=[(dilation, dilation)] * 2, dtype=self.dtype,
-          kernel_init=nn.initializers.normal(0.01), name=f'{name}{dilation}',
-          conv_general_dilated=product_and_shifts)(features.high)
+        self.num_classes,
+        (3, 3),
+        kernel_dilation=dilation,
+        padding=[(dilation, dilation)] * 2,
+        dtype=self.dtype,
+        kernel_init=nn.initializers.normal(0.01),
+        name=f'{name}{dilation}',
+        conv_general_dilated=product_and_shifts,
+      )(features.high)
 
     if self.is_initializing():
       for dilation in self.unused:

@@ -49,8 +49,18 @@ class DeepLabV3Plus(nn.Module):
     """Maps features to `[B, h, w, C]`, h and w those of `features.low` (stride 4)."""
 
     def layer(x, features, size, name, dilation=1):
-      return nn.relu(conv_bn(x, features, size, f'_{name}', dilation=dilation, train=train,
-                             bn=self.bn, dtype=self.dtype))
+      return nn.relu(
+        conv_bn(
+          x,
+          features,
+          size,
+          f'_{name}',
+          dilation=dilation,
+          train=train,
+          bn=self.bn,
+          dtype=self.dtype,
+        )
+      )
 
     low, high = features
     # Each image has its own mean: nothing leaks from one to another but BN statistics.
@@ -67,5 +77,9 @@ class DeepLabV3Plus(nn.Module):
     x = layer(x, self.width, 3, 'decoder1')
     x = layer(x, self.width, 3, 'decoder2')
     return nn.Conv(
-        self.num_classes, (1, 1), dtype=self.dtype, name='classifier',
-        kernel_init=nn.initializers.normal(0.01))(x)
+      self.num_classes,
+      (1, 1),
+      dtype=self.dtype,
+      name='classifier',
+      kernel_init=nn.initializers.normal(0.01),
+    )(x)

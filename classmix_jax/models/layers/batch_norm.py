@@ -33,8 +33,10 @@ def _channels(values: Array) -> Array:
 
 def _of_each_image(values: Array, sizes: Sequence[int]) -> Array:
   """Gives every image what its part has: `[parts, F]` becomes `[B, 1, 1, F]`."""
-  spread = [jnp.broadcast_to(value, (size, 1, 1, value.size))
-            for value, size in zip(values, sizes, strict=True)]
+  spread = [
+    jnp.broadcast_to(value, (size, 1, 1, value.size))
+    for value, size in zip(values, sizes, strict=True)
+  ]
   return jnp.concatenate(spread)
 
 
@@ -99,7 +101,13 @@ class BatchNorm(nn.Module):
 
 
 def batch_norm(
-    *, train: bool, bn: str, dtype: Any, name: str, momentum: float = 0.9, epsilon: float = 1e-5,
+  *,
+  train: bool,
+  bn: str,
+  dtype: Any,
+  name: str,
+  momentum: float = 0.9,
+  epsilon: float = 1e-5,
 ) -> BatchNorm:
   """Batch normalisation whose statistics are those of the *global* batch.
 
@@ -115,8 +123,13 @@ def batch_norm(
   # Names of the device axis are bound only inside pmap, where training happens.
   axis_name = None if running else AXIS
   return BatchNorm(
-      use_running_average=running, momentum=momentum, epsilon=epsilon, dtype=dtype,
-      axis_name=axis_name, name=name)
+    use_running_average=running,
+    momentum=momentum,
+    epsilon=epsilon,
+    dtype=dtype,
+    axis_name=axis_name,
+    name=name,
+  )
 
 
 @contextlib.contextmanager
@@ -125,6 +138,7 @@ def apart(sizes: Sequence[int]) -> Iterator[None]:
 
   A context, so that backbones and heads need not hand `sizes` down to each of their layers.
   """
+
   def with_sizes(call, args, kwargs, context):
     if isinstance(context.module, BatchNorm) and context.method_name == '__call__':
       return call(*args, **kwargs, sizes=sizes)

@@ -17,7 +17,6 @@ from classmix_jax.types import Array
 KERNEL_INIT = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 
 
-
 def rematerialized(block: Callable[..., Any], remat: bool) -> Callable[..., Any]:
   """Returns a block that keeps little for the backward pass and computes the rest again.
 
@@ -36,8 +35,14 @@ def rematerialized(block: Callable[..., Any], remat: bool) -> Callable[..., Any]
 
 
 def conv(
-    features: int, size: int, *, name: str, stride: int = 1, dilation: int = 1,
-    kernel_init: Callable[..., jax.Array], dtype: Any,
+  features: int,
+  size: int,
+  *,
+  name: str,
+  stride: int = 1,
+  dilation: int = 1,
+  kernel_init: Callable[..., jax.Array],
+  dtype: Any,
 ) -> nn.Conv:
   """A square convolution without bias, padded by half of its reach on every side."""
   reach = dilation * (size - 1) // 2
@@ -47,14 +52,30 @@ def conv(
   elif stride == 1:
     way = same_size
   return nn.Conv(
-      features, (size, size), strides=stride, kernel_dilation=dilation,
-      padding=[(reach, reach)] * 2, use_bias=False, kernel_init=kernel_init,
-      dtype=dtype, name=name, conv_general_dilated=way)
+    features,
+    (size, size),
+    strides=stride,
+    kernel_dilation=dilation,
+    padding=[(reach, reach)] * 2,
+    use_bias=False,
+    kernel_init=kernel_init,
+    dtype=dtype,
+    name=name,
+    conv_general_dilated=way,
+  )
 
 
 def conv_bn(
-    x: Array, features: int, size: int, suffix: str, *, train: bool, bn: str, dtype: Any,
-    stride: int = 1, dilation: int = 1,
+  x: Array,
+  features: int,
+  size: int,
+  suffix: str,
+  *,
+  train: bool,
+  bn: str,
+  dtype: Any,
+  stride: int = 1,
+  dilation: int = 1,
 ) -> Array:
   """Convolution `conv<suffix>`, then `bn<suffix>`; called inside a compact module.
 
@@ -67,8 +88,14 @@ def conv_bn(
     stride, dilation: of the convolution.
   """
   layer = conv(
-      features, size, name=f'conv{suffix}', stride=stride, dilation=dilation,
-      kernel_init=KERNEL_INIT, dtype=dtype)
+    features,
+    size,
+    name=f'conv{suffix}',
+    stride=stride,
+    dilation=dilation,
+    kernel_init=KERNEL_INIT,
+    dtype=dtype,
+  )
   return batch_norm(train=train, bn=bn, dtype=dtype, name=f'bn{suffix}')(layer(x))
 
 
@@ -76,5 +103,6 @@ def check_output_stride(found: int, known: Collection[int], who: str) -> None:
   """Raises UserError for an output stride that a backbone cannot have."""
   if found not in known:
     raise UserError(
-        f'config.model.output_stride is {found}, but {who} can have '
-        f'{" or ".join(map(str, known))}; 0 is the backbone\'s own.')
+      f'config.model.output_stride is {found}, but {who} can have '
+      f"{' or '.join(map(str, known))}; 0 is the backbone's own."
+    )

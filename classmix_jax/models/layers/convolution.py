@@ -25,7 +25,7 @@ DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 
 
 def pointwise(
-    x: Array, kernel: Array, strides: Sequence[int], *unused: Any, **options: Any
+  x: Array, kernel: Array, strides: Sequence[int], *unused: Any, **options: Any
 ) -> Array:
   """A 1x1 convolution without padding: one product of matrices, if the stride is 1.
 
@@ -36,14 +36,19 @@ def pointwise(
   del unused
   if tuple(strides) != (1, 1):
     return lax.conv_general_dilated(
-        x, kernel, strides, 'VALID', dimension_numbers=DIMENSIONS,
-        precision=options['precision'])
+      x, kernel, strides, 'VALID', dimension_numbers=DIMENSIONS, precision=options['precision']
+    )
   return _product(x, kernel[0, 0], options['precision'])
 
 
 def product_and_shifts(
-    x: Array, kernel: Array, strides: Sequence[int], padding: Sequence[tuple[int, int]],
-    *, rhs_dilation: Sequence[int], **options: Any
+  x: Array,
+  kernel: Array,
+  strides: Sequence[int],
+  padding: Sequence[tuple[int, int]],
+  *,
+  rhs_dilation: Sequence[int],
+  **options: Any,
 ) -> Array:
   """A convolution of stride 1 as one product with all k^2 elements, then a sum of shifts.
 
@@ -55,20 +60,30 @@ def product_and_shifts(
   columns = kernel.transpose(2, 0, 1, 3).reshape(x.shape[-1], -1)
   products = _product(x, columns, options['precision'])
   products = jnp.pad(products, ((0, 0), *padding, (0, 0)))
-  lengths = [products.shape[axis + 1] - rhs_dilation[axis] * (kernel.shape[axis] - 1)
-             for axis in range(2)]
+  lengths = [
+    products.shape[axis + 1] - rhs_dilation[axis] * (kernel.shape[axis] - 1) for axis in range(2)
+  ]
   total = 0.0
   for index in range(height * width):
     row, column = (at * step for at, step in zip(divmod(index, width), rhs_dilation, strict=True))
-    seen = products[:, row:row + lengths[0], column:column + lengths[1],
-                    index * features:(index + 1) * features]
+    seen = products[
+      :,
+      row : row + lengths[0],
+      column : column + lengths[1],
+      index * features : (index + 1) * features,
+    ]
     total += seen.astype(jnp.float32)
   return total.astype(x.dtype)
 
 
 def same_size(
-    x: Array, kernel: Array, strides: Sequence[int], padding: Sequence[tuple[int, int]],
-    *, rhs_dilation: Sequence[int], **options: Any
+  x: Array,
+  kernel: Array,
+  strides: Sequence[int],
+  padding: Sequence[tuple[int, int]],
+  *,
+  rhs_dilation: Sequence[int],
+  **options: Any,
 ) -> Array:
   """A convolution of stride 1 padded by half of its reach, with a fast gradient by its kernel.
 
@@ -84,21 +99,27 @@ def same_size(
 def _convolution(x: Array, kernel: Array, dilation: int, precision: Any) -> Array:
   reach = dilation * (kernel.shape[0] - 1) // 2
   return lax.conv_general_dilated(
-      x, kernel, (1, 1), [(reach, reach)] * 2, rhs_dilation=(dilation, dilation),
-      dimension_numbers=DIMENSIONS, precision=precision)
+    x,
+    kernel,
+    (1, 1),
+    [(reach, reach)] * 2,
+    rhs_dilation=(dilation, dilation),
+    dimension_numbers=DIMENSIONS,
+    precision=precision,
+  )
 
 
 _same_size = jax.custom_vjp(_convolution, nondiff_argnums=(2, 3))
 
 
 def _forward(
-    x: Array, kernel: Array, dilation: int, precision: Any
+  x: Array, kernel: Array, dilation: int, precision: Any
 ) -> tuple[Array, tuple[Array, Array]]:
   return _convolution(x, kernel, dilation, precision), (x, kernel)
 
 
 def _backward(
-    dilation: int, precision: Any, inputs: tuple[Array, Array], gradient: Array
+  dilation: int, precision: Any, inputs: tuple[Array, Array], gradient: Array
 ) -> tuple[Array, Array]:
   x, kernel = inputs
   # Stride 1 and equal padding: the way back is the same convolution with the mirrored kernel.
@@ -110,7 +131,7 @@ _same_size.defvjp(_forward, _backward)
 
 
 def _gradient_by_kernel(
-    x: Array, gradient: Array, kernel: Array, dilation: int, precision: Any
+  x: Array, gradient: Array, kernel: Array, dilation: int, precision: Any
 ) -> Array:
   interleaving = lambda: gradient_by_interleaving(x, gradient, kernel, dilation, precision)
   products = lambda: gradient_by_products(x, gradient, kernel.shape[0], dilation, precision)
@@ -124,7 +145,7 @@ def _gradient_by_kernel(
 
 
 def gradient_by_products(
-    x: Array, gradient: Array, size: int, dilation: int, precision: Any
+  x: Array, gradient: Array, size: int, dilation: int, precision: Any
 ) -> Array:
   """The gradient by a kernel `[k, k, F, G]`: what each of its elements saw, times the result's."""
   reach = dilation * (size - 1) // 2
@@ -134,14 +155,15 @@ def gradient_by_products(
   def of_element(index: int) -> Array:
     row, column = (dilation * at for at in divmod(index, size))
     return summed_products(
-        padded[:, row:row + height, column:column + width], gradient, precision)
+      padded[:, row : row + height, column : column + width], gradient, precision
+    )
 
   products = jnp.stack([of_element(index) for index in range(size * size)])
   return products.reshape(size, size, *products.shape[1:])
 
 
 def gradient_by_interleaving(
-    x: Array, gradient: Array, kernel: Array, dilation: int, precision: Any
+  x: Array, gradient: Array, kernel: Array, dilation: int, precision: Any
 ) -> Array:
   """The same as a convolution without dilation, of images that take every d-th pixel."""
   of_kernel = lambda kernel: _convolution(interleaved(x, dilation), kernel, 1, precision)
@@ -175,14 +197,12 @@ def _product(x: Array, matrix: Array, precision: Any) -> Array:
   return jnp.einsum('bhwf,fg->bhwg', x, matrix, precision=precision)
 
 
-def _product_forward(
-    x: Array, matrix: Array, precision: Any
-) -> tuple[Array, tuple[Array, Array]]:
+def _product_forward(x: Array, matrix: Array, precision: Any) -> tuple[Array, tuple[Array, Array]]:
   return _product(x, matrix, precision), (x, matrix)
 
 
 def _product_backward(
-    precision: Any, inputs: tuple[Array, Array], gradient: Array
+  precision: Any, inputs: tuple[Array, Array], gradient: Array
 ) -> tuple[Array, Array]:
   x, matrix = inputs
   by_x = jnp.einsum('bhwg,fg->bhwf', gradient, matrix, precision=precision)

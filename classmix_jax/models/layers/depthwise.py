@@ -71,8 +71,9 @@ def depthwise(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
   if _one_convolution.get():
     return grouped_convolution(x, kernel, stride, dilation)
   return lax.platform_dependent(
-      cpu=lambda: sum_of_shifts(x, kernel, stride, dilation),
-      default=lambda: grouped_convolution(x, kernel, stride, dilation))
+    cpu=lambda: sum_of_shifts(x, kernel, stride, dilation),
+    default=lambda: grouped_convolution(x, kernel, stride, dilation),
+  )
 
 
 def _forward(x: Array, kernel: Array, stride: int, dilation: int) -> tuple[Array, tuple]:
@@ -83,8 +84,10 @@ def _backward(stride: int, dilation: int, inputs: tuple, gradient: Array) -> tup
   x, kernel = inputs
 
   def by_shifts():
-    return (transposed_shifts(gradient, kernel, x.shape, stride, dilation),
-            correlated_rows(x, gradient, kernel.shape[0], stride, dilation).astype(kernel.dtype))
+    return (
+      transposed_shifts(gradient, kernel, x.shape, stride, dilation),
+      correlated_rows(x, gradient, kernel.shape[0], stride, dilation).astype(kernel.dtype),
+    )
 
   def by_convolution():
     by_x = jax.vjp(lambda x: grouped_convolution(x, kernel, stride, dilation), x)[1](gradient)[0]
@@ -101,12 +104,18 @@ depthwise.defvjp(_forward, _backward)
 def grouped_convolution(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
   """`depthwise` by XLA's own convolution."""
   return lax.conv_general_dilated(
-      x, kernel, (stride, stride), 'SAME', rhs_dilation=(dilation, dilation),
-      dimension_numbers=('NHWC', 'HWIO', 'NHWC'), feature_group_count=x.shape[-1])
+    x,
+    kernel,
+    (stride, stride),
+    'SAME',
+    rhs_dilation=(dilation, dilation),
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    feature_group_count=x.shape[-1],
+  )
 
 
 def gradient_by_kernel(
-    x: Array, gradient: Array, kernel: Array, stride: int, dilation: int
+  x: Array, gradient: Array, kernel: Array, stride: int, dilation: int
 ) -> Array:
   """The gradient of `grouped_convolution` by its kernel, `[k, k, 1, C]`.
 
@@ -129,7 +138,7 @@ def sum_of_shifts(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
 
 
 def transposed_shifts(
-    gradient: Array, kernel: Array, shape: tuple[int, ...], stride: int, dilation: int
+  gradient: Array, kernel: Array, shape: tuple[int, ...], stride: int, dilation: int
 ) -> Array:
   """The gradient of `sum_of_shifts` by its images of `shape`: shifts the other way.
 
@@ -144,12 +153,11 @@ def transposed_shifts(
     padding.append((reach - before, shape[axis] + before - spread, stride - 1))
   spread = lax.pad(gradient.astype(jnp.float32), jnp.float32(0), [*padding, (0, 0, 0)])
   return _weighted_slices(spread, kernel[::-1, ::-1], shape[1:3], 1, dilation).astype(
-      gradient.dtype)
+    gradient.dtype
+  )
 
 
-def correlated_rows(
-    x: Array, gradient: Array, size: int, stride: int, dilation: int
-) -> Array:
+def correlated_rows(x: Array, gradient: Array, size: int, stride: int, dilation: int) -> Array:
   """The gradient of `sum_of_shifts` by its kernel, `[k, k, 1, C]` float32, row after row.
 
   As k^2 sums over whole images XLA's CPU backend would write out every shifted image, and with it
@@ -160,8 +168,9 @@ def correlated_rows(
   gradient = gradient.astype(jnp.float32)
 
   def row_of(images: Array, image: Array, row: Array) -> Array:
-    return lax.dynamic_slice(
-        images, (image, row, 0, 0), (1, 1, *images.shape[2:])).reshape(images.shape[2:])
+    return lax.dynamic_slice(images, (image, row, 0, 0), (1, 1, *images.shape[2:])).reshape(
+      images.shape[2:]
+    )
 
   def add_row(index: Array, total: Array) -> Array:
     image, row = index // height, index % height
@@ -173,8 +182,7 @@ def correlated_rows(
         products.append(found[_seen(v, width, stride, dilation)] * wanted)
     return total + jnp.stack(products)
 
-  total = lax.fori_loop(
-      0, images * height, add_row, jnp.zeros((size * size, width, channels)))
+  total = lax.fori_loop(0, images * height, add_row, jnp.zeros((size * size, width, channels)))
   return jnp.sum(total, axis=1).reshape(size, size, 1, channels)
 
 
@@ -196,7 +204,7 @@ def _seen(index: int, length: int, stride: int, dilation: int) -> slice:
 
 
 def _weighted_slices(
-    padded: Array, kernel: Array, lengths: Sequence[int], stride: int, dilation: int
+  padded: Array, kernel: Array, lengths: Sequence[int], stride: int, dilation: int
 ) -> Array:
   """Sums the slices of `lengths` that each element of the kernel sees, times that element."""
   weight = kernel.astype(jnp.float32)
@@ -204,8 +212,8 @@ def _weighted_slices(
 
   def weighted(u: int, v: int) -> Array:
     rows, columns = (
-        _seen(index, length, stride, dilation)
-        for index, length in zip((u, v), lengths, strict=True))
+      _seen(index, length, stride, dilation) for index, length in zip((u, v), lengths, strict=True)
+    )
     return padded[:, rows, columns] * weight[u, v].reshape(1, 1, 1, -1)
 
   return sum(weighted(u, v) for u in range(size) for v in range(size))

@@ -39,15 +39,13 @@ def _pool(x: Array, padding: tuple[tuple[int, int], ...]) -> Array:
 _max_pool = jax.custom_vjp(_pool, nondiff_argnums=(1,))
 
 
-def _forward(
-    x: Array, padding: tuple[tuple[int, int], ...]
-) -> tuple[Array, tuple[Array, Array]]:
+def _forward(x: Array, padding: tuple[tuple[int, int], ...]) -> tuple[Array, tuple[Array, Array]]:
   y = _pool(x, padding)
   return y, (x, y)
 
 
 def _backward(
-    padding: tuple[tuple[int, int], ...], kept: tuple[Array, Array], gradient: Array
+  padding: tuple[tuple[int, int], ...], kept: tuple[Array, Array], gradient: Array
 ) -> tuple[Array]:
   """Element (u, v) of window (i, j) is pixel (2i + u, 2j + v) of the padded image.
 
@@ -56,23 +54,22 @@ def _backward(
   """
   x, y = kept
   (top, bottom), (left, right) = padding
-  padded = jnp.pad(
-      x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=-jnp.inf)
+  padded = jnp.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=-jnp.inf)
   rows, columns = y.shape[1:3]
   taken = jnp.zeros(y.shape, bool)
   sums = [[0.0, 0.0], [0.0, 0.0]]
   for u in range(SIZE):
     for v in range(SIZE):
-      seen = padded[:, u:u + STRIDE * rows - 1:STRIDE, v:v + STRIDE * columns - 1:STRIDE]
+      seen = padded[:, u : u + STRIDE * rows - 1 : STRIDE, v : v + STRIDE * columns - 1 : STRIDE]
       first = (seen == y) & ~taken
       taken |= first
       down, across = u // STRIDE, v // STRIDE
       sums[u % STRIDE][v % STRIDE] += jnp.pad(
-          jnp.where(first, gradient, 0),
-          ((0, 0), (down, 1 - down), (across, 1 - across), (0, 0)))
+        jnp.where(first, gradient, 0), ((0, 0), (down, 1 - down), (across, 1 - across), (0, 0))
+      )
   whole = jnp.stack([jnp.stack(row, axis=3) for row in sums], axis=2)
   whole = whole.reshape(len(x), STRIDE * (rows + 1), STRIDE * (columns + 1), -1)
-  return (whole[:, top:top + x.shape[1], left:left + x.shape[2]],)
+  return (whole[:, top : top + x.shape[1], left : left + x.shape[2]],)
 
 
 _max_pool.defvjp(_forward, _backward)

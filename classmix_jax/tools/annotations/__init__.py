@@ -12,8 +12,8 @@ from classmix_jax.tools.annotations import coco, colors, cvat, labelme
 from classmix_jax.tools.annotations.annotation import Color, Export
 
 CONVERTERS: Mapping[str, Callable[[Path, Mapping[str, Color | None]], Export]] = {
-    'coco': coco.read,
-    'labelme': labelme.read,
-    'cvat': cvat.read,
-    'colors': colors.read,
+  'coco': coco.read,
+  'labelme': labelme.read,
+  'cvat': cvat.read,
+  'colors': colors.read,
 }

@@ -106,11 +106,12 @@ def inner_path(text: object) -> PurePosixPath:
   if not isinstance(text, str) or not text.strip():
     raise UserError(f'the file name is {text!r}, expected is a path as in city/a.jpg.')
   path = PurePosixPath(text.replace('\\', '/'))
-  control = any(ord(letter) < 32 or 0xd800 <= ord(letter) < 0xe000 for letter in text)
+  control = any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in text)
   if control or path.is_absolute() or PureWindowsPath(text).drive or '..' in path.parts:
     raise UserError(
-        f"the file name {text!r} may lead out of the folder and is refused: expected is a "
-        "relative path without '..', as in city/a.jpg; correct it in the annotation file.")
+      f'the file name {text!r} may lead out of the folder and is refused: expected is a '
+      "relative path without '..', as in city/a.jpg; correct it in the annotation file."
+    )
   if not path.name:
     raise UserError(f'the file name {text!r} names a folder, expected is a file.')
   return path
@@ -145,8 +146,9 @@ def annotation_file(path: Path, extension: str) -> Path:
   if len(found) == 1:
     return found[0]
   raise UserError(
-      f'{path} holds {len(found)} files *{extension}{": " * bool(found)}{listed(found, 3)}; set '
-      f'--input to the one with the annotations.')
+    f'{path} holds {len(found)} files *{extension}{": " * bool(found)}{listed(found, 3)}; set '
+    f'--input to the one with the annotations.'
+  )
 
 
 def read_json(path: Path) -> Any:
@@ -195,12 +197,14 @@ def checked_size(height: object, width: object) -> Size:
   """
   if not all(type(side) is int and side > 0 for side in (height, width)):
     raise UserError(
-        f'the size is {width!r} x {height!r} (width x height), expected are positive integers; '
-        'export the annotation again.')
+      f'the size is {width!r} x {height!r} (width x height), expected are positive integers; '
+      'export the annotation again.'
+    )
   if height * width > MOST_PIXELS:
     raise UserError(
-        f'the size is {width} x {height}, more than {MOST_PIXELS} pixels; correct it, or cut the '
-        'picture into parts.')
+      f'the size is {width} x {height}, more than {MOST_PIXELS} pixels; correct it, or cut the '
+      'picture into parts.'
+    )
   return height, width
 
 
@@ -215,7 +219,8 @@ def points_of(values: object) -> tuple[Point, ...]:
     ((1.0, 2.5), (3.0, 4.0))
   """
   if not isinstance(values, list | tuple) or not all(
-      isinstance(pair, list | tuple) and len(pair) == 2 for pair in values):
+    isinstance(pair, list | tuple) and len(pair) == 2 for pair in values
+  ):
     raise UserError(f'the points are {str(values)[:60]}, expected are pairs [x, y].')
   return tuple((coordinate(x), coordinate(y)) for x, y in values)
 

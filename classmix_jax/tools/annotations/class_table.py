@@ -57,7 +57,8 @@ def read_class_table(source: str) -> dict[str, Color | None]:
     lines = path.read_text(encoding='utf-8-sig').splitlines()
   except OSError as error:
     raise UserError(
-        f'{path} cannot be read ({error.strerror}); give a file with lines {SAMPLE}.') from None
+      f'{path} cannot be read ({error.strerror}); give a file with lines {SAMPLE}.'
+    ) from None
   except UnicodeDecodeError:
     raise UserError(f'{path} is not text in UTF-8: save it in this encoding.') from None
   table: dict[str, Color | None] = {}

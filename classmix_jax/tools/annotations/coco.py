@@ -56,7 +56,8 @@ def read(path: Path, classes: Mapping[str, Color | None]) -> Export:
   try:
     data = read_json(file)
     images, annotations, categories = (
-        records(data, key) for key in ('images', 'annotations', 'categories'))
+      records(data, key) for key in ('images', 'annotations', 'categories')
+    )
     names = {number(one, 'id'): class_name(one.get('name')) for one in categories}
     by_image: dict[int | str, list[Record]] = {number(image, 'id'): [] for image in images}
     for annotation in annotations:
@@ -67,8 +68,8 @@ def read(path: Path, classes: Mapping[str, Color | None]) -> Export:
     mask_module()  # say at once where it lacks, not once per picture
   colors = {names[category['id']]: color_of(category) for category in categories}
   return Export(
-      tuple(sorted(set(names.values()))), colors, len(images),
-      pictures(file, images, by_image, names))
+    tuple(sorted(set(names.values()))), colors, len(images), pictures(file, images, by_image, names)
+  )
 
 
 def records(data: Any, key: str) -> list[Record]:
@@ -82,31 +83,41 @@ def records(data: Any, key: str) -> list[Record]:
 def color_of(category: Record) -> Color | None:
   """Returns the colour of a category where it has one, as in panoptic files."""
   color = category.get('color')
-  sound = isinstance(color, list) and len(color) == 3 and all(
-      type(value) is int and 0 <= value <= 255 for value in color)
+  sound = (
+    isinstance(color, list)
+    and len(color) == 3
+    and all(type(value) is int and 0 <= value <= 255 for value in color)
+  )
   return tuple(color) if sound else None
 
 
 def pictures(
-    file: Path, images: Sequence[Record], by_image: Mapping[int | str, Sequence[Record]],
-    names: Mapping[int | str, str],
+  file: Path,
+  images: Sequence[Record],
+  by_image: Mapping[int | str, Sequence[Record]],
+  names: Mapping[int | str, str],
 ) -> Iterator[Picture | Problem]:
   """Yields one item per image, then a Problem if annotations belong to none."""
   for image in images:
-    source = f"{file}, image {image.get('file_name')!r}"
+    source = f'{file}, image {image.get("file_name")!r}'
     own = by_image[image['id']]
     yield attempt(source, functools.partial(picture, file, image, own, names, source))
   lost = by_image.keys() - {image['id'] for image in images}
   if lost:
     count = sum(len(by_image[image_id]) for image_id in lost)
     yield Problem(
-        str(file), f'{count} annotations have an image_id that no image has: '
-        f'{listed(sorted(lost, key=str), 3)}; export again, or remove them.')
+      str(file),
+      f'{count} annotations have an image_id that no image has: '
+      f'{listed(sorted(lost, key=str), 3)}; export again, or remove them.',
+    )
 
 
 def picture(
-    file: Path, image: Record, annotations: Sequence[Record], names: Mapping[int | str, str],
-    source: str,
+  file: Path,
+  image: Record,
+  annotations: Sequence[Record],
+  names: Mapping[int | str, str],
+  source: str,
 ) -> Picture:
   """Returns one image with its regions; UserError where it cannot be read."""
   name = picture_name(image.get('file_name'))
@@ -137,8 +148,9 @@ def category_name(record: Record, names: Mapping[int | str, str]) -> str:
   category = number(record, 'category_id')
   if category not in names:
     raise UserError(
-        f"annotation {record.get('id')} has the category_id {category!r}, which is not in "
-        "'categories': add it, or export again.")
+      f'annotation {record.get("id")} has the category_id {category!r}, which is not in '
+      "'categories': add it, or export again."
+    )
   return names[category]
 
 
@@ -149,8 +161,9 @@ def region_of(annotation: Record, size: Size) -> Runs | None:
     return stored_runs(segmentation, size)
   if segmentation is not None and not isinstance(segmentation, list):
     raise UserError(
-        f"annotation {annotation.get('id')} has the segmentation {str(segmentation)[:40]!r}, "
-        'expected are polygons or run lengths.')
+      f'annotation {annotation.get("id")} has the segmentation {str(segmentation)[:40]!r}, '
+      'expected are polygons or run lengths.'
+    )
   polygons = [polygon_of(numbers) for numbers in segmentation or []]
   polygons = [polygon for polygon in polygons if len(polygon) > 2]  # others have no area
   return polygon_runs(polygons, size) if polygons else None
@@ -164,13 +177,16 @@ def polygon_of(numbers: Any) -> tuple[tuple[float, float], ...]:
 
 
 def segments(
-    file: Path, annotation: Record, names: Mapping[int | str, str], size: Size,
+  file: Path,
+  annotation: Record,
+  names: Mapping[int | str, str],
+  size: Size,
 ) -> list[tuple[str, ColorRegion]]:
   """Returns the segments of a panoptic PNG, whose colours are their ids: R + 256 G + 65536 B."""
   name = inner_path(annotation.get('file_name'))
   folders = [folder for folder in (file.with_suffix(''), file.parent) if (folder / name).is_file()]
   if not folders:
-    raise UserError(f"there is no {name} in {file.with_suffix('')} or {file.parent}: add it.")
+    raise UserError(f'there is no {name} in {file.with_suffix("")} or {file.parent}: add it.')
   path = folders[0] / name
   packed = packed_colors(path)
   if packed.shape != size:

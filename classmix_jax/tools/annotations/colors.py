@@ -40,14 +40,16 @@ def read(path: Path, classes: Mapping[str, Color | None]) -> Export:
   bare = [name for name, color in table.items() if color is None]
   if bare:
     raise UserError(
-        f"the table of colours has none for '{bare[0]}': write it behind the name, as in 'road 128 "
-        "64 128'.")
+      f"the table of colours has none for '{bare[0]}': write it behind the name, as in 'road 128 "
+      "64 128'."
+    )
   folder = path / 'SegmentationClass' if (path / 'SegmentationClass').is_dir() else path
   files = find_images(folder) if folder.is_dir() else {folder.stem: folder}
   names = {color: name for name, color in table.items()}
   items = (
-      attempt(str(file), functools.partial(picture, name, file, names))
-      for name, file in files.items())
+    attempt(str(file), functools.partial(picture, name, file, names))
+    for name, file in files.items()
+  )
   return Export(declared_classes(table), table, len(files), items)
 
 
@@ -57,8 +59,9 @@ def find_table(path: Path) -> dict[str, Color | None]:
     if (path / name).is_file():
       return read_class_table(str(path / name))
   raise UserError(
-      f'{path} holds no {" or ".join(TABLES)}: set --classes to a file that gives every class its '
-      "colour, or to 'voc'.")
+    f'{path} holds no {" or ".join(TABLES)}: set --classes to a file that gives every class its '
+    "colour, or to 'voc'."
+  )
 
 
 def picture(name: str, file: Path, names: Mapping[Color, str]) -> Picture:
@@ -72,8 +75,10 @@ def picture(name: str, file: Path, names: Mapping[Color, str]) -> Picture:
   if unknown:
     raise UserError(unknown_colors(packed, unknown, names))
   shapes = [
-      (names[color], ColorRegion(file, color)) for key, color in keys.items()
-      if key in present and names[color] != UNLABELED]
+    (names[color], ColorRegion(file, color))
+    for key, color in keys.items()
+    if key in present and names[color] != UNLABELED
+  ]
   return Picture(name, str(file), packed.shape, shapes)
 
 
@@ -84,6 +89,7 @@ def unknown_colors(packed: np.ndarray, unknown: list[int], names: Mapping[Color,
   triples = [f'{key >> 16} {key >> 8 & 255} {key & 255}' for key in unknown]
   known = [f'{" ".join(map(str, color))} ({name or "background"})' for color, name in names.items()]
   return (
-      f'it holds the {plural("colour", unknown)} {listed(triples, 4)} in {pixels.sum()} pixels, '
-      f'the first in row {row}, column {column}; expected are {listed(known, 8)}. Add the colour '
-      "to the table (as 'void R G B' to leave it out), or export without smoothed edges.")
+    f'it holds the {plural("colour", unknown)} {listed(triples, 4)} in {pixels.sum()} pixels, '
+    f'the first in row {row}, column {column}; expected are {listed(known, 8)}. Add the colour '
+    "to the table (as 'void R G B' to leave it out), or export without smoothed edges."
+  )

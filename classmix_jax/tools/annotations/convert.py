@@ -38,8 +38,13 @@ SHOWN = 10  # problems that are told in full
 
 
 def convert(
-    kind: str, source: Path, output: Path, *, classes: str = '', background: str = '',
-    overwrite: bool = False,
+  kind: str,
+  source: Path,
+  output: Path,
+  *,
+  classes: str = '',
+  background: str = '',
+  overwrite: bool = False,
 ) -> None:
   """Converts an export; launch/convert_labels.py.
 
@@ -110,7 +115,10 @@ def progress(items: Iterable[Item], total: int, verb: str) -> Iterator[Item]:
 
 
 def class_order(
-    fixed: Sequence[str], background: str, export: Export, pictures: Sequence[Picture],
+  fixed: Sequence[str],
+  background: str,
+  export: Export,
+  pictures: Sequence[Picture],
 ) -> tuple[str, ...]:
   """Returns the class names in the order of their ids.
 
@@ -123,26 +131,28 @@ def class_order(
   if is_void(background):
     raise UserError(f'--background={background} is no class; without the option it is void.')
   used = {name for picture in pictures for name, _ in picture.shapes}
-  names = list(fixed) or [
-      *export.class_names, *sorted(used - set(export.class_names))]
+  names = list(fixed) or [*export.class_names, *sorted(used - set(export.class_names))]
   names = [name for name in names if not is_void(name)]
   if background and not (fixed and background in fixed):
     names = [background, *(name for name in names if name != background)]
   if not 2 <= len(names) < VOID:
     raise UserError(
-        f'there are {len(names)} classes{": " * bool(names)}{listed(names, 3)}; a data set has '
-        f'2 to {VOID - 1}. With one class, name what lies around it: --background=NAME.')
+      f'there are {len(names)} classes{": " * bool(names)}{listed(names, 3)}; a data set has '
+      f'2 to {VOID - 1}. With one class, name what lies around it: --background=NAME.'
+    )
   for name in names:
     words = name.split()
     if name.startswith('#') or (len(words) > 3 and all(map(str.isdecimal, words[-3:]))):
       raise UserError(
-          f"the class name '{name}' would read as a comment or a colour in classes.txt: rename it "
-          'in the export.')
+        f"the class name '{name}' would read as a comment or a colour in classes.txt: rename it "
+        'in the export.'
+      )
   return tuple(names)
 
 
 def class_colors(
-    names: Sequence[str], colors: Mapping[str, Color | None],
+  names: Sequence[str],
+  colors: Mapping[str, Color | None],
 ) -> tuple[Color | None, ...]:
   """Returns the colour of each class, None where it has none of its own.
 
@@ -158,7 +168,10 @@ def class_colors(
 
 
 def write_classes(
-    path: Path, names: Sequence[str], colors: Sequence[Color | None], overwrite: bool,
+  path: Path,
+  names: Sequence[str],
+  colors: Sequence[Color | None],
+  overwrite: bool,
 ) -> None:
   """Writes the class file; keeps one that holds the same names.
 
@@ -169,13 +182,15 @@ def write_classes(
     present, _ = read_classes(path)
     if present != tuple(names):
       raise UserError(
-          f'{path} holds other classes ({listed(present, 4)}) than this export '
-          f'({listed(names, 4)}). Set --classes={path} to keep their ids, choose another --output, '
-          'or --overwrite all.')
+        f'{path} holds other classes ({listed(present, 4)}) than this export '
+        f'({listed(names, 4)}). Set --classes={path} to keep their ids, choose another --output, '
+        'or --overwrite all.'
+      )
     return
   lines = [
-      f'{name} {" ".join(map(str, color))}' if color else name
-      for name, color in zip(names, colors, strict=True)]
+    f'{name} {" ".join(map(str, color))}' if color else name
+    for name, color in zip(names, colors, strict=True)
+  ]
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, '\n'.join(lines) + '\n')
@@ -187,8 +202,12 @@ def write_classes(
 
 
 def paint_all(
-    pictures: Sequence[Picture], masks: Path, names: Sequence[str],
-    colors: Sequence[Color | None], background: str, overwrite: bool,
+  pictures: Sequence[Picture],
+  masks: Path,
+  names: Sequence[str],
+  colors: Sequence[Color | None],
+  background: str,
+  overwrite: bool,
 ) -> list[Problem]:
   """Writes the masks, prints what they hold, and returns what could not be painted."""
   ids = {name: label for label, name in enumerate(names)}
@@ -227,8 +246,9 @@ def class_ids(picture: Picture, ids: Mapping[str, int]) -> list[tuple[int, objec
   unknown = sorted({name for name, _ in picture.shapes if name not in ids and not is_void(name)})
   if unknown:
     raise UserError(
-        f"its shapes name '{listed(unknown, 4)}', which the file of --classes does not hold: add a "
-        'line to it.')
+      f"its shapes name '{listed(unknown, 4)}', which the file of --classes does not hold: add a "
+      'line to it.'
+    )
   return [(ids.get(name, VOID), region) for name, region in picture.shapes]
 
 
@@ -292,7 +312,10 @@ def count_table(names: Sequence[str], images: np.ndarray, pixels: np.ndarray) ->
 
 
 def remarks(
-    pictures: Sequence[Picture], masks: Path, bare: Sequence[str], kept: int,
+  pictures: Sequence[Picture],
+  masks: Path,
+  bare: Sequence[str],
+  kept: int,
 ) -> Iterator[str]:
   """Yields what the user should know although nothing is wrong."""
   if kept:
@@ -301,12 +324,14 @@ def remarks(
   strange = sorted({str(path) for path in masks.rglob('*.png')} - own)
   if strange:
     yield (
-        f'{masks} holds {len(strange)} more, with the ids that they were written with: '
-        f'{listed(strange, 3)}.')
+      f'{masks} holds {len(strange)} more, with the ids that they were written with: '
+      f'{listed(strange, 3)}.'
+    )
   if bare:
     yield (
-        f'{len(bare)} pictures have no region and got no mask: {listed(bare, 3)}. Their images '
-        'belong in unlabeled/images; or --background=NAME makes them all of that class.')
+      f'{len(bare)} pictures have no region and got no mask: {listed(bare, 3)}. Their images '
+      'belong in unlabeled/images; or --background=NAME makes them all of that class.'
+    )
   skipped = Counter(kind for picture in pictures for kind in picture.skipped)
   if skipped:
     first = next(picture.source for picture in pictures if picture.skipped)
@@ -322,5 +347,6 @@ def report(problems: Sequence[Problem], total: int) -> None:
   if len(problems) > SHOWN:
     lines.append(f'  and {len(problems) - SHOWN} more')
   raise UserError(
-      f'{len(problems)} of {total} pictures could not be converted, the others are finished:\n'
-      + '\n'.join(lines))
+    f'{len(problems)} of {total} pictures could not be converted, the others are finished:\n'
+    + '\n'.join(lines)
+  )

@@ -61,17 +61,21 @@ def read(path: Path, classes: Mapping[str, Color | None]) -> Export:
   images = root.findall('image')
   if root.tag != 'annotations' or not images:
     raise UserError(
-        f"{file} holds no <image> in <annotations>: export the task as 'CVAT for images 1.1' "
-        "(not 'CVAT for video') and unpack it.")
+      f"{file} holds no <image> in <annotations>: export the task as 'CVAT for images 1.1' "
+      "(not 'CVAT for video') and unpack it."
+    )
   if any(root.find(f'image/{tag}') is not None for tag in ('polygon', 'box', 'ellipse')):
     mask_module()  # say at once where it lacks, not once per picture
   colors = {
-      class_name(label.findtext('name') or '(no name)'): parse_color(label.findtext('color'))
-      for label in root.iterfind('meta//labels/label')
-      if label.findtext('type') not in NO_AREA and label.find('parent') is None}
+    class_name(label.findtext('name') or '(no name)'): parse_color(label.findtext('color'))
+    for label in root.iterfind('meta//labels/label')
+    if label.findtext('type') not in NO_AREA and label.find('parent') is None
+  }
   items = (
-      attempt(source, functools.partial(picture, image, source))
-      for image in images for source in [f"{file}, image {image.get('name')!r}"])
+    attempt(source, functools.partial(picture, image, source))
+    for image in images
+    for source in [f'{file}, image {image.get("name")!r}']
+  )
   return Export(tuple(sorted(colors)), colors, len(images), items)
 
 
@@ -84,10 +88,12 @@ def parse_xml(path: Path) -> Element:
 
   Example: `parse_xml(Path('annotations.xml')).tag == 'annotations'`.
   """
+
   def refuse(*declaration: Any) -> None:
     raise UserError(
-        f'{path} declares a DOCTYPE, which exports of CVAT never have and which is refused: its '
-        'entities could read other files. Export the task again.')
+      f'{path} declares a DOCTYPE, which exports of CVAT never have and which is refused: its '
+      'entities could read other files. Export the task again.'
+    )
 
   builder = ElementTree.TreeBuilder()
   parser = expat.ParserCreate()
@@ -175,13 +181,13 @@ def mask(shape: Element, size: Size) -> RowRuns:
   try:
     counts = np.array([int(count) for count in text.split(',')], np.int64)
   except (ValueError, OverflowError):
-    raise UserError(
-        f'a mask has the run lengths {text[:40]!r}, expected are integers.') from None
+    raise UserError(f'a mask has the run lengths {text[:40]!r}, expected are integers.') from None
   inside = 0 <= left <= left + width <= size[1] and 0 <= top <= top + height <= size[0]
   if not inside or (counts < 0).any() or counts.sum() != width * height:
     raise UserError(
-        f'a mask of {width} x {height} pixels at ({left}, {top}) has run lengths of '
-        f'{counts.sum()} pixels in a picture of {size[1]} x {size[0]}: export the task again.')
+      f'a mask of {width} x {height} pixels at ({left}, {top}) has run lengths of '
+      f'{counts.sum()} pixels in a picture of {size[1]} x {size[0]}: export the task again.'
+    )
   return RowRuns(left, top, width, height, counts)
 
 
@@ -204,5 +210,8 @@ def parsed(text: str | None) -> float:
 
 
 SHAPES: Mapping[str, Callable[[Element, Size], Region]] = {
-    'polygon': polygon, 'box': box, 'ellipse': ellipse, 'mask': mask,
+  'polygon': polygon,
+  'box': box,
+  'ellipse': ellipse,
+  'mask': mask,
 }

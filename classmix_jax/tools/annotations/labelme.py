@@ -66,7 +66,7 @@ def picture(file: Path, root: Path) -> Picture:
   shapes, skipped = [], []
   for shape in data['shapes']:
     if not isinstance(shape, dict):
-      raise UserError(f"a shape is {str(shape)[:40]}, expected is an object; save it again.")
+      raise UserError(f'a shape is {str(shape)[:40]}, expected is an object; save it again.')
     kind, points = str(shape.get('shape_type') or 'polygon'), points_of(shape.get('points'))
     if kind in NO_AREA:
       skipped.append(kind)
@@ -127,10 +127,10 @@ def stencil(points: tuple[Point, ...], shape: Mapping[str, Any]) -> Stencil:
 
 
 SHAPES: Mapping[str, tuple[int, Callable[..., Region]]] = {  # type: (points, maker)
-    'polygon': (0, lambda points, shape: Polygon(points)),
-    'rectangle': (2, rectangle),
-    'oriented_rectangle': (4, lambda points, shape: Polygon(points)),
-    'circle': (2, circle),
-    'point': (1, lambda points, shape: Dot(*points[0])),
-    'mask': (2, stencil),
+  'polygon': (0, lambda points, shape: Polygon(points)),
+  'rectangle': (2, rectangle),
+  'oriented_rectangle': (4, lambda points, shape: Polygon(points)),
+  'circle': (2, circle),
+  'point': (1, lambda points, shape: Dot(*points[0])),
+  'mask': (2, stencil),
 }

@@ -25,8 +25,9 @@ def mask_module() -> Any:
     from pycocotools import mask
   except ImportError:
     raise UserError(
-        'Polygons of COCO and CVAT are filled by pycocotools, which is not installed: '
-        "pip install '.[labels]'") from None
+      'Polygons of COCO and CVAT are filled by pycocotools, which is not installed: '
+      "pip install '.[labels]'"
+    ) from None
   return mask
 
 
@@ -83,15 +84,17 @@ def stored_runs(stored: Mapping[str, Any], size: Size) -> Runs:
   counts = stored.get('counts')
   if stored.get('size') != list(size):
     raise UserError(
-        f"run lengths have the size {stored.get('size')}, the picture has {list(size)} (height, "
-        'width): export the annotation again.')
+      f'run lengths have the size {stored.get("size")}, the picture has {list(size)} (height, '
+      'width): export the annotation again.'
+    )
   lengths = decompress(counts) if isinstance(counts, str) else counts
   if not isinstance(lengths, list) or not all(type(n) is int and n >= 0 for n in lengths):
     raise UserError('run lengths are no list of counts and no text of COCO: export again.')
   if sum(lengths) != size[0] * size[1]:
     raise UserError(
-        f'run lengths add up to {sum(lengths)} pixels, the picture has {size[0] * size[1]}: '
-        'export the annotation again.')
+      f'run lengths add up to {sum(lengths)} pixels, the picture has {size[0] * size[1]}: '
+      'export the annotation again.'
+    )
   if isinstance(counts, str):
     return Runs(size, counts.encode())
   plain = {'size': list(size), 'counts': lengths}

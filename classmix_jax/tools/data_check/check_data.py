@@ -46,8 +46,9 @@ def check_data(config: Config, output: Path) -> list[Finding]:
   """
   dataset, sources, findings = open_parts(config)
   parts = [
-      survey(title, source, dataset.class_names, with_masks=title != 'unlabelled')
-      for title, source in sources.items()]
+    survey(title, source, dataset.class_names, with_masks=title != 'unlabelled')
+    for title, source in sources.items()
+  ]
   findings += [finding for part in parts for finding in part.findings]
   findings = list(dict.fromkeys(findings))  # an image may be part of two
   try:
@@ -55,12 +56,14 @@ def check_data(config: Config, output: Path) -> list[Finding]:
     tables = [report(dataset, parts)] if dataset else []
     drawn = [draw(dataset, part, output) for part in parts if part.title == 'labelled']
     full, short = (
-        '\n\n'.join([*tables, *conclusions(dataset, parts, findings, most), *drawn])
-        for most in (None, NAMED))
+      '\n\n'.join([*tables, *conclusions(dataset, parts, findings, most), *drawn])
+      for most in (None, NAMED)
+    )
     write_atomically(output / 'report.txt', full + '\n')
   except OSError as error:
     raise UserError(
-        f'{output} cannot be written ({error.strerror}); give another --output.') from None
+      f'{output} cannot be written ({error.strerror}); give another --output.'
+    ) from None
   print(f'\n{short}\n\nwrote {output / "report.txt"}', flush=True)
   return findings
 
@@ -81,7 +84,7 @@ def open_parts(config: Config) -> tuple[Dataset | None, dict[str, Source], list[
 
 
 def conclusions(
-    dataset: Dataset | None, parts: list[Part], findings: list[Finding], most: int | None
+  dataset: Dataset | None, parts: list[Part], findings: list[Finding], most: int | None
 ) -> list[str]:
   """Returns the warnings and the findings as paragraphs, `most` as in `told`."""
   warned = warnings(dataset, parts) if dataset else []
@@ -95,10 +98,14 @@ def draw(dataset: Dataset, labeled: Part, output: Path) -> str:
   """Writes both pictures as far as there is something to show; says what they show."""
   names = ', '.join(labeled.source.names[index] for index in shown(labeled, EXAMPLES))
   sheets = (
-      ('contact_sheet.png', contact_sheet(labeled, dataset), f'row by row {names}'),
-      ('mixed.png', mixed_sheet(labeled, dataset),
-       'labelled images mixed by their true labels; in a training unlabelled images are mixed, '
-       "by the teacher's prediction"))
+    ('contact_sheet.png', contact_sheet(labeled, dataset), f'row by row {names}'),
+    (
+      'mixed.png',
+      mixed_sheet(labeled, dataset),
+      'labelled images mixed by their true labels; in a training unlabelled images are mixed, '
+      "by the teacher's prediction",
+    ),
+  )
   lines = []
   for name, sheet, words in sheets:
     path = output / name

@@ -26,9 +26,18 @@ def report(dataset: Dataset, parts: Sequence[Part]) -> str:
   """Returns the tables: parts, files, values of the masks, classes."""
   names = ', '.join(f'{label} {name}' for label, name in enumerate(dataset.class_names))
   head = f"data set '{dataset.name}', {len(dataset.class_names)} classes: {names}"
-  return '\n\n'.join(filter(None, [
-      head, _parts(parts), _files(parts), *(_values(part, dataset) for part in parts),
-      _classes(dataset, [part for part in parts if part.has_masks])]))
+  return '\n\n'.join(
+    filter(
+      None,
+      [
+        head,
+        _parts(parts),
+        _files(parts),
+        *(_values(part, dataset) for part in parts),
+        _classes(dataset, [part for part in parts if part.has_masks]),
+      ],
+    )
+  )
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:
@@ -42,8 +51,9 @@ def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:
   lines = []
   for row in rows:
     cells = [
-        cell.rjust(width) if index in right else cell.ljust(width)
-        for index, (cell, width) in enumerate(zip(row, widths, strict=True))]
+      cell.rjust(width) if index in right else cell.ljust(width)
+      for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
     lines.append('  '.join(cells).rstrip())
   return '\n'.join(lines)
 
@@ -84,9 +94,15 @@ def _values(part: Part, dataset: Dataset) -> str:
   shown = _shown(part.values)
   rows = [('value', 'becomes', 'pixels', 'share', 'masks')]
   for raw, value in shown:
-    rows.append((
-        _raw_name(raw), _label_name(value.label, dataset), f'{value.pixels:,}',
-        _percent(value.pixels, total), f'{value.images:,}'))
+    rows.append(
+      (
+        _raw_name(raw),
+        _label_name(value.label, dataset),
+        f'{value.pixels:,}',
+        _percent(value.pixels, total),
+        f'{value.images:,}',
+      )
+    )
   hidden = total - sum(value.pixels for _, value in shown)
   if hidden:
     rows.append(('others', _label_name(None, dataset), f'{hidden:,}', _percent(hidden, total), ''))
@@ -145,9 +161,10 @@ def warnings(dataset: Dataset, parts: Sequence[Part]) -> list[str]:
       sentences += label_warnings(images, len(part.counts), dataset.class_names)
     else:
       sentences += [
-          f"class {label} '{dataset.class_names[label]}' occurs in 0 of {len(part.counts)} "
-          f'{part.title} images: its IoU cannot be measured.'
-          for label in np.flatnonzero(images == 0)]
+        f"class {label} '{dataset.class_names[label]}' occurs in 0 of {len(part.counts)} "
+        f'{part.title} images: its IoU cannot be measured.'
+        for label in np.flatnonzero(images == 0)
+      ]
   return sentences
 
 
@@ -173,7 +190,7 @@ def told(findings: Sequence[Finding], most: int | None = None) -> str:
   lines = []
   for number, group in enumerate(groups.values(), start=1):
     lines.append(f'{number}. {group[0].sentence}')
-    named = group[1:] if most is None else group[1:most + 1]
+    named = group[1:] if most is None else group[1 : most + 1]
     lines += [f'   likewise {finding.file}' for finding in named]
     hidden = len(group) - 1 - len(named)
     lines += [f'   and {hidden} more, named in report.txt'] if hidden else []

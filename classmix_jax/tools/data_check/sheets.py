@@ -38,7 +38,7 @@ def contact_sheet(part: Part, dataset: Dataset) -> Image.Image | None:
     cells.append([image, tinted(image, label, dataset)])
   if not cells:
     return None
-  rows = [sum(cells[start:start + 2], []) for start in range(0, len(cells), 2)]
+  rows = [sum(cells[start : start + 2], []) for start in range(0, len(cells), 2)]
   captions = ('image', 'label (void: no colour)') * min(2, len(cells))
   return grid(rows, captions, dataset.class_names, dataset.palette)
 
@@ -58,14 +58,24 @@ def mixed_sheet(part: Part, dataset: Dataset) -> Image.Image | None:
   image = np.stack([fit(one, size) for one in images])
   label = np.stack([fit(part.source.read_label(index), size) for index in chosen])
   mask, mixed, mixed_label = map(
-      np.asarray, mixture(image, label, num_classes=len(dataset.class_names)))
+    np.asarray, mixture(image, label, num_classes=len(dataset.class_names))
+  )
   cut_out = np.where(mask[..., None], image, WHITE)
   rows = zip(
-      image, cut_out, np.roll(image, -1, axis=0), mixed, tinted(mixed, mixed_label, dataset),
-      strict=True)
+    image,
+    cut_out,
+    np.roll(image, -1, axis=0),
+    mixed,
+    tinted(mixed, mixed_label, dataset),
+    strict=True,
+  )
   captions = (
-      'labelled image', 'half of its classes (true label)', 'pasted on the next image',
-      'mixed image', 'mixed label (void: no colour)')
+    'labelled image',
+    'half of its classes (true label)',
+    'pasted on the next image',
+    'mixed image',
+    'mixed label (void: no colour)',
+  )
   return grid([list(row) for row in rows], captions, dataset.class_names, dataset.palette)
 
 

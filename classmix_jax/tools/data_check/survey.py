@@ -88,8 +88,7 @@ class Part:
   findings: tuple[Finding, ...]
 
 
-def survey(
-    title: str, source: Source, class_names: Sequence[str], *, with_masks: bool) -> Part:
+def survey(title: str, source: Source, class_names: Sequence[str], *, with_masks: bool) -> Part:
   """Reads all examples of a source and counts what they hold.
 
   Args:
@@ -105,7 +104,8 @@ def survey(
   values: dict[Raw, Value] = {}
   strange_pixels = 0
   for one in in_parallel(
-      lambda index: look(source, index, class_names, with_masks), range(len(source))):
+    lambda index: look(source, index, class_names, with_masks), range(len(source))
+  ):
     # At once: together the colours of all smoothed masks would not fit into memory.
     strange_pixels += _add(one.values, values, source)
     looks.append(one._replace(values={}))
@@ -118,12 +118,18 @@ def survey(
   if sentence:
     findings.append(Finding(title, sentence))
   return Part(
-      title=title, source=source, has_masks=with_masks,
-      images=_kinds(one.image for one in looks),
-      sizes=Counter(one.size for one in looks if one.size),
-      masks=_kinds(one.mask for one in looks), values=values, strange_pixels=strange_pixels,
-      counts=counts, sound=tuple(i for i, one in enumerate(looks) if not one.findings),
-      findings=tuple(findings))
+    title=title,
+    source=source,
+    has_masks=with_masks,
+    images=_kinds(one.image for one in looks),
+    sizes=Counter(one.size for one in looks if one.size),
+    masks=_kinds(one.mask for one in looks),
+    values=values,
+    strange_pixels=strange_pixels,
+    counts=counts,
+    sound=tuple(i for i, one in enumerate(looks) if not one.findings),
+    findings=tuple(findings),
+  )
 
 
 def look(source: Source, index: int, class_names: Sequence[str], with_mask: bool) -> Look:

@@ -26,11 +26,13 @@ def panels(runs: Sequence[Run]) -> dict[str, list[tuple[str, list[int], list[flo
     for key in run.keys('eval/miou_'):
       steps, values = run.curve(key)
       found['mIoU in %'].append(
-          (own(key.removeprefix('eval/miou_')), steps, [100 * value for value in values]))
+        (own(key.removeprefix('eval/miou_')), steps, [100 * value for value in values])
+      )
     if run.keys('confident_share'):
       steps, values = run.curve('confident_share')
       found['confident pixels in %'].append(
-          (own('share'), steps, [100 * value for value in values]))
+        (own('share'), steps, [100 * value for value in values])
+      )
   return {title: lines for title, lines in found.items() if lines}
 
 
@@ -39,6 +41,7 @@ def curves(runs: Sequence[Run]) -> str:
   # Imported here: drawing takes a second to load.
   from matplotlib import rc_context
   from matplotlib.figure import Figure
+
   found = panels(runs)
   if not found:
     return '<p class="faint">There are no rows in metrics.jsonl.</p>'
@@ -61,5 +64,5 @@ def curves(runs: Sequence[Run]) -> str:
 
 def inline(svg: str, title: str) -> str:
   """A file's `<svg>`, named for those who do not see it; ids would be there twice on one page."""
-  svg = re.sub(r'<g id="[^"]*">', '<g>', svg[svg.index('<svg'):])
+  svg = re.sub(r'<g id="[^"]*">', '<g>', svg[svg.index('<svg') :])
   return svg.replace('<svg', f'<svg role="img" aria-label="{html.escape(title)}"', 1)

@@ -41,7 +41,7 @@ def accuracy(seen: Seen) -> float:
 
 
 def gallery(
-    evaluator: Evaluator, variables: PyTree, names: Sequence[str] | None = None
+  evaluator: Evaluator, variables: PyTree, names: Sequence[str] | None = None
 ) -> list[View]:
   """Returns validation images of a network: some spread over all, and the worst of many.
 
@@ -58,15 +58,19 @@ def gallery(
   candidates = spread(len(val), LOOKED_AT)
   found = [View(seen, accuracy(seen), False) for seen in evaluator.look(variables, candidates)]
   chosen = {int(position) for position in spread(len(found), SHOWN)}
-  rest = [position for position in range(len(found))
-          if position not in chosen and not np.isnan(found[position].accuracy)]
+  rest = [
+    position
+    for position in range(len(found))
+    if position not in chosen and not np.isnan(found[position].accuracy)
+  ]
   worst = sorted(rest, key=lambda position: found[position].accuracy)[:WORST]
-  return ([found[position] for position in sorted(chosen)]
-          + [found[position]._replace(worst=True) for position in worst])
+  return [found[position] for position in sorted(chosen)] + [
+    found[position]._replace(worst=True) for position in worst
+  ]
 
 
 def frequencies(
-    sources: Mapping[str, Source], class_names: Sequence[str]
+  sources: Mapping[str, Source], class_names: Sequence[str]
 ) -> dict[str, tuple[list[float], list[float]]]:
   """Returns part -> (share of the known pixels, share of the images) of every class.
 
@@ -76,6 +80,5 @@ def frequencies(
   for part, source in sources.items():
     counts = label_counts(source, spread(len(source), MASKS), class_names)
     pixels, images = class_counts(counts, len(class_names))
-    found[part] = (
-        (pixels / max(pixels.sum(), 1)).tolist(), (images / len(counts)).tolist())
+    found[part] = ((pixels / max(pixels.sum(), 1)).tolist(), (images / len(counts)).tolist())
   return found

@@ -42,42 +42,49 @@ def bar(share: float | None) -> str:
   """A cell with a number in percent and a bar behind it."""
   if share is None:
     return '<td class="bar">-</td>'
-  return (f'<td class="bar"><span><i style="width:{100 * share:.1f}%"></i>{100 * share:.2f}</span>'
-          '</td>')
+  return (
+    f'<td class="bar"><span><i style="width:{100 * share:.1f}%"></i>{100 * share:.2f}</span></td>'
+  )
 
 
 def table(head: Sequence[str], rows: Sequence[str], name: str = '') -> str:
   """A table from a heading and rows of finished cells."""
   top = ''.join(f'<th scope="col">{html.escape(title)}</th>' for title in head)
   body = ''.join(f'<tr>{row}</tr>' for row in rows)
-  return (f'<div class="wide"><table class="{name}"><thead><tr>{top}</tr></thead>'
-          f'<tbody>{body}</tbody></table></div>')
+  return (
+    f'<div class="wide"><table class="{name}"><thead><tr>{top}</tr></thead>'
+    f'<tbody>{body}</tbody></table></div>'
+  )
 
 
 def class_cell(run: Run, index: int) -> str:
   color = ','.join(map(str, run.palette[index]))
-  return (f'<td><span class="swatch" style="background:rgb({color})"></span>'
-          f'{html.escape(run.class_names[index])}</td>')
+  return (
+    f'<td><span class="swatch" style="background:rgb({color})"></span>'
+    f'{html.escape(run.class_names[index])}</td>'
+  )
 
 
 def summary(runs: Sequence[Run]) -> str:
   """What was run, and how it ended: a column for each run."""
   model = lambda run: run.config['model']
   facts = {
-      'method': lambda run: run.config['method']['name'],
-      'network': lambda run: f"{model(run)['backbone']} + {model(run)['head']}",
-      'pre-training': lambda run: run.pretrained.get('name', run.pretrained and 'yes') or 'none',
-      'labelled images': lambda run: f"{run.labeled} (split {run.result['split']})",
-      'unlabelled images': lambda run: run.unlabeled,
-      'examples left out': lambda run: run.left_out,
-      'steps': lambda run: f"{run.last['step']} of {run.config['steps']}",
-      'seed': lambda run: run.config['seed'],
-      'protocol': lambda run: run.result['protocol'],
-      'validation': lambda run: f"{run.result['images']} images, {run.result['pixels']:,} pixels",
-      'mIoU in %, best': lambda run: f"{100 * run.result['miou']:.2f} ({run.result['network']}, "
-                                     f"step {run.result['step']})",
-      'mIoU in %, last': lambda run: f"{100 * run.last['miou']:.2f}",
-      'devices': lambda run: run.result['devices']}
+    'method': lambda run: run.config['method']['name'],
+    'network': lambda run: f'{model(run)["backbone"]} + {model(run)["head"]}',
+    'pre-training': lambda run: run.pretrained.get('name', run.pretrained and 'yes') or 'none',
+    'labelled images': lambda run: f'{run.labeled} (split {run.result["split"]})',
+    'unlabelled images': lambda run: run.unlabeled,
+    'examples left out': lambda run: run.left_out,
+    'steps': lambda run: f'{run.last["step"]} of {run.config["steps"]}',
+    'seed': lambda run: run.config['seed'],
+    'protocol': lambda run: run.result['protocol'],
+    'validation': lambda run: f'{run.result["images"]} images, {run.result["pixels"]:,} pixels',
+    'mIoU in %, best': lambda run: (
+      f'{100 * run.result["miou"]:.2f} ({run.result["network"]}, step {run.result["step"]})'
+    ),
+    'mIoU in %, last': lambda run: f'{100 * run.last["miou"]:.2f}',
+    'devices': lambda run: run.result['devices'],
+  }
   rows = [cell(name) + ''.join(cell(fact(run)) for run in runs) for name, fact in facts.items()]
   return table(['', *(run.name for run in runs)], rows)
 
@@ -86,11 +93,14 @@ def iou_table(runs: Sequence[Run]) -> str:
   networks = [(run, name) for run in runs for name in run.result['networks']]
   head = ['class', *(f'{run.name}: {name}' if len(runs) > 1 else name for run, name in networks)]
   rows = [
-      class_cell(runs[0], index) + ''.join(
-          bar(run.result['networks'][network]['iou'][name]) for run, network in networks)
-      for index, name in enumerate(runs[0].class_names)]
-  rows.append('<td><b>mean</b></td>' + ''.join(
-      bar(run.result['networks'][network]['miou']) for run, network in networks))
+    class_cell(runs[0], index)
+    + ''.join(bar(run.result['networks'][network]['iou'][name]) for run, network in networks)
+    for index, name in enumerate(runs[0].class_names)
+  ]
+  rows.append(
+    '<td><b>mean</b></td>'
+    + ''.join(bar(run.result['networks'][network]['miou']) for run, network in networks)
+  )
   return table(head, rows)
 
 
@@ -103,23 +113,28 @@ def confusion_table(run: Run) -> str:
   for index, row in enumerate(counts):
     shares = [count / max(sum(row), 1) for count in row]
     cells = ''.join(
-        f'<td style="background:rgba(63,127,191,{0.75 * share:.2f})">{100 * share:.0f}</td>'
-        for share in shares)
+      f'<td style="background:rgba(63,127,191,{0.75 * share:.2f})">{100 * share:.0f}</td>'
+      for share in shares
+    )
     rows.append(class_cell(run, index) + cells)
   return table(['truth, then predicted as (%)', *run.class_names], rows, 'confusion')
 
 
 def frequency_table(run: Run, classes: Frequencies) -> str:
   head = ['class', *(f'{part}: {what}' for part in classes for what in ('pixels', 'images'))]
-  rows = [class_cell(run, index) + ''.join(
-      bar(shares[index]) for pair in classes.values() for shares in pair)
-      for index in range(len(run.class_names))]
+  rows = [
+    class_cell(run, index)
+    + ''.join(bar(shares[index]) for pair in classes.values() for shares in pair)
+    for index in range(len(run.class_names))
+  ]
   return table(head, rows)
 
 
 def difference_table(runs: Sequence[Run]) -> str:
-  rows = [cell(f'config.{key}') + ''.join(cell(shown(value)) for value in values)
-          for key, values in differences(runs).items()]
+  rows = [
+    cell(f'config.{key}') + ''.join(cell(shown(value)) for value in values)
+    for key, values in differences(runs).items()
+  ]
   if not rows:
     return '<p>Their configs are the same.</p>'
   return table(['field', *(run.name for run in runs)], rows)
@@ -133,10 +148,11 @@ def shown(value: Any) -> Any:
 
 
 def config_table(run: Run) -> str:
-  rows = [cell(f'config.{key}') + cell(shown(value))
-          for key, value in flatten(run.config).items()]
-  return (f'<details><summary>Config of {html.escape(run.name)}</summary>'
-          f"{table(['field', 'value'], rows)}</details>")
+  rows = [cell(f'config.{key}') + cell(shown(value)) for key, value in flatten(run.config).items()]
+  return (
+    f'<details><summary>Config of {html.escape(run.name)}</summary>'
+    f'{table(["field", "value"], rows)}</details>'
+  )
 
 
 def training_image(run: Run, whose: str) -> str:
@@ -144,46 +160,67 @@ def training_image(run: Run, whose: str) -> str:
   if not path.exists():
     return ''
   image = np.asarray(Image.open(path).convert('RGB'))
-  return (f'<h2>What {html.escape(whose)} learned from</h2><p class="faint">One batch at the '
-          'last evaluation; labels are pseudo-labels where images have none.</p>'
-          f'<div class="wide"><img class="grid" alt="training images, labels and predictions" '
-          f'src="{data_uri(image, "jpeg")}"></div>')
+  return (
+    f'<h2>What {html.escape(whose)} learned from</h2><p class="faint">One batch at the '
+    'last evaluation; labels are pseudo-labels where images have none.</p>'
+    f'<div class="wide"><img class="grid" alt="training images, labels and predictions" '
+    f'src="{data_uri(image, "jpeg")}"></div>'
+  )
 
 
 def controls(runs: Sequence[Run]) -> str:
   """The form above the gallery; plain inputs, so that a keyboard is enough."""
-  def option(name: str, value: Any, text: str, kind: str, checked: bool) -> str:
-    return (f'<label><input type="{kind}" name="{name}" value="{value}"'
-            f'{" checked" if checked else ""}> {text}</label>')
 
-  layers = ''.join(
-      option('layer', name, name, 'radio', name == 'prediction') for name in LAYERS)
+  def option(name: str, value: Any, text: str, kind: str, checked: bool) -> str:
+    return (
+      f'<label><input type="{kind}" name="{name}" value="{value}"'
+      f'{" checked" if checked else ""}> {text}</label>'
+    )
+
+  layers = ''.join(option('layer', name, name, 'radio', name == 'prediction') for name in LAYERS)
   classes = ''.join(
-      option('class', index, f'<span class="swatch" style="background:rgb({color})"></span>'
-             + html.escape(name), 'checkbox', True)
-      for index, name in enumerate(runs[0].class_names)
-      for color in [','.join(map(str, runs[0].palette[index]))])
+    option(
+      'class',
+      index,
+      f'<span class="swatch" style="background:rgb({color})"></span>' + html.escape(name),
+      'checkbox',
+      True,
+    )
+    for index, name in enumerate(runs[0].class_names)
+    for color in [','.join(map(str, runs[0].palette[index]))]
+  )
   which = ''
   if len(runs) > 1:
-    which = '<fieldset><legend>Run</legend>' + ''.join(
+    which = (
+      '<fieldset><legend>Run</legend>'
+      + ''.join(
         option('run', index, html.escape(run.name), 'radio', index == 0)
-        for index, run in enumerate(runs)) + '</fieldset>'
-  return (f'<form id="controls" class="controls">{which}<fieldset><legend>Show</legend>{layers}'
-          '<label>opacity <input type="range" name="opacity" min="0" max="100" value="60"></label>'
-          f'</fieldset><details><summary>Classes</summary><fieldset><legend>Classes</legend>'
-          '<button type="button" id="all">all</button> <button type="button" id="none">none'
-          f'</button> {classes}</fieldset></details></form>')
+        for index, run in enumerate(runs)
+      )
+      + '</fieldset>'
+    )
+  return (
+    f'<form id="controls" class="controls">{which}<fieldset><legend>Show</legend>{layers}'
+    '<label>opacity <input type="range" name="opacity" min="0" max="100" value="60"></label>'
+    f'</fieldset><details><summary>Classes</summary><fieldset><legend>Classes</legend>'
+    '<button type="button" id="all">all</button> <button type="button" id="none">none'
+    f'</button> {classes}</fieldset></details></form>'
+  )
 
 
 def gallery_section(runs: Sequence[Run], views: Sequence[View]) -> str:
   figures = ''.join(
-      f'<figure{" class=worst" if view.worst else ""}><canvas role="img" aria-label="'
-      f'{html.escape(view.seen.name, quote=True)}"></canvas><figcaption>'
-      f'{html.escape(view.seen.name)} · {100 * view.accuracy:.1f} % of pixels right</figcaption>'
-      '</figure>' for view in views)
-  return ('<h2>Validation images</h2><p class="faint">Errors: red where a known pixel is wrong, '
-          'green where it is right. Confidence: red is unsure, green is sure.</p>'
-          f'{controls(runs)}<div class="gallery">{figures}</div>')
+    f'<figure{" class=worst" if view.worst else ""}><canvas role="img" aria-label="'
+    f'{html.escape(view.seen.name, quote=True)}"></canvas><figcaption>'
+    f'{html.escape(view.seen.name)} · {100 * view.accuracy:.1f} % of pixels right</figcaption>'
+    '</figure>'
+    for view in views
+  )
+  return (
+    '<h2>Validation images</h2><p class="faint">Errors: red where a known pixel is wrong, '
+    'green where it is right. Confidence: red is unsure, green is sure.</p>'
+    f'{controls(runs)}<div class="gallery">{figures}</div>'
+  )
 
 
 def picture_data(galleries: Sequence[Sequence[View]]) -> list[dict[str, Any]]:
@@ -193,18 +230,25 @@ def picture_data(galleries: Sequence[Sequence[View]]) -> list[dict[str, Any]]:
 
   def of_run(seen) -> dict[str, str] | None:
     return seen and {
-        'prediction': ids(seen.prediction),
-        'confidence': ids((255 * seen.confidence).round().astype(np.uint8))}
+      'prediction': ids(seen.prediction),
+      'confidence': ids((255 * seen.confidence).round().astype(np.uint8)),
+    }
 
-  return [{
-      'image': data_uri(thumbnail(view.seen.image), 'jpeg'), 'truth': ids(view.seen.truth),
-      'runs': [of_run(gallery.get(view.seen.name)) for gallery in others]}
-          for view in galleries[0]]
+  return [
+    {
+      'image': data_uri(thumbnail(view.seen.image), 'jpeg'),
+      'truth': ids(view.seen.truth),
+      'runs': [of_run(gallery.get(view.seen.name)) for gallery in others],
+    }
+    for view in galleries[0]
+  ]
 
 
 def page(
-    runs: Sequence[Run], galleries: Sequence[Sequence[View]] = (),
-    classes: Frequencies | None = None, note: str = '',
+  runs: Sequence[Run],
+  galleries: Sequence[Sequence[View]] = (),
+  classes: Frequencies | None = None,
+  note: str = '',
 ) -> str:
   """Returns the HTML text.
 
@@ -217,12 +261,13 @@ def page(
   first, several = runs[0], len(runs) > 1
   title = ' · '.join(run.name for run in runs)
   parts = [
-      f'<h1>{html.escape(title)}</h1><p class="lead">'
-      f"{html.escape(first.config['method']['name'])} on {html.escape(first.config['name'])}: "
-      f"<b>{100 * first.result['miou']:.2f} % mIoU</b> by the "
-      f"{html.escape(first.result['network'])} from {first.labeled} labelled images "
-      f"({html.escape(first.result['protocol'])})</p>",
-      summary(runs)]
+    f'<h1>{html.escape(title)}</h1><p class="lead">'
+    f'{html.escape(first.config["method"]["name"])} on {html.escape(first.config["name"])}: '
+    f'<b>{100 * first.result["miou"]:.2f} % mIoU</b> by the '
+    f'{html.escape(first.result["network"])} from {first.labeled} labelled images '
+    f'({html.escape(first.result["protocol"])})</p>',
+    summary(runs),
+  ]
   if several:
     parts.append('<h2>What differs</h2>' + difference_table(runs))
   parts.append(f'<h2>Training</h2><div class="curves">{curves(runs)}</div>')

@@ -22,8 +22,15 @@ from classmix_jax.workdir import layout
 from classmix_jax.workdir.metrics_file import lines_until
 
 RESULT_FIELDS = {
-    'step': int, 'images': int, 'pixels': int, 'miou': float, 'protocol': str, 'split': str,
-    'network': str, 'devices': str, 'networks': dict,
+  'step': int,
+  'images': int,
+  'pixels': int,
+  'miou': float,
+  'protocol': str,
+  'split': str,
+  'network': str,
+  'devices': str,
+  'networks': dict,
 }
 
 
@@ -105,16 +112,28 @@ def read_run(path: Path, name: str = '') -> Run:
   """
   config, (names, palette) = read_config(path), layout.read_classes(path)
   results = {
-      int(file.stem): read_result(file, names)
-      for file in sorted((path / 'eval').glob('*.json')) if re.fullmatch(r'\d+', file.stem)}
+    int(file.stem): read_result(file, names)
+    for file in sorted((path / 'eval').glob('*.json'))
+    if re.fullmatch(r'\d+', file.stem)
+  }
   if not results:
     raise UserError(
-        f'{path} has not been evaluated yet; python launch/evaluate.py --workdir={path} does that.')
+      f'{path} has not been evaluated yet; python launch/evaluate.py --workdir={path} does that.'
+    )
   count = lambda part: len(layout.read_split(path, part))
   return Run(
-      path, name or path.name, config, read_rows(path / 'metrics.jsonl'), results, names, palette,
-      count('labeled'), count('unlabeled'),
-      sum(map(len, (layout.read_left_out(path) or {}).values())), layout.read_pretrained(path))
+    path,
+    name or path.name,
+    config,
+    read_rows(path / 'metrics.jsonl'),
+    results,
+    names,
+    palette,
+    count('labeled'),
+    count('unlabeled'),
+    sum(map(len, (layout.read_left_out(path) or {}).values())),
+    layout.read_pretrained(path),
+  )
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -128,11 +147,15 @@ def read_result(path: Path, names: Sequence[str]) -> dict[str, Any]:
   result = layout.read_object(path, RESULT_FIELDS)
   for name, network in result['networks'].items():
     iou = network.get('iou') if isinstance(network, dict) else None
-    if not isinstance(iou, dict) or set(iou) != set(names) or not isinstance(
-        network.get('miou'), float) or not all(
-            value is None or isinstance(value, float) for value in iou.values()):
+    if (
+      not isinstance(iou, dict)
+      or set(iou) != set(names)
+      or not isinstance(network.get('miou'), float)
+      or not all(value is None or isinstance(value, float) for value in iou.values())
+    ):
       raise UserError(
-          f'{path} is damaged: {name} has no IoU of each class; evaluate again, or remove it.')
+        f'{path} is damaged: {name} has no IoU of each class; evaluate again, or remove it.'
+      )
   return result
 
 
@@ -140,12 +163,15 @@ def check_comparable(runs: Sequence[Run]) -> None:
   """Raises UserError where classes or protocols differ: such numbers do not compare."""
   first = runs[0]
   for run in runs[1:]:
-    for what, value in (('classes', lambda run: list(run.class_names)),
-                        ('protocol', lambda run: run.result['protocol'])):
+    for what, value in (
+      ('classes', lambda run: list(run.class_names)),
+      ('protocol', lambda run: run.result['protocol']),
+    ):
       if value(run) != value(first):
         raise UserError(
-            f'{run.path} has the {what} {value(run)}, {first.path} has {value(first)}: they do not '
-            'compare. Evaluate both alike (launch/evaluate.py --protocol), or leave one out.')
+          f'{run.path} has the {what} {value(run)}, {first.path} has {value(first)}: they do not '
+          'compare. Evaluate both alike (launch/evaluate.py --protocol), or leave one out.'
+        )
 
 
 def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
@@ -153,5 +179,8 @@ def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
   flat = [flatten(run.config) for run in runs]
   keys = sorted(set().union(*flat))
   values = {key: [config.get(key) for config in flat] for key in keys}
-  return {key: found for key, found in values.items()
-          if any(value != found[0] for value in found) and not key.startswith('paper.')}
+  return {
+    key: found
+    for key, found in values.items()
+    if any(value != found[0] for value in found) and not key.startswith('paper.')
+  }

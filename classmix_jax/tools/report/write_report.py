@@ -22,12 +22,14 @@ from classmix_jax.utils.atomic_write import write_atomically
 from classmix_jax.workdir import layout
 
 # A page is passed on: what stands where on this machine is said in the terminal only.
-MISSING = ('No pictures of validation images: the data was not there. python launch/report.py '
-           '--workdir=RUN --root=DIR says where it is.')
+MISSING = (
+  'No pictures of validation images: the data was not there. python launch/report.py '
+  '--workdir=RUN --root=DIR says where it is.'
+)
 
 
 def report_training(
-    folder: Path, evaluator: Evaluator, networks: Mapping[str, PyTree], labeled: Source
+  folder: Path, evaluator: Evaluator, networks: Mapping[str, PyTree], labeled: Source
 ) -> None:
   """Writes the report of a training that has just ended, with what it has in memory.
 
@@ -92,17 +94,22 @@ def best_gallery(run: Run, root: str, names: Sequence[str] | None) -> list[View]
 
 def class_frequencies(run: Run, root: str) -> Frequencies:
   dataset = build_dataset(
-      config_of(run, root), LeftOut(**(layout.read_left_out(run.path) or NOTHING._asdict())))
+    config_of(run, root), LeftOut(**(layout.read_left_out(run.path) or NOTHING._asdict()))
+  )
   position = {name: index for index, name in enumerate(dataset.train.names)}
   labeled = [position[name] for name in layout.read_split(run.path, 'labeled') if name in position]
   return frequencies(
-      {'labelled': subset(dataset.train, np.array(labeled, int)), 'validation': dataset.val},
-      run.class_names)
+    {'labelled': subset(dataset.train, np.array(labeled, int)), 'validation': dataset.val},
+    run.class_names,
+  )
 
 
 def write(
-    path: Path, runs: Sequence[Run], galleries: Sequence[Sequence[View]],
-    classes: Frequencies | None, note: str = '',
+  path: Path,
+  runs: Sequence[Run],
+  galleries: Sequence[Sequence[View]],
+  classes: Frequencies | None,
+  note: str = '',
 ) -> None:
   """Writes the page; only the first of several processes does."""
   if jax.process_index() == 0:

@@ -64,16 +64,20 @@ class Result:
 
 
 def grid(
-    folder: Path, methods: Sequence[str], labeled: Sequence[str], seeds: Sequence[int], steps: int
+  folder: Path, methods: Sequence[str], labeled: Sequence[str], seeds: Sequence[int], steps: int
 ) -> list[Cell]:
   """Returns all cells, seed by seed, so that a whole table of one seed is there first."""
+
   def run(method: str, count: str, seed: int) -> Path:
     name = Path(count).stem if count.endswith('.txt') else count.replace('/', '_')
     return folder / 'cells' / f'{method.replace(":", "+")}-{name}-{seed}'
 
   return [
-      Cell(method, count, seed, steps, run(method, count, seed))
-      for seed in seeds for count in labeled for method in methods]
+    Cell(method, count, seed, steps, run(method, count, seed))
+    for seed in seeds
+    for count in labeled
+    for method in methods
+  ]
 
 
 def training_time(lines: Iterable[str]) -> tuple[int, float]:
@@ -105,8 +109,16 @@ def read(cell: Cell) -> Result:
   found: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
   networks = {name: summary['miou'] for name, summary in found['networks'].items()}
   return Result(
-      cell, True, found['miou'], networks, found['network'], found['labeled'], found['devices'],
-      done, seconds)
+    cell,
+    True,
+    found['miou'],
+    networks,
+    found['network'],
+    found['labeled'],
+    found['devices'],
+    done,
+    seconds,
+  )
 
 
 def seconds_per_step(results: Sequence[Result]) -> dict[str, float]:

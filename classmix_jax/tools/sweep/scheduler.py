@@ -86,6 +86,9 @@ def run_cells(cells: Sequence[Cell], command: Command, jobs: int = 1) -> dict[Ce
       state = f'mIoU {100 * result.miou:.2f}' if result.finished else f'FAILED (status {status})'
       spent = time.monotonic() - begin
       eta = format_duration(spent / done * (len(waiting) - done))
-      print(f'{done}/{len(waiting)}  {cell.method}, {cell.labeled} labelled, seed {cell.seed}: '
-            f'{state}  ETA {eta}', flush=True)
+      print(
+        f'{done}/{len(waiting)}  {cell.method}, {cell.labeled} labelled, seed {cell.seed}: '
+        f'{state}  ETA {eta}',
+        flush=True,
+      )
   return failed

@@ -28,7 +28,8 @@ def step_time(cell: Cell, command: Command, cores: set[int]) -> float:
   with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / 'step.json'
     process = subprocess.Popen(
-        command(cell, path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+      command(cell, path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     if cores:
       os.sched_setaffinity(process.pid, cores)
     said = process.communicate()[0].strip().splitlines() or ['it printed nothing']
@@ -51,6 +52,5 @@ def step_times(cells: Sequence[Cell], command: Command, cores: set[int]) -> dict
   speeds = {}
   for done, (method, cell) in enumerate(first.items(), 1):
     speeds[method] = step_time(cell, command, cores)
-    print(f'timed {done}/{len(first)}  {method}: {1000 * speeds[method]:.0f} ms a step',
-          flush=True)
+    print(f'timed {done}/{len(first)}  {method}: {1000 * speeds[method]:.0f} ms a step', flush=True)
   return speeds

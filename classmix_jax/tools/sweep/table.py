@@ -81,26 +81,36 @@ def markdown(rows: Sequence[Row], published: Sequence[dict[str, Any]]) -> str:
   counts = list(dict.fromkeys(row.labeled for row in rows))
   cells = {(row.method, row.labeled): row.text() for row in rows}
   lines = [
-      '| mIoU in % | ' + ' | '.join(f'{count} labelled' for count in counts) + ' | training |',
-      '|---' * (len(counts) + 2) + '|']
+    '| mIoU in % | ' + ' | '.join(f'{count} labelled' for count in counts) + ' | training |',
+    '|---' * (len(counts) + 2) + '|',
+  ]
   for method in dict.fromkeys(row.method for row in rows):
     texts = [cells[method, count] for count in counts]
     lines.append('| ' + ' | '.join([method, *texts, training_text(rows, method)]) + ' |')
   if published:
-    lines += ['', 'Published, with other networks and schedules:', '',
-              '| method | labelled | mIoU in % | network | pre-training | source |',
-              '|---|---|---|---|---|---|']
     lines += [
-        '| ' + ' | '.join(str(entry[key]) for key in (
-            'method', 'labeled', 'miou', 'network', 'pretraining', 'source')) + ' |'
-        for entry in published]
+      '',
+      'Published, with other networks and schedules:',
+      '',
+      '| method | labelled | mIoU in % | network | pre-training | source |',
+      '|---|---|---|---|---|---|',
+    ]
+    lines += [
+      '| '
+      + ' | '.join(
+        str(entry[key]) for key in ('method', 'labeled', 'miou', 'network', 'pretraining', 'source')
+      )
+      + ' |'
+      for entry in published
+    ]
   return '\n'.join(lines) + '\n'
 
 
 def training_text(rows: Sequence[Row], method: str) -> str:
   """Steps, time and device of a method's finished cells."""
-  ran = [result for row in rows if row.method == method for result in row.results
-         if result.finished]
+  ran = [
+    result for row in rows if row.method == method for result in row.results if result.finished
+  ]
   if not ran:
     return '-'
   devices = ', '.join(sorted({result.devices for result in ran}))
@@ -112,15 +122,40 @@ def table_csv(results: Sequence[Result]) -> str:
   """One line per cell."""
   text = io.StringIO()
   writer = csv.writer(text, lineterminator='\n')
-  writer.writerow([
-      'method', 'labeled', 'seed', 'finished', 'network', 'miou', 'miou_student', 'miou_teacher',
-      'labeled_images', 'steps', 'hours', 'devices'])
+  writer.writerow(
+    [
+      'method',
+      'labeled',
+      'seed',
+      'finished',
+      'network',
+      'miou',
+      'miou_student',
+      'miou_teacher',
+      'labeled_images',
+      'steps',
+      'hours',
+      'devices',
+    ]
+  )
   for result in results:
     cell, networks = result.cell, result.networks
-    writer.writerow([
-        cell.method, cell.labeled, cell.seed, result.finished, result.network, result.miou,
-        networks.get('student'), networks.get('teacher'), result.labeled_images, result.done,
-        round(result.seconds / 3600, 4), result.devices])
+    writer.writerow(
+      [
+        cell.method,
+        cell.labeled,
+        cell.seed,
+        result.finished,
+        result.network,
+        result.miou,
+        networks.get('student'),
+        networks.get('teacher'),
+        result.labeled_images,
+        result.done,
+        round(result.seconds / 3600, 4),
+        result.devices,
+      ]
+    )
   return text.getvalue()
 
 
@@ -130,8 +165,10 @@ def plot(rows: Sequence[Row], path: Path) -> None:
   The first method's means go through the picture as dashed lines.
   """
   import matplotlib
+
   matplotlib.use('agg')
   from matplotlib import pyplot
+
   counts = list(dict.fromkeys(row.labeled for row in rows))
   methods = list(dict.fromkeys(row.method for row in rows))
   figure, axes = pyplot.subplots(figsize=(8, 1.2 + len(methods) * (0.2 + 0.16 * len(counts))))
@@ -142,8 +179,16 @@ def plot(rows: Sequence[Row], path: Path) -> None:
       axes.axvline(row.mean, color=color, linestyle='--', linewidth=0.8)
     axes.errorbar(row.mean, y, xerr=row.deviation, color=color, marker='o', capsize=3)
     axes.plot(row.scores, [y] * len(row.scores), 'k.', markersize=3)
-    axes.annotate(f'{row.mean:.1f}', (1, y), xycoords=('axes fraction', 'data'), color=color,
-                  xytext=(4, 0), textcoords='offset points', va='center', fontsize='small')
+    axes.annotate(
+      f'{row.mean:.1f}',
+      (1, y),
+      xycoords=('axes fraction', 'data'),
+      color=color,
+      xytext=(4, 0),
+      textcoords='offset points',
+      va='center',
+      fontsize='small',
+    )
   for index, count in enumerate(counts):
     axes.plot([], [], f'C{index % 10}', marker='o', label=f'{count} labelled')
   axes.set_yticks(range(len(methods)), methods)
