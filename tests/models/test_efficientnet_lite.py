@@ -31,7 +31,8 @@ def classifier(**options):
 def variables_from(tensor):
   """Fills the network with `tensor(name, torch's shape)`."""
   shapes = jax.eval_shape(
-      lambda: classifier().init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), False))
+    lambda: classifier().init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), False)
+  )
 
   def leaf(path, shape):
     name = torch_name(('backbone', *path[1:]))
@@ -62,15 +63,22 @@ def forward(variables, image, train, preprocessing=AS_IT_IS):
   @functools.partial(jax.pmap, axis_name=AXIS, in_axes=(None, 0), devices=jax.devices()[:2])
   def run(variables, image):
     features, found = network.apply(
-        variables, image, train, mutable=['batch_stats', 'intermediates'],
-        capture_intermediates=lambda module, _: isinstance(module, Block))
+      variables,
+      image,
+      train,
+      mutable=['batch_stats', 'intermediates'],
+      capture_intermediates=lambda module, _: isinstance(module, Block),
+    )
     blocks = [found['intermediates'][f'block{i}']['__call__'][0] for i in range(16)]
     return features, blocks, found['batch_stats']
 
   features, blocks, stats = run(variables, image.reshape(2, -1, *image.shape[1:]))
   join = lambda x: np.asarray(x).reshape(-1, *x.shape[2:])
-  return jax.tree.map(join, features), [join(x) for x in blocks], jax.tree.map(
-      lambda x: np.asarray(x[0]), stats)
+  return (
+    jax.tree.map(join, features),
+    [join(x) for x in blocks],
+    jax.tree.map(lambda x: np.asarray(x[0]), stats),
+  )
 
 
 @pytest.fixture(scope='module')
@@ -88,7 +96,8 @@ def test_witness(witness, mode, height, width):
   np.testing.assert_array_equal(features.high, blocks[15])
   for index, expected in enumerate(witness[f'{key}_blocks']):
     np.testing.assert_allclose(
-        summary(blocks[index]), expected, atol=1e-4 * expected[1], err_msg=f'block {index}')
+      summary(blocks[index]), expected, atol=1e-4 * expected[1], err_msg=f'block {index}'
+    )
   expected = witness[f'{key}_logits']
   logits = logits_of(features.high, rule_array, mode == 'train')[:, ::10]
   assert np.abs(logits - expected).max() < 1e-4 * np.ptp(expected)
@@ -105,12 +114,17 @@ def test_names_and_shapes(witness):
   found = {name: str(x.shape) for name, x in asked.items()}
   assert found.items() <= expected.items()
   assert sorted(expected.keys() - found.keys()) == [
-      '_bn1.bias', '_bn1.running_mean', '_bn1.running_var', '_bn1.weight', '_conv_head.weight',
-      '_fc.bias', '_fc.weight']
+    '_bn1.bias',
+    '_bn1.running_mean',
+    '_bn1.running_var',
+    '_bn1.weight',
+    '_conv_head.weight',
+    '_fc.bias',
+    '_fc.weight',
+  ]
 
 
-@pytest.mark.parametrize('size', [
-    (57, 75), pytest.param((64, 96), marks=pytest.mark.slow)])
+@pytest.mark.parametrize('size', [(57, 75), pytest.param((64, 96), marks=pytest.mark.slow)])
 def test_dilation_sees_what_strides_see(size):
   """Atrous algorithm: the coarser result is every second row and column of the finer one.
 
@@ -120,8 +134,11 @@ def test_dilation_sees_what_strides_see(size):
   variables = variables_from(rule_array)
   image = rule_image(size)[:1]
   fine, middle, coarse = (
-      jax.jit(EfficientNetLite(output_stride=stride, preprocessing=AS_IT_IS).apply,
-              static_argnums=2)(variables, image, False).high for stride in (8, 16, 32))
+    jax.jit(EfficientNetLite(output_stride=stride, preprocessing=AS_IT_IS).apply, static_argnums=2)(
+      variables, image, False
+    ).high
+    for stride in (8, 16, 32)
+  )
   for x, y in ((fine, middle), (middle, coarse)):
     rows, columns = ((length + 1) % 2 for length in x.shape[1:3])
     np.testing.assert_allclose(x[:, rows::2, columns::2], y, rtol=1e-4, atol=1e-4)
@@ -145,8 +162,10 @@ def images():
   folder = DATA / 'camvid' / 'train'
   if not folder.is_dir():
     pytest.skip('no camvid folder in ../shared/data or in $CLASSMIX_JAX_DATA')
-  real = [np.asarray(Image.open(path).convert('RGB'))[:224, 100:324]
-          for path in sorted(folder.glob('*.png'))[::200]]
+  real = [
+    np.asarray(Image.open(path).convert('RGB'))[:224, 100:324]
+    for path in sorted(folder.glob('*.png'))[::200]
+  ]
   noise = np.random.RandomState(0).randint(0, 256, (2, 224, 224, 3))
   return np.concatenate([real, noise]).astype(np.float32) / 255
 
@@ -157,6 +176,7 @@ def test_logits_of_the_imagenet_weights():
   torch = pytest.importorskip('torch', reason=reason)
   pytest.importorskip('efficientnet_lite_pytorch', reason=reason)
   from efficientnet_witness import reference, run
+
   try:
     state = torch.load(find_weights(), weights_only=True)
   except UserError as error:
@@ -171,7 +191,8 @@ def test_logits_of_the_imagenet_weights():
   logits = logits_of(features.high, tensor, False)
   worst = max(np.abs(x - y).max() / np.ptp(y) for x, y in zip(found, blocks, strict=True))
   error = np.abs(logits - expected).max() / np.ptp(expected)
-  print(f'blocks within {worst:.1e}, logits within {error:.1e} of their range '
-        f'{np.ptp(expected):.1f}')
+  print(
+    f'blocks within {worst:.1e}, logits within {error:.1e} of their range {np.ptp(expected):.1f}'
+  )
   assert worst < 1e-4 and error < 1e-5
   np.testing.assert_array_equal(logits.argmax(-1), expected.argmax(-1))
