@@ -18,6 +18,7 @@ test-slow: $(VENV)/.installed  ## the long ones
 
 lint: $(VENV)/.installed
 	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
 
 # In an environment of its own: JAX would look for a GPU at every start of the other programs.
 accelerators: $(VENV)-aot/.installed  ## training steps compiled for GPUs and TPUs that are not here; an hour; PYTHON from 3.12
