@@ -1,7 +1,7 @@
 """Which examples a step sees, and which windows of them, never changes: pinned across versions.
 
 A run that goes on with a newer version of this project, of NumPy or of Python would otherwise see
-other images. `python tests/data/test_golden_order.py` writes the file anew, for a deliberate change.
+other images. `python tests/data/test_golden_order.py` writes it anew, for a deliberate change.
 """
 
 import json
