@@ -1,9 +1,12 @@
-"""What a report tells of a run's folder, and that nothing in it breaks the page."""
+"""Reports: what is read from a run, what the page shows, and that names cannot break it."""
 
+import dataclasses
+import html
 import json
 import re
 import xml.etree.ElementTree as ElementTree
 
+import markupsafe
 import numpy as np
 import page_runs
 import pytest
@@ -58,17 +61,27 @@ def test_what_differs(tmp_path, run):
 
 
 def test_curves(run):
-  found = panels([run])
-  assert found == {
+  assert panels([run]) == {
     'loss': [('sup', [5, 10], [0.2, 0.1])],
     'mIoU in %': [('teacher', [5, 10], [50.0, 50.0])],
     'confident pixels in %': [('share', [5, 10], [20.0, 20.0])],
   }
   assert panels([run, run])['loss'][0][0] == 'mine: sup'
-  svg = ElementTree.fromstring(f'<div>{curves([run])}</div>')
-  assert [panel.get('aria-label') for panel in svg] == list(found)
-  texts = [x.text for x in svg.iter('{http://www.w3.org/2000/svg}text')]
-  assert {'loss', 'mIoU in %', 'confident pixels in %', 'teacher'} <= set(texts)
+  svgs = curves([run])
+  assert list(svgs) == ['loss', 'mIoU in %', 'confident pixels in %']
+  assert {'loss', 'step', 'sup'} <= svg_texts(svgs['loss'])
+  assert {'mIoU in %', 'step', 'teacher'} <= svg_texts(svgs['mIoU in %'])
+
+
+def test_names_in_a_curve_are_escaped(run):
+  hostile = dataclasses.replace(run, name='</svg><script>alert(1)</script>')
+  svg = curves([hostile, run])['loss']
+  assert '<script' not in svg and '</svg><script>alert(1)</script>: sup' in svg_texts(svg)
+
+
+def svg_texts(svg):
+  texts = ElementTree.fromstring(svg).iter('{http://www.w3.org/2000/svg}text')
+  return {text.text for text in texts}
 
 
 def test_page(run):
@@ -83,6 +96,44 @@ def test_page(run):
   assert '75.00' in text  # frequencies
 
 
+HOSTILE = '</script><img src=x onerror="alert(1)">\'&{{ 7 * 7 }}'
+
+
+def test_names_cannot_break_the_page(run):
+  """Every name that a user chooses stays text: of classes, runs, methods, images and settings."""
+  result = {**run.result, 'network': HOSTILE, 'protocol': HOSTILE, 'devices': HOSTILE}
+  iou = {HOSTILE: 0.5, 'car': None}
+  result['networks'] = {HOSTILE: {'miou': 0.5, 'iou': iou}}
+  hostile = dataclasses.replace(
+    run,
+    name=HOSTILE,
+    class_names=(HOSTILE, 'car'),
+    config={**run.config, 'name': HOSTILE, 'method': {'name': HOSTILE}, 'x"y': HOSTILE},
+    results={5: result},
+  )
+  view = page_runs.views()[0]
+  view = view._replace(seen=view.seen._replace(name=HOSTILE))
+  runs = [hostile, dataclasses.replace(hostile, name='mine')]
+  text = page(runs, [[view]] * 2, {HOSTILE: ([1.0, 0.0], [1.0, 0.0])}, HOSTILE)
+  markup = re.sub(r'<svg.*?</svg>', '', text, flags=re.S)
+  assert '<img src=x' not in markup and '<img src=x' not in text
+  assert text.count('</script>') == 2  # those of the page
+  assert '49' not in re.findall(r'<h1>(.*?)</h1>', text)[0]
+  assert html.unescape(re.findall(r'<h1>(.*?)</h1>', text)[0]) == f'{HOSTILE} · mine'
+  assert f'aria-label="{markupsafe.escape(HOSTILE)}"' in text
+
+
+def test_a_missing_confusion_matrix_is_named(tmp_path):
+  folder = page_runs.write_run(tmp_path / 'run')
+  path = folder / 'eval' / '5-confusion.csv'
+  path.write_text('truth,road,car\nroad,3\n')
+  with pytest.raises(UserError, match='5-confusion.csv is damaged: expected 2 rows'):
+    read_run(folder).confusion()
+  path.unlink()
+  with pytest.raises(UserError, match='5-confusion.csv cannot be read .*--step=best'):
+    read_run(folder).confusion()
+
+
 def test_gallery_shows_the_worst():
   """Of 20 images number 7 has the fewest correct pixels; it is not among the spread ones."""
 
@@ -95,15 +146,15 @@ def test_gallery_shows_the_worst():
         prediction = np.full((2, 3), 9 if index == 7 else 1, np.uint8)
         yield Seen(str(index), page_runs.PHOTO, page_runs.TRUTH, prediction, prediction)
 
-  found = gallery.gallery(Evaluator(), None)
-  assert len(found) == gallery.SHOWN + gallery.WORST
-  worst = [view for view in found if view.worst]
+  views = gallery.gallery(Evaluator(), None)
+  assert len(views) == gallery.NUM_SPREAD + gallery.NUM_WORST
+  worst = [view for view in views if view.worst]
   assert worst[0].seen.name == '7' and worst[0].accuracy == 0
-  assert [view.accuracy for view in found if not view.worst] == [0.6] * gallery.SHOWN
+  assert [view.accuracy for view in views if not view.worst] == [0.6] * gallery.NUM_SPREAD
 
 
 def test_without_data(tmp_path, capsys):
-  """The page is written all the same, and says why there are no pictures."""
+  """The page is written without images, and its note says why."""
   folder = page_runs.write_run(tmp_path / 'run')
   config = json.loads((folder / 'config.json').read_text())
   from configs import folder as folder_config

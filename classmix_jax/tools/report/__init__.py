@@ -1,7 +1,8 @@
-"""One page about a run, or about several side by side: report.html.
+"""Reports on training runs: report.html, one page about a run or several side by side.
 
-runs.py      what lies in a run's folder: config, metrics, evaluations
-gallery.py   validation images with what a network sees in them; how often classes occur
-charts.py    curves as SVG
-page.py      all of it as one HTML file that needs nothing else; page.html is its frame
+runs.py          reads a run's directory: config, metrics, evaluations
+gallery.py       picks validation images, counts how often classes occur
+charts.py        draws curves as SVG
+page.py          renders all of it as one HTML file, from the Jinja templates in templates/
+write_report.py  writes the file at the end of a training run, and for launch/report.py
 """

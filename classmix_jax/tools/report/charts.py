@@ -1,68 +1,77 @@
-"""Curves of training runs as SVG text, for a page.
+"""Draws curves of training runs as SVG.
 
 Synopsis:
 
-    panels = curves([run, other])
+    svgs = curves([run, other])
 """
 
 from collections.abc import Sequence
-import html
 import io
 import re
+from typing import NamedTuple
+
+from markupsafe import Markup
 
 from classmix_jax.tools.report.runs import Run
 
-PANEL = (4.2, 2.6)  # inches
+PANEL_SIZE = (4.2, 2.6)  # inches
 
 
-def panels(runs: Sequence[Run]) -> dict[str, list[tuple[str, list[int], list[float]]]]:
-  """Returns title -> (name, steps, values) of each curve; panels without any are left out."""
-  several = len(runs) > 1
-  found = {'loss': [], 'mIoU in %': [], 'confident pixels in %': []}
+class Line(NamedTuple):
+  """A curve of a panel: its legend, and its values over steps."""
+
+  legend: str
+  steps: list[int]
+  values: list[float]
+
+
+def panels(runs: Sequence[Run]) -> dict[str, list[Line]]:
+  """Returns title -> lines of every panel that has any."""
+  lines: dict[str, list[Line]] = {'loss': [], 'mIoU in %': [], 'confident pixels in %': []}
   for run in runs:
-    own = lambda name, run=run: f'{run.name}: {name}' if several else name
+    prefix = f'{run.name}: ' if len(runs) > 1 else ''
     for key in run.keys('loss/'):
-      found['loss'].append((own(key.removeprefix('loss/')), *run.curve(key)))
+      lines['loss'].append(Line(prefix + key.removeprefix('loss/'), *run.curve(key)))
     for key in run.keys('eval/miou_'):
-      steps, values = run.curve(key)
-      found['mIoU in %'].append(
-        (own(key.removeprefix('eval/miou_')), steps, [100 * value for value in values])
-      )
+      legend = prefix + key.removeprefix('eval/miou_')
+      lines['mIoU in %'].append(_in_percent(legend, *run.curve(key)))
     if run.keys('confident_share'):
-      steps, values = run.curve('confident_share')
-      found['confident pixels in %'].append(
-        (own('share'), steps, [100 * value for value in values])
-      )
-  return {title: lines for title, lines in found.items() if lines}
+      line = _in_percent(f'{prefix}share', *run.curve('confident_share'))
+      lines['confident pixels in %'].append(line)
+  return {title: panel for title, panel in lines.items() if panel}
 
 
-def curves(runs: Sequence[Run]) -> str:
-  """Draws losses, mIoU and confident share over steps; one `<svg>` each, with text as text."""
-  # Imported here: drawing takes a second to load.
+def _in_percent(legend: str, steps: list[int], values: list[float]) -> Line:
+  return Line(legend, steps, [100 * value for value in values])
+
+
+def curves(runs: Sequence[Run]) -> dict[str, Markup]:
+  """Draws losses, mIoU and confident fraction over steps: title -> `<svg>`, with text as text."""
+  # Imported here because matplotlib takes a second to load.
   from matplotlib import rc_context
   from matplotlib.figure import Figure
 
-  found = panels(runs)
-  if not found:
-    return '<p class="faint">There are no rows in metrics.jsonl.</p>'
-  drawn = []
+  svgs = {}
+  # A fixed salt and no date: the same run gives the same bytes.
   with rc_context({'svg.fonttype': 'none', 'font.size': 9, 'svg.hashsalt': 'classmix_jax'}):
-    for title, lines in found.items():
-      figure = Figure(PANEL, layout='constrained')
+    for title, lines in panels(runs).items():
+      figure = Figure(PANEL_SIZE, layout='constrained')
       ax = figure.subplots()
-      for name, steps, values in lines:
-        ax.plot(steps, values, marker='.', label=name)
+      for line in lines:
+        ax.plot(line.steps, line.values, marker='.', label=line.legend)
       ax.set_title(title)
       ax.set_xlabel('step')
       ax.grid(alpha=0.3)
       ax.legend(fontsize=7)
       text = io.StringIO()
       figure.savefig(text, format='svg', metadata={'Date': None})
-      drawn.append(inline(text.getvalue(), title))
-  return '\n'.join(drawn)
+      svgs[title] = inline_svg(text.getvalue())
+  return svgs
 
 
-def inline(svg: str, title: str) -> str:
-  """A file's `<svg>`, named for those who do not see it; ids would be there twice on one page."""
-  svg = re.sub(r'<g id="[^"]*">', '<g>', svg[svg.index('<svg') :])
-  return svg.replace('<svg', f'<svg role="img" aria-label="{html.escape(title)}"', 1)
+def inline_svg(document: str) -> Markup:
+  """Returns the `<svg>` of a document; ids of groups go, as several figures share a page.
+
+  Matplotlib has escaped the text in it.
+  """
+  return Markup(re.sub(r'<g id="[^"]*">', '<g>', document[document.index('<svg') :]))

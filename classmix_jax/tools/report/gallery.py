@@ -1,9 +1,9 @@
-"""What networks see in validation images, and how often classes occur.
+"""Picks validation images with their predictions, and counts how often classes occur.
 
 Synopsis:
 
     views = gallery(evaluator, networks['teacher'])
-    rows = frequencies({'labelled': split.labeled, 'validation': dataset.val}, class_names)
+    rows = class_frequencies({'labelled': split.labeled, 'validation': dataset.val}, class_names)
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,12 @@ from classmix_jax.data.source import Source
 from classmix_jax.evaluation.evaluator import Evaluator, Seen
 from classmix_jax.types import VOID, PyTree
 
-LOOKED_AT = 48  # validation images, spread over all
-SHOWN, WORST = 8, 4  # of these: spread again, and those with the fewest correct pixels
-MASKS = 200  # that are counted, at most
+NUM_CANDIDATES = 48  # validation images that are predicted, spread over all
+NUM_SPREAD, NUM_WORST = 8, 4  # candidates on the page: spread again, and the least accurate
+MAX_MASKS = 200  # masks of each part that are counted
+
+# part -> (fraction of the known pixels, fraction of the images) of every class
+Frequencies = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
 class View(NamedTuple):
@@ -26,8 +29,8 @@ class View(NamedTuple):
 
   Attributes:
     seen: image, truth, prediction and confidence.
-    accuracy: share of the known pixels that are right; NaN without any.
-    worst: whether it is shown because few are.
+    accuracy: fraction of the known pixels that are predicted correctly; NaN if none is known.
+    worst: whether the image is on the page because its accuracy is among the lowest.
   """
 
   seen: Seen
@@ -35,7 +38,8 @@ class View(NamedTuple):
   worst: bool
 
 
-def accuracy(seen: Seen) -> float:
+def pixel_accuracy(seen: Seen) -> float:
+  """Returns the fraction of the known pixels that are correct, NaN if none is known."""
   known = seen.truth != VOID
   return float((seen.prediction == seen.truth)[known].mean()) if known.any() else float('nan')
 
@@ -43,42 +47,43 @@ def accuracy(seen: Seen) -> float:
 def gallery(
   evaluator: Evaluator, variables: PyTree, names: Sequence[str] | None = None
 ) -> list[View]:
-  """Returns validation images of a network: some spread over all, and the worst of many.
+  """Predicts validation images; returns some spread over all, and the worst of many.
 
   Args:
     evaluator: of the run.
     variables: of the network.
-    names: shows these instead, as far as they exist: another run's gallery.
+    names: returns these images instead, as far as they exist; None picks them.
   """
   val = evaluator.dataset.val
-  if names is not None:
-    index = {name: position for position, name in enumerate(val.names)}
-    wanted = [index[name] for name in names if name in index]
-    return [View(seen, accuracy(seen), False) for seen in evaluator.look(variables, wanted)]
-  candidates = spread(len(val), LOOKED_AT)
-  found = [View(seen, accuracy(seen), False) for seen in evaluator.look(variables, candidates)]
-  chosen = {int(position) for position in spread(len(found), SHOWN)}
-  rest = [
-    position
-    for position in range(len(found))
-    if position not in chosen and not np.isnan(found[position].accuracy)
-  ]
-  worst = sorted(rest, key=lambda position: found[position].accuracy)[:WORST]
-  return [found[position] for position in sorted(chosen)] + [
-    found[position]._replace(worst=True) for position in worst
-  ]
+  if names is None:
+    return _pick(_predict(evaluator, variables, spread(len(val), NUM_CANDIDATES)))
+  index = {name: position for position, name in enumerate(val.names)}
+  return _predict(evaluator, variables, [index[name] for name in names if name in index])
 
 
-def frequencies(
-  sources: Mapping[str, Source], class_names: Sequence[str]
-) -> dict[str, tuple[list[float], list[float]]]:
-  """Returns part -> (share of the known pixels, share of the images) of every class.
+def _predict(evaluator: Evaluator, variables: PyTree, indices: Sequence[int]) -> list[View]:
+  return [View(seen, pixel_accuracy(seen), False) for seen in evaluator.look(variables, indices)]
 
-  At most `MASKS` masks of each part are read, spread over it.
+
+def _pick(candidates: Sequence[View]) -> list[View]:
+  """Returns `NUM_SPREAD` of the candidates, then the `NUM_WORST` of the others."""
+  chosen = spread(len(candidates), NUM_SPREAD).tolist()
+  others = [view for index, view in enumerate(candidates) if index not in chosen]
+  measured = [view for view in others if not np.isnan(view.accuracy)]
+  worst = sorted(measured, key=lambda view: view.accuracy)[:NUM_WORST]
+  return [candidates[index] for index in chosen] + [view._replace(worst=True) for view in worst]
+
+
+def class_frequencies(sources: Mapping[str, Source], class_names: Sequence[str]) -> Frequencies:
+  """Counts how often classes occur in each part, from up to `MAX_MASKS` of its masks.
+
+  Returns:
+    part -> (fraction of the known pixels, fraction of the images) of every class.
   """
-  found = {}
+  frequencies = {}
   for part, source in sources.items():
-    counts = label_counts(source, spread(len(source), MASKS), class_names)
+    counts = label_counts(source, spread(len(source), MAX_MASKS), class_names)
     pixels, images = class_counts(counts, len(class_names))
-    found[part] = ((pixels / max(pixels.sum(), 1)).tolist(), (images / len(counts)).tolist())
-  return found
+    fractions = pixels / max(pixels.sum(), 1)
+    frequencies[part] = (fractions.tolist(), (images / len(counts)).tolist())
+  return frequencies

@@ -1,4 +1,4 @@
-"""What a run's folder tells, read without JAX and without the data.
+"""Reads runs from their directories, without JAX and without the data.
 
 Synopsis:
 
@@ -39,15 +39,15 @@ class Run:
   """A run as the report shows it.
 
   Attributes:
-    path: its folder.
-    name: what the page calls it.
-    config: nested plain dicts.
-    rows: of metrics.jsonl, in order.
-    results: evaluations by step, under the run's own protocol.
-    class_names, palette: of the classes.
-    labeled, unlabeled: how many images.
-    left_out: how many examples did not read, where those are left out.
-    pretrained: where weights came from, {} from scratch.
+    path: its directory.
+    name: its name on the page.
+    config: the config as nested plain dicts.
+    rows: rows of metrics.jsonl, in order.
+    results: step -> evaluation under the run's own protocol.
+    class_names, palette: names and colours of the classes.
+    labeled, unlabeled: number of images.
+    left_out: number of unreadable examples that training skipped.
+    pretrained: origin of the pre-trained weights, {} if training started from scratch.
   """
 
   path: Path
@@ -64,33 +64,54 @@ class Run:
 
   @property
   def result(self) -> Mapping[str, Any]:
-    """The evaluation of the largest headline mIoU: what `best` means everywhere."""
+    """The evaluation with the largest headline mIoU, the one of the checkpoint `best`."""
     return max(self.results.values(), key=lambda result: result['miou'])
 
   @property
   def last(self) -> Mapping[str, Any]:
+    """The evaluation of the largest step."""
     return self.results[max(self.results)]
 
   def curve(self, key: str) -> tuple[list[int], list[float]]:
-    """Returns the steps at which a metric was written, and its values."""
+    """Returns the steps at which a metric was logged, and its values."""
     rows = [row for row in self.rows if isinstance(row.get(key), int | float)]
     return [row['step'] for row in rows], [row[key] for row in rows]
 
   def keys(self, prefix: str) -> list[str]:
-    """Returns the names of all metrics that begin with `prefix`."""
+    """Returns the sorted names of all metrics that begin with `prefix`."""
     return sorted({key for row in self.rows for key in row if key.startswith(prefix)})
 
-  def confusion(self) -> list[list[int]] | None:
-    """Counts [truth][prediction] of the best evaluation; None where a run has none yet."""
+  def fields(self) -> dict[str, Any]:
+    """Returns the fields of the config by dotted name."""
+    return flatten(self.config)
+
+  def confusion(self) -> list[list[int]]:
+    """Reads the pixel counts [truth][prediction] of the best evaluation.
+
+    Raises:
+      UserError: the file is missing or damaged.
+    """
     path = layout.confusion_path(self.path, self.result['step'])
-    if not path.exists():
-      return None
-    with open(path, encoding='utf-8', newline='') as file:
-      return [list(map(int, counts)) for _, *counts in list(csv.reader(file))[1:]]
+    try:
+      with open(path, encoding='utf-8', newline='') as file:
+        rows = list(csv.reader(file))[1:]
+      counts = [list(map(int, row[1:])) for row in rows]
+    except (OSError, ValueError) as error:
+      reason = getattr(error, 'strerror', None) or error
+      raise UserError(
+        f'{path} cannot be read ({reason}); python launch/evaluate.py --workdir={self.path} '
+        '--step=best writes it again.'
+      ) from None
+    if [len(row) for row in counts] != [len(self.class_names)] * len(self.class_names):
+      raise UserError(
+        f'{path} is damaged: expected {len(self.class_names)} rows and columns of counts; '
+        'evaluate again.'
+      )
+    return counts
 
 
 def short_names(folders: Sequence[Path]) -> list[str]:
-  """Returns the shortest ends of the paths that tell them apart.
+  """Returns the shortest trailing parts of the paths that differ from each other.
 
   Example:
     >>> short_names([Path('first/classmix'), Path('second/classmix')])
@@ -105,10 +126,14 @@ def short_names(folders: Sequence[Path]) -> list[str]:
 
 
 def read_run(path: Path, name: str = '') -> Run:
-  """Reads a run's folder; the page calls it `name`, or as the folder is called.
+  """Reads a run's directory.
+
+  Args:
+    path: the directory.
+    name: name of the run on the page; '' is the name of the directory.
 
   Raises:
-    UserError: it is no run, or was never evaluated.
+    UserError: the directory holds no run, or a run without an evaluation.
   """
   config, (names, palette) = read_config(path), layout.read_classes(path)
   results = {
@@ -120,7 +145,6 @@ def read_run(path: Path, name: str = '') -> Run:
     raise UserError(
       f'{path} has not been evaluated yet; python launch/evaluate.py --workdir={path} does that.'
     )
-  count = lambda part: len(layout.read_split(path, part))
   return Run(
     path,
     name or path.name,
@@ -129,21 +153,21 @@ def read_run(path: Path, name: str = '') -> Run:
     results,
     names,
     palette,
-    count('labeled'),
-    count('unlabeled'),
+    len(layout.read_split(path, 'labeled')),
+    len(layout.read_split(path, 'unlabeled')),
     sum(map(len, (layout.read_left_out(path) or {}).values())),
     layout.read_pretrained(path),
   )
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-  """Returns the rows of metrics.jsonl; lines that a crash or a disk has torn are left out."""
+  """Reads the rows of metrics.jsonl; skips lines that a crash has truncated."""
   text = path.read_text(encoding='utf-8', errors='replace') if path.exists() else ''
   return [json.loads(line) for line in lines_until(text, math.inf).splitlines()]
 
 
 def read_result(path: Path, names: Sequence[str]) -> dict[str, Any]:
-  """Returns an evaluation; UserError where it is damaged, or of other classes."""
+  """Reads an evaluation; raises UserError if it is damaged or has other classes."""
   result = layout.read_object(path, RESULT_FIELDS)
   for name, network in result['networks'].items():
     iou = network.get('iou') if isinstance(network, dict) else None
@@ -160,27 +184,28 @@ def read_result(path: Path, names: Sequence[str]) -> dict[str, Any]:
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
-  """Raises UserError where classes or protocols differ: such numbers do not compare."""
+  """Raises UserError if classes or protocols differ: such numbers do not compare."""
   first = runs[0]
   for run in runs[1:]:
-    for what, value in (
-      ('classes', lambda run: list(run.class_names)),
-      ('protocol', lambda run: run.result['protocol']),
-    ):
-      if value(run) != value(first):
+    pairs = {
+      'classes': (list(run.class_names), list(first.class_names)),
+      'protocol': (run.result['protocol'], first.result['protocol']),
+    }
+    for noun, (value, expected) in pairs.items():
+      if value != expected:
         raise UserError(
-          f'{run.path} has the {what} {value(run)}, {first.path} has {value(first)}: they do not '
+          f'{run.path} has the {noun} {value}, {first.path} has {expected}: they do not '
           'compare. Evaluate both alike (launch/evaluate.py --protocol), or leave one out.'
         )
 
 
 def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
   """Returns the config's fields that are not the same in all runs, with every run's value."""
-  flat = [flatten(run.config) for run in runs]
-  keys = sorted(set().union(*flat))
-  values = {key: [config.get(key) for config in flat] for key in keys}
+  configs = [run.fields() for run in runs]
+  keys = sorted(set().union(*configs))
+  values = {key: [config.get(key) for config in configs] for key in keys}
   return {
-    key: found
-    for key, found in values.items()
-    if any(value != found[0] for value in found) and not key.startswith('paper.')
+    key: row
+    for key, row in values.items()
+    if any(value != row[0] for value in row) and not key.startswith('paper.')
   }

@@ -1,42 +1,3 @@
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title><!--TITLE--></title>
-<style>
-:root { color-scheme: light; --ink: #1c2430; --faint: #6a7482; --line: #d8dde4; --bar: #3f7fbf; }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); margin: 0 auto; max-width: 1150px;
-  padding: 1rem; background: #fff; }
-h1 { font-size: 1.5rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
-p.lead { font-size: 1.1rem; } .faint { color: var(--faint); }
-table { border-collapse: collapse; font-size: .9rem; } .wide { overflow-x: auto; }
-th, td { padding: .15rem .5rem; text-align: right; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; white-space: nowrap; }
-td.bar { min-width: 7rem; } td.bar span { display: block; position: relative; z-index: 0; }
-td.bar i { position: absolute; z-index: -1; inset: 0 auto 0 0; background: var(--bar);
-  opacity: .35; }
-table.confusion td, table.confusion th { font-size: .75rem; padding: .1rem .3rem; }
-.swatch { display: inline-block; width: .8em; height: .8em; border: 1px solid #0003;
-  margin-right: .35em; vertical-align: -.05em; }
-svg, img { max-width: 100%; height: auto; } img.grid { min-width: 44rem; }
-.curves { display: grid; gap: .5rem; grid-template-columns: repeat(auto-fit, minmax(290px, 1fr)); }
-.curves svg { width: 100%; max-width: 420px; }
-fieldset { border: 1px solid var(--line); border-radius: .4rem; margin: .4rem 0; }
-fieldset label { display: inline-block; margin: .1rem .7rem .1rem 0; }
-.controls { position: sticky; top: 0; background: #fff; padding: .2rem 0; z-index: 2; }
-.gallery { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(270px, 1fr)); }
-figure { margin: 0; } canvas { width: 100%; image-rendering: pixelated; display: block; }
-figcaption { font-size: .85rem; overflow-wrap: anywhere; }
-.worst figcaption::before { content: 'among the worst · '; color: #b3261e; }
-@media (max-width: 30rem) { td.bar { min-width: 4.5rem; } th, td { padding: .15rem .3rem; } }
-summary { cursor: pointer; } :focus-visible { outline: 3px solid var(--bar); outline-offset: 2px; }
-</style>
-</head>
-<body>
-<!--BODY-->
-<script type="application/json" id="data"><!--DATA--></script>
-<script>
 'use strict';
 const data = JSON.parse(document.getElementById('data').textContent);
 const controls = document.getElementById('controls');
@@ -124,6 +85,3 @@ async function start() {
   document.body.dataset.ready = 'yes';
 }
 if (controls) start();
-</script>
-</body>
-</html>
