@@ -38,7 +38,7 @@ WORKING_COPIES = ('memory', 'disk', 'device')
 
 DATA_OPTIONS = {  # fields of config.data that only some loaders take
   'cityscapes': ('reader', 'tfds_dir', 'train_extra'),
-  'pascal_voc': ('reader', 'tfds_dir', 'masks'),
+  'pascal_voc': ('masks',),
   'folder': ('classes', 'label_map', 'colors', 'ignore'),
 }
 

@@ -1,6 +1,5 @@
-"""PASCAL VOC on tiny files in the public layout: as folders and as TFDS keeps them."""
+"""PASCAL VOC on tiny files in the public layout."""
 
-import pickle
 import shutil
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 import toy
 from toy import assert_says
 
-from classmix_jax.data.files import tfds_records
 from classmix_jax.datasets import pascal_voc
 from classmix_jax.datasets.pascal_voc import classes
 from classmix_jax.errors import UserError
@@ -22,11 +20,6 @@ LISTS = 'ImageSets/Segmentation'
 @pytest.fixture
 def base(tmp_path):
   return toy.write_pascal_voc(tmp_path)
-
-
-@pytest.fixture(scope='module')
-def shared(tmp_path_factory):
-  return toy.write_pascal_voc(tmp_path_factory.mktemp('voc'))
 
 
 def label_of(name):
@@ -89,60 +82,19 @@ def test_working_resolution(base):
   assert train.read_image(1).shape == (10, 12, 3) and train.read_label(1).shape == (10, 12)
 
 
-# ------------------------------------------------------------------------------ TFDS
-
-
-@pytest.mark.parametrize('masks', ['SegmentationClassAug', 'SegmentationClass'])
-@pytest.mark.parametrize('size', [None, (16, 25)])
-def test_tfds_and_folders_agree_in_every_bit(shared, masks, size):
-  ours = pascal_voc.load(str(shared), size, masks=masks)
-  theirs = pascal_voc.load(str(shared), size, masks=masks, reader='tfds')
-  assert isinstance(theirs.train.read_image.args[0], tfds_records.Pictures)
-  for a, b in ((ours.train, theirs.train), (ours.val, theirs.val)):
-    assert a.names == b.names
-    for index in range(len(a)):
-      np.testing.assert_array_equal(a.read_image(index), b.read_image(index))
-      np.testing.assert_array_equal(a.read_label(index), b.read_label(index))
-
-
-def test_prepared_once_and_read_without_the_folders(shared, tmp_path, capsys):
-  train = pascal_voc.load(str(shared), reader='tfds', tfds_dir=str(tmp_path / 'cache')).train
-  assert capsys.readouterr().out.startswith('Preparing ')
-  again = pascal_voc.load(str(tmp_path), reader='tfds', tfds_dir=str(tmp_path / 'cache')).train
-  assert capsys.readouterr().out == ''
-  copy = pickle.loads(pickle.dumps(again))
-  np.testing.assert_array_equal(copy.read_image(1), train.read_image(1))
-
-
-def test_damage_is_named(shared, tmp_path):
-  pascal_voc.load(str(shared), reader='tfds')
-  shutil.copytree(shared / 'tensorflow_datasets', tmp_path / 'tensorflow_datasets')
-  next(tmp_path.rglob('*Aug/*/names_train.json')).unlink()
-  for path in tmp_path.rglob('*Aug/*/*.array_record*'):
-    path.write_bytes(path.read_bytes()[:100])
-  assert_says(message(tmp_path, reader='tfds'), 'is damaged', 'Remove that folder')
-  (tmp_path / 'file').touch()
-  assert_says(
-    message(shared, reader='tfds', tfds_dir=tmp_path / 'file'),
-    tmp_path / 'file',
-    '--config.data.tfds_dir=DIR',
-  )
-
-
 # ------------------------------------------------------------------- what is missing
 
 
 def test_missing_folders_at_once(base, tmp_path):
   shutil.rmtree(base / 'SegmentationClassAug')
   (base / LISTS / 'val.txt').unlink()
-  for reader in ('folders', 'tfds'):
-    assert_says(
-      message(base, reader=reader),
-      base / 'SegmentationClassAug',
-      base / LISTS / 'val.txt',
-      "--config.data.masks='SegmentationClass'",
-      '--config.data.root=DIR',
-    )
+  assert_says(
+    message(base),
+    base / 'SegmentationClassAug',
+    base / LISTS / 'val.txt',
+    "--config.data.masks='SegmentationClass'",
+    '--config.data.root=DIR',
+  )
   (base / LISTS / 'train.txt').unlink()
   assert_says(message(base, masks='SegmentationClass'), base / LISTS / 'train.txt')
   assert_says(message(''), 'empty', 'VOCdevkit/VOC2012')
@@ -151,7 +103,6 @@ def test_missing_folders_at_once(base, tmp_path):
 
 def test_wrong_options_are_named(base):
   assert_says(message(base, masks='aug'), "config.data.masks is 'aug'", "'SegmentationClass'")
-  assert_says(message(base, reader=''), "config.data.reader is ''", "'folders', 'tfds'")
 
 
 def test_listed_files_that_are_not_there(base):
@@ -186,13 +137,12 @@ def test_config_is_the_recipe_of_the_paper():
 
 
 @pytest.mark.slow
-def test_shipped_config_trains_and_evaluates(shared, tmp_path):
+def test_shipped_config_trains_and_evaluates(base, tmp_path):
   config = pascal_voc_config.get_config('method=supervised,labeled=2')
   config.update_from_flattened_dict(
     {
-      'data.root': str(shared),
+      'data.root': str(base),
       'data.crop': (24, 32),
-      'data.reader': 'tfds',
       'steps': 2,
       'model.backbone': 'tiny',
       'batch_size': 2,

@@ -1,7 +1,7 @@
-"""PASCAL VOC 2012: 10,582 pictures to train, 1,449 to validate, 20 kinds of objects and background.
+"""PASCAL VOC 2012: 10,582 training and 1,449 validation images, 20 object classes, background.
 
-`loader.py` chooses between `folders.py` (VOCdevkit as it is) and `builder.py` (the same files as
-prepared by TensorFlow Datasets); both give the same names and pixels.
+`loader.py` opens the data set, `folders.py` finds images and masks in VOCdevkit, `classes.py` has
+class names and colours.
 
 Synopsis:
 

@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012 in its folders: JPEGImages, the masks, and the lists of who is in what.
+"""Finds the pairs of PASCAL VOC 2012 from its directories and its lists of names.
 
 Synopsis:
 
@@ -18,7 +18,7 @@ from classmix_jax.data.files.pairs import (
   named_pairs,
 )
 
-TRAIN_LISTS = {  # by folder of training masks; the first list that exists counts
+TRAIN_LISTS = {  # by folder of training masks; the first list that exists is read
   'SegmentationClassAug': ('trainaug.txt', 'train_aug.txt'),
   'SegmentationClass': ('train.txt',),
 }
@@ -30,23 +30,23 @@ LAYOUT = (
 
 
 def find_base(root: Path) -> Path:
-  """Returns the folder VOC2012: in VOCdevkit, in `root`, or `root` itself.
+  """Returns the directory VOC2012: in VOCdevkit, in `root`, or `root` itself.
 
-  Example: `find_base(Path('DIR'))` is `DIR/VOCdevkit/VOC2012` where that is a folder.
+  Example: `find_base(Path('DIR'))` is `DIR/VOCdevkit/VOC2012` if that is a directory.
   """
   inside = (root / 'VOCdevkit' / 'VOC2012', root / 'VOC2012')
   return next((base for base in inside if base.is_dir()), root)
 
 
 def find_pairs(base: Path, masks: str) -> tuple[Pairs, Pairs]:
-  """Returns the pairs to train and to validate, their sizes compared.
+  """Returns the training and validation pairs, after comparing their sizes.
 
-  With the masks 'SegmentationClassAug' the training images are those of trainaug.txt or
-  train_aug.txt; without such a list, all masks of that folder that are not in val.txt. With
-  'SegmentationClass' they are those of train.txt.
+  For the masks 'SegmentationClassAug' the training images are listed in trainaug.txt or
+  train_aug.txt; without such a list they are those of all masks that val.txt does not name. For
+  'SegmentationClass' they are listed in train.txt.
 
   Raises:
-    UserError: folders, lists or listed files are missing, or sizes differ.
+    UserError: directories, lists or listed files are missing, or sizes differ.
 
   Example: `len(find_pairs(base, 'SegmentationClass')[0].names) == 1464`.
   """
