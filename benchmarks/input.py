@@ -34,9 +34,10 @@ from provenance import provenance  # noqa: E402
 from classmix_jax.data.device_pipeline import device_stream  # noqa: E402
 from classmix_jax.data.disk_cache import copy_images, copy_labels  # noqa: E402
 from classmix_jax.data.feed import to_devices  # noqa: E402
+from classmix_jax.data.files.decoding import Decoding, label_table  # noqa: E402
 from classmix_jax.data.files.file_source import paired_source  # noqa: E402
-from classmix_jax.data.files.mask_io import Decoding, label_table  # noqa: E402
-from classmix_jax.data.files.pairs import find_images, pair  # noqa: E402
+from classmix_jax.data.files.find_images import find_images
+from classmix_jax.data.files.pairs import pair  # noqa: E402
 from classmix_jax.data.input_pipeline import train_batches  # noqa: E402
 from classmix_jax.data.random_crop import Geometry  # noqa: E402
 from classmix_jax.data.source import Source  # noqa: E402

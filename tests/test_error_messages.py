@@ -20,7 +20,7 @@ from classmix_jax.config.check import check_config
 from classmix_jax.config.load import read_config
 from classmix_jax.config.model import build_method
 from classmix_jax.data import device_pipeline
-from classmix_jax.data.files import pairs, tfds_records
+from classmix_jax.data.files import find_images, pairs, tfds_prepare
 from classmix_jax.data.files.image_io import read_image
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import headline_network
@@ -116,7 +116,7 @@ def test_processes_that_do_not_meet(monkeypatch):
 
 def test_a_package_that_is_missing(monkeypatch):
   def needs(name):
-    with tfds_records.needs_tfds('scenes'):
+    with tfds_prepare.needs_tfds('scenes'):
       raise ImportError(name=name)
 
   told(lambda: needs('array_record.python'), "dataset 'scenes'", 'pip install array-record')
@@ -162,7 +162,7 @@ def test_what_is_no_file(tmp_path, kind, parts):
 @pytest.mark.parametrize('name', [b'a\nb.png', b'\xff.png'])
 def test_names_that_no_list_can_hold(tmp_path, name):
   (tmp_path / os.fsdecode(name)).touch()
-  told(lambda: pairs.find_images(tmp_path), 'control characters, or in another encoding')
+  told(lambda: find_images.find_images(tmp_path), 'control characters, or in another encoding')
 
 
 def test_folders_that_link_to_themselves_are_read_once(tmp_path):
@@ -172,7 +172,7 @@ def test_folders_that_link_to_themselves_are_read_once(tmp_path):
   (tmp_path / 'a/self').symlink_to('.')
   (tmp_path / 'a/other').symlink_to('../b')
   (tmp_path / 'b/other').symlink_to('../a')
-  assert list(pairs.find_images(tmp_path / 'a')) == ['other/x', 'x']
+  assert list(find_images.find_images(tmp_path / 'a')) == ['other/x', 'x']
 
 
 def test_list_that_is_no_text(tmp_path):

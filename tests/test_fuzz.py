@@ -33,13 +33,14 @@ from classmix_jax.config.data import (
 )
 from classmix_jax.config.load import read_config
 from classmix_jax.config.model import build_method, build_optimizer, build_protocol
-from classmix_jax.data.files import pairs
-from classmix_jax.data.files.image_io import Encoded, image_size, read_image
-from classmix_jax.data.files.mask_io import Decoding, label_table, raw_values, read_mask
+from classmix_jax.data.files import find_images, pairs
+from classmix_jax.data.files.decoding import Decoding, label_table
+from classmix_jax.data.files.image_io import Encoded, read_header, read_image
+from classmix_jax.data.files.mask_io import count_raw_values, read_mask
 from classmix_jax.data.source import Source
 from classmix_jax.data.splits import choose_labeled
 from classmix_jax.data.unreadable import find_left_out
-from classmix_jax.datasets import folder
+from classmix_jax.datasets.folder import class_file, options, palette
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import headline_network
 from classmix_jax.methods import METHODS
@@ -152,7 +153,7 @@ def pictures(draw):
   except (OSError, ValueError, KeyError, SystemError):  # a format without such a mode
     file = io.BytesIO()
     image.convert('RGB').save(file, 'PNG', **options)
-  ending = draw(st.sampled_from(pairs.EXTENSIONS))  # PIL goes by content
+  ending = draw(st.sampled_from(find_images.EXTENSIONS))  # PIL goes by content
   return draw(NAMES) + ending, draw(damaged(file.getvalue()))
 
 
@@ -160,7 +161,7 @@ def check_picture(case, tmp_path):
   name, data = case
   path = tmp_path / name
   path.write_bytes(data)
-  size = sentence_of(lambda: image_size(path), path)
+  size = sentence_of(lambda: read_header(path).size, path)
   image = sentence_of(lambda: read_image(path), path)
   record = Encoded(data, 'record 3', 'Prepare it again.')
   again = sentence_of(lambda: read_image(record), 'record 3')
@@ -168,7 +169,7 @@ def check_picture(case, tmp_path):
   if image is not None:
     assert image.dtype == np.uint8 and image.shape == (*size, 3)
     np.testing.assert_array_equal(image, again)
-  assert pairs.find_images(tmp_path).keys() == {pairs_name(name)}
+  assert find_images.find_images(tmp_path).keys() == {pairs_name(name)}
 
 
 def pairs_name(name):
@@ -207,7 +208,7 @@ def masks(draw):
     image = Image.fromarray(values * 255).convert('1')
   elif mode == 'P':
     image = Image.fromarray(values)
-    image.putpalette([channel for color in folder.voc_palette(256) for channel in color])
+    image.putpalette([channel for color in palette.voc_palette(256) for channel in color])
   elif mode == 'F':
     image = Image.fromarray(values.astype(np.float32))
   else:
@@ -229,7 +230,7 @@ def check_mask(case, tmp_path):
   colors = COLORS if mode in ('RGB', 'RGBA') else {}
   decoding = Decoding(CLASSES, label_table(3), colors)
   label = sentence_of(lambda: read_mask(path, decoding), path)
-  counts = sentence_of(lambda: raw_values(path, decoding), path)
+  counts = sentence_of(lambda: count_raw_values(path, decoding), path)
   table = colors or IDS
   flat = values.reshape(-1, 3) if values.ndim == 3 else values.ravel()
   keys = [tuple(map(int, v)) if values.ndim == 3 else int(v) for v in flat]
@@ -418,12 +419,12 @@ def check_text(text, tmp_path):
   chosen = sentence_of(lambda: choose_labeled(names, text, 0))
   assert chosen is None or 1 <= len(chosen) <= 3
   sentence_of(lambda: pairs.read_list(path), path)
-  classes = sentence_of(lambda: folder.read_classes(path), path)
+  classes = sentence_of(lambda: class_file.read_classes(path), path)
   assert classes is None or len(set(classes[0])) == len(classes[0]) >= 2
   for parse in (
-    lambda: folder.parse_label_map(text, '', CLASSES),
-    lambda: folder.parse_colors(text, CLASSES),
-    lambda: folder.parse_label_map('', text, CLASSES),
+    lambda: options.parse_label_map(text, '', CLASSES),
+    lambda: options.parse_colors(text, CLASSES),
+    lambda: options.parse_label_map('', text, CLASSES),
   ):
     table = sentence_of(parse)
     assert table is None or set(table.values()) <= {0, 1, 2, VOID}

@@ -11,8 +11,8 @@ import numpy as np
 from classmix_jax.config.lookup import lookup
 from classmix_jax.config.model import build_protocol, fewest_unlabeled
 from classmix_jax.data.disk_cache import copy_images, copy_labels
-from classmix_jax.data.files.findings import keep_findings, kept, raise_findings
-from classmix_jax.data.files.pairs import check_pairs, file_pairs
+from classmix_jax.data.files.checks import check_pairs, file_pairs
+from classmix_jax.data.files.findings import keep_findings, keeps_findings, raise_findings
 from classmix_jax.data.random_crop import Geometry
 from classmix_jax.data.source import Dataset, Source, cached, concat, subset, with_labels_of
 from classmix_jax.data.splits import choose_labeled, split_hash
@@ -58,7 +58,7 @@ def open_dataset(config: ml_collections.ConfigDict, size: tuple[int, int] | None
     key: config.data[key] for key in DATA_OPTIONS.get(config.data.name, ()) if key in config.data
   }
   # Within another `keep_findings` somebody else wants to know of single files.
-  if not skips_unreadable(config) or kept([]):
+  if not skips_unreadable(config) or keeps_findings():
     return load(root=config.data.root, size=size, **options)
   with keep_findings() as findings:
     dataset = load(root=config.data.root, size=size, **options)

@@ -1,4 +1,4 @@
-"""Batches cut on the devices from frames that live there: the input pipeline costs nothing.
+"""Training batches cut on the devices, from frames in their memory.
 
 Synopsis:
 
@@ -7,9 +7,9 @@ Synopsis:
                            devices=jax.local_devices())
     batch = next(stream(0, 1000))    # Batch of device arrays [devices, 1, per_device, ...]
 
-The host sends a few integers per example: which frame, and which view of it. They
-are those of `input_pipeline`, so both give the same batches; where frames are
-resized, image bytes may differ by 1, because sums are rounded in another order.
+The host sends eight integers per example: the index of the frame, and the view of it. They are
+those of `input_pipeline`, so both give the same batches; if frames are resized, bytes of images may
+differ by 1, because sums are rounded in another order.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +34,7 @@ from classmix_jax.errors import UserError
 from classmix_jax.types import AXIS, VOID, Array, Batch, Example
 from classmix_jax.utils.threads import in_parallel
 
-MEMORY_SHARE = 0.5  # of a device, at most, for frames
+MEMORY_FRACTION = 0.5  # of a device's memory that frames may take
 
 
 def device_stream(
@@ -55,22 +55,23 @@ def device_stream(
 
   Args:
     labeled: source of the labelled stream; all its labels are read.
-    unlabeled: source of the unlabelled stream, or None; pseudo-labels are read where it has any.
-    batch_size, unlabeled_batch_size: global, per micro-batch.
+    unlabeled: source of the unlabelled stream, or None; its labels, if any, are pseudo-labels.
+    batch_size, unlabeled_batch_size: global, of a micro-batch.
     geometry: how examples are cut from frames.
-    seed: of the order and the views.
+    seed: seed of the order and the views.
     devices: D, the devices of this process.
     accumulate: A, micro-batches per step.
-    together: steps whose batches are cut at once, see `train.dispatches`.
-    process_index, process_count: which contiguous share of the batch is cut.
+    together: K, steps whose batches are cut at once, see `feed.dispatches`.
+    process_index, process_count: choose the contiguous share of the batch that is cut.
 
   Returns:
-    A function of two optimizer steps that returns the batches of the dispatches between them: image
-    `[D, K A, b, H, W, 3]` uint8, label and valid alike, on the devices.
+    A function of two optimizer steps that returns an iterator over the batches of the dispatches
+    between them: image `[D, K A, b, H, W, 3]` uint8, label and valid `[D, K A, b, H, W]`, on the
+    devices.
 
   Raises:
-    UserError: frames of several sizes, frames that do not fit into the devices' memory,
-      or what the readers report.
+    UserError: frames differ in size or do not fit into the devices' memory, or an example is
+      unreadable.
   """
   parts = [(LABELED, labeled, batch_size, 'config.batch_size')]
   if unlabeled is not None and unlabeled_batch_size:
@@ -92,6 +93,7 @@ def device_stream(
       examples = []
       for (images, labels), (draw, places) in zip(resident, draws, strict=True):
         drawn = np.array([draw(position) for position in places(micro_batches)], np.int32)
+        # [K A, D, b, 8] -> [D, K A, b, 8]
         drawn = drawn.reshape(len(steps) * accumulate, len(devices), -1, 8).swapaxes(0, 1)
         examples.append(cut(images, labels, drawn))
       if len(examples) == 1:
@@ -104,21 +106,21 @@ def device_stream(
 def _draw(
   geometry: Geometry, seed: int, stream: int, length: int, frame: Size, position: int
 ) -> tuple[int, ...]:
-  """Returns the 8 integers of an example: its index and its view."""
+  """Returns the 8 integers of the example at a position: its index and its view."""
   index = int(index_stream(seed, stream, length, position, position + 1)[0])
   view = draw_view(geometry, seed=seed, stream=stream, position=position, frame=frame)
   return index, *view.packed()
 
 
 def _load(source: Source) -> tuple[np.ndarray, np.ndarray]:
-  """Returns all images `[N, H, W, 3]` and labels `[N, H, W]` (`[0, H, W]` without labels)."""
+  """Reads all images `[N, H, W, 3]` and labels `[N, H, W]` (`[0, H, W]` without labels)."""
   images = list(in_parallel(source.read_image, range(len(source))))
   labels = list(in_parallel(source.read_label, range(len(source)))) if source.read_label else []
   shapes = {image.shape: name for name, image in zip(source.names, images, strict=True)}
   if len(shapes) > 1:
-    found = ', '.join(f'{name!r} is {h}x{w}' for (h, w, _), name in list(shapes.items())[:2])
+    sizes = ', '.join(f'{name!r} is {h}x{w}' for (h, w, _), name in list(shapes.items())[:2])
     raise UserError(
-      f'config.data.working_copy=device needs frames of one size, but {found}: set '
+      f'config.data.working_copy=device needs frames of one size, but {sizes}: set '
       'config.data.size=(H, W), or config.data.working_copy=disk'
     )
   height, width, _ = images[0].shape
@@ -127,9 +129,9 @@ def _load(source: Source) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check_memory(need: int, device: jax.Device) -> None:
-  """Raises UserError where the frames would take more than half of a device's memory."""
+  """Raises UserError if frames of `need` bytes take more than half of a device's memory."""
   limit = (device.memory_stats() or {}).get('bytes_limit')
-  if limit and need > MEMORY_SHARE * limit:
+  if limit and need > MEMORY_FRACTION * limit:
     raise UserError(
       f'config.data.working_copy=device needs {need / 1e9:.1f} GB for frames and {device} has '
       f'{limit / 1e9:.1f} GB: set config.data.working_copy=disk, or a smaller config.data.size'
@@ -140,11 +142,11 @@ def _make_cut(geometry: Geometry, devices: Sequence[jax.Device]) -> Callable[...
   """Returns the pmapped `(images, labels, drawn [D, A, b, 8]) -> Example [D, A, b, ...]`."""
 
   def cut(images: Array, labels: Array, drawn: Array) -> Example:
-    def one(row: Array) -> Example:
+    def cut_one(row: Array) -> Example:
       label = labels[row[0]] if len(labels) else jnp.full(images.shape[1:3], VOID, jnp.uint8)
       return cut_view(images[row[0]], label, row[1:], geometry)
 
-    return jax.vmap(jax.vmap(one))(drawn)
+    return jax.vmap(jax.vmap(cut_one))(drawn)
 
   return jax.pmap(
     cut,
@@ -155,7 +157,7 @@ def _make_cut(geometry: Geometry, devices: Sequence[jax.Device]) -> Callable[...
 
 
 def cut_view(image: Array, label: Array, view: Array, geometry: Geometry) -> Example:
-  """Cuts a view from one frame: resized, cropped, mirrored, padded to the crop.
+  """Cuts a view from one frame: resizes, crops, mirrors, and pads to the crop.
 
   Args:
     image: `[H, W, 3]` uint8.
@@ -169,13 +171,15 @@ def cut_view(image: Array, label: Array, view: Array, geometry: Geometry) -> Exa
   frame = image.shape[:2]
   size = geometry.crop or frame
   scaled, corner, kept = view[0:2], view[2:4], view[4:6]
+  # Rows and columns of the window; past its end the last one repeats, and is padding below.
   row, column = (jnp.minimum(jnp.arange(n), kept[axis] - 1) for axis, n in enumerate(size))
   column = jnp.where(view[6] > 0, kept[1] - 1 - column, column)
   if geometry.resizes:
     image = _resize(image, size, scaled, corner)[row][:, column]
   else:
     image = image[corner[0] + row][:, corner[1] + column]
-  # In integers, so that no rounding moves a label: pixel i is floor((i + 1/2) h / h').
+  # The nearest pixel: i of h' comes from floor((i + 1/2) h / h'), in integers, so that no rounding
+  # moves a label.
   source = [
     (2 * (corner[axis] + i) + 1) * frame[axis] // (2 * scaled[axis])
     for axis, i in enumerate((row, column))
@@ -187,7 +191,7 @@ def cut_view(image: Array, label: Array, view: Array, geometry: Geometry) -> Exa
 
 
 def _resize(image: Array, size: Size, scaled: Array, corner: Array) -> Array:
-  """Bilinear with antialiasing, half-pixel centres; only the window is computed."""
+  """Returns the window of an image, resized bilinearly with antialiasing."""
   scale = scaled.astype(jnp.float32) / jnp.array(image.shape[:2], jnp.float32)
   window = jax.image.scale_and_translate(
     image.astype(jnp.float32),

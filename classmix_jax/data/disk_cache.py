@@ -1,24 +1,24 @@
-"""Decoded pictures on the disk: made once, resumable, then read through a memory map.
+"""Copies of decoded images and labels on the disk, read through a memory map.
 
 Synopsis:
 
-    copied = copy_images(dataset.train, folder=Path('cache/camvid'))
-    copied.read_image(0)        # no PNG is opened any more
+    train = copy_images(dataset.train, folder=Path('cache/camvid'))
+    train.read_image(0)        # opens no PNG
 
-A copy is a folder of its own:
+A copy is a directory:
 
     arrays.bin     uint8 arrays, one after the other, in the order of the rows
     rows.jsonl     one line per array: its index and shape; grows while the copy is made
-    index.jsonl    the same, renamed when all are there: only then is the copy trusted
+    index.jsonl    the same, renamed when the copy is complete: only then is it used
 
-Its name is a digest of the names and of the source's version, so another working
-resolution, an edited file or a changed class table makes another copy.
+The name of the directory is a digest of the examples' names and of the source's version: another
+working resolution, an edited file or a changed class table leads to another copy. An interrupted
+copy is continued.
 """
 
 from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import itertools
 import json
@@ -32,74 +32,75 @@ from classmix_jax.data.files.findings import raise_findings
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
 from classmix_jax.utils.atomic_write import write_atomically
+from classmix_jax.utils.file_lock import file_lock
 from classmix_jax.utils.progress import progress
 from classmix_jax.utils.threads import in_parallel
 
-CHUNK = 64  # arrays between two writes that survive a crash
+CHUNK = 64  # arrays that a crash loses at most
 
 Read = Callable[[int], np.ndarray]
+Shape = tuple[int, ...]
 
 
 def copy_images(source: Source, folder: Path) -> Source:
-  """Returns the source with images read from a copy below `folder`; labels stay as they are.
+  """Returns the source with images from a copy below `folder`, which it makes if it is missing.
 
   Raises:
-    UserError: images that do not decode (all of them are looked at, the others are
-      kept), no space, or a folder that cannot be written.
+    UserError: images are unreadable (after all others were copied), the disk is full, or the
+      directory cannot be written.
 
-  Example: `copy_images(dataset.train, Path('cache'))`; the second call opens what the
-    first one wrote.
+  Example: `copy_images(dataset.train, Path('cache'))`; a second call opens the copy of the first.
   """
-  return dataclasses.replace(source, read_image=_copied(source, 'images', folder))
+  return dataclasses.replace(source, read_image=_open_or_make(source, 'images', folder))
 
 
 def copy_labels(source: Source, folder: Path) -> Source:
-  """Returns the source with labels read from a copy below `folder`; reads all its labels.
+  """Returns the source with labels from a copy below `folder`; reads all its labels.
 
-  Take the labelled subset first: labels of unlabelled examples must not be opened.
+  Pass the labelled subset: labels of unlabelled examples must not be opened.
   """
-  return dataclasses.replace(source, read_label=_copied(source, 'labels', folder))
+  return dataclasses.replace(source, read_label=_open_or_make(source, 'labels', folder))
 
 
-def _copied(source: Source, kind: str, folder: Path) -> Read:
+def _open_or_make(source: Source, kind: str, folder: Path) -> Read:
   read = {'images': source.read_image, 'labels': source.read_label}[kind]
   if source.version is None or not len(source):
-    return read  # nobody knows when such a source changes
+    return read  # a change of the source would go unnoticed
   identity = '\n'.join([kind, source.version(), *source.names])
   digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
-  place = folder / f'{kind}-{len(source)}-{digest}'
-  with _writable(place), _alone(place):
-    if not (place / 'index.jsonl').exists():
-      _prepare(place, read, source.names, kind)
-  return _open(place)
+  directory = folder / f'{kind}-{len(source)}-{digest}'
+  with _creating(directory), file_lock(directory / 'lock'):  # other processes wait for the copy
+    if not (directory / 'index.jsonl').exists():
+      _make_copy(directory, read, source.names, kind)
+  return _open_copy(directory)
 
 
 # ------------------------------------------------------------------------ reading
 
 
-def _open(place: Path) -> Read:
-  """Returns index -> read-only array, from a finished copy."""
-  rows = _read_rows(place / 'index.jsonl')
+def _open_copy(directory: Path) -> Read:
+  """Returns index -> read-only array, from a complete copy."""
+  rows = _read_rows(directory / 'index.jsonl')
   sizes = [int(np.prod(shape)) for _, shape in rows]
   starts = np.concatenate([[0], np.cumsum(sizes)]).tolist()
-  where = {
+  spans = {
     index: (start, size, shape)
     for (index, shape), start, size in zip(rows, starts, sizes, strict=False)
   }
-  path = place / 'arrays.bin'
+  path = directory / 'arrays.bin'
   if not path.exists() or path.stat().st_size != starts[-1]:
-    raise UserError(f'{place} is damaged (arrays.bin has not {starts[-1]} bytes): remove it.')
+    raise UserError(f'{directory} is damaged (arrays.bin has not {starts[-1]} bytes): remove it.')
   memory = np.memmap(path, np.uint8, 'r')
 
   def read(i: int) -> np.ndarray:
-    start, size, shape = where[int(i)]
+    start, size, shape = spans[int(i)]
     return memory[start : start + size].reshape(shape)
 
   return read
 
 
-def _read_rows(path: Path) -> list[tuple[int, tuple[int, ...]]]:
-  """Returns (index, shape) of every whole line; a line torn by a crash ends the list."""
+def _read_rows(path: Path) -> list[tuple[int, Shape]]:
+  """Returns (index, shape) of every line up to one that a crash has truncated."""
   rows = []
   for line in path.read_text(encoding='utf-8').splitlines() if path.exists() else ():
     try:
@@ -110,58 +111,58 @@ def _read_rows(path: Path) -> list[tuple[int, tuple[int, ...]]]:
   return rows
 
 
-# ---------------------------------------------------------------------- preparing
+# ------------------------------------------------------------------------- copying
 
 
-def _prepare(place: Path, read: Read, names: tuple[str, ...], kind: str) -> None:
-  """Appends what is missing, chunk by chunk; ends with all arrays there, or UserError."""
-  rows = _resume(place)
+def _make_copy(directory: Path, read: Read, names: tuple[str, ...], kind: str) -> None:
+  """Appends the missing arrays, chunk by chunk; raises UserError if some are unreadable."""
+  rows = _resume(directory)
   done = {index for index, _ in rows}
   missing = [index for index in range(len(names)) if index not in done]
   findings: list[tuple[str, str]] = []
-  done_now = 0
-  say = progress(f'preparing {len(names)} {kind} in {place}', len(missing))
+  num_done = 0
+  report = progress(f'preparing {len(names)} {kind} in {directory}', len(missing))
   with (
-    open(place / 'arrays.bin', 'ab') as arrays,
-    open(place / 'rows.jsonl', 'a', encoding='utf-8') as lines,
+    open(directory / 'arrays.bin', 'ab') as array_file,
+    open(directory / 'rows.jsonl', 'a', encoding='utf-8') as row_file,
   ):
     for chunk in _chunks(missing):
-      decoded = in_parallel(lambda i: _attempt(read, names, i), chunk)
-      kept = []
-      for index, result in zip(chunk, decoded, strict=True):
+      results = in_parallel(lambda i: _try_read(read, names, i), chunk)
+      arrays = []
+      for index, result in zip(chunk, results, strict=True):
         if isinstance(result, UserError):
           findings.append((names[index], str(result)))
         else:
-          kept.append((index, result))
-      _check_space(place, kept, len(missing) - done_now)
-      # Arrays first: a row promises that its bytes are there.
-      for _, array in kept:
-        arrays.write(np.ascontiguousarray(array, np.uint8))
-      _sync(arrays)
-      lines.writelines(json.dumps([index, array.shape]) + '\n' for index, array in kept)
-      _sync(lines)
-      done_now += len(chunk)
-      say(done_now)
+          arrays.append((index, result))
+      _check_space(directory, arrays, len(missing) - num_done)
+      # Arrays first: after a crash every row must have its bytes.
+      for _, array in arrays:
+        array_file.write(np.ascontiguousarray(array, np.uint8))
+      _sync(array_file)
+      row_file.writelines(json.dumps([index, array.shape]) + '\n' for index, array in arrays)
+      _sync(row_file)
+      num_done += len(chunk)
+      report(num_done)
   raise_findings(findings, len(names), kind)
-  os.replace(place / 'rows.jsonl', place / 'index.jsonl')
+  os.replace(directory / 'rows.jsonl', directory / 'index.jsonl')
 
 
-def _resume(place: Path) -> list[tuple[int, tuple[int, ...]]]:
-  """Returns the rows whose arrays are whole; cuts both files back to them."""
-  rows = _read_rows(place / 'rows.jsonl')
-  path = place / 'arrays.bin'
-  held = path.stat().st_size if path.exists() else 0
+def _resume(directory: Path) -> list[tuple[int, Shape]]:
+  """Returns the rows whose arrays are complete; truncates both files to them."""
+  rows = _read_rows(directory / 'rows.jsonl')
+  path = directory / 'arrays.bin'
+  num_bytes = path.stat().st_size if path.exists() else 0
   ends = np.cumsum([int(np.prod(shape)) for _, shape in rows], dtype=np.int64)
-  rows = rows[: int(np.searchsorted(ends, held, side='right'))]
+  rows = rows[: int(np.searchsorted(ends, num_bytes, side='right'))]
   with open(path, 'ab') as file:
     file.truncate(int(ends[len(rows) - 1]) if rows else 0)
   write_atomically(
-    place / 'rows.jsonl', ''.join(json.dumps([index, shape]) + '\n' for index, shape in rows)
+    directory / 'rows.jsonl', ''.join(json.dumps([index, shape]) + '\n' for index, shape in rows)
   )
   return rows
 
 
-def _attempt(read: Read, names: tuple[str, ...], index: int) -> np.ndarray | UserError:
+def _try_read(read: Read, names: tuple[str, ...], index: int) -> np.ndarray | UserError:
   try:
     array = read(index)
   except UserError as error:
@@ -177,13 +178,13 @@ def _chunks(indices: list[int]) -> Iterator[list[int]]:
     yield chunk
 
 
-def _check_space(place: Path, kept: list[tuple[int, np.ndarray]], missing: int) -> None:
-  """Raises UserError where the disk cannot hold `missing` arrays of this size."""
-  need = missing * np.mean([array.nbytes for _, array in kept]) if kept else 0
-  free = shutil.disk_usage(place).free
+def _check_space(directory: Path, arrays: list[tuple[int, np.ndarray]], missing: int) -> None:
+  """Raises UserError if the disk cannot hold `missing` arrays as large as these."""
+  need = missing * np.mean([array.nbytes for _, array in arrays]) if arrays else 0
+  free = shutil.disk_usage(directory).free
   if free < need:
     raise UserError(
-      f'{place} has {free / 1e9:.1f} GB free and needs about {need / 1e9:.1f} GB: free some, '
+      f'{directory} has {free / 1e9:.1f} GB free and needs about {need / 1e9:.1f} GB: free some, '
       'set --config.data.copy_root=DIR, or --config.data.working_copy=memory.'
     )
 
@@ -194,21 +195,13 @@ def _sync(file) -> None:
 
 
 @contextlib.contextmanager
-def _writable(place: Path) -> Iterator[None]:
-  """Creates the folder; what the system refuses there becomes a UserError."""
+def _creating(directory: Path) -> Iterator[None]:
+  """Creates the directory; converts errors of the system inside the block to UserError."""
   try:
-    place.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     yield
   except OSError as error:
     raise UserError(
-      f'{place} cannot be written ({error.strerror}): set --config.data.copy_root=DIR, or '
+      f'{directory} cannot be written ({error.strerror}): set --config.data.copy_root=DIR, or '
       '--config.data.working_copy=memory.'
     ) from error
-
-
-@contextlib.contextmanager
-def _alone(place: Path) -> Iterator[None]:
-  """Lets one process at a time prepare a copy; the others wait and then open it."""
-  with open(place / 'lock', 'w') as file:
-    fcntl.flock(file, fcntl.LOCK_EX)
-    yield

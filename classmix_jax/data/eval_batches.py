@@ -1,4 +1,4 @@
-"""Batches of a validation set: read by threads, padded to one shape; NumPy only.
+"""Validation batches: read by threads, padded to one shape; NumPy only.
 
 Synopsis:
 
@@ -9,7 +9,7 @@ Synopsis:
 from collections.abc import Iterator
 import itertools
 
-from classmix_jax.data.example_reader import framed, stack
+from classmix_jax.data.example_reader import read_padded, stack
 from classmix_jax.data.random_crop import Size
 from classmix_jax.data.sampler import share_of_batch, share_positions
 from classmix_jax.data.source import Source
@@ -30,26 +30,27 @@ def eval_batches(
 ) -> Iterator[Example]:
   """Returns every example of a source once, in order, in full batches of one shape.
 
-  Images are padded at the bottom and right (0, `VOID`, valid False) to `size`.
-  The last batch is filled up with examples that are padding altogether,
-  so every pixel of the set counts once and all processes see as many batches.
-  What is read ahead is bounded: two batches, or what keeps the threads at work.
+  Images are padded at the bottom and right (0, `VOID`, valid False) to `size`. The last batch is
+  filled with examples of padding alone, so that every pixel counts once and all processes see
+  the same number of batches. At most two batches are read ahead, or as many examples as keep the
+  threads busy.
 
   Args:
     source: examples; without labels all labels are `VOID`.
     batch_size: global, a multiple of the number of devices.
     size: (H, W) of the batches.
     local_devices: D, devices of this process.
-    label_size: (H, W) of label and valid, where labels have other sizes than
-      their images; None is `size`, and every label must have its image's size.
-    process_index, process_count: which contiguous share of a batch is read.
+    label_size: (H, W) of label and valid, if labels differ in size from their images; None is
+      `size`, and every label must have its image's size.
+    process_index, process_count: choose the contiguous share of a batch that is read.
 
   Returns:
     Iterator of `Example`: `[D, B/D, H, W, 3]` uint8, `[D, B/D, H, W]` uint8 and bool.
 
   Raises:
-    UserError: no examples, the batch does not divide, or a reader reports something.
-    ValueError: from the iterator, for an image or label larger than its size.
+    UserError: there are no examples, the batch size is not a multiple of the number of devices,
+      or an example is unreadable.
+    ValueError: from the iterator, if an image or label is larger than its size.
 
   Example: `sum(e.valid.any((2, 3)).sum() for e in eval_batches(...)) == len(source)`
   """
@@ -59,12 +60,12 @@ def eval_batches(
   batches = range(-(-len(source) // batch_size))
 
   def read() -> Iterator[Example]:
-    frames = in_parallel(
-      lambda index: framed(source, index, size, label_size),
+    examples = in_parallel(
+      lambda index: read_padded(source, index, size, label_size),
       share_positions(batches, batch_size, share, process_index),
       ahead=2 * share,
     )
     for _ in batches:
-      yield stack(list(itertools.islice(frames, share)), local_devices)
+      yield stack(list(itertools.islice(examples, share)), local_devices)
 
   return read()

@@ -5,7 +5,7 @@ Synopsis:
     streams = open_streams(labeled, unlabeled, batch_size=4, unlabeled_batch_size=4,
                            geometry=Geometry(crop=(160, 224)), seed=0, local_devices=1)
     image, label, view = streams[0].read(17)      # at position 17 of the labelled stream
-    example = framed(dataset.val, 3, size=(180, 240))
+    example = read_padded(dataset.val, 3, size=(180, 240))
 """
 
 from collections.abc import Callable, Sequence
@@ -23,10 +23,10 @@ Read = Callable[[int], tuple[np.ndarray, np.ndarray, View]]
 
 
 class Stream(NamedTuple):
-  """The endless stream of examples of one source.
+  """The endless stream of examples of a source.
 
   Attributes:
-    read: returns image `[H, W, 3]` uint8, label `[H, W]` uint8 and view at a position.
+    read: position -> image `[H, W, 3]` uint8, label `[H, W]` uint8, and view.
     size: examples of a global batch.
     share: examples of a batch that this process reads.
   """
@@ -47,64 +47,65 @@ def open_streams(
   local_devices: int,
   process_count: int = 1,
 ) -> list[Stream]:
-  """Returns the labelled stream and, if there is one, the unlabelled one.
+  """Returns the labelled stream and, if there is one, the unlabelled stream.
 
   Args:
     labeled: source of the labelled stream.
-    unlabeled: source of the unlabelled stream, or None; labels are read if it has any.
-    batch_size, unlabeled_batch_size: global; 0 unlabelled leaves that stream out.
-    geometry: how the examples are cut from their frames.
+    unlabeled: source of the unlabelled stream, or None; its labels, if any, are pseudo-labels.
+    batch_size, unlabeled_batch_size: global; 0 for no unlabelled stream.
+    geometry: how examples are cut from their frames.
     seed: 0 or more.
-    local_devices, process_count: which share a batch.
+    local_devices, process_count: number of devices and processes that share a batch.
 
   Raises:
-    UserError: no labels, an empty source, a negative seed, or a batch that cannot be shared;
-      from `read` for what the source reports, and for whole frames of several sizes.
+    UserError: the labelled source has no labels, a source is empty, the seed is negative, or a
+      batch cannot be shared; from `read` if an example is unreadable, or if whole frames differ
+      in size.
   """
   if labeled.read_label is None:
     raise UserError('The labelled examples have no labels: check config.data.root')
-  check_size = _OneSize().check if geometry.crop is None else None
+  check_size = _SameSize().check if geometry.crop is None else None
 
-  def stream(source: Source, number: int, size: int, field: str) -> Stream:
+  def open_stream(source: Source, number: int, size: int, field: str) -> Stream:
     share = share_of_batch(size, local_devices, process_count, field)
-    index_stream(seed, number, len(source), 0, 1)  # an empty source or a bad seed: say so now
-    return Stream(_reader(source, geometry, seed, number, check_size), size, share)
+    index_stream(seed, number, len(source), 0, 1)  # raises now for an empty source or a bad seed
+    return Stream(_make_reader(source, geometry, seed, number, check_size), size, share)
 
-  streams = [stream(labeled, LABELED, batch_size, 'config.batch_size')]
+  streams = [open_stream(labeled, LABELED, batch_size, 'config.batch_size')]
   if unlabeled is not None and unlabeled_batch_size:
     streams.append(
-      stream(unlabeled, UNLABELED, unlabeled_batch_size, 'config.unlabeled_batch_size')
+      open_stream(unlabeled, UNLABELED, unlabeled_batch_size, 'config.unlabeled_batch_size')
     )
   return streams
 
 
-class _OneSize:
-  """Remembers the first image's size and refuses any other: whole frames must stack."""
+class _SameSize:
+  """Raises UserError for images that differ in size from the first: whole frames must stack."""
 
   def __init__(self) -> None:
     self._first: dict[str, tuple] = {}
 
   def check(self, name: str, shape: tuple[int, ...]) -> None:
-    first, want = self._first.setdefault('first', (name, shape))
-    if shape[:2] != want[:2]:
+    first, expected = self._first.setdefault('first', (name, shape))  # atomic between threads
+    if shape[:2] != expected[:2]:
       raise UserError(
-        f'Image {name!r} is {shape[0]}x{shape[1]} and {first!r} {want[0]}x{want[1]}, but whole '
-        'frames must have one size: set config.data.size=(H, W) or config.data.crop=(H, W)'
+        f'Image {name!r} is {shape[0]}x{shape[1]} and {first!r} {expected[0]}x{expected[1]}, but '
+        'whole frames must have one size: set config.data.size=(H, W) or config.data.crop=(H, W)'
       )
 
 
-def _reader(
+def _make_reader(
   source: Source,
   geometry: Geometry,
   seed: int,
   stream: int,
   check_size: Callable[[str, tuple[int, ...]], None] | None,
 ) -> Read:
-  """Returns position -> (image, label, view): the frame there, and its window."""
+  """Returns position -> (image, label, view): the frame at a position, and its window."""
 
   def read(position: int) -> tuple[np.ndarray, np.ndarray, View]:
     index = int(index_stream(seed, stream, len(source), position, position + 1)[0])
-    image, label = _read(source, index, source.read_label is not None)
+    image, label = _read_frame(source, index)
     if check_size is not None:
       check_size(source.names[index], image.shape)
     view = draw_view(geometry, seed=seed, stream=stream, position=position, frame=label.shape)
@@ -113,22 +114,19 @@ def _reader(
   return read
 
 
-def _read(
-  source: Source,
-  index: int,
-  with_label: bool,
-  one_size: bool = True,
+def _read_frame(
+  source: Source, index: int, same_size: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns `[H, W, 3]` and `[H, W]` uint8; the label is all `VOID` if it is not wanted."""
+  """Returns `[H, W, 3]` and `[H, W]` uint8; the label is all `VOID` if the source has none."""
   image, name = source.read_image(index), source.names[index]
   if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
     raise ValueError(f'{name}: expected image [H, W, 3] uint8, got {image.shape} {image.dtype}')
-  if not with_label:
+  if source.read_label is None:
     return image, np.full(image.shape[:2], VOID, np.uint8)
   label = source.read_label(index)
   if label.dtype != np.uint8:
     raise ValueError(f'{name}: expected label [H, W] uint8, got {label.shape} {label.dtype}')
-  if one_size and label.shape != image.shape[:2]:
+  if same_size and label.shape != image.shape[:2]:
     raise UserError(
       f'The label of {name!r} is {"x".join(map(str, label.shape))} and its image '
       f'{image.shape[0]}x{image.shape[1]}: they must have one size'
@@ -137,7 +135,7 @@ def _read(
 
 
 def padding(size: Size, label_size: Size | None = None) -> Example:
-  """Returns an Example without axes for devices and batch that is padding altogether.
+  """Returns an Example of padding alone, without the axes of devices and batch.
 
   Example: `padding((2, 3)).label.tolist() == [[255] * 3] * 2`.
   """
@@ -147,42 +145,42 @@ def padding(size: Size, label_size: Size | None = None) -> Example:
   )
 
 
-def framed(source: Source, index: int, size: Size, label_size: Size | None = None) -> Example:
-  """Returns one example padded to `size`, its label to `label_size`; all padding past the end.
+def read_padded(source: Source, index: int, size: Size, label_size: Size | None = None) -> Example:
+  """Reads one example, padded to `size` and its label to `label_size`.
 
   Args:
     source: without labels the label is all `VOID`.
-    index: 0 or more.
+    index: 0 or more; past the end the example is padding alone.
     size: (H, W) of the image.
-    label_size: (H, W) of label and valid; None is `size`, and the label must then have
-      its image's size.
+    label_size: (H, W) of label and valid; None is `size`, and the label must then have its
+      image's size.
 
   Raises:
-    UserError: what the reader reports, or a label that does not fit its image.
-    ValueError: an image or label larger than its size, or of another dtype than uint8.
+    UserError: the example is unreadable, or the label does not fit its image.
+    ValueError: an image or label is larger than its size, or not uint8.
   """
-  frame = padding(size, label_size)
+  example = padding(size, label_size)
   if index < len(source):
-    image, label = _read(source, index, source.read_label is not None, label_size is None)
-    for target, array in zip(frame, (image, label, np.ones(label.shape, bool)), strict=True):
+    image, label = _read_frame(source, index, same_size=label_size is None)
+    for target, array in zip(example, (image, label, np.ones(label.shape, bool)), strict=True):
       (h, w), (height, width) = array.shape[:2], target.shape[:2]
       if h > height or w > width:
         raise ValueError(f'{source.names[index]}: {h}x{w} does not fit into {height}x{width}')
       target[:h, :w] = array
-  return frame
+  return example
 
 
 def stack(examples: Sequence[Example], local_devices: int) -> Example:
-  """Returns N examples `[...]` as one Example `[D, N / D, ...]`, D the local devices."""
+  """Stacks N examples `[...]` to one Example `[D, N / D, ...]`, D the local devices."""
   return split([np.stack(arrays) for arrays in zip(*examples, strict=True)], local_devices)
 
 
 def split(arrays: Sequence[np.ndarray], local_devices: int) -> Example:
-  """Returns image, label and valid `[N, ...]` as one Example `[D, N / D, ...]`."""
+  """Splits image, label and valid `[N, ...]` by device: one Example `[D, N / D, ...]`."""
   return Example(*(x.reshape(local_devices, -1, *x.shape[1:]) for x in arrays))
 
 
 def join(examples: Sequence[Example]) -> Batch:
-  """Returns the Batch of the Examples of one or two streams; the second is empty if missing."""
+  """Joins the Examples of one or two streams to a Batch; a missing second one is empty."""
   labeled = examples[0]
   return Batch(labeled, *(examples[1:] or [Example(*(x[:, :0] for x in labeled))]))

@@ -1,4 +1,4 @@
-"""Batches on their way to the devices."""
+"""Groups batches by dispatch and copies them to the devices."""
 
 from collections.abc import Iterable, Iterator
 import itertools
@@ -12,9 +12,9 @@ from classmix_jax.types import AXIS, Batch, PyTree
 
 
 def dispatches(start: int, stop: int, together: int) -> list[range]:
-  """Divides the steps from `start` to `stop` into those that are given to the devices at once.
+  """Divides the steps start..stop-1 into dispatches of up to `together` steps.
 
-  They end at multiples of `together`, wherever a run begins, and at `stop`.
+  Dispatches end at multiples of `together`, wherever a training run starts, and at `stop`.
 
   Example:
     >>> dispatches(2, 9, together=4)
@@ -25,7 +25,7 @@ def dispatches(start: int, stop: int, together: int) -> list[range]:
 
 
 def micro_batches(batches: Iterable[Batch], counts: Iterable[int]) -> Iterator[Batch]:
-  """Groups so many consecutive batches `[D, b, ...]` each into one `[D, count, b, ...]`."""
+  """Joins consecutive batches `[D, b, ...]` to `[D, count, b, ...]`, for each of the counts."""
   batches = iter(batches)
   for count in counts:
     group = list(itertools.islice(batches, count))
@@ -33,10 +33,10 @@ def micro_batches(batches: Iterable[Batch], counts: Iterable[int]) -> Iterator[B
 
 
 def to_devices(batches: Iterable[PyTree], devices: Devices, ahead: int = 1) -> Iterator[PyTree]:
-  """Copies batches `[D, ...]` to the devices while the step before is running.
+  """Copies batches `[D, ...]` to the devices while they compute the step before.
 
   Args:
-    batches: pytrees of NumPy arrays whose leading axis is the local devices.
+    batches: pytrees of NumPy arrays, whose leading axis is the local devices.
     devices: the local devices.
     ahead: how many batches wait on the devices.
   """

@@ -1,4 +1,4 @@
-"""Makes training batches with tf.data: the only module of a training that uses TensorFlow.
+"""Training batches by tf.data; the only module of training that uses TensorFlow.
 
 Synopsis:
 
@@ -7,10 +7,9 @@ Synopsis:
                             start_step=0, stop_step=1000, local_devices=jax.local_device_count())
     batch = next(batches)      # Batch of NumPy arrays [devices, per_device, ...]
 
-A training batch is a pure function of (seed, step): example k of step s sits at
-position s*B + k of an endless stream, and the position alone decides which image
-it is and how it is cropped. Resuming at step s therefore reads nothing before s,
-and neither the number of devices nor of processes changes the global batch.
+A training batch is a pure function of (seed, step): example k of step s is at position s B + k of
+an endless stream, and image and crop are functions of the position. Resuming at step s therefore
+reads nothing before s, and neither the number of devices nor of processes changes the global batch.
 """
 
 import atexit
@@ -24,14 +23,15 @@ import tensorflow as tf
 
 from classmix_jax.data.example_reader import Read, Stream, join, open_streams, split
 from classmix_jax.data.random_crop import Geometry
+from classmix_jax.data.sampler import global_position
 from classmix_jax.data.source import Source
 from classmix_jax.types import VOID, Batch
 from classmix_jax.utils.threads import THREADS
 
-_OPEN: weakref.WeakSet = weakref.WeakSet()  # iterators that may have readers at work
+_OPEN: weakref.WeakSet = weakref.WeakSet()  # iterators whose readers may be running
 
-for _kind in ('GPU', 'TPU'):  # accelerators belong to JAX; TensorFlow would take their memory
-  with contextlib.suppress(RuntimeError):  # too late: somebody has used TensorFlow already
+for _kind in ('GPU', 'TPU'):  # accelerators are for JAX; TensorFlow would take their memory
+  with contextlib.suppress(RuntimeError):  # TensorFlow was initialized before
     tf.config.set_visible_devices([], _kind)
 
 
@@ -51,29 +51,28 @@ def train_batches(
 ) -> Iterator[Batch]:
   """Returns the batches of the steps start_step..stop_step-1.
 
-  Every example is resized by a random factor, cropped, mirrored and padded at
-  the bottom and right to the crop; image, label and valid move together.
-  Images are resized bilinearly (averaging when they shrink), labels take the
-  nearest pixel, both on half-pixel centres.
+  Every example is resized by a random factor, cropped, mirrored, and padded at the bottom and
+  right to the crop; image, label and valid alike. Images are resized bilinearly with
+  antialiasing, labels by the nearest pixel, both with half-pixel centres.
 
   Args:
     labeled: source of the labelled stream.
-    unlabeled: source of the unlabelled stream; pseudo-labels are read where it has any.
-    batch_size, unlabeled_batch_size: global, multiples of the number of devices.
-      0 unlabelled (or no source) gives an empty Example, `[D, 0, ...]`.
+    unlabeled: source of the unlabelled stream, or None; its labels, if any, are pseudo-labels.
+    batch_size, unlabeled_batch_size: global, multiples of the number of devices. Without an
+      unlabelled stream (None, or size 0) its Example is empty, `[D, 0, ...]`.
     geometry: how the examples of both streams are cut from their frames.
     seed: 0 or more.
     start_step, stop_step: global steps.
     local_devices: D, devices of this process.
-    process_index, process_count: which contiguous share of the batch is read.
+    process_index, process_count: choose the contiguous share of the batch that is read.
 
   Returns:
-    Iterator of `Batch`; the Examples hold read-only NumPy arrays: image
-    `[D, B/D, H, W, 3]` uint8, label `[D, B/D, H, W]` uint8, valid the same, bool.
+    Iterator of `Batch`; the Examples have read-only NumPy arrays: image `[D, B/D, H, W, 3]` uint8,
+    label `[D, B/D, H, W]` uint8, valid `[D, B/D, H, W]` bool.
 
   Raises:
-    UserError: at the call for batches that cannot be shared; from the
-      iterator for frames of unequal size and for what the readers report.
+    UserError: a batch cannot be shared by the devices; from the iterator if frames differ in
+      size, or an example is unreadable.
 
   Example: `next(train_batches(source, None, batch_size=8, unlabeled_batch_size=0, ...))`
   """
@@ -89,42 +88,27 @@ def train_batches(
   )
   errors: list[Exception] = []
 
-  def examples(stream: Stream) -> tf.data.Dataset:
-    positions = _positions(start_step, stop_step, stream.size, stream.share, process_index)
-    dataset = _mapped(positions, stream.read, errors)
+  def make_dataset(stream: Stream) -> tf.data.Dataset:
+    _, size, share = stream
+    dataset = tf.data.Dataset.range(start_step * share, stop_step * share)
+    dataset = dataset.map(lambda local: global_position(local, size, share, process_index))
+    dataset = _read_examples(dataset, stream.read, errors)
     dataset = dataset.map(functools.partial(_cut, geometry), THREADS)
-    return dataset.batch(stream.share, drop_remainder=True)
+    return dataset.batch(share, drop_remainder=True)
 
-  dataset = _finished(tf.data.Dataset.zip(tuple(map(examples, streams))))
-  return _run(dataset, errors, local_devices)
-
-
-def _positions(
-  start_step: int,
-  stop_step: int,
-  size: int,
-  share: int,
-  process_index: int,
-) -> tf.data.Dataset:
-  """Returns the positions of a process: its contiguous share of every batch of `size`."""
-
-  def position(j: tf.Tensor) -> tf.Tensor:
-    return j // share * size + process_index * share + j % share
-
-  return tf.data.Dataset.range(start_step * share, stop_step * share).map(position)
+  dataset = tf.data.Dataset.zip(tuple(map(make_dataset, streams)))
+  return _iterate(_prefetch(dataset), errors, local_devices)
 
 
-def _mapped(
-  positions: tf.data.Dataset,
-  read: Read,
-  errors: list[Exception],
+def _read_examples(
+  positions: tf.data.Dataset, read: Read, errors: list[Exception]
 ) -> tf.data.Dataset:
   """Maps positions to (image, label, packed view), several at a time, in order.
 
-  Exceptions of `read` also go to `errors`, because TensorFlow keeps only their text.
+  Appends exceptions of `read` to `errors`, because TensorFlow keeps only their text.
   """
 
-  def guarded(position: np.ndarray) -> tuple[np.ndarray, ...]:
+  def read_or_record(position: np.ndarray) -> tuple[np.ndarray, ...]:
     try:
       image, label, view = read(int(position))
     except Exception as error:
@@ -134,18 +118,15 @@ def _mapped(
 
   def call(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
     types = [tf.uint8, tf.uint8, tf.int32]
-    return tuple(tf.numpy_function(guarded, [position], types, stateful=False))
+    return tuple(tf.numpy_function(read_or_record, [position], types, stateful=False))
 
   return positions.map(call, THREADS)
 
 
 def _cut(
-  geometry: Geometry,
-  image: tf.Tensor,
-  label: tf.Tensor,
-  view: tf.Tensor,
+  geometry: Geometry, image: tf.Tensor, label: tf.Tensor, view: tf.Tensor
 ) -> tuple[tf.Tensor, ...]:
-  """Returns (image, label, valid) of a view: resized, cropped, mirrored, padded to the crop."""
+  """Cuts a view, to (image, label, valid): resized, cropped, mirrored, padded to the crop."""
   image, label = tf.ensure_shape(image, [None, None, 3]), tf.ensure_shape(label, [None, None])
   scaled, corner, kept, mirrored = tf.split(tf.ensure_shape(view, [7]), [2, 2, 2, 1])
   if geometry.resizes:
@@ -164,20 +145,17 @@ def _cut(
 
 
 def _fit(pair: tf.Tensor, x: tf.Tensor, third: int) -> tf.Tensor:
-  """Returns (height, width) as a vector with one entry per axis of `x`: `third` for channels."""
+  """Extends a vector (height, width) by `third` if `x` has channels."""
   return tf.concat([pair, [third] * (x.shape.rank - 2)], 0)
 
 
 def _nearest(
-  label: tf.Tensor,
-  frame: tf.Tensor,
-  scaled: tf.Tensor,
-  corner: tf.Tensor,
-  kept: tf.Tensor,
+  label: tf.Tensor, frame: tf.Tensor, scaled: tf.Tensor, corner: tf.Tensor, kept: tf.Tensor
 ) -> tf.Tensor:
   """Resizes `[h, w]` from `frame` to `scaled` by the nearest pixel; returns the window.
 
-  In integers, so that no rounding moves a label: pixel i is floor((i + 1/2) h / h').
+  Pixel i of h' comes from pixel floor((i + 1/2) h / h'), in integers, so that no rounding moves a
+  label.
   """
   for axis in (0, 1):
     i = corner[axis] + tf.range(kept[axis])
@@ -186,17 +164,9 @@ def _nearest(
 
 
 def _bilinear(
-  image: tf.Tensor,
-  frame: tf.Tensor,
-  scaled: tf.Tensor,
-  corner: tf.Tensor,
-  kept: tf.Tensor,
+  image: tf.Tensor, frame: tf.Tensor, scaled: tf.Tensor, corner: tf.Tensor, kept: tf.Tensor
 ) -> tf.Tensor:
-  """Resizes like `tf.image.resize(antialias=True)`, but computes only the window.
-
-  Both use this op; the translation spares the pixels of a large frame that the
-  crop throws away.
-  """
+  """Resizes like `tf.image.resize(antialias=True)`, which uses this op, but only the window."""
   window = tf.raw_ops.ScaleAndTranslate(
     images=image[None],
     size=kept,
@@ -209,7 +179,7 @@ def _bilinear(
 
 
 def _mirror(x: tf.Tensor, flag: tf.Tensor) -> tf.Tensor:
-  """Reverses the columns of `[h, w, ...]` where `flag` is True."""
+  """Reverses the columns of `[h, w, ...]` if `flag` is True."""
   return tf.raw_ops.Reverse(tensor=x, dims=tf.stack([False, flag, False][: x.shape.rank]))
 
 
@@ -219,8 +189,8 @@ def _pad(x: tf.Tensor, missing: tf.Tensor, fill: int | bool) -> tf.Tensor:
   return tf.pad(x, tf.stack([tf.zeros_like(ends), ends], 1), constant_values=fill)
 
 
-def _finished(dataset: tf.data.Dataset) -> tf.data.Dataset:
-  """Prefetches in a deterministic order, on few threads: the step needs the cores."""
+def _prefetch(dataset: tf.data.Dataset) -> tf.data.Dataset:
+  """Prefetches in a deterministic order, on few threads: the training step needs the cores."""
   options = tf.data.Options()
   options.deterministic = True
   options.autotune.enabled = False
@@ -229,12 +199,10 @@ def _finished(dataset: tf.data.Dataset) -> tf.data.Dataset:
   return dataset.prefetch(2).with_options(options)
 
 
-def _run(
-  dataset: tf.data.Dataset,
-  errors: list[Exception],
-  local_devices: int,
+def _iterate(
+  dataset: tf.data.Dataset, errors: list[Exception], local_devices: int
 ) -> Iterator[Batch]:
-  """Returns the Batches; a reader's exception comes out as it was raised."""
+  """Returns an iterator over the Batches, which raises a reader's exception unchanged."""
 
   def batches() -> Iterator[Batch]:
     try:
@@ -252,7 +220,7 @@ def _run(
 
 @atexit.register
 def _close_all() -> None:
-  """Stops the readers while Python still runs: at its end they would wait for it for ever."""
+  """Stops the readers at exit, where they would block in a Python that no longer runs."""
   for iterator in list(_OPEN):
     with contextlib.suppress(ValueError):  # in use by another thread
       iterator.close()

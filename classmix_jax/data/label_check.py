@@ -1,12 +1,12 @@
-"""The check at the start of every training: a sample of the masks, and only once.
+"""Checks a sample of the masks at the start of every training run, once for the same data.
 
 Synopsis:
 
     for warning in check_at_start(split.labeled, dataset.val, dataset.class_names):
       print(f'warning: {warning}')
 
-What was found in order is remembered in the user's cache folder, under a digest of
-names, classes and the sources' versions: a second start opens no mask.
+The result for valid data is stored in the user's cache directory, under a digest of names, classes
+and the sources' versions, so that a second start opens no mask.
 """
 
 from collections.abc import Sequence
@@ -30,14 +30,14 @@ from classmix_jax.errors import UserError
 from classmix_jax.utils.atomic_write import write_atomically
 from classmix_jax.utils.paths import cache_root
 
-LABELED, VAL = 200, 100  # masks that are looked at, at most
-CHECK_VERSION = 2  # count up whenever the check finds more than before
+MAX_LABELED, MAX_VAL = 200, 100  # masks that are read
+CHECK_VERSION = 2  # increment when the check finds more: stored results are then ignored
 
 
 def check_at_start(labeled: Source, val: Source, class_names: Sequence[str]) -> list[str]:
-  """Looks at the labels of a training; returns what is worth a warning.
+  """Checks the values of labels and returns warnings.
 
-  All sizes were compared when the data set was opened; this is about values.
+  Sizes were compared when the data set was opened.
 
   Args:
     labeled: the labelled examples.
@@ -45,38 +45,39 @@ def check_at_start(labeled: Source, val: Source, class_names: Sequence[str]) -> 
     class_names: name of class 0, 1, ...
 
   Raises:
-    UserError: masks that do not decode or hold values that are no class; masks of void
-      alone; and, with two classes, masks of 0 and 255 only.
+    UserError: masks are unreadable, have values that are not classes, are all void, or, with two
+      classes, have the values 0 and 255 only.
 
   Example: `check_at_start(split.labeled, dataset.val, ('road', 'car')) == []`.
   """
-  place = outcome_path(labeled, val, class_names)
-  known = place and read_outcome(place)
-  if known is not None:
-    return known
+  path = result_path(labeled, val, class_names)
+  stored = path and read_result(path)
+  if stored is not None:
+    return stored
   print(
-    f'checking the masks of {min(len(labeled), LABELED)} of {len(labeled):,} labelled and '
-    f'{min(len(val), VAL)} of {len(val):,} validation images',
+    f'checking the masks of {min(len(labeled), MAX_LABELED)} of {len(labeled):,} labelled and '
+    f'{min(len(val), MAX_VAL)} of {len(val):,} validation images',
     flush=True,
   )
-  counts = sampled_counts(labeled, LABELED, class_names)
-  sampled_counts(val, VAL, class_names)
+  counts = count_sample(labeled, MAX_LABELED, class_names)
+  count_sample(val, MAX_VAL, class_names)
   _, images = class_counts(counts, len(class_names))
   warnings = label_warnings(images, len(counts), class_names, of=len(labeled))
-  if place:
-    # A folder that cannot be written costs the next start some seconds, no more.
-    with contextlib.suppress(OSError):
-      place.parent.mkdir(parents=True, exist_ok=True)
-      write_atomically(place, json.dumps({'warnings': warnings}) + '\n')
+  if path:
+    with contextlib.suppress(OSError):  # a read-only directory: the next start checks again
+      path.parent.mkdir(parents=True, exist_ok=True)
+      write_atomically(path, json.dumps({'warnings': warnings}) + '\n')
   return warnings
 
 
-def sampled_counts(source: Source, most: int, class_names: Sequence[str]) -> np.ndarray:
-  """Returns label -> pixels, `[N, 256]`, of up to `most` examples spread over the names.
+def count_sample(source: Source, most: int, class_names: Sequence[str]) -> np.ndarray:
+  """Counts the values in up to `most` labels, spread over the source: `[N, 256]`.
+
+  Reads all labels before it raises an error for masks of 0 and 255, or of void: the object may be
+  rare.
 
   Raises:
-    UserError: as `check_at_start`. Before masks of 0 and 255, or of void, stop a training,
-      all are read: the object may be rare.
+    UserError: as `check_at_start`.
   """
   for indices in (spread(len(source), most), np.arange(len(source))):
     counts = label_counts(source, indices, class_names)
@@ -89,19 +90,19 @@ def sampled_counts(source: Source, most: int, class_names: Sequence[str]) -> np.
   raise UserError(sentence)
 
 
-def outcome_path(labeled: Source, val: Source, class_names: Sequence[str]) -> Path | None:
-  """Returns where the outcome for this data is kept, None where its version is not known."""
+def result_path(labeled: Source, val: Source, class_names: Sequence[str]) -> Path | None:
+  """Returns the path of the stored result, None if the version of the data is not known."""
   if labeled.version is None or val.version is None:
     return None
-  identity = [CHECK_VERSION, LABELED, VAL, list(class_names)]
+  identity = [CHECK_VERSION, MAX_LABELED, MAX_VAL, list(class_names)]
   identity += [[source.version(), source.names] for source in (labeled, val)]
   digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
   return cache_root() / 'checks' / f'{digest}.json'
 
 
-def read_outcome(place: Path) -> list[str] | None:
-  """Returns the warnings that were kept, None where there are none or they do not read."""
+def read_result(path: Path) -> list[str] | None:
+  """Reads the stored warnings, None if there are none or they are damaged."""
   try:
-    return json.loads(place.read_text(encoding='utf-8'))['warnings']
+    return json.loads(path.read_text(encoding='utf-8'))['warnings']
   except (OSError, ValueError, KeyError):
     return None

@@ -1,4 +1,4 @@
-"""Looks at labels before the first step, because wrong ones train without an error.
+"""Counts classes in labels and describes wrong labels, which would train without an error.
 
 Synopsis:
 
@@ -19,7 +19,7 @@ from classmix_jax.utils.threads import in_parallel
 
 
 def spread(length: int, most: int) -> np.ndarray:
-  """Returns up to `most` positions of 0..length-1, evenly spread, the ends among them.
+  """Returns up to `most` evenly spaced positions of 0..length-1, including both ends.
 
   Example: `spread(9, 3).tolist() == [0, 4, 8]`.
   """
@@ -27,12 +27,12 @@ def spread(length: int, most: int) -> np.ndarray:
 
 
 def label_counts(source: Source, indices: Sequence[int], class_names: Sequence[str]) -> np.ndarray:
-  """Returns in how many pixels of each label every value occurs: `[N, 256]` int64.
+  """Counts the pixels of every value in each label: `[N, 256]` int64.
 
   Raises:
-    UserError: masks that do not decode or hold values that are no class.
+    UserError: masks are unreadable or have values that are not classes.
 
-  Example: `label_counts(dataset.train, range(30), ('road', 'car'))[:, 255]` is void.
+  Example: `label_counts(dataset.train, range(30), ('road', 'car'))[:, 255]` counts void.
   """
 
   def read(index: int) -> np.ndarray | UserError:
@@ -55,30 +55,30 @@ def label_counts(source: Source, indices: Sequence[int], class_names: Sequence[s
 
 
 def count_values(source: Source, index: int, class_names: Sequence[str]) -> np.ndarray:
-  """Returns the pixels of each value of one label, `[256]`; UserError as `label_counts`."""
+  """Counts the pixels of every value in a label, `[256]`; raises UserError as `label_counts`."""
   counts = np.bincount(source.read_label(index).ravel(), minlength=256)
   present = np.flatnonzero(counts)
-  strange = present[(present >= len(class_names)) & (present != VOID)].tolist()
-  if strange:
+  unknown = present[(present >= len(class_names)) & (present != VOID)].tolist()
+  if unknown:
     raise UserError(
-      f"the mask of '{source.names[index]}' holds the values {', '.join(map(str, strange))}; "
+      f"the mask of '{source.names[index]}' holds the values {', '.join(map(str, unknown))}; "
       f'expected are 0 to {len(class_names) - 1} and 255 (void). Set --config.data.label_map='
-      f"'{strange[0]}:CLASS' (CLASS is an id or void)."
+      f"'{unknown[0]}:CLASS' (CLASS is an id or void)."
     )
   return counts
 
 
 def class_counts(counts: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-  """Sums `[N, 256]` up: `(pixels, images)` of each class, both `[C]` int64."""
+  """Returns `(pixels, images)` of each class, both `[C]` int64, from counts `[N, 256]`."""
   classes = counts[:, :num_classes]
   return classes.sum(0), (classes > 0).sum(0)
 
 
 def binary_finding(names: Sequence[str], counts: np.ndarray, class_names: Sequence[str]) -> str:
-  """Returns what is wrong with two classes whose masks hold 0 and 255 but never 1, else ''.
+  """Describes masks of two classes that have the values 0 and 255 but never 1; '' for others.
 
-  255 is void, so the object would never be trained. That it was meant as class
-  1 is likely but not certain: the user decides.
+  255 is void, so that the object would never be trained. Probably it is class 1, but the user must
+  decide.
 
   Args:
     names: of the examples.
@@ -99,9 +99,7 @@ def binary_finding(names: Sequence[str], counts: np.ndarray, class_names: Sequen
 
 
 def void_finding(names: Sequence[str], counts: np.ndarray, class_names: Sequence[str]) -> str:
-  """Returns what is wrong with masks of which no pixel belongs to a class, else ''.
-
-  They would train without an error, and teach nothing.
+  """Describes masks without a pixel of any class, which would train nothing; '' for others.
 
   Args:
     names: of the examples.
@@ -123,10 +121,10 @@ def label_warnings(
   """Returns a sentence for every class that occurs in none of the labelled images.
 
   Args:
-    images: `[C]` number of images that hold each class, from `class_counts`.
+    images: `[C]` number of images with each class, from `class_counts`.
     num_images: number of images that were read.
     class_names: name of class 0, 1, ...
-    of: number of all labelled images, where not all were read.
+    of: number of labelled images, if only some were read.
 
   Example: `label_warnings([30, 0], 30, ('road', 'train'))` is
     `["class 1 'train' occurs in 0 of 30 labelled images: its IoU cannot rise above 0."]`.
@@ -138,7 +136,7 @@ def label_warnings(
   ]
   if of > num_images:
     return [
-      f'{name} occurs in 0 of the {num_images} labelled images that were looked at (of {of:,}): '
+      f'{name} occurs in 0 of the {num_images} labelled images that were read (of {of:,}): '
       'if it is in no other, its IoU cannot rise above 0. launch/check_data.py reads them all.'
       for name in absent
     ]

@@ -1,12 +1,12 @@
-"""Which window of a frame an example shows: a random factor, a crop, a mirror; NumPy only.
+"""Random scaling, cropping and mirroring: the view of a frame that an example shows; NumPy only.
 
 Synopsis:
 
     geometry = Geometry(crop=(128, 160), scale=(0.75, 1.5), flip=True)
     view = draw_view(geometry, seed=0, stream=0, position=7, frame=(180, 240))
 
-A view is a pure function of (seed, stream, position) and of the frame's size, so
-whoever cuts it out, on the host or on the device, shows the same pixels.
+A view is a pure function of (seed, stream, position) and of the frame's size, so that all pipelines
+cut the same pixels, on the host or on a device.
 """
 
 import dataclasses
@@ -25,15 +25,15 @@ class Geometry:
   """How training examples are cut from frames.
 
   Attributes:
-    crop: (H, W), or None for whole frames of one size.
-    scale: smallest and largest factor by which a frame is resized first.
-    scale_step: 0 draws the factor uniformly between the two; otherwise one of
-      smallest, smallest + scale_step, ... up to the largest.
-    flip: mirror left and right, p = 0.5.
-    scale_apart: draw the factors of height and width independently.
+    crop: (H, W), or None for whole frames, which must have one size.
+    scale: smallest and largest factor by which a frame is resized before the crop.
+    scale_step: 0 draws the factor uniformly between the two; otherwise it is one of smallest,
+      smallest + scale_step, ... up to the largest.
+    flip: whether to mirror left and right with probability 0.5.
+    scale_apart: whether to draw the factors of height and width independently.
 
   Raises:
-    UserError: for options that do not fit together.
+    UserError: an option is out of range, or a random scale has no crop.
   """
 
   crop: Size | None = None
@@ -55,6 +55,7 @@ class Geometry:
 
   @property
   def resizes(self) -> bool:
+    """Whether frames are resized."""
     return self.scale != (1.0, 1.0)
 
 
@@ -64,9 +65,9 @@ class View(NamedTuple):
   Attributes:
     scaled: (height, width) to which the frame is resized.
     corner: (top, left) of the window in the resized frame.
-    kept: (height, width) of the window; what is missing to the crop is padded
-      at the bottom and right, after the mirror.
-    mirrored: 1 where the columns of the window are reversed, else 0.
+    kept: (height, width) of the window; it is padded to the crop at the bottom and right, after
+      it was mirrored.
+    mirrored: 1 if the columns of the window are reversed, else 0.
   """
 
   scaled: Size
@@ -75,7 +76,7 @@ class View(NamedTuple):
   mirrored: int
 
   def packed(self) -> tuple[int, ...]:
-    """Returns the 7 integers as which a view travels: scaled, corner, kept, mirrored."""
+    """Returns the view as 7 integers: scaled, corner, kept, mirrored."""
     return *self.scaled, *self.corner, *self.kept, self.mirrored
 
 
@@ -85,7 +86,7 @@ def draw_view(geometry: Geometry, *, seed: int, stream: int, position: int, fram
   Args:
     geometry: the options.
     seed: 0 or more.
-    stream: tells apart the streams of one seed.
+    stream: number of the stream, see `sampler`.
     position: 0 or more, in the endless stream of examples.
     frame: (height, width) of the whole frame.
 
@@ -103,22 +104,26 @@ def draw_view(geometry: Geometry, *, seed: int, stream: int, position: int, fram
 
 
 def draw_factor(geometry: Geometry, u: float) -> float:
-  """Maps `u` in [0, 1) to a factor.
+  """Maps a uniform `u` in [0, 1) to a factor.
 
   Example: `draw_factor(Geometry((9, 9), scale=(0.5, 1.6), scale_step=0.1), 0.99)` is 1.6.
   """
   low, high = geometry.scale
   if not geometry.scale_step:
     return low + (high - low) * u
-  # The small surplus keeps the largest factor where the division rounds down.
+  # 1e-6: the largest factor counts even if the quotient is rounded down, as (0.7 - 0.1) / 0.1.
   choices = int((high - low) / geometry.scale_step + 1e-6) + 1
   return low + geometry.scale_step * int(u * choices)
 
 
 def uniform4(seed: int, stream: int, position: int, block: int = 0) -> np.ndarray:
-  """Returns 4 numbers of U[0, 1), float64, of a counter-based generator; a position has blocks."""
+  """Returns 4 uniform float64 in [0, 1) of a counter-based generator.
+
+  `block` chooses further draws for the same position.
+  """
   counter = [position, block, 0, 0]
   raw = np.random.Philox(key=_key(seed, stream), counter=counter).random_raw(4)
+  # The 53 upper bits, as many as a float64 has.
   return (raw >> np.uint64(11)) * 2.0**-53
 
 

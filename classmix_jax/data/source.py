@@ -1,8 +1,8 @@
-"""Sources from sources: a part, two in a row, labels of another, one that remembers; NumPy only.
+"""Random access to examples: `Source` and `Dataset`, and sources made from sources; NumPy only.
 
 Synopsis:
 
-    train = cached(dataset.train, cache_gb=4.)     # one budget for both parts of it
+    train = cached(dataset.train, cache_gb=4.)     # one cache for both parts
     labeled = subset(train, choose_labeled(train.names, 46, seed=0))
     unlabeled = concat(train, dataset.unlabeled) if dataset.unlabeled else train
 """
@@ -18,13 +18,13 @@ from classmix_jax.utils.threads import in_parallel
 
 
 class Files(NamedTuple):
-  """The picture files behind a source, for those who look at files rather than at pixels.
+  """The files behind a source, for code that reads files instead of pixels.
 
   Attributes:
-    image: index -> file of the image: whatever `data/files/image_io.py` takes.
-    mask: index -> file of its mask, None where there are no masks. Not to be
-      asked for unlabelled examples.
-    decoding: how masks are read, a `datasets.decoding.Decoding`, or None.
+    image: index -> `image_io.File` of the image.
+    mask: index -> `image_io.File` of the mask, or None if there are no masks. Never called for
+      unlabelled examples.
+    decoding: how masks are decoded, a `data.files.decoding.Decoding`, or None.
   """
 
   image: Callable[[int], Any]
@@ -34,21 +34,20 @@ class Files(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """Random access to images, and to labels where there are any.
+  """Random access to images, and to labels if there are any.
 
   Attributes:
-    names: one unique name per example, in a fixed (sorted) order. Splits are
-      written in these names.
+    names: one unique name per example, in sorted order. Splits are lists of these names.
     read_image: index -> `[H, W, 3]` uint8 RGB.
-    read_label: index -> `[H, W]` uint8 class ids and 255, of the image's size
-      (the protocol `full` keeps the labels' own size); None where there are no
-      labels. Never called for unlabelled examples.
-    version: returns a text that changes whenever a pixel may have changed (files,
-      their times and sizes, resolution, class table); None where nobody knows,
-      and then no copy of the source is kept on the disk.
-    files: the picture files, None where the examples do not come from such.
+    read_label: index -> `[H, W]` uint8 class ids and 255, of the image's size (the protocol `full`
+      keeps the size of the label's file); None if there are no labels. Never called for
+      unlabelled examples.
+    version: returns a text that changes whenever a pixel may have changed (files, their times and
+      sizes, resolution, class table); None if that is not known, and then the source is not
+      copied to the disk.
+    files: the image and mask files, None if the examples have none.
 
-  Both readers raise `UserError` naming the file, what was found and the remedy.
+  Both readers raise `UserError` if the file is missing, damaged or inconsistent.
   """
 
   names: tuple[str, ...]
@@ -63,17 +62,17 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-  """A data set: its classes and where its examples come from.
+  """A data set: its classes and its examples.
 
   Attributes:
     name: e.g. 'camvid'.
     class_names: name of class 0, 1, ...
-    palette: one RGB triple (0..255) per class, for pictures.
+    palette: one RGB triple (0..255) per class, for figures.
     train: examples with labels; a split chooses which labels are used.
     val: examples with labels for evaluation.
-    unlabeled: further images that have no labels, or None.
-    raw_ids: value of class 0, 1, ... in the mask files of the data set, if its
-      official tools expect these in predictions (Cityscapes: 7, 8, 11, ...).
+    unlabeled: further images without labels, or None.
+    raw_ids: value of class 0, 1, ... in predictions for the official tools of the data set
+      (Cityscapes: 7, 8, 11, ...), or None if these expect class ids.
   """
 
   name: str
@@ -85,13 +84,11 @@ class Dataset:
   raw_ids: tuple[int, ...] | None = None
 
 
-pass
-
-
 def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:
   """Returns the examples `indices` of a source, in that order.
 
-  Raises IndexError for an index that the source does not have.
+  Raises IndexError if an index is out of range.
+
   Example: `subset(source, [3, 1]).names == (source.names[3], source.names[1])`.
   """
   chosen = [int(i) for i in indices]
@@ -110,11 +107,11 @@ def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:
 
 
 def concat(a: Source, b: Source) -> Source:
-  """Returns the examples of `a`, then those of `b`; labels only where both have them.
+  """Returns the examples of `a`, then those of `b`; with labels only if both have them.
 
-  Of their files only the images are kept, for masks may be decoded in two ways.
+  The files of the masks are dropped, as the two may have different decodings. A name of `b` that
+  `a` has as well gets the suffix '#2', because names are unique.
 
-  A name of `b` that `a` has as well gets the suffix '#2', for names are unique.
   Example: `len(concat(a, b)) == len(a) + len(b)`.
   """
   taken = set(a.names)
@@ -129,14 +126,14 @@ def concat(a: Source, b: Source) -> Source:
 
 
 def _versions(a: Source, b: Source) -> Callable[[], str] | None:
-  """Returns what tells when either of two sources changes, None where one does not say."""
+  """Returns the version of both sources together, None if one has none."""
   return a.version and b.version and (lambda: f'{a.version()}\n{b.version()}')
 
 
 def with_labels_of(source: Source, other: Source) -> Source:
-  """Returns the images of `source` with the labels of `other`: the same examples at another size.
+  """Returns the images of `source` with the labels of `other`, the same examples at another size.
 
-  Raises ValueError where the names differ.
+  Raises ValueError if the names differ.
   """
   if source.names != other.names:
     raise ValueError('the two sources are not the same examples')
@@ -144,38 +141,37 @@ def with_labels_of(source: Source, other: Source) -> Source:
 
 
 def label_sizes(source: Source) -> set[tuple[int, int]]:
-  """Returns the sizes (H, W) that occur among the labels; reads them all."""
+  """Reads all labels and returns their sizes (H, W)."""
   return set(in_parallel(lambda i: source.read_label(i).shape, range(len(source))))
 
 
 def cached(source: Source, cache_gb: float) -> Source:
-  """Returns a source that keeps decoded arrays in memory, so small sets decode once.
+  """Returns a source that keeps decoded arrays in memory, so that small data sets decode once.
 
-  The first `cache_gb` * 10^9 bytes read (images and labels together) stay;
-  what comes later is read every time. Thread safe; the arrays are read-only.
-  Wrap the whole source and take subsets of the result: then they share the
-  budget. Errors of the readers pass through, and nothing is kept of them.
+  The first `cache_gb` * 10^9 bytes (images and labels together) are kept; later arrays are read
+  every time. Thread-safe; the arrays are read-only. Subsets of the result share its cache. Errors
+  of the readers are raised again at every call.
 
-  Example: `cached(dataset.val, 4.)`; 0 turns it off.
+  Example: `cached(dataset.val, 4.)`; 0 returns the source itself.
   """
   if cache_gb <= 0:
     return source
-  kept: dict[tuple[str, int], np.ndarray] = {}
+  arrays: dict[tuple[str, int], np.ndarray] = {}
   lock = threading.Lock()
-  left = int(cache_gb * 1e9)
+  free_bytes = int(cache_gb * 1e9)
 
   def remember(kind: str, read: Callable) -> Callable:
     def lookup(i: int) -> np.ndarray:
-      nonlocal left
+      nonlocal free_bytes
       key = (kind, int(i))
-      if key in kept:
-        return kept[key]
+      if key in arrays:
+        return arrays[key]
       array = read(i).view()  # outside the lock: decoding runs in parallel
       array.flags.writeable = False
       with lock:
-        if key not in kept and array.nbytes <= left:
-          kept[key] = array
-          left -= array.nbytes
+        if key not in arrays and array.nbytes <= free_bytes:
+          arrays[key] = array
+          free_bytes -= array.nbytes
       return array
 
     return lookup

@@ -1,14 +1,11 @@
-"""Which examples carry labels, and which example comes when; NumPy only.
+"""Chooses the labelled training examples, by count, fraction or list; NumPy only.
 
 Synopsis:
 
     labeled = choose_labeled(dataset.train.names, 46, seed=0)      # int64 indices
     name = split_hash([dataset.train.names[i] for i in labeled])   # e.g. '5feceb66'
-    order = index_stream(seed=0, stream=0, length=46, start=0, stop=100)
 
-The same ids give the same run, however they were chosen: a count, a file or a
-list of all. Permutations rank the raw bits of a counter-based generator, which
-NumPy keeps stable between versions (that of `Generator.permutation` it may change).
+The same names give the same training run, whether a count, a fraction or a list chose them.
 """
 
 from collections import Counter
@@ -20,22 +17,21 @@ import re
 
 import numpy as np
 
-from classmix_jax.data.sampler import _permutation
+from classmix_jax.data.sampler import random_permutation
 from classmix_jax.errors import UserError
 
 FRACTION = re.compile(r'\d+/\d+')
-_SPLIT_STREAM = 2**31  # apart from the streams of the pipeline (0, 1, ...)
+_SPLIT_STREAM = 2**31  # none of the streams of examples (0, 1, ...)
 
 
 def choose_labeled(names: Sequence[str], labeled: int | str, seed: int) -> np.ndarray:
   """Returns the examples whose labels are used, in the order of their names.
 
-  A count n takes the first n of a seeded permutation of the sorted names: the
-  splits of one seed are nested, and the order of `names` does not matter. 0 and
-  '' take all. A string of digits is a count and '1/8' a fraction, see
-  `count_of_fraction`; any other string is the path of a text file with one id a
-  line (`image` or `image label`). An id is matched as it stands and then by its
-  stem, so `train/0001.png` finds `0001`.
+  A count n takes the first n of a seeded permutation of the sorted names: the splits of a seed
+  are nested, and the order of `names` does not matter. 0 and '' take all. A string of digits is a
+  count and '1/8' a fraction, see `count_of_fraction`; any other string is the path of a text file
+  with one id per line (`image` or `image label`). An id is matched literally and then by its
+  stem, so that `train/0001.png` matches `0001`.
 
   Args:
     names: N unique names.
@@ -46,8 +42,8 @@ def choose_labeled(names: Sequence[str], labeled: int | str, seed: int) -> np.nd
     `[n]` int64 indices into `names`.
 
   Raises:
-    UserError: more than N wanted, the file is missing or empty, an id is
-      unknown, ambiguous or there twice, no example is left.
+    UserError: `names` is empty, the count exceeds N, the file is missing or empty, or an id is
+      unknown, ambiguous or repeated.
 
   Example:
 
@@ -69,15 +65,15 @@ def choose_labeled(names: Sequence[str], labeled: int | str, seed: int) -> np.nd
 
 
 def count_of_fraction(fraction: str, length: int) -> int:
-  """Returns how many of `length` examples a fraction means: rounded half up, 1 at least.
+  """Returns a fraction of `length` as a count, rounded half up, at least 1.
 
-  That gives the counts which the literature uses: of Cityscapes' 2,975 images 1/16 is
-  186, 1/8 372, 1/4 744, 1/2 1488; of 10,582 of Pascal VOC 1/100 is 106, 1/50 212,
-  1/20 529, 1/8 1323, 1/4 2646; of 1,464 1/16 is 92, 1/8 183, 1/4 366, 1/2 732. The
-  one exception is Cityscapes 1/30, by which the papers mean 100.
+  These are the counts of the literature: of Cityscapes' 2,975 images, 1/16 is 186, 1/8 372,
+  1/4 744, 1/2 1488; of Pascal VOC's 10,582, 1/100 is 106, 1/50 212, 1/20 529, 1/8 1323, 1/4 2646;
+  of its 1,464, 1/16 is 92, 1/8 183, 1/4 366, 1/2 732. The exception is 1/30 of Cityscapes, which
+  is 100 in the papers.
 
   Raises:
-    UserError: not between 0 and 1.
+    UserError: the fraction is 0 or above 1.
 
   Example: `count_of_fraction('1/8', 2975) == 372`.
   """
@@ -90,17 +86,17 @@ def count_of_fraction(fraction: str, length: int) -> int:
 
 
 def _ranks_of_count(length: int, count: int, seed: int) -> np.ndarray:
-  """Returns `count` of 0..length-1 (all for 0), the first of a seeded permutation."""
+  """Returns the first `count` of a seeded permutation of 0..length-1; all of it for 0."""
   if not 0 <= count <= length:
     raise UserError(
       f'config.data.labeled={count}, but there are {length} training examples: '
       f'choose 1 to {length}, or 0 for all'
     )
-  return _permutation(seed, _SPLIT_STREAM, 0, length)[: count or length]
+  return random_permutation(seed, _SPLIT_STREAM, 0, length)[: count or length]
 
 
 def _read_ids(path: pathlib.Path, names: Sequence[str]) -> list[str]:
-  """Returns the names that the lines of the file mean; UserError as in `choose_labeled`."""
+  """Returns the names that a file lists; raises UserError as `choose_labeled`."""
   try:
     lines = path.read_text(encoding='utf-8-sig').splitlines()
   except (OSError, ValueError) as error:
@@ -112,40 +108,40 @@ def _read_ids(path: pathlib.Path, names: Sequence[str]) -> list[str]:
   lines = [line.strip() for line in lines if line.strip()]
   if not lines:
     raise UserError(f'{path} holds no ids: write one a line, or set config.data.labeled to a count')
-  found = _match(lines, names, path)
-  twice = [name for name, count in Counter(found).items() if count > 1]
-  if twice:
-    raise UserError(f'{path} names {len(twice)} examples more than once: {_some(twice)}')
-  return found
+  matches = _match(lines, names, path)
+  repeated = [name for name, count in Counter(matches).items() if count > 1]
+  if repeated:
+    raise UserError(f'{path} names {len(repeated)} examples more than once: {_some(repeated)}')
+  return matches
 
 
 def _match(lines: Sequence[str], names: Sequence[str], path: pathlib.Path) -> list[str]:
-  """Returns the name behind every line: the line, its first column, or the stem of that."""
+  """Matches every line to a name: by the line, by its first column, or by the stem of either."""
   exact = set(names)
   by_stem: dict[str, list[str]] = {}
   for name in names:
     by_stem.setdefault(_stem(name), []).append(name)
-  found, unknown = [], []
+  matches, unknown = [], []
   for line in lines:
     first = line.split()[0]
     hits = [c for c in (line, first) if c in exact][:1]
     hits = hits or by_stem.get(_stem(first)) or by_stem.get(_stem(line)) or []
     if len(hits) > 1:
-      raise UserError(f'{path}: {first!r} may mean {_some(hits)}: write the whole name')
-    found += hits
+      raise UserError(f'{path}: {first!r} is ambiguous ({_some(hits)}): write the whole name')
+    matches += hits
     unknown += [] if hits else [first]
   if unknown:
     raise UserError(
       f'{path} names {len(unknown)} examples that the data set does not have: '
       f'{_some(unknown)}; names look like {_some(sorted(names)[:2])}'
     )
-  return found
+  return matches
 
 
 def _stem(name: str) -> str:
-  """Returns the last part of a path without its extension, if that looks like one.
+  """Returns the last part of a path without its extension, if it has one.
 
-  Published lists name Cityscapes by its files, which end in `_leftImg8bit.png`.
+  Published lists of Cityscapes have its file names, which end in `_leftImg8bit.png`.
   """
   last = name.rsplit('/', 1)[-1]
   head, dot, tail = last.rpartition('.')
@@ -154,7 +150,7 @@ def _stem(name: str) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-  """Returns the first three names as text."""
+  """Formats the first three names."""
   return ', '.join(repr(name) for name in names[:3]) + (', ...' if len(names) > 3 else '')
 
 

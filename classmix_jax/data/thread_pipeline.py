@@ -1,4 +1,4 @@
-"""The batches of `input_pipeline` made by threads, for machines without TensorFlow.
+"""Training batches by threads, equal to those of `input_pipeline`, without TensorFlow.
 
 Synopsis:
 
@@ -7,8 +7,8 @@ Synopsis:
                             start_step=0, stop_step=1000, local_devices=jax.local_device_count())
     batch = next(batches)      # Batch of NumPy arrays [devices, per_device, ...]
 
-Labels and valid are equal bit for bit, images too unless frames are resized: PIL rounds
-between columns and rows, so bytes may then differ by 1.
+Labels and valid are bit-equal, and so are images unless frames are resized: PIL rounds after it
+has resized the columns and again after the rows, so that bytes may differ by 1.
 """
 
 from collections.abc import Iterator
@@ -41,8 +41,8 @@ def train_batches(
 ) -> Iterator[Batch]:
   """Returns the batches of the steps start_step..stop_step-1.
 
-  Arguments, arrays and errors are those of `input_pipeline.train_batches`. While a step
-  runs, threads read the examples of the next two.
+  Arguments, arrays and errors are those of `input_pipeline.train_batches`. Threads read the
+  examples of two steps ahead.
   """
   streams = open_streams(
     labeled,
@@ -78,13 +78,13 @@ def train_batches(
 
 
 def cut(geometry: Geometry, image: np.ndarray, label: np.ndarray, view: View) -> Example:
-  """Cuts a view from one frame: resized, cropped, mirrored, padded to the crop.
+  """Cuts a view from one frame: resizes, crops, mirrors, and pads to the crop.
 
   Args:
     geometry: the options.
     image: `[H, W, 3]` uint8.
     label: `[H, W]` uint8.
-    view: the window, see `geometry.draw_view`.
+    view: the window, see `random_crop.draw_view`.
 
   Returns:
     Example of `[h, w, 3]`, `[h, w]`, `[h, w]` with (h, w) the crop.
@@ -104,9 +104,10 @@ def cut(geometry: Geometry, image: np.ndarray, label: np.ndarray, view: View) ->
 
 
 def _resize_label(label: np.ndarray, view: View) -> np.ndarray:
-  """Returns the window of the resized label, by the nearest pixel.
+  """Returns the window of the label, resized by the nearest pixel.
 
-  In integers, so that no rounding moves a label: pixel i is floor((i + 1/2) h / h').
+  Pixel i of h' comes from pixel floor((i + 1/2) h / h'), in integers, so that no rounding moves a
+  label.
   """
   rows, columns = (
     (2 * (corner + np.arange(kept)) + 1) * size // (2 * scaled)
@@ -118,9 +119,10 @@ def _resize_label(label: np.ndarray, view: View) -> np.ndarray:
 
 
 def _resize_image(image: np.ndarray, view: View) -> np.ndarray:
-  """Returns the window of the resized image: bilinear with antialiasing, half-pixel centres."""
+  """Returns the window of the image, resized bilinearly with antialiasing."""
   height, width = view.kept
   (top, bottom), (left, right) = (
+    # The edges of the window in pixels of the frame, for each axis.
     [edge * size / scaled for edge in (corner, corner + kept)]
     for corner, kept, size, scaled in zip(
       view.corner, view.kept, image.shape[:2], view.scaled, strict=True

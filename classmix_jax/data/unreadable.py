@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from classmix_jax.data.files.checks import describe_misfit
 from classmix_jax.data.files.image_io import read_header
-from classmix_jax.data.files.pairs import misfit
 from classmix_jax.data.label_statistics import count_values
 from classmix_jax.data.source import Dataset, Source, subset
 from classmix_jax.errors import UserError
@@ -82,7 +82,7 @@ def flaw(source: Source, index: int, class_names: Sequence[str], with_label: boo
       return ''
     # By the files: at a working resolution image and mask have one size, whatever they had.
     image, mask = source.files.image(index), source.files.mask(index)
-    return misfit(image, read_header(image), mask, read_header(mask))
+    return describe_misfit(image, read_header(image), mask, read_header(mask))
   except UserError as error:
     return str(error)
 

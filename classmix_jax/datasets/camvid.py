@@ -13,16 +13,12 @@ V. Badrinarayanan et al., "SegNet", arXiv:1511.00561: the 11 classes and the spl
 import os
 from pathlib import Path
 
+from classmix_jax.data.files.checks import check_exists, check_pairs
+from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import paired_source
+from classmix_jax.data.files.find_images import find_images
 from classmix_jax.data.files.image_io import Size
-from classmix_jax.data.files.mask_io import Decoding, label_table
-from classmix_jax.data.files.pairs import (
-  check_exists,
-  check_pairs,
-  find_images,
-  listed_pairs,
-  pair,
-)
+from classmix_jax.data.files.pairs import listed_pairs, pair
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.errors import UserError
 from classmix_jax.types import VOID

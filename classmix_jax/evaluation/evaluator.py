@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from classmix_jax.data.eval_batches import eval_batches
-from classmix_jax.data.example_reader import framed
+from classmix_jax.data.example_reader import read_padded
 from classmix_jax.data.feed import to_devices
 from classmix_jax.data.source import Dataset, label_sizes
 from classmix_jax.errors import UserError
@@ -215,7 +215,7 @@ class Evaluator:
     """Yields some validation images with what a network sees; one process is enough."""
     val, variables = self.dataset.val, jax.device_get(variables)
     for index in map(int, indices):
-      example = jax.tree.map(lambda x: x[None], framed(val, index, *self.frames))
+      example = jax.tree.map(lambda x: x[None], read_padded(val, index, *self.frames))
       truth = val.read_label(index)
       part = tuple(map(slice, truth.shape))
       prediction, confidence = (np.asarray(x[0])[part] for x in self.score(variables, example))

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from classmix_jax.data.files.find_images import find_images
 from classmix_jax.data.files.image_io import read_image
-from classmix_jax.data.files.pairs import find_images
 from classmix_jax.errors import UserError
 from classmix_jax.inference.predictor import Prediction, Predictor, load
 from classmix_jax.utils.atomic_write import write_atomically, write_png

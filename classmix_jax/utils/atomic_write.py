@@ -1,4 +1,4 @@
-"""Files that a crash leaves whole: the old one or the new one, never half of one.
+"""Atomic writes: after a crash a file has its old or its new content, never a part.
 
 Synopsis:
 
@@ -18,10 +18,10 @@ from PIL import Image
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-  """Replaces a file so that a crash leaves the old one or the new one.
+  """Yields a temporary path to write to; replaces `path` by it at the end of the block.
 
-  Yields where to write; at the end that is on the disk and takes the name of `path`. Several
-  processes may replace the same file: the last one wins.
+  The content is on the disk before it gets its name. If several processes replace the same file,
+  the last one wins.
   """
   temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
   try:
@@ -34,12 +34,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-  """Replaces a text file as `replacing` does."""
+  """Writes a text file atomically."""
   with replacing(path) as temporary:
     temporary.write_text(text, encoding='utf-8')
 
 
 def write_png(path: Path, image: Image.Image) -> None:
-  """Replaces a picture as `replacing` does; a link is replaced, not followed."""
+  """Writes a PNG atomically; replaces a link instead of following it."""
   with replacing(path) as temporary:
     image.save(temporary, 'PNG')

@@ -1,4 +1,4 @@
-"""The exception of a training that ends early."""
+"""The exception that ends a training run early."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -7,10 +7,10 @@ T = TypeVar('T')
 
 
 class Stopped(Exception):
-  """The training has saved its state after a step, and ends.
+  """The training run ends early; its state is saved.
 
   Attributes:
-    step: that step.
+    step: the last finished step.
   """
 
   def __init__(self, step: int):
@@ -19,7 +19,7 @@ class Stopped(Exception):
 
 
 def until(stop: Callable[[], bool], batches: Iterable[T], step: int) -> Iterator[T]:
-  """Yields batches of an evaluation after `step`; raises Stopped when it is time."""
+  """Yields the batches of an evaluation after `step`; raises Stopped once `stop` returns True."""
   for batch in batches:
     if stop():
       raise Stopped(step)

@@ -1,4 +1,4 @@
-"""Where prepared data is kept when the user names no folder."""
+"""The cache directory, and paths that stay inside a directory."""
 
 import os
 from pathlib import Path
@@ -7,27 +7,32 @@ from classmix_jax.errors import UserError
 
 
 def cache_root() -> Path:
-  """Returns `classmix_jax` in the user's cache folder (`$XDG_CACHE_HOME`, or else `~/.cache`)."""
+  """Returns `classmix_jax` in the user's cache directory, `$XDG_CACHE_HOME` or `~/.cache`."""
   cache = os.environ.get('XDG_CACHE_HOME', '')
   return (Path(cache) if cache else Path.home() / '.cache') / 'classmix_jax'
 
 
-def _within(path: str, folder: str) -> bool:
+def is_within(path: str, folder: str) -> bool:
+  """Returns whether a real path is a directory or something below it.
+
+  Example: `is_within('/a/b', '/a')` and not `is_within('/ab', '/a')`.
+  """
   return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def inside(folder: Path, name: str) -> Path:
-  """Returns the path of a result of this name below a folder, which nothing may leave.
+  """Returns the path of a result with this name below a directory.
 
   Raises:
-    UserError: the name is absolute or has '..', or a link on the way leads out of the folder.
+    UserError: the path would be outside: the name is absolute or has '..', or a directory on the
+      path is a link.
 
   Example: `inside(Path('OUT'), 'city/a.png')` is `OUT/city/a.png`.
   """
   path = folder / name
   if Path(name).is_absolute() or '..' in Path(name).parts:
     raise UserError(f'the name {name!r} leads out of {folder}: rename the picture.')
-  if not _within(os.path.realpath(path.parent), os.path.realpath(folder)):
+  if not is_within(os.path.realpath(path.parent), os.path.realpath(folder)):
     raise UserError(
       f'{path.parent} is a link that leads out of {folder}: remove it, or choose another folder.'
     )

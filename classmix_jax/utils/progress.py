@@ -1,13 +1,22 @@
-"""Progress lines for long work."""
+"""Progress lines for long work.
 
-from collections.abc import Callable
+Synopsis:
+
+    for image in track(images, 'predicting', len(images)):
+      ...
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 import time
+from typing import TypeVar
 
-SECONDS_PER_LINE = 10.0  # of progress
+Item = TypeVar('Item')
+
+SECONDS_BETWEEN_LINES = 10.0
 
 
 def format_duration(seconds: float) -> str:
-  """Formats seconds for people.
+  """Formats a duration as hours and minutes, or as minutes and seconds.
 
   Example:
     >>> format_duration(3725), format_duration(59.6)
@@ -20,17 +29,31 @@ def format_duration(seconds: float) -> str:
 
 
 def progress(title: str, total: int, noun: str = 'images') -> Callable[[int], None]:
-  """Returns `say(done)`, which prints a line now and then and one at the end."""
+  """Prints a first line and returns `report(done)`, which prints rate and remaining time.
+
+  `report` prints at most one line in `SECONDS_BETWEEN_LINES`, and the last one when all is done.
+  """
   start = last = time.monotonic()
   print(f'{title}: {total} to do', flush=True)
 
-  def say(done: int) -> None:
+  def report(done: int) -> None:
     nonlocal last
     now = time.monotonic()
-    if done < total and now - last < SECONDS_PER_LINE:
+    if done < total and now - last < SECONDS_BETWEEN_LINES:
       return
     last, rate = now, done / max(now - start, 1e-9)
     eta = format_duration((total - done) / rate)
     print(f'  {done}/{total}  {rate:.0f} {noun}/s  ETA {eta}', flush=True)
 
-  return say
+  return report
+
+
+def track(items: Iterable[Item], title: str, total: int, noun: str = 'images') -> Iterator[Item]:
+  """Yields the items and prints progress lines as `progress` does.
+
+  Example: `for mask in track(masks, 'painting', len(masks), 'masks'): ...`.
+  """
+  report = progress(title, total, noun)
+  for done, item in enumerate(items, start=1):
+    yield item
+    report(done)

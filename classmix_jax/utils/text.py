@@ -1,4 +1,4 @@
-"""Lists in sentences: what errors and reports say of several things.
+"""Formats lists and plurals in sentences.
 
 Synopsis:
 
@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 
 
 def plural(noun: str, items: Sequence[object]) -> str:
+  """Returns the noun, with an 's' unless there is one item."""
   return noun if len(items) == 1 else f'{noun}s'
 
 
 def listed(items: Iterable[object], most: int) -> str:
-  """Returns 'a, b, c', or 'a, b and 5 more' where there are more than `most`.
+  """Returns 'a, b, c', or 'a, b and 5 more' for more than `most` items.
 
   Example:
     >>> listed('abcd', 2)

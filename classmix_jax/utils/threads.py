@@ -1,4 +1,4 @@
-"""Reads several files at a time: PIL and NumPy let other threads run while they decode.
+"""Runs a function in threads: PIL and NumPy release the interpreter lock while they decode.
 
 Synopsis:
 
@@ -23,16 +23,16 @@ def in_parallel(
   items: Iterable[Item],
   ahead: int = 0,
 ) -> Iterator[Result]:
-  """Yields `function(item)` in the order of the items; several run at a time.
+  """Yields `function(item)` in the order of the items; several calls run at a time.
 
-  Only a bounded number of results exists at any time, so `items` may be endless. What
-  `function` raises comes out in its turn and ends the iterator. Closing the iterator
-  waits for the calls that are running and cancels the others.
+  The number of results in memory is bounded, so `items` may be endless. An exception of `function`
+  is raised in its turn and ends the iterator. Closing the iterator waits for the running calls and
+  cancels the others.
 
   Args:
     function: called in other threads.
-    items: taken one by one, as results are used.
-    ahead: how many results may be ready or under way; at least 2 for each thread.
+    items: iterated as results are consumed.
+    ahead: number of results that may be ready or in progress; at least 2 for each thread.
 
   Example: `list(in_parallel(abs, [-2, 1])) == [2, 1]`.
   """

@@ -1,4 +1,4 @@
-"""Pictures that people want to look at: colours, overlays, labelled grids.
+"""Figures: coloured labels, overlays, and grids of images with captions and legend.
 
 Synopsis:
 
@@ -13,19 +13,20 @@ from PIL import Image, ImageDraw
 
 VOID_COLOR = (0, 0, 0)
 MARGIN = 4  # pixels between the cells of a grid
-WIDEST = 640  # pixels of a thumbnail
-CAPTION = 14  # pixels above the columns and per legend line
+MAX_WIDTH = 640  # pixels of a thumbnail
+CAPTION = 14  # height in pixels of the captions and of a line of the legend
+ENTRY = 90  # width in pixels of an entry of the legend
 
 
 def to_bytes(image: np.ndarray) -> np.ndarray:
-  """Converts float 0..1 to uint8 0..255; uint8 stays."""
+  """Converts float 0..1 to uint8 0..255; returns uint8 unchanged."""
   if image.dtype == np.uint8:
     return image
   return np.clip(np.asarray(image, np.float32) * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
 def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
-  """Maps class ids `[..., H, W]` to colours `[..., H, W, 3]` uint8; void is black."""
+  """Maps class ids `[..., H, W]` to colours `[..., H, W, 3]` uint8; void becomes black."""
   table = np.zeros((256, 3), np.uint8)
   table[:] = VOID_COLOR
   table[: len(palette)] = palette
@@ -38,14 +39,14 @@ def overlay(image: np.ndarray, color: np.ndarray, opacity: float = 0.5) -> np.nd
 
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
-  """Takes every n-th row and column of `[H, W, 3]`, so that it is at most WIDEST wide."""
-  step = -(-image.shape[1] // WIDEST)
+  """Takes every n-th row and column of `[H, W, ...]`, for a width of at most `MAX_WIDTH`."""
+  step = -(-image.shape[1] // MAX_WIDTH)
   return image[::step, ::step]
 
 
 def legend_height(class_names: Sequence[str], width: int) -> int:
-  """Pixels that `draw_legend` needs below a grid of this width."""
-  columns = max(1, width // 90)
+  """Returns the height in pixels of the legend below a grid of this width."""
+  columns = max(1, width // ENTRY)
   return CAPTION * -(-len(class_names) // columns)
 
 
@@ -57,9 +58,9 @@ def draw_legend(
   palette: Sequence[Sequence[int]],
 ) -> None:
   """Draws one coloured square and name per class, in rows from `top` on."""
-  columns = max(1, width // 90)
+  columns = max(1, width // ENTRY)
   for index, (name, color) in enumerate(zip(class_names, palette, strict=True)):
-    left = MARGIN + 90 * (index % columns)
+    left = MARGIN + ENTRY * (index % columns)
     upper = top + CAPTION * (index // columns)
     draw.rectangle((left, upper + 2, left + 9, upper + 11), fill=tuple(color))
     draw.text((left + 13, upper), name[:12], fill='black')
@@ -71,12 +72,12 @@ def grid(
   class_names: Sequence[str] = (),
   palette: Sequence[Sequence[int]] = (),
 ) -> Image.Image:
-  """Lays images out in rows and named columns, with a legend of the classes.
+  """Arranges images in rows and columns, with captions and a legend of the classes.
 
   Args:
-    rows: `[H, W, 3]` images, uint8 or float 0..1; one size per column.
+    rows: `[H, W, 3]` images, uint8 or float 0..1, in cells as large as the largest image.
     captions: one per column.
-    class_names: for the legend, may be empty.
+    class_names: of the legend; may be empty.
     palette: one colour per class name.
   """
   cells = [[to_bytes(np.asarray(image)) for image in row] for row in rows]

@@ -17,7 +17,7 @@ import toy
 from classmix_jax.data import disk_cache
 from classmix_jax.data.disk_cache import copy_images, copy_labels
 from classmix_jax.data.files.file_source import image_source
-from classmix_jax.data.files.pairs import find_images
+from classmix_jax.data.files.find_images import find_images
 from classmix_jax.data.source import Source
 from classmix_jax.datasets import folder
 from classmix_jax.errors import UserError

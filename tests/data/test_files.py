@@ -9,9 +9,12 @@ from toy import assert_says, save
 
 from classmix_jax.data import label_statistics
 from classmix_jax.data.files import image_io, pairs
+from classmix_jax.data.files.checks import check_pairs
+from classmix_jax.data.files.decoding import UNKNOWN, Decoding, label_table
 from classmix_jax.data.files.file_source import image_source, paired_source
+from classmix_jax.data.files.find_images import find_images
 from classmix_jax.data.files.image_io import read_image
-from classmix_jax.data.files.mask_io import UNKNOWN, Decoding, label_table, raw_values, read_mask
+from classmix_jax.data.files.mask_io import count_raw_values, read_mask
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
 from classmix_jax.types import VOID
@@ -80,7 +83,7 @@ def test_exif_orientation_turns_pixels_and_header_size(tmp_path, suffix):
   values[:, 16:] = 255  # right half white
   path = save(tmp_path / f'a.{suffix}', values, exif=oriented(6))  # 6: turn clockwise to view
   image = read_image(path)
-  assert image.shape == (32, 16, 3) and image_io.image_size(path) == (32, 16)
+  assert image.shape == (32, 16, 3) and image_io.read_header(path).size == (32, 16)
   assert image[:14].mean() < 20 and image[18:].mean() > 235  # right has become bottom
 
 
@@ -97,14 +100,14 @@ def test_images_shrink_with_antialiasing_and_masks_by_nearest(tmp_path):
 def test_image_size_does_not_decode(tmp_path):
   path = save(tmp_path / 'a.png', np.random.default_rng(0).integers(0, 256, (40, 60, 3)))
   path.write_bytes(path.read_bytes()[:200])
-  assert image_io.image_size(path) == (40, 60)
+  assert image_io.read_header(path).size == (40, 60)
   assert_says(message(read_image, path), path, 'truncated', 'export the file again')
 
 
 def test_damaged_missing_and_unknown_files(tmp_path):
   text = tmp_path / 'a.png'
   text.write_text('hello')
-  for call in (read_image, image_io.image_size, lambda path: read_mask(path, IDS)):
+  for call in (read_image, image_io.read_header, lambda path: read_mask(path, IDS)):
     assert_says(message(call, text), text, 'does not decode', 'export the file again')
     assert_says(message(call, tmp_path / 'b.png'), 'b.png', 'does not exist', 'restore')
   floats = save(tmp_path / 'f.tif', [[0.5]], dtype=np.float32)
@@ -224,12 +227,12 @@ def test_colors_without_a_table(tmp_path):
 )
 def test_raw_values_are_counted_known_or_not(tmp_path, values, dtype, decoding, expected):
   path = save(tmp_path / 'a.tif', values, dtype=dtype)
-  assert raw_values(path, decoding) == expected
+  assert count_raw_values(path, decoding) == expected
 
 
 def test_raw_values_of_a_palette_are_its_indices(tmp_path):
   palette_image([[1, 1, 2]], [(0, 0, 0), (9, 9, 9), (8, 8, 8)]).save(tmp_path / 'p.png')
-  assert raw_values(tmp_path / 'p.png', IDS) == {1: 2, 2: 1}
+  assert count_raw_values(tmp_path / 'p.png', IDS) == {1: 2, 2: 1}
   assert image_io.read_palette(tmp_path / 'p.png')[:3] == [(0, 0, 0), (9, 9, 9), (8, 8, 8)]
   assert image_io.read_palette(save(tmp_path / 'grey.png', [[1]])) == []
 
@@ -262,7 +265,7 @@ def test_find_images_walks_nested_folders_and_all_endings(tmp_path):
     save(tmp_path / name, np.zeros((2, 2, 3)))
   (tmp_path / '._a.png').write_text('what archives from a Mac hold')
   (tmp_path / 'notes.txt').write_text('no picture')
-  found = pairs.find_images(tmp_path)
+  found = find_images(tmp_path)
   assert list(found) == ['a.b', 'b/c d/ü', 'k', 'm', 'n', 'z']
   assert found['z'] == tmp_path / 'z.TIFF'
 
@@ -270,14 +273,14 @@ def test_find_images_walks_nested_folders_and_all_endings(tmp_path):
 def test_names_match_across_unicode_forms(tmp_path):
   save(tmp_path / 'images' / 'e\u0301.png', [[0]])
   save(tmp_path / 'masks' / '\xe9.png', [[0]])
-  images, masks = (pairs.find_images(tmp_path / kind) for kind in ('images', 'masks'))
+  images, masks = (find_images(tmp_path / kind) for kind in ('images', 'masks'))
   assert pairs.pair(images, masks).names == ('\xe9',)
 
 
 def test_one_name_for_two_files(tmp_path):
   save(tmp_path / 'a.png', [[0]])
   save(tmp_path / 'a.jpg', [[0]])
-  assert_says(message(pairs.find_images, tmp_path), 'a.jpg', 'a.png', "name 'a'", 'rename')
+  assert_says(message(find_images, tmp_path), 'a.jpg', 'a.png', "name 'a'", 'rename')
 
 
 def test_missing_masks_are_counted(tmp_path):
@@ -301,9 +304,9 @@ def test_unequal_sizes_name_both_files_and_sizes(tmp_path):
   for name, height in (('a', 4), ('b', 5), ('c', 6)):
     save(tmp_path / f'images/{name}.jpg', np.zeros((4, 8, 3)))
     save(tmp_path / f'masks/{name}.png', np.zeros((height, 8)))
-  images, masks = (pairs.find_images(tmp_path / kind) for kind in ('images', 'masks'))
+  images, masks = (find_images(tmp_path / kind) for kind in ('images', 'masks'))
   assert_says(
-    message(pairs.check_pairs, pairs.pair(images, masks)),
+    message(check_pairs, pairs.pair(images, masks)),
     'masks/b.png is 8x5',
     'images/b.jpg is 8x4',
     'Export the mask again',
@@ -315,14 +318,10 @@ def test_unequal_sizes_name_both_files_and_sizes(tmp_path):
 def test_turned_image_and_jpeg_mask(tmp_path):
   image = save(tmp_path / 'i.jpg', np.zeros((4, 8, 3)), exif=oriented(8))
   mask = save(tmp_path / 'm.png', np.zeros((4, 8)))
-  assert_says(
-    message(pairs.check_pairs, pairs.Pairs(('i',), (image,), (mask,))), '8x4', '4x8', 'EXIF'
-  )
-  pairs.check_pairs(pairs.Pairs(('i',), (image,), (save(mask, np.zeros((8, 4))),)))
+  assert_says(message(check_pairs, pairs.Pairs(('i',), (image,), (mask,))), '8x4', '4x8', 'EXIF')
+  check_pairs(pairs.Pairs(('i',), (image,), (save(mask, np.zeros((8, 4))),)))
   jpeg = save(tmp_path / 'm.jpg', np.zeros((8, 4)))
-  assert_says(
-    message(pairs.check_pairs, pairs.Pairs(('i',), (image,), (jpeg,))), jpeg, 'JPEG', 'PNG'
-  )
+  assert_says(message(check_pairs, pairs.Pairs(('i',), (image,), (jpeg,))), jpeg, 'JPEG', 'PNG')
 
 
 def test_source_reads_by_index_and_can_be_pickled(tmp_path):

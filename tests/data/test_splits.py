@@ -103,7 +103,7 @@ def test_wrong_files(tmp_path, text, message):
 
 
 def test_an_ambiguous_stem_a_directory_and_bytes(tmp_path):
-  with pytest.raises(UserError, match="'1' may mean 'a/1', 'b/1'"):
+  with pytest.raises(UserError, match=r"'1' is ambiguous \('a/1', 'b/1'\)"):
     choose_labeled(['a/1', 'b/1'], write(tmp_path, '1'), seed=0)
   with pytest.raises(UserError, match='directory'):
     choose_labeled(NAMES, str(tmp_path), seed=0)

@@ -181,7 +181,7 @@ def test_prepared_once_and_read_without_the_archives(both, tmp_path, capsys):
   np.testing.assert_array_equal(copy.read_image(1), train.read_image(1))
   # Elsewhere by name, and folders first where both are there.
   named = cityscapes.load(str(folders), reader='tfds', tfds_dir=str(moved / 'tensorflow_datasets'))
-  assert isinstance(named.val.read_label.args[0], tfds_records.Pictures)
+  assert isinstance(named.val.read_label.args[0], tfds_records.EncodedImages)
   assert isinstance(cityscapes.load(str(folders)).val.read_label.args[0], tuple)
 
 

@@ -7,6 +7,9 @@ from toy import assert_says, save
 
 from classmix_jax.data import label_statistics
 from classmix_jax.datasets import folder
+from classmix_jax.datasets.folder.class_file import read_classes
+from classmix_jax.datasets.folder.options import parse_colors, parse_label_map
+from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.errors import UserError
 
 NAMES = ('road', 'traffic light')
@@ -117,7 +120,7 @@ def test_class_file_lines(tmp_path):
   path = tmp_path / 'names.txt'
   text = '# comment\n\nroad 128 64 128\nline 7\n1 2 3\nroute à 4 voies 1 2 3\r\n'
   path.write_text(text, 'utf-8-sig')
-  assert folder.read_classes(path) == (
+  assert read_classes(path) == (
     ('road', 'line 7', '1 2 3', 'route à 4 voies'),
     ((128, 64, 128), None, None, (1, 2, 3)),
   )
@@ -173,15 +176,15 @@ def test_palette_of_class_file_option_mask_and_map(root):
 
 
 def test_voc_palette():
-  assert folder.voc_palette(9)[4:] == (
+  assert voc_palette(9)[4:] == (
     (0, 0, 128),
     (128, 0, 128),
     (0, 128, 128),
     (128, 128, 128),
     (64, 0, 0),
   )
-  assert folder.voc_palette(21)[20] == (0, 64, 128)  # tvmonitor
-  assert len(set(folder.voc_palette(254))) == 254
+  assert voc_palette(21)[20] == (0, 64, 128)  # tvmonitor
+  assert len(set(voc_palette(254))) == 254
 
 
 # -------------------------------------------------------------------- label options
@@ -198,9 +201,9 @@ def test_label_map_and_ignore(root):
 
 
 def test_parsed_options():
-  assert folder.parse_label_map('', '', NAMES) == {}
-  assert folder.parse_label_map('255:1,7:void', '3', NAMES) == {255: 1, 7: 255, 3: 255}
-  assert folder.parse_colors('#FF0010:1,000000:void', NAMES) == {(255, 0, 16): 1, (0, 0, 0): 255}
+  assert parse_label_map('', '', NAMES) == {}
+  assert parse_label_map('255:1,7:void', '3', NAMES) == {255: 1, 7: 255, 3: 255}
+  assert parse_colors('#FF0010:1,000000:void', NAMES) == {(255, 0, 16): 1, (0, 0, 0): 255}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 import numpy as np
 from PIL import Image
 
-from classmix_jax.datasets.folder import voc_palette
+from classmix_jax.datasets.folder.palette import voc_palette
 from configs import folder
 
 HEIGHT, WIDTH = 32, 48

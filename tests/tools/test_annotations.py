@@ -13,6 +13,7 @@ import pytest
 from toy import assert_says, save
 
 from classmix_jax.datasets import folder
+from classmix_jax.datasets.folder import class_file
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations import CONVERTERS, class_table, convert
 from classmix_jax.tools.annotations.annotation import Problem, picture_name
@@ -465,7 +466,7 @@ def test_colors_of_a_cvat_export(tmp_path):
 def test_colors_of_voc(tmp_path):
   save(tmp_path / 'in/a.png', [[(0, 0, 0), (64, 0, 0), (224, 224, 192), (0, 64, 128)]])
   same(run('colors', tmp_path / 'in', tmp_path / 'out', classes='voc')['a'], [[0, 8, V, 20]])
-  names, colors = folder.read_classes(tmp_path / 'out/classes.txt')
+  names, colors = class_file.read_classes(tmp_path / 'out/classes.txt')
   assert len(names) == 21 and names[8] == 'cat' and colors[20] == (0, 64, 128)
 
 
@@ -672,20 +673,12 @@ def test_all_bad_files_are_counted_and_ten_told(source, tmp_path):
 def test_table_of_classes(source, tmp_path, capsys):
   write_labelme(source / '3.json', square('b', 0, 0, 4, 3))
   run('labelme', source, tmp_path / 'out')
-  assert capsys.readouterr().out.splitlines()[:4] == [  # of 3 x 20 pixels
+  assert capsys.readouterr().out.splitlines()[4:8] == [  # of 3 x 20 pixels
     'id  class  images   pixels',
     ' 0  a           2   13.33 %',  # 2 x 4
     ' 1  b           3   46.67 %',  # 2 x 4 + 20
     '    void        2   40.00 %',
   ]  # 2 x 12
-
-
-def test_progress_is_told_now_and_then(monkeypatch, capsys):
-  assert list(convert.progress('ab', 2, 'read')) == ['a', 'b']
-  assert capsys.readouterr().out == ''  # long work only
-  monkeypatch.setattr(convert, 'PROGRESS_SECONDS', -1)
-  assert list(convert.progress('ab', 2, 'read')) == ['a', 'b']
-  assert capsys.readouterr().out == 'read 1/2\nread 2/2\n'
 
 
 @pytest.mark.parametrize(

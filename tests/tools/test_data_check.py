@@ -11,9 +11,9 @@ from toy import save
 
 from classmix_jax.data import label_check
 from classmix_jax.data.files import image_io, pairs
+from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import paired_source
 from classmix_jax.data.files.findings import keep_findings
-from classmix_jax.data.files.mask_io import Decoding, label_table
 from classmix_jax.data.label_check import check_at_start
 from classmix_jax.data.source import Source, concat, subset
 from classmix_jax.datasets import DATASETS, folder
@@ -433,8 +433,8 @@ def test_real_files_are_read_again_once_they_change(cache, tmp_path, monkeypatch
 
 
 def test_sample_is_bounded_and_spread(cache, monkeypatch):
-  monkeypatch.setattr(label_check, 'LABELED', 5)
-  monkeypatch.setattr(label_check, 'VAL', 3)
+  monkeypatch.setattr(label_check, 'MAX_LABELED', 5)
+  monkeypatch.setattr(label_check, 'MAX_VAL', 3)
   read, read_val = [], []
   (warning,) = check_at_start(labels(1001, read), labels(101, read_val), CLASSES)
   assert sorted(read) == [0, 250, 500, 750, 1000] and sorted(read_val) == [0, 50, 100]
@@ -442,7 +442,7 @@ def test_sample_is_bounded_and_spread(cache, monkeypatch):
 
 
 def test_rare_object_is_looked_for_before_a_training_is_stopped(cache, monkeypatch):
-  monkeypatch.setattr(label_check, 'LABELED', 2)
+  monkeypatch.setattr(label_check, 'MAX_LABELED', 2)
   assert check_at_start(labels(9, version='1', x0=255, x4=1), labels(1), CLASSES) == []
   with pytest.raises(UserError, match="none of 9 masks holds 1.*label_map='255:1'"):
     check_at_start(labels(9, version='2', x0=255), labels(1), CLASSES)

@@ -1,0 +1,13 @@
+"""Files of images and masks: how they are found, paired, checked, read and decoded.
+
+find_images.py     directories -> name and path of every image
+pairs.py           images and masks of the same name
+checks.py          compares the headers of images and masks; checks paths and options
+findings.py        collects what is wrong with single files
+image_io.py        image file -> RGB array
+mask_io.py         mask file -> class ids, by decoding.py; mask_messages.py has its errors
+colors.py          colours as triples, integers and text
+file_source.py     pairs -> `Source`
+archives.py        refuses archives that would fill the disk
+tfds_prepare.py    prepares a data set by TensorFlow Datasets; tfds_records.py reads its records
+"""

@@ -1,4 +1,4 @@
-"""Archives that would fill a disk or the memory are refused before a byte is unpacked."""
+"""Refuses archives that would fill the disk or the memory."""
 
 from pathlib import Path
 import zipfile
@@ -6,14 +6,14 @@ import zipfile
 from classmix_jax.errors import UserError
 
 
-def check_growth(path: Path, archive: zipfile.ZipFile, most: float) -> None:
-  """Raises UserError where the members of an archive are together more than `most` times its size.
+def check_growth(path: Path, archive: zipfile.ZipFile, limit: float) -> None:
+  """Raises UserError if an archive would unpack to more than `limit` times its size.
 
-  Example: `check_growth(path, zipfile.ZipFile(path), most=20)`.
+  Example: `check_growth(path, zipfile.ZipFile(path), limit=20)`.
   """
   size = path.stat().st_size
   unpacked = sum(member.file_size for member in archive.infolist())
-  if unpacked > most * max(size, 10_000):
+  if unpacked > limit * max(size, 10_000):
     raise UserError(
       f'{path} has {size:,} bytes and would unpack to {unpacked:,}, which no such file does: it '
       'is refused. Get it again from where it was published.'

@@ -1,4 +1,4 @@
-"""Sources that read image and mask files."""
+"""Sources of examples in image and mask files."""
 
 from collections.abc import Callable, Mapping, Sequence
 import functools
@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from classmix_jax.data.files.decoding import Decoding
 from classmix_jax.data.files.image_io import File, Size, read_image
-from classmix_jax.data.files.mask_io import Decoding, read_mask
+from classmix_jax.data.files.mask_io import read_mask
 from classmix_jax.data.files.pairs import Pairs
 from classmix_jax.data.source import Files, Source
 
-READER_VERSION = 1  # count up whenever the same file gives other pixels
+READER_VERSION = 1  # increment when the same file gives other pixels: copies are made again
 
 
 def paired_source(pairs: Pairs, decoding: Decoding, size: Size | None = None) -> Source:
@@ -28,7 +29,7 @@ def paired_source(pairs: Pairs, decoding: Decoding, size: Size | None = None) ->
 
 
 def image_source(images: Mapping[str, Path], size: Size | None = None) -> Source:
-  """Returns the Source of images that have no labels."""
+  """Returns the Source of images without labels."""
   paths = tuple(images.values())
   return Source(
     names=tuple(images),
@@ -41,9 +42,9 @@ def image_source(images: Mapping[str, Path], size: Size | None = None) -> Source
 def _version(
   parts: Sequence[Sequence[File]], size: Size | None, decoding: Decoding | None = None
 ) -> str:
-  """Returns a digest of the files' places, times and sizes and of how they are read.
+  """Returns a digest of the files' paths, times and sizes, and of how they are read.
 
-  A sequence of pictures that are no files of their own tells its `version` itself.
+  Records (`EncodedImages`) are not files and have a `version` of their own.
   """
   digest = hashlib.sha256(repr((READER_VERSION, size)).encode())
   for files in parts:
@@ -60,8 +61,9 @@ def _stamp(path: str | Path) -> str:
   return f'{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}'
 
 
+# Partials, not lambdas: sources are pickled.
 def _image_reader(files: Sequence[File], size: Size | None) -> Callable[[int], np.ndarray]:
-  return functools.partial(_image_at, files, size)  # a partial can be pickled, a lambda cannot
+  return functools.partial(_image_at, files, size)
 
 
 def _image_at(files: Sequence[File], size: Size | None, index: int) -> np.ndarray:

@@ -1,4 +1,8 @@
-"""Collects what is wrong with single files."""
+"""Collects what is wrong with single files, so that a check can report all of it.
+
+Loaders raise a UserError for the first problem. Inside `keep_findings`, a context like
+`numpy.errstate`, problems of single files are appended to a list instead.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 import contextlib
@@ -10,22 +14,22 @@ from classmix_jax.utils.text import listed
 
 
 class Finding(NamedTuple):
-  """What is wrong with one file: a sentence that begins with the file."""
+  """What is wrong with one file: its path, and a sentence that begins with the path."""
 
   file: str
   sentence: str
 
 
-_list: ContextVar[list[Finding] | None] = ContextVar('findings', default=None)
+_findings: ContextVar[list[Finding] | None] = ContextVar('findings', default=None)
 
 
 @contextlib.contextmanager
 def keep_findings() -> Iterator[list[Finding]]:
-  """Lets a data set be opened in spite of single files, for a check that wants to tell all.
+  """Opens data sets in spite of problems with single files; yields the list of problems.
 
-  Inside, two files of one name and images without a mask are put on the list and left
-  out. `check_pairs` leaves its work to the caller, who alone knows which examples are
-  labelled. Mistakes in the layout or in the options still raise.
+  Inside, files of the same name and images without a mask are appended to the list and skipped.
+  `check_pairs` returns at once: only the caller knows which examples are labelled. Problems with
+  the directories or the options still raise.
 
   Example:
 
@@ -33,25 +37,31 @@ def keep_findings() -> Iterator[list[Finding]]:
         dataset = load('DIR')
   """
   findings: list[Finding] = []
-  token = _list.set(findings)
+  token = _findings.set(findings)
   try:
     yield findings
   finally:
-    _list.reset(token)
+    _findings.reset(token)
 
 
-def kept(findings: Iterable[Finding]) -> bool:
-  """Puts findings on the list of `keep_findings`; False where there is none: raise them then."""
-  findings_so_far = _list.get()
-  if findings_so_far is not None:
-    findings_so_far.extend(findings)
-  return findings_so_far is not None
+def keeps_findings() -> bool:
+  """Returns whether the caller is inside `keep_findings`."""
+  return _findings.get() is not None
+
+
+def add_findings(findings: Iterable[Finding]) -> bool:
+  """Appends to the list of `keep_findings`; returns False outside, where the caller must raise."""
+  collected = _findings.get()
+  if collected is None:
+    return False
+  collected.extend(findings)
+  return True
 
 
 def raise_findings(findings: Sequence[tuple[str, str]], total: int, noun: str) -> None:
-  """Raises a UserError for `(name, sentence)` findings; returns where there are none.
+  """Raises UserError if there are findings, `(name, sentence)` each.
 
-  The first is told in full, of the others the count and the names of three.
+  The error has the first sentence, the number of findings and the names of the first three.
 
   Example: `raise_findings([('a', 'a.png is empty.')], 30, 'masks')`.
   """

@@ -1,9 +1,9 @@
-"""Files of pictures -> PIL: what is opened, and what is said of a file that does not open.
+"""Opens image files with PIL; every failure becomes a UserError that names the file.
 
 Synopsis:
 
-    image = load('images/a.jpg')                              # decoded, turned as its EXIF says
-    image = load(Encoded(data, 'image 3 of X', 'Prepare X again.'))
+    image = read_image('images/a.jpg', size=(180, 240))             # [180, 240, 3] uint8
+    image = read_image(Encoded(data, 'image 3 of X', 'Prepare X again.'))
     height, width = read_header('images/a.jpg').size
 """
 
@@ -21,17 +21,19 @@ import zlib
 import numpy as np
 from PIL import Image, ImageOps
 
+from classmix_jax.data.files.colors import Color
 from classmix_jax.errors import UserError
 
 Size = tuple[int, int]  # (height, width)
 
-# PIL knows many more, some of which start other programs (EPS runs Ghostscript).
+# PIL reads many more, and starts other programs for some (Ghostscript for EPS).
 FORMATS = ('PNG', 'JPEG', 'TIFF', 'WEBP', 'BMP', 'GIF', 'PPM')
 LOSSY = ('JPEG', 'MPO')
+DEEP_GREY_MODES = ('I', 'I;16', 'I;16L', 'I;16B', 'I;16N')  # of PIL: more than 8 bits
 
 _ORIENTATION = 0x0112  # EXIF tag
-# What PIL raises for a damaged file depends on the format and on where the damage is.
-_BROKEN = (
+# The exceptions that PIL raises for a damaged file depend on the format and on the damage.
+_DECODING_ERRORS = (
   OSError,
   SyntaxError,
   ValueError,
@@ -47,12 +49,12 @@ _BROKEN = (
 
 @dataclasses.dataclass(frozen=True)
 class Encoded:
-  """A picture in memory that is still encoded; readers take it in place of a path.
+  """An encoded image in memory; readers take it in place of a path.
 
   Attributes:
-    data: what the picture's file would hold.
-    where: what messages call it.
-    remedy: what messages advise where it does not decode.
+    data: content of the image's file.
+    where: its name in messages.
+    remedy: the remedy in messages, if it does not decode.
   """
 
   data: bytes
@@ -66,9 +68,25 @@ class Encoded:
 File = str | Path | Encoded
 
 
+class Header(NamedTuple):
+  """Properties of an image that are known without decoding it.
+
+  Attributes:
+    size: (height, width) after the rotation that EXIF asks for.
+    format: PIL's name of the format, e.g. 'PNG'.
+    mode: PIL's name of the pixel type, e.g. 'RGB'.
+    is_turned: whether EXIF swaps height and width.
+  """
+
+  size: Size
+  format: str
+  mode: str
+  is_turned: bool
+
+
 @contextlib.contextmanager
-def _opened(file: File) -> Iterator[Image.Image]:
-  """Opens a picture; what PIL raises meanwhile becomes a UserError that names the file."""
+def _open_image(file: File) -> Iterator[Image.Image]:
+  """Opens an image; converts the exceptions of PIL, also from inside the block, to UserError."""
   try:
     with Image.open(_stream(file), formats=FORMATS) as image:
       yield image
@@ -78,100 +96,27 @@ def _opened(file: File) -> Iterator[Image.Image]:
     raise UserError(f'{file} may not be read: change its permissions.') from None
   except Image.DecompressionBombError:
     raise UserError(
-      f'{file} says that it has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels: cut it into '
-      'parts, or remove it.'
+      f'{file} has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels: cut it into parts, or '
+      'remove it.'
     ) from None
-  except _BROKEN as error:
+  except _DECODING_ERRORS as error:
     if getattr(error, 'errno', None):  # of the file system, not of PIL
       raise UserError(f'{file} cannot be read ({error.strerror}): replace the file.') from None
-    raise UserError(_undecodable(file, error)) from error
+    raise UserError(_undecodable_message(file, error)) from error
 
 
 def _stream(file: File) -> io.BytesIO | str | Path:
-  """Returns what PIL shall open; UserError for what would never end, such as a pipe."""
+  """Returns the argument of `Image.open`; refuses what might never end, such as a pipe."""
   if isinstance(file, Encoded):
     return io.BytesIO(file.data)
-  kind = os.stat(file).st_mode
-  if not stat.S_ISREG(kind):
-    what = 'a folder' if stat.S_ISDIR(kind) else 'no regular file'
-    raise UserError(f'{file} is {what}, expected is a picture: rename or remove it.')
+  mode = os.stat(file).st_mode
+  if not stat.S_ISREG(mode):
+    kind = 'a folder' if stat.S_ISDIR(mode) else 'no regular file'
+    raise UserError(f'{file} is {kind}, expected is an image: rename or remove it.')
   return file
 
 
-def load(file: File) -> Image.Image:
-  """Returns the decoded picture, turned as its EXIF orientation says.
-
-  Raises:
-    UserError: it is missing, may not be read, is no picture or a damaged or far too large one.
-  """
-  with _opened(file) as image:
-    image.load()
-    ImageOps.exif_transpose(image, in_place=True)  # without it the picture would be copied
-    return image
-
-
-def verify(file: File) -> None:
-  """Raises UserError for masks that are lossy or whose checksums do not fit (PNG alone has any).
-
-  PIL skips those of the pixels, and a flipped bit can turn one class into another.
-  """
-  with _opened(file) as image:
-    if image.format in LOSSY:
-      raise UserError(lossy(file))
-    if image.format == 'PNG':
-      image.verify()
-
-
-class Header(NamedTuple):
-  """What a picture says of itself; `mode` is PIL's, `size` that of the turned picture."""
-
-  size: Size
-  format: str
-  mode: str
-  turned: bool
-
-
-def read_header(path: str | Path) -> Header:
-  """Returns what a picture says of itself without decoding it; UserError as from `load`."""
-  with _opened(path) as image:
-    width, height = image.size
-    turned = 5 <= _orientation(image) <= 8  # others are no orientation
-    size = (width, height) if turned else (height, width)
-    return Header(size, image.format or '', image.mode, turned)
-
-
-def read_palette(path: str | Path) -> list[tuple[int, int, int]]:
-  """Returns the colours of a palette picture, [] where it has none; from the header alone."""
-  with _opened(path) as image:
-    flat = (image.mode == 'P' and image.getpalette('RGB')) or []
-  return [tuple(flat[start : start + 3]) for start in range(0, len(flat), 3)]
-
-
-def _orientation(image: Image.Image) -> int:
-  if image.format == 'TIFF':
-    return 1  # PIL reports the turned size itself
-  if image.format == 'PNG' and 'exif' not in image.info:
-    return 1  # getexif() would decode the whole picture to look behind the pixels
-  return image.getexif().get(_ORIENTATION, 1)
-
-
-def image_size(path: str | Path) -> Size:
-  """Returns (height, width) as `read_image(path)` would, from the header alone.
-
-  Raises:
-    UserError: the file is missing or is no picture.
-
-  Example: `image_size('a.jpg')` is `(360, 480)` for a picture 480 wide and 360 high.
-  """
-  return read_header(path).size
-
-
-def lossy(file: File) -> str:
-  """Returns what is said of a mask whose format loses ids."""
-  return f'{file} is a JPEG, whose compression changes class ids: export the masks as PNG.'
-
-
-def _undecodable(file: File, error: Exception) -> str:
+def _undecodable_message(file: File, error: Exception) -> str:
   unidentified = isinstance(error, Image.UnidentifiedImageError)
   reason = 'not a picture that can be identified' if unidentified else error
   if isinstance(file, Encoded):
@@ -182,36 +127,86 @@ def _undecodable(file: File, error: Exception) -> str:
   )
 
 
-_DEEP_GREY = ('I', 'I;16', 'I;16L', 'I;16B', 'I;16N')
+def lossy_message(file: File) -> str:
+  """Returns the message for a mask in a format that changes class ids."""
+  return f'{file} is a JPEG, whose compression changes class ids: export the masks as PNG.'
+
+
+def load_image(file: File) -> Image.Image:
+  """Decodes an image and applies its EXIF orientation.
+
+  Raises:
+    UserError: the file is missing, not an image, damaged, far too large, or may not be read.
+  """
+  with _open_image(file) as image:
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)  # otherwise it copies every image
+    return image
+
+
+def verify_mask_file(file: File) -> None:
+  """Raises UserError for masks in lossy formats, and for PNGs with wrong checksums.
+
+  PIL ignores the checksums of pixels when it decodes, and a flipped bit may be another class.
+  """
+  with _open_image(file) as image:
+    if image.format in LOSSY:
+      raise UserError(lossy_message(file))
+    if image.format == 'PNG':
+      image.verify()
+
+
+def read_header(file: File) -> Header:
+  """Reads the properties of an image without decoding it; raises UserError as `load_image`."""
+  with _open_image(file) as image:
+    width, height = image.size
+    is_turned = 5 <= _orientation(image) <= 8  # EXIF defines 1 to 8; 5 to 8 swap the axes
+    size = (width, height) if is_turned else (height, width)
+    return Header(size, image.format or '', image.mode, is_turned)
+
+
+def _orientation(image: Image.Image) -> int:
+  if image.format == 'TIFF':
+    return 1  # PIL has applied it to the size already
+  if image.format == 'PNG' and 'exif' not in image.info:
+    return 1  # getexif() would decode the image to look behind the pixels
+  return image.getexif().get(_ORIENTATION, 1)
+
+
+def read_palette(file: File) -> list[Color]:
+  """Reads the colours of a palette image from its header; [] for other images."""
+  with _open_image(file) as image:
+    flat = (image.mode == 'P' and image.getpalette('RGB')) or []
+  return [tuple(flat[start : start + 3]) for start in range(0, len(flat), 3)]
 
 
 def read_image(file: File, size: Size | None = None) -> np.ndarray:
-  """Returns a picture as `[H, W, 3]` uint8 RGB.
+  """Reads an image as `[H, W, 3]` uint8 RGB.
 
-  EXIF orientation is applied; grey is repeated; a palette is looked up; alpha
-  is dropped; 16-bit grey is scaled from 0..65535 to 0..255.
+  EXIF orientation is applied, grey becomes three equal channels, palette indices become colours,
+  alpha is dropped, and 16-bit grey is scaled from 0..65535 to 0..255.
 
   Args:
-    file: path or bytes of a picture in one of `FORMATS`.
-    size: (height, width) to resize to, bilinear with antialiasing; None keeps.
+    file: path or bytes of an image in one of `FORMATS`.
+    size: (height, width) to resize to, bilinearly with antialiasing; None keeps the size.
 
   Raises:
     UserError: the file is missing, damaged or of a pixel type without a fixed range.
 
   Example: `read_image('a.png', size=(180, 240)).shape == (180, 240, 3)`.
   """
-  image = _to_rgb(load(file), file)
+  image = _to_rgb(load_image(file), file)
   if size is not None:
     image = image.resize(size[::-1], Image.Resampling.BILINEAR)
   return np.array(image)
 
 
 def _to_rgb(image: Image.Image, file: File) -> Image.Image:
-  if image.mode in _DEEP_GREY:
+  if image.mode in DEEP_GREY_MODES:
     deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
     return Image.fromarray(((deep + 128) // 257).astype(np.uint8)).convert('RGB')
   if image.mode in ('P', 'PA'):
-    return image.convert('RGBA').convert('RGB')  # P -> RGB warns where there is transparency
+    return image.convert('RGBA').convert('RGB')  # P -> RGB warns about transparency
   if image.mode in ('1', 'L', 'LA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr', 'HSV'):
     return image if image.mode == 'RGB' else image.convert('RGB')  # convert() copies
   raise UserError(

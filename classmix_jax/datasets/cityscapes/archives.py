@@ -16,9 +16,10 @@ import stat
 import tempfile
 import zipfile
 
-from classmix_jax.data.files import tfds_records
 from classmix_jax.data.files.archives import check_growth
 from classmix_jax.data.files.pairs import Pairs
+from classmix_jax.data.files.tfds_prepare import Builder, needs_tfds, open_prepared, prepare
+from classmix_jax.data.files.tfds_records import record_names, record_pairs
 from classmix_jax.datasets.cityscapes.folders import IMAGE, LABEL_ID
 from classmix_jax.errors import UserError
 from classmix_jax.utils.text import listed
@@ -46,23 +47,23 @@ def open_pairs(base: Path, cache: Path) -> tuple[Pairs, Pairs]:
 
   Example: `train, val = open_pairs(Path('Cityscapes'), Path('CACHE'))`.
   """
-  with tfds_records.needs_tfds('cityscapes'):
+  with needs_tfds('cityscapes'):
     import tensorflow_datasets as tfds  # seconds to import, hence not above
 
     make = functools.partial(
       tfds.builder_cls('cityscapes'), config='semantic_segmentation', data_dir=str(cache)
     )
-    builder = tfds_records.open_prepared(
+    builder = open_prepared(
       make, functools.partial(_prepare, base, cache), cache, 'config.data.tfds_dir'
     )
   return _pairs(builder, 'train'), _pairs(builder, 'validation')
 
 
-def _prepare(base: Path, cache: Path, builder: tfds_records.Builder) -> None:
+def _prepare(base: Path, cache: Path, builder: Builder) -> None:
   check_archives(base)
   cache.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory(prefix='unpacked_', dir=cache) as unpacked:
-    tfds_records.prepare(
+    prepare(
       builder,
       f'Preparing {" and ".join(ARCHIVES)} in {builder.data_dir} (once; takes a while)',
       'Prepared Cityscapes',
@@ -71,12 +72,10 @@ def _prepare(base: Path, cache: Path, builder: tfds_records.Builder) -> None:
     )
 
 
-def _pairs(builder: tfds_records.Builder, split: str) -> Pairs:
-  stems = tfds_records.record_names(builder, split, 'image_id')
+def _pairs(builder: Builder, split: str) -> Pairs:
+  stems = record_names(builder, split, 'image_id')
   names = [f'{stem.split("_")[0]}/{stem}' for stem in stems]  # as in the folders: CITY/CITY_...
-  return tfds_records.record_pairs(
-    builder, split, names, image='image_left', mask='segmentation_label'
-  )
+  return record_pairs(builder, split, names, image='image_left', mask='segmentation_label')
 
 
 def check_archives(base: Path) -> None:

@@ -6,7 +6,7 @@ Synopsis:
     LABEL_IDS.table[26]               # 13: files *_labelIds.png hold 26 for a car
 """
 
-from classmix_jax.data.files.mask_io import Decoding, label_table
+from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.types import VOID
 
 CLASSES = (  # name, colour, label id; the position is the train id

@@ -10,8 +10,9 @@ Synopsis:
 from collections.abc import Mapping
 from pathlib import Path
 
-from classmix_jax.data.files.mask_io import Decoding
-from classmix_jax.data.files.pairs import Pairs, find_images, pair
+from classmix_jax.data.files.decoding import Decoding
+from classmix_jax.data.files.find_images import find_images
+from classmix_jax.data.files.pairs import Pairs, pair
 from classmix_jax.datasets.cityscapes.classes import LABEL_IDS, TRAIN_IDS
 from classmix_jax.errors import UserError
 

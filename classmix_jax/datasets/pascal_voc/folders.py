@@ -9,14 +9,9 @@ Synopsis:
 
 from pathlib import Path
 
-from classmix_jax.data.files.pairs import (
-  Pairs,
-  check_exists,
-  check_pairs,
-  find_images,
-  listed_pairs,
-  named_pairs,
-)
+from classmix_jax.data.files.checks import check_exists, check_pairs
+from classmix_jax.data.files.find_images import find_images
+from classmix_jax.data.files.pairs import Pairs, listed_pairs, named_pairs
 
 TRAIN_LISTS = {  # by folder of training masks; the first list that exists is read
   'SegmentationClassAug': ('trainaug.txt', 'train_aug.txt'),
@@ -64,7 +59,7 @@ def find_pairs(base: Path, masks: str) -> tuple[Pairs, Pairs]:
     train = listed_pairs(listed, images, train_masks, remedy)
   else:
     rows = {name: name for name in sorted(train_masks.keys() - set(val.names))}
-    train = named_pairs(rows, images, train_masks, where=base / masks, remedy=remedy)
+    train = named_pairs(rows, images, train_masks, origin=base / masks, remedy=remedy)
   check_pairs(train)
   check_pairs(val)
   return train, val

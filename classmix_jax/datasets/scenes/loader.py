@@ -13,15 +13,16 @@ import functools
 import os
 from pathlib import Path
 
-from classmix_jax.data.files import tfds_records
+from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import paired_source
 from classmix_jax.data.files.image_io import Size
-from classmix_jax.data.files.mask_io import Decoding, label_table
+from classmix_jax.data.files.tfds_prepare import Builder, needs_tfds, open_prepared, prepare
+from classmix_jax.data.files.tfds_records import REMEDY, damaged_error, record_pairs
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.datasets.scenes.classes import CLASS_NAMES, NUM_TRAIN, NUM_VAL, PALETTE
 from classmix_jax.utils.paths import cache_root
 
-DECODING = Decoding(CLASS_NAMES, label_table(len(CLASS_NAMES)), advice=tfds_records.REMEDY)
+DECODING = Decoding(CLASS_NAMES, label_table(len(CLASS_NAMES)), advice=REMEDY)
 
 
 def load(
@@ -55,17 +56,17 @@ def load(
   )
 
 
-def _prepared(folder: Path, num_train: int, num_val: int) -> tfds_records.Builder:
+def _prepared(folder: Path, num_train: int, num_val: int) -> Builder:
   """Returns a TFDS builder whose files exist."""
-  with tfds_records.needs_tfds('scenes'):
+  with needs_tfds('scenes'):
     from classmix_jax.datasets.scenes.builder import (  # seconds to import, hence not above
       ScenesBuilder,
       scenes_config,
     )
   count, config = num_train + num_val, scenes_config(num_train, num_val)
-  builder = tfds_records.open_prepared(
+  builder = open_prepared(
     functools.partial(ScenesBuilder, data_dir=str(folder), config=config),
-    lambda builder: tfds_records.prepare(
+    lambda builder: prepare(
       builder,
       f'Rendering {count} scenes into {builder.data_dir} (once; under a minute)',
       f'Rendered {count} scenes',
@@ -77,17 +78,17 @@ def _prepared(folder: Path, num_train: int, num_val: int) -> tfds_records.Builde
   return builder
 
 
-def _check_counts(builder: tfds_records.Builder, num_train: int, num_val: int) -> None:
+def _check_counts(builder: Builder, num_train: int, num_val: int) -> None:
   """Raises UserError where the folder is not what was prepared."""
   found = {split: info.num_examples for split, info in builder.info.splits.items()}
   if found != {'train': num_train, 'val': num_val}:
-    raise tfds_records.damaged(
+    raise damaged_error(
       builder.data_dir,
       f'it lists {found or "no examples"}, expected are {num_train} train and {num_val} val',
     )
 
 
-def _source(builder: tfds_records.Builder, split: str, count: int, size: Size | None) -> Source:
+def _source(builder: Builder, split: str, count: int, size: Size | None) -> Source:
   names = [f'{split}_{index:04d}' for index in range(count)]
-  pairs = tfds_records.record_pairs(builder, split, names, image='image', mask='label')
+  pairs = record_pairs(builder, split, names, image='image', mask='label')
   return paired_source(pairs, DECODING, size)

@@ -8,8 +8,9 @@ regions in the order of painting. To add one: a file here and a line in `CONVERT
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from classmix_jax.data.files.colors import Color
 from classmix_jax.tools.annotations import coco, colors, cvat, labelme
-from classmix_jax.tools.annotations.annotation import Color, Export
+from classmix_jax.tools.annotations.annotation import Export
 
 CONVERTERS: Mapping[str, Callable[[Path, Mapping[str, Color | None]], Export]] = {
   'coco': coco.read,

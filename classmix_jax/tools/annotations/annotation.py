@@ -16,12 +16,12 @@ import unicodedata
 
 from PIL import Image
 
+from classmix_jax.data.files.colors import Color
+from classmix_jax.data.files.find_images import EXTENSIONS
 from classmix_jax.data.files.image_io import Size
-from classmix_jax.data.files.pairs import EXTENSIONS
 from classmix_jax.errors import UserError
 from classmix_jax.utils.text import listed
 
-Color = tuple[int, int, int]
 Point = tuple[float, float]  # (x, y); the first pixel lies between 0 and 1
 
 MOST_PIXELS = 2 * Image.MAX_IMAGE_PIXELS  # PIL refuses to read a mask beyond

@@ -11,10 +11,10 @@ import os
 from pathlib import Path
 import re
 
-from classmix_jax.datasets.folder import split_color
+from classmix_jax.data.files.colors import Color
+from classmix_jax.datasets.folder.class_file import split_color
 from classmix_jax.datasets.pascal_voc.classes import CLASS_NAMES, PALETTE
 from classmix_jax.errors import UserError
-from classmix_jax.tools.annotations.annotation import Color
 
 UNLABELED = ''  # the name of pixels that nobody annotated
 VOID_NAMES = ('void', '__ignore__')  # the second is what labelme's examples write

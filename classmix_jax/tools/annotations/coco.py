@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from classmix_jax.data.files.colors import Color, unpack_color
 from classmix_jax.data.files.image_io import Size
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import (
-  Color,
   Export,
   Picture,
   Problem,
@@ -193,7 +193,7 @@ def segments(
     raise UserError(f'{path} is {packed.shape[::-1]}, expected is {size[::-1]} (width, height).')
   infos = records(annotation, 'segments_info')
   known = {number(info, 'id'): category_name(info, names) for info in infos}
-  present = {(key >> 16, key >> 8 & 255, key & 255) for key in np.unique(packed).tolist()}
+  present = map(unpack_color, np.unique(packed).tolist())
   ids = {red + 256 * green + 65536 * blue: (red, green, blue) for red, green, blue in present}
   unknown = sorted(ids.keys() - known.keys() - {0})
   if unknown:

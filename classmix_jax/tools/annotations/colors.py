@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from classmix_jax.data.files.colors import Color, pack_color, unpack_color
+from classmix_jax.data.files.find_images import find_images
 from classmix_jax.data.files.image_io import read_header
-from classmix_jax.data.files.pairs import find_images
 from classmix_jax.errors import UserError
-from classmix_jax.tools.annotations.annotation import Color, Export, Picture, attempt
+from classmix_jax.tools.annotations.annotation import Export, Picture, attempt
 from classmix_jax.tools.annotations.class_table import UNLABELED, declared_classes, read_class_table
-from classmix_jax.tools.annotations.raster import ColorRegion, pack, packed_colors
+from classmix_jax.tools.annotations.raster import ColorRegion, packed_colors
 from classmix_jax.utils.text import listed, plural
 
 TABLES = ('labelmap.txt', 'classes.txt')
@@ -70,7 +71,7 @@ def picture(name: str, file: Path, names: Mapping[Color, str]) -> Picture:
     raise UserError('it is a JPEG, whose compression changes colours: export the masks as PNG.')
   packed = packed_colors(file)
   present = set(np.unique(packed).tolist())
-  keys = {pack(color): color for color in names}
+  keys = {pack_color(color): color for color in names}
   unknown = sorted(present - keys.keys())
   if unknown:
     raise UserError(unknown_colors(packed, unknown, names))
@@ -86,7 +87,7 @@ def unknown_colors(packed: np.ndarray, unknown: list[int], names: Mapping[Color,
   """Says which colours the table lacks and where the first pixel lies."""
   pixels = np.isin(packed, unknown)
   row, column = np.argwhere(pixels)[0].tolist()
-  triples = [f'{key >> 16} {key >> 8 & 255} {key & 255}' for key in unknown]
+  triples = [' '.join(map(str, unpack_color(key))) for key in unknown]
   known = [f'{" ".join(map(str, color))} ({name or "background"})' for color, name in names.items()]
   return (
     f'it holds the {plural("colour", unknown)} {listed(triples, 4)} in {pixels.sum()} pixels, '

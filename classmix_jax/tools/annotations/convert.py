@@ -13,27 +13,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import itertools
 import os
 from pathlib import Path
-import time
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
-from classmix_jax.data.files.mask_io import Decoding, label_table, read_mask
-from classmix_jax.datasets.folder import read_classes, voc_palette
+from classmix_jax.data.files.colors import Color
+from classmix_jax.data.files.decoding import Decoding, label_table
+from classmix_jax.data.files.mask_io import read_mask
+from classmix_jax.datasets.folder.class_file import read_classes
+from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations import CONVERTERS
-from classmix_jax.tools.annotations.annotation import Color, Export, Picture, Problem
+from classmix_jax.tools.annotations.annotation import Export, Picture, Problem
 from classmix_jax.tools.annotations.class_table import declared_classes, is_void, read_class_table
 from classmix_jax.tools.annotations.raster import rasterize
 from classmix_jax.types import VOID
 from classmix_jax.utils.atomic_write import write_atomically, write_png
 from classmix_jax.utils.paths import inside
+from classmix_jax.utils.progress import track
 from classmix_jax.utils.text import listed, plural
 
-Item = TypeVar('Item')
-
-PROGRESS_SECONDS = 10.0
 SHOWN = 10  # problems that are told in full
 
 
@@ -73,7 +72,7 @@ def convert(
     raise UserError(f'--output={output} would write among the masks of --input: choose another.')
   table = read_class_table(classes) if classes else {}
   export = CONVERTERS[kind](source, table)
-  items = distinct(progress(export.items, export.total, 'read'))
+  items = distinct(track(export.items, 'reading annotations', export.total, 'pictures'))
   if not items:
     raise UserError(f'--input={source} holds no picture to convert; is it a {kind} export?')
   pictures = [item for item in items if isinstance(item, Picture)]
@@ -99,16 +98,6 @@ def distinct(items: Iterable[Picture | Problem]) -> list[Picture | Problem]:
       found[item.name] = item.source
     kept.append(item)
   return kept
-
-
-def progress(items: Iterable[Item], total: int, verb: str) -> Iterator[Item]:
-  """Passes items on and prints how many there were, at most every ten seconds."""
-  last = time.monotonic()
-  for done, item in enumerate(items, start=1):
-    yield item
-    if time.monotonic() - last > PROGRESS_SECONDS:
-      print(f'{verb} {done}/{total}', flush=True)
-      last = time.monotonic()
 
 
 # ------------------------------------------------------------------------ classes
@@ -216,7 +205,7 @@ def paint_all(
   decoding = Decoding(tuple(names), label_table(len(names)))
   images, pixels = np.zeros(256, np.int64), np.zeros(256, np.int64)
   problems, bare, kept = [], [], 0
-  for picture in progress(pictures, len(pictures), 'painted'):
+  for picture in track(pictures, 'painting masks', len(pictures), 'masks'):
     try:
       path = inside(masks, f'{picture.name}.png')
       if os.path.exists(path) and not overwrite:

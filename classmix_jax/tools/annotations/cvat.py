@@ -19,10 +19,10 @@ from xml.parsers import expat
 
 import numpy as np
 
+from classmix_jax.data.files.colors import Color
 from classmix_jax.data.files.image_io import Size
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import (
-  Color,
   Export,
   Picture,
   Point,

@@ -22,9 +22,9 @@ import unicodedata
 import numpy as np
 from PIL import Image
 
+from classmix_jax.data.files.colors import Color
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import (
-  Color,
   Export,
   Picture,
   Point,

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from classmix_jax.data.files.colors import Color, pack_color, pack_colors
 from classmix_jax.data.files.image_io import Size, read_image
-from classmix_jax.tools.annotations.annotation import Color, Point, Region
+from classmix_jax.tools.annotations.annotation import Point, Region
 
 
 def rasterize(size: Size, shapes: Sequence[tuple[int, Region]], blank: int) -> np.ndarray:
@@ -133,18 +134,7 @@ class ColorRegion:
   color: Color
 
   def paint(self, canvas: Image.Image, label: int) -> None:
-    paste(canvas, label, packed_colors(self.path) == pack(self.color))
-
-
-def pack(color: Color) -> int:
-  """Returns a colour as one integer, as `packed_colors` has it.
-
-  Example:
-    >>> hex(pack((1, 2, 3)))
-    '0x10203'
-  """
-  red, green, blue = color
-  return red << 16 | green << 8 | blue
+    paste(canvas, label, packed_colors(self.path) == pack_color(self.color))
 
 
 def packed_colors(path: Path) -> np.ndarray:
@@ -153,14 +143,13 @@ def packed_colors(path: Path) -> np.ndarray:
   Raises:
     UserError: the file is missing or does not decode.
 
-  Example: `packed_colors(Path('mask.png'))[0, 0] == pack((128, 64, 128))`.
+  Example: `packed_colors(Path('mask.png'))[0, 0] == pack_color((128, 64, 128))`.
   """
   return _packed(path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
 @functools.lru_cache(maxsize=1)  # the regions of one picture come one after another
 def _packed(path: Path, changed: int) -> np.ndarray:
-  rgb = read_image(path).astype(np.int32)
-  packed = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
+  packed = pack_colors(read_image(path))
   packed.flags.writeable = False  # shared by every caller
   return packed

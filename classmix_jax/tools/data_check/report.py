@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from classmix_jax.data.files.colors import hex_color
+from classmix_jax.data.files.decoding import Raw
 from classmix_jax.data.files.findings import Finding
-from classmix_jax.data.files.mask_io import Raw
 from classmix_jax.data.label_statistics import class_counts, label_warnings
 from classmix_jax.data.source import Dataset
 from classmix_jax.tools.data_check.survey import Part, Value
@@ -131,7 +132,7 @@ def _classes(dataset: Dataset, parts: Sequence[Part]) -> str:
 
 
 def _raw_name(raw: Raw) -> str:
-  return '#{:02x}{:02x}{:02x}'.format(*raw) if isinstance(raw, tuple) else str(raw)
+  return hex_color(raw) if isinstance(raw, tuple) else str(raw)
 
 
 def _label_name(label: int | None, dataset: Dataset) -> str:

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from classmix_jax.data.files.checks import describe_misfit
+from classmix_jax.data.files.decoding import Decoding, Raw
 from classmix_jax.data.files.findings import Finding
 from classmix_jax.data.files.image_io import Header, Size, read_header
-from classmix_jax.data.files.mask_io import Decoding, Raw, raw_values
-from classmix_jax.data.files.pairs import misfit
+from classmix_jax.data.files.mask_io import count_raw_values
 from classmix_jax.data.label_statistics import binary_finding, count_values, void_finding
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
@@ -154,9 +155,9 @@ def look(source: Source, index: int, class_names: Sequence[str], with_mask: bool
     mask_file = attempt(name, files.mask, index)
     mask = mask_file and attempt(mask_file, read_header, mask_file)
     if image and mask:
-      sentence = misfit(image_file, image, mask_file, mask)
+      sentence = describe_misfit(image_file, image, mask_file, mask)
       findings += [Finding(str(mask_file), sentence)] if sentence else []
-    values = mask and attempt(mask_file, raw_values, mask_file, files.decoding) or {}
+    values = mask and attempt(mask_file, count_raw_values, mask_file, files.decoding) or {}
     # Read as the training reads it: for the sentence on values that mean nothing.
     attempt(mask_file or name, count_values, source, index, class_names)
     counts = _labels(values, files.decoding) if values else None

@@ -1,0 +1,87 @@
+"""Checks files by their headers, and checks paths and options of data sets.
+
+Synopsis:
+
+    check_exists('DIR', ['DIR/train', 'DIR/val'], layout='train/ and val/')
+    check_pairs(pairs)
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from classmix_jax.data.files.findings import keeps_findings, raise_findings
+from classmix_jax.data.files.image_io import LOSSY, File, Header, lossy_message, read_header
+from classmix_jax.data.files.pairs import Pairs
+from classmix_jax.data.source import Source
+from classmix_jax.errors import UserError
+
+
+def check_pairs(pairs: Pairs) -> None:
+  """Compares the sizes of all images and masks by their headers, without decoding them.
+
+  Raises:
+    UserError: a file is not an image, a mask is a JPEG, or a mask has another size than its
+      image; the message has both files and both sizes.
+  """
+  if keeps_findings():
+    return
+  findings = []
+  for name, image, mask in zip(*pairs, strict=True):
+    try:
+      sentence = describe_misfit(image, read_header(image), mask, read_header(mask))
+    except UserError as error:
+      sentence = str(error)
+    if sentence:
+      findings.append((name, sentence))
+  raise_findings(findings, len(pairs.names), 'pairs')
+
+
+def file_pairs(source: Source) -> Pairs:
+  """Returns the image and mask files of a source; empty if its images are not files."""
+  if source.files is None or not len(source) or not isinstance(source.files.image(0), str | Path):
+    return Pairs((), (), ())
+  indices = range(len(source))
+  return Pairs(
+    source.names, [source.files.image(i) for i in indices], [source.files.mask(i) for i in indices]
+  )
+
+
+def describe_misfit(image: File, image_header: Header, mask: File, mask_header: Header) -> str:
+  """Returns what is wrong with a pair by its headers, '' if the mask fits the image.
+
+  Example: `describe_misfit('a.jpg', read_header('a.jpg'), 'a.png', read_header('a.png')) == ''`.
+  """
+  if mask_header.format in LOSSY:
+    return lossy_message(mask)
+  if image_header.size == mask_header.size:
+    return ''
+  if image_header.is_turned and image_header.size == mask_header.size[::-1]:
+    remedy = 'The image is turned by its EXIF tag: turn the mask alike or remove the tag.'
+  else:
+    remedy = 'Export the mask again at the size of its image.'
+  sizes = [f'{width}x{height}' for height, width in (mask_header.size, image_header.size)]
+  return f'{mask} is {sizes[0]}, {image} is {sizes[1]} (width x height). {remedy}'
+
+
+def check_exists(root: str, paths: Iterable[str | Path], layout: str) -> None:
+  """Raises a UserError that lists every missing path, and the option to set.
+
+  Example: `check_exists('DIR', ['DIR/train'], layout='train/ and val/')`.
+  """
+  remedy = f'Set --config.data.root=DIR to a folder with {layout}.'
+  if not root:
+    raise UserError(f'config.data.root is empty. {remedy}')
+  if not Path(root).is_dir():
+    raise UserError(f'{root} is not a folder. {remedy}')
+  missing = [str(path) for path in paths if not Path(path).exists()]
+  if missing:
+    raise UserError(f'Missing: {", ".join(missing)}. {remedy}')
+
+
+def check_choice(field: str, value: str, choices: Sequence[str]) -> None:
+  """Raises UserError if an option has a value that is not among the choices.
+
+  Example: `check_choice('config.data.reader', 'zip', ('folders', 'tfds'))`.
+  """
+  if value not in choices:
+    raise UserError(f'{field} is {value!r}; choose one of {", ".join(map(repr, choices))}.')

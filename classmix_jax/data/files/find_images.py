@@ -1,0 +1,71 @@
+"""Finds the image files below a directory.
+
+Synopsis:
+
+    find_images('images')    # {'city/a': Path('images/city/a.png'), ...}
+"""
+
+from collections.abc import Iterator
+import os
+from pathlib import Path
+import unicodedata
+
+from classmix_jax.data.files.findings import Finding, add_findings
+from classmix_jax.errors import UserError
+from classmix_jax.utils.paths import is_within
+
+EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
+
+
+def find_images(folder: str | Path) -> dict[str, Path]:
+  """Returns name -> path of all images below a directory, sorted by name.
+
+  The name is the path relative to `folder` without its extension, with '/' and in the Unicode
+  form NFC (archives made on a Mac decompose accents). Links are followed; hidden files are not.
+
+  Raises:
+    UserError: two files have the same name, as a.png and a.jpg; a name has control characters or
+      is not UTF-8, so that it could not be written to a list of names.
+
+  Example: `find_images('images')` has `'city/a'` for `images/city/a.PNG`.
+  """
+  paths: dict[str, Path] = {}
+  for path in sorted(_walk(folder)):
+    name = _image_name(path, folder)
+    if name not in paths:
+      paths[name] = path
+      continue
+    sentence = f"{paths[name]} and {path} both have the name '{name}': rename one of them."
+    if not add_findings([Finding(str(paths[name]), sentence)]):
+      raise UserError(sentence)
+  return dict(sorted(paths.items()))
+
+
+def _image_name(path: Path, folder: str | Path) -> str:
+  name = path.relative_to(folder).with_suffix('').as_posix()
+  # Python decodes bytes that are not UTF-8 as surrogates, 0xD800 to 0xDFFF.
+  if any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in name):
+    raise UserError(
+      f'{str(path)!r} has a name with control characters, or in another encoding than UTF-8: '
+      'rename it.'
+    )
+  return unicodedata.normalize('NFC', name)
+
+
+def _walk(folder: str | Path) -> Iterator[Path]:
+  """Yields the image files below a directory; follows links, but not in circles."""
+  ancestors = {os.fspath(folder): (os.path.realpath(folder),)}  # real path of each ancestor
+  for parent, folders, files in os.walk(folder, followlinks=True):
+    chain, entered = ancestors.pop(parent), []
+    for name in folders:
+      path = os.path.join(parent, name)
+      real = os.path.realpath(path)
+      # A link to an ancestor would yield every image again and again.
+      is_loop = any(is_within(ancestor, real) for ancestor in chain)
+      if not is_loop and not name.startswith(('.', '__MACOSX')):
+        ancestors[path] = (*chain, real)
+        entered.append(name)
+    folders[:] = entered  # os.walk enters these only
+    for file in files:
+      if file.lower().endswith(EXTENSIONS) and not file.startswith('.'):
+        yield Path(parent, file)

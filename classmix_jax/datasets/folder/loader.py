@@ -1,0 +1,111 @@
+"""Opens a data set of the user's own images.
+
+Synopsis:
+
+    dataset = load('DIR', label_map='255:1')
+    dataset.train.read_label(0)    # [H, W] uint8
+"""
+
+from collections.abc import Mapping
+import os
+from pathlib import Path
+
+from classmix_jax.data.files.checks import check_exists, check_pairs
+from classmix_jax.data.files.decoding import Decoding, label_table
+from classmix_jax.data.files.file_source import image_source, paired_source
+from classmix_jax.data.files.find_images import find_images
+from classmix_jax.data.files.image_io import Size
+from classmix_jax.data.files.pairs import Pairs, pair
+from classmix_jax.data.source import Dataset, Source
+from classmix_jax.datasets.folder.class_file import color_table, read_classes
+from classmix_jax.datasets.folder.options import parse_colors, parse_label_map
+from classmix_jax.datasets.folder.palette import choose_palette
+from classmix_jax.errors import UserError
+
+LAYOUT = (
+  'labeled/images, labeled/masks, val/images, val/masks, classes.txt and, if you have them, '
+  'unlabeled/images'
+)
+
+
+def load(
+  root: str,
+  size: Size | None = None,
+  classes: str = '',
+  label_map: str = '',
+  colors: str = '',
+  ignore: str = '',
+) -> Dataset:
+  """Returns the data set in a directory; checks paths, pairs and sizes without decoding an image.
+
+  Images and masks are matched by their path below images/ and masks/ without extension, which is
+  also the name of the example. Masks hold class ids (grey or palette images) or colours (RGB
+  images). 255 is void unless `label_map` maps it.
+
+  Args:
+    root: the directory.
+    size: working resolution (height, width); None keeps the size of every image.
+    classes: file of class names, absolute or relative to root; '' is classes.txt. A line is a
+      name (spaces allowed), then optionally three integers 0..255: the colour of the class in
+      figures and in RGB masks. Empty lines and lines that start with # are skipped.
+    label_map: 'RAW:CLASS,...' maps further values of masks; CLASS is an id or void. '255:1,7:void'
+      reads 255 as class 1 and 7 as void.
+    colors: '#RRGGBB:CLASS,...', colours in RGB masks beside those of the class file.
+    ignore: 'RAW,...', values to read as void: '0,3' is short for label_map='0:void,3:void'.
+
+  Raises:
+    UserError: lists what is missing, malformed or inconsistent, and the remedy.
+
+  Example: `load('DIR', size=(256, 256), ignore='0').train.names == ('a', 'b')`.
+  """
+  base = Path(os.path.expanduser(root))
+  class_file = base / Path(os.path.expanduser(classes or 'classes.txt'))
+  folders = [base / split / kind for split in ('labeled', 'val') for kind in ('images', 'masks')]
+  if not root or not all(folder.is_dir() for folder in folders):
+    check_exists(root and str(base), [*folders, class_file], LAYOUT)
+  class_names, class_colors = read_classes(class_file)
+  option_colors = parse_colors(colors, class_names)
+  decoding = Decoding(
+    class_names,
+    label_table(len(class_names), parse_label_map(label_map, ignore, class_names)),
+    color_table(class_colors, class_file) | option_colors,
+  )
+  labeled, val = _find_pairs(base / 'labeled'), _find_pairs(base / 'val')
+  return Dataset(
+    name='folder',
+    class_names=class_names,
+    palette=choose_palette(class_colors, option_colors, labeled.masks),
+    train=paired_source(labeled, decoding, size),
+    val=paired_source(val, decoding, size),
+    unlabeled=_open_unlabeled(base / 'unlabeled', size),
+  )
+
+
+def _find_pairs(folder: Path) -> Pairs:
+  pairs = pair(
+    _find_images(folder / 'images'),
+    find_images(folder / 'masks'),
+    remedy='A mask has the path of its image below masks/, as in images/city/a.jpg and '
+    'masks/city/a.png. Add the masks, or move images without one to unlabeled/images.',
+  )
+  check_pairs(pairs)
+  return pairs
+
+
+def _open_unlabeled(folder: Path, size: Size | None) -> Source | None:
+  """Opens the images without labels, None if there is no such directory; ignores its masks/."""
+  if not folder.exists():
+    return None
+  if not (folder / 'images').is_dir():
+    raise UserError(f'{folder} holds no folder images. Move the images to {folder / "images"}.')
+  return image_source(_find_images(folder / 'images'), size)
+
+
+def _find_images(folder: Path) -> Mapping[str, Path]:
+  images = find_images(folder)
+  if not images:
+    raise UserError(
+      f'{folder} holds no images (png, jpg, jpeg, bmp, tif, tiff, webp). Add some or remove the '
+      'folder.'
+    )
+  return images
