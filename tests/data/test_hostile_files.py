@@ -67,7 +67,7 @@ def test_nothing_here_unpickles():
         ):
           found.append((path.name, name, options.get('weights_only')))
         assert options.get('shell') != 'True', path
-  assert found == [('files.py', 'torch.load', 'True')]
+  assert found == [('state_dict_files.py', 'torch.load', 'True')]
 
 
 @pytest.mark.parametrize('name', ['x.npz', 'x.npy', 'x.pkl', 'x'])
