@@ -1,27 +1,30 @@
-"""Semi-supervised semantic segmentation in JAX: ClassMix and its relatives.
+"""Semi-supervised semantic segmentation in JAX: ClassMix and related methods.
+
+Trained networks predict images:
 
     import classmix_jax as cm
 
-    trained = cm.load('RUN')                          # a run of launch/main.py
+    trained = cm.load('RUN')                          # directory of a training run
     label, confidence = trained.predict('photo.jpg')
 
-For training loops of one's own there are the pure functions, all of which may be jitted:
+Pure functions, which may be jitted, build other training loops:
 
     mask = cm.class_mask(key, pseudo_label, num_classes)
     mixed = cm.mix(mask, image)
     loss = cm.masked_mean(cm.cross_entropy(logits, label), label != cm.VOID)
     teacher = cm.ema_update(student, teacher, cm.ema_decay(step))
 
-docs/api.md has a page of them. Reading order for a newcomer: `types.py`, `masks/class_mask.py`,
+docs/api.md documents them. Reading order of the code: `types.py`, `masks/class_mask.py`,
 `core/mixing.py`, `methods/mean_teacher.py`, `training/step.py`.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from etils import epy as _epy
 
 __version__ = '0.1.0'
 
-if TYPE_CHECKING:  # `as` makes a name public
+# Each module is imported at the first use of its name, so that `import classmix_jax` is fast.
+# `as` marks the names as public for type checkers.
+with _epy.lazy_api_imports(globals()):
   from classmix_jax.core.augment_kornia import strong_augment as strong_augment
   from classmix_jax.core.ema import ema_decay as ema_decay
   from classmix_jax.core.ema import ema_update as ema_update
@@ -47,39 +50,3 @@ if TYPE_CHECKING:  # `as` makes a name public
   from classmix_jax.models.backbones import BACKBONES as BACKBONES
   from classmix_jax.models.heads import HEADS as HEADS
   from classmix_jax.types import VOID as VOID
-
-# Where the public names live. They are imported when they are first asked for, so that
-# `import classmix_jax` costs nothing.
-_HOMES = {
-  'core.augment_kornia': ['strong_augment'],
-  'core.ema': ['ema_decay', 'ema_update'],
-  'core.losses': ['cross_entropy', 'masked_mean', 'squared_error'],
-  'core.metrics': ['confusion_matrix', 'iou', 'mean_iou'],
-  'core.mixing': ['mix'],
-  'core.pixel_weights': ['confident_share'],
-  'core.resize': ['resize_bilinear'],
-  'errors': ['UserError'],
-  'inference.export.export': ['export'],
-  'inference.predictor': ['Prediction', 'Predictor', 'load'],
-  'masks': ['MASKS'],
-  'masks.class_mask': ['class_mask'],
-  'masks.cow_mask': ['cow_mask'],
-  'masks.cut_mask': ['cut_mask'],
-  'methods': ['METHODS'],
-  'models.backbones': ['BACKBONES'],
-  'models.heads': ['HEADS'],
-  'types': ['VOID'],
-}
-_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
-
-__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
-
-
-def __getattr__(name: str) -> Any:
-  if name not in _MODULE_OF:
-    raise AttributeError(f'classmix_jax has no {name!r}; there are {", ".join(__all__)}.')
-  return getattr(importlib.import_module(f'classmix_jax.{_MODULE_OF[name]}'), name)
-
-
-def __dir__() -> list[str]:
-  return [*globals(), *__all__]

@@ -15,6 +15,7 @@ import struct
 import tempfile
 import zlib
 
+from flax.traverse_util import flatten_dict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 import jax.numpy as jnp
@@ -49,7 +50,6 @@ from classmix_jax.pretrained.state_dict_files import read_file
 from classmix_jax.tools.report.page import page
 from classmix_jax.tools.report.runs import read_run
 from classmix_jax.types import VOID, TrainState
-from classmix_jax.utils.nested import flatten
 from classmix_jax.workdir import checkpoint, layout
 
 FEW, MANY = 10, 150
@@ -462,7 +462,7 @@ def weight_bytes(draw):
 def configs(draw):
   """A method, and one to three fields with other values of their type."""
   method = draw(st.sampled_from(list(METHODS)))
-  fields = flatten(toy.config('', f'method={method}').to_dict())
+  fields = flatten_dict(toy.config('', f'method={method}').to_dict(), sep='.')
   fields = {
     key: value
     for key, value in fields.items()

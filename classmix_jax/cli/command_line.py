@@ -61,9 +61,9 @@ def with_found_config(arguments: Sequence[str]) -> list[str]:
 
 def check_overrides(arguments: Sequence[str], config: Mapping) -> None:
   """Raises UserError for a `--config.FIELD` that the config does not have."""
-  from classmix_jax.utils.nested import flatten
+  from flax.traverse_util import flatten_dict
 
-  known = flatten(config)
+  known = flatten_dict(config, sep='.')
   for argument in arguments:
     field = argument.removeprefix(OVERRIDE).partition('=')[0]
     if argument.startswith(OVERRIDE) and field not in known:

@@ -1,5 +1,6 @@
 """Checks a config before anything is opened."""
 
+from flax.traverse_util import flatten_dict
 import ml_collections
 
 from classmix_jax.config.bounds import check_ranges
@@ -8,12 +9,11 @@ from classmix_jax.config.model import build_protocol, fewest_unlabeled
 from classmix_jax.core.finite import ON_NAN
 from classmix_jax.errors import UserError
 from classmix_jax.models.layers.batch_norm import BN_MODES
-from classmix_jax.utils.nested import flatten
 
 
 def check_config(config: ml_collections.ConfigDict) -> None:
   """Raises UserError for numbers out of range and batches that cannot be divided."""
-  check_ranges(flatten(config.to_dict()))
+  check_ranges(flatten_dict(config.to_dict(), sep='.'))
   for field in ('batch_size', 'unlabeled_batch_size'):
     if config[field] % config.accumulate:
       raise UserError(

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from flax.traverse_util import flatten_dict
+
 from classmix_jax.config.bounds import check_ranges
 from classmix_jax.errors import UserError
-from classmix_jax.utils.nested import flatten
 from classmix_jax.workdir.layout import read_object
 
 CONFIG_FIELDS = {  # without which no run can be opened
@@ -56,7 +57,7 @@ def read_config(run: Path) -> dict[str, Any]:
     if not isinstance(config.get(part, {}), dict):
       raise UserError(f'{path} is damaged: {part} is {config[part]!r}; restore the file.')
   try:
-    check_ranges(flatten(config))
+    check_ranges(flatten_dict(config, sep='.'))
   except UserError as error:
     raise UserError(f'{path} is damaged: {error}') from None
   return config

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clu import parameter_overview
+from flax.traverse_util import flatten_dict
 import jax
 import numpy as np
 import optax
@@ -54,7 +55,6 @@ from classmix_jax.training.self_training import Labeler, check_labels_exist, pse
 from classmix_jax.training.step import TrainStep, create_state, make_train_step
 from classmix_jax.training.streams import batch_names, crop_size, open_streams, unlabeled_batch_size
 from classmix_jax.types import PyTree, Stage, TrainState
-from classmix_jax.utils.nested import flatten
 from classmix_jax.workdir import checkpoint, layout
 
 OnEnd = Callable[[Path, Evaluator, Mapping[str, PyTree], Source], None]
@@ -265,7 +265,11 @@ def train_in(
   )
   logbook.resume(start)
   logbook.write_settings(
-    {key: value for key, value in flatten(config.to_dict()).items() if not key.startswith('paper.')}
+    {
+      key: value
+      for key, value in flatten_dict(config.to_dict(), sep='.').items()
+      if not key.startswith('paper.')
+    }
   )
   after_step = AfterStep(
     config,

@@ -30,12 +30,12 @@ from pathlib import Path
 import socket
 from typing import Any
 
+from flax.traverse_util import flatten_dict
 import jax
 
 from classmix_jax.data.source import Dataset
 from classmix_jax.errors import UserError
 from classmix_jax.utils.atomic_write import replacing, write_atomically
-from classmix_jax.utils.nested import flatten
 
 # A second start may change these: they do not touch what was trained so far.
 CHANGEABLE = (
@@ -134,7 +134,7 @@ def check_same_run(old: Mapping[str, Any], new: Mapping[str, Any], run: Path) ->
   Raises:
     UserError: names the first fields that differ.
   """
-  before, after = flatten(old), flatten(new)
+  before, after = flatten_dict(old, sep='.'), flatten_dict(new, sep='.')
   differing = [
     key
     for key in sorted(before.keys() | after.keys())

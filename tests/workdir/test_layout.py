@@ -8,11 +8,11 @@ import socket
 import subprocess
 import sys
 
+from flax.traverse_util import flatten_dict
 import pytest
 
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.errors import UserError
-from classmix_jax.utils.nested import flatten
 from classmix_jax.workdir import layout
 
 CONFIG = {
@@ -120,7 +120,7 @@ def test_what_is_written_can_be_read(tmp_path):
 
 
 def test_flatten():
-  assert flatten({'a': {'b': {'c': 1}}, 'd': [2], 'e': {}}) == {'a.b.c': 1, 'd': [2]}
+  assert flatten_dict({'a': {'b': {'c': 1}}, 'd': [2], 'e': {}}, sep='.') == {'a.b.c': 1, 'd': [2]}
 
 
 def test_a_second_training_is_kept_out(tmp_path):

@@ -15,9 +15,10 @@ from pathlib import Path
 import re
 from typing import Any
 
+from flax.traverse_util import flatten_dict
+
 from classmix_jax.config.load import read_config
 from classmix_jax.errors import UserError
-from classmix_jax.utils.nested import flatten
 from classmix_jax.workdir import layout
 from classmix_jax.workdir.metrics_file import lines_until
 
@@ -83,7 +84,7 @@ class Run:
 
   def fields(self) -> dict[str, Any]:
     """Returns the fields of the config by dotted name."""
-    return flatten(self.config)
+    return flatten_dict(self.config, sep='.')
 
   def confusion(self) -> list[list[int]]:
     """Reads the pixel counts [truth][prediction] of the best evaluation.
