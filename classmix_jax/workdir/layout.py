@@ -23,11 +23,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import csv
 import errno
-import fcntl
 import json
-import os
 from pathlib import Path
-import socket
 from typing import Any
 
 from flax.traverse_util import flatten_dict
@@ -36,6 +33,7 @@ import jax
 from classmix_jax.data.source import Dataset
 from classmix_jax.errors import UserError
 from classmix_jax.utils.atomic_write import replacing, write_atomically
+from classmix_jax.utils.file_lock import LockedError, file_lock
 
 # A second start may change these: they do not touch what was trained so far.
 CHANGEABLE = (
@@ -163,23 +161,19 @@ def held(run: Path) -> Iterator[None]:
   if jax.process_index() > 0:
     yield
     return
-  try:
-    run.mkdir(parents=True, exist_ok=True)
-    (run / 'lock').touch()
-  except OSError as error:
-    raise UserError(
-      f'{run} cannot be written ({error.strerror}); give another --workdir.'
-    ) from None
-  with open(run / 'lock', 'r+', encoding='utf-8') as file:
+  with contextlib.ExitStack() as stack:
     try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+      run.mkdir(parents=True, exist_ok=True)
+      stack.enter_context(file_lock(run / 'lock', wait=False))
+    except LockedError as error:
       raise UserError(
-        f'{run} is in use by {file.read().strip() or "another training"}; wait for its end, or '
+        f'{run} is in use by {error.holder or "another training"}; wait for its end, or '
         'give another --workdir.'
       ) from None
-    file.truncate(0)
-    print(f'process {os.getpid()} on {socket.gethostname()}', file=file, flush=True)
+    except OSError as error:
+      raise UserError(
+        f'{run} cannot be written ({error.strerror}); give another --workdir.'
+      ) from None
     for path in run.rglob('.*.tmp'):
       path.unlink(missing_ok=True)
     yield
