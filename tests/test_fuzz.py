@@ -40,7 +40,7 @@ from classmix_jax.data.files.image_io import Encoded, read_header, read_image
 from classmix_jax.data.files.mask_io import count_raw_values, read_mask
 from classmix_jax.data.source import Source
 from classmix_jax.data.splits import choose_labeled
-from classmix_jax.data.unreadable import find_left_out
+from classmix_jax.data.unreadable import find_unreadable_examples
 from classmix_jax.datasets.folder import class_file, options, palette
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import headline_network
@@ -347,9 +347,9 @@ def check_set(case, tmp_path):
     return
   dataset, split = found
   assert len(set(dataset.train.names)) == len(dataset.train.names)
-  flaws = find_left_out(dataset, range(len(split.labeled)))
+  flaws = find_unreadable_examples(dataset, range(len(split.labeled)))
   if case['on_error'] == 'skip':
-    assert not flaws.unlabeled and not find_left_out_of(split.labeled, dataset)
+    assert not flaws.unlabeled and not find_unreadable_examples_of(split.labeled, dataset)
   for source in (split.labeled, dataset.val):
     for index in range(len(source)):
       label = sentence_of(lambda s=source, i=index: s.read_label(i), root)
@@ -359,11 +359,11 @@ def check_set(case, tmp_path):
         assert set(np.unique(label)) <= {*range(len(dataset.class_names)), VOID}
 
 
-def find_left_out_of(source: Source, dataset):
+def find_unreadable_examples_of(source: Source, dataset):
   import dataclasses
 
   part = dataclasses.replace(dataset, train=source, unlabeled=None)
-  return find_left_out(part, range(len(source)))
+  return find_unreadable_examples(part, range(len(source)))
 
 
 # -------------------------------------------------------------------- lists, options

@@ -16,7 +16,12 @@ from classmix_jax.data.files.findings import keep_findings, keeps_findings, rais
 from classmix_jax.data.random_crop import Geometry
 from classmix_jax.data.source import Dataset, Source, cached, concat, subset, with_labels_of
 from classmix_jax.data.splits import choose_labeled, split_hash
-from classmix_jax.data.unreadable import NOTHING, LeftOut, find_left_out, without
+from classmix_jax.data.unreadable import (
+  NONE_UNREADABLE,
+  UnreadableExamples,
+  drop_examples,
+  find_unreadable_examples,
+)
 from classmix_jax.datasets import DATASETS
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.protocols import PROTOCOLS
@@ -75,17 +80,17 @@ def skips_unreadable(config: ml_collections.ConfigDict) -> bool:
   return choice == 'skip'
 
 
-def find_unreadable(config: ml_collections.ConfigDict) -> LeftOut:
-  """Reads all training examples once and returns those to leave out; `NOTHING` by default.
+def find_unreadable(config: ml_collections.ConfigDict) -> UnreadableExamples:
+  """Reads all training examples once and returns those to leave out; `NONE_UNREADABLE` by default.
 
   Masks are read of the labelled examples alone.
   """
   if not skips_unreadable(config):
-    return NOTHING
+    return NONE_UNREADABLE
   dataset = open_dataset(config, tuple(config.data.size) or None)
   total = len(dataset.train) + len(dataset.unlabeled or ())
   labeled = choose_labeled(dataset.train.names, config.data.labeled, config.data.split_seed)
-  return find_left_out(dataset, labeled, progress('reading all training images', total))
+  return find_unreadable_examples(dataset, labeled, progress('reading all training images', total))
 
 
 def build_validation(config: ml_collections.ConfigDict) -> Dataset:
@@ -105,13 +110,15 @@ def build_validation(config: ml_collections.ConfigDict) -> Dataset:
   return dataclasses.replace(dataset, val=val)
 
 
-def build_dataset(config: ml_collections.ConfigDict, left_out: LeftOut = NOTHING) -> Dataset:
+def build_dataset(
+  config: ml_collections.ConfigDict, left_out: UnreadableExamples = NONE_UNREADABLE
+) -> Dataset:
   """Opens the data set; its frames come from a working copy, see `config.data.working_copy`."""
   dataset = build_validation(config)
-  unlabeled = dataset.unlabeled and without(dataset.unlabeled, left_out.unlabeled)
+  unlabeled = dataset.unlabeled and drop_examples(dataset.unlabeled, left_out.unlabeled)
   return dataclasses.replace(
     dataset,
-    train=working_copy(config, without(dataset.train, left_out.train), TRAIN_SHARE),
+    train=working_copy(config, drop_examples(dataset.train, left_out.train), TRAIN_SHARE),
     unlabeled=unlabeled and working_copy(config, unlabeled, UNLABELED_SHARE),
   )
 
@@ -136,7 +143,9 @@ def copy_folder(config: ml_collections.ConfigDict) -> Path:
 
 
 def choose_split(
-  config: ml_collections.ConfigDict, dataset: Dataset, left_out: LeftOut = NOTHING
+  config: ml_collections.ConfigDict,
+  dataset: Dataset,
+  left_out: UnreadableExamples = NONE_UNREADABLE,
 ) -> Split:
   """Chooses the labelled examples; the others, or all, are used without labels.
 
@@ -176,7 +185,9 @@ def check_pool(config: ml_collections.ConfigDict, split: Split) -> None:
 
 
 def build_split(
-  config: ml_collections.ConfigDict, dataset: Dataset, left_out: LeftOut = NOTHING
+  config: ml_collections.ConfigDict,
+  dataset: Dataset,
+  left_out: UnreadableExamples = NONE_UNREADABLE,
 ) -> Split:
   """Chooses as `choose_split`; labels come from a working copy as `build_dataset` says.
 

@@ -1,12 +1,24 @@
-"""Which examples of a training read: found once, before the first step, for those who ask for it.
+"""Skips unreadable training examples: which ones, and why.
+
+By default a training run ends with an error at the first unreadable example. With
+`config.data.on_error='skip'` it reads all training images and the masks of labelled examples once,
+before the first step, and trains on the others. An example is skipped if
+
+- its image or mask is missing, damaged or not an image (`files/image_io.py`);
+- its mask has another size than its image, or is a JPEG (`files/checks.py`);
+- its mask has values or colours that are not classes (`files/mask_io.py`, `label_statistics.py`).
+
+RUN/left_out.json has the name of every skipped example with the reason, one sentence. A resumed run
+skips the same examples. Validation examples are never skipped, and neither are problems with whole
+directories, such as images without a mask.
 
 Synopsis:
 
-    left_out = find_left_out(dataset, labeled=[3, 7])    # LeftOut: name -> what is wrong
-    train = without(dataset.train, left_out.train)
+    unreadable = find_unreadable_examples(dataset, labeled=[3, 7])
+    train = drop_examples(dataset.train, unreadable.train)
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +31,8 @@ from classmix_jax.errors import UserError
 from classmix_jax.utils.threads import in_parallel
 
 
-class LeftOut(NamedTuple):
-  """Examples that do not read: name -> one sentence, of `train` and of `unlabeled`."""
+class UnreadableExamples(NamedTuple):
+  """Unreadable examples: name -> reason, for the sources `train` and `unlabeled`."""
 
   train: Mapping[str, str]
   unlabeled: Mapping[str, str]
@@ -32,62 +44,69 @@ class LeftOut(NamedTuple):
     return f'{len(self.train)} of train, {len(self.unlabeled)} of unlabeled'
 
 
-NOTHING = LeftOut({}, {})
+NONE_UNREADABLE = UnreadableExamples({}, {})
 
 
-def find_left_out(
-  dataset: Dataset,
-  labeled: Collection[int],
-  progress: Callable[[int], None] = lambda done: None,
-) -> LeftOut:
-  """Reads all training images, and the masks of the labelled ones alone.
+def find_unreadable_examples(
+  dataset: Dataset, labeled: Collection[int], report: Callable[[int], None] | None = None
+) -> UnreadableExamples:
+  """Reads all training images, and the masks of labelled examples only.
 
   Args:
-    dataset: opened, its files not yet copied.
-    labeled: the examples of `train` whose masks may be opened.
-    progress: told how many have been read.
+    dataset: the data set, reading from its files and not from copies.
+    labeled: indices of the examples of `train` whose masks may be opened.
+    report: called with the number of examples that have been read, see `utils.progress`.
 
-  Example: `find_left_out(dataset, labeled=range(30)).train` may be
+  Example: `find_unreadable_examples(dataset, labeled=range(30)).train` may be
     `{'a': 'images/a.png does not decode (...)'}`.
   """
   labeled = frozenset(map(int, labeled))
-  done = 0
+  num_read = 0
 
-  def scan(source: Source | None, with_label: Callable[[int], bool]) -> dict[str, str]:
-    nonlocal done
-    found: dict[str, str] = {}
-    indices: Iterable[int] = range(len(source)) if source else ()
-    for index, sentence in enumerate(
-      in_parallel(lambda i: flaw(source, i, dataset.class_names, with_label(i)), indices)
-    ):
+  def scan(source: Source, has_label: Callable[[int], bool]) -> dict[str, str]:
+    nonlocal num_read
+    reasons: dict[str, str] = {}
+    sentences = in_parallel(
+      lambda index: describe_flaw(source, index, dataset.class_names, has_label(index)),
+      range(len(source)),
+    )
+    for name, sentence in zip(source.names, sentences, strict=True):
       if sentence:
-        found[source.names[index]] = sentence
-      done += 1
-      progress(done)
-    return found
+        reasons[name] = sentence
+      num_read += 1
+      if report is not None:
+        report(num_read)
+    return reasons
 
-  return LeftOut(
-    scan(dataset.train, labeled.__contains__), scan(dataset.unlabeled, lambda index: False)
-  )
+  train = scan(dataset.train, labeled.__contains__)
+  unlabeled = scan(dataset.unlabeled, lambda index: False) if dataset.unlabeled else {}
+  return UnreadableExamples(train, unlabeled)
 
 
-def flaw(source: Source, index: int, class_names: Sequence[str], with_label: bool) -> str:
-  """Returns what is wrong with an example, '' where nothing is."""
+def describe_flaw(source: Source, index: int, class_names: Sequence[str], has_label: bool) -> str:
+  """Returns why an example is unreadable, '' if it is not.
+
+  Args:
+    source: source of the example.
+    index: its index.
+    class_names: name of class 0, 1, ...
+    has_label: whether its mask may be opened.
+  """
   try:
     source.read_image(index)
-    if not with_label:
+    if not has_label:
       return ''
     count_values(source, index, class_names)
     if source.files is None or source.files.mask is None:
       return ''
-    # By the files: at a working resolution image and mask have one size, whatever they had.
+    # By the headers: at a working resolution, image and mask have been resized to the same size.
     image, mask = source.files.image(index), source.files.mask(index)
     return describe_misfit(image, read_header(image), mask, read_header(mask))
   except UserError as error:
     return str(error)
 
 
-def without(source: Source, names: Collection[str]) -> Source:
+def drop_examples(source: Source, names: Collection[str]) -> Source:
   """Returns the source without the examples of these names."""
   if not names:
     return source

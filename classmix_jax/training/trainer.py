@@ -37,7 +37,7 @@ from classmix_jax.config.model import (
 from classmix_jax.core.devices import replicated
 from classmix_jax.data.label_check import check_at_start
 from classmix_jax.data.source import Dataset, Source
-from classmix_jax.data.unreadable import LeftOut
+from classmix_jax.data.unreadable import UnreadableExamples
 from classmix_jax.evaluation.evaluator import Evaluator, headline_network
 from classmix_jax.evaluation.summary import conclude
 from classmix_jax.methods.teacher import AVERAGED
@@ -60,10 +60,10 @@ from classmix_jax.workdir import checkpoint, layout
 OnEnd = Callable[[Path, Evaluator, Mapping[str, PyTree], Source], None]
 
 
-def choose_left_out(config: Config, run: Path) -> LeftOut:
+def choose_left_out(config: Config, run: Path) -> UnreadableExamples:
   """Returns the examples that do not read; a run that goes on leaves out the same ones."""
   known = layout.read_left_out(run) if skips_unreadable(config) else None
-  left_out = find_unreadable(config) if known is None else LeftOut(**known)
+  left_out = find_unreadable(config) if known is None else UnreadableExamples(**known)
   if left_out:
     print(
       f'warning: examples that do not read are left out: {left_out}, see '

@@ -10,7 +10,12 @@ import toy
 from classmix_jax.config.data import build_dataset, build_split, find_unreadable, open_dataset
 from classmix_jax.data.files.findings import keep_findings
 from classmix_jax.data.label_check import check_at_start
-from classmix_jax.data.unreadable import NOTHING, LeftOut, find_left_out, without
+from classmix_jax.data.unreadable import (
+  NONE_UNREADABLE,
+  UnreadableExamples,
+  drop_examples,
+  find_unreadable_examples,
+)
 from classmix_jax.errors import UserError
 from classmix_jax.tools.report.write_report import report_training
 from classmix_jax.training import trainer
@@ -62,7 +67,7 @@ def test_what_does_not_read_is_left_out_and_told(data, tmp_path, copy):
 
 def test_by_default_it_raises(data):
   config = toy.config(data)
-  assert find_unreadable(config) is NOTHING
+  assert find_unreadable(config) is NONE_UNREADABLE
   with pytest.raises(UserError, match='does not decode|masks/street/2.png is 48x20'):
     build_dataset(config)
 
@@ -110,8 +115,8 @@ def test_sources_without_files(data):
   import dataclasses
 
   bare = dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, files=None))
-  assert find_left_out(bare, range(4)) == LeftOut({}, {})
-  assert without(bare.train, ()) is bare.train
+  assert find_unreadable_examples(bare, range(4)) == UnreadableExamples({}, {})
+  assert drop_examples(bare.train, ()) is bare.train
 
 
 def test_a_run_goes_on_with_the_examples_it_began_with(data, tmp_path, capsys):

@@ -9,7 +9,7 @@ import numpy as np
 
 from classmix_jax.config.data import build_dataset
 from classmix_jax.data.source import Source, subset
-from classmix_jax.data.unreadable import NOTHING, LeftOut
+from classmix_jax.data.unreadable import NONE_UNREADABLE, UnreadableExamples
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import Evaluator, headline_network
 from classmix_jax.inference.evaluate_run import open_evaluator
@@ -96,7 +96,8 @@ def best_gallery(run: Run, root: str, names: Sequence[str] | None) -> list[View]
 def frequencies_of_run(run: Run, root: str) -> Frequencies:
   """Opens the data of a run and counts its classes, see `gallery.class_frequencies`."""
   dataset = build_dataset(
-    config_of(run, root), LeftOut(**(layout.read_left_out(run.path) or NOTHING._asdict()))
+    config_of(run, root),
+    UnreadableExamples(**(layout.read_left_out(run.path) or NONE_UNREADABLE._asdict())),
   )
   position = {name: index for index, name in enumerate(dataset.train.names)}
   labeled = [position[name] for name in layout.read_split(run.path, 'labeled') if name in position]
