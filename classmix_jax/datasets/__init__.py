@@ -1,7 +1,7 @@
-"""Data sets: from a folder to a `types.Dataset`.
+"""Data sets: from a directory to a `Dataset`.
 
-`DATASETS` maps a name to a loader `(root, size, **options) -> Dataset`. To add
-one: a file here and a line in `DATASETS`. No module here imports TensorFlow.
+`DATASETS` maps a name to a loader `(root, size, **options) -> Dataset`. A new data set is a file
+here and a line in `DATASETS`. No module here imports TensorFlow.
 """
 
 from collections.abc import Callable, Mapping

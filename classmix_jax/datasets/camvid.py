@@ -1,4 +1,4 @@
-"""CamVid in the layout of the SegNet tutorial: 367 street scenes to train, 101 to validate.
+"""CamVid as the SegNet tutorial publishes it: 367 training and 101 validation images.
 
 Synopsis:
 
@@ -60,15 +60,15 @@ LAYOUT = 'train/, trainannot/, val/ and valannot/ (CamVid as the SegNet tutorial
 
 
 def load(root: str, size: Size | None = None) -> Dataset:
-  """Returns CamVid; checks paths, pairs and sizes, and decodes nothing yet.
+  """Returns CamVid; checks paths, pairs and sizes without decoding an image.
 
   Args:
-    root: folder with train/, trainannot/, val/, valannot/ and, if there are
-      any, the lists train.txt and val.txt. Without a list the sorted folder counts.
+    root: directory with train/, trainannot/, val/, valannot/ and optionally the lists train.txt
+      and val.txt. Without a list, all images of the directory are used.
     size: working resolution (height, width); None keeps 360 x 480.
 
   Raises:
-    UserError: lists all missing paths, files or unequal sizes, and the remedy.
+    UserError: paths or files are missing, or sizes differ; the message lists them.
 
   Example: `len(load('CamVid').train) == 367`.
   """
@@ -79,22 +79,23 @@ def load(root: str, size: Size | None = None) -> Dataset:
     name='camvid',
     class_names=CLASS_NAMES,
     palette=PALETTE,
-    train=_source(base, 'train', size),
-    val=_source(base, 'val', size),
+    train=_open_split(base, 'train', size),
+    val=_open_split(base, 'val', size),
   )
 
 
-def _source(base: Path, split: str, size: Size | None) -> Source:
+def _open_split(base: Path, split: str, size: Size | None) -> Source:
   images, masks = find_images(base / split), find_images(base / f'{split}annot')
   if not images:
     raise UserError(f'{base / split} holds no images. Unpack CamVid there again.')
-  listed = base / f'{split}.txt'
-  if listed.exists():
+  list_file = base / f'{split}.txt'
+  if list_file.exists():
     pairs = listed_pairs(
-      listed,
+      list_file,
       images,
       masks,
-      remedy=f'Unpack them again beside {listed.name}, or remove the list to read whole folders.',
+      remedy=f'Unpack them again beside {list_file.name}, or remove the list to read whole '
+      'folders.',
     )
   else:
     pairs = pair(images, masks, remedy=f'Add them to {base / f"{split}annot"}.')

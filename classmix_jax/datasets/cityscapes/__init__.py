@@ -1,7 +1,8 @@
-"""Cityscapes: 2,975 street scenes of 1024 x 2048 to train, 500 to validate, 19 classes.
+"""Cityscapes: 2,975 training and 500 validation images of 1024 x 2048 pixels, 19 classes.
 
-`loader.py` chooses between `folders.py` (unpacked) and `archives.py` (the two zip files, through
-TensorFlow Datasets); both give the same names and pixels. `classes.py` knows the label ids.
+`loader.py` reads either unpacked directories (`folders.py`) or the two archives, which TensorFlow
+Datasets prepares (`archives.py`); both give the same names and pixels. `classes.py` has the classes
+and their label ids.
 
 Synopsis:
 

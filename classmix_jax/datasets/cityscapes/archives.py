@@ -1,11 +1,11 @@
-"""Cityscapes from its two archives, through the TFDS builder `cityscapes/semantic_segmentation`.
+"""Prepares Cityscapes from its two archives with the TFDS `cityscapes/semantic_segmentation`.
 
-The archives are unpacked for the time of the preparation, which needs TensorFlow (and no
-network); what is prepared is read without it.
+Preparing unpacks the archives temporarily and needs TensorFlow, but no network. The prepared files
+are read without TensorFlow.
 
 Synopsis:
 
-    missing_archives(Path('Cityscapes'))                         # [] where both are there
+    missing_archives(Path('Cityscapes'))                         # [] if both exist
     train, val = open_pairs(Path('Cityscapes'), Path('CACHE'))   # Pairs
 """
 
@@ -25,36 +25,36 @@ from classmix_jax.errors import UserError
 from classmix_jax.utils.text import listed
 
 ARCHIVES = ('leftImg8bit_trainvaltest.zip', 'gtFine_trainvaltest.zip')
-MOST_GROWTH = 20  # PNGs hardly shrink in an archive, the polygons beside them a little
+MAX_GROWTH = 20  # PNGs hardly shrink in an archive, but the JSON files of polygons do
 
 
 def missing_archives(base: Path) -> list[Path]:
-  """Returns the archives that are not there."""
+  """Returns the paths of missing archives."""
   return [base / archive for archive in ARCHIVES if not (base / archive).is_file()]
 
 
 def is_prepared(cache: Path) -> bool:
-  """Tells whether `cache` holds prepared files, without importing TFDS for it."""
+  """Returns whether `cache` has prepared files, without importing TFDS."""
   return any(cache.glob('cityscapes/semantic_segmentation/*/dataset_info.json'))
 
 
 def open_pairs(base: Path, cache: Path) -> tuple[Pairs, Pairs]:
-  """Returns training and validation pairs; prepares the set in `cache` where it is not yet.
+  """Returns training and validation pairs; prepares them in `cache` first if they do not exist.
 
   Raises:
-    UserError: an archive is incomplete, the cache cannot be written or is damaged, or a
-      package is missing.
+    UserError: an archive is incomplete, the cache is damaged or cannot be written, or a package
+      is missing.
 
   Example: `train, val = open_pairs(Path('Cityscapes'), Path('CACHE'))`.
   """
   with needs_tfds('cityscapes'):
-    import tensorflow_datasets as tfds  # seconds to import, hence not above
+    import tensorflow_datasets as tfds  # here, because it takes seconds and is optional
 
-    make = functools.partial(
+    make_builder = functools.partial(
       tfds.builder_cls('cityscapes'), config='semantic_segmentation', data_dir=str(cache)
     )
     builder = open_prepared(
-      make, functools.partial(_prepare, base, cache), cache, 'config.data.tfds_dir'
+      make_builder, functools.partial(_prepare, base, cache), cache, 'config.data.tfds_dir'
     )
   return _pairs(builder, 'train'), _pairs(builder, 'validation')
 
@@ -74,37 +74,37 @@ def _prepare(base: Path, cache: Path, builder: Builder) -> None:
 
 def _pairs(builder: Builder, split: str) -> Pairs:
   stems = record_names(builder, split, 'image_id')
-  names = [f'{stem.split("_")[0]}/{stem}' for stem in stems]  # as in the folders: CITY/CITY_...
+  names = [f'{stem.split("_")[0]}/{stem}' for stem in stems]  # CITY/CITY_..., as in the folders
   return record_pairs(builder, split, names, image='image_left', mask='segmentation_label')
 
 
 def check_archives(base: Path) -> None:
-  """Raises a UserError where the TFDS builder would stumble.
+  """Raises UserError if the archives are incomplete, which TFDS reports incomprehensibly.
 
   Example: `check_archives(Path('Cityscapes'))`.
   """
   images, masks = (set(_members(base / archive)) for archive in ARCHIVES)
-  for split in ('train', 'val', 'test'):  # the builder wants all three
-    wanted = {name for name in images if name.startswith(f'{split}/') and name.endswith(IMAGE)}
-    if not wanted:
+  for split in ('train', 'val', 'test'):  # TFDS reads all three
+    expected = {name for name in images if name.startswith(f'{split}/') and name.endswith(IMAGE)}
+    if not expected:
       raise UserError(
         f'{base / ARCHIVES[0]} holds no leftImg8bit/{split}/CITY/*{IMAGE}.png: it is not the '
         'archive that Cityscapes publishes. Download it again, or unpack it and set '
         "--config.data.reader='folders'."
       )
-    lonely = sorted(wanted - {name.removesuffix(LABEL_ID) + IMAGE for name in masks})
-    if lonely:
+    bare = sorted(expected - {name.removesuffix(LABEL_ID) + IMAGE for name in masks})
+    if bare:
       raise UserError(
-        f'{base / ARCHIVES[1]} holds no labels for {len(lonely)} of {len(wanted)} images of '
-        f'{split}: {listed(lonely, 3)}. Download it again.'
+        f'{base / ARCHIVES[1]} holds no labels for {len(bare)} of {len(expected)} images of '
+        f'{split}: {listed(bare, 3)}. Download it again.'
       )
 
 
 def _members(archive: Path) -> Iterator[str]:
-  """Yields 'SPLIT/CITY/NAME' without extension for the PNGs of an archive."""
+  """Yields 'SPLIT/CITY/NAME' without extension for every PNG in an archive."""
   try:
     with zipfile.ZipFile(archive) as opened:
-      check_growth(archive, opened, MOST_GROWTH)
+      check_growth(archive, opened, MAX_GROWTH)
       links = [
         member.filename for member in opened.infolist() if stat.S_ISLNK(member.external_attr >> 16)
       ]

@@ -3,7 +3,7 @@
 Synopsis:
 
     CLASS_NAMES[13], PALETTE[13]      # 'car', (0, 0, 142)
-    LABEL_IDS.table[26]               # 13: files *_labelIds.png hold 26 for a car
+    LABEL_IDS.table[26]               # 13: the value of a car in *_labelIds.png is 26
 """
 
 from classmix_jax.data.files.decoding import Decoding, label_table
@@ -30,11 +30,11 @@ CLASSES = (  # name, colour, label id; the position is the train id
   ('motorcycle', (0, 0, 230), 32),
   ('bicycle', (119, 11, 32), 33),
 )
-NUM_LABEL_IDS = 34  # 0 to 33; those of no class above are void
+NUM_LABEL_IDS = 34  # 0 to 33; ids without a class above are void
 
 CLASS_NAMES = tuple(name for name, _, _ in CLASSES)
 PALETTE = tuple(color for _, color, _ in CLASSES)
-RAW_IDS = tuple(label_id for _, _, label_id in CLASSES)  # what the official tools expect
+RAW_IDS = tuple(label_id for _, _, label_id in CLASSES)  # values for the official tools
 
 _ADVICE = 'Use the label pictures of gtFine_trainvaltest.zip, or dataset folder for others.'
 _TRAIN_ID = {label_id: train_id for train_id, (_, _, label_id) in enumerate(CLASSES)}

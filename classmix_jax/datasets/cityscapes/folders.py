@@ -1,8 +1,8 @@
-"""Cityscapes unpacked: leftImg8bit/SPLIT/CITY/*_leftImg8bit.png and its label pictures.
+"""Finds images and masks of Cityscapes in unpacked directories.
 
 Synopsis:
 
-    missing_folders(Path('Cityscapes'))                 # [] where train and val are complete
+    missing_folders(Path('Cityscapes'))                 # [] if train and val exist
     pairs, decoding = find_pairs(Path('Cityscapes'), 'train')
     images = find_train_extra(Path('Cityscapes'))       # name -> file
 """
@@ -20,7 +20,7 @@ IMAGE, LABEL_ID, TRAIN_ID = '_leftImg8bit', '_gtFine_labelIds', '_gtFine_labelTr
 
 
 def folder_of(base: Path, kind: str, split: str) -> Path:
-  """Returns base/kind/split, also where the archive was unpacked into a folder of its own.
+  """Returns base/kind/split, or its place in a directory named after the archive.
 
   Example: `folder_of(base, 'gtFine', 'val')` may be `base/gtFine_trainvaltest/gtFine/val`.
   """
@@ -33,7 +33,7 @@ def _archive(kind: str, split: str) -> str:
 
 
 def missing_folders(base: Path) -> list[Path]:
-  """Returns the folders of images and labels that are not there."""
+  """Returns the missing directories of images and labels."""
   folders = [
     folder_of(base, kind, split) for kind in ('leftImg8bit', 'gtFine') for split in ('train', 'val')
   ]
@@ -41,46 +41,46 @@ def missing_folders(base: Path) -> list[Path]:
 
 
 def find_pairs(base: Path, split: str) -> tuple[Pairs, Decoding]:
-  """Returns images and masks of 'train' or 'val', and how the masks read.
+  """Returns the pairs of 'train' or 'val', and the decoding of their masks.
 
-  Masks are *_labelIds.png, or *_labelTrainIds.png where the split has none of the former.
+  Masks are *_labelIds.png, or *_labelTrainIds.png if the split has no label ids.
 
   Raises:
-    UserError: there are no images, or images without a mask.
+    UserError: there are no images, or images have no mask.
 
   Example: `find_pairs(base, 'train')[0].names[0] == 'aachen/aachen_000000_000019'`.
   """
-  images = _find(base, split)
+  images = _find_split_images(base, split)
   folder = folder_of(base, 'gtFine', split)
-  found = find_images(folder)
-  masks, decoding = _strip(found, LABEL_ID), LABEL_IDS
+  files = find_images(folder)
+  masks, decoding = _strip_ending(files, LABEL_ID), LABEL_IDS
   if not masks:
-    masks, decoding = _strip(found, TRAIN_ID), TRAIN_IDS
+    masks, decoding = _strip_ending(files, TRAIN_ID), TRAIN_IDS
   remedy = f'Unpack gtFine_trainvaltest.zip again: {folder} must hold their *{LABEL_ID}.png.'
   return pair(images, masks, remedy), decoding
 
 
 def find_train_extra(base: Path) -> Mapping[str, Path]:
-  """Returns name -> file of the images that have coarse labels only; those are not looked at.
+  """Returns name -> file of the images with coarse labels, which are not read.
 
   Raises:
-    UserError: there are none.
+    UserError: there are no such images.
 
   Example: `find_train_extra(base)` holds 'augsburg/augsburg_000000_000000'.
   """
-  return _find(base, 'train_extra')
+  return _find_split_images(base, 'train_extra')
 
 
-def _find(base: Path, split: str) -> Mapping[str, Path]:
+def _find_split_images(base: Path, split: str) -> Mapping[str, Path]:
   folder = folder_of(base, 'leftImg8bit', split)
-  images = _strip(find_images(folder), IMAGE)
+  images = _strip_ending(find_images(folder), IMAGE)
   if not images:
     archive = _archive('leftImg8bit', split)
     raise UserError(f'{folder} holds no *{IMAGE}.png. Unpack {archive}.zip in {base}.')
   return images
 
 
-def _strip(found: Mapping[str, Path], ending: str) -> dict[str, Path]:
-  """Returns the files whose names end like this, named without the ending."""
-  named = {name.removesuffix(ending): found[name] for name in found if name.endswith(ending)}
-  return dict(sorted(named.items()))
+def _strip_ending(files: Mapping[str, Path], ending: str) -> dict[str, Path]:
+  """Returns the files whose names have an ending, under the names without it."""
+  stripped = {name.removesuffix(ending): files[name] for name in files if name.endswith(ending)}
+  return dict(sorted(stripped.items()))

@@ -1,4 +1,4 @@
-"""Opens Cityscapes from what is there: unpacked folders, or archives.
+"""Opens Cityscapes, from unpacked directories or from the archives.
 
 Synopsis:
 
@@ -30,18 +30,18 @@ def load(
   tfds_dir: str = '',
   train_extra: bool = False,
 ) -> Dataset:
-  """Returns Cityscapes; checks what is there and decodes nothing yet.
+  """Returns Cityscapes; checks paths, pairs and sizes without decoding an image.
 
   Args:
-    root: folder with leftImg8bit/ and gtFine/, or with the two archives.
+    root: directory with leftImg8bit/ and gtFine/, or with the two archives.
     size: working resolution (height, width), e.g. (512, 1024); None keeps 1024 x 2048.
-    reader: 'folders'; 'tfds', which prepares the archives at its first call; or '' for
-      folders where they are complete, else tfds. Names and pixels are the same.
-    tfds_dir: what 'tfds' prepares stands here; '' is `root`/tensorflow_datasets.
-    train_extra: whether leftImg8bit/train_extra (unpacked) becomes `unlabeled`.
+    reader: 'folders'; 'tfds', which prepares the archives at the first call; or '' for folders if
+      they are complete, else tfds. Names and pixels are the same.
+    tfds_dir: directory of the prepared files; '' is `root`/tensorflow_datasets.
+    train_extra: whether `unlabeled` is leftImg8bit/train_extra (unpacked).
 
   Raises:
-    UserError: lists what is missing or does not fit, and the remedy.
+    UserError: lists what is missing or inconsistent, and the remedy.
 
   Example: `len(load('Cityscapes').train) == 2975`.
   """
@@ -52,7 +52,7 @@ def load(
   reader = _choose_reader(reader, base, cache)
   unlabeled = image_source(folders.find_train_extra(base), size) if train_extra else None
   if reader == 'folders':
-    train, val = (_folder_source(base, split, size) for split in ('train', 'val'))
+    train, val = (_open_folder(base, split, size) for split in ('train', 'val'))
   else:
     train, val = (
       paired_source(pairs, LABEL_IDS, size) for pairs in archives.open_pairs(base, cache)
@@ -68,27 +68,27 @@ def load(
   )
 
 
-def _choose_reader(wanted: str, base: Path, cache: Path) -> str:
-  """Returns 'folders' or 'tfds'; raises UserError where what it reads is not there."""
+def _choose_reader(reader: str, base: Path, cache: Path) -> str:
+  """Returns 'folders' or 'tfds'; raises UserError if the files that it reads are missing."""
   missing = {
     'folders': folders.missing_folders(base),
     'tfds': [] if archives.is_prepared(cache) else archives.missing_archives(base),
   }
-  readers = [wanted] if wanted else list(missing)
-  for reader in readers:
-    if not missing[reader]:
-      return reader
-  looked = '; '.join(
+  readers = [reader] if reader else list(missing)
+  complete = [reader for reader in readers if not missing[reader]]
+  if complete:
+    return complete[0]
+  gaps = '; '.join(
     f'reader {reader} misses {listed([path.relative_to(base) for path in missing[reader]], 4)}'
     for reader in readers
   )
   raise UserError(
-    f'{base} holds no complete Cityscapes: {looked}. Set --config.data.root=DIR to a folder '
+    f'{base} holds no complete Cityscapes: {gaps}. Set --config.data.root=DIR to a folder '
     f'with {LAYOUT}.'
   )
 
 
-def _folder_source(base: Path, split: str, size: Size | None) -> Source:
+def _open_folder(base: Path, split: str, size: Size | None) -> Source:
   pairs, decoding = folders.find_pairs(base, split)
   check_pairs(pairs)
   return paired_source(pairs, decoding, size)

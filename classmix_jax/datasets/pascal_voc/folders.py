@@ -54,9 +54,9 @@ def find_pairs(base: Path, masks: str) -> tuple[Pairs, Pairs]:
 
   remedy = f'Unpack PASCAL VOC 2012 again in {base}.'
   val = listed_pairs(lists / 'val.txt', images, val_masks, remedy)
-  listed = next((path for path in train_lists if path.exists()), None)
-  if listed is not None:
-    train = listed_pairs(listed, images, train_masks, remedy)
+  train_list = next((path for path in train_lists if path.exists()), None)
+  if train_list is not None:
+    train = listed_pairs(train_list, images, train_masks, remedy)
   else:
     rows = {name: name for name in sorted(train_masks.keys() - set(val.names))}
     train = named_pairs(rows, images, train_masks, origin=base / masks, remedy=remedy)

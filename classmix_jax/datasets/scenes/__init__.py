@@ -1,12 +1,13 @@
-"""Scenes: 1,000 + 200 procedural street scenes, made for this project; nothing to download.
+"""Scenes: 1,000 + 200 procedural street scenes, rendered by this project without a download.
 
-`loader.py` opens the prepared set and has `builder.py` prepare it once; `render.py` makes one
-scene from two integers. What it is made of, from the general to the particular:
+`loader.py` opens the prepared data set, which `builder.py` prepares once; `render.py` renders one
+scene from two integers, by the other modules:
 
-    classes, draws, noise             names and colours; chance; noise tiles
-    camera, weather, street, canvas   what is drawn by lot, and what is drawn on; `scene` holds all
-    ground, buildings, plants, vehicles, people, furniture   painters
-    stage                             which things stand where
+    classes, draws, noise             names and colours; random draws; noise tiles
+    camera, weather, street, canvas   random properties of a scene, and its images; `scene` has them
+    vehicles                          outlines and sizes
+    ground, buildings, plants, people, furniture, vehicle_painters   painters
+    stage                             chooses the objects and their places
     photo                             light, air and lens
 
 Synopsis:

@@ -1,7 +1,7 @@
-"""The TFDS builder of `scenes`. Imports tensorflow_datasets, hence only ever imported lazily.
+"""The TFDS builder of `scenes`; imported lazily, because it imports tensorflow_datasets.
 
-Neither preparing nor reading needs TensorFlow: pictures go in and out as PNG bytes, and
-ArrayRecord files are written and read without it.
+Neither preparing nor reading uses TensorFlow: images are PNG bytes, and ArrayRecord files are
+written and read without it.
 
 Synopsis:
 
@@ -22,7 +22,7 @@ from classmix_jax.datasets.scenes import render
 from classmix_jax.datasets.scenes.canvas import HEIGHT, WIDTH
 from classmix_jax.datasets.scenes.classes import NUM_TRAIN, NUM_VAL
 
-SEEDS = {'train': 1, 'val': 2}  # one stream of scenes each
+SEEDS = {'train': 1, 'val': 2}  # of the two streams of scenes
 
 
 @dataclasses.dataclass(eq=False)
@@ -33,32 +33,33 @@ class ScenesConfig(tfds.core.BuilderConfig):
   num_val: int = 0
 
 
-@functools.cache  # TFDS knows its own configs by identity
+@functools.cache  # TFDS compares configs by identity
 def scenes_config(num_train: int, num_val: int) -> ScenesConfig:
-  """Returns the config of these counts; each has its own folder."""
+  """Returns the config of these counts; each has a directory of its own."""
   name = f'train{num_train}_val{num_val}'
   return ScenesConfig(name=name, num_train=num_train, num_val=num_val)
 
 
 class ScenesBuilder(tfds.core.GeneratorBasedBuilder):
-  """Renders the scenes once and keeps them as ArrayRecord files."""
+  """Renders the scenes and writes them as ArrayRecord files."""
 
   name = 'scenes'
   BUILDER_CONFIGS = [scenes_config(NUM_TRAIN, NUM_VAL)]
-  VERSION = tfds.core.Version('1.1.0')  # count up whenever a pixel changes
+  VERSION = tfds.core.Version('1.1.0')  # increment when a pixel changes
 
   def _info(self) -> tfds.core.DatasetInfo:
-    picture = lambda depth: tfds.features.Image(
-      shape=(HEIGHT, WIDTH, depth), dtype=np.uint8, encoding_format='png'
-    )
+    def image_feature(channels: int) -> tfds.features.Image:
+      shape = (HEIGHT, WIDTH, channels)
+      return tfds.features.Image(shape=shape, dtype=np.uint8, encoding_format='png')
+
     return tfds.core.DatasetInfo(
       builder=self,
       description='Procedural street scenes with labels.',
       features=tfds.features.FeaturesDict(
-        {'name': tfds.features.Text(), 'image': picture(3), 'label': picture(1)}
+        {'name': tfds.features.Text(), 'image': image_feature(3), 'label': image_feature(1)}
       ),
-      disable_shuffling=True,
-    )  # example i of the files is scene i
+      disable_shuffling=True,  # record i is scene i
+    )
 
   def _split_generators(self, dl_manager):
     del dl_manager  # nothing to download
@@ -69,11 +70,11 @@ class ScenesBuilder(tfds.core.GeneratorBasedBuilder):
     for index in range(count):
       image, label = render.render(SEEDS[split], index)
       name = f'{split}_{index:04d}'
-      yield index, {'name': name, 'image': _png(image), 'label': _png(label)}
+      yield index, {'name': name, 'image': _encode_png(image), 'label': _encode_png(label)}
 
 
-def _png(pixels: np.ndarray) -> bytes:
-  """Encodes uint8 `[H, W]` or `[H, W, 3]` without loss."""
+def _encode_png(pixels: np.ndarray) -> bytes:
+  """Encodes uint8 `[H, W]` or `[H, W, 3]`."""
   buffer = io.BytesIO()
   Image.fromarray(pixels).save(buffer, 'png', compress_level=3)
   return buffer.getvalue()

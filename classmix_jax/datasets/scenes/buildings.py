@@ -1,4 +1,4 @@
-"""Painters of houses and fences. Each takes the `s` and the range of `z` that it lines."""
+"""Painters of houses and fences, along a range of `z` at the lateral position `s`."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from classmix_jax.datasets.scenes.scene import Scene
 
 
 def building(scene: Scene, side: int, base: float, z1: float, z2: float):
-  """One house: the wall across the view at `z1`, the facade along the road, and a roof."""
+  """Paints a house: the wall at `z1` across the view, the facade along the road, and a roof."""
   rng, camera, canvas, sun_side = scene.rng, scene.camera, scene.canvas, scene.weather.sun_side
   storey, wall = rng.uniform(2.8, 3.6), wall_colour(rng)
   tall = {'city': 7, 'suburb': 3, 'park': 4, 'works': 4}[scene.street.area]
@@ -27,7 +27,7 @@ def building(scene: Scene, side: int, base: float, z1: float, z2: float):
   _windows(scene, (base, base), z1, z2, storey, storeys)
   if z1 > 5:
     _windows(scene, (base, far), z1, z1, storey, storeys)
-  if side * sun_side > 0.1:  # the sun stands behind it
+  if side * sun_side > 0.1:  # the sun is behind the house
     reach = base - sun_side * top * 0.8
     shade = [(base, 0, z1), (reach, 0, z1), (reach, 0, z2), (base, 0, z2)]
     canvas.shadow(camera.points(shade))
@@ -36,7 +36,7 @@ def building(scene: Scene, side: int, base: float, z1: float, z2: float):
 def _gable(
   scene: Scene, base: float, far: float, z1: float, z2: float, top: float, wall: Rgb, tag: Kind
 ):
-  """A pitched roof whose ridge runs along the road."""
+  """Paints a pitched roof whose ridge runs along the road."""
   rng, camera = scene.rng, scene.camera
   ridge, mid = top + rng.uniform(1.5, 4), 0.5 * (base + far)
   tiles = hue(rng, rng.uniform(0, 0.5), rng.uniform(0.2, 0.55), rng.uniform(0, 0.08))
@@ -50,7 +50,7 @@ def _gable(
 def _courses(
   scene: Scene, base: float, z1: float, z2: float, storey: float, storeys: int, wall: Rgb
 ):
-  """Bands between the storeys; a shop front or a plinth on the ground floor."""
+  """Paints bands between the storeys, and a shop front or a plinth on the ground floor."""
   rng, camera, canvas = scene.rng, scene.camera, scene.canvas
   if chance(rng, 0.4):
     tint = np.clip(wall * rng.uniform(0.6, 1.35), 0, 1)
@@ -65,15 +65,16 @@ def _courses(
 def _windows(
   scene: Scene, across: tuple[float, float], z1: float, z2: float, storey: float, storeys: int
 ):
-  """A grid of windows on a wall from `(across[0], z1)` to `(across[1], z2)`."""
+  """Paints a grid of windows on a wall from `(across[0], z1)` to `(across[1], z2)`."""
   rng = scene.rng
   if z1 > 70:
-    return  # below one pixel
+    return  # windows are smaller than a pixel
   run = abs(z2 - z1) + abs(across[1] - across[0])
   spacing = rng.uniform(1.6, 4.0)
-  columns, share = max(1, int(run / spacing)), rng.uniform(0.35, 0.75)
+  columns, fraction = max(1, int(run / spacing)), rng.uniform(0.35, 0.75)
   low, high = rng.uniform(0.15, 0.35), rng.uniform(0.65, 0.92)
-  edge = (np.arange(columns)[:, None] + 0.5 + np.array([-0.5, 0.5]) * share) / columns
+  # Left and right edges in 0..1 of the wall, lower and upper ones in storeys; then all corners.
+  edge = (np.arange(columns)[:, None] + 0.5 + np.array([-0.5, 0.5]) * fraction) / columns
   level = np.arange(storeys)[:, None] + np.array([low, high])
   t = edge[:, None, [0, 0, 1, 1]]  # [columns, 1, 4]
   y = (level * storey)[None, :, [0, 1, 1, 0]]  # [1, storeys, 4]
@@ -89,7 +90,7 @@ def _windows(
 
 
 def fence(scene: Scene, base: float, z1: float, z2: float):
-  """A wall, a panel fence or railings; all of it counts as building."""
+  """Paints a wall, a panel fence or railings, all of class building."""
   rng, camera, canvas = scene.rng, scene.camera, scene.canvas
   style, high = pick(rng, ('wall', 'slats', 'rails')), rng.uniform(0.8, 2.1)
   colour = (

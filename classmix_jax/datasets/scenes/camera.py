@@ -1,4 +1,4 @@
-"""The pinhole camera: from metres on and above the road to pixels of the canvas.
+"""A pinhole camera: projects metres on and above the road to pixels of the canvas.
 
 Synopsis:
 
@@ -15,14 +15,21 @@ import numpy as np
 from classmix_jax.datasets.scenes.canvas import CANVAS_H, CANVAS_W
 from classmix_jax.datasets.scenes.draws import Rng
 
-NEAR, FAR = 1.6, 110.0  # metres between which things stand
+NEAR, FAR = 1.6, 110.0  # range of the objects' distances in metres
 
 Point = tuple[float, float]
 
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-  """Focal length in pixels, vanishing point, height in metres and bend of the road in 1/m."""
+  """A camera above a curved road.
+
+  Attributes:
+    focal: focal length in pixels.
+    centre, horizon: column and row of the vanishing point in pixels.
+    height: height above the road in metres.
+    curve: curvature of the road in 1/m.
+  """
 
   focal: float
   centre: float
@@ -31,22 +38,22 @@ class Camera:
   curve: float
 
   def point(self, s: float, y: float, z: float) -> Point:
-    """World coordinates (z > 0) -> pixel (u, v)."""
+    """Projects world coordinates (z > 0) to a pixel (u, v)."""
     return (
       self.centre + self.focal * (s / z + self.curve * z),
       self.horizon + self.focal * (self.height - y) / z,
     )
 
   def points(self, corners: Iterable[tuple[float, float, float]]) -> list[Point]:
-    """The pixels of some (s, y, z); for a few points faster than `project`."""
+    """Projects several (s, y, z); faster than `project` for few points."""
     return [self.point(*corner) for corner in corners]
 
   def wall(self, s: float, low: float, high: float, z1: float, z2: float) -> list[Point]:
-    """The quadrilateral of something upright along the road."""
+    """Projects the four corners of an upright rectangle along the road."""
     return self.points([(s, low, z1), (s, high, z1), (s, high, z2), (s, low, z2)])
 
   def project(self, s, y, z) -> np.ndarray:
-    """Arrays of world coordinates (broadcastable) -> pixels `[..., 2]`."""
+    """Projects arrays of world coordinates (broadcastable) to pixels `[..., 2]`."""
     u, v = self.point(s, y, z)
     pixels = np.empty(np.broadcast(u, v).shape + (2,))
     pixels[..., 0], pixels[..., 1] = u, v
@@ -54,6 +61,7 @@ class Camera:
 
 
 def draw_camera(rng: Rng) -> Camera:
+  """Draws a random camera."""
   return Camera(
     focal=rng.uniform(230, 330),
     centre=CANVAS_W * rng.uniform(0.36, 0.64),

@@ -1,4 +1,4 @@
-"""The classes of the scenes: names, colours, ids. Walls and fences count as building."""
+"""The classes of the scenes: names, colours and ids; walls and fences are buildings."""
 
 CLASS_NAMES = (
   'sky',
@@ -24,4 +24,4 @@ PALETTE = (
 )
 SKY, BUILDING, ROAD, PAVEMENT, VEGETATION, POLE, PERSON, CAR, TRUCK = range(9)
 
-NUM_TRAIN, NUM_VAL = 1000, 200  # scenes of the data set
+NUM_TRAIN, NUM_VAL = 1000, 200  # scenes

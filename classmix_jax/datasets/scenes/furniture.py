@@ -1,4 +1,4 @@
-"""Painters of what stands at the kerb: lamp posts, signs, traffic lights, bins."""
+"""Painters of street furniture: lamp posts, signs, traffic lights, bins."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ _SIGNALS = np.array([[0.95, 0.15, 0.1], [0.95, 0.7, 0.1], [0.15, 0.9, 0.4]])
 
 
 def pole(scene: Scene, s: float, z: float, style: str):
-  """A post that carries a 'lamp', a 'sign' or a traffic 'light'."""
+  """Paints a post with a 'lamp', a 'sign' or a traffic 'light'."""
   rng, canvas, scale = scene.rng, scene.canvas, scene.camera.focal / z
   tag = kind(POLE, z)
   high = rng.uniform(*{'lamp': (5, 8), 'sign': (2.2, 3.2), 'light': (2.8, 3.8)}[style])
@@ -37,7 +37,7 @@ def pole(scene: Scene, s: float, z: float, style: str):
 
 
 def _light(scene: Scene, u: float, v: float, scale: float, z: float):
-  """Three lamps in a box, one of them on."""
+  """Paints a traffic light: three lamps in a box, one of them lit."""
   box = np.array([(-0.2, 0), (-0.2, 0.95), (0.2, 0.95), (0.2, 0)]) * scale + (u, v)
   scene.canvas.polygon(box, np.array([0.08, 0.09, 0.08]), kind(POLE, z))
   on = scene.rng.integers(3)
@@ -48,7 +48,7 @@ def _light(scene: Scene, u: float, v: float, scale: float, z: float):
 
 
 def _sign(scene: Scene, u: float, v: float, scale: float, tag: Kind):
-  """A disc, a triangle or a board with a border and something inside."""
+  """Paints a disc, a triangle or a board with a border and a mark."""
   rng, canvas, r = scene.rng, scene.canvas, scene.rng.uniform(0.42, 0.7) * scale
   rim, face, mark = _SIGN_COLOURS[rng.permutation(5)[:3]]
   shape = rng.integers(3)
@@ -63,7 +63,7 @@ def _sign(scene: Scene, u: float, v: float, scale: float, tag: Kind):
 
 
 def litter_bin(scene: Scene, s: float, z: float):
-  """A bin or a box: none of the classes, hence VOID."""
+  """Paints a bin or a box, which is VOID because it belongs to no class."""
   rng, scale = scene.rng, scene.camera.focal / z
   u, v = scene.camera.point(s, 0, z)
   wide, high = rng.uniform(0.3, 0.6) * scale, rng.uniform(0.6, 1.2) * scale

@@ -1,4 +1,4 @@
-"""The ground, computed per pixel, and the silhouettes along the horizon.
+"""Painters of the ground, per pixel, and of the silhouettes along the horizon.
 
 Synopsis:
 
@@ -19,10 +19,11 @@ from classmix_jax.datasets.scenes.street import Street
 
 
 def paint_ground(rng: Rng, camera: Camera, street: Street) -> tuple[np.ndarray, np.ndarray]:
-  """Returns albedo and meta of the empty street, uint8 `[CANVAS_H, CANVAS_W, 3]` each."""
+  """Returns albedo and meta image of the empty street, uint8 `[CANVAS_H, CANVAS_W, 3]` each."""
   first = int(camera.horizon) + 1  # the first row of ground
   v = np.arange(first, CANVAS_H, dtype=np.float32)[:, None] + 0.5
   u = np.arange(CANVAS_W, dtype=np.float32) + 0.5
+  # Inverse of `Camera.point` for y = 0.
   z = camera.focal * camera.height / np.maximum(v - camera.horizon, 0.5)
   s = (u - camera.centre) * (z / camera.focal) - camera.curve * z * z
   is_side = (z > street.junction) & (z < street.junction + street.junction_width)
@@ -53,12 +54,12 @@ def paint_ground(rng: Rng, camera: Camera, street: Street) -> tuple[np.ndarray, 
 
 
 def _frac(x: np.ndarray) -> np.ndarray:
-  """The part behind the point; several times faster than `x % 1`."""
+  """Returns the fractional part; several times faster than `x % 1`."""
   return x - np.floor(x)
 
 
 def _road_colour(rng: Rng, street: Street, s: np.ndarray, z: np.ndarray) -> np.ndarray:
-  """Asphalt, concrete or cobbles with patches and markings, `[N, 3]`."""
+  """Returns the colours of asphalt, concrete or cobbles with patches and markings, `[N, 3]`."""
   fine, mid, coarse = noise.tiles()
   base = grey(rng, 0.16, 0.38, 0.03) * (1 + np.array([0.05, 0, -0.05]) * rng.uniform(-1, 1))
   base = base.astype(np.float32)
@@ -81,7 +82,7 @@ def _road_colour(rng: Rng, street: Street, s: np.ndarray, z: np.ndarray) -> np.n
 
 
 def _markings(rng: Rng, street: Street, s: np.ndarray, z: np.ndarray) -> np.ndarray:
-  """Lane dashes, edge lines and zebra stripes, 0 or 1, `[N]`."""
+  """Returns where lane dashes, edge lines and zebra stripes are, 0 or 1, `[N]`."""
   paint = np.zeros(s.shape, bool)
   width, period, phase = rng.uniform(0.07, 0.14), rng.uniform(4, 9), rng.uniform(0, 9)
   if chance(rng, 0.75):
@@ -99,7 +100,7 @@ def _markings(rng: Rng, street: Street, s: np.ndarray, z: np.ndarray) -> np.ndar
 
 
 def _pavement_colour(rng: Rng, s: np.ndarray, z: np.ndarray) -> np.ndarray:
-  """Slabs, bricks or asphalt: as grey as a road or as red as a wall, `[N, 3]`."""
+  """Returns the colours of slabs, bricks or asphalt, like roads and walls, `[N, 3]`."""
   fine, mid, _ = noise.tiles()
   base = [
     grey(rng, 0.45, 0.75, 0.03),
@@ -120,7 +121,7 @@ def _pavement_colour(rng: Rng, s: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 
 def _grass_colour(rng: Rng, s: np.ndarray, z: np.ndarray) -> np.ndarray:
-  """Lawn or meadow, green to straw, `[N, 3]`."""
+  """Returns the colours of a lawn or a meadow, green to straw, `[N, 3]`."""
   base = hue(rng, rng.uniform(0.25, 0.65), rng.uniform(0.3, 0.62), rng.uniform(0.11, 0.33))
   fine, mid, coarse = noise.tiles()
   tone = 1 + 0.16 * noise.on_ground(mid, s, z, 14) + 0.1 * noise.on_ground(coarse, s, z, 5)
@@ -128,7 +129,7 @@ def _grass_colour(rng: Rng, s: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 
 def paint_backdrop(scene: Scene):
-  """Far roofs or tree tops along the horizon."""
+  """Paints distant roofs and tree tops along the horizon."""
   rng, low = scene.rng, scene.camera.horizon + 2
   u, trees = -10.0, chance(rng, 0.55)
   colour = leaf_colour(rng) if trees else wall_colour(rng)
@@ -142,7 +143,7 @@ def paint_backdrop(scene: Scene):
       box = [(u, low), (u, low - rise), (u + step, low - rise), (u + step, low)]
       scene.canvas.polygon(box, shade, tag)
     u += step * rng.uniform(0.6, 1.3)
-    if chance(rng, 0.12):  # a gap, and perhaps other things behind it
+    if chance(rng, 0.12):  # a gap, after which roofs or trees are drawn anew
       u += rng.uniform(10, 70)
       trees = chance(rng, 0.5)
       colour = leaf_colour(rng) if trees else wall_colour(rng)

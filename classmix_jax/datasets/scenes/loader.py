@@ -1,7 +1,6 @@
-"""Opens the prepared scenes, and has them prepared where they are not yet.
+"""Opens the scenes, and renders them at the first call.
 
-The first call renders them into a TensorFlow Datasets folder in ArrayRecord format; later
-calls only open it. TensorFlow itself is not needed.
+They are prepared by TensorFlow Datasets as ArrayRecord files; later calls only open these.
 
 Synopsis:
 
@@ -31,35 +30,35 @@ def load(
   num_train: int = NUM_TRAIN,
   num_val: int = NUM_VAL,
 ) -> Dataset:
-  """Returns the scenes; renders them first where `root` does not hold them yet.
+  """Returns the scenes; renders them first if `root` does not have them.
 
   Args:
-    root: folder of the prepared set; '' means `classmix_jax` in the user's cache folder
-      (`$XDG_CACHE_HOME`, or else `~/.cache`).
+    root: directory of the prepared files; '' is `classmix_jax` in the user's cache directory
+      (`$XDG_CACHE_HOME` or `~/.cache`).
     size: working resolution (height, width); None keeps 96 x 192.
-    num_train: number of training scenes; other counts are prepared side by side.
+    num_train: number of training scenes; other counts are prepared beside them.
     num_val: number of validation scenes.
 
   Raises:
-    UserError: tensorflow_datasets is missing, or the folder cannot be written or is damaged.
+    UserError: tensorflow_datasets is missing, or the directory is damaged or cannot be written.
 
   Example: `len(load().train) == 1000`.
   """
   folder = Path(os.path.expanduser(root)) if root else cache_root()
-  builder = _prepared(folder, num_train, num_val)
+  builder = _open_builder(folder, num_train, num_val)
   return Dataset(
     name='scenes',
     class_names=CLASS_NAMES,
     palette=PALETTE,
-    train=_source(builder, 'train', num_train, size),
-    val=_source(builder, 'val', num_val, size),
+    train=_open_split(builder, 'train', num_train, size),
+    val=_open_split(builder, 'val', num_val, size),
   )
 
 
-def _prepared(folder: Path, num_train: int, num_val: int) -> Builder:
-  """Returns a TFDS builder whose files exist."""
+def _open_builder(folder: Path, num_train: int, num_val: int) -> Builder:
+  """Returns a TFDS builder whose files exist; renders the scenes first if they do not."""
   with needs_tfds('scenes'):
-    from classmix_jax.datasets.scenes.builder import (  # seconds to import, hence not above
+    from classmix_jax.datasets.scenes.builder import (  # takes seconds and is optional
       ScenesBuilder,
       scenes_config,
     )
@@ -79,16 +78,16 @@ def _prepared(folder: Path, num_train: int, num_val: int) -> Builder:
 
 
 def _check_counts(builder: Builder, num_train: int, num_val: int) -> None:
-  """Raises UserError where the folder is not what was prepared."""
-  found = {split: info.num_examples for split, info in builder.info.splits.items()}
-  if found != {'train': num_train, 'val': num_val}:
+  """Raises UserError if the prepared files have other counts."""
+  counts = {split: info.num_examples for split, info in builder.info.splits.items()}
+  if counts != {'train': num_train, 'val': num_val}:
     raise damaged_error(
       builder.data_dir,
-      f'it lists {found or "no examples"}, expected are {num_train} train and {num_val} val',
+      f'it lists {counts or "no examples"}, expected are {num_train} train and {num_val} val',
     )
 
 
-def _source(builder: Builder, split: str, count: int, size: Size | None) -> Source:
+def _open_split(builder: Builder, split: str, count: int, size: Size | None) -> Source:
   names = [f'{split}_{index:04d}' for index in range(count)]
   pairs = record_pairs(builder, split, names, image='image', mask='label')
   return paired_source(pairs, DECODING, size)

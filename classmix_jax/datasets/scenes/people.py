@@ -1,4 +1,4 @@
-"""The painter of people."""
+"""Painter of people."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from classmix_jax.datasets.scenes.scene import Scene
 
 
 def person(scene: Scene, s: float, z: float):
-  """A walker: legs apart, a coat or a skirt, arms, a head, perhaps an umbrella."""
+  """Paints a walking person: legs, a coat or a jacket, arms, a head, perhaps an umbrella."""
   rng, canvas = scene.rng, scene.canvas
   u, v = scene.camera.point(s, 0, z)
   h = rng.uniform(1.5, 1.9) * (0.7 if chance(rng, 0.12) else 1) * scene.camera.focal / z

@@ -1,4 +1,4 @@
-"""Painters of trees and hedges. The colour of the leaves is shared along a street."""
+"""Painters of trees and hedges, in a colour of leaves that a street shares."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from classmix_jax.datasets.scenes.scene import Scene
 
 
 def tree(scene: Scene, s: float, z: float, leaf: Rgb):
-  """A trunk with a round crown, a conifer, or a bare tree."""
+  """Paints a tree with a round crown, a conifer, or a bare tree."""
   rng, canvas, scale = scene.rng, scene.canvas, scene.camera.focal / z
   metres = rng.uniform(3.5, 10)
   (u, v), high, tag = scene.camera.point(s, 0, z), metres * scale, kind(VEGETATION, z)
@@ -47,7 +47,7 @@ def _branches(
   tag: Kind,
   level: int = 3,
 ):
-  """Forks a bare tree; thin twigs carry the label as well."""
+  """Paints the branches of a bare tree recursively; thin twigs are vegetation, too."""
   for turn in scene.rng.uniform(-0.75, 0.75, 3):
     end = u + np.cos(angle + turn) * length, v + np.sin(angle + turn) * length
     scene.canvas.line([u, v, *end], width * 0.7, bark, tag)
@@ -56,7 +56,7 @@ def _branches(
 
 
 def hedge(scene: Scene, base: float, z1: float, z2: float, leaf: Rgb):
-  """A clipped hedge or a row of bushes along the road."""
+  """Paints a clipped hedge or a row of bushes along the road."""
   rng, camera = scene.rng, scene.camera
   high = rng.uniform(0.7, 2.4)
   middle = kind(VEGETATION, 0.5 * (z1 + z2))
@@ -72,7 +72,7 @@ def hedge(scene: Scene, base: float, z1: float, z2: float, leaf: Rgb):
 def _blobs(
   scene: Scene, u: float, v: float, ru: float, rv: float, leaf: Rgb, tag: Kind, count: int
 ):
-  """A ragged crown: small discs inside an ellipse, lighter towards the top."""
+  """Paints a ragged crown: small discs inside an ellipse, lighter towards the top."""
   rng = scene.rng
   angle, reach = rng.uniform(0, 2 * np.pi, count), np.sqrt(rng.uniform(0, 1, count))
   du, dv = np.cos(angle) * reach, np.sin(angle) * reach

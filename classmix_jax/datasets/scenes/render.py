@@ -4,14 +4,14 @@ Synopsis:
 
     image, label = render(seed=1, index=0)  # uint8 [96, 192, 3] and [96, 192]
 
-A pinhole camera stands on a road in a flat world measured in metres: `s` to the right of the
-camera along the (curved) road, `y` up from the ground, `z` ahead. The ground is computed per
-pixel; everything that stands on it is painted from far to near with PIL, at twice the final
-resolution. Beside the albedo goes a second picture, `meta`, with class, depth and material,
-from which light, haze and texture follow in NumPy at the final resolution.
+A pinhole camera is on a road in a flat world, in metres: `s` to the right of the camera (following
+the curve of the road), `y` up from the ground, `z` ahead. The ground is computed per pixel; objects
+are painted from far to near with PIL, at twice the final resolution. A second image, `meta`, has
+class, depth and material of every pixel, from which NumPy computes light, haze and texture at the
+final resolution.
 
-Light, weather and white balance differ from image to image more than paint does: a few labelled
-images never show all of it, the unlabelled ones do.
+Light, weather and white balance vary between images more than the colours of objects: a few
+labelled images show only some of this variety, the unlabelled images show all of it.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ from classmix_jax.datasets.scenes.photo import photograph
 from classmix_jax.datasets.scenes.scene import Scene
 from classmix_jax.datasets.scenes.stage import jobs
 from classmix_jax.datasets.scenes.street import draw_street
-from classmix_jax.datasets.scenes.vehicles import paint_bonnet
+from classmix_jax.datasets.scenes.vehicle_painters import paint_bonnet
 from classmix_jax.datasets.scenes.weather import draw_weather, paint_sky
 
 
@@ -32,7 +32,7 @@ def render(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
   """Renders one scene.
 
   Args:
-    seed: names the stream; different seeds give unrelated scenes.
+    seed: number of the stream; different seeds give unrelated scenes.
     index: number of the scene in its stream.
 
   Returns:
@@ -46,8 +46,8 @@ def render(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
   canvas = Canvas(*paint_ground(rng, camera, street))
   scene = Scene(camera, weather, street, canvas, rng)
   paint_backdrop(scene)
-  for _, paint, *where in sorted(jobs(scene), key=lambda job: -job[0]):
-    paint(scene, *where)
+  for _, paint, *arguments in sorted(jobs(scene), key=lambda job: -job[0]):  # far to near
+    paint(scene, *arguments)
   if chance(rng, 0.35):
     paint_bonnet(scene)
   cls, _, _ = canvas.bands()

@@ -1,4 +1,4 @@
-"""What every painter gets: `painter(scene, ...)`."""
+"""The state that every painter takes: `painter(scene, ...)`."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ _COS, _SIN = np.cos(_ANGLES), np.sin(_ANGLES)
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-  """Where things stand, in which light, and what they are painted on."""
+  """Camera, weather, street, canvas and random generator of a scene."""
 
   camera: Camera
   weather: Weather
@@ -25,7 +25,7 @@ class Scene:
   rng: Rng
 
   def cast_shadow(self, s: float, z: float, reach: float, half: float):
-    """Paints a round patch of shade on the ground, `half` metres wide and cast sideways."""
+    """Paints a round shadow on the ground, `half` metres in radius and cast `reach` sideways."""
     shift = -self.weather.sun_side * reach
     across = 0.5 * shift + (half + 0.5 * abs(shift)) * _COS
     self.canvas.shadow(self.camera.project(s + across, 0, z + 0.6 * half * _SIN))

@@ -1,4 +1,4 @@
-"""The layout of the street: widths of road and pavements, and what crosses it."""
+"""The layout of a street: widths of road and pavements, junction and crossing."""
 
 import dataclasses
 
@@ -8,24 +8,33 @@ from classmix_jax.datasets.scenes.draws import Rng, chance, pick
 
 @dataclasses.dataclass(frozen=True)
 class Street:
-  """Lateral layout in metres of `s`, and what crosses the road."""
+  """Layout of a street in metres, from left to right and ahead.
+
+  Attributes:
+    left, right: `s` of the edges of the road.
+    walk_left, walk_right: `s` of the outer edges of the pavements.
+    junction: `z` of the beginning of a side road; beyond FAR if there is none.
+    junction_width: width of the side road.
+    crossing: `z` of a zebra crossing; beyond FAR if there is none.
+    area: 'city', 'suburb', 'park' or 'works'.
+  """
 
   left: float
   right: float
-  walk_left: float  # outer edge of the left pavement
+  walk_left: float
   walk_right: float
-  junction: float  # z where a side road begins, beyond FAR: none
+  junction: float
   junction_width: float
-  crossing: float  # z of a zebra crossing, beyond FAR: none
-  area: str  # city, suburb, park, works
+  crossing: float
+  area: str
 
   def sides(self) -> tuple[tuple[int, float, float], tuple[int, float, float]]:
-    """Left and right: sign, edge of the road, outer edge of the pavement."""
+    """Returns sign, edge of the road and outer edge of the pavement, for left and right."""
     return (-1, self.left, self.walk_left), (1, self.right, self.walk_right)
 
 
 def draw_street(rng: Rng) -> Street:
-  """Picks road and pavement widths; the camera keeps to one lane."""
+  """Draws a random street; the camera is in one of its lanes."""
   area = str(rng.choice(['city', 'suburb', 'park', 'works'], p=[0.42, 0.3, 0.16, 0.12]))
   lanes = pick(rng, (1, 2, 2, 3, 4))
   width = lanes * rng.uniform(2.9, 3.6) + rng.uniform(0, 4)  # with room for parked cars
