@@ -104,7 +104,7 @@ def index_stream(seed: int, stream: int, length: int, start: int, stop: int) -> 
   return flat[start - first * length :][: stop - start]
 
 
-@functools.lru_cache(maxsize=16)  # pipelines ask for one position at a time
+@functools.lru_cache(maxsize=16)  # pipelines read one position at a time
 def random_permutation(seed: int, stream: int, epoch: int, length: int) -> np.ndarray:
   """Returns a read-only `[length]` int64 permutation, a pure function of the arguments.
 

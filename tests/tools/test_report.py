@@ -165,7 +165,7 @@ def test_without_data(tmp_path, capsys):
   path = report_runs([folder])
   assert '/home' not in path.read_text()
   assert path == folder / 'report.html'
-  assert 'No pictures of validation images: ' in path.read_text()
+  assert 'No validation images: ' in path.read_text()
   assert '/home/somebody/nowhere' in capsys.readouterr().out
 
 

@@ -28,7 +28,7 @@ def keep_findings() -> Iterator[list[Finding]]:
   """Opens data sets in spite of problems with single files; yields the list of problems.
 
   Inside, files of the same name and images without a mask are appended to the list and skipped.
-  `check_pairs` returns at once: only the caller knows which examples are labelled. Problems with
+  `check_pairs` returns at once: only the caller has the list of labelled examples. Problems with
   the directories or the options still raise.
 
   Example:

@@ -72,7 +72,7 @@ class Header(NamedTuple):
   """Properties of an image that are known without decoding it.
 
   Attributes:
-    size: (height, width) after the rotation that EXIF asks for.
+    size: (height, width) after the rotation in its EXIF tag.
     format: PIL's name of the format, e.g. 'PNG'.
     mode: PIL's name of the pixel type, e.g. 'RGB'.
     is_turned: whether EXIF swaps height and width.

@@ -23,8 +23,8 @@ from classmix_jax.workdir import layout
 
 # Pages leave the machine, so its paths are printed to the terminal only.
 NO_IMAGES = (
-  'No pictures of validation images: the data was not there. python launch/report.py '
-  '--workdir=RUN --root=DIR says where it is.'
+  'No validation images: the data could not be read. python launch/report.py --workdir=RUN '
+  '--root=DIR adds them.'
 )
 
 
@@ -71,7 +71,7 @@ def report_runs(folders: Sequence[Path], output: Path | None = None, root: str =
       galleries.append(best_gallery(run, root, names))
     classes = frequencies_of_run(runs[0], root)
   except UserError as error:
-    print(f'no pictures of validation images: {error}')
+    print(f'no validation images: {error}')
     galleries, note = [], NO_IMAGES
   output = output or folders[0] / ('report.html' if len(folders) == 1 else 'compare.html')
   write(output, runs, galleries, classes, note)
