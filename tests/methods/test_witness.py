@@ -24,7 +24,8 @@ from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.backbones.preprocessing import Preprocessing
 from classmix_jax.models.backbones.resnet import Bottleneck, ResNet
 from classmix_jax.models.heads import HEADS
-from classmix_jax.training.step import create_state, make_train_step
+from classmix_jax.training.create_state import create_state
+from classmix_jax.training.step import make_train_step
 from classmix_jax.types import AXIS, VOID, Batch, Example
 
 AS_IT_IS = Preprocessing('rgb', (0.0,) * 3, (1.0,) * 3, 1.0)  # the witness has no 0..255 pixels
