@@ -16,10 +16,7 @@ Metrics = Mapping[str, Array]
 
 
 class Example(NamedTuple):
-  """Images and labels as uint8; scaling happens on the device.
-
-  In evaluation, `label` and `valid` may have another size than the image.
-  """
+  """Images and labels; in evaluation, labels may have another size than the images."""
 
   image: Array  # [B, H, W, 3] uint8, RGB
   label: Array  # [B, H, W] uint8 class ids, VOID if unknown
@@ -65,11 +62,9 @@ class Method(Protocol):
 
   A step computes the targets of the whole batch without a gradient, then loss and gradient of one
   micro-batch after another. Whatever must not depend on the number of micro-batches (mixing
-  partners, random draws, denominators) is part of the targets.
-
-  Implementations are frozen dataclasses. Their fields are the hyper-parameters, declared by
-  `methods.options.option`. All functions of a state run inside `pmap` over `AXIS`, except
-  `networks`.
+  partners, random draws, denominators) is part of the targets. `targets`, `loss`, `finish` and
+  `views` run inside `pmap` over `AXIS`. Implementations are frozen dataclasses whose fields are
+  the hyper-parameters, declared by `methods.options.option`.
   """
 
   averages: ClassVar[Mapping[str, str]]  # key of `method_state` -> key of `params` that it averages

@@ -217,7 +217,10 @@ class Adversarial(Supervised):
       + judged.weight_semi * terms['loss/semi']
       + loss_discriminator
     )
-    return loss, ({'segmenter': batch_stats}, {**terms, 'loss/discriminator': loss_discriminator})
+    return loss, (
+      {**model_state, 'segmenter': batch_stats},
+      {**terms, 'loss/discriminator': loss_discriminator},
+    )
 
   def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
     first = jax.tree.map(lambda x: x[:1], batch.unlabeled)

@@ -104,7 +104,7 @@ class CrossPseudo(Supervised):
       'loss/cps': loss_cps,
       'pseudo_shares': class_counts(labels[0], targets.valid, self.num_classes) / targets.count,
     }
-    return sum(loss_sup) + self.lambda_cps * loss_cps, (statistics, metrics)
+    return sum(loss_sup) + self.lambda_cps * loss_cps, ({**model_state, **statistics}, metrics)
 
   def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
     image = to_unit_range(batch.unlabeled.image[0])

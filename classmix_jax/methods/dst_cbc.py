@@ -134,7 +134,10 @@ class DstCbc(Supervised):
     weight = jnp.exp(-self.gamma * lax.stop_gradient(pixel_loss))  # p^gamma
     loss_pseudo = masked_mean(weight * pixel_loss, targets.label != VOID, count=targets.count)
     loss = loss_sup * labeled.count / targets.count + loss_pseudo
-    return loss, ({'segmenter': batch_stats}, {'loss/sup': loss_sup, 'loss/pseudo': loss_pseudo})
+    return loss, (
+      {**model_state, 'segmenter': batch_stats},
+      {'loss/sup': loss_sup, 'loss/pseudo': loss_pseudo},
+    )
 
   def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
     views = super().views(state, batch, key)

@@ -208,7 +208,7 @@ class S4GAN(Supervised):
       'loss/st': loss_st,
       'loss/discriminator': loss_discriminator,
     }
-    return loss, ({'segmenter': batch_stats}, metrics)
+    return loss, ({**model_state, 'segmenter': batch_stats}, metrics)
 
   def discriminator_loss(
     self, discriminator: PyTree, prob: Array, labeled: Labeled, scored: Scored

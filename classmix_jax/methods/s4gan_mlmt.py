@@ -165,13 +165,13 @@ class S4GANMLMT(S4GAN):
   def loss(
     self, params: PyTree, model_state: PyTree, targets: Targets
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
-    loss, (updated, metrics) = super().loss(params, model_state, targets)
+    loss, (model_state, metrics) = super().loss(params, model_state, targets)
     loss_presence, loss_consistency, batch_stats = self.classification_loss(
       params['classifier'], model_state['classifier'], targets
     )
     loss += loss_presence + targets.classifier.weight * loss_consistency
     metrics |= {'loss/presence': loss_presence, 'loss/presence_consistency': loss_consistency}
-    return loss, ({**model_state, **updated, 'classifier': batch_stats}, metrics)
+    return loss, ({**model_state, 'classifier': batch_stats}, metrics)
 
   def finish(self, state: TrainState) -> PyTree:
     """Moves the teacher towards the classifier."""

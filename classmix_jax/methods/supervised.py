@@ -72,7 +72,7 @@ class Supervised:
     self, params: PyTree, model_state: PyTree, targets: Any
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
     loss, batch_stats = self.supervised_loss(params['segmenter'], model_state['segmenter'], targets)
-    return loss, ({'segmenter': batch_stats}, {'loss/sup': loss})
+    return loss, ({**model_state, 'segmenter': batch_stats}, {'loss/sup': loss})
 
   def finish(self, state: TrainState) -> PyTree:
     return state.method_state

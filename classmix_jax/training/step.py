@@ -99,12 +99,8 @@ def make_train_step(
 ) -> TrainStep:
   """Returns `train_step` under `pmap`, for one step or K steps per call; the state is donated.
 
-  Args:
-    method, tx, on_nonfinite: see `train_step`.
-    seed: of the random keys.
-    devices: local devices.
-    accumulate: number of micro-batches A; batches are `[devices, K A, per_device, ...]`. If K is
-      not 1, metrics have a leading axis K.
+  Batches are `[devices, K A, per_device, ...]` with A = `accumulate` micro-batches per step. If K
+  is not 1, metrics have a leading axis K. `seed` is that of the random keys.
   """
 
   def train_steps(state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:

@@ -172,7 +172,7 @@ def train_stage(
     train_step,
     stream(start, stage.stop),
     steps=stage.stop,
-    together=config.steps_per_dispatch,
+    steps_per_dispatch=config.steps_per_dispatch,
     after_step=after_step,
   )
   after_step.watch.look(state, after_step.batch, after_step.names)  # the next stage has others
