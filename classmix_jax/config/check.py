@@ -5,7 +5,7 @@ import ml_collections
 from classmix_jax.config.bounds import check_ranges
 from classmix_jax.config.lookup import lookup
 from classmix_jax.config.model import build_protocol, fewest_unlabeled
-from classmix_jax.core.finite import ON_NAN
+from classmix_jax.core.finite import ON_NONFINITE
 from classmix_jax.errors import UserError
 from classmix_jax.models.layers.batch_norm import BN_MODES
 from classmix_jax.utils.nested import flatten
@@ -35,5 +35,5 @@ def check_config(config: ml_collections.ConfigDict) -> None:
       f'{config.unlabeled_batch_size}; set it to {least} or more.'
     )
   lookup(dict.fromkeys(BN_MODES), config.model.bn, 'config.model.bn')
-  lookup(dict.fromkeys(ON_NAN), config.get('on_nan', 'stop'), 'config.on_nan')
+  lookup(dict.fromkeys(ON_NONFINITE), config.get('on_nan', 'stop'), 'config.on_nan')
   build_protocol(config)

@@ -20,6 +20,7 @@ from classmix_jax.data.unreadable import NOTHING, LeftOut, find_left_out, withou
 from classmix_jax.datasets import DATASETS
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.protocols import PROTOCOLS
+from classmix_jax.methods import BASELINE
 from classmix_jax.utils.paths import cache_root
 from classmix_jax.utils.progress import progress
 
@@ -171,7 +172,7 @@ def check_pool(config: ml_collections.ConfigDict, split: Split) -> None:
     raise UserError(
       f'{config.method.name} {why} unlabelled images, but there is only '
       f'{len(split.unlabeled)}: add images to unlabeled/images, lower config.data.labeled '
-      f'({len(split.labeled)} images are labelled), or use method=supervised.'
+      f'({len(split.labeled)} images are labelled), or use method={BASELINE}.'
     )
 
 

@@ -13,7 +13,7 @@ from classmix_jax.data.source import Dataset
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import Evaluator
 from classmix_jax.evaluation.protocols import Protocol, check_protocol
-from classmix_jax.methods import METHODS, hyper_parameters
+from classmix_jax.methods import METHODS, hyper_parameters, method_class
 from classmix_jax.methods.labeled_loss import LabeledLoss
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING
@@ -46,12 +46,13 @@ def build_protocol(config: ml_collections.ConfigDict) -> Protocol:
 
 
 def needs_unlabeled(config: ml_collections.ConfigDict) -> bool:
-  return config.method.name != 'supervised'
+  return fewest_unlabeled(config) > 0
 
 
 def fewest_unlabeled(config: ml_collections.ConfigDict) -> int:
-  """How many unlabelled images a batch, and the data set, must have."""
-  return 2 if 'mask' in config.method else int(needs_unlabeled(config))
+  """Returns how many unlabelled images a batch, and the data set, must have."""
+  lookup(METHODS, config.method.name, 'config.method.name')
+  return method_class(config.method.name).min_unlabeled
 
 
 def build_model(config: ml_collections.ConfigDict, num_classes: int) -> Segmenter:
@@ -94,10 +95,13 @@ def build_method(config: ml_collections.ConfigDict, num_classes: int) -> Method:
   )
 
 
-def build_optimizer(config: ml_collections.ConfigDict, steps: int) -> optax.GradientTransformation:
-  """Returns the optimizer of a stage of so many steps."""
+def build_optimizer(
+  config: ml_collections.ConfigDict, method: Method, steps: int
+) -> optax.GradientTransformation:
+  """Returns the optimizer of a stage of `steps` steps."""
   lookup(RULES, config.optim.get('rule', 'sgd'), 'config.optim.rule')
-  return poly_optimizer(steps=steps, **config.optim.to_dict())
+  others = method.optimizers(steps, config.optim.power)
+  return poly_optimizer(steps=steps, others=others, **config.optim.to_dict())
 
 
 def choose_devices(config: ml_collections.ConfigDict) -> list[jax.Device]:

@@ -32,6 +32,7 @@ from classmix_jax.evaluation.eval_step import (
   summarize,
 )
 from classmix_jax.evaluation.protocols import PROTOCOLS, Protocol, describe
+from classmix_jax.methods import network_names
 from classmix_jax.models.segmenter import Segmenter
 from classmix_jax.types import Example, PyTree
 from classmix_jax.utils.atomic_write import write_png
@@ -40,7 +41,6 @@ from classmix_jax.utils.paths import inside
 from classmix_jax.utils.visualize import colorize, grid, thumbnail
 
 Size = tuple[int, int]
-NETWORKS = ('student', 'teacher', 'fused')
 
 
 def headline_network(wanted: str, known: Mapping[str, Any]) -> str:
@@ -49,8 +49,9 @@ def headline_network(wanted: str, known: Mapping[str, Any]) -> str:
   Raises:
     UserError: there is no network of this name in any method.
   """
-  if wanted not in NETWORKS:
-    raise UserError(f'config.eval_network is {wanted!r}; known are {", ".join(NETWORKS)}.')
+  names = network_names()
+  if wanted not in names:
+    raise UserError(f'config.eval_network is {wanted!r}; known are {", ".join(names)}.')
   return wanted if wanted in known else 'student'
 
 

@@ -12,7 +12,7 @@ import ml_collections
 
 from classmix_jax.config.load import read_config
 from classmix_jax.config.model import build_method
-from classmix_jax.types import PyTree
+from classmix_jax.types import PyTree, TrainState
 from classmix_jax.workdir import checkpoint, layout
 
 
@@ -30,5 +30,5 @@ def load_networks(run: Path, which: str = 'best') -> tuple[int, dict[str, PyTree
   names, _ = layout.read_classes(run)
   step, state = checkpoint.load(run, which)
   method = build_method(config, len(names))
-  networks = method.networks(state['params'], state['model_state'], state['method_state'])
+  networks = method.networks(TrainState(**state))
   return step, dict(networks)

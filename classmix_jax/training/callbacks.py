@@ -20,7 +20,6 @@ import orbax.checkpoint as ocp
 from classmix_jax.core.ema import relative_distance
 from classmix_jax.data.source import Dataset
 from classmix_jax.evaluation.evaluator import Evaluator
-from classmix_jax.methods.teacher import AVERAGED
 from classmix_jax.training.collapse import Health
 from classmix_jax.training.metric_logger import Logbook
 from classmix_jax.training.nonfinite import NonFiniteWatch
@@ -37,12 +36,10 @@ def make_views(method: Method, devices: list, batch: Batch) -> Callable:
   pmapped = jax.pmap(
     method.views,
     axis_name=AXIS,
-    in_axes=(None, None, None, 0, None),
+    in_axes=(None, 0, None),
     devices=list(devices) if jax.process_count() == 1 else None,
   )
-  return lambda state: pmapped(
-    state.params, state.model_state, state.method_state, batch, jax.random.key(0)
-  )
+  return lambda state: pmapped(state, batch, jax.random.key(0))
 
 
 def view_images(views: Mapping[str, Array], dataset: Dataset) -> dict[str, np.ndarray]:
@@ -86,7 +83,7 @@ class AfterStep:
   result: dict[str, Any] | None = None
 
   def networks(self, state: TrainState) -> Mapping[str, Any]:
-    return self.method.networks(state.params, state.model_state, state.method_state)
+    return self.method.networks(state)
 
   def evaluates(self, step: int) -> bool:
     every = self.config.eval_every
@@ -128,8 +125,9 @@ class AfterStep:
   def read_row(self, step: int, state: TrainState) -> dict[str, Any]:
     """Returns the means since the last row, how far teachers are, and warns in words."""
     row, warning = self.health.read(self.logbook.averages())
-    for name, average in state.method_state.items():
-      row[f'distance/{name}'] = float(relative_distance(average, state.params[AVERAGED[name]]))
+    for name, network in self.method.averages.items():
+      distance = relative_distance(state.method_state[name], state.params[network])
+      row[f'distance/{name}'] = float(distance)
     if warning and jax.process_index() == 0:
       print(f'warning: step {step}: {warning}', flush=True)
     return row

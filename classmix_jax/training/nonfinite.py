@@ -5,7 +5,7 @@
     RUN/nonfinite/STEP/state/               orbax: the state before it, unless it was skipped
 
 Nothing is read back within a step: each has put its flag among its metrics, and has left the state
-as it was (`train.guarded`). A batch is a function of the step, so it is made again.
+as it was (`step.keep_if_finite`). A batch is a function of the step, so it is made again.
 
 Synopsis:
 
@@ -57,7 +57,7 @@ class NonFiniteWatch:
 
   Attributes:
     run: the run's folder.
-    on_nan: 'stop' or 'skip', see `train.guarded`.
+    on_nan: 'stop' or 'skip', see `step.keep_if_finite`.
     waiting: (number of finished steps, metrics of those finished together) since the last look.
     skipped: steps skipped one after the other, up to the last look.
   """
@@ -139,7 +139,7 @@ class NonFiniteWatch:
 
 
 def keep_state(path: Path, state: TrainState) -> None:
-  """Writes a state that `train.guarded` has stopped, with the step that it stands at."""
+  """Writes a state that `step.keep_if_finite` has stopped, with the step that it stands at."""
   state = shared(state)
   state = state.replace(step=-1 - state.step)
   with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:

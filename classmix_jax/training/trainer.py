@@ -39,19 +39,19 @@ from classmix_jax.data.source import Dataset, Source
 from classmix_jax.data.unreadable import LeftOut
 from classmix_jax.evaluation.evaluator import Evaluator, headline_network
 from classmix_jax.evaluation.summary import conclude
-from classmix_jax.methods.teacher import AVERAGED
 from classmix_jax.pretrained import initialize
 from classmix_jax.pretrained.load import Weights, locate, open_weights
 from classmix_jax.training.callbacks import AfterStep, make_views
 from classmix_jax.training.collapse import Health
 from classmix_jax.training.compilation_cache import keep_choice
+from classmix_jax.training.create_state import create_state
 from classmix_jax.training.loop import train
 from classmix_jax.training.metric_logger import Logbook
 from classmix_jax.training.nonfinite import NonFiniteWatch
 from classmix_jax.training.paper_settings import fingerprint, settings
 from classmix_jax.training.preemption import Stop
 from classmix_jax.training.self_training import Labeler, check_labels_exist, pseudo_labeled
-from classmix_jax.training.step import TrainStep, create_state, make_train_step
+from classmix_jax.training.step import TrainStep, make_train_step
 from classmix_jax.training.streams import batch_names, crop_size, open_streams, unlabeled_batch_size
 from classmix_jax.types import PyTree, Stage, TrainState
 from classmix_jax.utils.nested import flatten
@@ -97,7 +97,7 @@ def choose_weights(config: Config, run: Path) -> tuple[Config, Weights | None]:
 
 
 def start_from(
-  state: TrainState, weights: Weights, devices: list
+  state: TrainState, weights: Weights, averages: Mapping[str, str], devices: list
 ) -> tuple[TrainState, dict[str, Any]]:
   """Takes over a network as student and as teacher; returns what to remember of it, too.
 
@@ -116,8 +116,14 @@ def start_from(
     params[name], statistics[name] = taken['params'], taken['batch_stats']
   state = state.replace(
     params=params,
-    model_state={name: statistics[AVERAGED.get(name, name)] for name in state.model_state},
-    method_state={name: params[AVERAGED[name]] for name in state.method_state},
+    model_state={
+      name: statistics.get(averages.get(name, name), value)
+      for name, value in state.model_state.items()
+    },
+    method_state={
+      **state.method_state,
+      **{name: params[network] for name, network in averages.items()},
+    },
   )
   return jax.device_put(state, replicated(devices)), origin
 
@@ -126,13 +132,13 @@ def stage_split(stage: Stage, state: TrainState, split: Split, after_step: After
   """Returns the examples of a stage; their pseudo-labels lie in the run's folder."""
   if not stage.unlabeled:
     return split._replace(unlabeled=None)
-  if stage.share is None:
+  if stage.fraction is None:
     return split
   config, run = after_step.config, after_step.run
   student = after_step.networks(state)['student']
   labeler = Labeler(after_step.method.model, student, after_step.dataset, config.eval_batch_size)
   folder = run / 'pseudo_labels' / str(stage.start)
-  return split._replace(unlabeled=pseudo_labeled(labeler, split.unlabeled, stage.share, folder))
+  return split._replace(unlabeled=pseudo_labeled(labeler, split.unlabeled, stage.fraction, folder))
 
 
 def train_stage(
@@ -148,7 +154,7 @@ def train_stage(
   `compiled` returns optimizer and step for a number of steps, the same ones when asked again.
   """
   config, method, start = after_step.config, after_step.method, int(state.step)
-  if stage.share is not None and start > stage.start:
+  if stage.fraction is not None and start > stage.start:
     # The labels were made at the start of the stage, from a state that is gone.
     check_labels_exist(after_step.run / 'pseudo_labels' / str(stage.start))
   split = stage_split(stage, state, split, after_step)
@@ -166,7 +172,7 @@ def train_stage(
     train_step,
     stream(start, stage.stop),
     steps=stage.stop,
-    together=config.steps_per_dispatch,
+    steps_per_dispatch=config.steps_per_dispatch,
     after_step=after_step,
   )
   after_step.watch.look(state, after_step.batch, after_step.names)  # the next stage has others
@@ -234,9 +240,9 @@ def train_in(
 
   @functools.cache
   def compiled(steps: int) -> tuple[optax.GradientTransformation, TrainStep]:
-    tx = build_optimizer(config, steps)
+    tx = build_optimizer(config, method, steps)
     return tx, make_train_step(
-      method, tx, config.seed, devices, accumulate=config.accumulate, on_nan=config.on_nan
+      method, tx, config.seed, devices, accumulate=config.accumulate, on_nonfinite=config.on_nan
     )
 
   state = create_state(method, compiled(stages[0].stop)[0], key, image, devices)
@@ -247,7 +253,7 @@ def train_in(
   if restored is not None:
     state = restored
   elif weights is not None:
-    state, origin = start_from(state, weights, devices)
+    state, origin = start_from(state, weights, method.averages, devices)
     layout.write_pretrained(run, origin)
   start = int(state.step)
   print(parameter_overview.get_parameter_overview(state.params, include_stats=False))

@@ -143,15 +143,28 @@ def parse(command: Command) -> None:
 
 @contextlib.contextmanager
 def tutorial() -> Iterator[dict]:
-  """Runs the blocks of docs/extending.md and adds the two lines in the tables."""
+  """Runs the blocks of docs/extending.md and adds one line to each of seven tables."""
+  from classmix_jax.datasets import DATASETS
+  from classmix_jax.evaluation.protocols import PROTOCOLS
   from classmix_jax.masks import MASKS
   from classmix_jax.methods import METHODS
+  from classmix_jax.models.backbones import BACKBONES
+  from classmix_jax.models.heads import HEADS
+  from classmix_jax.pretrained import LAYOUTS
 
   page, names = ROOT / 'docs' / 'extending.md', {'__name__': 'tutorial'}
   for block in blocks(page, 'python'):
     exec(compile(block, str(page), 'exec'), names)
-  with (
-    mock.patch.dict(MASKS, {'stripe': names['stripe_mask']}),
-    mock.patch.dict(METHODS, {'entropy': names['EntropyMinimization']}),
-  ):
+  lines = (
+    (MASKS, 'stripe', 'stripe_mask'),
+    (METHODS, 'entropy', 'EntropyMinimization'),
+    (BACKBONES, 'patches', 'Patches'),
+    (HEADS, 'linear', 'Linear'),
+    (DATASETS, 'checkers', 'load_checkers'),
+    (PROTOCOLS, 'upside_down', 'UPSIDE_DOWN'),
+    (LAYOUTS, 'patches', 'PATCHES'),
+  )
+  with contextlib.ExitStack() as stack:
+    for table, key, name in lines:
+      stack.enter_context(mock.patch.dict(table, {key: names[name]}))
     yield names

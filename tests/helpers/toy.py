@@ -86,7 +86,7 @@ def write_run(run: Path, root: Path, **fields) -> Path:
 
   from classmix_jax.config.data import build_dataset
   from classmix_jax.config.model import build_method, build_optimizer
-  from classmix_jax.training.step import create_state
+  from classmix_jax.training.create_state import create_state
   from classmix_jax.workdir import checkpoint, layout
 
   settings = config(root, **fields)

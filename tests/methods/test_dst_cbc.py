@@ -51,8 +51,8 @@ def test_stages():
   method = DstCbc(Fixed(), 2, rounds=2)
   assert method.stages(12) == (
     Stage(0, 4, unlabeled=False),
-    Stage(4, 8, share=0.5),
-    Stage(8, 12, share=1.0),
+    Stage(4, 8, fraction=0.5),
+    Stage(8, 12, fraction=1.0),
   )
   # What cannot be divided lengthens the first.
   lengths = [stage.stop - stage.start for stage in method.stages(13)]

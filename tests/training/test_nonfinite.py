@@ -63,7 +63,11 @@ def run(on_nan, devices=1, batches=BATCHES, spoils='gradient'):
     pmap = jax.pmap
     patch.setattr(jax, 'pmap', lambda f, **options: pmap(f, **(options | dict(out_axes=0))))
     step = make_train_step(
-      Poisoned(small.method('mean_teacher'), spoils), small.optimizer(), 0, local, on_nan=on_nan
+      Poisoned(small.method('mean_teacher'), spoils),
+      small.optimizer(),
+      0,
+      local,
+      on_nonfinite=on_nan,
     )
   state, seen = small.start('mean_teacher'), []
   for batch in batches:
@@ -192,7 +196,7 @@ def test_one_program_of_three_steps():
   """It leaves out what three programs leave out."""
   local = jax.devices()[:1]
   step = make_train_step(
-    Poisoned(small.method('mean_teacher')), small.optimizer(), 0, local, on_nan='skip'
+    Poisoned(small.method('mean_teacher')), small.optimizer(), 0, local, on_nonfinite='skip'
   )
   batches = [small.shard(batch, 1) for batch in BATCHES]
   together = jax.tree.map(lambda *x: np.concatenate(x, axis=1), *batches)
