@@ -1,12 +1,13 @@
 """Small data sets on disk and small configs, for tests that run the whole program."""
 
 from pathlib import Path
+from typing import Any
 import zipfile
 
-from ml_collections import ConfigDict
 import numpy as np
 from PIL import Image
 
+from classmix_jax.config.lookup import Config
 from classmix_jax.datasets.folder import voc_palette
 from configs import folder
 
@@ -64,7 +65,7 @@ def write_folder(root: Path, labeled: int = 4, unlabeled: int = 6, val: int = 3)
   return root
 
 
-def config(root: Path, arguments: str = 'method=classmix', **fields) -> ConfigDict:
+def config(root: Path, arguments: str = 'method=classmix', **fields) -> Config:
   """A config of a few steps on `write_folder`."""
   config = folder.get_config(arguments)
   config.data.root = str(root)
@@ -78,6 +79,15 @@ def config(root: Path, arguments: str = 'method=classmix', **fields) -> ConfigDi
   config.eval_batch_size = 2
   config.update_from_flattened_dict(fields)
   return config
+
+
+def train(config: Config, run: Path, **options) -> dict[str, Any]:
+  """Prepares and trains a run; `options` are those of `run_training`. Returns its result."""
+  from classmix_jax.training.prepare import prepare
+  from classmix_jax.training.trainer import run_training
+
+  setup, weights = prepare(config, run)
+  return run_training(setup, run, weights, **options)
 
 
 def write_run(run: Path, root: Path, **fields) -> Path:
