@@ -298,7 +298,10 @@ def test_export_of_a_run_of_many_sizes(finished, tmp_path):
   [
     ('config.json', lambda x: [x], ['no JSON object']),
     ('config.json', lambda x: x.pop('steps') and x, ["steps is 'None'"]),
-    ('config.json', lambda x: {**x, 'eval': 3}, ['eval is 3']),
+    ('config.json', lambda x: {**x, 'eval': 3}, ["eval is '3'"]),
+    ('config.json', lambda x: x['optim'].pop('rule') and x, ["optim.rule is 'None'"]),
+    ('config.json', lambda x: {**x, 'log_every': 1.5}, ["log_every is '1.5'"]),
+    ('config.json', lambda x: {**x, 'method': {'name': 'x'}}, ["method.name is 'x'"]),
     ('config.json', lambda x: {**x, 'seed': -1}, ['config.seed is -1']),
     ('config.json', lambda x: {**x, 'a.b': 1}, ["'a.b' is no name of a field"]),
     ('classes.json', lambda x: {**x, 'palette': x['palette'][1:]}, ['as many names as colours']),

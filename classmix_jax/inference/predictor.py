@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import ml_collections
 import numpy as np
 from PIL import Image
 
 from classmix_jax.config.load import read_config
-from classmix_jax.config.model import build_model, build_protocol
+from classmix_jax.config.trained import trained_setup
 from classmix_jax.data.files.image_io import read_image
 from classmix_jax.evaluation.eval_step import predict
 from classmix_jax.evaluation.evaluator import headline_network
@@ -164,19 +163,19 @@ def load(run: str | os.PathLike, *, step: str = 'best', network: str = '') -> Pr
     UserError: no such run, checkpoint or network.
   """
   run = Path(os.path.expanduser(run)).absolute()
-  config = ml_collections.ConfigDict(read_config(run))
+  values = read_config(run)
   names, palette = layout.read_classes(run)
+  method, evaluation = trained_setup(values, len(names))
   _, networks = load_networks(run, step)
-  name = headline_network(network or config.eval_network, networks)
-  model = build_model(config, len(names))
-  protocol = build_protocol(config)
-  size = None if PROTOCOLS[protocol.name].native_image else tuple(config.data.size) or None
+  name = headline_network(network or evaluation.headline, networks)
+  protocol = evaluation.protocol
+  size = None if PROTOCOLS[protocol.name].native_image else evaluation.size
   if size is not None:
     protocol = dataclasses.replace(protocol, name='full')
 
   @jax.jit
   def apply(variables: PyTree, image: Array, valid: Array) -> tuple[Array, Array]:
-    scores = predict(model, variables, image, valid, protocol)
+    scores = predict(method.model, variables, image, valid, protocol)
     return scores.argmax(-1).astype(np.uint8), scores.max(-1) / scores.sum(-1)
 
   return Predictor(

@@ -3,7 +3,6 @@
 import sys
 
 import jax
-import ml_collections
 import numpy as np
 from PIL import Image
 import pytest
@@ -11,7 +10,7 @@ import toy
 
 import classmix_jax
 from classmix_jax.config.load import read_config
-from classmix_jax.config.model import build_model, build_protocol
+from classmix_jax.config.trained import trained_setup
 from classmix_jax.errors import UserError
 from classmix_jax.inference.predict_files import inputs, predict_files
 
@@ -66,12 +65,11 @@ def test_windows(tmp_path):
   trained = classmix_jax.load(run)
   image = np.concatenate([toy.draw(index)[0] for index in range(2)], axis=1)[:, :80]
   label, _ = trained.predict(image)
-  config = ml_collections.ConfigDict(read_config(run))
-  model = build_model(config, len(toy.CLASSES))
+  method, evaluation = trained_setup(read_config(run), len(toy.CLASSES))
   padded = np.pad(image, [(0, 0), (0, 16), (0, 0)])[None]
   valid = np.arange(96)[None, None, :].repeat(32, 1) < 80
   score = jax.jit(
-    lambda image, valid: predict(model, trained.variables, image, valid, build_protocol(config))
+    lambda image, valid: predict(method.model, trained.variables, image, valid, evaluation.protocol)
   )(padded, valid)
   np.testing.assert_array_equal(label, np.argmax(score[0, :, :80], -1))
 

@@ -23,11 +23,10 @@ from typing import Any
 import jax
 from jax import export as jax_export
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 
 from classmix_jax.config.load import read_config
-from classmix_jax.config.model import build_model
+from classmix_jax.config.trained import trained_setup
 from classmix_jax.data.splits import split_hash
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import headline_network
@@ -164,11 +163,11 @@ def written(name: str, network: Network, size: tuple[int, int], output: Path) ->
 
 def restored(run: Path, step: str, network: str) -> tuple[Network, int, str]:
   """Returns a run's network, the step it was found at, and its name; see `export`."""
-  config = ml_collections.ConfigDict(read_config(run))
   names, _ = layout.read_classes(run)
-  found, networks = load_networks(run, step)
-  chosen = headline_network(network or config.eval_network, networks)
-  return with_label(build_model(config, len(names)), networks[chosen]), found, chosen
+  method, evaluation = trained_setup(read_config(run), len(names))
+  restored_step, networks = load_networks(run, step)
+  name = headline_network(network or evaluation.headline, networks)
+  return with_label(method.model, networks[name]), restored_step, name
 
 
 def with_label(model: Any, variables: Any) -> Network:
