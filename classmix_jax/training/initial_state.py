@@ -34,7 +34,8 @@ def load_weights(
 ) -> tuple[TrainState, dict[str, Any]]:
   """Loads weights into every segmentation network and its average.
 
-  `averages` are those of the method. Students other than the first keep their own head, without which they would never differ.
+  Students other than the first keep their own head, without which they would never differ.
+  `averages` are those of the method.
 
   Returns:
     The state, and the origin of the weights, see `layout.write_pretrained`.
