@@ -122,7 +122,7 @@ def start_from(
     },
     method_state={
       **state.method_state,
-      **{name: params[network] for name, network in averages.items()},
+      **{name: params[network] for name, network in averages.items() if network in statistics},
     },
   )
   return jax.device_put(state, replicated(devices)), origin
