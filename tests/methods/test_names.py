@@ -41,17 +41,16 @@ def strings(tree):
     and isinstance(node.body[0], ast.Expr)
   }
   for node in ast.walk(tree):
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-      if id(node) not in docstrings:
-        yield node.value
+    value = getattr(node, 'value', None)
+    if isinstance(node, ast.Constant) and isinstance(value, str) and id(node) not in docstrings:
+      yield value
 
 
 def method_fields(tree):
   """Yields NAME of expressions such as `config.method.NAME`."""
   for node in ast.walk(tree):
-    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
-      if node.value.attr == 'method':
-        yield node.attr
+    if isinstance(node, ast.Attribute) and getattr(node.value, 'attr', '') == 'method':
+      yield node.attr
 
 
 @pytest.fixture(scope='module', name='names')
