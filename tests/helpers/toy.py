@@ -92,7 +92,7 @@ def write_run(run: Path, root: Path, **fields) -> Path:
   settings = config(root, **fields)
   dataset = build_dataset(settings)
   method = build_method(settings, len(CLASSES))
-  tx = build_optimizer(settings, settings.steps)
+  tx = build_optimizer(settings, method, settings.steps)
   image = jax.ShapeDtypeStruct((1, *settings.data.crop, 3), np.float32)
   state = create_state(method, tx, jax.random.key(0, impl='rbg'), image, jax.local_devices()[:1])
   layout.open_run(run, settings.to_dict())
