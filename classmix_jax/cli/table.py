@@ -25,7 +25,7 @@ from classmix_jax.config.flags import OVERRIDE, config_file, define_config
 
 CONFIG = define_config('A file of configs/, without a colon.')
 METHODS_WANTED = flags.DEFINE_list(
-  'methods', ['supervised', 'classmix'], 'Names of METHODS, with options.'
+  'methods', [], 'Names of METHODS, with options; default: supervised,classmix.'
 )
 LABELED = flags.DEFINE_list('labeled', [], "Counts, fractions or files; default: the config's.")
 SEEDS = flags.DEFINE_list('seeds', ['0'], 'Seeds.')
@@ -36,6 +36,13 @@ JOBS = flags.DEFINE_integer(
 TIMED_STEPS = 5
 FIELD = 'config.'  # with which options of a cell begin that are not the method's
 DRY_RUN = flags.DEFINE_bool('dry-run', False, 'Only print the grid and how long it takes.')
+
+
+def methods() -> list[str]:
+  """Returns the methods of the table; by default the baseline and the default method."""
+  from classmix_jax.methods import BASELINE, DEFAULT
+
+  return METHODS_WANTED.value or [BASELINE, DEFAULT]
 
 
 def overrides() -> list[str]:
@@ -76,7 +83,7 @@ def check(config) -> None:
   from classmix_jax.errors import UserError
   from classmix_jax.methods import METHODS
 
-  for method in METHODS_WANTED.value:
+  for method in methods():
     name, *options = method.split(':')
     lookup(METHODS, name, '--methods')
     for option in options:
@@ -159,7 +166,7 @@ def main() -> None:
   file = config_file()
   folder = Path(OUTPUT.value or Path('runs') / f'{config.name}-table').expanduser().absolute()
   labeled = LABELED.value or [str(config.data.labeled)]
-  cells = grid(folder, METHODS_WANTED.value, labeled, list(map(int, SEEDS.value)), config.steps)
+  cells = grid(folder, methods(), labeled, list(map(int, SEEDS.value)), config.steps)
   results = [read(cell) for cell in cells]
   if DRY_RUN.value:
     dry_run(file, results)

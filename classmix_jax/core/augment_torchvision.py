@@ -81,15 +81,18 @@ def distort(
   """
   keys = global_batch.keys(key, len(image))
   draw = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 0), (4,)))(keys)
-  chosen = lambda index, probability: (draw[:, index] < probability)[:, None, None, None]
+
+  def select(index: int, probability: float) -> Array:
+    return (draw[:, index] < probability)[:, None, None, None]
+
   if any(jitter):
     jitter_keys = jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys)
     jittered = jax.vmap(lambda key, image: jitter_image(key, image, jitter))(jitter_keys, image)
-    image = jnp.where(chosen(0, jitter_probability), jittered, image)
+    image = jnp.where(select(0, jitter_probability), jittered, image)
   if grey > 0:
-    image = jnp.where(chosen(1, grey), to_grey(image), image)
+    image = jnp.where(select(1, grey), to_grey(image), image)
   if blur > 0:
     low, high = BLUR_SIGMA
     blurred = gaussian_blur(image, low + (high - low) * draw[:, 3], BLUR_RADIUS)
-    image = jnp.where(chosen(2, blur), blurred, image)
+    image = jnp.where(select(2, blur), blurred, image)
   return image

@@ -18,7 +18,7 @@ from classmix_jax.types import Array, PyTree
 
 
 def poly_schedule(learning_rate: float, steps: int, power: float = 0.9) -> optax.Schedule:
-  """lr_t = lr_0 (1 - t / steps)^power for the 0-based step t (arXiv 1606.00915, section 3).
+  """Returns lr_t = lr_0 (1 - t / steps)^power for 0-based steps t (arXiv 1606.00915, section 3).
 
   Example:
     >>> [round(float(poly_schedule(1.0, 10)(t)), 4) for t in (0, 5, 10)]
@@ -26,21 +26,21 @@ def poly_schedule(learning_rate: float, steps: int, power: float = 0.9) -> optax
   """
 
   def schedule(step: Array) -> Array:
-    # Compiled, 1 - steps / steps may fall below 0, and a power of that is NaN.
+    # Compiled, 1 - steps / steps may round to less than 0, whose power is NaN.
     return learning_rate * jnp.maximum(1.0 - step / steps, 0.0) ** power
 
   return schedule
 
 
 def sgd(rate: optax.Schedule, momentum: float, weight_decay: float) -> optax.GradientTransformation:
-  """SGD as in torch: weight decay is added to the gradient, no Nesterov."""
+  """Returns SGD as in torch: weight decay is added to the gradient, no Nesterov momentum."""
   return optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(rate, momentum))
 
 
 def adam(
   rate: optax.Schedule, momentum: float, weight_decay: float
 ) -> optax.GradientTransformation:
-  """Adam with the default betas; weight decay is added to the gradient."""
+  """Returns Adam with the default betas; weight decay is added to the gradient."""
   del momentum
   return optax.chain(optax.add_decayed_weights(weight_decay), optax.adam(rate))
 
@@ -48,12 +48,12 @@ def adam(
 def adamw(
   rate: optax.Schedule, momentum: float, weight_decay: float
 ) -> optax.GradientTransformation:
-  """Adam with weight decay beside the gradient (arXiv 1711.05101)."""
+  """Returns Adam with decoupled weight decay (arXiv 1711.05101)."""
   del momentum
   return optax.adamw(rate, weight_decay=weight_decay)
 
 
-# Of the segmentation networks: a rule is made of (schedule, momentum, weight_decay).
+# Rules of segmentation networks, called with (schedule, momentum, weight_decay).
 RULES: Mapping[str, Callable[..., optax.GradientTransformation]] = {
   'sgd': sgd,
   'adam': adam,

@@ -1,4 +1,4 @@
-"""Mixing masks: which pixels of an image are pasted on the next one.
+"""Masks of the pixels that are pasted on the next image.
 
 A mask is a function `(key, label, num_classes) -> mask` of one image: `label` is the teacher's
 `[H, W]` integer prediction, `mask` is `[H, W]` bool, True where the image itself is kept.

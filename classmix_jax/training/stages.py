@@ -54,12 +54,12 @@ def stage_split(setup: Setup, stage: Stage, state: TrainState, labels: Path) -> 
   split = setup.split
   if not stage.unlabeled:
     return split._replace(unlabeled=None)
-  if stage.share is None:
+  if stage.fraction is None:
     return split
   method = setup.method
   student = method.networks(state)['student']
   labeler = Labeler(method.model, student, setup.dataset, setup.evaluation.batch_size)
-  return split._replace(unlabeled=pseudo_labeled(labeler, split.unlabeled, stage.share, labels))
+  return split._replace(unlabeled=pseudo_labeled(labeler, split.unlabeled, stage.fraction, labels))
 
 
 def restart_optimizer(
@@ -93,7 +93,7 @@ def train_stage(
     Stopped: the run has saved its state and ends.
   """
   start, labels = int(state.step), run / 'pseudo_labels' / str(stage.start)
-  if stage.share is not None and start > stage.start:
+  if stage.fraction is not None and start > stage.start:
     check_labels_exist(labels)  # the network that made them is overwritten
   split = stage_split(setup, stage, state, labels)
   tx, train_step = compile_stage(stage.stop - stage.start)
@@ -111,7 +111,7 @@ def train_stage(
     train_step,
     stream(start, stage.stop),
     steps=stage.stop,
-    together=setup.schedule.steps_per_dispatch,
+    steps_per_dispatch=setup.schedule.steps_per_dispatch,
     after_step=functools.partial(callbacks, inputs),
   )
   callbacks.watch.check(state, inputs.batch, inputs.names)  # the next stage has other batches

@@ -1,5 +1,7 @@
 """FixMatch, UniMatch and its second version by hand."""
 
+import dataclasses
+
 from fixed import LN2, LN3, Fixed, image, pixels
 import jax
 import jax.numpy as jnp
@@ -141,7 +143,8 @@ def test_statistics_of_the_second_version_follow_with_the_last_step(step, decay)
   class Seen(Exception):
     pass
 
-  blind = Blind(**{field: getattr(method, field) for field in method.__dataclass_fields__})
+  fields = dataclasses.fields(method)
+  blind = Blind(**{field.name: getattr(method, field.name) for field in fields})
   with pytest.raises(Seen) as seen:
     blind.targets(state, small.batch(), jax.random.key(0))
   jax.tree.map(
