@@ -12,7 +12,7 @@ import classmix_jax
 from classmix_jax.config.load import read_config
 from classmix_jax.config.trained import trained_setup
 from classmix_jax.errors import UserError
-from classmix_jax.inference.predict_files import inputs, predict_files
+from classmix_jax.inference.predict_files import find_inputs, predict_files
 
 
 @pytest.fixture(scope='module')
@@ -35,7 +35,7 @@ def test_what_a_picture_may_be(trained, tmp_path):
   assert 1 / len(toy.CLASSES) <= confidence.min() and confidence.max() <= 1
   for other in (str(tmp_path / 'x.png'), tmp_path / 'x.png', Image.fromarray(image)):
     np.testing.assert_array_equal(trained.predict(other).label, label)
-  with pytest.raises(ValueError, match=r'is float64 of shape \(2, 2\); wanted is uint8'):
+  with pytest.raises(ValueError, match=r'is float64 of shape \(2, 2\); expected is uint8'):
     trained.predict(np.zeros((2, 2)))
 
 
@@ -100,13 +100,13 @@ def test_globs(tmp_path):
   for name in ('a/1.png', 'a/2.png', 'b/1.png', 'b/1.txt'):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     Image.new('RGB', (2, 3)).save(tmp_path / name, 'png')
-  names = lambda pattern: [picture.name for picture in inputs(str(tmp_path / pattern))[1]]
+  names = lambda pattern: [picture.name for picture in find_inputs(str(tmp_path / pattern))[1]]
   assert names('**/1.png') == ['a/1', 'b/1'] and names('a/*.png') == ['1', '2']
   assert names('a/2.png') == ['2']
   with pytest.raises(UserError, match="both have the name '1'"):
-    inputs(str(tmp_path / 'b' / '*'))
-  with pytest.raises(UserError, match='neither an image, a video, a folder with images nor a glob'):
-    inputs(str(tmp_path / '*.jpg'))
+    find_inputs(str(tmp_path / 'b' / '*'))
+  with pytest.raises(UserError, match='neither an image, .*, a directory with images nor a glob'):
+    find_inputs(str(tmp_path / '*.jpg'))
 
 
 def test_video(run, tmp_path):
@@ -124,11 +124,11 @@ def test_video(run, tmp_path):
   assert [frame.name[:6] for frame in frames] == ['000000', '000001', '000002']
   path.write_bytes(b'no video')
   with pytest.raises(UserError, match='drive.mp4 cannot be read as a video'):
-    list(inputs(str(path))[1])
+    list(find_inputs(str(path))[1])
 
 
 def test_video_without_its_library(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'av', None)
   (tmp_path / 'a.mp4').touch()
   with pytest.raises(UserError, match=r"pip install '\.\[video\]'"):
-    next(inputs(str(tmp_path / 'a.mp4'))[1])
+    next(find_inputs(str(tmp_path / 'a.mp4'))[1])
