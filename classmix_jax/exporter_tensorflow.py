@@ -4,17 +4,46 @@ from collections.abc import Callable
 from pathlib import Path
 import tempfile
 
-from jax.experimental import jax2tf
+import jax
+from jax import export as jax_export
+from jax.extend.mlir.dialects import stablehlo
+import jax.numpy as jnp
 import numpy as np
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
 
+from classmix_jax.exporter import PLATFORMS
 from classmix_jax.files import replacing
+
+# jax.export writes StableHLO of a few weeks before its release: jax 0.11.2 writes 1.18, of which
+# TensorFlow 2.21, which reads 1.13, does not know the custom call that checks the number of images.
+# jax2tf has no option for an older one. 1.8, of 2024, is older than TensorFlow 2.20.
+STABLEHLO = '1.8.0'
+
+
+def as_tensorflow(network: Callable, batch: int | None, size: tuple[int, int]) -> Callable:
+  """Returns `network` as one operation of TensorFlow, for `batch` images, None for any number."""
+  images = jax.ShapeDtypeStruct((batch or jax_export.symbolic_shape('b')[0], *size, 3), jnp.uint8)
+  program = jax_export.export(jax.jit(network), platforms=PLATFORMS)(images)
+  module = stablehlo.serialize_portable_artifact_str(
+      stablehlo.deserialize_portable_artifact_str(program.mlir_module_serialized), STABLEHLO)
+
+  def call(images: tf.Tensor) -> dict[str, tf.Tensor]:
+    found = xla.call_module(
+        [images], module=module, version=program.calling_convention_version,
+        platforms=[platform.upper() for platform in program.platforms],
+        Tout=[value.dtype for value in program.out_avals],
+        Sout=[[n if isinstance(n, int) else None for n in value.shape]
+              for value in program.out_avals])
+    return jax.tree.unflatten(program.out_tree, found)
+
+  return call
 
 
 def save(network: Callable, batch: int | None, size: tuple[int, int], folder: Path) -> None:
   """Writes a SavedModel for `batch` images, None for any number."""
   function = tf.function(
-      jax2tf.convert(network, polymorphic_shapes=[f"({batch or 'b'}, {size[0]}, {size[1]}, 3)"]),
+      as_tensorflow(network, batch, size),
       input_signature=[tf.TensorSpec((batch, *size, 3), tf.uint8, name='images')],
       autograph=False)
   module = tf.Module()
