@@ -1,4 +1,4 @@
-# `make train` and `make test` need Python 3.11 or 3.12, gcc and make, and nothing else.
+# `make train` and `make test` need Python 3.11, 3.12 or 3.13, gcc and make, and nothing else.
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
