@@ -1,6 +1,6 @@
 """TensorFlow's half of `exporter.py`, imported only where a SavedModel or TFLite is wanted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 import tempfile
 
@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
-from classmix_jax.exporter import PLATFORMS
 from classmix_jax.files import replacing
 
 # jax.export writes StableHLO of a few weeks before its release: jax 0.11.2 writes 1.18, of which
@@ -21,10 +20,12 @@ from classmix_jax.files import replacing
 STABLEHLO = '1.8.0'
 
 
-def as_tensorflow(network: Callable, batch: int | None, size: tuple[int, int]) -> Callable:
+def as_tensorflow(
+    network: Callable, batch: int | None, size: tuple[int, int], platforms: Sequence[str]
+) -> Callable:
   """Returns `network` as one operation of TensorFlow, for `batch` images, None for any number."""
   images = jax.ShapeDtypeStruct((batch or jax_export.symbolic_shape('b')[0], *size, 3), jnp.uint8)
-  program = jax_export.export(jax.jit(network), platforms=PLATFORMS)(images)
+  program = jax_export.export(jax.jit(network), platforms=platforms)(images)
   module = stablehlo.serialize_portable_artifact_str(
       stablehlo.deserialize_portable_artifact_str(program.mlir_module_serialized), STABLEHLO)
 
@@ -40,10 +41,13 @@ def as_tensorflow(network: Callable, batch: int | None, size: tuple[int, int]) -
   return call
 
 
-def save(network: Callable, batch: int | None, size: tuple[int, int], folder: Path) -> None:
+def save(
+    network: Callable, batch: int | None, size: tuple[int, int], folder: Path,
+    platforms: Sequence[str],
+) -> None:
   """Writes a SavedModel for `batch` images, None for any number."""
   function = tf.function(
-      as_tensorflow(network, batch, size),
+      as_tensorflow(network, batch, size, platforms),
       input_signature=[tf.TensorSpec((batch, *size, 3), tf.uint8, name='images')],
       autograph=False)
   module = tf.Module()
@@ -52,9 +56,11 @@ def save(network: Callable, batch: int | None, size: tuple[int, int], folder: Pa
   tf.saved_model.save(module, str(folder), signatures=function.get_concrete_function())
 
 
-def write_savedmodel(network: Callable, size: tuple[int, int], folder: Path) -> Callable:
+def write_savedmodel(
+    network: Callable, size: tuple[int, int], folder: Path, platforms: Sequence[str]
+) -> Callable:
   """Writes `network`, `[B, H, W, 3]` uint8 to named arrays; returns what was written, loaded."""
-  save(network, None, size, folder)
+  save(network, None, size, folder, platforms)
   return lambda images: tf.saved_model.load(str(folder)).f(tf.constant(images))
 
 
@@ -64,7 +70,7 @@ def write_tflite(network: Callable, size: tuple[int, int], path: Path) -> Callab
   Of a batch of any size the converter knows no argmax, and slices that it cannot write.
   """
   with tempfile.TemporaryDirectory() as folder:
-    save(network, 1, size, Path(folder))
+    save(network, 1, size, Path(folder), ('cpu',))
     model = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
   with replacing(path) as temporary:
     temporary.write_bytes(model)
