@@ -68,7 +68,7 @@ def _with_tensorflow() -> ModuleType:
 
 def savedmodel(network: Network, size: tuple[int, int], output: Path) -> Callable:
   """Writes OUT/savedmodel/; returns the exported model."""
-  return _with_tensorflow().write_savedmodel(network, size, output / 'savedmodel')
+  return _with_tensorflow().write_savedmodel(network, size, output / 'savedmodel', PLATFORMS)
 
 
 def tflite(network: Network, size: tuple[int, int], output: Path) -> Callable:
