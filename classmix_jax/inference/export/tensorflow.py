@@ -14,8 +14,9 @@ from tensorflow.compiler.tf2xla.python import xla
 
 from classmix_jax.utils.atomic_write import replacing
 
-# jax.export writes the StableHLO of its own release: 1.18 in jax 0.11.2, while TensorFlow 2.21 reads
-# up to 1.13. jax2tf has no option for an older version. 1.8, of 2024, is older than TensorFlow 2.20.
+# jax.export writes the StableHLO of its own release: 1.18 in jax 0.11.2, while TensorFlow 2.21
+# reads up to 1.13. jax2tf has no option for an older version. 1.8 (2024) is older than
+# TensorFlow 2.20.
 STABLEHLO = '1.8.0'
 
 
