@@ -9,11 +9,11 @@ with status 0 and 'no findings', or with status 2 where something would stop a t
 from pathlib import Path
 
 from absl import flags
-from ml_collections import config_flags
 
 from classmix_jax.cli import command_line
+from classmix_jax.config.flags import define_config
 
-CONFIG = config_flags.DEFINE_config_file('config', None, 'Config of the data set.')
+CONFIG = define_config('Config of the data set.')
 OUTPUT = flags.DEFINE_string(
   'output', '', 'Folder for the report and the pictures; default: runs/check-<config name>.'
 )

@@ -17,11 +17,9 @@ os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache_root() / 'compiled'))
 
 from absl import flags  # noqa: E402
-from ml_collections import config_flags  # noqa: E402
 
 from classmix_jax.cli.allocator import keep_freed_memory  # noqa: E402
-
-OVERRIDE = '--config.'
+from classmix_jax.config.flags import OVERRIDE, load_without_overrides  # noqa: E402
 
 
 def fail(sentence: str) -> None:
@@ -77,23 +75,10 @@ def check_overrides(arguments: Sequence[str], config: Mapping) -> None:
       )
 
 
-def config_without_overrides(arguments: Sequence[str]) -> Mapping | None:
-  """Loads the file behind --config alone, to know which fields there are."""
-  alone = flags.FlagValues()
-  config_flags.DEFINE_config_file('config', None, flag_values=alone)
-  # ml_collections looks for overrides in sys.argv itself.
-  full, sys.argv = sys.argv, [a for a in arguments if not a.startswith(OVERRIDE)]
-  try:
-    alone(sys.argv, known_only=True)
-    return alone.config and alone.config.to_dict()
-  finally:
-    sys.argv = full
-
-
 def parse_config(arguments: Sequence[str]) -> None:
   """Parses all flags, after a look at whether the overridden fields exist."""
   if 'config' in flags.FLAGS:
-    config = config_without_overrides(arguments)
+    config = load_without_overrides(arguments)
     if config is not None:
       check_overrides(arguments, config)
   rest = flags.FLAGS(list(arguments))

@@ -19,11 +19,11 @@ from pathlib import Path
 import sys
 
 from absl import flags
-from ml_collections import config_flags
 
 from classmix_jax.cli import command_line
+from classmix_jax.config.flags import OVERRIDE, config_file, define_config
 
-CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/, without a colon.')
+CONFIG = define_config('A file of configs/, without a colon.')
 METHODS_WANTED = flags.DEFINE_list(
   'methods', [], 'Names of METHODS, with options; default: supervised,classmix.'
 )
@@ -46,7 +46,7 @@ def methods() -> list[str]:
 
 
 def overrides() -> list[str]:
-  return [argument for argument in sys.argv[1:] if argument.startswith(command_line.OVERRIDE)]
+  return [argument for argument in sys.argv[1:] if argument.startswith(OVERRIDE)]
 
 
 def passed_on(method: str) -> list[str]:
@@ -54,7 +54,7 @@ def passed_on(method: str) -> list[str]:
   from classmix_jax.methods import hyper_parameters
 
   name, *own = method.split(':')
-  prefix, known = f'{command_line.OVERRIDE}method.', hyper_parameters(name)
+  prefix, known = f'{OVERRIDE}method.', hyper_parameters(name)
   field = lambda argument: argument.removeprefix(prefix).partition('=')[0]
   common = [
     argument
@@ -92,7 +92,7 @@ def check(config) -> None:
     if not seed.isdecimal():
       raise UserError(f'--seeds has {seed!r}; give numbers, e.g. --seeds=0,1,2.')
   for field, flag in (('seed', 'seeds'), ('data.labeled', 'labeled'), ('method.name', 'methods')):
-    if any(argument.startswith(f'{command_line.OVERRIDE}{field}=') for argument in overrides()):
+    if any(argument.startswith(f'{OVERRIDE}{field}=') for argument in overrides()):
       raise UserError(f'--config.{field} belongs to each cell: use --{flag}.')
 
 
@@ -163,7 +163,7 @@ def main() -> None:
 
   config = command_line.required(CONFIG.value)
   check(config)
-  file = config_flags.get_config_filename(flags.FLAGS['config'])
+  file = config_file()
   folder = Path(OUTPUT.value or Path('runs') / f'{config.name}-table').expanduser().absolute()
   labeled = LABELED.value or [str(config.data.labeled)]
   cells = grid(folder, methods(), labeled, list(map(int, SEEDS.value)), config.steps)

@@ -4,7 +4,7 @@ Synopsis:
 
     connect('10.0.0.1:9876', count=2, index=0)     # before JAX looks for devices
     with start_watch() as watch:
-      watch.reached(step)                          # after every step
+      watch.on_step(step)                          # after every step
 
 A process that is dead or stopped leaves the others waiting for it in a collective, for ever
 where nobody looks. Here every process says every few seconds that it is there, and how far it is;
@@ -101,8 +101,8 @@ class Watch:
     self._answered = now  # when the coordinator last answered
     self._said = dict.fromkeys(range(count), ('', now))  # what each last said, and since when
 
-  def reached(self, step: int) -> None:
-    """Tells that this process has finished a step."""
+  def on_step(self, step: int) -> None:
+    """Records that this process has finished a step."""
     self._step, self._stepped = step, self._clock()
 
   def beat(self) -> None:

@@ -33,12 +33,6 @@ def test_heads_are_told():
   assert model.head.num_classes == 7
 
 
-def test_runs_without_the_field():
-  config = defaults.get_config()
-  del config.model.output_stride
-  assert build_model(config, num_classes=7).backbone.output_stride == 8
-
-
 @pytest.mark.parametrize(
   'fields, message',
   [

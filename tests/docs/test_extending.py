@@ -15,6 +15,7 @@ import pages
 import pytest
 from safetensors.numpy import save_file
 import small
+import toy
 
 from classmix_jax.config import defaults
 from classmix_jax.core.ema import ema_update
@@ -25,7 +26,6 @@ from classmix_jax.methods.options import option
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.segmenter import initialize
 from classmix_jax.training.step import make_train_step
-from classmix_jax.training.trainer import run_training
 from classmix_jax.types import AXIS, Batch, Example, TrainState
 from classmix_jax.utils.ranges import POSITIVE_COUNT
 from classmix_jax.workdir import checkpoint
@@ -151,7 +151,7 @@ def test_an_entry_of_every_table_trains_two_steps(tutorial, tmp_path):
   config, run = make_config(), tmp_path / 'run'
   config.model.pretrained = str(tmp_path / 'weights.safetensors')
   kernel = write_weights(tmp_path / 'weights.safetensors')
-  result = run_training(config, run)
+  result = toy.train(config, run)
   assert result['protocol'].startswith('upside down at 48x64') and result['dataset'] == 'checkers'
   assert set(result['networks']) == {'student', 'teacher'}
 
@@ -176,4 +176,4 @@ def test_ranges_of_a_new_method_are_checked(tutorial, tmp_path):
   config = make_config()
   config.method.bank_size = 0
   with pytest.raises(Exception, match='config.method.bank_size is 0; it must be 1 or more'):
-    run_training(config, tmp_path / 'run')
+    toy.train(config, tmp_path / 'run')

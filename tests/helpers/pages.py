@@ -22,7 +22,8 @@ from typing import NamedTuple
 from unittest import mock
 
 from absl import flags
-from ml_collections import config_flags
+
+from classmix_jax.config.flags import define_config
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md')), ROOT / 'benchmarks/README.md']
@@ -118,7 +119,7 @@ def own_flags(program: str) -> flags.FlagValues:
     flag = flags.FLAGS[name]
     delattr(flags.FLAGS, name)
     if name == 'config':  # it looks for overrides in the table that it was defined in
-      config_flags.DEFINE_config_file('config', None, flag_values=own)
+      define_config('', own)
     elif name not in own:
       own[name] = flag
   return own
@@ -127,11 +128,12 @@ def own_flags(program: str) -> flags.FlagValues:
 def parse(command: Command) -> None:
   """Parses a command of launch/ as the program would; raises what it would end with."""
   from classmix_jax.cli import command_line
+  from classmix_jax.config.flags import load_without_overrides
 
   own, arguments = own_flags(command.program), command.words[1:]
   with mock.patch.object(sys, 'argv', arguments):
     if 'config' in own:
-      config = command_line.config_without_overrides(arguments)
+      config = load_without_overrides(arguments)
       command_line.check_overrides(arguments, config or {})
     rest = own(arguments)
   if len(rest) > 1:

@@ -52,7 +52,7 @@ def world(monkeypatch):
   monkeypatch.setattr(distributed.socket, 'gethostname', lambda: next(hosts))
   watches = [Watch(store, index, 3, clock=clock) for index in range(3)]
   for watch in watches:
-    watch.reached(5)
+    watch.on_step(5)
     watch.beat()
   watches[0].beat()
   return clock, store, watches
@@ -104,7 +104,7 @@ def test_the_slowest_is_named_where_no_step_ends(world):
   """All are alive, process 1 is a step behind, and nobody gets on."""
   clock, _, watches = world
   for index in (0, 2):
-    watches[index].reached(6)
+    watches[index].on_step(6)
   for _ in range(4):
     clock.now += 50
     for watch in watches:

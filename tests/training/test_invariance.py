@@ -15,7 +15,7 @@ import pytest
 import small
 
 from classmix_jax.methods import METHODS
-from classmix_jax.training.metric_logger import one_by_one
+from classmix_jax.training.metric_logger import split_steps
 from classmix_jax.training.step import make_train_step
 
 DEVICES = (1, 2, 4, 8)
@@ -230,7 +230,7 @@ def test_steps_of_one_dispatch_are_those_of_several():
   step = make_train_step(world.method, world.tx, 0, jax.devices()[:2])
   state, metrics = jax.device_get(step(small.place(world.start, jax.devices()[:2]), together))
   assert_close(state, after, rtol=1e-5, atol=1e-6)
-  assert_close(one_by_one(metrics, 2), rows, rtol=1e-5, atol=1e-6)
+  assert_close(split_steps(metrics, 2), rows, rtol=1e-5, atol=1e-6)
 
 
 def test_teacher_follows():

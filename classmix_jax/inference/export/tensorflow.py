@@ -1,4 +1,4 @@
-"""Writes SavedModels and TFLite files; imported on use, because TensorFlow is slow to load."""
+"""Writes SavedModels and TFLite files; imported when used, because TensorFlow is slow to load."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from classmix_jax.utils.atomic_write import replacing
 
 
 def save(network: Callable, batch: int | None, size: tuple[int, int], folder: Path) -> None:
-  """Writes a SavedModel for `batch` images, None for any number."""
+  """Writes a SavedModel for `batch` images, or for any number if it is None."""
   function = tf.function(
     jax2tf.convert(network, polymorphic_shapes=[f'({batch or "b"}, {size[0]}, {size[1]}, 3)']),
     input_signature=[tf.TensorSpec((batch, *size, 3), tf.uint8, name='images')],
@@ -25,15 +25,15 @@ def save(network: Callable, batch: int | None, size: tuple[int, int], folder: Pa
 
 
 def write_savedmodel(network: Callable, size: tuple[int, int], folder: Path) -> Callable:
-  """Writes `network`, `[B, H, W, 3]` uint8 to named arrays; returns what was written, loaded."""
+  """Writes a network from `[B, H, W, 3]` uint8 to named arrays; returns the model, loaded."""
   save(network, None, size, folder)
   return lambda images: tf.saved_model.load(str(folder)).f(tf.constant(images))
 
 
 def write_tflite(network: Callable, size: tuple[int, int], path: Path) -> Callable:
-  """Writes `network` for one image, of TFLite's own operations alone; returns it, loaded.
+  """Writes a network for one image, with TFLite's own operations only; returns it, loaded.
 
-  Of a batch of any size the converter knows no argmax, and slices that it cannot write.
+  For a batch of any size the converter lacks argmax and some slices.
   """
   with tempfile.TemporaryDirectory() as folder:
     save(network, 1, size, Path(folder))
@@ -43,7 +43,7 @@ def write_tflite(network: Callable, size: tuple[int, int], path: Path) -> Callab
   call = tf.lite.Interpreter(str(path)).get_signature_runner()
 
   def each(images: np.ndarray) -> dict[str, np.ndarray]:
-    found = [call(images=image[None]) for image in np.asarray(images)]
-    return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+    outputs = [call(images=image[None]) for image in np.asarray(images)]
+    return {name: np.concatenate([one[name] for one in outputs]) for name in outputs[0]}
 
   return each
