@@ -40,8 +40,13 @@ class StageInputs(NamedTuple):
   views: Views
 
 
-def average_distances(state: TrainState, averages: Mapping[str, str]) -> dict[str, float]:
-  """Returns the relative distance of every average from the network that it averages."""
+def average_distances(averages: Mapping[str, str], state: TrainState) -> dict[str, float]:
+  """Returns the relative distance of every average from the network that it averages.
+
+  Args:
+    averages: declared by the method: key of the method state -> key of the parameters.
+    state: after a step.
+  """
   return {
     f'distance/{name}': float(relative_distance(state.method_state[name], state.params[network]))
     for name, network in averages.items()
@@ -56,7 +61,6 @@ class Callbacks:
     schedule: when to log, evaluate and save.
     stage_ends: steps after which the state is saved, too.
     logger: writes rows.
-    averages: of the method: name in the method state -> network that it follows.
     monitor: warns of collapsed pseudo-labels.
     watch: detects non-finite steps.
     evaluation: evaluates the networks.
@@ -68,7 +72,6 @@ class Callbacks:
   schedule: Schedule
   stage_ends: tuple[int, ...]
   logger: MetricLogger
-  averages: Mapping[str, str]
   monitor: CollapseMonitor
   watch: NonFiniteWatch
   evaluation: EvaluationCallback
@@ -122,7 +125,7 @@ class Callbacks:
   def read_row(self, step: int, state: TrainState) -> dict[str, Any]:
     """Returns the means since the last row, and prints a warning if pseudo-labels collapsed."""
     row, warning = self.monitor.read(self.logger.averages())
-    row.update(average_distances(state, self.averages))
+    row.update(average_distances(self.evaluation.method.averages, state))
     if warning and jax.process_index() == 0:
       print(f'warning: step {step}: {warning}', flush=True)
     return row

@@ -35,7 +35,6 @@ def load_weights(
   """Loads weights into every segmentation network and its average.
 
   Students other than the first keep their own head, without which they would never differ.
-  `averages` are those of the method.
 
   Returns:
     The state, and the origin of the weights, see `layout.write_pretrained`.
@@ -55,8 +54,8 @@ def load_weights(
       for name, value in state.model_state.items()
     },
     method_state={
-      **state.method_state,
-      **{name: params[network] for name, network in averages.items()},
+      name: params[averages[name]] if averages.get(name) in statistics else value
+      for name, value in state.method_state.items()
     },
   )
   return jax.device_put(state, replicated(devices)), origin

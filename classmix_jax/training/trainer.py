@@ -101,7 +101,6 @@ def make_callbacks(
     schedule=setup.schedule,
     stage_ends=tuple(stage.stop for stage in setup.stages),
     logger=logger,
-    averages=setup.method.averages,
     monitor=CollapseMonitor(setup.dataset.class_names),
     watch=NonFiniteWatch(run, setup.on_nan),
     evaluation=EvaluationCallback(run, setup.method, setup.dataset, evaluator),
