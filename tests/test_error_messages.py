@@ -108,7 +108,7 @@ def test_processes_that_do_not_meet(monkeypatch):
     raise RuntimeError('no coordinator\nat all')
 
   monkeypatch.setattr(jax.distributed, 'initialize', fail)
-  told(lambda: distributed.connect('host:1', 2, 0), 'the processes do not meet: no coordinator')
+  told(lambda: distributed.connect('host:1', 2, 0), 'the processes do not connect: no coordinator')
 
 
 # ------------------------------------------------------------------------------ data

@@ -1,13 +1,13 @@
-"""Trains.
+"""Trains a run.
 
     python launch/main.py --config=configs/scenes.py
     python launch/main.py --config=configs/camvid.py:method=supervised,labeled=46 \
         --config.data.root=DIR --workdir=RUN
 
-The same command again goes on where the last run stopped. Ctrl-C and SIGTERM save and end; the
-second time at once. Several processes, one per host, train
-together: under Slurm and Open MPI by themselves, on TPU pods and Kubernetes with
---coordinator=cluster, anywhere else with --coordinator=HOST:PORT --processes=N --process=I.
+The same command again resumes the run. Ctrl-C and SIGTERM save and end it; the second signal ends
+it at once. Several processes, one per host, train together: under Slurm and Open MPI without a
+flag, on TPU pods and Kubernetes with --coordinator=cluster, anywhere else with
+--coordinator=HOST:PORT --processes=N --process=I.
 """
 
 from collections.abc import Callable
@@ -22,13 +22,13 @@ from classmix_jax.utils.interrupt import Stopped
 
 CONFIG = define_config('A file of configs/.')
 WORKDIR = flags.DEFINE_string(
-  'workdir', '', 'Folder of the run; default: runs/<config name>-<method>.'
+  'workdir', '', 'Directory of the run; default: runs/<config name>-<method>.'
 )
 COORDINATOR = flags.DEFINE_string(
-  'coordinator', '', "HOST:PORT of process 0, or 'cluster'; default: what Slurm or MPI say."
+  'coordinator', '', "HOST:PORT of process 0, or 'cluster'; default: that of Slurm or Open MPI."
 )
-PROCESSES = flags.DEFINE_integer('processes', None, 'How many processes train together.')
-PROCESS = flags.DEFINE_integer('process', None, 'Which of them this is, from 0.')
+PROCESSES = flags.DEFINE_integer('processes', None, 'Number of processes that train together.')
+PROCESS = flags.DEFINE_integer('process', None, 'Index of this process, from 0.')
 
 
 def main() -> None:

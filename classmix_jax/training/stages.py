@@ -20,7 +20,7 @@ from classmix_jax.core.devices import replicated
 from classmix_jax.training.callbacks import Callbacks, StageInputs
 from classmix_jax.training.loop import train
 from classmix_jax.training.pictures import make_views
-from classmix_jax.training.self_training import Labeler, check_labels_exist, pseudo_labeled
+from classmix_jax.training.self_training import Labeler, check_labels_exist, pseudo_label
 from classmix_jax.training.step import TrainStep, make_train_step
 from classmix_jax.training.streams import batch_names, open_streams
 from classmix_jax.types import Stage, TrainState
@@ -59,7 +59,7 @@ def stage_split(setup: Setup, stage: Stage, state: TrainState, labels: Path) -> 
   method = setup.method
   student = method.networks(state)['student']
   labeler = Labeler(method.model, student, setup.dataset, setup.evaluation.batch_size)
-  return split._replace(unlabeled=pseudo_labeled(labeler, split.unlabeled, stage.fraction, labels))
+  return split._replace(unlabeled=pseudo_label(labeler, split.unlabeled, stage.fraction, labels))
 
 
 def restart_optimizer(
