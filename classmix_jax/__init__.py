@@ -26,6 +26,7 @@ __version__ = '0.1.0'
 # `as` marks the names as public for type checkers.
 with _epy.lazy_api_imports(globals()):
   from classmix_jax.core.augment_kornia import strong_augment as strong_augment
+  from classmix_jax.core.collectives import GlobalBatch as GlobalBatch
   from classmix_jax.core.ema import ema_decay as ema_decay
   from classmix_jax.core.ema import ema_update as ema_update
   from classmix_jax.core.losses import cross_entropy as cross_entropy
