@@ -22,17 +22,17 @@ DROPOUT = 0.5  # share of the channels that are lost
 KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
 
 
-def widths(width: int) -> list[int]:
+def compute_widths(width: int) -> list[int]:
   """Channels of the layers: 64, 128, 256, 512 as published.
 
   Example:
-    >>> widths(64)
+    >>> compute_widths(64)
     [64, 128, 256, 512]
   """
   return [width * 2**index for index in range(LAYERS)]
 
 
-def halving(features: int, name: str) -> nn.Conv:
+def build_convolution(features: int, name: str) -> nn.Conv:
   """A 4x4 convolution of stride 2, as all of both discriminators are."""
   return nn.Conv(
     features, (4, 4), strides=2, padding=[(1, 1)] * 2, kernel_init=KERNEL_INIT, name=name
@@ -60,9 +60,9 @@ class PixelDiscriminator(nn.Module):
     if min(prob.shape[1:3]) < 32:
       raise ValueError(f'images are {prob.shape[1:3]}; the discriminator needs 32x32 or more')
     x = prob
-    for index, width in enumerate(widths(self.width)):
-      x = nn.leaky_relu(halving(width, f'conv{index + 1}')(x), SLOPE)
-    x = halving(1, 'classifier')(x)
+    for index, width in enumerate(compute_widths(self.width)):
+      x = nn.leaky_relu(build_convolution(width, f'conv{index + 1}')(x), SLOPE)
+    x = build_convolution(1, 'classifier')(x)
     return resize_bilinear(x, prob.shape[1:3])[..., 0]
 
 
@@ -90,8 +90,8 @@ class ImageDiscriminator(nn.Module):
       Logits `[B]`, and the features before them, `[B, 8 width]`.
     """
     x = pair
-    for index, width in enumerate(widths(self.width)):
-      x = nn.leaky_relu(halving(width, f'conv{index + 1}')(x), SLOPE)
+    for index, width in enumerate(compute_widths(self.width)):
+      x = nn.leaky_relu(build_convolution(width, f'conv{index + 1}')(x), SLOPE)
       if index < 3:
         layer_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, index)
         x = x * channel_mask(layer_keys, width, DROPOUT)

@@ -4,7 +4,7 @@ Synopsis:
 
     classifier = ImageClassifier(BACKBONES['tiny'](), num_classes=11)
     scores = classifier.apply(variables, image, train=False)         # [B, C]
-    logits = predicted_logits(model, network, image)                 # [B, H, W, C]
+    logits = predict_logits(model, network, image)                 # [B, H, W, C]
 """
 
 from collections.abc import Mapping
@@ -37,20 +37,20 @@ class ImageClassifier(nn.Module):
     return nn.Dense(self.num_classes, name='logits')(features)
 
 
-def without_absent(logits: Array, presence: Array) -> Array:
+def mask_absent_classes(logits: Array, presence: Array) -> Array:
   """Sets the logits `[B, H, W, C]` of absent classes to 0, as the original fuses its branches.
 
   Such a class still wins where all others are negative. `presence` is `[B, C]` logits.
 
   Example:
-    >>> without_absent(jnp.full((1, 1, 1, 2), 3.0), jnp.array([[1.0, -9.0]])).tolist()
+    >>> mask_absent_classes(jnp.full((1, 1, 1, 2), 3.0), jnp.array([[1.0, -9.0]])).tolist()
     [[[[3.0, 0.0]]]]
   """
   present = jax.nn.sigmoid(presence) >= PRESENT
   return logits * present[:, None, None, :]
 
 
-def predicted_logits(model: Segmenter, network: Mapping[str, PyTree], image: Array) -> Array:
+def predict_logits(model: Segmenter, network: Mapping[str, PyTree], image: Array) -> Array:
   """Returns the logits `[B, H, W, C]` of a method's network, see `Method.networks`.
 
   With 'classifier' beside 'params' and 'batch_stats', classes that this one does not see are
@@ -60,4 +60,4 @@ def predicted_logits(model: Segmenter, network: Mapping[str, PyTree], image: Arr
   if 'classifier' not in network:
     return logits
   classifier = ImageClassifier(model.backbone, logits.shape[-1])
-  return without_absent(logits, classifier.apply(network['classifier'], image, train=False))
+  return mask_absent_classes(logits, classifier.apply(network['classifier'], image, train=False))

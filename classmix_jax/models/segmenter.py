@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    model = with_head(BACKBONES['tiny'](), HEADS['deeplab_v2'], num_classes=11)
+    model = build_segmenter(BACKBONES['tiny'](), HEADS['deeplab_v2'], num_classes=11)
     params, batch_stats = initialize(model, key, image)
     logits, batch_stats = forward(model, params, batch_stats, image, train=True)
 """
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from classmix_jax.core.resize import resize_bilinear
-from classmix_jax.models.layers.batch_norm import apart
+from classmix_jax.models.layers.batch_norm import normalize_separately
 from classmix_jax.types import Array, Features, PyTree
 
 Perturbation = Callable[[Features], Features]
@@ -48,7 +48,7 @@ class Segmenter(nn.Module):
     return resize_bilinear(logits, image.shape[1:3]) if upsample else logits
 
 
-def with_head(backbone: nn.Module, head: Callable[..., nn.Module], num_classes: int) -> Segmenter:
+def build_segmenter(backbone: nn.Module, head: Callable[..., nn.Module], num_classes: int) -> Segmenter:
   """Joins a backbone and an entry of `HEADS`, made for its stride, BN mode and precision."""
   return Segmenter(
     backbone=backbone,
@@ -115,7 +115,7 @@ def forward_in_order(
     `(logits of each, batch_stats)`.
   """
   sizes = [len(image) for image in images]
-  with apart(sizes):
+  with normalize_separately(sizes):
     logits, batch_stats = forward(
       model, params, batch_stats, jnp.concatenate(images), train=True, upsample=upsample
     )

@@ -2,9 +2,9 @@
 
 Synopsis:
 
-    to_folder(open_weights(Path('resnet101COCO-41f33a49.pth')), Path('coco'),
+    convert_to_folder(open_weights(Path('resnet101COCO-41f33a49.pth')), Path('coco'),
               backbone='resnet101', head='deeplab_v2')
-    to_file(open_weights(Path('coco')), Path('again.pth'))     # the same bits
+    convert_to_file(open_weights(Path('coco')), Path('again.pth'))     # the same bits
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from classmix_jax.config.lookup import lookup
 from classmix_jax.errors import UserError
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
-from classmix_jax.models.segmenter import initialize, with_head
+from classmix_jax.models.segmenter import initialize, build_segmenter
 from classmix_jax.pretrained import LAYOUTS, matching
 from classmix_jax.pretrained.converted_folder import check_free, write_weights
 from classmix_jax.pretrained.load import Weights
@@ -29,9 +29,9 @@ from classmix_jax.types import PyTree
 IMAGE = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)  # no shape of an array depends on it
 
 
-def network_shapes(backbone: str, head: str, num_classes: int) -> PyTree:
+def compute_shapes(backbone: str, head: str, num_classes: int) -> PyTree:
   """Returns `{'params': ..., 'batch_stats': ...}` of shapes; without a head where that is ''."""
-  model = with_head(
+  model = build_segmenter(
     lookup(BACKBONES, backbone, '--backbone')(),
     lookup(HEADS, head or next(iter(HEADS)), '--head'),
     num_classes,
@@ -44,12 +44,12 @@ def network_shapes(backbone: str, head: str, num_classes: int) -> PyTree:
   }
 
 
-def differing(tree: PyTree, other: PyTree, weights: Weights) -> Iterator[str]:
+def list_differing_tensors(tree: PyTree, other: PyTree, weights: Weights) -> Iterator[str]:
   """Yields the tensors whose shapes differ between two trees of one structure."""
   pairs = zip(jax.tree.leaves_with_path(tree), jax.tree.leaves(other), strict=True)
   for (path, leaf), again in pairs:
     if leaf.shape != again.shape:
-      yield weights.layout.name(matching.own_path(path))
+      yield weights.layout.name(matching.to_array_path(path))
 
 
 def count_classes(weights: Weights, names: frozenset[str]) -> int:
@@ -58,9 +58,9 @@ def count_classes(weights: Weights, names: frozenset[str]) -> int:
   return (statistics.mode(found) or (0,))[0] if found else 0
 
 
-def matched_tree(shapes: PyTree, weights: Weights) -> tuple[PyTree, matching.Account]:
+def select_matched_arrays(shapes: PyTree, weights: Weights) -> tuple[PyTree, matching.MatchResult]:
   """Returns the arrays of the network that the weights have, and the account."""
-  tree, account = matching.fit(shapes, weights)
+  tree, account = matching.copy_matching(shapes, weights)
   arrays = {
     path: x
     for path, x in flax.traverse_util.flatten_dict(tree).items()
@@ -69,7 +69,7 @@ def matched_tree(shapes: PyTree, weights: Weights) -> tuple[PyTree, matching.Acc
   return flax.traverse_util.unflatten_dict(arrays), account
 
 
-def to_folder(
+def convert_to_folder(
   weights: Weights,
   output: Path,
   *,
@@ -92,12 +92,12 @@ def to_folder(
   """
   check_free(output)
   # What differs between one class and two is what depends on their number.
-  one, two = (network_shapes(backbone, head, n) for n in (1, 2))
-  class_names = frozenset(differing(one, two, weights))
+  one, two = (compute_shapes(backbone, head, n) for n in (1, 2))
+  class_names = frozenset(list_differing_tensors(one, two, weights))
   num_classes = num_classes or count_classes(weights, class_names)
-  shapes = network_shapes(backbone, head, num_classes) if num_classes else one
-  tree, account = matched_tree(shapes, weights)
-  print(matching.report(account, weights.layout, weights.name))
+  shapes = compute_shapes(backbone, head, num_classes) if num_classes else one
+  tree, account = select_matched_arrays(shapes, weights)
+  print(matching.format_report(account, weights.layout, weights.name))
   check(account, weights, class_names, partial)
   whole = bool(head) and not (account.missing or account.wrong_shape)
   write_weights(
@@ -105,7 +105,7 @@ def to_folder(
     tree,
     {
       'backbone': backbone,
-      'head': head if matching.head(account, weights.layout).matched else '',
+      'head': head if matching.select_head(account, weights.layout).matched else '',
       'num_classes': num_classes if whole else 0,
       'preprocessing': weights.preprocessing,
       'trained_on': weights.trained_on,
@@ -123,10 +123,10 @@ def to_folder(
 
 
 def check(
-  account: matching.Account, weights: Weights, class_names: frozenset[str], partial: bool
+  account: matching.MatchResult, weights: Weights, class_names: frozenset[str], partial: bool
 ) -> None:
   """Raises UserError where the tensors are not those of the network."""
-  matching.check_start(account, weights.layout, f'--input={weights.name}')
+  matching.check_backbone(account, weights.layout, f'--input={weights.name}')
   if not partial and not matching.fits_exactly(account, weights.layout, class_names):
     raise UserError(
       f'--input={weights.name} does not hold exactly this network, see the report above; '
@@ -134,7 +134,7 @@ def check(
     )
 
 
-def to_file(weights: Weights, output: Path, layout: str = '') -> None:
+def convert_to_file(weights: Weights, output: Path, layout: str = '') -> None:
   """Writes a run or a folder of weights as a state dict in the names and axes of a layout.
 
   Args:

@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    tree, origin = take_over(tree, open_weights(Path('resnet101COCO-41f33a49.pth')))
+    tree, origin = initialize_from_weights(tree, open_weights(Path('resnet101COCO-41f33a49.pth')))
     settings('resnet101COCO-41f33a49.pth', 'caffe', origin)   # lines of the fingerprint
 """
 
@@ -16,7 +16,7 @@ from classmix_jax.types import PyTree
 OWN_WAY = "the backbone's own"
 
 
-def take_over(tree: PyTree, weights: Weights) -> tuple[PyTree, dict[str, Any]]:
+def initialize_from_weights(tree: PyTree, weights: Weights) -> tuple[PyTree, dict[str, Any]]:
   """Fits weights into `{'params': ..., 'batch_stats': ...}` and prints the account.
 
   Returns:
@@ -25,12 +25,12 @@ def take_over(tree: PyTree, weights: Weights) -> tuple[PyTree, dict[str, Any]]:
   Raises:
     UserError: less than 90 % of the backbone fits.
   """
-  tree, account = matching.fit(tree, weights)
+  tree, account = matching.copy_matching(tree, weights)
   if weights.warning:
     print(f'warning: {weights.warning}')
-  print(matching.report(account, weights.layout, f'pre-training: {weights.name}', most=6))
-  matching.check_start(account, weights.layout, f'config.model.pretrained={weights.name}')
-  lost = matching.backbone(account, weights.layout)
+  print(matching.format_report(account, weights.layout, f'pre-training: {weights.name}', most=6))
+  matching.check_backbone(account, weights.layout, f'config.model.pretrained={weights.name}')
+  lost = matching.select_backbone(account, weights.layout)
   if lost.missing or lost.wrong_shape:
     print('warning: a part of the backbone is not pretrained, see above.')
   return tree, {
@@ -38,7 +38,7 @@ def take_over(tree: PyTree, weights: Weights) -> tuple[PyTree, dict[str, Any]]:
     'sha256': weights.sha256,
     'trained_on': weights.trained_on,
     'preprocessing': weights.preprocessing,
-    'matched': matching.matched_count(account),
+    'matched': matching.format_matched_count(account),
   }
 
 
@@ -48,7 +48,7 @@ def settings(given: str, preprocessing: str, origin: Mapping[str, Any]) -> dict[
   Args:
     given: config.model.pretrained.
     preprocessing: config.model.preprocessing.
-    origin: see `take_over`.
+    origin: see `initialize_from_weights`.
 
   Example:
     >>> settings('', '', {})

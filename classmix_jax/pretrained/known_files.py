@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    known, warning = identify('resnet50-0676ba61.pth', sha256)
+    known, warning = identify_file('resnet50-0676ba61.pth', sha256)
 
 See docs/weights.md for where they come from and who needs them.
 """
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 
-class Known(NamedTuple):
+class KnownFile(NamedTuple):
   """What is known of a published file.
 
   Attributes:
@@ -27,13 +27,13 @@ class Known(NamedTuple):
   preprocessing: str
 
 
-KNOWN: Mapping[str, Known] = {
-  '57934424': Known(
+KNOWN_FILES: Mapping[str, KnownFile] = {
+  '57934424': KnownFile(
     'efficientnet-lite0-57934424.pth', 'ImageNet', 'efficientnet_lite0', 'symmetric'
   ),
-  '41f33a49': Known('resnet101COCO-41f33a49.pth', 'COCO', 'deeplab_v2', 'caffe'),
+  '41f33a49': KnownFile('resnet101COCO-41f33a49.pth', 'COCO', 'deeplab_v2', 'caffe'),
   **{
-    digits: Known(f'{network}-{digits}.pth', 'ImageNet', 'torchvision', 'imagenet')
+    digits: KnownFile(f'{network}-{digits}.pth', 'ImageNet', 'torchvision', 'imagenet')
     for network, digits in (
       ('resnet18', '5c106cde'),
       ('resnet18', 'f37072fd'),
@@ -50,15 +50,15 @@ KNOWN: Mapping[str, Known] = {
 }
 
 
-def identify(name: str, sha256: str) -> tuple[Known | None, str]:
+def identify_file(name: str, sha256: str) -> tuple[KnownFile | None, str]:
   """Returns what is known of a file, and a warning where its name promises another content.
 
   Example:
-    >>> identify('renamed.pth', '41f33a49' + 56 * '0')[0].trained_on
+    >>> identify_file('renamed.pth', '41f33a49' + 56 * '0')[0].trained_on
     'COCO'
   """
-  content = KNOWN.get(sha256[:8])
-  named = {known.name: (digits, known) for digits, known in KNOWN.items()}.get(name)
+  content = KNOWN_FILES.get(sha256[:8])
+  named = {known.name: (digits, known) for digits, known in KNOWN_FILES.items()}.get(name)
   if named is None or named[1] == content:
     return content, ''
   return named[1], (

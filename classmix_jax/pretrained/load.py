@@ -21,11 +21,11 @@ from classmix_jax.inference.restore import load_networks
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING
 from classmix_jax.pretrained import INSTALLED, LAYOUTS
 from classmix_jax.pretrained.converted_folder import is_weights_folder, read_weights
-from classmix_jax.pretrained.known_files import identify
-from classmix_jax.pretrained.layouts.layout import OWN, Layout
+from classmix_jax.pretrained.known_files import identify_file
+from classmix_jax.pretrained.layouts.layout import NATIVE, Layout
 from classmix_jax.pretrained.state_dict_files import (
   ENDINGS,
-  file_hash,
+  hash_file,
   is_file_name,
   read_file,
   unwrap,
@@ -85,9 +85,9 @@ def open_weights(
     UserError: there is nothing like that, or it cannot be read.
   """
   if is_weights_folder(path):
-    return open_folder(path)
+    return open_converted_folder(path)
   if (path / 'config.json').is_file():
-    return open_run(path, network or 'student', step)
+    return open_run_weights(path, network or 'student', step)
   if not is_file_name(path):
     raise UserError(
       f'{path} is neither the folder of a run or of converted weights, nor a file whose name '
@@ -96,7 +96,7 @@ def open_weights(
   return open_file(path, network or 'student', layout, preprocessing)
 
 
-def locate(given: str) -> Path:
+def locate_weights(given: str) -> Path:
   """Returns the path of config.model.pretrained: a key of `INSTALLED`, or a path.
 
   Raises:
@@ -105,7 +105,7 @@ def locate(given: str) -> Path:
   return INSTALLED[given]() if given in INSTALLED else Path(os.path.expanduser(given))
 
 
-def find_layout(names: Mapping[str, Any], path: Path) -> str:
+def detect_layout(names: Mapping[str, Any], path: Path) -> str:
   """Returns the layout whose mark begins one of the names.
 
   Raises:
@@ -129,9 +129,9 @@ def open_file(path: Path, network: str, layout: str, preprocessing: str) -> Weig
     )
   content = read_file(path)
   tensors = unwrap(content, network, path)
-  sha256 = file_hash(path)
-  known, warning = identify(path.name, sha256)
-  layout = layout or (known.layout if known else find_layout(tensors, path))
+  sha256 = hash_file(path)
+  known, warning = identify_file(path.name, sha256)
+  layout = layout or (known.layout if known else detect_layout(tensors, path))
   trained_on, usual = (
     (known.trained_on, known.preprocessing)
     if known
@@ -148,7 +148,7 @@ def classmix_data(content: Mapping[str, Any]) -> tuple[str, str] | None:
   return CLASSMIX_DATA.get(str(config.get('dataset'))) if isinstance(config, Mapping) else None
 
 
-def flat(tree: PyTree) -> dict[str, np.ndarray]:
+def flatten_arrays(tree: PyTree) -> dict[str, np.ndarray]:
   """Names the arrays of `{'params': ..., 'batch_stats': ...}`, without the collection."""
   return {
     '/'.join(str(entry.key) for entry in path[1:]): np.asarray(leaf)
@@ -156,12 +156,12 @@ def flat(tree: PyTree) -> dict[str, np.ndarray]:
   }
 
 
-def open_folder(path: Path) -> Weights:
+def open_converted_folder(path: Path) -> Weights:
   tree, known = read_weights(path)
   return Weights(
     known['source'],
-    flat(tree),
-    OWN,
+    flatten_arrays(tree),
+    NATIVE,
     known['layout'],
     known['preprocessing'],
     known['trained_on'],
@@ -169,7 +169,7 @@ def open_folder(path: Path) -> Weights:
   )
 
 
-def open_run(path: Path, network: str, step: str) -> Weights:
+def open_run_weights(path: Path, network: str, step: str) -> Weights:
   config = read_config(path)
   found, networks = load_networks(path, step)
   if network not in networks:
@@ -177,8 +177,8 @@ def open_run(path: Path, network: str, step: str) -> Weights:
   tree = {name: networks[network][name] for name in ('params', 'batch_stats')}
   return Weights(
     f'{path.name}, step {found}',
-    flat(jax.device_get(tree)),
-    OWN,
+    flatten_arrays(jax.device_get(tree)),
+    NATIVE,
     '',
     config['model'].get('preprocessing', ''),
     config['data']['name'],

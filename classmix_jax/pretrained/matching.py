@@ -2,9 +2,9 @@
 
 Synopsis:
 
-    tree, account = fit(tree, weights)       # takes over what has the same name and shape
-    print(report(account, weights.layout, 'resnet101.pth'))
-    check_start(account, weights.layout, 'config.model.pretrained=resnet101.pth')
+    tree, account = copy_matching(tree, weights)       # takes over what has the same name and shape
+    print(format_report(account, weights.layout, 'resnet101.pth'))
+    check_backbone(account, weights.layout, 'config.model.pretrained=resnet101.pth')
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ class Mismatch(NamedTuple):
   expected: Shape
 
 
-class Account(NamedTuple):
+class MatchResult(NamedTuple):
   """Names of tensors, as the file calls them.
 
   Attributes:
@@ -54,7 +54,7 @@ class Account(NamedTuple):
     return len(self.matched) + len(self.missing) + len(self.wrong_shape)
 
 
-def compare(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> Account:
+def compare(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> MatchResult:
   """Accounts for every name of a file and of a network.
 
   Example:
@@ -63,7 +63,7 @@ def compare(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> Accoun
   """
   both = sorted(found.keys() & expected.keys())
   others = sorted(found.keys() - expected.keys())
-  return Account(
+  return MatchResult(
     matched=tuple(name for name in both if found[name] == expected[name]),
     missing=tuple(sorted(expected.keys() - found.keys())),
     unexpected=tuple(name for name in others if not name.endswith(COUNTER)),
@@ -74,9 +74,9 @@ def compare(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> Accoun
   )
 
 
-def part(account: Account, belongs: Callable[[str], bool]) -> Account:
+def select_tensors(account: MatchResult, belongs: Callable[[str], bool]) -> MatchResult:
   """Returns the account of those tensors whose name `belongs`."""
-  return Account(
+  return MatchResult(
     *(
       tuple(
         entry for entry in entries if belongs(entry.name if isinstance(entry, Mismatch) else entry)
@@ -86,12 +86,12 @@ def part(account: Account, belongs: Callable[[str], bool]) -> Account:
   )
 
 
-def backbone(account: Account, layout: Layout) -> Account:
-  return part(account, lambda name: not layout.is_head(name))
+def select_backbone(account: MatchResult, layout: Layout) -> MatchResult:
+  return select_tensors(account, lambda name: not layout.is_head(name))
 
 
-def head(account: Account, layout: Layout) -> Account:
-  return part(account, layout.is_head)
+def select_head(account: MatchResult, layout: Layout) -> MatchResult:
+  return select_tensors(account, layout.is_head)
 
 
 def describe_shapes(mismatches: Sequence[Mismatch]) -> list[str]:
@@ -100,14 +100,14 @@ def describe_shapes(mismatches: Sequence[Mismatch]) -> list[str]:
   ]
 
 
-def matched_count(account: Account) -> str:
+def format_matched_count(account: MatchResult) -> str:
   """'matched 520 of 528 tensors', of the network."""
   return f'matched {len(account.matched)} of {account.expected} tensors'
 
 
-def head_lines(account: Account, layout: Layout) -> list[str]:
+def describe_head(account: MatchResult, layout: Layout) -> list[str]:
   """Says what becomes of a head that does not fit as a whole; nothing where it does."""
-  top = head(account, layout)
+  top = select_head(account, layout)
   if top.wrong_shape:
     there, here = top.wrong_shape[0].found[:1], top.wrong_shape[0].expected[:1]
     if there != here:
@@ -117,7 +117,7 @@ def head_lines(account: Account, layout: Layout) -> list[str]:
   return []
 
 
-def report(account: Account, layout: Layout, title: str, most: int = 1000) -> str:
+def format_report(account: MatchResult, layout: Layout, title: str, most: int = 1000) -> str:
   """Returns one line on what matched and one for each kind of tensor that did not.
 
   Args:
@@ -126,7 +126,7 @@ def report(account: Account, layout: Layout, title: str, most: int = 1000) -> st
     title: what the first line begins with.
     most: names that a line shows.
   """
-  lines = [f'{title}: {matched_count(account)}']
+  lines = [f'{title}: {format_matched_count(account)}']
   for kind, entries in (
     ('missing', account.missing),
     ('unexpected', account.unexpected),
@@ -136,25 +136,25 @@ def report(account: Account, layout: Layout, title: str, most: int = 1000) -> st
       lines.append(f'  {kind:11}  {len(entries)}: {listed(entries, most)}')
   if account.ignored:
     lines.append(f'  ignored      {len(account.ignored)} {COUNTER}, which nothing reads')
-  return '\n'.join([*lines, *head_lines(account, layout)])
+  return '\n'.join([*lines, *describe_head(account, layout)])
 
 
-def own_path(path: Sequence) -> Path:
+def to_array_path(path: Sequence) -> Path:
   """The path of an array in `{'params': ..., 'batch_stats': ...}`, without the collection."""
   return tuple(str(entry.key) for entry in path[1:])
 
 
-def account_for(tree: PyTree, weights: Weights) -> Account:
+def match_shapes(tree: PyTree, weights: Weights) -> MatchResult:
   """Compares weights with `{'params': ..., 'batch_stats': ...}` of arrays or of their shapes."""
   layout = weights.layout
   expected = {
-    layout.name(own_path(path)): layout.shape(leaf.shape)
+    layout.name(to_array_path(path)): layout.shape(leaf.shape)
     for path, leaf in jax.tree.leaves_with_path(tree)
   }
   return compare({name: x.shape for name, x in weights.tensors.items()}, expected)
 
 
-def fit(tree: PyTree, weights: Weights) -> tuple[PyTree, Account]:
+def copy_matching(tree: PyTree, weights: Weights) -> tuple[PyTree, MatchResult]:
   """Copies every tensor of `weights` whose name and shape occur in `tree`.
 
   Args:
@@ -164,23 +164,23 @@ def fit(tree: PyTree, weights: Weights) -> tuple[PyTree, Account]:
   Returns:
     The tree, other arrays as they were, and the account.
   """
-  account = account_for(tree, weights)
+  account = match_shapes(tree, weights)
   matched = frozenset(account.matched)
 
   def take(path: Sequence, leaf: np.ndarray) -> np.ndarray:
-    name = weights.layout.name(own_path(path))
+    name = weights.layout.name(to_array_path(path))
     return weights.layout.from_file(weights.tensors[name]) if name in matched else leaf
 
   return jax.tree.map_with_path(take, tree), account
 
 
-def share(account: Account) -> float:
+def compute_matched_fraction(account: MatchResult) -> float:
   """The share of tensors that matched, among those of the network and of the file."""
   in_file = len(account.matched) + len(account.unexpected) + len(account.wrong_shape)
   return len(account.matched) / max(account.expected, in_file, 1)
 
 
-def check_start(account: Account, layout: Layout, what: str) -> None:
+def check_backbone(account: MatchResult, layout: Layout, what: str) -> None:
   """Refuses another network: less than 90 % of the backbone's tensors fit.
 
   A file that has more than the network is another network too. A head for
@@ -189,17 +189,17 @@ def check_start(account: Account, layout: Layout, what: str) -> None:
   Raises:
     UserError: says `what` does not fit.
   """
-  found = backbone(account, layout)
-  if share(found) < MINIMUM_SHARE:
+  found = select_backbone(account, layout)
+  if compute_matched_fraction(found) < MINIMUM_SHARE:
     raise UserError(
-      f'{what} holds another network: {100 * share(found):.0f} % of the backbone fits '
+      f'{what} holds another network: {100 * compute_matched_fraction(found):.0f} % of the backbone fits '
       f'({len(found.matched)} tensors matched, {len(found.missing)} missing, '
       f'{len(found.unexpected)} unexpected, {len(found.wrong_shape)} of the wrong shape), at '
       f'least {100 * MINIMUM_SHARE:.0f} % must. Use the backbone that the weights are from.'
     )
 
 
-def fits_exactly(account: Account, layout: Layout, class_names: frozenset[str]) -> bool:
+def fits_exactly(account: MatchResult, layout: Layout, class_names: frozenset[str]) -> bool:
   """Whether all of the backbone fits, and the head: whole, not at all, or but for its classes.
 
   Args:
@@ -207,7 +207,7 @@ def fits_exactly(account: Account, layout: Layout, class_names: frozenset[str]) 
     layout: of the file.
     class_names: the tensors whose first axis is the class.
   """
-  body, top = backbone(account, layout), head(account, layout)
+  body, top = select_backbone(account, layout), select_head(account, layout)
   if body.missing or body.unexpected or body.wrong_shape:
     return False
   if not top.matched and not top.wrong_shape:  # no head, or another one altogether

@@ -35,7 +35,7 @@ def is_file_name(path: Path) -> bool:
   return path.name.endswith(ENDINGS)
 
 
-def file_hash(path: Path) -> str:
+def hash_file(path: Path) -> str:
   """The SHA-256 of a file, in hexadecimal digits."""
   with open(path, 'rb') as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()

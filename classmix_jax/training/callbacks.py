@@ -163,4 +163,4 @@ class AfterStep:
     if jax.process_index() == 0:
       rows = [[thumbnail(x) for x in row] for row in zip(*images.values(), strict=False)]
       picture = grid(rows[:4], list(images), self.dataset.class_names, self.dataset.palette)
-      write_png(layout.training_image(self.run), picture)
+      write_png(layout.training_image_path(self.run), picture)

@@ -28,7 +28,7 @@ from classmix_jax.training.metric_logger import one_by_one
 from classmix_jax.types import Batch, Metrics, TrainState
 from classmix_jax.utils.atomic_write import replacing, write_atomically
 from classmix_jax.utils.text import listed
-from classmix_jax.workdir.checkpoint import shared
+from classmix_jax.workdir.checkpoint import make_global
 from classmix_jax.workdir.layout import nonfinite_path
 
 ENDLESS = 100  # steps skipped one after the other: nothing is learned any more
@@ -140,7 +140,7 @@ class NonFiniteWatch:
 
 def keep_state(path: Path, state: TrainState) -> None:
   """Writes a state that `train.guarded` has stopped, with the step that it stands at."""
-  state = shared(state)
+  state = make_global(state)
   state = state.replace(step=-1 - state.step)
   with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
     checkpointer.save(path, args=ocp.args.StandardSave(state), force=True)

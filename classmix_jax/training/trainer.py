@@ -41,7 +41,7 @@ from classmix_jax.evaluation.evaluator import Evaluator, headline_network
 from classmix_jax.evaluation.summary import conclude
 from classmix_jax.methods.teacher import AVERAGED
 from classmix_jax.pretrained import initialize
-from classmix_jax.pretrained.load import Weights, locate, open_weights
+from classmix_jax.pretrained.load import Weights, locate_weights, open_weights
 from classmix_jax.training.callbacks import AfterStep, make_views
 from classmix_jax.training.collapse import Health
 from classmix_jax.training.compilation_cache import keep_choice
@@ -86,8 +86,8 @@ def choose_weights(config: Config, run: Path) -> tuple[Config, Weights | None]:
   if not config.model.pretrained:
     return config, None
   weights = None
-  if checkpoint.newest_step(run / 'checkpoints') is None:
-    weights = open_weights(locate(config.model.pretrained))
+  if checkpoint.find_newest_step(run / 'checkpoints') is None:
+    weights = open_weights(locate_weights(config.model.pretrained))
   config = config.copy_and_resolve_references()
   if not config.model.preprocessing:
     config.model.preprocessing = (
@@ -107,7 +107,7 @@ def start_from(
   # Discriminators have no statistics, and teachers no params here.
   for name in (name for name in params if name in state.model_state):
     own = jax.device_get({'params': params[name], 'batch_stats': state.model_state[name]})
-    taken, origin = initialize.take_over(own, weights)
+    taken, origin = initialize.initialize_from_weights(own, weights)
     if name != 'segmenter':
       taken = {
         key: {**taken[key], 'head': own[key]['head']} if 'head' in own[key] else taken[key]
@@ -196,7 +196,7 @@ def run_training(
   """
   check_config(config)
   headline_network(config.eval_network, ())
-  with layout.disk_errors(run), contextlib.ExitStack() as until_the_end:
+  with layout.convert_disk_errors(run), contextlib.ExitStack() as until_the_end:
     return train_in(run, config, reached, stop or Stop(), on_end, until_the_end)
 
 
@@ -218,7 +218,7 @@ def train_in(
   devices = choose_devices(config)
   method = build_method(config, len(dataset.class_names))
   stages = method.stages(config.steps)
-  until_the_end.enter_context(layout.held(run))
+  until_the_end.enter_context(layout.lock_run(run))
   if config.deterministic:
     keep_choice(run, devices[0].platform)
   layout.open_run(run, config.to_dict())

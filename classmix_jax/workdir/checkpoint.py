@@ -31,14 +31,14 @@ from classmix_jax.types import PyTree, TrainState
 from classmix_jax.workdir.checkpoint_integrity import (
   DAMAGED,
   UNFINISHED,
-  checksum,
-  damage,
-  first_line,
-  is_what_was_saved,
+  compute_checksum,
+  find_corruption,
+  shorten_error,
+  matches_checksum,
   read_arrays,
-  read_back,
-  set_aside,
-  set_aside_without_score,
+  verify_save,
+  quarantine,
+  quarantine_unscored,
 )
 
 # Orbax reports every file it touches, warns of options that are meant, and prints errors that it
@@ -60,7 +60,7 @@ def open_manager(
   Raises:
     UserError: such a checkpoint, where the manager may only read.
   """
-  set_aside_without_score(directory, read_only)
+  quarantine_unscored(directory, read_only)
   if not read_only and jax.process_index() == 0:
     # Not left to orbax, which does so in the background.
     for folder in directory.glob(UNFINISHED):
@@ -77,13 +77,13 @@ def open_manager(
     read_only=read_only,
     create=not read_only,
     async_options=ocp.AsyncOptions(
-      post_finalization_callback=functools.partial(read_back, directory)
+      post_finalization_callback=functools.partial(verify_save, directory)
     ),
   )
   return ocp.CheckpointManager(directory.absolute(), options=options)
 
 
-def shared(state: TrainState) -> TrainState:
+def make_global(state: TrainState) -> TrainState:
   """Returns the state as arrays of all processes, which orbax wants; nothing is copied.
 
   Each process trains with a replica of its own, and all replicas are equal.
@@ -93,7 +93,7 @@ def shared(state: TrainState) -> TrainState:
   return jax.tree.map(ocp.utils.fully_replicated_host_local_array_to_global_array, state)
 
 
-def own_replica(found: TrainState, state: TrainState) -> TrainState:
+def take_local_replica(found: TrainState, state: TrainState) -> TrainState:
   """Undoes `shared`: returns this process's replica, placed like `state`."""
   if jax.process_count() == 1:
     return found
@@ -102,7 +102,7 @@ def own_replica(found: TrainState, state: TrainState) -> TrainState:
 
 
 @contextlib.contextmanager
-def saving(manager: ocp.CheckpointManager) -> Iterator[None]:
+def convert_save_errors(manager: ocp.CheckpointManager) -> Iterator[None]:
   """Turns what goes wrong with a save, perhaps an earlier one, into a sentence."""
   try:
     yield
@@ -110,7 +110,7 @@ def saving(manager: ocp.CheckpointManager) -> Iterator[None]:
     raise
   except Exception as error:  # of Python, of orbax or of tensorstore
     raise UserError(
-      f'a checkpoint could not be written to {manager.directory} ({first_line(error)}); the '
+      f'a checkpoint could not be written to {manager.directory} ({shorten_error(error)}); the '
       'older ones are whole: make room or give write permission, and the same command goes on '
       'from there.'
     ) from error
@@ -125,16 +125,16 @@ def save(manager: ocp.CheckpointManager, step: int, state: TrainState, miou: flo
     UserError: this save cannot begin, or the one before has failed.
   """
   metrics = None if miou is None else {'miou': miou}
-  with saving(manager):
+  with convert_save_errors(manager):
     manager.wait_until_finished()
     if step in manager.all_steps():
       manager.delete(step)
     manager.save(
       step,
-      args=ocp.args.StandardSave(shared(state)),
+      args=ocp.args.StandardSave(make_global(state)),
       metrics=metrics,
       force=True,
-      custom_metadata={'checksum': checksum(jax.device_get(state))},
+      custom_metadata={'checksum': compute_checksum(jax.device_get(state))},
     )
 
 
@@ -146,7 +146,7 @@ def check(manager: ocp.CheckpointManager) -> None:
 
 def finish(manager: ocp.CheckpointManager) -> None:
   """Waits for the save in the background; UserError if it has failed."""
-  with saving(manager):
+  with convert_save_errors(manager):
     manager.wait_until_finished()
 
 
@@ -158,21 +158,21 @@ def restore(manager: ocp.CheckpointManager, state: TrainState, step: int) -> Tra
     OSError: it is damaged.
   """
   folder = Path(manager.directory) / str(step)
-  target = jax.tree.map(ocp.utils.to_shape_dtype_struct, shared(state))
+  target = jax.tree.map(ocp.utils.to_shape_dtype_struct, make_global(state))
   try:
-    found = own_replica(manager.restore(step, args=ocp.args.StandardRestore(target)), state)
-    whole = is_what_was_saved(folder, jax.device_get(found))
+    found = take_local_replica(manager.restore(step, args=ocp.args.StandardRestore(target)), state)
+    whole = matches_checksum(folder, jax.device_get(found))
   except Exception as error:
     # Nothing but a broken file makes JSON wrong: not every file is read by `damage`.
-    broken = isinstance(error, json.JSONDecodeError) and first_line(error)
-    if wrong := damage(folder) or broken:
+    broken = isinstance(error, json.JSONDecodeError) and shorten_error(error)
+    if wrong := find_corruption(folder) or broken:
       raise OSError(wrong) from error
     raise UserError(
-      f'{folder} does not fit the network of this config ({first_line(error)}); use the config '
+      f'{folder} does not fit the network of this config ({shorten_error(error)}); use the config '
       'that wrote it, or another --workdir.'
     ) from error
   if not whole:
-    raise OSError(damage(folder))
+    raise OSError(find_corruption(folder))
   return found
 
 
@@ -192,7 +192,7 @@ def restore_newest(manager: ocp.CheckpointManager, state: TrainState) -> TrainSt
       damaged[step] = error
       continue
     for bad, error in damaged.items():
-      set_aside(directory / str(bad))
+      quarantine(directory / str(bad))
       print(
         f'warning: {directory / str(bad)} is damaged ({error}): it is now in '
         f'{directory.parent / DAMAGED}, and the training goes on from step {step}',
@@ -236,7 +236,7 @@ def find_step(manager: ocp.CheckpointManager, which: str) -> int:
   return step
 
 
-def newest_step(directory: Path) -> int | None:
+def find_newest_step(directory: Path) -> int | None:
   """Returns the step of the newest checkpoint, None where there is none."""
   if not directory.is_dir():
     return None
@@ -264,12 +264,12 @@ def load(run: Path, which: str = 'best') -> tuple[int, PyTree]:
   folder = directory.absolute() / str(step)  # orbax wants it so
   try:
     state = read_arrays(folder)
-    whole = is_what_was_saved(folder, state)
+    whole = matches_checksum(folder, state)
   except Exception:  # whatever a broken file makes of the readers of many formats
     whole = False
   if not whole:
     raise UserError(
-      f'{folder} is damaged ({damage(folder)}); ask for another --step, or let the training go '
+      f'{folder} is damaged ({find_corruption(folder)}); ask for another --step, or let the training go '
       'on, which does so from the one before.'
     )
   return step, jax.device_put(state, jax.local_devices()[0])

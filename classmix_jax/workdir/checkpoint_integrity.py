@@ -2,9 +2,9 @@
 
 Synopsis:
 
-    saved = {'checksum': checksum(state)}        # goes with the checkpoint
-    wrong = damage(run / 'checkpoints' / '500')  # None, or what is wrong in words
-    set_aside(run / 'checkpoints' / '500')
+    saved = {'checksum': compute_checksum(state)}        # goes with the checkpoint
+    wrong = find_corruption(run / 'checkpoints' / '500')  # None, or what is wrong in words
+    quarantine(run / 'checkpoints' / '500')
 """
 
 import json
@@ -24,11 +24,11 @@ UNFINISHED = '*.orbax-checkpoint-tmp*'  # the folder of a checkpoint that is bei
 DAMAGED = 'damaged_checkpoints'  # beside the folder of checkpoints
 
 
-def checksum(tree: PyTree) -> str:
+def compute_checksum(tree: PyTree) -> str:
   """Returns a checksum of the bytes of all arrays, in whatever order they stand in the tree.
 
   Example:
-    >>> checksum({'a': np.zeros(2), 'b': np.ones(3)}) == checksum([np.ones(3), np.zeros(2)])
+    >>> compute_checksum({'a': np.zeros(2), 'b': np.ones(3)}) == compute_checksum([np.ones(3), np.zeros(2)])
     True
   """
   arrays = (np.ascontiguousarray(x) for x in jax.tree.leaves(tree))
@@ -36,15 +36,15 @@ def checksum(tree: PyTree) -> str:
   return f'{zlib.crc32(np.array(each, np.uint32)):08x}'
 
 
-def remembered_checksum(folder: Path) -> str | None:
+def read_checksum(folder: Path) -> str | None:
   """Returns the checksum that was saved with a checkpoint; None where it is older than those."""
   with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
     return (reader.metadata(folder).custom_metadata or {}).get('checksum')
 
 
-def is_what_was_saved(folder: Path, tree: PyTree) -> bool:
+def matches_checksum(folder: Path, tree: PyTree) -> bool:
   """Whether these are the arrays that were saved, as far as the checkpoint remembers."""
-  return remembered_checksum(folder) in (None, checksum(tree))
+  return read_checksum(folder) in (None, compute_checksum(tree))
 
 
 class ToNumPy(ocp.type_handlers.NumpyHandler):
@@ -65,24 +65,24 @@ def read_arrays(folder: Path) -> PyTree:
   return reader.restore(folder / 'default', args=ocp.args.PyTreeRestore())
 
 
-def damage(folder: Path) -> str | None:
+def find_corruption(folder: Path) -> str | None:
   """Reads a checkpoint's folder; returns what is wrong with it in words, None where all is well."""
   try:
-    expected, found = remembered_checksum(folder), checksum(read_arrays(folder))
+    expected, found = read_checksum(folder), compute_checksum(read_arrays(folder))
   except Exception as error:  # whatever a broken file makes of the readers of many formats
-    return first_line(error)
+    return shorten_error(error)
   if expected not in (None, found):
     return f'its checksum is {found} and was {expected}'
   return None
 
 
-def first_line(error: BaseException) -> str:
+def shorten_error(error: BaseException) -> str:
   """Returns the first line of an error; of a long one its end, where tensorstore says the cause."""
   line = (str(error).splitlines() or [type(error).__name__])[0].split(' [tensorstore_spec=')[0]
   return line if len(line) < 200 else f'... {line[-160:]}'
 
 
-def read_back(directory: Path) -> None:
+def verify_save(directory: Path) -> None:
   """Flushes the checkpoint that is being written and reads it; OSError if that is not possible."""
   for folder in directory.glob(UNFINISHED):
     for path in [*folder.rglob('*'), folder]:
@@ -91,11 +91,11 @@ def read_back(directory: Path) -> None:
         os.fsync(file)
       finally:
         os.close(file)
-    if wrong := damage(folder):
+    if wrong := find_corruption(folder):
       raise OSError(f'what was written cannot be read back: {wrong}')
 
 
-def set_aside_without_score(directory: Path, read_only: bool) -> None:
+def quarantine_unscored(directory: Path, read_only: bool) -> None:
   """Moves checkpoints away whose metrics are broken: orbax would not open the others either."""
   for path in sorted(directory.glob('*/metrics/metrics')):
     folder = path.parents[1]
@@ -106,19 +106,19 @@ def set_aside_without_score(directory: Path, read_only: bool) -> None:
     except ValueError as error:
       if read_only:
         raise UserError(
-          f'{folder} is damaged (metrics: {first_line(error)}); let the training go on, which '
+          f'{folder} is damaged (metrics: {shorten_error(error)}); let the training go on, which '
           'moves it out of the way.'
         ) from None
-      set_aside(folder)
+      quarantine(folder)
       print(
-        f'warning: {folder} is damaged (metrics: {first_line(error)}): it is now in '
+        f'warning: {folder} is damaged (metrics: {shorten_error(error)}): it is now in '
         f'{directory.parent / DAMAGED}',
         file=sys.stderr,
         flush=True,
       )
 
 
-def set_aside(folder: Path) -> None:
+def quarantine(folder: Path) -> None:
   """Moves a damaged checkpoint to where nobody looks for one; process 0 does."""
   if jax.process_index() == 0:
     goal = folder.parent.parent / DAMAGED / folder.name

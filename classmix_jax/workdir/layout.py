@@ -151,7 +151,7 @@ def check_same_run(old: Mapping[str, Any], new: Mapping[str, Any], run: Path) ->
 
 
 @contextlib.contextmanager
-def held(run: Path) -> Iterator[None]:
+def lock_run(run: Path) -> Iterator[None]:
   """Keeps a second training out of the folder, which it creates; process 0 does so for all.
 
   The kernel lets it go when the process ends, however that ends. What a killed one was writing is
@@ -186,7 +186,7 @@ def held(run: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def disk_errors(run: Path) -> Iterator[None]:
+def convert_disk_errors(run: Path) -> Iterator[None]:
   """Turns what a disk says while a run is written into a UserError."""
   try:
     yield
@@ -280,7 +280,7 @@ def nonfinite_path(run: Path, step: int) -> Path:
   return run / 'nonfinite' / str(step)
 
 
-def training_image(run: Path) -> Path:
+def training_image_path(run: Path) -> Path:
   return run / 'training.png'
 
 

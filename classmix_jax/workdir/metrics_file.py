@@ -3,7 +3,7 @@
 import json
 
 
-def lines_until(text: str, step: int) -> str:
+def truncate_metrics(text: str, step: int) -> str:
   """Keeps the JSON lines of steps <= `step`; drops later and torn ones."""
   kept = []
   for line in text.splitlines():

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.models.layers.batch_norm import apart, batch_norm
+from classmix_jax.models.layers.batch_norm import normalize_separately, batch_norm
 from classmix_jax.types import AXIS
 
 VALUES = np.array([1.0, 2.0, 3.0, 6.0], np.float32)  # mean 3, squared distances 4 + 1 + 0 + 9
@@ -50,7 +50,7 @@ def test_parts_of_a_batch_are_normalised_apart(devices):
   x = np.random.default_rng(0).normal(size=(devices, 3, 1, 2, 1)).astype(np.float32)
 
   def together(x):
-    with apart([1, 2]):
+    with normalize_separately([1, 2]):
       return layer.apply(VARIABLES, x, mutable=['batch_stats'])
 
   def in_turn(x):

@@ -7,7 +7,7 @@ import pytest
 
 from classmix_jax.models.layers.depthwise import (
   depthwise,
-  gradient_by_kernel,
+  kernel_gradient_by_convolution,
   grouped_convolution,
   sum_of_shifts,
 )
@@ -43,7 +43,7 @@ def test_both_ways_agree(size, stride, dilation, shape):
     for found, wanted in zip(run(way, x, kernel), expected, strict=True):
       np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
   gradient = jnp.cos(expected[0])
-  on_accelerators = jax.jit(gradient_by_kernel, static_argnums=(3, 4))(
+  on_accelerators = jax.jit(kernel_gradient_by_convolution, static_argnums=(3, 4))(
     x, gradient, kernel, stride, dilation
   )
   np.testing.assert_allclose(on_accelerators, expected[2], rtol=1e-5, atol=1e-5)
@@ -51,7 +51,7 @@ def test_both_ways_agree(size, stride, dilation, shape):
 
 def test_no_gradient_with_stride_and_dilation():
   with pytest.raises(ValueError, match='stride 2 with dilation 2'):
-    gradient_by_kernel(jnp.ones((1, 8, 8, 1)), jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), 2, 2)
+    kernel_gradient_by_convolution(jnp.ones((1, 8, 8, 1)), jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), 2, 2)
 
 
 def test_the_processor_gets_no_grouped_convolution():

@@ -13,9 +13,9 @@ from PIL import Image
 import pytest
 
 from classmix_jax.errors import UserError
-from classmix_jax.models.backbones.efficientnet_lite import Block, EfficientNetLite, block_options
+from classmix_jax.models.backbones.efficientnet_lite import Block, EfficientNetLite, list_block_options
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
-from classmix_jax.pretrained.layouts.efficientnet_lite0 import find_weights, torch_name
+from classmix_jax.pretrained.layouts.efficientnet_lite0 import find_weights, to_torch_name
 from classmix_jax.types import AXIS
 
 AS_IT_IS = Preprocessing('rgb', (0.0,) * 3, (1.0,) * 3, 1.0)
@@ -35,7 +35,7 @@ def variables_from(tensor):
   )
 
   def leaf(path, shape):
-    name = torch_name(('backbone', *path[1:]))
+    name = to_torch_name(('backbone', *path[1:]))
     if len(shape) < 4:
       return tensor(name, shape)
     return tensor(name, tuple(shape[axis] for axis in (3, 2, 0, 1))).transpose(2, 3, 1, 0)
@@ -145,13 +145,13 @@ def test_dilation_sees_what_strides_see(size):
 
 
 def test_strides_and_dilations():
-  at = lambda stride: [(b['stride'], b['dilation']) for b in block_options(stride)]
+  at = lambda stride: [(b['stride'], b['dilation']) for b in list_block_options(stride)]
   plain = [(1, 1), (2, 1), (1, 1), (2, 1), (1, 1), (2, 1)] + [(1, 1)] * 5
   assert at(32) == [*plain, (2, 1), (1, 1), (1, 1), (1, 1), (1, 1)]
   assert at(16) == [*plain, (1, 1), (1, 2), (1, 2), (1, 2), (1, 2)]
   assert at(8) == [*plain[:5], (1, 1)] + [(1, 2)] * 6 + [(1, 4)] * 4
   with pytest.raises(UserError, match='output_stride is 12, .* can have 8 or 16 or 32'):
-    block_options(12)
+    list_block_options(12)
 
 
 # ------------------------------------------------------------------ the real weights

@@ -15,7 +15,7 @@ from toy import assert_says
 from classmix_jax.errors import UserError
 from classmix_jax.pretrained import convert as program
 from classmix_jax.pretrained import known_files
-from classmix_jax.pretrained.convert import to_file, to_folder
+from classmix_jax.pretrained.convert import convert_to_file, convert_to_folder
 from classmix_jax.pretrained.converted_folder import read_weights, write_weights
 from classmix_jax.pretrained.load import open_weights
 from classmix_jax.pretrained.state_dict_files import read_file
@@ -32,7 +32,7 @@ def networks(monkeypatch):
 def convert(tensors, tmp_path, name='x.safetensors', **options):
   """Writes tensors, converts the file into tmp_path / 'weights', returns that."""
   weights = open_weights(save(tmp_path / name, tensors))
-  to_folder(weights, tmp_path / 'weights', **{**DEEPLAB, **options})
+  convert_to_folder(weights, tmp_path / 'weights', **{**DEEPLAB, **options})
   return tmp_path / 'weights'
 
 
@@ -58,7 +58,7 @@ def test_there_and_back_is_the_same_bits(name, ending, tmp_path, capsys):
     '1 num_batches_tracked',
   )
   save(tmp_path / f'probe{ending}', {'a': np.ones(1)})  # skips without the package
-  to_file(open_weights(folder), tmp_path / f'back{ending}')
+  convert_to_file(open_weights(folder), tmp_path / f'back{ending}')
   assert_same_bits(tensors, read_file(tmp_path / f'back{ending}'))
 
 
@@ -179,7 +179,7 @@ def test_known_files_by_content_and_by_name(tmp_path, monkeypatch, capsys):
   unknown = open_weights(path)
   assert (unknown.trained_on, unknown.preprocessing) == ('', 'imagenet')
   entry = known_files.Known('published.safetensors', 'COCO', 'torchvision', 'classmix_voc')
-  monkeypatch.setitem(known_files.KNOWN, unknown.sha256[:8], entry)
+  monkeypatch.setitem(known_files.KNOWN_FILES, unknown.sha256[:8], entry)
   weights = open_weights(path)
   assert (weights.trained_on, weights.preprocessing, weights.warning) == (
     'COCO',
@@ -254,8 +254,8 @@ def test_every_network_of_the_tables_can_be_named():
   for layout in program.LAYOUTS.values():
     for backbone in ('tiny', 'resnet_small', 'resnet_basic'):
       for head in program.HEADS:
-        leaves = jax.tree.leaves_with_path(program.network_shapes(backbone, head, 3))
-        paths = {program.matching.own_path(path) for path, _ in leaves}
+        leaves = jax.tree.leaves_with_path(program.compute_shapes(backbone, head, 3))
+        paths = {program.matching.to_array_path(path) for path, _ in leaves}
         assert len({layout.name(path) for path in paths}) == len(leaves)
 
 
@@ -272,8 +272,8 @@ def test_the_program_there_and_back_and_refused(tmp_path):
   layout = program.LAYOUTS['torchvision']
   tensors = state_dicts.draw(
     {
-      layout.name(program.matching.own_path(path)): layout.shape(leaf.shape)
-      for path, leaf in jax.tree.leaves_with_path(program.network_shapes('tiny', '', 1))
+      layout.name(program.matching.to_array_path(path)): layout.shape(leaf.shape)
+      for path, leaf in jax.tree.leaves_with_path(program.compute_shapes('tiny', '', 1))
     }
   )
   path, folder = tmp_path / 'x.safetensors', tmp_path / 'weights'

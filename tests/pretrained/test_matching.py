@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from classmix_jax.errors import UserError
-from classmix_jax.pretrained.layouts.layout import OWN
-from classmix_jax.pretrained.load import Weights, flat
+from classmix_jax.pretrained.layouts.layout import NATIVE
+from classmix_jax.pretrained.load import Weights, flatten_arrays
 from classmix_jax.pretrained.matching import (
-  Account,
-  check_start,
+  MatchResult,
+  check_backbone,
   compare,
-  fit,
+  copy_matching,
   fits_exactly,
-  report,
+  format_report,
   share,
 )
 
@@ -30,14 +30,14 @@ def network(value, classes=3, convolutions=10, width=2):
 
 
 def own(tree):
-  return Weights('RUN', flat(tree), OWN, '', '', '')
+  return Weights('RUN', flatten_arrays(tree), NATIVE, '', '', '')
 
 
 def take(tree, other):
   """Fits and checks; returns the tree, the report and whether everything fits."""
-  merged, account = fit(tree, own(other))
-  check_start(account, OWN, 'config.model.pretrained=RUN')
-  return merged, report(account, OWN, 'RUN'), fits_exactly(account, OWN, CLASS_NAMES)
+  merged, account = copy_matching(tree, own(other))
+  check_backbone(account, NATIVE, 'config.model.pretrained=RUN')
+  return merged, format_report(account, NATIVE, 'RUN'), fits_exactly(account, NATIVE, CLASS_NAMES)
 
 
 def values(tree):
@@ -47,10 +47,10 @@ def values(tree):
 def test_compare_accounts_for_every_name():
   found = {'a': (1,), 'b': (2,), 'c': (3,), 'bn.num_batches_tracked': ()}
   account = compare(found, {'a': (1,), 'b': (4,), 'd': (5,)})
-  assert account == Account(
+  assert account == MatchResult(
     ('a',), ('d',), ('c',), (('b', (2,), (4,)),), ('bn.num_batches_tracked',)
   )
-  assert report(account, OWN, 'FILE') == '\n'.join(
+  assert format_report(account, NATIVE, 'FILE') == '\n'.join(
     [
       'FILE: matched 1 of 3 tensors',
       '  missing      1: d',

@@ -217,7 +217,7 @@ def test_the_same_command_twice_gives_the_same_bits(finished, data, tmp_path):
 
 def test_a_second_start_beside_a_training_is_refused(finished, data):
   run, _ = finished
-  with layout.held(run), pytest.raises(UserError, match=f'in use by process {os.getpid()} on '):
+  with layout.lock_run(run), pytest.raises(UserError, match=f'in use by process {os.getpid()} on '):
     run_training(toy.config(data), run)
 
 
@@ -230,7 +230,7 @@ def test_a_disk_that_is_full_or_read_only_stops_the_training(finished, data, tmp
     def refuse(_):
       raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    patch.setattr(checkpoint, 'read_back', refuse)
+    patch.setattr(checkpoint, 'verify_save', refuse)
     with pytest.raises(UserError, match='could not be written to .*Read-only file system'):
       run_training(toy.config(data), run)
   run_training(toy.config(data), run)

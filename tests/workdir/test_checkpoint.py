@@ -248,15 +248,15 @@ def test_a_score_that_cannot_be_read(two, tmp_path, capsys):
 
 def test_checksums_do_not_depend_on_the_tree_but_on_every_bit():
   tree = {'a': np.arange(6, dtype=np.float32).reshape(2, 3), 'b': np.float32(1)}
-  assert checkpoint.checksum(tree) == checkpoint.checksum([tree['b'], tree['a'].T.T])
+  assert checkpoint.compute_checksum(tree) == checkpoint.compute_checksum([tree['b'], tree['a'].T.T])
   changed = tree['a'].copy()
   changed[1, 2] = np.nextafter(changed[1, 2], 9)
-  assert checkpoint.checksum(tree) != checkpoint.checksum({**tree, 'a': changed})
+  assert checkpoint.compute_checksum(tree) != checkpoint.compute_checksum({**tree, 'a': changed})
 
 
 def test_a_checkpoint_without_a_checksum_is_taken(two, tmp_path, monkeypatch):
   """Those of older versions have none."""
-  monkeypatch.setattr(checkpoint_integrity, 'remembered_checksum', lambda folder: None)
+  monkeypatch.setattr(checkpoint_integrity, 'read_checksum', lambda folder: None)
   assert_same(resume(two), tiny(20))
   assert checkpoint.load(two, 'latest')[0] == 20
 
@@ -283,7 +283,7 @@ def test_a_save_that_fails_in_the_background_is_told(two, tmp_path, monkeypatch,
   }[told_by]
   run = shutil.copytree(two, tmp_path / 'run')
   with monkeypatch.context() as patch:
-    patch.setattr(checkpoint, 'read_back', refuse)
+    patch.setattr(checkpoint, 'verify_save', refuse)
     manager = checkpoint.open_manager(run / 'checkpoints')
     checkpoint.save(manager, 30, PUT(tiny(30)), 0.1)
     with pytest.raises(UserError, match=rf'not be written to .*\(.*{os.strerror(error)}'):
@@ -298,8 +298,8 @@ def test_what_cannot_be_read_back_does_not_get_its_name(two, tmp_path, monkeypat
   """And the older checkpoints, one of which would go, stay."""
   run = shutil.copytree(two, tmp_path / 'run')
   manager = checkpoint.open_manager(run / 'checkpoints')
-  monkeypatch.setattr(checkpoint, 'checksum', lambda tree: 'a')
-  monkeypatch.setattr(checkpoint_integrity, 'checksum', lambda tree: 'b')
+  monkeypatch.setattr(checkpoint, 'compute_checksum', lambda tree: 'a')
+  monkeypatch.setattr(checkpoint_integrity, 'compute_checksum', lambda tree: 'b')
   checkpoint.save(manager, 30, PUT(tiny(30)), 0.5)
   with pytest.raises(UserError, match='cannot be read back: its checksum is b and was a'):
     checkpoint.finish(manager)

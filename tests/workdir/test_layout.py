@@ -125,14 +125,14 @@ def test_flatten():
 
 def test_a_second_training_is_kept_out(tmp_path):
   run = tmp_path / 'run'
-  with layout.held(run):
-    with pytest.raises(UserError) as caught, layout.held(run):
+  with layout.lock_run(run):
+    with pytest.raises(UserError) as caught, layout.lock_run(run):
       pass
     assert str(caught.value) == (
       f'{run} is in use by process {os.getpid()} on {socket.gethostname()}; wait for its end, '
       'or give another --workdir.'
     )
-  with layout.held(run):
+  with layout.lock_run(run):
     pass
 
 
@@ -155,14 +155,14 @@ def test_a_killed_training_leaves_no_lock_and_no_torn_file(tmp_path):
   (run / 'splits').mkdir()
   torn = run / 'splits' / f'.labeled.txt.{ended.stdout.strip()}.tmp'
   torn.write_text('aachen_0')
-  with layout.held(run):
+  with layout.lock_run(run):
     assert not torn.exists()
   assert (run / 'lock').read_text() == f'process {os.getpid()} on {socket.gethostname()}\n'
 
 
 def test_only_process_0_locks_and_writes(tmp_path, monkeypatch):
   monkeypatch.setattr(layout.jax, 'process_index', lambda: 1)
-  with layout.held(tmp_path / 'run'):
+  with layout.lock_run(tmp_path / 'run'):
     assert not (tmp_path / 'run').exists()
   layout.open_run(tmp_path, CONFIG)
   assert not (tmp_path / 'config.json').exists()
@@ -172,7 +172,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
   (tmp_path / 'file').write_text('')
   with (
     pytest.raises(UserError, match='cannot be written .*give another --workdir'),
-    layout.held(tmp_path / 'file' / 'run'),
+    layout.lock_run(tmp_path / 'file' / 'run'),
   ):
     pass
 
@@ -181,13 +181,13 @@ def test_what_the_disk_says_is_one_sentence(tmp_path):
   full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'metrics.jsonl')
   with (
     pytest.raises(UserError, match='^metrics.jsonl: No space left on device; make room'),
-    layout.disk_errors(tmp_path),
+    layout.convert_disk_errors(tmp_path),
   ):
     raise full
   with (
     pytest.raises(UserError, match='run: Input/output error; make room'),
-    layout.disk_errors(tmp_path / 'run'),
+    layout.convert_disk_errors(tmp_path / 'run'),
   ):
     raise OSError(errno.EIO, os.strerror(errno.EIO))
-  with pytest.raises(FileNotFoundError), layout.disk_errors(tmp_path):
+  with pytest.raises(FileNotFoundError), layout.convert_disk_errors(tmp_path):
     (tmp_path / 'nothing').read_text()

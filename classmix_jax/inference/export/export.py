@@ -32,7 +32,7 @@ from classmix_jax.data.splits import split_hash
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import headline_network
 from classmix_jax.inference.restore import load_networks
-from classmix_jax.models.image_classifier import predicted_logits
+from classmix_jax.models.image_classifier import predict_logits
 from classmix_jax.models.segmenter import to_unit_range
 from classmix_jax.types import Array
 from classmix_jax.utils.atomic_write import replacing, write_atomically
@@ -175,7 +175,7 @@ def with_label(model: Any, variables: Any) -> Network:
   """Binds a network to its variables: `[B, H, W, 3]` uint8 to logits and class ids."""
 
   def network(image: Array) -> dict[str, Array]:
-    logits = predicted_logits(model, variables, to_unit_range(image))
+    logits = predict_logits(model, variables, to_unit_range(image))
     return {'logits': logits, 'label': jnp.argmax(logits, -1).astype(jnp.uint8)}
 
   return network

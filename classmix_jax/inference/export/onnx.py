@@ -8,7 +8,7 @@ from jax2onnx import to_onnx
 import numpy as np
 import onnxruntime
 
-from classmix_jax.models.layers.depthwise import as_one_convolution
+from classmix_jax.models.layers.depthwise import force_grouped_convolution
 
 NAMES = ['label', 'logits']  # as JAX sorts them
 
@@ -16,7 +16,7 @@ NAMES = ['label', 'logits']  # as JAX sorts them
 def write_onnx(network: Callable, size: tuple[int, int], path: Path) -> Callable:
   """Writes `network`, `[B, H, W, 3]` uint8 to named arrays; returns what was written, loaded."""
   # jax2onnx adds biases of one dimension, which users may have forbidden.
-  with as_one_convolution(), jax.numpy_rank_promotion('allow'):
+  with force_grouped_convolution(), jax.numpy_rank_promotion('allow'):
     to_onnx(
       network,
       inputs=[jax.ShapeDtypeStruct(('B', *size, 3), np.uint8)],

@@ -20,7 +20,7 @@ from classmix_jax.models.layers.conv_bn import (
   KERNEL_INIT,
   check_output_stride,
   conv,
-  rematerialized,
+  rematerialize,
 )
 from classmix_jax.models.layers.depthwise import Depthwise
 from classmix_jax.types import Array, Features
@@ -134,8 +134,8 @@ class EfficientNetLite(nn.Module):
     x = nn.relu6(
       _norm(train=train, bn=self.bn, momentum=self.bn_momentum, dtype=self.dtype, name='bn_stem')(x)
     )
-    for index, options in enumerate(block_options(self.output_stride)):
-      x = rematerialized(Block, self.remat)(
+    for index, options in enumerate(list_block_options(self.output_stride)):
+      x = rematerialize(Block, self.remat)(
         **options, bn=self.bn, bn_momentum=self.bn_momentum, dtype=self.dtype, name=f'block{index}'
       )(x, train)
       if index == LOW:
@@ -143,7 +143,7 @@ class EfficientNetLite(nn.Module):
     return Features(low, x)
 
 
-def block_options(output_stride: int) -> list[dict[str, Any]]:
+def list_block_options(output_stride: int) -> list[dict[str, Any]]:
   """Returns size, stride, dilation, expand, features and residual of the 16 blocks.
 
   The block whose stride is dropped keeps its own dilation, the blocks after it dilate by 2 more:

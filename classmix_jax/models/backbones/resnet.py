@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
-from classmix_jax.models.layers.conv_bn import check_output_stride, conv_bn, rematerialized
+from classmix_jax.models.layers.conv_bn import check_output_stride, conv_bn, rematerialize
 from classmix_jax.models.layers.max_pool import max_pool
 from classmix_jax.types import Array, Features
 
@@ -133,7 +133,7 @@ class ResNet(nn.Module):
     for layer, (count, width, stride, dilation) in enumerate(layers, start=1):
       first = before if self.layout.eased_dilation else dilation
       for index in range(count):
-        x = rematerialized(self.block, self.remat)(
+        x = rematerialize(self.block, self.remat)(
           width=width,
           stride=stride if index == 0 else 1,
           dilation=first if index == 0 else dilation,

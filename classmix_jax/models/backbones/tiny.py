@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
-from classmix_jax.models.layers.conv_bn import check_output_stride, conv_bn, rematerialized
+from classmix_jax.models.layers.conv_bn import check_output_stride, conv_bn, rematerialize
 from classmix_jax.types import Array, Features
 
 FEATURES = 32  # channels of the top-down path
@@ -60,7 +60,7 @@ class Tiny(nn.Module):
         y = nn.relu(layer(x, x.shape[-1], 3, f'{name}_1'))
         return nn.relu(x + layer(y, x.shape[-1], 3, f'{name}_2'))
 
-      return rematerialized(block, self.remat)(self, x)
+      return rematerialize(block, self.remat)(self, x)
 
     def stage(x, features, name):
       x = nn.relu(layer(x, features, 3, f'{name}_down', stride=2))

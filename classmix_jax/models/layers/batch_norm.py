@@ -4,7 +4,7 @@ Synopsis:
 
     y = batch_norm(train=train, bn='batch', dtype=jnp.float32, name='bn1')(x)
 
-    with apart([2, 4]):  # the first two images, and the four after them
+    with normalize_separately([2, 4]):  # the first two images, and the four after them
       y = network.apply(variables, images, train=True, mutable=['batch_stats'])
 """
 
@@ -23,7 +23,7 @@ from classmix_jax.types import AXIS, Array
 BN_MODES = ('batch', 'running')
 
 # The name of what a BatchNorm gets, for `layers.rematerialized`.
-KEPT = 'before_bn'
+BN_INPUT = 'before_bn'
 
 
 def _channels(values: Array) -> Array:
@@ -79,7 +79,7 @@ class BatchNorm(nn.Module):
       sizes: of its parts, in images. Each part is normalised by its own statistics and moves
         the running ones, first to last, as if it had come alone. By default there is one part.
     """
-    x, shape = checkpoint_name(x, KEPT), (x.shape[-1],)
+    x, shape = checkpoint_name(x, BN_INPUT), (x.shape[-1],)
     scale = self.param('scale', nn.initializers.ones, shape)
     bias = self.param('bias', nn.initializers.zeros, shape)
     running_mean = self.variable('batch_stats', 'mean', jnp.zeros, shape)
@@ -133,7 +133,7 @@ def batch_norm(
 
 
 @contextlib.contextmanager
-def apart(sizes: Sequence[int]) -> Iterator[None]:
+def normalize_separately(sizes: Sequence[int]) -> Iterator[None]:
   """Within, every training `BatchNorm` takes a batch for several, of `sizes` images each.
 
   A context, so that backbones and heads need not hand `sizes` down to each of their layers.

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 
 from classmix_jax.errors import UserError
-from classmix_jax.models.layers.batch_norm import KEPT, batch_norm
+from classmix_jax.models.layers.batch_norm import BN_INPUT, batch_norm
 from classmix_jax.models.layers.convolution import pointwise, same_size
 from classmix_jax.types import Array
 
@@ -17,7 +17,7 @@ from classmix_jax.types import Array
 KERNEL_INIT = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 
 
-def rematerialized(block: Callable[..., Any], remat: bool) -> Callable[..., Any]:
+def rematerialize(block: Callable[..., Any], remat: bool) -> Callable[..., Any]:
   """Returns a block that keeps little for the backward pass and computes the rest again.
 
   Kept are its input and what its `BatchNorm`s normalise, the results of convolutions, from which
@@ -29,7 +29,7 @@ def rematerialized(block: Callable[..., Any], remat: bool) -> Callable[..., Any]
       `(module, x) -> y` that makes its layers inside of `module`.
     remat: whether convolutions are computed again, too.
   """
-  policy = None if remat else jax.checkpoint_policies.save_only_these_names(KEPT)
+  policy = None if remat else jax.checkpoint_policies.save_only_these_names(BN_INPUT)
   # Counted from the module itself: train is the third argument of a class's __call__.
   return nn.remat(block, static_argnums=(2,) if isinstance(block, type) else (), policy=policy)
 

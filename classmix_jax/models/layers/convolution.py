@@ -154,7 +154,7 @@ def gradient_by_products(
 
   def of_element(index: int) -> Array:
     row, column = (dilation * at for at in divmod(index, size))
-    return summed_products(
+    return sum_products(
       padded[:, row : row + height, column : column + width], gradient, precision
     )
 
@@ -166,11 +166,11 @@ def gradient_by_interleaving(
   x: Array, gradient: Array, kernel: Array, dilation: int, precision: Any
 ) -> Array:
   """The same as a convolution without dilation, of images that take every d-th pixel."""
-  of_kernel = lambda kernel: _convolution(interleaved(x, dilation), kernel, 1, precision)
-  return jax.linear_transpose(of_kernel, kernel)(interleaved(gradient, dilation))[0]
+  of_kernel = lambda kernel: _convolution(interleave(x, dilation), kernel, 1, precision)
+  return jax.linear_transpose(of_kernel, kernel)(interleave(gradient, dilation))[0]
 
 
-def interleaved(x: Array, step: int) -> Array:
+def interleave(x: Array, step: int) -> Array:
   """Splits images into the step^2 that take every step-th row and column (space to batch).
 
   Args:
@@ -181,7 +181,7 @@ def interleaved(x: Array, step: int) -> Array:
     `[B * step^2, ceil(h / step), ceil(w / step), F]`; zeros fill up what is missing.
 
   Example:
-    >>> interleaved(jnp.arange(4.0).reshape(1, 1, 4, 1), 2)[:, 0, :, 0].tolist()
+    >>> interleave(jnp.arange(4.0).reshape(1, 1, 4, 1), 2)[:, 0, :, 0].tolist()
     [[0.0, 2.0], [1.0, 3.0], [0.0, 0.0], [0.0, 0.0]]
   """
   images, height, width, features = x.shape
@@ -206,13 +206,13 @@ def _product_backward(
 ) -> tuple[Array, Array]:
   x, matrix = inputs
   by_x = jnp.einsum('bhwg,fg->bhwf', gradient, matrix, precision=precision)
-  return by_x, summed_products(x, gradient, precision)
+  return by_x, sum_products(x, gradient, precision)
 
 
 _product.defvjp(_product_forward, _product_backward)
 
 
-def summed_products(x: Array, gradient: Array, precision: Any) -> Array:
+def sum_products(x: Array, gradient: Array, precision: Any) -> Array:
   """`[B, h, w, F]` and `[B, h, w, G]` to `[F, G]`, summed over pixels.
 
   XLA's CPU backend transposes the first factor in memory: that should be the narrower one.

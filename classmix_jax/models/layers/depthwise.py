@@ -5,7 +5,7 @@
 XLA's CPU backend computes grouped convolutions, and above all their gradients, 10 to 40 times
 slower than this sum written out as shifted slices; accelerators keep their own convolution.
 
-    with as_one_convolution():        # for programs that leave JAX
+    with force_grouped_convolution():        # for programs that leave JAX
       logits = model.apply(variables, image, train=False)
 """
 
@@ -20,14 +20,14 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from classmix_jax.models.layers.convolution import interleaved
+from classmix_jax.models.layers.convolution import interleave
 from classmix_jax.types import Array
 
 _one_convolution = contextvars.ContextVar('one_convolution', default=False)
 
 
 @contextlib.contextmanager
-def as_one_convolution() -> Iterator[None]:
+def force_grouped_convolution() -> Iterator[None]:
   """Within, what is traced does not choose by platform: formats such as ONNX have no choice."""
   token = _one_convolution.set(True)
   try:
@@ -85,13 +85,13 @@ def _backward(stride: int, dilation: int, inputs: tuple, gradient: Array) -> tup
 
   def by_shifts():
     return (
-      transposed_shifts(gradient, kernel, x.shape, stride, dilation),
-      correlated_rows(x, gradient, kernel.shape[0], stride, dilation).astype(kernel.dtype),
+      image_gradient_by_shifts(gradient, kernel, x.shape, stride, dilation),
+      kernel_gradient_by_rows(x, gradient, kernel.shape[0], stride, dilation).astype(kernel.dtype),
     )
 
   def by_convolution():
     by_x = jax.vjp(lambda x: grouped_convolution(x, kernel, stride, dilation), x)[1](gradient)[0]
-    return by_x, gradient_by_kernel(x, gradient, kernel, stride, dilation)
+    return by_x, kernel_gradient_by_convolution(x, gradient, kernel, stride, dilation)
 
   return lax.platform_dependent(cpu=by_shifts, default=by_convolution)
 
@@ -114,7 +114,7 @@ def grouped_convolution(x: Array, kernel: Array, stride: int, dilation: int) -> 
   )
 
 
-def gradient_by_kernel(
+def kernel_gradient_by_convolution(
   x: Array, gradient: Array, kernel: Array, stride: int, dilation: int
 ) -> Array:
   """The gradient of `grouped_convolution` by its kernel, `[k, k, 1, C]`.
@@ -125,7 +125,7 @@ def gradient_by_kernel(
   if dilation > 1:
     if stride > 1:
       raise ValueError(f'stride {stride} with dilation {dilation}: one of them must be 1')
-    x, gradient = interleaved(x, dilation), interleaved(gradient, dilation)
+    x, gradient = interleave(x, dilation), interleave(gradient, dilation)
   of_kernel = lambda kernel: grouped_convolution(x, kernel, stride, 1)
   return jax.linear_transpose(of_kernel, kernel)(gradient)[0]
 
@@ -137,7 +137,7 @@ def sum_of_shifts(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
   return _weighted_slices(padded, kernel, lengths, stride, dilation).astype(x.dtype)
 
 
-def transposed_shifts(
+def image_gradient_by_shifts(
   gradient: Array, kernel: Array, shape: tuple[int, ...], stride: int, dilation: int
 ) -> Array:
   """The gradient of `sum_of_shifts` by its images of `shape`: shifts the other way.
@@ -157,7 +157,7 @@ def transposed_shifts(
   )
 
 
-def correlated_rows(x: Array, gradient: Array, size: int, stride: int, dilation: int) -> Array:
+def kernel_gradient_by_rows(x: Array, gradient: Array, size: int, stride: int, dilation: int) -> Array:
   """The gradient of `sum_of_shifts` by its kernel, `[k, k, 1, C]` float32, row after row.
 
   As k^2 sums over whole images XLA's CPU backend would write out every shifted image, and with it

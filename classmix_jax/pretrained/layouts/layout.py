@@ -32,15 +32,15 @@ def transpose(x: np.ndarray, axes: dict[int, tuple[int, ...]]) -> np.ndarray:
   return np.ascontiguousarray(x.transpose(axes[x.ndim])) if x.ndim in axes else x
 
 
-def torch_path(path: Path, module_name: Callable[[str], str]) -> str:
+def join_torch_name(path: Path, to_module_name: Callable[[str], str]) -> str:
   """Joins the names of modules there, and of the leaf; the backbone itself has none.
 
   Example:
-    >>> torch_path(('backbone', 'bn1', 'scale'), str.upper)
+    >>> join_torch_name(('backbone', 'bn1', 'scale'), str.upper)
     'BN1.weight'
   """
   modules = path[1:-1] if path[0] == 'backbone' else path[:-1]
-  return '.'.join([*map(module_name, modules), LEAVES[path[-1]]])
+  return '.'.join([*map(to_module_name, modules), LEAVES[path[-1]]])
 
 
 class Layout(NamedTuple):
@@ -61,7 +61,7 @@ class Layout(NamedTuple):
   torch: bool = True
 
   def is_head(self, name: str) -> bool:
-    # 'head.' is what `torch_name` makes of a head that the family does not have.
+    # 'head.' is what `to_torch_name` makes of a head that the family does not have.
     return name.startswith((*self.head, 'head.', 'head/'))
 
   def shape(self, shape: Shape) -> Shape:
@@ -80,4 +80,4 @@ class Layout(NamedTuple):
 
 
 # Runs and converted weights of this project.
-OWN = Layout('/'.join, torch=False)
+NATIVE = Layout('/'.join, torch=False)

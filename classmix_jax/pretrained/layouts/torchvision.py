@@ -7,7 +7,7 @@ backbone/conv1_2/kernel                 conv1.3.weight: the second of a deep ste
 head/dilation6/bias                     head.dilation6.bias, which no such file has
 """
 
-from classmix_jax.pretrained.layouts.layout import torch_path
+from classmix_jax.pretrained.layouts.layout import join_torch_name
 
 MODULES = {
   'conv_shortcut': 'downsample.0',
@@ -22,11 +22,11 @@ MODULES = {
 }
 
 
-def module_name(name: str) -> str:
+def to_module_name(name: str) -> str:
   """The name of one module there.
 
   Example:
-    >>> module_name('layer3_22'), module_name('bn_shortcut'), module_name('conv1')
+    >>> to_module_name('layer3_22'), to_module_name('bn_shortcut'), to_module_name('conv1')
     ('layer3.22', 'downsample.1', 'conv1')
   """
   if name.startswith('layer'):
@@ -34,11 +34,11 @@ def module_name(name: str) -> str:
   return MODULES.get(name, name)
 
 
-def torch_name(path: tuple[str, ...]) -> str:
+def to_torch_name(path: tuple[str, ...]) -> str:
   """The name of a tensor, from the path of the array here.
 
   Example:
-    >>> torch_name(('backbone', 'layer1_0', 'bn_shortcut', 'scale'))
+    >>> to_torch_name(('backbone', 'layer1_0', 'bn_shortcut', 'scale'))
     'layer1.0.downsample.1.weight'
   """
-  return torch_path(path, module_name)
+  return join_torch_name(path, to_module_name)

@@ -19,7 +19,7 @@ from classmix_jax.config.load import read_config
 from classmix_jax.errors import UserError
 from classmix_jax.utils.nested import flatten
 from classmix_jax.workdir import layout
-from classmix_jax.workdir.metrics_file import lines_until
+from classmix_jax.workdir.metrics_file import truncate_metrics
 
 RESULT_FIELDS = {
   'step': int,
@@ -139,7 +139,7 @@ def read_run(path: Path, name: str = '') -> Run:
 def read_rows(path: Path) -> list[dict[str, Any]]:
   """Returns the rows of metrics.jsonl; lines that a crash or a disk has torn are left out."""
   text = path.read_text(encoding='utf-8', errors='replace') if path.exists() else ''
-  return [json.loads(line) for line in lines_until(text, math.inf).splitlines()]
+  return [json.loads(line) for line in truncate_metrics(text, math.inf).splitlines()]
 
 
 def read_result(path: Path, names: Sequence[str]) -> dict[str, Any]:
