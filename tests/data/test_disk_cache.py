@@ -135,15 +135,15 @@ def test_a_process_killed_at_random_moments_loses_no_chunk(tmp_path):
       from pathlib import Path
       import sys, time
       import numpy as np
-      from classmix_jax import disk_copy
-      from classmix_jax.types import Source
-      disk_copy.CHUNK = 8
+      from classmix_jax.data import disk_cache
+      from classmix_jax.data.source import Source
+      disk_cache.CHUNK = 8
       def read(i):
         time.sleep(0.01)
         print('decoded', flush=True)
         return np.random.default_rng(i).integers(0, 256, (1 + i % 7, 300, 3), np.uint8)
       source = Source(tuple(map(str, range(400))), read, version=lambda: '1')
-      copied = disk_copy.copy_images(source, Path(sys.argv[1]))
+      copied = disk_cache.copy_images(source, Path(sys.argv[1]))
       for i in range(400):
         np.testing.assert_array_equal(copied.read_image(i), read(i))
       print('whole')

@@ -15,7 +15,7 @@ from PIL import Image
 import pytest
 import toy
 
-from classmix_jax.data.files import pairs
+from classmix_jax.data.files import mask_io
 from classmix_jax.data.files.image_io import read_image
 from classmix_jax.data.files.mask_io import read_mask
 from classmix_jax.datasets import cityscapes
@@ -67,7 +67,7 @@ def test_nothing_here_unpickles():
         ):
           found.append((path.name, name, options.get('weights_only')))
         assert options.get('shell') != 'True', path
-  assert found == [('files.py', 'torch.load', 'True')]
+  assert found == [('state_dict_files.py', 'torch.load', 'True')]
 
 
 @pytest.mark.parametrize('name', ['x.npz', 'x.npy', 'x.pkl', 'x'])
@@ -137,7 +137,7 @@ BOMB = zlib.compress(bytes(80 * MEGABYTE), 9)
 def test_bombs_in_a_png(chunks, size, tmp_path):
   """80 megabytes in a text of 80 kilobytes, and five billion pixels in none."""
   (tmp_path / 'x.png').write_bytes(png(*chunks, size=size))
-  decoding = pairs.Decoding(('a', 'b'), np.arange(65536, dtype=np.int16))
+  decoding = mask_io.Decoding(('a', 'b'), np.arange(65536, dtype=np.int16))
   for read in (read_image, lambda path: read_mask(path, decoding)):
     try:
       array = read(tmp_path / 'x.png')

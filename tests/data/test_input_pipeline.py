@@ -305,7 +305,7 @@ def test_a_program_ends_with_readers_at_work(pipeline):
       import numpy as np
       from classmix_jax.data.random_crop import Geometry
       from {PIPELINES[pipeline].__name__} import train_batches
-      from classmix_jax.types import Source
+      from classmix_jax.data.source import Source
       def read(i):
         time.sleep(0.01)
         return np.zeros((4, 4, 3), np.uint8)

@@ -12,6 +12,7 @@ from classmix_jax.data.files.findings import keep_findings
 from classmix_jax.data.label_check import check_at_start
 from classmix_jax.data.unreadable import NOTHING, LeftOut, find_left_out, without
 from classmix_jax.errors import UserError
+from classmix_jax.tools.report.write_report import report_training
 from classmix_jax.training import trainer
 
 
@@ -146,7 +147,7 @@ def test_masks_of_void_alone_stop_a_training(tmp_path):
 def test_training_and_report(data, tmp_path):
   """It trains on the rest, and the page counts what was left out."""
   config = toy.config(data, **{'data.on_error': 'skip', 'steps': 2})
-  trainer.run_training(config, tmp_path / 'run')
+  trainer.run_training(config, tmp_path / 'run', on_end=report_training)
   left_out = json.loads((tmp_path / 'run/left_out.json').read_text())
   assert {part: len(names) for part, names in left_out.items()} == {'train': 4, 'unlabeled': 1}
   assert (tmp_path / 'run/splits/labeled.txt').read_text().split() == [

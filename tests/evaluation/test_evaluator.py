@@ -9,10 +9,9 @@ import toy
 
 from classmix_jax.config import defaults
 from classmix_jax.config.data import build_dataset
-from classmix_jax.config.model import build_protocol
+from classmix_jax.config.model import build_evaluator, build_protocol
 from classmix_jax.data.source import Dataset, Source, with_labels_of
 from classmix_jax.errors import UserError
-from classmix_jax.evaluation.evaluator import Evaluator
 from classmix_jax.evaluation.summary import result_table
 from classmix_jax.inference.evaluate_run import other_protocol
 from classmix_jax.models.segmenter import Segmenter
@@ -65,7 +64,7 @@ def evaluator(val, devices=1, raw_ids=None, **fields):
   config.update_from_flattened_dict({'eval_batch_size': 2, **fields})
   palette = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
   dataset = Dataset('colours', NAMES, palette, val, val, raw_ids=raw_ids)
-  return Evaluator(config, dataset, MODEL, jax.devices()[:devices], ('abcdef12', 3))
+  return build_evaluator(config, dataset, MODEL, jax.devices()[:devices], ('abcdef12', 3))
 
 
 def counted(prediction, val):

@@ -19,6 +19,7 @@ from classmix_jax.inference.evaluate_run import evaluate_run
 from classmix_jax.inference.predictor import load
 from classmix_jax.pretrained.converted_folder import write_weights
 from classmix_jax.tools.report.runs import read_run
+from classmix_jax.tools.report.write_report import report_training
 from classmix_jax.training import trainer
 from classmix_jax.training.preemption import Stop
 from classmix_jax.training.trainer import run_training
@@ -35,7 +36,7 @@ def data(tmp_path_factory):
 def finished(data, tmp_path_factory):
   """A finished run of four steps and its result."""
   run = tmp_path_factory.mktemp('finished') / 'run'
-  return run, run_training(toy.config(data), run)
+  return run, run_training(toy.config(data), run, on_end=report_training)
 
 
 def saved(run, step='latest'):

@@ -91,7 +91,8 @@ def test_a_relative_path_is_as_good(run, monkeypatch):
 
 def test_eight_devices_save_and_a_laptop_loads(run):
   code = (
-    'import sys; from pathlib import Path; import jax; from classmix_jax import checkpoint; '
+    'import sys; from pathlib import Path; import jax; '
+    'from classmix_jax.workdir import checkpoint; '
     'step, tree = checkpoint.load(Path(sys.argv[1])); '
     'bias = tree["params"]["segmenter"]["head"]["conv"]["bias"]; '
     'print(jax.device_count(), step, float(bias[0]))'

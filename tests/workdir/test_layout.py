@@ -139,8 +139,8 @@ def test_a_second_training_is_kept_out(tmp_path):
 def test_a_killed_training_leaves_no_lock_and_no_torn_file(tmp_path):
   run = tmp_path / 'run'
   code = (
-    'import os, pathlib; from classmix_jax import rundir; '
-    'rundir.held(pathlib.Path(os.environ["RUN"])).__enter__(); print(os.getpid(), flush=True)'
+    'import os, pathlib; from classmix_jax.workdir import layout; '
+    'layout.held(pathlib.Path(os.environ["RUN"])).__enter__(); print(os.getpid(), flush=True)'
     '; os.kill(os.getpid(), 9)'
   )
   ended = subprocess.run(
