@@ -34,7 +34,7 @@ from classmix_jax.tools.annotations import coco, convert, cvat, labelme
 from classmix_jax.tools.annotations.class_table import read_class_table
 from classmix_jax.tools.report.runs import read_run
 from classmix_jax.training import distributed
-from classmix_jax.workdir import layout
+from classmix_jax.workdir import resume, run_files
 
 
 def told(call, *parts):
@@ -273,10 +273,10 @@ def test_a_tensor_alone_is_no_state_dict(tmp_path):
 def finished(tmp_path_factory):
   """The folder of a run, without its arrays."""
   run = tmp_path_factory.mktemp('run')
-  layout.open_run(run, toy.config('DATA').to_dict())
+  resume.open_run(run, toy.config('DATA').to_dict())
   classes = {'names': toy.CLASSES, 'palette': [[0, 0, 0], [1, 1, 1], [2, 2, 2]]}
   (run / 'classes.json').write_text(json.dumps(classes))
-  layout.write_split(run, ['a'], ['b'])
+  run_files.write_split(run, ['a'], ['b'])
   return run
 
 
@@ -309,12 +309,12 @@ def test_damaged_files_of_a_run(finished, tmp_path, name, change, parts):
   run = shutil.copytree(finished, tmp_path / 'run')
   content = json.loads((run / name).read_text())
   (run / name).write_text(json.dumps(change(content)))
-  reader = read_config if name == 'config.json' else layout.read_classes
+  reader = read_config if name == 'config.json' else run_files.read_classes
   told(lambda: reader(run), run / name, 'is damaged', *parts)
 
 
 def test_split_that_cannot_be_read(finished, tmp_path):
-  told(lambda: layout.read_split(tmp_path, 'labeled'), 'labeled.txt cannot be read')
+  told(lambda: run_files.read_split(tmp_path, 'labeled'), 'labeled.txt cannot be read')
 
 
 def test_evaluation_of_other_classes(finished, tmp_path):

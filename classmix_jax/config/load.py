@@ -7,7 +7,7 @@ from typing import Any
 from classmix_jax.config.bounds import check_ranges
 from classmix_jax.errors import UserError
 from classmix_jax.utils.nested import flatten
-from classmix_jax.workdir.layout import read_object
+from classmix_jax.workdir.run_files import read_object
 
 CONFIG_FIELDS = {  # without which no run can be opened
   'name': str,

@@ -17,7 +17,7 @@ from classmix_jax.evaluation.evaluator import Evaluator, headline_network
 from classmix_jax.evaluation.protocols import PROTOCOLS, slug
 from classmix_jax.evaluation.summary import conclude
 from classmix_jax.inference.restore import load_networks
-from classmix_jax.workdir import layout
+from classmix_jax.workdir import run_files
 
 
 def other_protocol(config: Config, fields: Mapping[str, Any]) -> bool:
@@ -46,7 +46,7 @@ def open_evaluator(config: Config, run: Path) -> Evaluator:
     UserError: the data is not there.
   """
   dataset = build_validation(config)
-  labeled = layout.read_split(run, 'labeled')
+  labeled = run_files.read_split(run, 'labeled')
   return build_evaluator(
     config,
     dataset,
@@ -91,7 +91,7 @@ def evaluate_run(
   evaluator = open_evaluator(config, run)
   result = evaluator(found, networks)
   name = slug(evaluator.description) if other else ''
-  layout.write_evaluation(run, result, name)
+  run_files.write_evaluation(run, result, name)
   conclude(run, result, evaluator, networks, name)
   if write_predictions:
     folder = Path(write_predictions).expanduser()

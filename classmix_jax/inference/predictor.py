@@ -28,7 +28,7 @@ from classmix_jax.evaluation.evaluator import headline_network
 from classmix_jax.evaluation.protocols import PROTOCOLS
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.types import Array, PyTree
-from classmix_jax.workdir import layout
+from classmix_jax.workdir import run_files
 
 MULTIPLE = 32  # sizes are padded to multiples of this, so that few shapes are compiled
 
@@ -165,7 +165,7 @@ def load(run: str | os.PathLike, *, step: str = 'best', network: str = '') -> Pr
   """
   run = Path(os.path.expanduser(run)).absolute()
   config = ml_collections.ConfigDict(read_config(run))
-  names, palette = layout.read_classes(run)
+  names, palette = run_files.read_classes(run)
   _, networks = load_networks(run, step)
   name = headline_network(network or config.eval_network, networks)
   model = build_model(config, len(names))

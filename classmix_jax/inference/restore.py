@@ -13,7 +13,7 @@ import ml_collections
 from classmix_jax.config.load import read_config
 from classmix_jax.config.model import build_method
 from classmix_jax.types import PyTree
-from classmix_jax.workdir import checkpoint, layout
+from classmix_jax.workdir import checkpoint_lookup, run_files
 
 
 def load_networks(run: Path, which: str = 'best') -> tuple[int, dict[str, PyTree]]:
@@ -27,8 +27,8 @@ def load_networks(run: Path, which: str = 'best') -> tuple[int, dict[str, PyTree
     UserError: there is no such run or checkpoint.
   """
   config = ml_collections.ConfigDict(read_config(run))
-  names, _ = layout.read_classes(run)
-  step, state = checkpoint.load(run, which)
+  names, _ = run_files.read_classes(run)
+  step, state = checkpoint_lookup.load(run, which)
   method = build_method(config, len(names))
   networks = method.networks(state['params'], state['model_state'], state['method_state'])
   return step, dict(networks)

@@ -48,7 +48,9 @@ class Segmenter(nn.Module):
     return resize_bilinear(logits, image.shape[1:3]) if upsample else logits
 
 
-def build_segmenter(backbone: nn.Module, head: Callable[..., nn.Module], num_classes: int) -> Segmenter:
+def build_segmenter(
+  backbone: nn.Module, head: Callable[..., nn.Module], num_classes: int
+) -> Segmenter:
   """Joins a backbone and an entry of `HEADS`, made for its stride, BN mode and precision."""
   return Segmenter(
     backbone=backbone,

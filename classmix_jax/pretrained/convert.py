@@ -19,7 +19,7 @@ from classmix_jax.config.lookup import lookup
 from classmix_jax.errors import UserError
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
-from classmix_jax.models.segmenter import initialize, build_segmenter
+from classmix_jax.models.segmenter import build_segmenter, initialize
 from classmix_jax.pretrained import LAYOUTS, matching
 from classmix_jax.pretrained.converted_folder import check_free, write_weights
 from classmix_jax.pretrained.load import Weights

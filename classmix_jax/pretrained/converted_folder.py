@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 from classmix_jax.errors import UserError
 from classmix_jax.types import PyTree
 from classmix_jax.utils.atomic_write import write_atomically
-from classmix_jax.workdir.layout import read_object
+from classmix_jax.workdir.run_files import read_object
 
 DESCRIPTION, ARRAYS = 'weights.json', 'arrays'
 DESCRIPTION_FIELDS = dict.fromkeys(

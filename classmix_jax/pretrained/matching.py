@@ -190,9 +190,10 @@ def check_backbone(account: MatchResult, layout: Layout, what: str) -> None:
     UserError: says `what` does not fit.
   """
   found = select_backbone(account, layout)
-  if compute_matched_fraction(found) < MINIMUM_SHARE:
+  fraction = compute_matched_fraction(found)
+  if fraction < MINIMUM_SHARE:
     raise UserError(
-      f'{what} holds another network: {100 * compute_matched_fraction(found):.0f} % of the backbone fits '
+      f'{what} holds another network: {100 * fraction:.0f} % of the backbone fits '
       f'({len(found.matched)} tensors matched, {len(found.missing)} missing, '
       f'{len(found.unexpected)} unexpected, {len(found.wrong_shape)} of the wrong shape), at '
       f'least {100 * MINIMUM_SHARE:.0f} % must. Use the backbone that the weights are from.'

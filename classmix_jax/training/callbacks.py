@@ -29,7 +29,7 @@ from classmix_jax.types import AXIS, Array, Batch, Method, Metrics, TrainState
 from classmix_jax.utils.atomic_write import write_png
 from classmix_jax.utils.interrupt import Stopped
 from classmix_jax.utils.visualize import colorize, grid, thumbnail, to_bytes
-from classmix_jax.workdir import checkpoint, layout
+from classmix_jax.workdir import checkpoint, layout, run_files
 
 
 def make_views(method: Method, devices: list, batch: Batch) -> Callable:
@@ -154,10 +154,10 @@ class AfterStep:
       row = self.evaluate(step, state)
       self.logbook.amend(step, row)
       self.save(step, state, row)
-      layout.write_evaluation(self.run, self.result)
+      run_files.write_evaluation(self.run, self.result)
 
   def show(self, step: int, state: TrainState) -> None:
-    layout.write_evaluation(self.run, self.result)
+    run_files.write_evaluation(self.run, self.result)
     images = view_images(self.views(state), self.dataset)
     self.logbook.write_images(step, {f'train/{key}': x for key, x in images.items()})
     if jax.process_index() == 0:

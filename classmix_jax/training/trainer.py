@@ -55,14 +55,14 @@ from classmix_jax.training.step import TrainStep, create_state, make_train_step
 from classmix_jax.training.streams import batch_names, crop_size, open_streams, unlabeled_batch_size
 from classmix_jax.types import PyTree, Stage, TrainState
 from classmix_jax.utils.nested import flatten
-from classmix_jax.workdir import checkpoint, layout
+from classmix_jax.workdir import checkpoint, checkpoint_lookup, resume, run_files
 
 OnEnd = Callable[[Path, Evaluator, Mapping[str, PyTree], Source], None]
 
 
 def choose_left_out(config: Config, run: Path) -> LeftOut:
   """Returns the examples that do not read; a run that goes on leaves out the same ones."""
-  known = layout.read_left_out(run) if skips_unreadable(config) else None
+  known = run_files.read_left_out(run) if skips_unreadable(config) else None
   left_out = find_unreadable(config) if known is None else LeftOut(**known)
   if left_out:
     print(
@@ -86,7 +86,7 @@ def choose_weights(config: Config, run: Path) -> tuple[Config, Weights | None]:
   if not config.model.pretrained:
     return config, None
   weights = None
-  if checkpoint.find_newest_step(run / 'checkpoints') is None:
+  if checkpoint_lookup.find_newest_step(run / 'checkpoints') is None:
     weights = open_weights(locate_weights(config.model.pretrained))
   config = config.copy_and_resolve_references()
   if not config.model.preprocessing:
@@ -196,7 +196,7 @@ def run_training(
   """
   check_config(config)
   headline_network(config.eval_network, ())
-  with layout.convert_disk_errors(run), contextlib.ExitStack() as until_the_end:
+  with resume.convert_disk_errors(run), contextlib.ExitStack() as until_the_end:
     return train_in(run, config, reached, stop or Stop(), on_end, until_the_end)
 
 
@@ -218,14 +218,14 @@ def train_in(
   devices = choose_devices(config)
   method = build_method(config, len(dataset.class_names))
   stages = method.stages(config.steps)
-  until_the_end.enter_context(layout.lock_run(run))
+  until_the_end.enter_context(resume.lock_run(run))
   if config.deterministic:
     keep_choice(run, devices[0].platform)
-  layout.open_run(run, config.to_dict())
-  layout.write_classes(run, dataset)
+  resume.open_run(run, config.to_dict())
+  run_files.write_classes(run, dataset)
   if skips_unreadable(config):
-    layout.write_left_out(run, left_out._asdict())
-  layout.write_split(run, split.labeled.names, split.unlabeled.names)
+    run_files.write_left_out(run, left_out._asdict())
+  run_files.write_split(run, split.labeled.names, split.unlabeled.names)
 
   # ---- Where it starts
   image = jax.ShapeDtypeStruct((1, *crop_size(config, dataset), 3), np.float32)
@@ -242,13 +242,13 @@ def train_in(
   state = create_state(method, compiled(stages[0].stop)[0], key, image, devices)
   manager = checkpoint.open_manager(run / 'checkpoints')
   stop.finish = functools.partial(checkpoint.finish, manager)
-  origin = layout.read_pretrained(run)
+  origin = run_files.read_pretrained(run)
   restored = checkpoint.restore_newest(manager, state)
   if restored is not None:
     state = restored
   elif weights is not None:
     state, origin = start_from(state, weights, devices)
-    layout.write_pretrained(run, origin)
+    run_files.write_pretrained(run, origin)
   start = int(state.step)
   print(parameter_overview.get_parameter_overview(state.params, include_stats=False))
   evaluator = build_evaluator(
@@ -296,7 +296,7 @@ def train_in(
   result = after_step.result
   if result is None:  # a finished run, started again
     result = evaluator(start, networks)
-    layout.write_evaluation(run, result)
+    run_files.write_evaluation(run, result)
   conclude(run, result, evaluator, networks)
   if on_end is not None and jax.process_index() == 0:
     on_end(run, evaluator, networks, split.labeled)

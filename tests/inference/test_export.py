@@ -44,9 +44,9 @@ def logits(run, images):
   import ml_collections
 
   from classmix_jax.config.model import build_model
-  from classmix_jax.workdir import layout
+  from classmix_jax.workdir import run_files
 
-  config = ml_collections.ConfigDict(layout.read_json(run / 'config.json'))
+  config = ml_collections.ConfigDict(run_files.read_json(run / 'config.json'))
   model = build_model(config, len(toy.CLASSES))
   _, networks = load_networks(run, 'latest')
   return np.asarray(

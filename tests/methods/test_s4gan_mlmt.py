@@ -18,7 +18,7 @@ from classmix_jax.methods.s4gan_mlmt import (
   cosine_distance,
   shown_classes,
 )
-from classmix_jax.models.image_classifier import predict_logits, mask_absent_classes
+from classmix_jax.models.image_classifier import mask_absent_classes, predict_logits
 from classmix_jax.models.segmenter import to_unit_range
 from classmix_jax.types import VOID
 

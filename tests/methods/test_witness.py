@@ -250,7 +250,8 @@ def resnet101(witness, dtype):
     lambda path, leaf: witness_leaf(path[1:], leaf).astype(dtype), shapes
   )
   names = {
-    to_torch_name(path[1:]): shape_in_torch(leaf) for path, leaf in jax.tree.leaves_with_path(shapes)
+    to_torch_name(path[1:]): shape_in_torch(leaf)
+    for path, leaf in jax.tree.leaves_with_path(shapes)
   }
   assert names == dict(zip(witness['param_names'], witness['param_shapes'], strict=True))
 

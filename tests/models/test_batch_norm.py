@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.models.layers.batch_norm import normalize_separately, batch_norm
+from classmix_jax.models.layers.batch_norm import batch_norm, normalize_separately
 from classmix_jax.types import AXIS
 
 VALUES = np.array([1.0, 2.0, 3.0, 6.0], np.float32)  # mean 3, squared distances 4 + 1 + 0 + 9

@@ -7,8 +7,8 @@ import pytest
 
 from classmix_jax.models.layers.depthwise import (
   depthwise,
-  kernel_gradient_by_convolution,
   grouped_convolution,
+  kernel_gradient_by_convolution,
   sum_of_shifts,
 )
 
@@ -51,7 +51,9 @@ def test_both_ways_agree(size, stride, dilation, shape):
 
 def test_no_gradient_with_stride_and_dilation():
   with pytest.raises(ValueError, match='stride 2 with dilation 2'):
-    kernel_gradient_by_convolution(jnp.ones((1, 8, 8, 1)), jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), 2, 2)
+    kernel_gradient_by_convolution(
+      jnp.ones((1, 8, 8, 1)), jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), 2, 2
+    )
 
 
 def test_the_processor_gets_no_grouped_convolution():

@@ -13,7 +13,11 @@ from PIL import Image
 import pytest
 
 from classmix_jax.errors import UserError
-from classmix_jax.models.backbones.efficientnet_lite import Block, EfficientNetLite, list_block_options
+from classmix_jax.models.backbones.efficientnet_lite import (
+  Block,
+  EfficientNetLite,
+  list_block_options,
+)
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
 from classmix_jax.pretrained.layouts.efficientnet_lite0 import find_weights, to_torch_name
 from classmix_jax.types import AXIS

@@ -11,7 +11,7 @@ from toy import assert_says
 from classmix_jax.errors import UserError
 from classmix_jax.pretrained.convert import compute_shapes, convert_to_folder
 from classmix_jax.pretrained.converted_folder import DESCRIPTION_FIELDS
-from classmix_jax.pretrained.initialize import settings, initialize_from_weights
+from classmix_jax.pretrained.initialize import initialize_from_weights, settings
 from classmix_jax.pretrained.load import open_weights
 
 
@@ -34,7 +34,8 @@ def test_a_file_and_its_folder_are_the_same(tmp_path, capsys):
     head='deeplab_v2_four_branches',
   )
   trees, origins = zip(
-    *(initialize_from_weights(zeros(), open_weights(p)) for p in (path, tmp_path / 'weights')), strict=True
+    *(initialize_from_weights(zeros(), open_weights(p)) for p in (path, tmp_path / 'weights')),
+    strict=True,
   )
   jax.tree.map(np.testing.assert_array_equal, *trees)
   assert all(leaf.any() for leaf in jax.tree.leaves(trees[0]))
@@ -60,7 +61,9 @@ def test_a_backbone_for_a_new_head(tmp_path, capsys):
 def test_a_gap_in_the_backbone_is_warned_of(tmp_path, capsys):
   tensors = state_dicts.deeplab_v2(5)
   del tensors['layer4.0.conv3.weight']
-  initialize_from_weights(zeros(), open_weights(state_dicts.save(tmp_path / 'x.safetensors', tensors)))
+  initialize_from_weights(
+    zeros(), open_weights(state_dicts.save(tmp_path / 'x.safetensors', tensors))
+  )
   assert_says(
     capsys.readouterr().out,
     'missing      1: layer4.0.conv3.weight',

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import toy
 
-from classmix_jax.workdir import checkpoint
+from classmix_jax.workdir import checkpoint_lookup
 
 ROOT = Path(__file__).resolve().parents[2]
 HELPERS = ROOT / 'tests' / 'helpers'
@@ -82,7 +82,7 @@ def steps(run):
 def assert_same_run(run, undisturbed):
   """The same states, newest and best, and the same rows but for the speed."""
   for which in ('latest', 'best'):
-    found, expected = (checkpoint.load(path, which) for path in (run, undisturbed))
+    found, expected = (checkpoint_lookup.load(path, which) for path in (run, undisturbed))
     assert found[0] == expected[0]
     jax.tree.map(np.testing.assert_array_equal, found[1], expected[1])
 

@@ -17,7 +17,7 @@ import small
 
 from classmix_jax.errors import UserError
 from classmix_jax.types import TrainState
-from classmix_jax.workdir import checkpoint, checkpoint_integrity
+from classmix_jax.workdir import checkpoint, checkpoint_integrity, checkpoint_lookup
 
 
 def state_of(step, name='classmix'):
@@ -76,7 +76,7 @@ def test_other_classes_or_methods_are_refused(run):
 
 @pytest.mark.parametrize('which, step', [('best', 20), ('latest', 50), ('40', 40)])
 def test_load_needs_no_model(run, which, step):
-  found, tree = checkpoint.load(run, which)
+  found, tree = checkpoint_lookup.load(run, which)
   assert found == step and int(tree['step']) == step
   expected = state_of(step)
   for key in ('params', 'model_state', 'method_state'):
@@ -85,7 +85,7 @@ def test_load_needs_no_model(run, which, step):
 
 def test_a_relative_path_is_as_good(run, monkeypatch):
   monkeypatch.chdir(run.parent)
-  step, tree = checkpoint.load(Path(run.name), 'latest')
+  step, tree = checkpoint_lookup.load(Path(run.name), 'latest')
   assert step == int(tree['step']) == 50
 
 
@@ -93,7 +93,7 @@ def test_eight_devices_save_and_a_laptop_loads(run):
   code = (
     'import sys; from pathlib import Path; import jax; '
     'from classmix_jax.workdir import checkpoint; '
-    'step, tree = checkpoint.load(Path(sys.argv[1])); '
+    'step, tree = checkpoint_lookup.load(Path(sys.argv[1])); '
     'bias = tree["params"]["segmenter"]["head"]["conv"]["bias"]; '
     'print(jax.device_count(), step, float(bias[0]))'
   )
@@ -112,21 +112,21 @@ def test_without_an_evaluation_the_newest_is_best(tmp_path):
     for step in (1, 2):
       checkpoint.save(manager, step, small.place(state_of(step), jax.devices()[:1]), None)
     manager.wait_until_finished()
-  assert checkpoint.load(tmp_path)[0] == 2
+  assert checkpoint_lookup.load(tmp_path)[0] == 2
 
 
 @pytest.mark.parametrize('which', ['10', '7', 'first', '-1'])
 def test_missing_checkpoints_are_named(run, which):
   with pytest.raises(UserError, match=f"has no checkpoint '{which}'; there are 20, 40, 50"):
-    checkpoint.load(run, which)
+    checkpoint_lookup.load(run, which)
 
 
 def test_a_folder_that_is_no_run(tmp_path):
   with pytest.raises(UserError, match='is not the folder of a run'):
-    checkpoint.load(tmp_path)
+    checkpoint_lookup.load(tmp_path)
   (tmp_path / 'checkpoints').mkdir()
   with pytest.raises(UserError, match='none yet'):
-    checkpoint.load(tmp_path)
+    checkpoint_lookup.load(tmp_path)
 
 
 def test_the_state_may_be_trained_on_while_it_is_saved(tmp_path):
@@ -137,7 +137,7 @@ def test_the_state_may_be_trained_on_while_it_is_saved(tmp_path):
     checkpoint.save(manager, 3, state, 0.5)
     jax.block_until_ready(step(state))
     manager.wait_until_finished()
-  tree = checkpoint.load(tmp_path)[1]
+  tree = checkpoint_lookup.load(tmp_path)[1]
   assert_same(jax.device_get(tree['params']), state_of(3).params)
 
 
@@ -200,12 +200,12 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(two, tmp_path, capfd,
   """The largest file; one line says so, the damaged one lies aside, and the training goes on."""
   run = shutil.copytree(two, tmp_path / 'run')
   harm(data_file(run), how)
-  with pytest.raises(UserError, match='checkpoints/20 is damaged .*ask for another --step'):
-    checkpoint.load(run, 'latest')
+  with pytest.raises(UserError, match='checkpoints/20 is damaged .*choose another --step'):
+    checkpoint_lookup.load(run, 'latest')
   assert_same(resume(run), tiny(10))
   said = [line for line in capfd.readouterr().err.splitlines() if line.startswith('warning')]
   assert len(said) == 1 and 'checkpoints/20 is damaged (' in said[0]
-  assert said[0].endswith('damaged_checkpoints, and the training goes on from step 10')
+  assert said[0].endswith('damaged_checkpoints, and the training resumes from step 10')
   assert (run / 'damaged_checkpoints' / '20').is_dir()
   save_tiny(run, 20)
   assert_same(resume(run), tiny(20))
@@ -241,15 +241,17 @@ def test_where_none_is_whole_the_training_does_not_begin_anew(two, tmp_path):
 def test_a_score_that_cannot_be_read(two, tmp_path, capsys):
   run = shutil.copytree(two, tmp_path / 'run')
   (run / 'checkpoints' / '20' / 'metrics' / 'metrics').write_text('{"mi')
-  with pytest.raises(UserError, match=r'20 is damaged \(metrics: .*let the training go on'):
-    checkpoint.load(run, 'latest')
+  with pytest.raises(UserError, match=r'20 is damaged \(metrics: .*resume the training'):
+    checkpoint_lookup.load(run, 'latest')
   assert_same(resume(run), tiny(10))
   assert '20 is damaged (metrics: ' in capsys.readouterr().err
 
 
 def test_checksums_do_not_depend_on_the_tree_but_on_every_bit():
   tree = {'a': np.arange(6, dtype=np.float32).reshape(2, 3), 'b': np.float32(1)}
-  assert checkpoint.compute_checksum(tree) == checkpoint.compute_checksum([tree['b'], tree['a'].T.T])
+  assert checkpoint.compute_checksum(tree) == checkpoint.compute_checksum(
+    [tree['b'], tree['a'].T.T]
+  )
   changed = tree['a'].copy()
   changed[1, 2] = np.nextafter(changed[1, 2], 9)
   assert checkpoint.compute_checksum(tree) != checkpoint.compute_checksum({**tree, 'a': changed})
@@ -259,7 +261,7 @@ def test_a_checkpoint_without_a_checksum_is_taken(two, tmp_path, monkeypatch):
   """Those of older versions have none."""
   monkeypatch.setattr(checkpoint_integrity, 'read_checksum', lambda folder: None)
   assert_same(resume(two), tiny(20))
-  assert checkpoint.load(two, 'latest')[0] == 20
+  assert checkpoint_lookup.load(two, 'latest')[0] == 20
 
 
 @pytest.mark.filterwarnings('ignore')
@@ -320,7 +322,7 @@ def test_what_was_saved_without_a_score_is_replaced_by_what_has_one(tmp_path):
 def test_what_a_killed_process_was_writing_is_removed(two, tmp_path):
   run = shutil.copytree(two, tmp_path / 'run')
   shutil.copytree(run / 'checkpoints' / '20', run / 'checkpoints' / '30.orbax-checkpoint-tmp')
-  assert checkpoint.load(run, 'latest')[0] == 20  # who only reads leaves it there
+  assert checkpoint_lookup.load(run, 'latest')[0] == 20  # who only reads leaves it there
   assert list((run / 'checkpoints').glob(checkpoint.UNFINISHED))
   assert_same(resume(run), tiny(20))
   save_tiny(run, 30)

@@ -36,7 +36,7 @@ from classmix_jax.models.image_classifier import predict_logits
 from classmix_jax.models.segmenter import to_unit_range
 from classmix_jax.types import Array
 from classmix_jax.utils.atomic_write import replacing, write_atomically
-from classmix_jax.workdir import layout
+from classmix_jax.workdir import layout, run_files
 
 PLATFORMS = ('cpu', 'cuda', 'rocm', 'tpu')
 CHECKED = 3  # images that the exported model must agree on
@@ -165,7 +165,7 @@ def written(name: str, network: Network, size: tuple[int, int], output: Path) ->
 def restored(run: Path, step: str, network: str) -> tuple[Network, int, str]:
   """Returns a run's network, the step it was found at, and its name; see `export`."""
   config = ml_collections.ConfigDict(read_config(run))
-  names, _ = layout.read_classes(run)
+  names, _ = run_files.read_classes(run)
   found, networks = load_networks(run, step)
   chosen = headline_network(network or config.eval_network, networks)
   return with_label(build_model(config, len(names)), networks[chosen]), found, chosen
@@ -195,11 +195,11 @@ def model_card(
 ) -> str:
   """Markdown: data, split, score, and whose licence the weights are under."""
   config = read_config(run)
-  names, _ = layout.read_classes(run)
-  labeled, unlabeled = (layout.read_split(run, part) for part in ('labeled', 'unlabeled'))
+  names, _ = run_files.read_classes(run)
+  labeled, unlabeled = (run_files.read_split(run, part) for part in ('labeled', 'unlabeled'))
   path = layout.evaluation_path(run, step)
-  result = layout.read_json(path) if path.exists() else None
-  origin = layout.read_pretrained(run)
+  result = run_files.read_json(path) if path.exists() else None
+  origin = run_files.read_pretrained(run)
   score = 'not evaluated at this step'
   if result:
     score = (

@@ -154,9 +154,7 @@ def gradient_by_products(
 
   def of_element(index: int) -> Array:
     row, column = (dilation * at for at in divmod(index, size))
-    return sum_products(
-      padded[:, row : row + height, column : column + width], gradient, precision
-    )
+    return sum_products(padded[:, row : row + height, column : column + width], gradient, precision)
 
   products = jnp.stack([of_element(index) for index in range(size * size)])
   return products.reshape(size, size, *products.shape[1:])

@@ -157,7 +157,9 @@ def image_gradient_by_shifts(
   )
 
 
-def kernel_gradient_by_rows(x: Array, gradient: Array, size: int, stride: int, dilation: int) -> Array:
+def kernel_gradient_by_rows(
+  x: Array, gradient: Array, size: int, stride: int, dilation: int
+) -> Array:
   """The gradient of `sum_of_shifts` by its kernel, `[k, k, 1, C]` float32, row after row.
 
   As k^2 sums over whole images XLA's CPU backend would write out every shifted image, and with it

@@ -18,7 +18,7 @@ from typing import Any
 from classmix_jax.config.load import read_config
 from classmix_jax.errors import UserError
 from classmix_jax.utils.nested import flatten
-from classmix_jax.workdir import layout
+from classmix_jax.workdir import layout, run_files
 from classmix_jax.workdir.metrics_file import truncate_metrics
 
 RESULT_FIELDS = {
@@ -110,7 +110,7 @@ def read_run(path: Path, name: str = '') -> Run:
   Raises:
     UserError: it is no run, or was never evaluated.
   """
-  config, (names, palette) = read_config(path), layout.read_classes(path)
+  config, (names, palette) = read_config(path), run_files.read_classes(path)
   results = {
     int(file.stem): read_result(file, names)
     for file in sorted((path / 'eval').glob('*.json'))
@@ -120,7 +120,7 @@ def read_run(path: Path, name: str = '') -> Run:
     raise UserError(
       f'{path} has not been evaluated yet; python launch/evaluate.py --workdir={path} does that.'
     )
-  count = lambda part: len(layout.read_split(path, part))
+  count = lambda part: len(run_files.read_split(path, part))
   return Run(
     path,
     name or path.name,
@@ -131,8 +131,8 @@ def read_run(path: Path, name: str = '') -> Run:
     palette,
     count('labeled'),
     count('unlabeled'),
-    sum(map(len, (layout.read_left_out(path) or {}).values())),
-    layout.read_pretrained(path),
+    sum(map(len, (run_files.read_left_out(path) or {}).values())),
+    run_files.read_pretrained(path),
   )
 
 
@@ -144,7 +144,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def read_result(path: Path, names: Sequence[str]) -> dict[str, Any]:
   """Returns an evaluation; UserError where it is damaged, or of other classes."""
-  result = layout.read_object(path, RESULT_FIELDS)
+  result = run_files.read_object(path, RESULT_FIELDS)
   for name, network in result['networks'].items():
     iou = network.get('iou') if isinstance(network, dict) else None
     if (

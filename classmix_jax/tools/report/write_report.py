@@ -19,7 +19,7 @@ from classmix_jax.tools.report.page import Frequencies, page
 from classmix_jax.tools.report.runs import Run, check_comparable, read_run, short_names
 from classmix_jax.types import PyTree
 from classmix_jax.utils.atomic_write import write_atomically
-from classmix_jax.workdir import layout
+from classmix_jax.workdir import run_files
 
 # A page is passed on: what stands where on this machine is said in the terminal only.
 MISSING = (
@@ -94,10 +94,12 @@ def best_gallery(run: Run, root: str, names: Sequence[str] | None) -> list[View]
 
 def class_frequencies(run: Run, root: str) -> Frequencies:
   dataset = build_dataset(
-    config_of(run, root), LeftOut(**(layout.read_left_out(run.path) or NOTHING._asdict()))
+    config_of(run, root), LeftOut(**(run_files.read_left_out(run.path) or NOTHING._asdict()))
   )
   position = {name: index for index, name in enumerate(dataset.train.names)}
-  labeled = [position[name] for name in layout.read_split(run.path, 'labeled') if name in position]
+  labeled = [
+    position[name] for name in run_files.read_split(run.path, 'labeled') if name in position
+  ]
   return frequencies(
     {'labelled': subset(dataset.train, np.array(labeled, int)), 'validation': dataset.val},
     run.class_names,
