@@ -1,9 +1,10 @@
-"""Starting a training from weights: what is taken, what is said, what is remembered.
+"""Initializes a training from weights, and describes them for the log and the run directory.
 
 Synopsis:
 
-    tree, origin = initialize_from_weights(tree, open_weights(Path('resnet101COCO-41f33a49.pth')))
-    settings('resnet101COCO-41f33a49.pth', 'caffe', origin)   # lines of the fingerprint
+    weights = open_weights(Path('resnet101COCO-41f33a49.pth'))
+    tree, origin = initialize_from_weights(tree, weights)
+    describe_weights('resnet101COCO-41f33a49.pth', 'caffe', origin)   # lines of the fingerprint
 """
 
 from collections.abc import Mapping
@@ -13,53 +14,55 @@ from classmix_jax.pretrained import matching
 from classmix_jax.pretrained.load import Weights
 from classmix_jax.types import PyTree
 
-OWN_WAY = "the backbone's own"
+BACKBONE_DEFAULT = "the backbone's own"
 
 
 def initialize_from_weights(tree: PyTree, weights: Weights) -> tuple[PyTree, dict[str, Any]]:
-  """Fits weights into `{'params': ..., 'batch_stats': ...}` and prints the account.
+  """Copies matching weights into `{'params': ..., 'batch_stats': ...}` and prints a report.
 
   Returns:
-    The tree, and what the run remembers of the weights in pretrained.json.
+    The tree, and the content of the run's pretrained.json.
 
   Raises:
-    UserError: less than 90 % of the backbone fits.
+    UserError: less than 90 % of the backbone matches.
   """
-  tree, account = matching.copy_matching(tree, weights)
+  tree, result = matching.copy_matching(tree, weights)
   if weights.warning:
     print(f'warning: {weights.warning}')
-  print(matching.format_report(account, weights.layout, f'pre-training: {weights.name}', most=6))
-  matching.check_backbone(account, weights.layout, f'config.model.pretrained={weights.name}')
-  lost = matching.select_backbone(account, weights.layout)
-  if lost.missing or lost.wrong_shape:
+  print(matching.format_report(result, weights.layout, f'pre-training: {weights.name}', most=6))
+  matching.check_backbone(result, weights.layout, f'config.model.pretrained={weights.name}')
+  backbone = matching.select_backbone(result, weights.layout)
+  if backbone.missing or backbone.wrong_shape:
     print('warning: a part of the backbone is not pretrained, see above.')
   return tree, {
     'name': weights.name,
     'sha256': weights.sha256,
     'trained_on': weights.trained_on,
     'preprocessing': weights.preprocessing,
-    'matched': matching.format_matched_count(account),
+    'matched': matching.format_matched_count(result),
   }
 
 
-def settings(given: str, preprocessing: str, origin: Mapping[str, Any]) -> dict[str, str]:
-  """What the fingerprint says of the weights and of how images are fed.
+def describe_weights(
+  pretrained: str, preprocessing: str, origin: Mapping[str, Any]
+) -> dict[str, str]:
+  """Returns the fingerprint's lines on the initial weights and the preprocessing.
 
   Args:
-    given: config.model.pretrained.
+    pretrained: config.model.pretrained.
     preprocessing: config.model.preprocessing.
-    origin: see `initialize_from_weights`.
+    origin: see `initialize_from_weights`; empty without weights.
 
   Example:
-    >>> settings('', '', {})
+    >>> describe_weights('', '', {})
     {'pre-training': 'none, from scratch', 'preprocessing': "the backbone's own"}
   """
-  found = preprocessing or OWN_WAY
+  actual = preprocessing or BACKBONE_DEFAULT
   if not origin:
-    return {'pre-training': given or 'none, from scratch', 'preprocessing': found}
-  expected = origin['preprocessing'] or OWN_WAY
+    return {'pre-training': pretrained or 'none, from scratch', 'preprocessing': actual}
+  expected = origin['preprocessing'] or BACKBONE_DEFAULT
   return {
     'pre-training': origin['trained_on'] or 'unknown data',
     'weights': f'{origin["name"]}, {origin["matched"]}',
-    'preprocessing': found if found == expected else f'{found}, but the weights are {expected}',
+    'preprocessing': actual if actual == expected else f'{actual}, but the weights are {expected}',
   }

@@ -73,7 +73,7 @@ def settings(
     'network': f'{config.model.backbone} + {config.model.head}',
     'parameters': f'{parameters:,}, float32',
     'precision': config.model.dtype,
-    **initialize.settings(config.model.pretrained, config.model.preprocessing, origin),
+    **initialize.describe_weights(config.model.pretrained, config.model.preprocessing, origin),
     'labelled images': f'{len(split.labeled):,}, split {split.labeled_hash}',
     'unlabelled images': f'{len(split.unlabeled):,}, masks not read',
     'global batch': f'{config.batch_size} labelled + {unlabeled} unlabelled',

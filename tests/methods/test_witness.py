@@ -86,7 +86,7 @@ def test_schedules(mixing):
   )
 
 
-def to_torch_name(path):
+def torch_name(path):
   """The original's name of a parameter, from its path in the flax tree."""
   names = [entry.key for entry in path]
   if names[0] == 'head':
@@ -110,9 +110,9 @@ def to_torch_name(path):
 def witness_leaf(path, leaf):
   if leaf.ndim == 4:
     height, width, inputs, outputs = leaf.shape
-    oihw = torch_array(to_torch_name(path), (outputs, inputs, height, width))
+    oihw = torch_array(torch_name(path), (outputs, inputs, height, width))
     return jnp.asarray(oihw.transpose(2, 3, 1, 0), jnp.float32)
-  return jnp.asarray(torch_array(to_torch_name(path), leaf.shape), jnp.float32)
+  return jnp.asarray(torch_array(torch_name(path), leaf.shape), jnp.float32)
 
 
 MASK_MEANS = []  # of every mask that was made
@@ -250,8 +250,7 @@ def resnet101(witness, dtype):
     lambda path, leaf: witness_leaf(path[1:], leaf).astype(dtype), shapes
   )
   names = {
-    to_torch_name(path[1:]): shape_in_torch(leaf)
-    for path, leaf in jax.tree.leaves_with_path(shapes)
+    torch_name(path[1:]): shape_in_torch(leaf) for path, leaf in jax.tree.leaves_with_path(shapes)
   }
   assert names == dict(zip(witness['param_names'], witness['param_shapes'], strict=True))
 
@@ -281,7 +280,7 @@ def compare_resnet101(found, witness, *, logits, loss, gradients):
   assert relative_to_range(train_logits, nhwc(witness['logits_train_nchw'])) < logits
   np.testing.assert_allclose(value, witness['loss'], rtol=loss)
   norms = {
-    to_torch_name(path): np.linalg.norm(leaf.ravel())
+    torch_name(path): np.linalg.norm(leaf.ravel())
     for path, leaf in jax.tree.leaves_with_path(gradient)
   }
   assert len(witness['grad_names']) == 108

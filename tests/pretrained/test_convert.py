@@ -91,7 +91,7 @@ def test_classifiers_are_left_out(backbone, block, tmp_path, capsys):
     capsys.readouterr().out,
     'unexpected   2: fc.bias, fc.weight',
     'missing      8: head.dilation12.bias, ',
-    'the file has no such head: it starts anew',
+    'the file has no such head: it is initialized from scratch',
   )
   tree, described = read_weights(folder)
   assert described['preprocessing'] == 'imagenet' and described['head'] == ''
@@ -107,7 +107,7 @@ def test_a_head_for_other_classes_is_said_and_left_out(tmp_path, capsys):
     capsys.readouterr().out,
     'wrong shape  8: layer5.conv2d_list.0.bias [5], expected [3], ',
     '[5, 2048, 3, 3], expected [3, 2048, 3, 3]',
-    'the head is for 5 classes, not for 3: it starts anew',
+    'the head is for 5 classes, not for 3: it is initialized from scratch',
   )
   assert set(read_weights(folder)[0]['params']) == {'backbone'}
 
@@ -178,7 +178,7 @@ def test_known_files_by_content_and_by_name(tmp_path, monkeypatch, capsys):
   path = save(tmp_path / 'renamed.safetensors', state_dicts.torchvision())
   unknown = open_weights(path)
   assert (unknown.trained_on, unknown.preprocessing) == ('', 'imagenet')
-  entry = known_files.Known('published.safetensors', 'COCO', 'torchvision', 'classmix_voc')
+  entry = known_files.KnownFile('published.safetensors', 'COCO', 'torchvision', 'classmix_voc')
   monkeypatch.setitem(known_files.KNOWN_FILES, unknown.sha256[:8], entry)
   weights = open_weights(path)
   assert (weights.trained_on, weights.preprocessing, weights.warning) == (
@@ -243,7 +243,7 @@ def test_mistakes_in_options(options, sentence, tmp_path):
 
 def test_unknown_names_are_told(tmp_path):
   path = save(tmp_path / 'x.safetensors', {'encoder.weight': np.ones(2)})
-  with pytest.raises(UserError, match='tensors like encoder.weight, in no layout that is known'):
+  with pytest.raises(UserError, match='tensors like encoder.weight, which belong to none'):
     open_weights(path)
   with pytest.raises(UserError, match='neither the folder of a run or of converted weights'):
     open_weights(tmp_path)
@@ -256,7 +256,7 @@ def test_every_network_of_the_tables_can_be_named():
       for head in program.HEADS:
         leaves = jax.tree.leaves_with_path(program.compute_shapes(backbone, head, 3))
         paths = {program.matching.to_array_path(path) for path, _ in leaves}
-        assert len({layout.name(path) for path in paths}) == len(leaves)
+        assert len({layout.tensor_name(path) for path in paths}) == len(leaves)
 
 
 def run_program(*arguments):
@@ -272,7 +272,7 @@ def test_the_program_there_and_back_and_refused(tmp_path):
   layout = program.LAYOUTS['torchvision']
   tensors = state_dicts.draw(
     {
-      layout.name(program.matching.to_array_path(path)): layout.shape(leaf.shape)
+      layout.tensor_name(program.matching.to_array_path(path)): layout.to_file_shape(leaf.shape)
       for path, leaf in jax.tree.leaves_with_path(program.compute_shapes('tiny', '', 1))
     }
   )

@@ -11,7 +11,7 @@ from toy import assert_says
 from classmix_jax.errors import UserError
 from classmix_jax.pretrained.convert import compute_shapes, convert_to_folder
 from classmix_jax.pretrained.converted_folder import DESCRIPTION_FIELDS
-from classmix_jax.pretrained.initialize import initialize_from_weights, settings
+from classmix_jax.pretrained.initialize import describe_weights, initialize_from_weights
 from classmix_jax.pretrained.load import open_weights
 
 
@@ -97,7 +97,7 @@ def test_the_fingerprint_names_the_weights(preprocessing, expected):
     'preprocessing': 'caffe',
     'matched': 'matched 520 of 528 tensors',
   }
-  assert settings('/data/coco.pth', preprocessing, origin) == {
+  assert describe_weights('/data/coco.pth', preprocessing, origin) == {
     'pre-training': 'COCO',
     'weights': 'coco.pth, matched 520 of 528 tensors',
     'preprocessing': expected,

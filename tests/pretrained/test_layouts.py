@@ -17,7 +17,7 @@ def networks(monkeypatch):
 
 def names_and_shapes(layout, tree):
   return {
-    layout.name(matching.to_array_path(path)): layout.shape(leaf.shape)
+    layout.tensor_name(matching.to_array_path(path)): layout.to_file_shape(leaf.shape)
     for path, leaf in jax.tree.leaves_with_path(tree)
   }
 
@@ -49,7 +49,7 @@ def test_torchvision_has_its_names(backbone, block):
 
 def test_deep_stem():
   names = [
-    LAYOUTS['torchvision'].name(('backbone', module, leaf))
+    LAYOUTS['torchvision'].tensor_name(('backbone', module, leaf))
     for module, leaf in (
       ('conv1_1', 'kernel'),
       ('bn1_1', 'mean'),
@@ -73,14 +73,14 @@ def test_deep_stem():
   'branch, number', [('dilation6', 0), ('dilation12', 1), ('unused18', 2), ('unused24', 3)]
 )
 def test_branches_are_known_by_their_number(branch, number):
-  name = LAYOUTS['deeplab_v2'].name(('head', branch, 'bias'))
+  name = LAYOUTS['deeplab_v2'].tensor_name(('head', branch, 'bias'))
   assert name == f'layer5.conv2d_list.{number}.bias'
 
 
 def test_other_heads_keep_their_names_apart():
   for layout in LAYOUTS.values():
     for module in ('dilation1', 'conv_rate6'):  # of a head with one branch, and of DeepLab-v3+
-      name = layout.name(('head', module, 'kernel'))
+      name = layout.tensor_name(('head', module, 'kernel'))
       assert name == f'head.{module}.weight' and layout.is_head(name)
   assert NATIVE.is_head('head/dilation1/kernel') and not NATIVE.is_head('backbone/conv1/kernel')
 
@@ -98,5 +98,5 @@ def test_axes(there, here, index_there, index_here):
   layout = LAYOUTS['torchvision']
   x = np.arange(np.prod(there), dtype=np.float32).reshape(there)
   y = layout.from_file(x)
-  assert y.shape == here and layout.shape(here) == there and y[index_here] == x[index_there]
+  assert y.shape == here and layout.to_file_shape(here) == there and y[index_here] == x[index_there]
   np.testing.assert_array_equal(layout.to_file(y), x)

@@ -12,10 +12,10 @@ from classmix_jax.pretrained.matching import (
   MatchResult,
   check_backbone,
   compare,
+  compute_matched_fraction,
   copy_matching,
   fits_exactly,
   format_report,
-  share,
 )
 
 CLASS_NAMES = frozenset({'head/conv/kernel', 'head/conv/bias'})
@@ -35,9 +35,9 @@ def own(tree):
 
 def take(tree, other):
   """Fits and checks; returns the tree, the report and whether everything fits."""
-  merged, account = copy_matching(tree, own(other))
-  check_backbone(account, NATIVE, 'config.model.pretrained=RUN')
-  return merged, format_report(account, NATIVE, 'RUN'), fits_exactly(account, NATIVE, CLASS_NAMES)
+  merged, result = copy_matching(tree, own(other))
+  check_backbone(result, NATIVE, 'config.model.pretrained=RUN')
+  return merged, format_report(result, NATIVE, 'RUN'), fits_exactly(result, NATIVE, CLASS_NAMES)
 
 
 def values(tree):
@@ -46,20 +46,20 @@ def values(tree):
 
 def test_compare_accounts_for_every_name():
   found = {'a': (1,), 'b': (2,), 'c': (3,), 'bn.num_batches_tracked': ()}
-  account = compare(found, {'a': (1,), 'b': (4,), 'd': (5,)})
-  assert account == MatchResult(
+  result = compare(found, {'a': (1,), 'b': (4,), 'd': (5,)})
+  assert result == MatchResult(
     ('a',), ('d',), ('c',), (('b', (2,), (4,)),), ('bn.num_batches_tracked',)
   )
-  assert format_report(account, NATIVE, 'FILE') == '\n'.join(
+  assert format_report(result, NATIVE, 'FILE') == '\n'.join(
     [
       'FILE: matched 1 of 3 tensors',
       '  missing      1: d',
       '  unexpected   1: c',
       '  wrong shape  1: b [2], expected [4]',
-      '  ignored      1 num_batches_tracked, which nothing reads',
+      '  ignored      1 num_batches_tracked, which have no effect',
     ]
   )
-  assert share(account) == 1 / 3
+  assert compute_matched_fraction(result) == 1 / 3
 
 
 def test_everything_fits():
@@ -80,7 +80,7 @@ def test_no_head_at_all():
   other = network(1.0)
   del other['params']['head']
   _, text, exact = take(network(0.0), other)
-  assert 'the file has no such head: it starts anew' in text and exact
+  assert 'the file has no such head: it is initialized from scratch' in text and exact
 
 
 def test_one_in_twenty_may_be_missing():

@@ -69,7 +69,7 @@ def test_a_single_network_is_the_student(key, tmp_path):
     ({'epoch': 3}, 'student', "has 'epoch'; expected are tensors"),
     ({}, 'student', 'has nothing'),
     (SMALL, 'teacher', 'holds a single network'),
-    ({**SMALL, 'extra': 3}, 'student', 'extra is no dense tensor'),
+    ({**SMALL, 'extra': 3}, 'student', 'extra is not a dense tensor'),
     (SMALL, 'best', '--network=best is not known'),
   ],
 )
@@ -96,7 +96,7 @@ def test_nothing_in_a_file_is_executed(torch, kind, tmp_path):
     path.write_bytes(pickle.dumps(content['extra'], protocol=2))
   else:
     torch.save(content, path, _use_new_zipfile_serialization=kind == 'zipped')
-  with pytest.raises(UserError, match=r'asks for posix\.mkdir; .* nothing was executed'):
+  with pytest.raises(UserError, match=r'calls posix\.mkdir; .* nothing was executed'):
     read_file(path)
   assert not trace.exists()
   torch.load(path, weights_only=False) if kind != 'pickle' else pickle.loads(path.read_bytes())

@@ -214,7 +214,7 @@ def phases(run, log):
     'building': lambda: (run / 'lock').exists(),
     'compiling': said(': starts'),
     'stepping': reached(3),
-    'saving': lambda: any((run / 'checkpoints').glob(checkpoint.UNFINISHED)),
+    'saving': lambda: any((run / 'checkpoints').glob(checkpoint.UNFINISHED_PATTERN)),
     'evaluating': reached(19),
     'drawing': lambda: (run / 'eval' / '20.json').exists(),
     'the end': lambda: (run / 'eval' / '60.json').exists(),

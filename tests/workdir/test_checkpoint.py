@@ -92,7 +92,7 @@ def test_a_relative_path_is_as_good(run, monkeypatch):
 def test_eight_devices_save_and_a_laptop_loads(run):
   code = (
     'import sys; from pathlib import Path; import jax; '
-    'from classmix_jax.workdir import checkpoint; '
+    'from classmix_jax.workdir import checkpoint_lookup; '
     'step, tree = checkpoint_lookup.load(Path(sys.argv[1])); '
     'bias = tree["params"]["segmenter"]["head"]["conv"]["bias"]; '
     'print(jax.device_count(), step, float(bias[0]))'
@@ -294,7 +294,7 @@ def test_a_save_that_fails_in_the_background_is_told(two, tmp_path, monkeypatch,
   assert {int(path.name) for path in (run / 'checkpoints').glob('[0-9]0')} == {10, 20}
   assert_same(resume(run), tiny(20))
   save_tiny(run, 30)  # and what was left is tidied up
-  assert not list((run / 'checkpoints').glob(checkpoint.UNFINISHED))
+  assert not list((run / 'checkpoints').glob(checkpoint.UNFINISHED_PATTERN))
 
 
 def test_what_cannot_be_read_back_does_not_get_its_name(two, tmp_path, monkeypatch):
@@ -323,10 +323,10 @@ def test_what_a_killed_process_was_writing_is_removed(two, tmp_path):
   run = shutil.copytree(two, tmp_path / 'run')
   shutil.copytree(run / 'checkpoints' / '20', run / 'checkpoints' / '30.orbax-checkpoint-tmp')
   assert checkpoint_lookup.load(run, 'latest')[0] == 20  # who only reads leaves it there
-  assert list((run / 'checkpoints').glob(checkpoint.UNFINISHED))
+  assert list((run / 'checkpoints').glob(checkpoint.UNFINISHED_PATTERN))
   assert_same(resume(run), tiny(20))
   save_tiny(run, 30)
-  assert not list((run / 'checkpoints').glob(checkpoint.UNFINISHED))
+  assert not list((run / 'checkpoints').glob(checkpoint.UNFINISHED_PATTERN))
 
 
 def test_saves_leave_no_objects_behind(tmp_path):
