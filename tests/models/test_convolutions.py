@@ -66,7 +66,7 @@ def test_wide_layers(dilation):
 def test_gpus_interleave_unless_images_become_too_small(dilation, products):
   """At 32x64, every twelfth pixel is an image of 3x6: too small for a kernel gradient of cuDNN."""
   gradient = jax.jit(
-    lambda x, y: convolution._gradient_by_kernel(x, y, jnp.zeros((3, 3, 4, 5)), dilation, None)
+    lambda x, y: convolution._kernel_gradient(x, y, jnp.zeros((3, 3, 4, 5)), dilation, None)
   )
   shapes = [jax.ShapeDtypeStruct((2, 32, 64, features), jnp.float32) for features in (4, 5)]
   program = gradient.trace(*shapes).lower(lowering_platforms=('cuda',)).as_text()
