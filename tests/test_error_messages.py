@@ -29,8 +29,7 @@ from classmix_jax.inference.predict_files import frames
 from classmix_jax.pretrained import load
 from classmix_jax.pretrained.converted_folder import write_weights
 from classmix_jax.pretrained.state_dict_files import read_file, write_file
-from classmix_jax.tools.annotations import annotation as export
-from classmix_jax.tools.annotations import coco, convert, cvat, labelme
+from classmix_jax.tools.annotations import class_file, coco, cvat, labelme, paint, parsing
 from classmix_jax.tools.annotations.class_table import read_class_table
 from classmix_jax.tools.report.runs import read_run
 from classmix_jax.training import distributed
@@ -205,12 +204,12 @@ def test_class_table_that_is_no_text(tmp_path):
 
 
 def test_identity_that_is_no_number():
-  told(lambda: coco.number({'id': 1.5}, 'id'), "{'id': 1.5} has id = 1.5", 'an integer')
+  told(lambda: coco.get_id({'id': 1.5}, 'id'), "{'id': 1.5} has id = 1.5", 'an integer')
 
 
 def test_category_that_the_file_lacks():
   told(
-    lambda: coco.category_name({'id': 3, 'category_id': 9}, {1: 'car'}),
+    lambda: coco.get_category_name({'id': 3, 'category_id': 9}, {1: 'car'}),
     'annotation 3 has the category_id 9',
     "not in 'categories'",
   )
@@ -220,7 +219,7 @@ def test_panoptic_picture_of_another_size(tmp_path):
   save(tmp_path / 'a.png', np.zeros((2, 3, 3)))
   annotation = {'file_name': 'a.png', 'segments_info': []}
   told(
-    lambda: coco.segments(tmp_path / 'x.json', annotation, {}, (5, 6)),
+    lambda: coco.read_segments(tmp_path / 'x.json', annotation, {}, (5, 6)),
     'a.png is (3, 2), expected is (6, 5)',
   )
 
@@ -229,24 +228,24 @@ def test_stencil_in_colours():
   file = io.BytesIO()
   Image.new('RGB', (2, 2)).save(file, 'PNG')
   shape = {'mask': base64.b64encode(file.getvalue()).decode()}
-  stencil = labelme.stencil(((0, 0), (1, 1)), shape)
-  told(lambda: stencil.paint(Image.new('L', (4, 4)), 1), 'a picture in colours', 'grey')
+  stencil = labelme.build_stencil(((0, 0), (1, 1)), shape)
+  told(lambda: stencil.paint(Image.new('L', (4, 4)), 1), 'a colour image', 'grey')
 
 
 def test_annotation_files_that_cannot_be_read(tmp_path):
-  told(lambda: export.read_json(tmp_path / 'no.json'), 'cannot be read (No such file')
+  told(lambda: parsing.read_json_file(tmp_path / 'no.json'), 'cannot be read (No such file')
   told(lambda: cvat.parse_xml(tmp_path / 'no.xml'), 'no.xml cannot be read', '--input')
 
 
 def test_masks_and_classes_that_cannot_be_written(tmp_path, refused):
   told(
-    lambda: convert.write_classes(tmp_path / 'new/classes.txt', 'ab', [None] * 2, False),
+    lambda: class_file.write_class_file(tmp_path / 'new/classes.txt', 'ab', [None] * 2, False),
     'new/classes.txt cannot be written (Permission denied)',
     '--output',
   )
   palette = [0] * 768
   told(
-    lambda: convert.save_mask(np.zeros((2, 2), np.uint8), palette, tmp_path / 'new/a.png'),
+    lambda: paint.write_mask(np.zeros((2, 2), np.uint8), palette, tmp_path / 'new/a.png'),
     'new/a.png cannot be written (Permission denied)',
     '--output',
   )

@@ -68,7 +68,7 @@ def test_depthwise_gradients_of_xla_would_be_found(monkeypatch):
     way = lambda kernel: depthwise.grouped_convolution(x, kernel, stride, dilation)
     return jax.vjp(way, kernel)[1](gradient)[0]
 
-  monkeypatch.setattr(depthwise, 'gradient_by_kernel', plain)
+  monkeypatch.setattr(depthwise, 'kernel_gradient_by_convolution', plain)
   found = maps_in_strides(BACKBONES['efficientnet_lite0'](bn='running'))
   assert len(found) == 4 and {stride for _, stride in found} == {2}
 
