@@ -100,7 +100,7 @@ def test_sources_without_files(tmp_path):
     lambda i: np.array([[0, 1, 255]] * 2, np.uint8) if i else np.array([[0, 0, 9]] * 2, np.uint8),
   )
   part = survey.survey('labelled', source, CLASSES, with_masks=True)
-  assert part.sizes == {(2, 3): 2} and part.values == {} and part.sound == (1,)
+  assert part.sizes == {(2, 3): 2} and part.values == {} and part.valid == (1,)
   assert part.counts[:, [0, 1, 255]].tolist() == [[2, 2, 2]]
   assert [finding.file for finding in part.findings] == ['a'] and '9' in part.findings[0].sentence
 
@@ -306,7 +306,7 @@ def test_output_that_cannot_be_written(tmp_path):
 
 
 def test_smoothed_edges_do_not_fill_the_memory(tmp_path, monkeypatch):
-  monkeypatch.setattr(survey, 'MOST_STRANGE', 3)
+  monkeypatch.setattr(survey, 'MAX_UNKNOWN_VALUES', 3)
   root = toy.write_folder(tmp_path / 'data')
   ramp = np.zeros((32, 48, 3))
   ramp[..., 0] = np.arange(48)
@@ -314,7 +314,7 @@ def test_smoothed_edges_do_not_fill_the_memory(tmp_path, monkeypatch):
   source = folder.load(str(root)).train
   part = survey.survey('labelled', source, toy.CLASSES, with_masks=True)
   assert sum(value.label is None for value in part.values.values()) == 3
-  assert part.strange_pixels == 45 * 32
+  assert part.uncounted_pixels == 45 * 32
 
 
 def test_lists_that_name_missing_files(tmp_path):
