@@ -220,7 +220,7 @@ def test_panoptic_picture_of_another_size(tmp_path):
   annotation = {'file_name': 'a.png', 'segments_info': []}
   told(
     lambda: coco.read_segments(tmp_path / 'x.json', annotation, {}, (5, 6)),
-    'a.png is (3, 2), expected is (6, 5)',
+    'a.png is (3, 2); expected (6, 5)',
   )
 
 

@@ -131,7 +131,7 @@ def check_match(
   matching.check_backbone(result, weights.layout, f'--input={weights.name}')
   if not partial and not matching.fits_exactly(result, weights.layout, class_names):
     raise UserError(
-      f'--input={weights.name} does not hold exactly this network, see the report above; '
+      f'--input={weights.name} does not contain exactly this network, see the report above; '
       'nothing is written. With --partial a tenth of the backbone may differ.'
     )
 

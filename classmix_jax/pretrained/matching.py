@@ -162,7 +162,7 @@ def check_backbone(result: MatchResult, layout: Layout, setting: str) -> None:
   fraction = compute_matched_fraction(backbone)
   if fraction < MIN_MATCHED_FRACTION:
     raise UserError(
-      f'{setting} holds another network: {100 * fraction:.0f} % of the backbone fits '
+      f'{setting} contains another network: {100 * fraction:.0f} % of the backbone matches '
       f'({len(backbone.matched)} tensors matched, {len(backbone.missing)} missing, '
       f'{len(backbone.unexpected)} unexpected, {len(backbone.wrong_shape)} of the wrong shape), at '
       f'least {100 * MIN_MATCHED_FRACTION:.0f} % must. Use the backbone that the weights are from.'

@@ -55,7 +55,7 @@ def read_file(path: Path) -> dict[str, Any]:
   content = read_safetensors(path) if path.suffix == SAFETENSORS else read_torch(path)
   if not isinstance(content, Mapping):
     raise UserError(
-      f'{path} holds one {type(content).__name__}; expected is a state dict, or a checkpoint '
+      f'{path} contains one {type(content).__name__}; expected a state dict, or a checkpoint '
       'with one.'
     )
   return content
@@ -147,7 +147,7 @@ def unwrap(content: Mapping[str, Any], network: str, path: Path) -> dict[str, np
   tensors = {name.removeprefix(prefix): x for name, x in state_dict.items()}
   invalid = [name for name, x in tensors.items() if not isinstance(x, np.ndarray)]
   if invalid:
-    raise UserError(f'{path}: {invalid[0]} is not a dense tensor; expected is a state dict.')
+    raise UserError(f'{path}: {invalid[0]} is not a dense tensor; expected a state dict.')
   return tensors
 
 
@@ -155,7 +155,7 @@ def find_state_dict(content: Mapping[str, Any], network: str, path: Path) -> Map
   """Returns the state dict of a network; see `unwrap` for arguments and errors."""
   if is_state_dict(content):
     if network == 'teacher':
-      raise UserError(f'{path} holds a single network; leave --network out.')
+      raise UserError(f'{path} contains a single network; leave --network out.')
     return content
   key = CHECKPOINT_KEYS[network]
   if is_state_dict(content.get(key)):
@@ -165,7 +165,7 @@ def find_state_dict(content: Mapping[str, Any], network: str, path: Path) -> Map
     return content['state_dict']
   raise UserError(
     f'{path} has no state dict of the {network}: it has '
-    f'{", ".join(map(repr, list(content)[:8])) or "nothing"}; expected are tensors, or '
+    f'{", ".join(map(repr, list(content)[:8])) or "nothing"}; expected tensors, or '
     f"'{key}'{' or state_dict' if network == 'student' else ''}."
   )
 

@@ -118,8 +118,8 @@ def convert_save_errors(manager: ocp.CheckpointManager) -> Iterator[None]:
   except Exception as error:  # of Python, of orbax or of tensorstore
     raise UserError(
       f'a checkpoint could not be written to {manager.directory} ({shorten_error(error)}); the '
-      'older ones are whole: make room or give write permission, and the same command resumes '
-      'from there.'
+      'older ones are valid: free disk space or give write permission, and the same command '
+      'resumes from there.'
     ) from error
 
 
@@ -224,7 +224,7 @@ def restore_newest(manager: ocp.CheckpointManager, state: TrainState) -> TrainSt
     return restored
   if errors:
     raise UserError(
-      f'no checkpoint in {directory} is whole ({next(iter(errors.values()))}); remove that '
-      'folder to begin again, or put back a copy of it.'
+      f'no checkpoint in {directory} is valid ({next(iter(errors.values()))}); remove that '
+      'folder to start over, or restore it from a copy.'
     )
   return None

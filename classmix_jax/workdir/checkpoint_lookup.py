@@ -38,11 +38,9 @@ def find_step(manager: ocp.CheckpointManager, which: str) -> int:
   else:
     step = int(which) if which.isdecimal() else None
   if step not in steps:
-    available = ', '.join(map(str, steps)) or 'none yet'
-    raise UserError(
-      f'{manager.directory} has no checkpoint {which!r}; there are {available}, and the words '
-      "'latest' and 'best'."
-    )
+    choices = ', '.join(map(str, steps))
+    remedy = f"choose {choices}, 'latest' or 'best'" if steps else 'none was saved yet'
+    raise UserError(f'{manager.directory} has no checkpoint {which!r}; {remedy}.')
   return step
 
 

@@ -150,6 +150,6 @@ def convert_disk_errors(run: Path) -> Iterator[None]:
     if error.errno not in DISK_ERRORS:
       raise
     raise UserError(
-      f'{error.filename or run}: {error.strerror}; make room or give permission, and the same '
-      'command resumes from the last checkpoint.'
+      f'{error.filename or run}: {error.strerror}; free disk space or give write permission, and '
+      'the same command resumes from the last checkpoint.'
     ) from error

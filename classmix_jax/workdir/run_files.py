@@ -67,7 +67,7 @@ def read_object(path: Path, types: Mapping[str, type | tuple[type, ...]]) -> dic
   """
   content = read_json(path)
   if not isinstance(content, dict):
-    raise UserError(f'{path} is damaged: it holds no JSON object; restore the file.')
+    raise UserError(f'{path} is damaged: it is not a JSON object; restore the file.')
   for name, expected in types.items():
     value: Any = content
     for key in name.split('.'):
@@ -103,7 +103,7 @@ def read_classes(run: Path) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...
   )
   if not valid:
     raise UserError(
-      f'{path} is damaged: expected are as many names as colours [R, G, B]; restore the file.'
+      f'{path} is damaged: expected as many names as colours [R, G, B] in 0..255; restore the file.'
     )
   return tuple(names), tuple(map(tuple, palette))
 

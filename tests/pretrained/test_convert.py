@@ -132,7 +132,7 @@ def reshape(tensors, name):
 def test_one_tensor_that_does_not_fit_is_enough(name, change, kind, tmp_path, capsys):
   tensors = state_dicts.deeplab_v2()
   change(tensors, name)
-  with pytest.raises(UserError, match='does not hold exactly this network.*--partial'):
+  with pytest.raises(UserError, match='does not contain exactly this network.*--partial'):
     convert(tensors, tmp_path)
   assert_says(capsys.readouterr().out, kind + name)
   assert not (tmp_path / 'weights').exists()
@@ -152,7 +152,7 @@ def test_another_backbone_is_refused_even_so(change, tmp_path):
     tensors = {name: x for name, x in tensors.items() if not name.startswith('layer3')}
   else:  # all of the network is there, but the file has another block
     tensors.update({name.replace('layer3.0', 'layer3.1'): x for name, x in tensors.items()})
-  with pytest.raises(UserError, match='holds another network: .* of the backbone fits'):
+  with pytest.raises(UserError, match='contains another network: .* of the backbone matches'):
     convert(tensors, tmp_path, partial=True)
 
 
@@ -233,7 +233,7 @@ def test_checkpoints_of_the_original(dataset, expected, prefix, tmp_path):
   [
     ({'layout': 'keras'}, '--layout=keras is not known; there are deeplab_v2, torchvision'),
     ({'preprocessing': 'rgb'}, '--preprocessing=rgb is not known; there are plain, imagenet'),
-    ({'network': 'teacher'}, 'holds a single network'),
+    ({'network': 'teacher'}, 'contains a single network'),
   ],
 )
 def test_mistakes_in_options(options, sentence, tmp_path):
@@ -293,5 +293,5 @@ def test_the_program_there_and_back_and_refused(tmp_path):
   assert_says(
     ended.stdout, 'missing      1: conv_merge.weight', 'unexpected   1: conv_merge.weight_'
   )
-  assert_says(ended.stderr, 'error: --input=x.safetensors does not hold exactly this network')
+  assert_says(ended.stderr, 'error: --input=x.safetensors does not contain exactly this network')
   assert 'Traceback' not in ended.stderr

@@ -73,7 +73,7 @@ def test_a_gap_in_the_backbone_is_warned_of(tmp_path, capsys):
 
 def test_another_backbone_is_refused(tmp_path):
   path = state_dicts.save(tmp_path / 'x.safetensors', state_dicts.deeplab_v2(5))
-  with pytest.raises(UserError, match='config.model.pretrained=x.safetensors holds another net'):
+  with pytest.raises(UserError, match='config.model.pretrained=x.safetensors contains another net'):
     initialize_from_weights(zeros('resnet_basic'), open_weights(path))
 
 

@@ -108,7 +108,7 @@ def test_half_a_head_does_not_fit_exactly(change):
   ids=['smaller', 'wider', 'nothing', 'larger'],
 )
 def test_another_network_is_refused(other):
-  with pytest.raises(UserError, match='RUN holds another network: .* at least 90 % must'):
+  with pytest.raises(UserError, match='RUN contains another network: .* at least 90 % must'):
     take(network(0.0), other)
 
 

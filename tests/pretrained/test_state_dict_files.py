@@ -66,9 +66,9 @@ def test_a_single_network_is_the_student(key, tmp_path):
 @pytest.mark.parametrize(
   'content, network, sentence',
   [
-    ({'epoch': 3}, 'student', "has 'epoch'; expected are tensors"),
+    ({'epoch': 3}, 'student', "has 'epoch'; expected tensors"),
     ({}, 'student', 'has nothing'),
-    (SMALL, 'teacher', 'holds a single network'),
+    (SMALL, 'teacher', 'contains a single network'),
     ({**SMALL, 'extra': 3}, 'student', 'extra is not a dense tensor'),
     (SMALL, 'best', '--network=best is not known'),
   ],

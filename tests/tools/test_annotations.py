@@ -302,7 +302,7 @@ def test_coco_annotations_that_belong_to_nothing(tmp_path, capsys):
     ('[]', ("'images'",)),
     ('{"images": [], "annotations": {}, "categories": []}', ("'annotations'",)),
     ('{"images": [{"id": [1]}], "annotations": [], "categories": []}', ('id = [1]',)),
-    ('{"images": [], "annotations": [], "categories": []}', ('holds no image',)),
+    ('{"images": [], "annotations": [], "categories": []}', ('has no image',)),
   ],
 )
 def test_files_that_are_not_coco(tmp_path, content, parts):
@@ -536,7 +536,7 @@ def test_malformed_tables(tmp_path, text, parts):
   ],
 )
 def test_names_never_leave_the_folder(name):
-  with pytest.raises(UserError, match='expected is'):
+  with pytest.raises(UserError, match='; expected '):
     parse_image_name(name)
 
 
@@ -657,7 +657,7 @@ def test_existing_files_are_kept(source, tmp_path, capsys):
   save(output / 'masks/old.png', corrected)
   capsys.readouterr()
   run('labelme', source, output, background='ground', overwrite=True)
-  assert_says(capsys.readouterr().out, 'holds 1 more', 'masks/old.png')
+  assert_says(capsys.readouterr().out, 'has 1 more', 'masks/old.png')
 
 
 def test_all_bad_files_are_counted_and_ten_listed(source, tmp_path):
@@ -707,7 +707,7 @@ def test_classes_that_cannot_be_trained(tmp_path, labels, options, parts):
 def test_mistakes_in_the_command(tmp_path):
   assert_says(message('coko', tmp_path, tmp_path / 'out'), "'coko'", *CONVERTERS)
   assert_says(message('coco', tmp_path / 'no', tmp_path / 'out'), tmp_path / 'no', 'not exist')
-  assert_says(message('labelme', tmp_path, tmp_path / 'out'), 'holds no image')
+  assert_says(message('labelme', tmp_path, tmp_path / 'out'), 'has no image')
   assert_says(
     message('labelme', tmp_path, tmp_path / 'out', classes=str(tmp_path / 'no.txt')), 'no.txt'
   )

@@ -117,7 +117,7 @@ def test_without_an_evaluation_the_newest_is_best(tmp_path):
 
 @pytest.mark.parametrize('which', ['10', '7', 'first', '-1'])
 def test_missing_checkpoints_are_named(run, which):
-  with pytest.raises(UserError, match=f"has no checkpoint '{which}'; there are 20, 40, 50"):
+  with pytest.raises(UserError, match=f"has no checkpoint '{which}'; choose 20, 40, 50, 'latest'"):
     checkpoint_lookup.load(run, which)
 
 
@@ -125,7 +125,7 @@ def test_a_folder_that_is_no_run(tmp_path):
   with pytest.raises(UserError, match='is not the folder of a run'):
     checkpoint_lookup.load(tmp_path)
   (tmp_path / 'checkpoints').mkdir()
-  with pytest.raises(UserError, match='none yet'):
+  with pytest.raises(UserError, match='none was saved yet'):
     checkpoint_lookup.load(tmp_path)
 
 
@@ -234,7 +234,7 @@ def test_where_none_is_whole_the_training_does_not_begin_anew(two, tmp_path):
   run = shutil.copytree(two, tmp_path / 'run')
   shutil.rmtree(run / 'checkpoints' / '10')
   data_file(run).unlink()
-  with pytest.raises(UserError, match='no checkpoint in .* is whole .*; remove that folder'):
+  with pytest.raises(UserError, match='no checkpoint in .* is valid .*; remove that folder'):
     resume(run)
 
 

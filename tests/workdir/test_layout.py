@@ -182,12 +182,12 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 def test_what_the_disk_says_is_one_sentence(tmp_path):
   full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'metrics.jsonl')
   with (
-    pytest.raises(UserError, match='^metrics.jsonl: No space left on device; make room'),
+    pytest.raises(UserError, match='^metrics.jsonl: No space left on device; free disk space'),
     resume.convert_disk_errors(tmp_path),
   ):
     raise full
   with (
-    pytest.raises(UserError, match='run: Input/output error; make room'),
+    pytest.raises(UserError, match='run: Input/output error; free disk space'),
     resume.convert_disk_errors(tmp_path / 'run'),
   ):
     raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -98,7 +98,7 @@ def write_class_file(
     present, _ = read_classes(path)
     if present != tuple(names):
       raise UserError(
-        f'{path} holds other classes ({listed(present, 4)}) than this export '
+        f'{path} has other classes ({listed(present, 4)}) than this export '
         f'({listed(names, 4)}). Set --classes={path} to keep their ids, choose another --output, '
         'or --overwrite all.'
       )

@@ -66,9 +66,9 @@ def read_class_table(source: str) -> dict[str, Color | None]:
     if line.strip() and not line.strip().startswith('#'):
       name, color = parse_line(line.strip(), f'{path}, line {number}')
       if name in table:
-        raise UserError(f"{path}, line {number} names '{name or 'background'}' again: remove it.")
+        raise UserError(f"{path}, line {number} repeats '{name or 'background'}': remove it.")
       if color is not None and color in table.values():
-        raise UserError(f'{path}, line {number} gives a colour again: colours must differ.')
+        raise UserError(f'{path}, line {number} repeats a colour: colours must differ.')
       table[name] = color
   return table
 

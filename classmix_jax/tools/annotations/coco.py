@@ -83,7 +83,7 @@ def get_records(data: Any, key: str) -> list[Record]:
   """Returns the list of objects at a key; raises UserError if there is none."""
   records = data.get(key) if isinstance(data, dict) else None
   if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-    raise UserError(f"expected is a list of objects '{key}'; set --input to the right file.")
+    raise UserError(f"it has no list of objects '{key}'; set --input to the right file.")
   return records
 
 
@@ -149,7 +149,7 @@ def get_id(record: Record, key: str) -> int | str:
   """Returns the id of a record; raises UserError if it is not an integer or text."""
   value = record.get(key)
   if type(value) not in (int, str):
-    raise UserError(f'{str(record)[:60]} has {key} = {value!r}, expected is an integer.')
+    raise UserError(f'{str(record)[:60]} has {key} = {value!r}; expected an integer.')
   return value
 
 
@@ -172,7 +172,7 @@ def parse_region(annotation: Record, size: Size) -> Runs | None:
   if segmentation is not None and not isinstance(segmentation, list):
     raise UserError(
       f'annotation {annotation.get("id")} has the segmentation {str(segmentation)[:40]!r}, '
-      'expected are polygons or run lengths.'
+      'expected polygons or run lengths.'
     )
   polygons = [parse_polygon(numbers) for numbers in segmentation or []]
   polygons = [polygon for polygon in polygons if len(polygon) > 2]  # others have no area
@@ -182,7 +182,7 @@ def parse_region(annotation: Record, size: Size) -> Runs | None:
 def parse_polygon(numbers: Any) -> tuple[Point, ...]:
   """Parses [x, y, x, y, ...] as points; raises UserError if it is anything else."""
   if not isinstance(numbers, list) or len(numbers) % 2:
-    raise UserError(f'a polygon is {str(numbers)[:40]}, expected is [x, y, x, y, ...].')
+    raise UserError(f'a polygon is {str(numbers)[:40]}; expected [x, y, x, y, ...].')
   return parse_points(list(zip(numbers[::2], numbers[1::2], strict=True)))
 
 
@@ -210,7 +210,7 @@ def read_segments(
   path = folders[0] / name
   packed = read_packed_colors(path)
   if packed.shape != size:
-    raise UserError(f'{path} is {packed.shape[::-1]}, expected is {size[::-1]} (width, height).')
+    raise UserError(f'{path} is {packed.shape[::-1]}; expected {size[::-1]} (width, height).')
   infos = get_records(annotation, 'segments_info')
   known = {get_id(info, 'id'): get_category_name(info, names) for info in infos}
   # `packed` has R in the highest byte, a segment id in the lowest.

@@ -59,7 +59,7 @@ def find_table(path: Path) -> dict[str, Color | None]:
     if (path / name).is_file():
       return read_class_table(str(path / name))
   raise UserError(
-    f'{path} holds no {" or ".join(TABLES)}: set --classes to a file that gives every class its '
+    f'{path} has no {" or ".join(TABLES)}: set --classes to a file that gives every class its '
     "colour, or to 'voc'."
   )
 
@@ -91,7 +91,7 @@ def describe_unknown_colors(
   triples = [f'{key >> 16} {key >> 8 & 255} {key & 255}' for key in unknown]
   known = [f'{" ".join(map(str, color))} ({name or "background"})' for color, name in names.items()]
   return (
-    f'it holds the {plural("colour", unknown)} {listed(triples, 4)} in {pixels.sum()} pixels, '
-    f'the first in row {row}, column {column}; expected are {listed(known, 8)}. Add the colour '
+    f'it has the {plural("colour", unknown)} {listed(triples, 4)} in {pixels.sum()} pixels, '
+    f'the first in row {row}, column {column}; expected {listed(known, 8)}. Add the colour '
     "to the table (as 'void R G B' to leave it out), or export without smoothed edges."
   )

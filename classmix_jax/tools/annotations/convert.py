@@ -67,7 +67,7 @@ def convert(
   export = CONVERTERS[kind](source, table)
   items = reject_duplicates(progress(export.items, export.total, 'read'))
   if not items:
-    raise UserError(f'--input={source} holds no image to convert; is it a {kind} export?')
+    raise UserError(f'--input={source} has no image to convert; is it a {kind} export?')
   images = [item for item in items if isinstance(item, AnnotatedImage)]
   problems = [item for item in items if isinstance(item, Problem)]
   if images:

@@ -63,7 +63,7 @@ def read(path: Path, classes: Mapping[str, Color | None]) -> Export:
   images = root.findall('image')
   if root.tag != 'annotations' or not images:
     raise UserError(
-      f"{file} holds no <image> in <annotations>: export the task as 'CVAT for images 1.1' "
+      f"{file} has no <image> in <annotations>: export the task as 'CVAT for images 1.1' "
       "(not 'CVAT for video') and unpack it."
     )
   if any(root.find(f'image/{tag}') is not None for tag in ('polygon', 'box', 'ellipse')):
@@ -154,7 +154,7 @@ def parse_polygon(shape: Element, size: Size) -> Runs:
   """Parses <polygon points="x,y;x,y;...">."""
   pairs = [pair.split(',') for pair in shape.get('points', '').split(';')]
   if any(len(pair) != 2 for pair in pairs):
-    raise UserError(f"a polygon is {shape.get('points')[:40]!r}, expected is 'x,y;x,y;...'.")
+    raise UserError(f"a polygon is {shape.get('points')[:40]!r}; expected 'x,y;x,y;...'.")
   return encode_polygons([[(parse_float(x), parse_float(y)) for x, y in pairs]], size)
 
 
@@ -188,7 +188,7 @@ def parse_mask(shape: Element, size: Size) -> RowRuns:
   try:
     counts = np.array([int(count) for count in text.split(',')], np.int64)
   except (ValueError, OverflowError):
-    raise UserError(f'a mask has the run lengths {text[:40]!r}, expected are integers.') from None
+    raise UserError(f'a mask has the run lengths {text[:40]!r}; expected integers.') from None
   inside = 0 <= left <= left + width <= size[1] and 0 <= top <= top + height <= size[0]
   if not inside or (counts < 0).any() or counts.sum() != width * height:
     raise UserError(
@@ -204,7 +204,7 @@ def parse_int(element: Element, key: str, default: str = '') -> int:
   try:
     return int(text)
   except ValueError:
-    raise UserError(f"<{element.tag}> has {key}='{text}', expected is an integer.") from None
+    raise UserError(f"<{element.tag}> has {key}='{text}'; expected an integer.") from None
 
 
 def parse_float(text: str | None) -> float:

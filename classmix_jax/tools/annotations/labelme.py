@@ -63,12 +63,12 @@ def parse_image(file: Path, root: Path) -> AnnotatedImage:
   """Parses one JSON file; raises UserError if it is unreadable or a value is invalid."""
   data = read_json_file(file)
   if not isinstance(data, dict) or not isinstance(data.get('shapes'), list):
-    raise UserError("it holds no list 'shapes': it is not a file of labelme; move it elsewhere.")
+    raise UserError("it has no list 'shapes', so it is not a file of labelme; move it elsewhere.")
   size = parse_size(data.get('imageHeight'), data.get('imageWidth'))
   shapes, skipped = [], []
   for shape in data['shapes']:
     if not isinstance(shape, dict):
-      raise UserError(f'a shape is {str(shape)[:40]}, expected is an object; save it again.')
+      raise UserError(f'a shape is {str(shape)[:40]}; expected an object; save it again.')
     kind, points = str(shape.get('shape_type') or 'polygon'), parse_points(shape.get('points'))
     if kind in NO_AREA:
       skipped.append(kind)
@@ -86,7 +86,7 @@ def build_region(kind: str, points: tuple[Point, ...], shape: Mapping[str, Any])
     raise UserError(f"a shape is of type '{kind}', known are {', '.join([*SHAPES, *NO_AREA])}.")
   expected, build = SHAPES[kind]
   if expected and len(points) != expected:
-    raise UserError(f'a {kind} has {len(points)} points, expected are {expected}; save it again.')
+    raise UserError(f'a {kind} has {len(points)} points; expected {expected}; save it again.')
   return build(points, shape)
 
 
@@ -127,7 +127,7 @@ class Stencil:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
       raise UserError(f'a mask does not decode ({error}): save the file again.') from None
     if pixels.ndim != 2:
-      raise UserError('a mask is a colour image, expected is grey: save the file again.')
+      raise UserError('a mask is a colour image; expected grey: save the file again.')
     paste(canvas, label, pixels > 0, self.left, self.top)
 
 

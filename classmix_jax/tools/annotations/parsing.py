@@ -40,7 +40,7 @@ def parse_relative_path(text: object) -> PurePosixPath:
     PurePosixPath('city/a.jpg')
   """
   if not isinstance(text, str) or not text.strip():
-    raise UserError(f'the file name is {text!r}, expected is a path as in city/a.jpg.')
+    raise UserError(f'the file name is {text!r}; expected a path such as city/a.jpg.')
   path = PurePosixPath(text.replace('\\', '/'))
   has_control = any(
     ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000  # control characters, lone surrogates
@@ -48,11 +48,11 @@ def parse_relative_path(text: object) -> PurePosixPath:
   )
   if has_control or path.is_absolute() or PureWindowsPath(text).drive or '..' in path.parts:
     raise UserError(
-      f'the file name {text!r} may lead out of the folder and is refused: expected is a '
-      "relative path without '..', as in city/a.jpg; correct it in the annotation file."
+      f'the file name {text!r} may lead out of the folder and is refused; expected a '
+      "relative path without '..', such as city/a.jpg; correct it in the annotation file."
     )
   if not path.name:
-    raise UserError(f'the file name {text!r} names a folder, expected is a file.')
+    raise UserError(f'the file name {text!r} names a folder; expected a file.')
   return path
 
 
@@ -85,7 +85,7 @@ def find_annotation_file(path: Path, extension: str) -> Path:
   if len(files) == 1:
     return files[0]
   raise UserError(
-    f'{path} holds {len(files)} files *{extension}{": " * bool(files)}{listed(files, 3)}; set '
+    f'{path} has {len(files)} files *{extension}{": " * bool(files)}{listed(files, 3)}; set '
     f'--input to the one with the annotations.'
   )
 
@@ -120,7 +120,7 @@ def parse_class_name(value: object) -> str:
     'traffic light'
   """
   if not isinstance(value, str) or not value.strip():
-    raise UserError(f'a class name is {value!r}, expected is text; correct the annotation.')
+    raise UserError(f'a class name is {value!r}; expected text; correct the annotation.')
   return ' '.join(value.split())
 
 
@@ -136,7 +136,7 @@ def parse_size(height: object, width: object) -> Size:
   """
   if not all(type(side) is int and side > 0 for side in (height, width)):
     raise UserError(
-      f'the size is {width!r} x {height!r} (width x height), expected are positive integers; '
+      f'the size is {width!r} x {height!r} (width x height); expected positive integers; '
       'export the annotation again.'
     )
   if height * width > MAX_PIXELS:
@@ -160,7 +160,7 @@ def parse_points(values: object) -> tuple[Point, ...]:
   if not isinstance(values, list | tuple) or not all(
     isinstance(pair, list | tuple) and len(pair) == 2 for pair in values
   ):
-    raise UserError(f'the points are {str(values)[:60]}, expected are pairs [x, y].')
+    raise UserError(f'the points are {str(values)[:60]}; expected pairs [x, y].')
   return tuple((parse_coordinate(x), parse_coordinate(y)) for x, y in values)
 
 
@@ -176,5 +176,5 @@ def parse_coordinate(value: object) -> float:
   """
   valid = type(value) in (int, float) and math.isfinite(value) and abs(value) <= MAX_COORDINATE
   if not valid:
-    raise UserError(f'a coordinate is {value!r}, expected is a number of pixels.')
+    raise UserError(f'a coordinate is {value!r}; expected a number of pixels.')
   return float(value)

@@ -53,8 +53,7 @@ def list_notes(images: Sequence[AnnotatedImage], masks: Path, counts: MaskCounts
   others = sorted({str(path) for path in masks.rglob('*.png')} - expected)
   if others:
     yield (
-      f'{masks} holds {len(others)} more, with the ids that they were written with: '
-      f'{listed(others, 3)}.'
+      f'{masks} has {len(others)} more masks, whose ids were not checked: {listed(others, 3)}.'
     )
   if counts.maskless:
     yield (
