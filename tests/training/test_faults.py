@@ -205,10 +205,8 @@ def test_a_full_disk_is_told_and_the_training_goes_on_when_there_is_room(tmp_pat
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 2 and 'Traceback' not in said, said
     errors = [line for line in said.splitlines() if line.startswith('error: ')]
-    assert len(errors) == 1 and 'No space left' in errors[0], said
-    assert 'free disk space' in errors[0], said
-      said
-    )
+    assert len(errors) == 1, said
+    assert 'No space left' in errors[0] and 'free disk space' in errors[0], said
     (small / 'filler').unlink()
     finish(data, run, 200)
     assert_same_run(run, tmp_path / 'undisturbed')
