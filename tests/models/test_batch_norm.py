@@ -58,15 +58,15 @@ def test_parts_of_a_batch_are_normalised_apart(devices):
     second, after = layer.apply({**VARIABLES, **between}, x[1:], mutable=['batch_stats'])
     return jnp.concatenate([first, second]), after
 
-  found, expected = (
+  actual, expected = (
     jax.vmap(run, axis_name=AXIS, out_axes=(0, None))(x) for run in (together, in_turn)
   )
   jax.tree.map(
-    lambda *pair: np.testing.assert_allclose(*pair, rtol=1e-5, atol=1e-6), found, expected
+    lambda *pair: np.testing.assert_allclose(*pair, rtol=1e-5, atol=1e-6), actual, expected
   )
   # The first part's two values v and w of one device: (v - w) / 2 over its own deviation.
   if devices == 1:
     half = (x[0, 0, 0, 0, 0] - x[0, 0, 0, 1, 0]) / 2
     np.testing.assert_allclose(
-      found[0][0, 0, 0, 0, 0], 2 * half / np.sqrt(half**2 + 1e-5) + 1, rtol=1e-4
+      actual[0][0, 0, 0, 0, 0], 2 * half / np.sqrt(half**2 + 1e-5) + 1, rtol=1e-4
     )

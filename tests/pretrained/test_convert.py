@@ -1,4 +1,4 @@
-"""Conversion there and back, on networks of one block per layer; the program itself."""
+"""Conversion in both directions, on networks with one block per layer; the program."""
 
 import json
 from pathlib import Path
@@ -101,7 +101,7 @@ def test_classifiers_are_left_out(backbone, block, tmp_path, capsys):
   )
 
 
-def test_a_head_for_other_classes_is_said_and_left_out(tmp_path, capsys):
+def test_a_head_for_other_classes_is_reported_and_left_out(tmp_path, capsys):
   folder = convert(state_dicts.deeplab_v2(5), tmp_path, num_classes=3)
   assert_says(
     capsys.readouterr().out,
@@ -241,7 +241,7 @@ def test_mistakes_in_options(options, sentence, tmp_path):
     open_weights(save(tmp_path / 'x.safetensors', state_dicts.torchvision()), **options)
 
 
-def test_unknown_names_are_told(tmp_path):
+def test_unknown_names_are_an_error(tmp_path):
   path = save(tmp_path / 'x.safetensors', {'encoder.weight': np.ones(2)})
   with pytest.raises(UserError, match='tensors like encoder.weight, which belong to none'):
     open_weights(path)
@@ -250,7 +250,7 @@ def test_unknown_names_are_told(tmp_path):
 
 
 def test_every_network_of_the_tables_can_be_named():
-  """No two arrays get one name, in any layout."""
+  """In every layout, all arrays have different names."""
   for layout in program.LAYOUTS.values():
     for backbone in ('tiny', 'resnet_small', 'resnet_basic'):
       for head in program.HEADS:

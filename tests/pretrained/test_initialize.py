@@ -1,4 +1,4 @@
-"""Starting from a file, a folder or a run: the same arrays, and what is said of them."""
+"""Initialization from a file, a directory or a run: equal arrays, and their description."""
 
 import json
 
@@ -77,7 +77,7 @@ def test_another_backbone_is_refused(tmp_path):
     initialize_from_weights(zeros('resnet_basic'), open_weights(path))
 
 
-def test_a_damaged_folder_is_told(tmp_path):
+def test_a_corrupt_folder_is_an_error(tmp_path):
   (tmp_path / 'weights.json').write_text(json.dumps({}))
   with pytest.raises(UserError, match="weights.json is damaged: source is 'None'"):
     open_weights(tmp_path)

@@ -41,10 +41,10 @@ def test_all_528_names_of_resnet101():
 
 @pytest.mark.parametrize('backbone, block', state_dicts.TORCHVISION)
 def test_torchvision_has_its_names(backbone, block):
-  found = names_and_shapes(LAYOUTS['torchvision'], compute_shapes(backbone, '', 1))
+  actual = names_and_shapes(LAYOUTS['torchvision'], compute_shapes(backbone, '', 1))
   expected = shapes(state_dicts.torchvision(block))
   del expected['fc.weight'], expected['fc.bias']
-  assert found == expected
+  assert actual == expected
 
 
 def test_deep_stem():

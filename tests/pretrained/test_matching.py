@@ -1,4 +1,4 @@
-"""Every tensor is accounted for; another network is refused, a head for other classes is not."""
+"""Every tensor is reported; another network is refused, a head for other classes is not."""
 
 import jax
 import jax.numpy as jnp
@@ -29,13 +29,13 @@ def network(value, classes=3, convolutions=10, width=2):
   return {'params': params, 'batch_stats': {'backbone': {'bn': {'mean': jnp.full(4, value)}}}}
 
 
-def own(tree):
+def as_weights(tree):
   return Weights('RUN', flatten_arrays(tree), NATIVE, '', '', '')
 
 
-def take(tree, other):
-  """Fits and checks; returns the tree, the report and whether everything fits."""
-  merged, result = copy_matching(tree, own(other))
+def copy_and_check(tree, other):
+  """Copies and checks; returns the tree, the report and whether everything fits."""
+  merged, result = copy_matching(tree, as_weights(other))
   check_backbone(result, NATIVE, 'config.model.pretrained=RUN')
   return merged, format_report(result, NATIVE, 'RUN'), fits_exactly(result, NATIVE, CLASS_NAMES)
 
@@ -44,9 +44,9 @@ def values(tree):
   return {leaf.ravel()[0].item() for leaf in jax.tree.leaves(tree)}
 
 
-def test_compare_accounts_for_every_name():
-  found = {'a': (1,), 'b': (2,), 'c': (3,), 'bn.num_batches_tracked': ()}
-  result = compare(found, {'a': (1,), 'b': (4,), 'd': (5,)})
+def test_compare_reports_every_name():
+  actual = {'a': (1,), 'b': (2,), 'c': (3,), 'bn.num_batches_tracked': ()}
+  result = compare(actual, {'a': (1,), 'b': (4,), 'd': (5,)})
   assert result == MatchResult(
     ('a',), ('d',), ('c',), (('b', (2,), (4,)),), ('bn.num_batches_tracked',)
   )
@@ -63,13 +63,13 @@ def test_compare_accounts_for_every_name():
 
 
 def test_everything_fits():
-  merged, text, exact = take(network(0.0), network(1.0))
+  merged, text, exact = copy_and_check(network(0.0), network(1.0))
   assert values(merged) == {1.0} and text == 'RUN: matched 13 of 13 tensors' and exact
   assert jax.tree.structure(merged) == jax.tree.structure(network(0.0))
 
 
 def test_a_head_for_other_classes_stays():
-  merged, text, exact = take(network(0.0, classes=5), network(1.0))
+  merged, text, exact = copy_and_check(network(0.0, classes=5), network(1.0))
   assert values(merged['params']['backbone']) == {1.0} and exact
   assert values(merged['params']['head']) == {0.0}
   assert 'matched 11 of 13' in text and 'the head is for 3 classes, not for 5' in text
@@ -79,12 +79,12 @@ def test_a_head_for_other_classes_stays():
 def test_no_head_at_all():
   other = network(1.0)
   del other['params']['head']
-  _, text, exact = take(network(0.0), other)
+  _, text, exact = copy_and_check(network(0.0), other)
   assert 'the file has no such head: it is initialized from scratch' in text and exact
 
 
 def test_one_in_twenty_may_be_missing():
-  merged, text, exact = take(network(0.0, convolutions=20), network(1.0, convolutions=19))
+  merged, text, exact = copy_and_check(network(0.0, convolutions=20), network(1.0, convolutions=19))
   assert float(merged['params']['backbone']['conv19']['kernel'][0, 0]) == 0.0
   assert 'missing      1: backbone/conv19/kernel' in text and not exact
 
@@ -99,7 +99,7 @@ def test_half_a_head_does_not_fit_exactly(change):
     head['kernel'] = jnp.ones((3, 4))
   else:
     head['bias'] = jnp.ones(4)
-  assert not take(network(0.0), other)[2]
+  assert not copy_and_check(network(0.0), other)[2]
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_half_a_head_does_not_fit_exactly(change):
 )
 def test_another_network_is_refused(other):
   with pytest.raises(UserError, match='RUN contains another network: .* at least 90 % must'):
-    take(network(0.0), other)
+    copy_and_check(network(0.0), other)
 
 
 def test_numpy_arrays_will_do():
-  assert values(take(network(0.0), jax.tree.map(np.asarray, network(1.0)))[0]) == {1.0}
+  assert values(copy_and_check(network(0.0), jax.tree.map(np.asarray, network(1.0)))[0]) == {1.0}

@@ -1,4 +1,4 @@
-"""Files of tensors: what is read, what is refused, and that nothing in them is executed."""
+"""Files of tensors: reading, refusing, and executing nothing."""
 
 import os
 import pickle
@@ -73,13 +73,13 @@ def test_a_single_network_is_the_student(key, tmp_path):
     (SMALL, 'best', '--network=best is not known'),
   ],
 )
-def test_what_is_no_state_dict_is_told(content, network, sentence, tmp_path):
+def test_other_content_is_an_error(content, network, sentence, tmp_path):
   with pytest.raises(UserError, match=sentence):
     unwrap(content, network, tmp_path / 'x.pth')
 
 
 class Malicious:
-  """Leaves a trace where it is unpickled."""
+  """Creates a directory when it is unpickled."""
 
   def __init__(self, trace):
     self.trace = trace
@@ -105,7 +105,7 @@ def test_nothing_in_a_file_is_executed(torch, kind, tmp_path):
 
 @pytest.mark.parametrize('name', ['x.pth', 'x.safetensors'])
 @pytest.mark.parametrize('content', [b'', b'no tensors', b'PK\x03\x04 cut off'])
-def test_damaged_files_are_told(name, content, tmp_path):
+def test_corrupt_files_are_an_error(name, content, tmp_path):
   pytest.importorskip('torch' if name == 'x.pth' else 'safetensors', reason=NEEDED)
   (tmp_path / name).write_bytes(content)
   with pytest.raises(UserError, match=name):
@@ -122,6 +122,6 @@ def test_without_the_package_the_remedy_is_named(name, package, tmp_path, monkey
       attempt(tmp_path / name)
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path):
   with pytest.raises(UserError, match='x.pth cannot be read'):
     read_file(tmp_path / 'x.pth')

@@ -1,4 +1,4 @@
-"""Annotation exports become masks: hand-worked pixels, overlaps, hostile files, the round trip."""
+"""Annotation exports: hand-worked masks, overlaps, hostile files, a round trip."""
 
 import base64
 import io
@@ -448,7 +448,7 @@ def test_colors_in_the_order_of_the_table(tmp_path):
 
 
 def test_colors_of_a_cvat_export(tmp_path):
-  """What CVAT calls background is what nobody annotated; palettes are looked up."""
+  """CVAT's background is unannotated; palettes are looked up."""
   (tmp_path / 'in').mkdir()
   (tmp_path / 'in/labelmap.txt').write_text(
     '# label:color_rgb:parts:actions\nbackground:0,0,0::\ncar:200,0,0::\nsky:0,0,200::\n'

@@ -1,4 +1,4 @@
-"""A run's folder: written, opened again, and protected from another config."""
+"""The run directory: writing, resuming, locking, and refusing another config."""
 
 import errno
 import json
@@ -36,9 +36,9 @@ def changed(**fields):
   return config
 
 
-def test_the_same_config_goes_on(tmp_path):
+def test_the_same_config_resumes(tmp_path):
   resume.open_run(tmp_path / 'a' / 'run', CONFIG)
-  resume.open_run(tmp_path / 'a' / 'run', CONFIG)  # tuples are lists on the disk
+  resume.open_run(tmp_path / 'a' / 'run', CONFIG)  # tuples are lists in the file
   assert run_files.read_json(tmp_path / 'a' / 'run' / 'config.json') == changed()
 
 
@@ -97,7 +97,7 @@ def test_a_file_in_the_way(tmp_path):
     resume.open_run(tmp_path / 'run', CONFIG)
 
 
-def test_what_is_written_can_be_read(tmp_path):
+def test_written_files_can_be_read(tmp_path):
   source = Source(('a',), lambda i: None)
   dataset = Dataset('d', ('road', 'Bürgersteig'), ((1, 2, 3), (4, 5, 6)), source, source)
   run_files.write_classes(tmp_path, dataset)
@@ -125,7 +125,7 @@ def test_flatten():
   assert flatten({'a': {'b': {'c': 1}}, 'd': [2], 'e': {}}) == {'a.b.c': 1, 'd': [2]}
 
 
-def test_a_second_training_is_kept_out(tmp_path):
+def test_a_second_training_is_refused(tmp_path):
   run = tmp_path / 'run'
   with resume.lock_run(run):
     with pytest.raises(UserError) as caught, resume.lock_run(run):
@@ -179,7 +179,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     pass
 
 
-def test_what_the_disk_says_is_one_sentence(tmp_path):
+def test_disk_errors_are_one_sentence(tmp_path):
   full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'metrics.jsonl')
   with (
     pytest.raises(UserError, match='^metrics.jsonl: No space left on device; free disk space'),
