@@ -295,7 +295,7 @@ def test_export_of_a_run_of_many_sizes(finished, tmp_path):
 @pytest.mark.parametrize(
   'name, change, parts',
   [
-    ('config.json', lambda x: [x], ['no JSON object']),
+    ('config.json', lambda x: [x], ['not a JSON object']),
     ('config.json', lambda x: x.pop('steps') and x, ["steps is 'None'"]),
     ('config.json', lambda x: {**x, 'eval': 3}, ['eval is 3']),
     ('config.json', lambda x: {**x, 'seed': -1}, ['config.seed is -1']),

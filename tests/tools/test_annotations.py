@@ -500,7 +500,7 @@ def test_colors_that_cannot_be_right(tmp_path):
   'text, parts',
   [
     ('a 1 2 300\n', ('line 1', '0 to 255')),
-    ('a\nb\na\n', ("line 3 names 'a' again",)),
+    ('a\nb\na\n', ("line 3 repeats 'a'",)),
     ('a:1,1,1::\nb:1,1,1::\n', ('line 2', 'colours must differ')),
   ],
 )

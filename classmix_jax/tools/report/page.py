@@ -155,7 +155,7 @@ def config_table(run: Run) -> str:
   )
 
 
-def training_image_path(run: Run, whose: str) -> str:
+def training_image(run: Run, whose: str) -> str:
   path = layout.training_image_path(run.path)
   if not path.exists():
     return ''
@@ -276,7 +276,7 @@ def page(
     parts.append(f'<p class="faint">{html.escape(note)}</p>')
   if galleries:
     parts.append(gallery_section(runs, galleries[0]))
-  parts += [training_image_path(run, run.name if several else 'it') for run in runs]
+  parts += [training_image(run, run.name if several else 'it') for run in runs]
   for run in runs:
     name = f' of {html.escape(run.name)}' if several else ''
     parts.append(f'<h2>Confusion{name}</h2>' + confusion_table(run))
