@@ -4,7 +4,7 @@ Synopsis:
 
     weights = open_weights(Path('resnet101COCO-41f33a49.pth'))
     tree, origin = initialize_from_weights(tree, weights)
-    describe_weights('resnet101COCO-41f33a49.pth', 'caffe', origin)   # lines of the fingerprint
+    describe_weights('caffe', origin)   # lines of the fingerprint
 """
 
 from collections.abc import Mapping
@@ -43,23 +43,20 @@ def initialize_from_weights(tree: PyTree, weights: Weights) -> tuple[PyTree, dic
   }
 
 
-def describe_weights(
-  pretrained: str, preprocessing: str, origin: Mapping[str, Any]
-) -> dict[str, str]:
+def describe_weights(preprocessing: str, origin: Mapping[str, Any]) -> dict[str, str]:
   """Returns the fingerprint's lines on the initial weights and the preprocessing.
 
   Args:
-    pretrained: config.model.pretrained.
     preprocessing: config.model.preprocessing.
     origin: see `initialize_from_weights`; empty without weights.
 
   Example:
-    >>> describe_weights('', '', {})
+    >>> describe_weights('', {})
     {'pre-training': 'none, from scratch', 'preprocessing': "the backbone's own"}
   """
   actual = preprocessing or BACKBONE_DEFAULT
   if not origin:
-    return {'pre-training': pretrained or 'none, from scratch', 'preprocessing': actual}
+    return {'pre-training': 'none, from scratch', 'preprocessing': actual}
   expected = origin['preprocessing'] or BACKBONE_DEFAULT
   return {
     'pre-training': origin['trained_on'] or 'unknown data',

@@ -186,6 +186,6 @@ def open_run_weights(path: Path, network: str, step: str) -> Weights:
     tensors=flatten_arrays(jax.device_get(tree)),
     layout=NATIVE,
     layout_name='',
-    preprocessing=config['model'].get('preprocessing', ''),
+    preprocessing=config['model']['preprocessing'],
     trained_on=config['data']['name'],
   )

@@ -45,8 +45,8 @@ def read_checksum(folder: Path) -> str | None:
 
 
 def matches_checksum(folder: Path, tree: PyTree) -> bool:
-  """Returns whether arrays match a checkpoint's checksum; True if it has none."""
-  return read_checksum(folder) in (None, compute_checksum(tree))
+  """Returns whether arrays match the checksum in a checkpoint's metadata."""
+  return read_checksum(folder) == compute_checksum(tree)
 
 
 class ToNumPy(ocp.type_handlers.NumpyHandler):
@@ -73,7 +73,9 @@ def find_corruption(folder: Path) -> str | None:
     expected, actual = read_checksum(folder), compute_checksum(read_arrays(folder))
   except Exception as error:  # a corrupt file can raise anything in the readers of many formats
     return shorten_error(error)
-  if expected not in (None, actual):
+  if expected is None:
+    return 'its checksum is missing'
+  if expected != actual:
     return f'its checksum is {actual} and was {expected}'
   return None
 

@@ -257,11 +257,10 @@ def test_checksums_do_not_depend_on_the_tree_but_on_every_bit():
   assert checkpoint.compute_checksum(tree) != checkpoint.compute_checksum({**tree, 'a': changed})
 
 
-def test_a_checkpoint_without_a_checksum_is_taken(two, tmp_path, monkeypatch):
-  """Metadata can lack it."""
+def test_a_checkpoint_without_a_checksum_is_corrupt(two, monkeypatch):
   monkeypatch.setattr(checkpoint_integrity, 'read_checksum', lambda folder: None)
-  assert_same(resume(two), tiny(20))
-  assert checkpoint_lookup.load(two, 'latest')[0] == 20
+  with pytest.raises(UserError, match='its checksum is missing'):
+    checkpoint_lookup.load(two, 'latest')
 
 
 @pytest.mark.filterwarnings('ignore')

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from classmix_jax.core.collectives import example_keys
+from classmix_jax.core.collectives import ONE_DEVICE
 from classmix_jax.core.mixing import mix
 from classmix_jax.data.files.image_io import Size
 from classmix_jax.data.label_statistics import spread
@@ -99,7 +99,7 @@ def mix_by_labels(image: Array, label: Array, num_classes: int) -> tuple[Array, 
   Returns:
     Masks `[B, H, W]` bool, mixed images and mixed labels.
   """
-  keys = example_keys(jax.random.key(0), len(image))
+  keys = ONE_DEVICE.keys(jax.random.key(0), len(image))
   mask = jax.vmap(class_mask, in_axes=(0, 0, None))(keys, label, num_classes)
   return mask, mix(mask, image), mix(mask, label)
 
