@@ -58,7 +58,7 @@ def in_interleaved_images(x, kernel, strides, padding, *, rhs_dilation, **option
   del padding
   step, reach = rhs_dilation[0], (kernel.shape[0] - 1) // 2
   y = lax.conv_general_dilated(
-    convolution.interleaved(x, step), kernel, strides, [(reach, reach)] * 2, **options
+    convolution.interleave(x, step), kernel, strides, [(reach, reach)] * 2, **options
   )
   images, height, width, features = y.shape
   y = y.reshape(-1, step, step, height, width, features).transpose(0, 3, 1, 4, 2, 5)

@@ -21,7 +21,7 @@ from PIL import Image  # noqa: E402
 import classmix_jax as cm  # noqa: E402
 from classmix_jax.config.data import build_dataset, choose_split  # noqa: E402
 from classmix_jax.utils.visualize import colorize, grid, overlay, to_bytes  # noqa: E402
-from classmix_jax.workdir import layout  # noqa: E402
+from classmix_jax.workdir import run_files  # noqa: E402
 
 WHITE, RED, GREY = np.uint8(255), np.array([220, 30, 30], np.uint8), np.uint8(225)
 EXAMPLES = (22, 50, 65)  # unlabelled images of the scenes, in daylight and with large objects
@@ -32,7 +32,7 @@ class Shown:
   """A run with its networks and images, and how labels are drawn."""
 
   def __init__(self, run: Path):
-    self.config = ml_collections.ConfigDict(layout.read_json(run / 'config.json'))
+    self.config = ml_collections.ConfigDict(run_files.read_json(run / 'config.json'))
     self.dataset = build_dataset(self.config)
     self.names, self.palette = self.dataset.class_names, self.dataset.palette
     self.teacher = cm.load(run, step='latest', network='teacher')

@@ -29,12 +29,11 @@ from classmix_jax.inference.predict_files import read_frames
 from classmix_jax.pretrained import load
 from classmix_jax.pretrained.converted_folder import write_weights
 from classmix_jax.pretrained.state_dict_files import read_file, write_file
-from classmix_jax.tools.annotations import annotation as export
-from classmix_jax.tools.annotations import coco, convert, cvat, labelme
+from classmix_jax.tools.annotations import class_file, coco, cvat, labelme, paint, parsing
 from classmix_jax.tools.annotations.class_table import read_class_table
 from classmix_jax.tools.report.runs import read_run
 from classmix_jax.training import distributed
-from classmix_jax.workdir import layout
+from classmix_jax.workdir import resume, run_files
 
 
 def told(call, *parts):
@@ -207,12 +206,12 @@ def test_class_table_that_is_no_text(tmp_path):
 
 
 def test_identity_that_is_no_number():
-  told(lambda: coco.number({'id': 1.5}, 'id'), "{'id': 1.5} has id = 1.5", 'an integer')
+  told(lambda: coco.get_id({'id': 1.5}, 'id'), "{'id': 1.5} has id = 1.5", 'an integer')
 
 
 def test_category_that_the_file_lacks():
   told(
-    lambda: coco.category_name({'id': 3, 'category_id': 9}, {1: 'car'}),
+    lambda: coco.get_category_name({'id': 3, 'category_id': 9}, {1: 'car'}),
     'annotation 3 has the category_id 9',
     "not in 'categories'",
   )
@@ -222,8 +221,8 @@ def test_panoptic_picture_of_another_size(tmp_path):
   save(tmp_path / 'a.png', np.zeros((2, 3, 3)))
   annotation = {'file_name': 'a.png', 'segments_info': []}
   told(
-    lambda: coco.segments(tmp_path / 'x.json', annotation, {}, (5, 6)),
-    'a.png is (3, 2), expected is (6, 5)',
+    lambda: coco.read_segments(tmp_path / 'x.json', annotation, {}, (5, 6)),
+    'a.png is (3, 2); expected (6, 5)',
   )
 
 
@@ -231,24 +230,24 @@ def test_stencil_in_colours():
   file = io.BytesIO()
   Image.new('RGB', (2, 2)).save(file, 'PNG')
   shape = {'mask': base64.b64encode(file.getvalue()).decode()}
-  stencil = labelme.stencil(((0, 0), (1, 1)), shape)
-  told(lambda: stencil.paint(Image.new('L', (4, 4)), 1), 'a picture in colours', 'grey')
+  stencil = labelme.build_stencil(((0, 0), (1, 1)), shape)
+  told(lambda: stencil.paint(Image.new('L', (4, 4)), 1), 'a colour image', 'grey')
 
 
 def test_annotation_files_that_cannot_be_read(tmp_path):
-  told(lambda: export.read_json(tmp_path / 'no.json'), 'cannot be read (No such file')
+  told(lambda: parsing.read_json_file(tmp_path / 'no.json'), 'cannot be read (No such file')
   told(lambda: cvat.parse_xml(tmp_path / 'no.xml'), 'no.xml cannot be read', '--input')
 
 
 def test_masks_and_classes_that_cannot_be_written(tmp_path, refused):
   told(
-    lambda: convert.write_classes(tmp_path / 'new/classes.txt', 'ab', [None] * 2, False),
+    lambda: class_file.write_class_file(tmp_path / 'new/classes.txt', 'ab', [None] * 2, False),
     'new/classes.txt cannot be written (Permission denied)',
     '--output',
   )
   palette = [0] * 768
   told(
-    lambda: convert.save_mask(np.zeros((2, 2), np.uint8), palette, tmp_path / 'new/a.png'),
+    lambda: paint.write_mask(np.zeros((2, 2), np.uint8), palette, tmp_path / 'new/a.png'),
     'new/a.png cannot be written (Permission denied)',
     '--output',
   )
@@ -275,10 +274,10 @@ def test_a_tensor_alone_is_no_state_dict(tmp_path):
 def finished(tmp_path_factory):
   """The folder of a run, without its arrays."""
   run = tmp_path_factory.mktemp('run')
-  layout.open_run(run, toy.config('DATA').to_dict())
+  resume.open_run(run, toy.config('DATA').to_dict())
   classes = {'names': toy.CLASSES, 'palette': [[0, 0, 0], [1, 1, 1], [2, 2, 2]]}
   (run / 'classes.json').write_text(json.dumps(classes))
-  layout.write_split(run, ['a'], ['b'])
+  run_files.write_split(run, ['a'], ['b'])
   return run
 
 
@@ -298,7 +297,7 @@ def test_export_of_a_run_of_many_sizes(finished, tmp_path):
 @pytest.mark.parametrize(
   'name, change, parts',
   [
-    ('config.json', lambda x: [x], ['no JSON object']),
+    ('config.json', lambda x: [x], ['not a JSON object']),
     ('config.json', lambda x: x.pop('steps') and x, ["steps is 'None'"]),
     ('config.json', lambda x: {**x, 'eval': 3}, ["eval is '3'"]),
     ('config.json', lambda x: x['optim'].pop('rule') and x, ["optim.rule is 'None'"]),
@@ -314,12 +313,12 @@ def test_damaged_files_of_a_run(finished, tmp_path, name, change, parts):
   run = shutil.copytree(finished, tmp_path / 'run')
   content = json.loads((run / name).read_text())
   (run / name).write_text(json.dumps(change(content)))
-  reader = read_config if name == 'config.json' else layout.read_classes
+  reader = read_config if name == 'config.json' else run_files.read_classes
   told(lambda: reader(run), run / name, 'is damaged', *parts)
 
 
 def test_split_that_cannot_be_read(finished, tmp_path):
-  told(lambda: layout.read_split(tmp_path, 'labeled'), 'labeled.txt cannot be read')
+  told(lambda: run_files.read_split(tmp_path, 'labeled'), 'labeled.txt cannot be read')
 
 
 def test_evaluation_of_other_classes(finished, tmp_path):

@@ -50,7 +50,7 @@ from classmix_jax.pretrained.state_dict_files import read_file
 from classmix_jax.tools.report.page import page
 from classmix_jax.tools.report.runs import read_run
 from classmix_jax.types import VOID, TrainState
-from classmix_jax.workdir import checkpoint, layout
+from classmix_jax.workdir import checkpoint, checkpoint_lookup, run_files
 
 FEW, MANY = 10, 150
 
@@ -506,7 +506,7 @@ def check_fields(case, tmp_path):
 # --------------------------------------------------------------------- a run's folder
 
 
-def run_files():
+def texts_of_a_run():
   """The texts in a run's folder, arrays left out."""
   network = {'miou': 0.5, 'iou': dict.fromkeys(CLASSES, 0.5)}
   result = {
@@ -523,7 +523,7 @@ def run_files():
   return {
     'config.json': toy.config('DATA').to_dict(),
     'classes.json': {'names': CLASSES, 'palette': [[0, 0, 0], [1, 1, 1], [2, 2, 2]]},
-    'pretrained.json': dict.fromkeys(layout.ORIGIN_FIELDS, 'x'),
+    'pretrained.json': dict.fromkeys(run_files.ORIGIN_FIELDS, 'x'),
     'left_out.json': {'train': {'a': 'a does not decode.'}, 'unlabeled': {}},
     'eval/2.json': result,
     'metrics.jsonl': {'step': 2, 'loss/sup': 1.0},
@@ -545,7 +545,7 @@ JSON = st.recursive(
 @st.composite
 def runs(draw):
   """(file, its bytes): damaged, other JSON, or with one field changed or gone."""
-  files = run_files()
+  files = texts_of_a_run()
   name = draw(st.sampled_from(sorted(files)))
   how = draw(st.sampled_from(['damaged', 'other', 'field', 'field', 'field']))
   if how == 'other':
@@ -569,14 +569,14 @@ def runs(draw):
 def check_run(case, tmp_path):
   """A run opens with what it was trained with, or a sentence names the file."""
   name, data = case
-  for file, content in run_files().items():
+  for file, content in texts_of_a_run().items():
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text(json.dumps(content))
   (tmp_path / name).write_bytes(data)
 
   def opened():
     config = ConfigDict(read_config(tmp_path))
-    names, _ = layout.read_classes(tmp_path)
+    names, _ = run_files.read_classes(tmp_path)
     build_protocol(config)
     build_method(config, len(names))
     return page([read_run(tmp_path)], [], None)
@@ -618,7 +618,7 @@ def check_checkpoint(case, tmp_path):
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     if name != changed or data is not None:
       (tmp_path / name).write_bytes(data if name == changed else content)
-  found = sentence_of(lambda: checkpoint.load(tmp_path, 'latest'), tmp_path)
+  found = sentence_of(lambda: checkpoint_lookup.load(tmp_path, 'latest'), tmp_path)
   if found is not None:
     step, state = found
     assert step == 7

@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from classmix_jax.datasets.scenes.classes import CLASS_NAMES  # noqa: E402
 from classmix_jax.datasets.scenes.render import render  # noqa: E402
-from classmix_jax.workdir import checkpoint  # noqa: E402
+from classmix_jax.workdir import checkpoint_lookup  # noqa: E402
 
 ABSENT = ('tensorflow', 'tensorflow_datasets', 'tensorboard')
 PARTS = {'labeled': 6, 'unlabeled': 6, 'val': 4}
@@ -78,7 +78,7 @@ def train(data: Path, run: Path, copies: str, steps: int) -> list[str]:
 def kill_half_way(arguments: list[str], run: Path) -> None:
   """Starts a training and kills it as soon as it has a checkpoint."""
   process = subprocess.Popen(command(*arguments))
-  while process.poll() is None and not checkpoint.newest_step(run / 'checkpoints'):
+  while process.poll() is None and not checkpoint_lookup.find_newest_step(run / 'checkpoints'):
     time.sleep(0.05)
   process.kill()
   assert process.wait() == -signal.SIGKILL, 'it ended before it was killed'
@@ -88,7 +88,7 @@ def check(run: Path, steps: int) -> None:
   """Fails if the run lacks anything that a finished training leaves behind."""
   rows = [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
   assert [row['step'] for row in rows] == list(range(2, steps + 1, 2)), rows
-  assert checkpoint.newest_step(run / 'checkpoints') == steps
+  assert checkpoint_lookup.find_newest_step(run / 'checkpoints') == steps
   result = json.loads((run / 'eval' / f'{steps}.json').read_text())
   assert result['miou'] == rows[-1]['eval/miou'] > 0
   assert 'id="data">{"palette"' in (run / 'report.html').read_text(encoding='utf-8')

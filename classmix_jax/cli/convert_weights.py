@@ -46,7 +46,7 @@ PARTIAL = flags.DEFINE_bool('partial', False, 'Accept a file without a tenth of 
 
 def main() -> None:
   from classmix_jax.errors import UserError
-  from classmix_jax.pretrained.convert import to_file, to_folder
+  from classmix_jax.pretrained.convert import convert_to_file, convert_to_folder
   from classmix_jax.pretrained.load import open_weights
   from classmix_jax.pretrained.state_dict_files import is_file_name
 
@@ -72,9 +72,9 @@ def main() -> None:
   if weights.warning:
     print(f'warning: {weights.warning}')
   if back:
-    to_file(weights, output, LAYOUT.value)
+    convert_to_file(weights, output, LAYOUT.value)
   else:
-    to_folder(
+    convert_to_folder(
       weights,
       output,
       backbone=BACKBONE.value,

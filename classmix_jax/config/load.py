@@ -10,7 +10,7 @@ from classmix_jax.config.bounds import check_ranges
 from classmix_jax.config.defaults import get_config
 from classmix_jax.errors import UserError
 from classmix_jax.methods import METHODS
-from classmix_jax.workdir.layout import read_object
+from classmix_jax.workdir.run_files import read_object
 
 JSON_TYPES = {tuple: list, float: (int, float)}  # types that JSON changes; others stay
 

@@ -13,7 +13,7 @@ from classmix_jax.methods.labeled_loss import LabeledLoss
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING
 from classmix_jax.models.heads import HEADS
-from classmix_jax.models.segmenter import Segmenter, with_head
+from classmix_jax.models.segmenter import Segmenter, build_segmenter
 from classmix_jax.types import Method
 
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
@@ -69,7 +69,7 @@ def build_model(config: Config, num_classes: int) -> Segmenter:
   if model.output_stride:
     options['output_stride'] = model.output_stride
   backbone = lookup(BACKBONES, model.backbone, 'config.model.backbone')(**options)
-  return with_head(backbone, lookup(HEADS, model.head, 'config.model.head'), num_classes)
+  return build_segmenter(backbone, lookup(HEADS, model.head, 'config.model.head'), num_classes)
 
 
 def build_method(config: Config, num_classes: int) -> Method:

@@ -18,7 +18,7 @@ import numpy as np
 
 from classmix_jax.core.metrics import confusion_matrix, iou, mean_iou
 from classmix_jax.evaluation.protocols import Protocol, scores
-from classmix_jax.models.image_classifier import predicted_logits
+from classmix_jax.models.image_classifier import predict_logits
 from classmix_jax.models.segmenter import Segmenter, to_unit_range
 from classmix_jax.types import AXIS, VOID, Array, Example, PyTree
 
@@ -41,7 +41,7 @@ def predict(
     valid: `[B, H, W]` bool, True on the pixels of a label; None scores images at their own size.
     protocol: see `protocols.scores`; by default scores are the probabilities of whole images.
   """
-  logits = functools.partial(predicted_logits, model, variables)
+  logits = functools.partial(predict_logits, model, variables)
   valid = jnp.ones(image.shape[:3], bool) if valid is None else valid
   return scores(protocol, logits, to_unit_range(image), valid)
 

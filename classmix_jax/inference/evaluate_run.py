@@ -19,7 +19,7 @@ from classmix_jax.evaluation.evaluator import Evaluator
 from classmix_jax.evaluation.protocols import PROTOCOLS, slug
 from classmix_jax.evaluation.summary import conclude
 from classmix_jax.inference.restore import load_networks
-from classmix_jax.workdir import layout
+from classmix_jax.workdir import run_files
 
 Values = Mapping[str, Any]  # a run's config as nested plain dicts
 
@@ -62,7 +62,7 @@ def open_evaluator(values: Values, run: Path) -> Evaluator:
     UserError: the data is missing.
   """
   dataset = open_validation(values)
-  labeled = layout.read_split(run, 'labeled')
+  labeled = run_files.read_split(run, 'labeled')
   method, evaluation = trained_setup(values, len(dataset.class_names))
   return Evaluator(
     dataset,
@@ -108,7 +108,7 @@ def evaluate_run(
   evaluator = open_evaluator(values, run)
   result = evaluator(restored_step, networks)
   name = slug(evaluator.description) if other_protocol else ''
-  layout.write_evaluation(run, result, name)
+  run_files.write_evaluation(run, result, name)
   conclude(run, result, evaluator, networks, name)
   if write_predictions:
     directory = Path(write_predictions).expanduser()

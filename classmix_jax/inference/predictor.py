@@ -27,7 +27,7 @@ from classmix_jax.evaluation.evaluator import headline_network
 from classmix_jax.evaluation.protocols import PROTOCOLS
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.types import Array, PyTree
-from classmix_jax.workdir import layout
+from classmix_jax.workdir import run_files
 
 MULTIPLE = 32  # sizes are padded to multiples of this, which compiles fewer shapes
 
@@ -174,7 +174,7 @@ def load(run: str | os.PathLike, *, step: str = 'best', network: str = '') -> Pr
   """
   run = Path(os.path.expanduser(run)).absolute()
   values = read_config(run)
-  names, palette = layout.read_classes(run)
+  names, palette = run_files.read_classes(run)
   method, evaluation = trained_setup(values, len(names))
   _, networks = load_networks(run, step)
   name = headline_network(network or evaluation.headline, networks)

@@ -11,7 +11,7 @@ from pathlib import Path
 from classmix_jax.config.load import read_config
 from classmix_jax.config.trained import trained_setup
 from classmix_jax.types import PyTree, TrainState
-from classmix_jax.workdir import checkpoint, layout
+from classmix_jax.workdir import checkpoint_lookup, run_files
 
 
 def load_networks(run: Path, which: str = 'best') -> tuple[int, dict[str, PyTree]]:
@@ -28,8 +28,8 @@ def load_networks(run: Path, which: str = 'best') -> tuple[int, dict[str, PyTree
     UserError: the run or the checkpoint does not exist, or is damaged.
   """
   values = read_config(run)
-  names, _ = layout.read_classes(run)
-  step, state = checkpoint.load(run, which)
+  names, _ = run_files.read_classes(run)
+  step, state = checkpoint_lookup.load(run, which)
   method = trained_setup(values, len(names)).method
   networks = method.networks(TrainState(**state))
   return step, dict(networks)

@@ -1,1 +1,1 @@
-"""From features to logits: heads, and the segmenter that joins them to a backbone."""
+"""Networks: backbones, heads, the segmenter that joins them, and discriminators."""

@@ -1,10 +1,10 @@
-"""Discriminators: networks that tell predicted segmentations from true ones.
+"""Discriminators: networks that distinguish predicted from true segmentations.
 
 Synopsis:
 
     discriminator = PixelDiscriminator()
     params = discriminator.init(key, prob)['params']
-    logit = discriminator.apply({'params': params}, prob)      # > 0 where it believes in truth
+    logit = discriminator.apply({'params': params}, prob)      # > 0: classified as true
 """
 
 import flax.linen as nn
@@ -15,37 +15,37 @@ from classmix_jax.core.channel_dropout import channel_mask
 from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.types import Array
 
-LAYERS = 4  # before the classifier, each with twice the channels of the one before
-SLOPE = 0.2  # of the leaky ReLU below 0
-DROPOUT = 0.5  # share of the channels that are lost
-# U(-b, b) with b = 1 / sqrt(fan_in), what torch draws where nothing is said.
-KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
+NUM_LAYERS = 4  # before the classifier; each has twice the channels of the previous one
+LEAKY_SLOPE = 0.2  # of the leaky ReLU below 0
+DROPOUT_RATE = 0.5  # fraction of the channels that are dropped
+# U(-b, b) with b = 1 / sqrt(fan_in), the default of torch.
+TORCH_KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
 
 
-def widths(width: int) -> list[int]:
-  """Channels of the layers: 64, 128, 256, 512 as published.
+def compute_widths(width: int) -> list[int]:
+  """Returns the channels of the layers; `width` is that of the first, 64 as published.
 
   Example:
-    >>> widths(64)
+    >>> compute_widths(64)
     [64, 128, 256, 512]
   """
-  return [width * 2**index for index in range(LAYERS)]
+  return [width * 2**index for index in range(NUM_LAYERS)]
 
 
-def halving(features: int, name: str) -> nn.Conv:
-  """A 4x4 convolution of stride 2, as all of both discriminators are."""
+def build_convolution(features: int, name: str) -> nn.Conv:
+  """Builds a 4x4 convolution of stride 2, the only kind in both discriminators."""
   return nn.Conv(
-    features, (4, 4), strides=2, padding=[(1, 1)] * 2, kernel_init=KERNEL_INIT, name=name
+    features, (4, 4), strides=2, padding=[(1, 1)] * 2, kernel_init=TORCH_KERNEL_INIT, name=name
   )
 
 
 class PixelDiscriminator(nn.Module):
-  """The fully convolutional discriminator of Hung et al. (arXiv 1802.07934).
+  """Fully convolutional discriminator of Hung et al. (arXiv 1802.07934, section 3.2).
 
   Five 4x4 convolutions of stride 2 without normalisation.
 
   Attributes:
-    width: channels of the first.
+    width: channels of the first convolution.
   """
 
   width: int = 64
@@ -55,46 +55,46 @@ class PixelDiscriminator(nn.Module):
     """Maps class probabilities `[B, H, W, C]` to one logit per pixel, `[B, H, W]`.
 
     Raises:
-      ValueError: images smaller than 32x32, of which no pixel is left.
+      ValueError: images are smaller than 32x32, so that no pixel would be left.
     """
     if min(prob.shape[1:3]) < 32:
       raise ValueError(f'images are {prob.shape[1:3]}; the discriminator needs 32x32 or more')
     x = prob
-    for index, width in enumerate(widths(self.width)):
-      x = nn.leaky_relu(halving(width, f'conv{index + 1}')(x), SLOPE)
-    x = halving(1, 'classifier')(x)
+    for index, width in enumerate(compute_widths(self.width)):
+      x = nn.leaky_relu(build_convolution(width, f'conv{index + 1}')(x), LEAKY_SLOPE)
+    x = build_convolution(1, 'classifier')(x)
     return resize_bilinear(x, prob.shape[1:3])[..., 0]
 
 
 class ImageDiscriminator(nn.Module):
-  """The discriminator of s4GAN: one logit per image (arXiv 1908.05724, section 3.1).
+  """Discriminator of s4GAN: one logit per image (arXiv 1908.05724, section 3.1).
 
-  Dropout of whole channels follows the first three convolutions. It is part of every
-  pass, also where images are scored for self-training, as in the original.
+  Dropout of whole channels follows the first three convolutions. As in the original, it is also
+  active when images are scored for self-training.
 
   Attributes:
-    width: channels of the first convolution, an eighth of those of the features.
+    width: channels of the first convolution, one eighth of those of the features.
   """
 
   width: int = 64
 
   @nn.compact
   def __call__(self, pair: Array, keys: Array) -> tuple[Array, Array]:
-    """Scores segmentations joined with their images.
+    """Scores segmentations concatenated with their images.
 
     Args:
       pair: `[B, H, W, C + 3]`, class probabilities and image, both in 0..1.
-      keys: `[B]` random keys of the dropout.
+      keys: `[B]` random keys for the dropout.
 
     Returns:
       Logits `[B]`, and the features before them, `[B, 8 width]`.
     """
     x = pair
-    for index, width in enumerate(widths(self.width)):
-      x = nn.leaky_relu(halving(width, f'conv{index + 1}')(x), SLOPE)
+    for index, width in enumerate(compute_widths(self.width)):
+      x = nn.leaky_relu(build_convolution(width, f'conv{index + 1}')(x), LEAKY_SLOPE)
       if index < 3:
         layer_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, index)
-        x = x * channel_mask(layer_keys, width, DROPOUT)
+        x = x * channel_mask(layer_keys, width, DROPOUT_RATE)
     features = jnp.mean(x, axis=(1, 2))
-    logit = nn.Dense(1, kernel_init=KERNEL_INIT, name='classifier')(features)
+    logit = nn.Dense(1, kernel_init=TORCH_KERNEL_INIT, name='classifier')(features)
     return logit[:, 0], features

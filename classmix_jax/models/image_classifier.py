@@ -1,10 +1,10 @@
-"""A network that says which classes an image shows, and a segmentation that believes it.
+"""Multi-label image classifier, and its fusion with a segmentation (s4GAN with MLMT).
 
 Synopsis:
 
     classifier = ImageClassifier(BACKBONES['tiny'](), num_classes=11)
-    scores = classifier.apply(variables, image, train=False)         # [B, C]
-    logits = predicted_logits(model, network, image)                 # [B, H, W, C]
+    presence = classifier.apply(variables, image, train=False)       # [B, C]
+    logits = predict_logits(model, network, image)                 # [B, H, W, C]
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ import jax.numpy as jnp
 from classmix_jax.models.segmenter import Segmenter, forward
 from classmix_jax.types import Array, PyTree
 
-PRESENT = 0.2  # probability from which a class counts as present (arXiv 1908.05724)
+PRESENCE_THRESHOLD = 0.2  # minimum probability of a present class (arXiv 1908.05724)
 
 
 class ImageClassifier(nn.Module):
-  """The mean of a backbone's features and a dense layer: several classes may be present.
+  """Multi-label classifier: a backbone, global average pooling and a dense layer.
 
   Attributes:
     backbone: see `classmix_jax/models/backbones/__init__.py`.
@@ -37,27 +37,34 @@ class ImageClassifier(nn.Module):
     return nn.Dense(self.num_classes, name='logits')(features)
 
 
-def without_absent(logits: Array, presence: Array) -> Array:
-  """Sets the logits `[B, H, W, C]` of absent classes to 0, as the original fuses its branches.
+def mask_absent_classes(logits: Array, presence: Array) -> Array:
+  """Sets the logits of absent classes to 0, as the original fuses its branches.
 
-  Such a class still wins where all others are negative. `presence` is `[B, C]` logits.
+  An absent class is still predicted where the logits of all other classes are negative.
+
+  Args:
+    logits: `[B, H, W, C]`.
+    presence: `[B, C]` logits of presence.
 
   Example:
-    >>> without_absent(jnp.full((1, 1, 1, 2), 3.0), jnp.array([[1.0, -9.0]])).tolist()
+    >>> mask_absent_classes(jnp.full((1, 1, 1, 2), 3.0), jnp.array([[1.0, -9.0]])).tolist()
     [[[[3.0, 0.0]]]]
   """
-  present = jax.nn.sigmoid(presence) >= PRESENT
+  present = jax.nn.sigmoid(presence) >= PRESENCE_THRESHOLD
   return logits * present[:, None, None, :]
 
 
-def predicted_logits(model: Segmenter, network: Mapping[str, PyTree], image: Array) -> Array:
-  """Returns the logits `[B, H, W, C]` of a method's network, see `Method.networks`.
+def predict_logits(model: Segmenter, network: Mapping[str, PyTree], image: Array) -> Array:
+  """Computes the logits `[B, H, W, C]` of a network from `Method.networks`.
 
-  With 'classifier' beside 'params' and 'batch_stats', classes that this one does not see are
-  left out; its backbone is the segmenter's.
+  Args:
+    model: the segmenter.
+    network: has 'params' and 'batch_stats', and optionally 'classifier': the variables of an
+      `ImageClassifier` with the segmenter's backbone, which masks absent classes.
+    image: `[B, H, W, 3]` float32 RGB in 0..1.
   """
   logits, _ = forward(model, network['params'], network['batch_stats'], image, train=False)
   if 'classifier' not in network:
     return logits
   classifier = ImageClassifier(model.backbone, logits.shape[-1])
-  return without_absent(logits, classifier.apply(network['classifier'], image, train=False))
+  return mask_absent_classes(logits, classifier.apply(network['classifier'], image, train=False))

@@ -1,8 +1,8 @@
-"""A segmentation network: backbone, head, and logits at the image's own size.
+"""The segmenter: a backbone, a head, and logits at the size of the image.
 
 Synopsis:
 
-    model = with_head(BACKBONES['tiny'](), HEADS['deeplab_v2'], num_classes=11)
+    model = build_segmenter(BACKBONES['tiny'](), HEADS['deeplab_v2'], num_classes=11)
     params, batch_stats = initialize(model, key, image)
     logits, batch_stats = forward(model, params, batch_stats, image, train=True)
 """
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from classmix_jax.core.resize import resize_bilinear
-from classmix_jax.models.layers.batch_norm import apart
+from classmix_jax.models.layers.batch_norm import normalize_separately
 from classmix_jax.types import Array, Features, PyTree
 
 Perturbation = Callable[[Features], Features]
@@ -40,16 +40,27 @@ class Segmenter(nn.Module):
   ) -> Array:
     """Maps `[B, H, W, 3]` float32 RGB in 0..1 to `[B, H, W, C]` float32 logits.
 
-    `perturb` stands between backbone and head; it may change B. Without `upsample` the logits
-    are as small as the head's, for `core/tiling.py`.
+    Args:
+      image: the batch.
+      train: whether BN normalises by the statistics of the batch and updates the running ones.
+      perturb: applied to the features between backbone and head; may change B.
+      upsample: False returns the logits at the head's size, for `core/tiling.py`.
     """
     features = perturb(self.backbone(image, train))
     logits = self.head(features, train).astype(jnp.float32)
     return resize_bilinear(logits, image.shape[1:3]) if upsample else logits
 
 
-def with_head(backbone: nn.Module, head: Callable[..., nn.Module], num_classes: int) -> Segmenter:
-  """Joins a backbone and an entry of `HEADS`, made for its stride, BN mode and precision."""
+def build_segmenter(
+  backbone: nn.Module, head: Callable[..., nn.Module], num_classes: int
+) -> Segmenter:
+  """Builds a segmenter with a head for the stride, BN mode and precision of the backbone.
+
+  Args:
+    backbone: an instance of an entry of `BACKBONES`.
+    head: an entry of `HEADS`.
+    num_classes: C.
+  """
   return Segmenter(
     backbone=backbone,
     head=head(
@@ -62,12 +73,12 @@ def with_head(backbone: nn.Module, head: Callable[..., nn.Module], num_classes: 
 
 
 def to_unit_range(image: Array) -> Array:
-  """Converts uint8 0..255, as it travels to the device, to float32 0..1."""
+  """Converts uint8 0..255, the type of images in a batch, to float32 0..1."""
   return image.astype(jnp.float32) / 255.0
 
 
 def initialize(model: Segmenter, key: Array, image: Array) -> tuple[PyTree, PyTree]:
-  """Returns `(params, batch_stats)` for images of the shape `[B, H, W, 3]`."""
+  """Returns `(params, batch_stats)`; `image` is `[B, H, W, 3]` or has that shape."""
   variables = model.init(key, jnp.zeros(image.shape, jnp.float32), train=False)
   return variables['params'], variables['batch_stats']
 
@@ -81,15 +92,15 @@ def forward(
   train: bool,
   **options: Perturbation | bool,
 ) -> tuple[Array, PyTree]:
-  """Returns `(logits [B, H, W, C], batch_stats)`; the statistics move only in training.
+  """Returns `(logits [B, H, W, C], batch_stats)`; only training updates the statistics.
 
-  `options` are those of `Segmenter.__call__`.
+  `options` are `perturb` and `upsample` of `Segmenter.__call__`.
   """
   variables = {'params': params, 'batch_stats': batch_stats}
   if not train:
     return model.apply(variables, image, train=False, **options), batch_stats
   logits, updated = model.apply(variables, image, train=True, mutable=['batch_stats'], **options)
-  # With frozen statistics (bn='running') there is nothing mutable to return.
+  # With frozen statistics (bn='running'), `updated` is empty.
   return logits, updated.get('batch_stats', batch_stats)
 
 
@@ -101,21 +112,21 @@ def forward_in_order(
   *,
   upsample: bool = True,
 ) -> tuple[list[Array], PyTree]:
-  """Trains on several batches one after the other, computed as one.
+  """Computes consecutive training passes of several batches in a single pass.
 
-  The numbers are those of a `forward` for each: BN normalises every batch by its own statistics,
-  and the running ones follow first to last. One pass compiles and runs faster.
+  The result equals one `forward` per batch: BN normalises each batch by its own statistics and
+  updates the running ones in order. A single pass compiles and runs faster.
 
   Args:
-    model, params, batch_stats: as for `forward`.
-    images: batches `[b, H, W, 3]`, which differ in b only.
-    upsample: of `Segmenter.__call__`.
+    model, params, batch_stats: see `forward`.
+    images: batches `[b, H, W, 3]` that differ only in b.
+    upsample: see `Segmenter.__call__`.
 
   Returns:
-    `(logits of each, batch_stats)`.
+    `([logits [b, H, W, C], ...], batch_stats)`.
   """
   sizes = [len(image) for image in images]
-  with apart(sizes):
+  with normalize_separately(sizes):
     logits, batch_stats = forward(
       model, params, batch_stats, jnp.concatenate(images), train=True, upsample=upsample
     )

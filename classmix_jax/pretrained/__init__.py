@@ -1,10 +1,10 @@
-"""Weights of other projects: read, named, accounted for, and written back.
+"""Weights of other projects: reading, naming, matching and writing them.
 
-    FILE.pth, FILE.safetensors -> tensors by name -> LAYOUTS -> a tree of this project
-    config.model.pretrained: such a file, a folder that launch/convert.py wrote, or a run
+    FILE.pth, FILE.safetensors -> tensors by name -> LAYOUTS -> a parameter tree of this project
+    config.model.pretrained: such a file, a directory written by launch/convert.py, or a run
 
-A layout is a function from the path of an array here to the name of its tensor
-there. To add one: a file here with a `torch_name`, and a line in `LAYOUTS`.
+A layout maps the path of an array in this project to the name of its tensor in a file. To add
+one: a file in layouts/ with a `to_torch_name`, and a line in `LAYOUTS`.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,23 +13,30 @@ from pathlib import Path
 from classmix_jax.pretrained.layouts import deeplab_v2, efficientnet_lite0, torchvision
 from classmix_jax.pretrained.layouts.layout import Layout
 
-# The first one whose `mark` begins the name of a tensor is taken, see `source.find_layout`.
+# `load.detect_layout` takes the first layout whose `prefix` begins the name of any tensor.
 LAYOUTS: Mapping[str, Layout] = {
   'deeplab_v2': Layout(
-    deeplab_v2.torch_name, mark='layer5.', head=('layer5.',), preprocessing='caffe'
+    deeplab_v2.to_torch_name,
+    prefix='layer5.',
+    head_prefixes=('layer5.',),
+    preprocessing='caffe',
+    origins=deeplab_v2.ORIGINS,
   ),
   'torchvision': Layout(
-    torchvision.torch_name, mark='layer4.', head=('fc.',), preprocessing='imagenet'
+    torchvision.to_torch_name,
+    prefix='layer4.',
+    head_prefixes=('fc.',),
+    preprocessing='imagenet',
   ),
   'efficientnet_lite0': Layout(
-    efficientnet_lite0.torch_name,
-    mark='_conv_stem.',
-    head=efficientnet_lite0.CLASSIFIER,
+    efficientnet_lite0.to_torch_name,
+    prefix='_conv_stem.',
+    head_prefixes=efficientnet_lite0.CLASSIFIER_PREFIXES,
     preprocessing='symmetric',
   ),
 }
 
-# Weights that come as a Python package: the word for config.model.pretrained, and where they are.
+# Weights in Python packages: value of config.model.pretrained -> function that returns the file.
 INSTALLED: Mapping[str, Callable[[], Path]] = {
   'efficientnet_lite0': efficientnet_lite0.find_weights,
 }

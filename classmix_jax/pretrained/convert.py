@@ -1,10 +1,10 @@
-"""Converts weights to the folder of this project and back; the program launch/convert.py.
+"""Converts weights to a directory of this project and back; see launch/convert.py.
 
 Synopsis:
 
-    to_folder(open_weights(Path('resnet101COCO-41f33a49.pth')), Path('coco'),
+    convert_to_folder(open_weights(Path('resnet101COCO-41f33a49.pth')), Path('coco'),
               backbone='resnet101', head='deeplab_v2')
-    to_file(open_weights(Path('coco')), Path('again.pth'))     # the same bits
+    convert_to_file(open_weights(Path('coco')), Path('again.pth'))     # the same bits
 """
 
 from collections.abc import Iterator
@@ -19,24 +19,25 @@ from classmix_jax.config.lookup import lookup
 from classmix_jax.errors import UserError
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
-from classmix_jax.models.segmenter import initialize, with_head
+from classmix_jax.models.segmenter import build_segmenter, initialize
 from classmix_jax.pretrained import LAYOUTS, matching
 from classmix_jax.pretrained.converted_folder import check_free, write_weights
 from classmix_jax.pretrained.load import Weights
 from classmix_jax.pretrained.state_dict_files import write_file
 from classmix_jax.types import PyTree
 
-IMAGE = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)  # no shape of an array depends on it
+IMAGE_SHAPE = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)  # no parameter depends on it
 
 
-def network_shapes(backbone: str, head: str, num_classes: int) -> PyTree:
-  """Returns `{'params': ..., 'batch_stats': ...}` of shapes; without a head where that is ''."""
-  model = with_head(
+def compute_shapes(backbone: str, head: str, num_classes: int) -> PyTree:
+  """Returns `{'params': ..., 'batch_stats': ...}` of shapes; without the head if it is ''."""
+  model = build_segmenter(
     lookup(BACKBONES, backbone, '--backbone')(),
     lookup(HEADS, head or next(iter(HEADS)), '--head'),
     num_classes,
   )
-  trees = jax.eval_shape(lambda key: initialize(model, key, IMAGE), jax.random.key(0))
+  trees = jax.eval_shape(lambda key: initialize(model, key, IMAGE_SHAPE), jax.random.key(0))
+  # Batch statistics of a head without BN are absent.
   parts = ('backbone', 'head') if head else ('backbone',)
   return {
     collection: {part: tree[part] for part in parts if part in tree}
@@ -44,32 +45,32 @@ def network_shapes(backbone: str, head: str, num_classes: int) -> PyTree:
   }
 
 
-def differing(tree: PyTree, other: PyTree, weights: Weights) -> Iterator[str]:
-  """Yields the tensors whose shapes differ between two trees of one structure."""
+def list_differing_tensors(tree: PyTree, other: PyTree, weights: Weights) -> Iterator[str]:
+  """Yields the names of tensors whose shapes differ between two trees of equal structure."""
   pairs = zip(jax.tree.leaves_with_path(tree), jax.tree.leaves(other), strict=True)
-  for (path, leaf), again in pairs:
-    if leaf.shape != again.shape:
-      yield weights.layout.name(matching.own_path(path))
+  for (path, leaf), other_leaf in pairs:
+    if leaf.shape != other_leaf.shape:
+      yield weights.layout.tensor_name(matching.to_array_path(path))
 
 
 def count_classes(weights: Weights, names: frozenset[str]) -> int:
-  """The first axis of most of the named tensors; 0 where there are none."""
-  found = [weights.tensors[name].shape[:1] for name in sorted(names) if name in weights.tensors]
-  return (statistics.mode(found) or (0,))[0] if found else 0
+  """Returns the most frequent first axis of the named tensors; 0 if the file has none of them."""
+  axes = [weights.tensors[name].shape[:1] for name in sorted(names) if name in weights.tensors]
+  return (statistics.mode(axes) or (0,))[0] if axes else 0
 
 
-def matched_tree(shapes: PyTree, weights: Weights) -> tuple[PyTree, matching.Account]:
-  """Returns the arrays of the network that the weights have, and the account."""
-  tree, account = matching.fit(shapes, weights)
+def select_matched_arrays(shapes: PyTree, weights: Weights) -> tuple[PyTree, matching.MatchResult]:
+  """Returns the network's arrays that occur in the weights, and the result of the match."""
+  tree, result = matching.copy_matching(shapes, weights)
   arrays = {
     path: x
     for path, x in flax.traverse_util.flatten_dict(tree).items()
     if not isinstance(x, jax.ShapeDtypeStruct)
   }
-  return flax.traverse_util.unflatten_dict(arrays), account
+  return flax.traverse_util.unflatten_dict(arrays), result
 
 
-def to_folder(
+def convert_to_folder(
   weights: Weights,
   output: Path,
   *,
@@ -78,77 +79,79 @@ def to_folder(
   num_classes: int = 0,
   partial: bool = False,
 ) -> None:
-  """Writes the tensors of a file that belong to a network as a folder of weights.
+  """Writes the tensors of a network in a file as a directory of weights.
 
   Args:
     weights: of a file.
-    output: the folder, which must not exist.
-    backbone, head: names of BACKBONES and HEADS; without a head the backbone alone.
-    num_classes: 0 is as many as the file's head has.
+    output: the directory, which must not exist.
+    backbone: a key of BACKBONES.
+    head: a key of HEADS; '' converts the backbone only.
+    num_classes: of the head; 0 is the number in the file.
     partial: whether a tenth of the backbone may be missing.
 
   Raises:
-    UserError: the tensors are not those of the network; nothing is written.
+    UserError: the tensors do not match the network; nothing is written.
   """
   check_free(output)
-  # What differs between one class and two is what depends on their number.
-  one, two = (network_shapes(backbone, head, n) for n in (1, 2))
-  class_names = frozenset(differing(one, two, weights))
+  # Tensors whose shape differs between one class and two have a class axis.
+  one, two = (compute_shapes(backbone, head, n) for n in (1, 2))
+  class_names = frozenset(list_differing_tensors(one, two, weights))
   num_classes = num_classes or count_classes(weights, class_names)
-  shapes = network_shapes(backbone, head, num_classes) if num_classes else one
-  tree, account = matched_tree(shapes, weights)
-  print(matching.report(account, weights.layout, weights.name))
-  check(account, weights, class_names, partial)
-  whole = bool(head) and not (account.missing or account.wrong_shape)
+  shapes = compute_shapes(backbone, head, num_classes) if num_classes else one
+  tree, result = select_matched_arrays(shapes, weights)
+  print(matching.format_report(result, weights.layout, weights.name))
+  check_match(result, weights, class_names, partial)
+  complete_head = bool(head) and not (result.missing or result.wrong_shape)
   write_weights(
     output,
     tree,
     {
       'backbone': backbone,
-      'head': head if matching.head(account, weights.layout).matched else '',
-      'num_classes': num_classes if whole else 0,
+      'head': head if matching.select_head(result, weights.layout).matched else '',
+      'num_classes': num_classes if complete_head else 0,
       'preprocessing': weights.preprocessing,
       'trained_on': weights.trained_on,
       'layout': weights.layout_name,
       'source': weights.name,
       'sha256': weights.sha256,
-      'matched': len(account.matched),
-      'expected': account.expected,
+      'matched': len(result.matched),
+      'expected': result.expected,
     },
   )
   print(
-    f'wrote {output}: {len(account.matched)} arrays, preprocessing {weights.preprocessing}, '
+    f'wrote {output}: {len(result.matched)} arrays, preprocessing {weights.preprocessing}, '
     f'trained on {weights.trained_on or "unknown data"}'
   )
 
 
-def check(
-  account: matching.Account, weights: Weights, class_names: frozenset[str], partial: bool
+def check_match(
+  result: matching.MatchResult, weights: Weights, class_names: frozenset[str], partial: bool
 ) -> None:
-  """Raises UserError where the tensors are not those of the network."""
-  matching.check_start(account, weights.layout, f'--input={weights.name}')
-  if not partial and not matching.fits_exactly(account, weights.layout, class_names):
+  """Raises UserError if the tensors do not match the network; see `convert_to_folder`."""
+  matching.check_backbone(result, weights.layout, f'--input={weights.name}')
+  if not partial and not matching.fits_exactly(result, weights.layout, class_names):
     raise UserError(
-      f'--input={weights.name} does not hold exactly this network, see the report above; '
+      f'--input={weights.name} does not contain exactly this network, see the report above; '
       'nothing is written. With --partial a tenth of the backbone may differ.'
     )
 
 
-def to_file(weights: Weights, output: Path, layout: str = '') -> None:
-  """Writes a run or a folder of weights as a state dict in the names and axes of a layout.
+def convert_to_file(weights: Weights, output: Path, layout: str = '') -> None:
+  """Writes a run or a directory of weights as a state dict in a layout.
 
   Args:
-    weights: of a run or a folder.
-    output: its ending decides: safetensors, or a file of torch.
-    layout: a name of LAYOUTS; '' is where the weights came from, or deeplab_v2.
+    weights: of a run or a directory.
+    output: the file, in .safetensors or else in torch's format.
+    layout: a key of LAYOUTS; '' is that of the source file, or else deeplab_v2.
 
   Raises:
     UserError: there is no such layout, or the file cannot be written.
   """
   chosen = lookup(LAYOUTS, layout or weights.layout_name or 'deeplab_v2', '--layout')
   tensors = {
-    chosen.name(tuple(name.split('/'))): chosen.to_file(x) for name, x in weights.tensors.items()
+    chosen.tensor_name(tuple(name.split('/'))): chosen.to_file(x)
+    for name, x in weights.tensors.items()
   }
-  assert len(tensors) == len(weights.tensors), 'two arrays would get one name'
+  assert len(tensors) == len(weights.tensors), 'two arrays have the same name in the file'
   write_file(output, tensors)
   print(f'wrote {output}: {len(tensors)} tensors')

@@ -1,4 +1,4 @@
-"""The folder of converted weights: arrays by orbax, and what is known of them.
+"""Reads and writes directories of converted weights: arrays by orbax and a description.
 
 WEIGHTS/weights.json   backbone, head, num_classes, preprocessing, trained_on, source, ...
 WEIGHTS/arrays/        orbax: {'params': ..., 'batch_stats': ...}
@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 from classmix_jax.errors import UserError
 from classmix_jax.types import PyTree
 from classmix_jax.utils.atomic_write import write_atomically
-from classmix_jax.workdir.layout import read_object
+from classmix_jax.workdir.run_files import read_object
 
 DESCRIPTION, ARRAYS = 'weights.json', 'arrays'
 DESCRIPTION_FIELDS = dict.fromkeys(
@@ -26,26 +26,32 @@ DESCRIPTION_FIELDS = dict.fromkeys(
 
 
 def is_weights_folder(path: Path) -> bool:
+  """Returns whether a path is a directory of converted weights."""
   return (path / DESCRIPTION).is_file()
 
 
 def check_free(path: Path) -> None:
-  """Raises UserError where there is something that a new folder would replace."""
+  """Raises UserError if the path exists and is not an empty directory."""
   if path.exists() and not (path.is_dir() and not any(path.iterdir())):
     raise UserError(f'--output={path} exists; remove it, or give another --output.')
 
 
 def write_weights(path: Path, tree: PyTree, description: Mapping[str, Any]) -> None:
-  """Writes a folder that appears under its name only when it is complete.
+  """Writes a directory of weights, which gets its name only when it is complete.
+
+  Args:
+    path: the directory, which must not exist or be empty.
+    tree: `{'params': ..., 'batch_stats': ...}` of arrays.
+    description: content of weights.json.
 
   Raises:
-    UserError: the folder exists already, or cannot be written.
+    UserError: the directory exists already, or cannot be written.
   """
   check_free(path)
   path = path.absolute()
   unfinished = path.with_name(f'.{path.name}.unfinished')
   try:
-    shutil.rmtree(unfinished, ignore_errors=True)  # of an earlier start that was killed
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
     unfinished.mkdir(parents=True)
     with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
       checkpointer.save(unfinished / ARRAYS, args=ocp.args.StandardSave(tree))
@@ -56,10 +62,10 @@ def write_weights(path: Path, tree: PyTree, description: Mapping[str, Any]) -> N
 
 
 def read_weights(path: Path) -> tuple[PyTree, dict[str, Any]]:
-  """Returns `{'params': ..., 'batch_stats': ...}` on the host, and what weights.json says.
+  """Returns `{'params': ..., 'batch_stats': ...}` in host memory, and the content of weights.json.
 
   Raises:
-    UserError: the folder is damaged.
+    UserError: the directory is corrupt.
   """
   description = read_object(path / DESCRIPTION, DESCRIPTION_FIELDS)
   one_device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

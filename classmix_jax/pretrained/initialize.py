@@ -1,9 +1,10 @@
-"""Starting a training from weights: what is taken, what is said, what is remembered.
+"""Initializes a training from weights, and describes them for the log and the run directory.
 
 Synopsis:
 
-    tree, origin = take_over(tree, open_weights(Path('resnet101COCO-41f33a49.pth')))
-    settings('caffe', origin)   # lines of the fingerprint
+    weights = open_weights(Path('resnet101COCO-41f33a49.pth'))
+    tree, origin = initialize_from_weights(tree, weights)
+    describe_weights('caffe', origin)   # lines of the fingerprint
 """
 
 from collections.abc import Mapping
@@ -13,52 +14,52 @@ from classmix_jax.pretrained import matching
 from classmix_jax.pretrained.load import Weights
 from classmix_jax.types import PyTree
 
-OWN_WAY = "the backbone's own"
+BACKBONE_DEFAULT = "the backbone's own"
 
 
-def take_over(tree: PyTree, weights: Weights) -> tuple[PyTree, dict[str, Any]]:
-  """Fits weights into `{'params': ..., 'batch_stats': ...}` and prints the account.
+def initialize_from_weights(tree: PyTree, weights: Weights) -> tuple[PyTree, dict[str, Any]]:
+  """Copies matching weights into `{'params': ..., 'batch_stats': ...}` and prints a report.
 
   Returns:
-    The tree, and what the run remembers of the weights in pretrained.json.
+    The tree, and the content of the run's pretrained.json.
 
   Raises:
-    UserError: less than 90 % of the backbone fits.
+    UserError: less than 90 % of the backbone matches.
   """
-  tree, account = matching.fit(tree, weights)
+  tree, result = matching.copy_matching(tree, weights)
   if weights.warning:
     print(f'warning: {weights.warning}')
-  print(matching.report(account, weights.layout, f'pre-training: {weights.name}', most=6))
-  matching.check_start(account, weights.layout, f'config.model.pretrained={weights.name}')
-  lost = matching.backbone(account, weights.layout)
-  if lost.missing or lost.wrong_shape:
+  print(matching.format_report(result, weights.layout, f'pre-training: {weights.name}', most=6))
+  matching.check_backbone(result, weights.layout, f'config.model.pretrained={weights.name}')
+  backbone = matching.select_backbone(result, weights.layout)
+  if backbone.missing or backbone.wrong_shape:
     print('warning: a part of the backbone is not pretrained, see above.')
   return tree, {
     'name': weights.name,
     'sha256': weights.sha256,
     'trained_on': weights.trained_on,
     'preprocessing': weights.preprocessing,
-    'matched': matching.matched_count(account),
+    'matched': matching.format_matched_count(result),
   }
 
 
-def settings(preprocessing: str, origin: Mapping[str, Any]) -> dict[str, str]:
-  """What the fingerprint says of the weights and of how images are fed.
+def describe_weights(preprocessing: str, origin: Mapping[str, Any]) -> dict[str, str]:
+  """Returns the fingerprint's lines on the initial weights and the preprocessing.
 
   Args:
     preprocessing: config.model.preprocessing.
-    origin: see `take_over`.
+    origin: see `initialize_from_weights`; empty without weights.
 
   Example:
-    >>> settings('', {})
+    >>> describe_weights('', {})
     {'pre-training': 'none, from scratch', 'preprocessing': "the backbone's own"}
   """
-  found = preprocessing or OWN_WAY
+  actual = preprocessing or BACKBONE_DEFAULT
   if not origin:
-    return {'pre-training': 'none, from scratch', 'preprocessing': found}
-  expected = origin['preprocessing'] or OWN_WAY
+    return {'pre-training': 'none, from scratch', 'preprocessing': actual}
+  expected = origin['preprocessing'] or BACKBONE_DEFAULT
   return {
     'pre-training': origin['trained_on'] or 'unknown data',
     'weights': f'{origin["name"]}, {origin["matched"]}',
-    'preprocessing': found if found == expected else f'{found}, but the weights are {expected}',
+    'preprocessing': actual if actual == expected else f'{actual}, but the weights are {expected}',
   }

@@ -1,22 +1,22 @@
-"""Public weights files, by the first digits of their SHA-256, which stand in their names.
+"""Lists public weights files by the first digits of their SHA-256.
 
 Synopsis:
 
-    known, warning = identify('resnet50-0676ba61.pth', sha256)
+    known_file, warning = identify_file('resnet50-0676ba61.pth', sha256)
 
-See docs/weights.md for where they come from and who needs them.
+The names of the files end in the same digits. See docs/weights.md for their sources and uses.
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 
-class Known(NamedTuple):
-  """What is known of a published file.
+class KnownFile(NamedTuple):
+  """A published weights file.
 
   Attributes:
-    name: under which it was published.
-    trained_on: the data set, as the fingerprint calls it.
+    name: its published name.
+    trained_on: the data set, as in the fingerprint.
     layout: a name of LAYOUTS.
     preprocessing: a name of PREPROCESSING.
   """
@@ -27,13 +27,13 @@ class Known(NamedTuple):
   preprocessing: str
 
 
-KNOWN: Mapping[str, Known] = {
-  '57934424': Known(
+KNOWN_FILES: Mapping[str, KnownFile] = {
+  '57934424': KnownFile(
     'efficientnet-lite0-57934424.pth', 'ImageNet', 'efficientnet_lite0', 'symmetric'
   ),
-  '41f33a49': Known('resnet101COCO-41f33a49.pth', 'COCO', 'deeplab_v2', 'caffe'),
+  '41f33a49': KnownFile('resnet101COCO-41f33a49.pth', 'COCO', 'deeplab_v2', 'caffe'),
   **{
-    digits: Known(f'{network}-{digits}.pth', 'ImageNet', 'torchvision', 'imagenet')
+    digits: KnownFile(f'{network}-{digits}.pth', 'ImageNet', 'torchvision', 'imagenet')
     for network, digits in (
       ('resnet18', '5c106cde'),
       ('resnet18', 'f37072fd'),
@@ -50,18 +50,26 @@ KNOWN: Mapping[str, Known] = {
 }
 
 
-def identify(name: str, sha256: str) -> tuple[Known | None, str]:
-  """Returns what is known of a file, and a warning where its name promises another content.
+def identify_file(name: str, sha256: str) -> tuple[KnownFile | None, str]:
+  """Identifies a file by its hash, or else by its name.
+
+  Args:
+    name: of the file.
+    sha256: of its content, in hexadecimal digits.
+
+  Returns:
+    The published file, or None if it is unknown; and a warning if the file has the name of a
+    published file but another hash, else ''.
 
   Example:
-    >>> identify('renamed.pth', '41f33a49' + 56 * '0')[0].trained_on
+    >>> identify_file('renamed.pth', '41f33a49' + 56 * '0')[0].trained_on
     'COCO'
   """
-  content = KNOWN.get(sha256[:8])
-  named = {known.name: (digits, known) for digits, known in KNOWN.items()}.get(name)
-  if named is None or named[1] == content:
-    return content, ''
-  return named[1], (
+  by_content = KNOWN_FILES.get(sha256[:8])
+  digits = next((key for key, file in KNOWN_FILES.items() if file.name == name), None)
+  if digits is None or KNOWN_FILES[digits] == by_content:
+    return by_content, ''
+  return KNOWN_FILES[digits], (
     f'{name} is not the published file: its SHA-256 begins with {sha256[:8]}, not with '
-    f'{named[0]}. Is the download damaged?'
+    f'{digits}. Is the download damaged?'
   )

@@ -1,4 +1,4 @@
-"""Opens weights in whatever form: a file, a converted folder, or a run of this project.
+"""Opens weights from a file, a converted directory or a run of this project.
 
 Synopsis:
 
@@ -8,7 +8,6 @@ Synopsis:
 
 from collections.abc import Mapping
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +20,30 @@ from classmix_jax.inference.restore import load_networks
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING
 from classmix_jax.pretrained import INSTALLED, LAYOUTS
 from classmix_jax.pretrained.converted_folder import is_weights_folder, read_weights
-from classmix_jax.pretrained.known_files import identify
-from classmix_jax.pretrained.layouts.layout import OWN, Layout
+from classmix_jax.pretrained.known_files import identify_file
+from classmix_jax.pretrained.layouts.layout import NATIVE, Layout
 from classmix_jax.pretrained.state_dict_files import (
   ENDINGS,
-  file_hash,
+  hash_file,
   is_file_name,
   read_file,
   unwrap,
 )
 from classmix_jax.types import PyTree
 
-# config['dataset'] in a checkpoint of the original ClassMix -> trained_on, preprocessing.
-CLASSMIX_DATA = {
-  'cityscapes': ('Cityscapes', 'classmix_cityscapes'),
-  'pascal_voc': ('PASCAL VOC', 'classmix_voc'),
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-  """Tensors and what is known of them.
+  """Tensors and their origin.
 
   Attributes:
-    name: of the file or folder, for people.
-    tensors: by their names in the file; `backbone/conv1/kernel` in own forms.
-    layout: how those are named.
-    layout_name: of LAYOUTS; of own forms that of the file they came from, or ''.
-    preprocessing: what the backbone expects, of PREPROCESSING; '' is the backbone's own way.
-    trained_on: data set, '' where nobody knows.
-    sha256: of the file; '' of a run.
+    name: of the file or directory, for messages.
+    tensors: by their names in the file; `backbone/conv1/kernel` in the native layout.
+    layout: their naming and axis order.
+    layout_name: a key of LAYOUTS; in the native layout that of the source file, or ''.
+    preprocessing: a name of PREPROCESSING; '' is the backbone's default.
+    trained_on: the data set; '' if it is unknown.
+    sha256: of the file; '' for a run.
     warning: a sentence for the user, or ''.
   """
 
@@ -72,22 +65,25 @@ def open_weights(
   layout: str = '',
   preprocessing: str = '',
 ) -> Weights:
-  """Reads weights from a file, a converted folder or a run.
+  """Reads weights from a file, a converted directory or a run.
 
   Args:
-    path: of the file or folder.
-    network: 'student' or 'teacher', where there are both; '' is the student.
+    path: the file or directory.
+    network: 'student' or 'teacher', if there are both; '' is the student.
     step: of a run: 'best', 'latest' or a number.
-    layout: of a file, a name of LAYOUTS; '' finds it out by the names of tensors.
-    preprocessing: '' is what is known of the file, or usual in its family.
+    layout: of a file, a key of LAYOUTS; '' detects it from the names of the tensors.
+    preprocessing: of a file, a name of PREPROCESSING; '' is that of the published file, or else
+      the default of the layout.
 
   Raises:
-    UserError: there is nothing like that, or it cannot be read.
+    UserError: the path is none of these, or is unreadable, or an option is unknown.
+
+  Example: `open_weights(Path('RUN'), network='teacher', step='latest')`.
   """
   if is_weights_folder(path):
-    return open_folder(path)
+    return open_converted_folder(path)
   if (path / 'config.json').is_file():
-    return open_run(path, network or 'student', step)
+    return open_run_weights(path, network or 'student', step)
   if not is_file_name(path):
     raise UserError(
       f'{path} is neither the folder of a run or of converted weights, nor a file whose name '
@@ -96,31 +92,32 @@ def open_weights(
   return open_file(path, network or 'student', layout, preprocessing)
 
 
-def locate(given: str) -> Path:
-  """Returns the path of config.model.pretrained: a key of `INSTALLED`, or a path.
+def locate_weights(pretrained: str) -> Path:
+  """Returns the path that config.model.pretrained names: a key of `INSTALLED`, or a path.
 
   Raises:
     UserError: the package of the weights is not installed.
   """
-  return INSTALLED[given]() if given in INSTALLED else Path(os.path.expanduser(given))
+  return INSTALLED[pretrained]() if pretrained in INSTALLED else Path(pretrained).expanduser()
 
 
-def find_layout(names: Mapping[str, Any], path: Path) -> str:
-  """Returns the layout whose mark begins one of the names.
+def detect_layout(names: Mapping[str, Any], path: Path) -> str:
+  """Returns the first key of LAYOUTS whose prefix begins one of the tensor names.
 
   Raises:
-    UserError: nobody knows such names.
+    UserError: no layout has such names.
   """
   for name, layout in LAYOUTS.items():
-    if any(tensor.startswith(layout.mark) for tensor in names):
+    if any(tensor.startswith(layout.prefix) for tensor in names):
       return name
   raise UserError(
-    f'{path} has tensors like {", ".join(list(names)[:3]) or "none"}, in no layout that is '
-    f'known; there are {", ".join(LAYOUTS)}.'
+    f'{path} has tensors like {", ".join(list(names)[:3]) or "none"}, which belong to none of the '
+    f'layouts {", ".join(LAYOUTS)}.'
   )
 
 
 def open_file(path: Path, network: str, layout: str, preprocessing: str) -> Weights:
+  """Reads weights from a file; see `open_weights`."""
   if layout and layout not in LAYOUTS:
     raise UserError(f'--layout={layout} is not known; there are {", ".join(LAYOUTS)}.')
   if preprocessing and preprocessing not in PREPROCESSING:
@@ -129,57 +126,66 @@ def open_file(path: Path, network: str, layout: str, preprocessing: str) -> Weig
     )
   content = read_file(path)
   tensors = unwrap(content, network, path)
-  sha256 = file_hash(path)
-  known, warning = identify(path.name, sha256)
-  layout = layout or (known.layout if known else find_layout(tensors, path))
-  trained_on, usual = (
-    (known.trained_on, known.preprocessing)
-    if known
-    else classmix_data(content) or ('', LAYOUTS[layout].preprocessing)
-  )
+  sha256 = hash_file(path)
+  published, warning = identify_file(path.name, sha256)
+  layout = layout or (published.layout if published else detect_layout(tensors, path))
+  if published:
+    trained_on, default = published.trained_on, published.preprocessing
+  else:
+    trained_on, default = read_origin(content, LAYOUTS[layout])
   return Weights(
-    path.name, tensors, LAYOUTS[layout], layout, preprocessing or usual, trained_on, sha256, warning
+    name=path.name,
+    tensors=tensors,
+    layout=LAYOUTS[layout],
+    layout_name=layout,
+    preprocessing=preprocessing or default,
+    trained_on=trained_on,
+    sha256=sha256,
+    warning=warning,
   )
 
 
-def classmix_data(content: Mapping[str, Any]) -> tuple[str, str] | None:
-  """What a checkpoint of the original ClassMix says of itself."""
+def read_origin(content: Mapping[str, Any], layout: Layout) -> tuple[str, str]:
+  """Returns (trained_on, preprocessing) of a checkpoint with a config, or the layout's default."""
   config = content.get('config')
-  return CLASSMIX_DATA.get(str(config.get('dataset'))) if isinstance(config, Mapping) else None
+  dataset = str(config.get('dataset')) if isinstance(config, Mapping) else ''
+  return layout.origins.get(dataset, ('', layout.preprocessing))
 
 
-def flat(tree: PyTree) -> dict[str, np.ndarray]:
-  """Names the arrays of `{'params': ..., 'batch_stats': ...}`, without the collection."""
+def flatten_arrays(tree: PyTree) -> dict[str, np.ndarray]:
+  """Flattens `{'params': ..., 'batch_stats': ...}` to names such as 'backbone/conv1/kernel'."""
   return {
     '/'.join(str(entry.key) for entry in path[1:]): np.asarray(leaf)
     for path, leaf in jax.tree.leaves_with_path(tree)
   }
 
 
-def open_folder(path: Path) -> Weights:
-  tree, known = read_weights(path)
+def open_converted_folder(path: Path) -> Weights:
+  """Reads weights from a directory written by `launch/convert.py`."""
+  tree, description = read_weights(path)
   return Weights(
-    known['source'],
-    flat(tree),
-    OWN,
-    known['layout'],
-    known['preprocessing'],
-    known['trained_on'],
-    known['sha256'],
+    name=description['source'],
+    tensors=flatten_arrays(tree),
+    layout=NATIVE,
+    layout_name=description['layout'],
+    preprocessing=description['preprocessing'],
+    trained_on=description['trained_on'],
+    sha256=description['sha256'],
   )
 
 
-def open_run(path: Path, network: str, step: str) -> Weights:
+def open_run_weights(path: Path, network: str, step: str) -> Weights:
+  """Reads a network of a run; see `open_weights`."""
   config = read_config(path)
-  found, networks = load_networks(path, step)
+  loaded_step, networks = load_networks(path, step)
   if network not in networks:
     raise UserError(f'{path} has no {network}; it has {", ".join(networks)}.')
   tree = {name: networks[network][name] for name in ('params', 'batch_stats')}
   return Weights(
-    f'{path.name}, step {found}',
-    flat(jax.device_get(tree)),
-    OWN,
-    '',
-    config['model']['preprocessing'],
-    config['data']['name'],
+    name=f'{path.name}, step {loaded_step}',
+    tensors=flatten_arrays(jax.device_get(tree)),
+    layout=NATIVE,
+    layout_name='',
+    preprocessing=config['model']['preprocessing'],
+    trained_on=config['data']['name'],
   )

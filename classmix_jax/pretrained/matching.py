@@ -1,10 +1,10 @@
-"""Compares weights with a network: every tensor of both is accounted for.
+"""Matches the tensors of weights with the arrays of a network, by name and shape.
 
 Synopsis:
 
-    tree, account = fit(tree, weights)       # takes over what has the same name and shape
-    print(report(account, weights.layout, 'resnet101.pth'))
-    check_start(account, weights.layout, 'config.model.pretrained=resnet101.pth')
+    tree, result = copy_matching(tree, weights)
+    print(format_report(result, weights.layout, 'resnet101.pth'))
+    check_backbone(result, weights.layout, 'config.model.pretrained=resnet101.pth')
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,32 +14,32 @@ import jax
 import numpy as np
 
 from classmix_jax.errors import UserError
-from classmix_jax.pretrained.layouts.layout import Layout, Path, Shape
+from classmix_jax.pretrained.layouts.layout import ArrayPath, Layout, Shape
 from classmix_jax.pretrained.load import Weights
 from classmix_jax.types import PyTree
 from classmix_jax.utils.text import listed
 
-MINIMUM_SHARE = 0.9  # of the backbone's tensors
-COUNTER = 'num_batches_tracked'  # of BN layers with a momentum, which never read it
+MIN_MATCHED_FRACTION = 0.9  # of the backbone's tensors
+COUNTER = 'num_batches_tracked'  # torch's BN uses it only without a momentum
 
 
 class Mismatch(NamedTuple):
-  """A tensor whose shape is not the network's."""
+  """A tensor whose shape in the file differs from the network's."""
 
   name: str
-  found: Shape
+  actual: Shape
   expected: Shape
 
 
-class Account(NamedTuple):
-  """Names of tensors, as the file calls them.
+class MatchResult(NamedTuple):
+  """Names of the tensors of a file and of a network, in the file's naming.
 
   Attributes:
-    matched: of the same name and shape in file and network.
-    missing: of the network, not in the file.
-    unexpected: of the file, not in the network.
-    wrong_shape: in both, of two shapes.
-    ignored: counters of the file that nothing reads.
+    matched: with the same name and shape in both.
+    missing: in the network only.
+    unexpected: in the file only.
+    wrong_shape: in both, with different shapes.
+    ignored: BN counters of the file, which have no effect.
   """
 
   matched: tuple[str, ...]
@@ -50,170 +50,196 @@ class Account(NamedTuple):
 
   @property
   def expected(self) -> int:
-    """How many tensors the network has."""
+    """Number of tensors of the network."""
     return len(self.matched) + len(self.missing) + len(self.wrong_shape)
 
 
-def compare(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> Account:
-  """Accounts for every name of a file and of a network.
+# ------------------------------------------------------------------- comparison
+
+
+def compare(actual: Mapping[str, Shape], expected: Mapping[str, Shape]) -> MatchResult:
+  """Compares the tensor shapes of a file with those of a network, by name.
 
   Example:
     >>> compare({'a': (1,), 'b': (2,), 'c': (3,)}, {'a': (1,), 'b': (4,), 'd': (5,)})[:3]
     (('a',), ('d',), ('c',))
   """
-  both = sorted(found.keys() & expected.keys())
-  others = sorted(found.keys() - expected.keys())
-  return Account(
-    matched=tuple(name for name in both if found[name] == expected[name]),
-    missing=tuple(sorted(expected.keys() - found.keys())),
+  shared = sorted(actual.keys() & expected.keys())
+  others = sorted(actual.keys() - expected.keys())
+  return MatchResult(
+    matched=tuple(name for name in shared if actual[name] == expected[name]),
+    missing=tuple(sorted(expected.keys() - actual.keys())),
     unexpected=tuple(name for name in others if not name.endswith(COUNTER)),
     wrong_shape=tuple(
-      Mismatch(name, found[name], expected[name]) for name in both if found[name] != expected[name]
+      Mismatch(name, actual[name], expected[name])
+      for name in shared
+      if actual[name] != expected[name]
     ),
     ignored=tuple(name for name in others if name.endswith(COUNTER)),
   )
 
 
-def part(account: Account, belongs: Callable[[str], bool]) -> Account:
-  """Returns the account of those tensors whose name `belongs`."""
-  return Account(
-    *(
-      tuple(
-        entry for entry in entries if belongs(entry.name if isinstance(entry, Mismatch) else entry)
-      )
-      for entries in account
+def select_tensors(result: MatchResult, predicate: Callable[[str], bool]) -> MatchResult:
+  """Returns the result for those tensors whose name satisfies `predicate`."""
+
+  def select(entries: Sequence[str | Mismatch]) -> tuple[str | Mismatch, ...]:
+    return tuple(
+      entry for entry in entries if predicate(entry.name if isinstance(entry, Mismatch) else entry)
     )
-  )
+
+  return MatchResult(*map(select, result))
 
 
-def backbone(account: Account, layout: Layout) -> Account:
-  return part(account, lambda name: not layout.is_head(name))
+def select_backbone(result: MatchResult, layout: Layout) -> MatchResult:
+  """Returns the result for the tensors of the backbone."""
+  return select_tensors(result, lambda name: not layout.is_head(name))
 
 
-def head(account: Account, layout: Layout) -> Account:
-  return part(account, layout.is_head)
+def select_head(result: MatchResult, layout: Layout) -> MatchResult:
+  """Returns the result for the tensors outside the backbone."""
+  return select_tensors(result, layout.is_head)
 
 
-def describe_shapes(mismatches: Sequence[Mismatch]) -> list[str]:
-  return [
-    f'{name} {list(found)}, expected {list(expected)}' for name, found, expected in mismatches
-  ]
-
-
-def matched_count(account: Account) -> str:
-  """'matched 520 of 528 tensors', of the network."""
-  return f'matched {len(account.matched)} of {account.expected} tensors'
-
-
-def head_lines(account: Account, layout: Layout) -> list[str]:
-  """Says what becomes of a head that does not fit as a whole; nothing where it does."""
-  top = head(account, layout)
-  if top.wrong_shape:
-    there, here = top.wrong_shape[0].found[:1], top.wrong_shape[0].expected[:1]
-    if there != here:
-      return [f'  the head is for {there[0]} classes, not for {here[0]}: it starts anew']
-  elif top.missing and not top.matched:
-    return ['  the file has no such head: it starts anew']
-  return []
-
-
-def report(account: Account, layout: Layout, title: str, most: int = 1000) -> str:
-  """Returns one line on what matched and one for each kind of tensor that did not.
-
-  Args:
-    account: see `compare`.
-    layout: of the file.
-    title: what the first line begins with.
-    most: names that a line shows.
-  """
-  lines = [f'{title}: {matched_count(account)}']
-  for kind, entries in (
-    ('missing', account.missing),
-    ('unexpected', account.unexpected),
-    ('wrong shape', describe_shapes(account.wrong_shape)),
-  ):
-    if entries:
-      lines.append(f'  {kind:11}  {len(entries)}: {listed(entries, most)}')
-  if account.ignored:
-    lines.append(f'  ignored      {len(account.ignored)} {COUNTER}, which nothing reads')
-  return '\n'.join([*lines, *head_lines(account, layout)])
-
-
-def own_path(path: Sequence) -> Path:
-  """The path of an array in `{'params': ..., 'batch_stats': ...}`, without the collection."""
+def to_array_path(path: Sequence) -> ArrayPath:
+  """Converts a JAX key path in `{'params': ..., 'batch_stats': ...}`, without the collection."""
   return tuple(str(entry.key) for entry in path[1:])
 
 
-def account_for(tree: PyTree, weights: Weights) -> Account:
-  """Compares weights with `{'params': ..., 'batch_stats': ...}` of arrays or of their shapes."""
+def match_shapes(tree: PyTree, weights: Weights) -> MatchResult:
+  """Compares weights with `{'params': ..., 'batch_stats': ...}` of arrays or shapes."""
   layout = weights.layout
   expected = {
-    layout.name(own_path(path)): layout.shape(leaf.shape)
+    layout.tensor_name(to_array_path(path)): layout.to_file_shape(leaf.shape)
     for path, leaf in jax.tree.leaves_with_path(tree)
   }
   return compare({name: x.shape for name, x in weights.tensors.items()}, expected)
 
 
-def fit(tree: PyTree, weights: Weights) -> tuple[PyTree, Account]:
-  """Copies every tensor of `weights` whose name and shape occur in `tree`.
+def copy_matching(tree: PyTree, weights: Weights) -> tuple[PyTree, MatchResult]:
+  """Copies the tensors of `weights` whose name and shape occur in `tree`.
 
   Args:
     tree: `{'params': ..., 'batch_stats': ...}`.
-    weights: see `source.open_weights`.
+    weights: see `load.open_weights`.
 
   Returns:
-    The tree, other arrays as they were, and the account.
+    The tree, in which other arrays are unchanged, and the result of the comparison.
   """
-  account = account_for(tree, weights)
-  matched = frozenset(account.matched)
+  result = match_shapes(tree, weights)
+  matched = frozenset(result.matched)
 
-  def take(path: Sequence, leaf: np.ndarray) -> np.ndarray:
-    name = weights.layout.name(own_path(path))
+  def copy(path: Sequence, leaf: np.ndarray) -> np.ndarray:
+    name = weights.layout.tensor_name(to_array_path(path))
     return weights.layout.from_file(weights.tensors[name]) if name in matched else leaf
 
-  return jax.tree.map_with_path(take, tree), account
+  return jax.tree.map_with_path(copy, tree), result
 
 
-def share(account: Account) -> float:
-  """The share of tensors that matched, among those of the network and of the file."""
-  in_file = len(account.matched) + len(account.unexpected) + len(account.wrong_shape)
-  return len(account.matched) / max(account.expected, in_file, 1)
+# ----------------------------------------------------------------------- checks
 
 
-def check_start(account: Account, layout: Layout, what: str) -> None:
-  """Refuses another network: less than 90 % of the backbone's tensors fit.
+def compute_matched_fraction(result: MatchResult) -> float:
+  """Returns the fraction of matched tensors, of the network's or the file's, whichever has more."""
+  in_file = len(result.matched) + len(result.unexpected) + len(result.wrong_shape)
+  return len(result.matched) / max(result.expected, in_file, 1)
 
-  A file that has more than the network is another network too. A head for
-  other classes is expected not to fit.
+
+def check_backbone(result: MatchResult, layout: Layout, setting: str) -> None:
+  """Checks that at least 90 % of the backbone's tensors match.
+
+  A file with more tensors than the network belongs to another network, too. The head may differ,
+  since data sets have different classes.
+
+  Args:
+    result: see `compare`.
+    layout: of the file.
+    setting: the flag or config field with its value, for the message.
 
   Raises:
-    UserError: says `what` does not fit.
+    UserError: less than 90 % match.
   """
-  found = backbone(account, layout)
-  if share(found) < MINIMUM_SHARE:
+  backbone = select_backbone(result, layout)
+  fraction = compute_matched_fraction(backbone)
+  if fraction < MIN_MATCHED_FRACTION:
     raise UserError(
-      f'{what} holds another network: {100 * share(found):.0f} % of the backbone fits '
-      f'({len(found.matched)} tensors matched, {len(found.missing)} missing, '
-      f'{len(found.unexpected)} unexpected, {len(found.wrong_shape)} of the wrong shape), at '
-      f'least {100 * MINIMUM_SHARE:.0f} % must. Use the backbone that the weights are from.'
+      f'{setting} contains another network: {100 * fraction:.0f} % of the backbone matches '
+      f'({len(backbone.matched)} tensors matched, {len(backbone.missing)} missing, '
+      f'{len(backbone.unexpected)} unexpected, {len(backbone.wrong_shape)} of the wrong shape), at '
+      f'least {100 * MIN_MATCHED_FRACTION:.0f} % must. Use the backbone that the weights are from.'
     )
 
 
-def fits_exactly(account: Account, layout: Layout, class_names: frozenset[str]) -> bool:
-  """Whether all of the backbone fits, and the head: whole, not at all, or but for its classes.
+def fits_exactly(result: MatchResult, layout: Layout, class_names: frozenset[str]) -> bool:
+  """Returns whether the whole backbone matches, and the head matches or can be replaced.
+
+  A head can be replaced if the file has none of it, or all of it for another number of classes.
 
   Args:
-    account: see `compare`.
+    result: see `compare`.
     layout: of the file.
-    class_names: the tensors whose first axis is the class.
+    class_names: names of the tensors whose first axis is the class.
   """
-  body, top = backbone(account, layout), head(account, layout)
-  if body.missing or body.unexpected or body.wrong_shape:
+  backbone, head = select_backbone(result, layout), select_head(result, layout)
+  if backbone.missing or backbone.unexpected or backbone.wrong_shape:
     return False
-  if not top.matched and not top.wrong_shape:  # no head, or another one altogether
+  if not head.matched and not head.wrong_shape:  # the file has no such head
     return True
-  other_classes = {name for name, found, expected in top.wrong_shape if found[1:] == expected[1:]}
-  counts = {(found[0], expected[0]) for _, found, expected in top.wrong_shape if found}
-  return not top.missing and (
-    not top.wrong_shape or other_classes == class_names and len(counts) == 1
+  other_classes = {
+    name for name, actual, expected in head.wrong_shape if actual[1:] == expected[1:]
+  }
+  counts = {(actual[0], expected[0]) for _, actual, expected in head.wrong_shape if actual}
+  return not head.missing and (
+    not head.wrong_shape or other_classes == class_names and len(counts) == 1
   )
+
+
+# ----------------------------------------------------------------------- report
+
+
+def format_matched_count(result: MatchResult) -> str:
+  """Returns for example 'matched 520 of 528 tensors', counted in the network."""
+  return f'matched {len(result.matched)} of {result.expected} tensors'
+
+
+def describe_shapes(mismatches: Sequence[Mismatch]) -> list[str]:
+  """Returns for example 'fc.bias [21], expected [19]' for each mismatch."""
+  return [
+    f'{name} {list(actual)}, expected {list(expected)}' for name, actual, expected in mismatches
+  ]
+
+
+def describe_head(result: MatchResult, layout: Layout) -> list[str]:
+  """Returns a line if the head is initialized from scratch, else nothing."""
+  head = select_head(result, layout)
+  if head.wrong_shape:
+    actual, expected = head.wrong_shape[0].actual[:1], head.wrong_shape[0].expected[:1]
+    if actual != expected:
+      return [
+        f'  the head is for {actual[0]} classes, not for {expected[0]}: '
+        'it is initialized from scratch'
+      ]
+  elif head.missing and not head.matched:
+    return ['  the file has no such head: it is initialized from scratch']
+  return []
+
+
+def format_report(result: MatchResult, layout: Layout, title: str, most: int = 1000) -> str:
+  """Returns a line with the number of matches, and one for each kind of other tensors.
+
+  Args:
+    result: see `compare`.
+    layout: of the file.
+    title: start of the first line.
+    most: maximum number of names in a line.
+  """
+  lines = [f'{title}: {format_matched_count(result)}']
+  for kind, entries in (
+    ('missing', result.missing),
+    ('unexpected', result.unexpected),
+    ('wrong shape', describe_shapes(result.wrong_shape)),
+  ):
+    if entries:
+      lines.append(f'  {kind:11}  {len(entries)}: {listed(entries, most)}')
+  if result.ignored:
+    lines.append(f'  ignored      {len(result.ignored)} {COUNTER}, which have no effect')
+  return '\n'.join([*lines, *describe_head(result, layout)])

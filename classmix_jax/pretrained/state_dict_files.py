@@ -1,4 +1,4 @@
-"""Files of tensors: .safetensors, and what torch.save wrote, of which nothing is executed.
+"""Reads and writes files of tensors: .safetensors, and torch.save without executing any code.
 
 Synopsis:
 
@@ -25,28 +25,28 @@ from classmix_jax.utils.atomic_write import replacing
 SAFETENSORS = '.safetensors'
 ENDINGS = ('.pth', '.pt', '.pth.tar', SAFETENSORS)
 INSTALL = "pip install '.[torch]'"
-NETWORKS = {'student': 'model', 'teacher': 'ema_model'}  # key of a checkpoint of two networks
-MOST_GROWTH = 2  # torch stores its arrays as they are
-PREFIX = 'module.'  # of every name, where a parallel wrapper was saved
+CHECKPOINT_KEYS = {'student': 'model', 'teacher': 'ema_model'}  # in a checkpoint of two networks
+MAX_TORCH_GROWTH = 2  # unpacked size / file size; torch stores arrays uncompressed
+PARALLEL_PREFIX = 'module.'  # of all names in a state dict saved from a DataParallel wrapper
 
 
 def is_file_name(path: Path) -> bool:
-  """Whether the name is that of a file of tensors, not of a folder."""
+  """Returns whether the name ends as that of a file of tensors."""
   return path.name.endswith(ENDINGS)
 
 
-def file_hash(path: Path) -> str:
-  """The SHA-256 of a file, in hexadecimal digits."""
+def hash_file(path: Path) -> str:
+  """Returns the SHA-256 of a file in hexadecimal digits."""
   with open(path, 'rb') as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def read_file(path: Path) -> dict[str, Any]:
-  """Returns the content of a file of tensors: nested dicts, tensors as NumPy arrays.
+  """Reads a file of tensors as nested dicts with NumPy arrays.
 
   Raises:
-    UserError: the file cannot be read, holds more than tensors and plain
-      values, or the package that reads it is missing.
+    UserError: the file is unreadable or holds objects other than tensors and plain values, or the
+      package that reads it is not installed.
   """
   try:
     path.open('rb').close()
@@ -55,13 +55,14 @@ def read_file(path: Path) -> dict[str, Any]:
   content = read_safetensors(path) if path.suffix == SAFETENSORS else read_torch(path)
   if not isinstance(content, Mapping):
     raise UserError(
-      f'{path} holds one {type(content).__name__}; expected is a state dict, or a checkpoint '
+      f'{path} contains one {type(content).__name__}; expected a state dict, or a checkpoint '
       'with one.'
     )
   return content
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+  """Reads a .safetensors file; see `read_file` for errors."""
   try:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -69,12 +70,12 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     raise UserError(f'{path}: reading it needs safetensors; {INSTALL}.') from None
   try:
     return load_file(path)
-  except (SafetensorError, KeyError, ValueError) as error:  # KeyError: a kind NumPy lacks
+  except (SafetensorError, KeyError, ValueError) as error:  # KeyError: a dtype that NumPy lacks
     raise UserError(f'{path} cannot be read as safetensors ({error}).') from None
 
 
 def import_torch(path: Path) -> Any:
-  """Returns the module torch; UserError where it is missing."""
+  """Returns the module torch; raises UserError if it is not installed."""
   try:
     import torch
   except ImportError:
@@ -83,29 +84,30 @@ def import_torch(path: Path) -> Any:
 
 
 def read_torch(path: Path) -> Any:
-  """Reads with torch's own unpickler that knows tensors and plain values only."""
+  """Reads a file of torch with its restricted unpickler; see `read_file` for errors."""
   torch = import_torch(path)
   if zipfile.is_zipfile(path):
     with zipfile.ZipFile(path) as opened:
-      check_growth(path, opened, MOST_GROWTH)
+      check_growth(path, opened, MAX_TORCH_GROWTH)
   try:
     with warnings.catch_warnings():
-      warnings.simplefilter('ignore')  # of pickles that it is about to refuse
+      warnings.simplefilter('ignore')  # about pickles that weights_only refuses
       content = torch.load(path, map_location='cpu', weights_only=True)
   except pickle.UnpicklingError as error:
-    wanted = re.search(r'GLOBAL (\S+)', str(error))
+    function = re.search(r'GLOBAL (\S+)', str(error))
+    problem = f'calls {function[1]}' if function else 'is not a file of torch'
     raise UserError(
-      f'{path} {f"asks for {wanted[1]}" if wanted else "is no file of torch"}; only tensors and '
-      'plain values are read, and nothing was executed. Save its state dict alone.'
+      f'{path} {problem}; only tensors and plain values are read, and nothing was executed. Save '
+      'its state dict alone.'
     ) from None
-  except Exception as error:  # whatever a damaged file makes the reader stumble over
+  except Exception as error:  # a corrupt file can raise anything in torch's reader
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     raise UserError(f'{path} cannot be read as a file of torch ({reason}).') from None
   return to_numpy(content, torch)
 
 
 def to_numpy(content: Any, torch: Any) -> Any:
-  """Replaces the dense tensors in nested dicts by NumPy arrays; bfloat16 becomes float32."""
+  """Converts the dense tensors in nested dicts to NumPy arrays, and bfloat16 to float32."""
   if isinstance(content, Mapping):
     return {key: to_numpy(value, torch) for key, value in content.items()}
   if isinstance(content, torch.Tensor) and content.layout == torch.strided:
@@ -115,53 +117,68 @@ def to_numpy(content: Any, torch: Any) -> Any:
 
 
 def is_state_dict(content: Any) -> bool:
+  """Returns whether a value is a mapping with at least one array."""
   return isinstance(content, Mapping) and any(
     isinstance(value, np.ndarray) for value in content.values()
   )
 
 
 def unwrap(content: Mapping[str, Any], network: str, path: Path) -> dict[str, np.ndarray]:
-  """Returns the tensors of one network of a file, without their common prefix.
+  """Returns the tensors of one network in a file, without the prefix of DataParallel.
 
   Args:
     content: see `read_file`: a state dict, or a checkpoint with one under
       `state_dict`, `model` or `ema_model`.
-    network: 'student' or 'teacher', for checkpoints that have both.
+    network: 'student' or 'teacher', for checkpoints with both.
     path: for messages.
 
   Raises:
-    UserError: there is no such network, or no state dict at all.
+    UserError: the file has no such network or no state dict, or a value is not a dense tensor.
+
+  Example:
+    >>> list(unwrap({'model': {'module.a': np.ones(1)}}, 'student', Path('x.pth')))
+    ['a']
   """
-  if network not in NETWORKS:
-    raise UserError(f'--network={network} is not known; there are {", ".join(NETWORKS)}.')
-  inner = content
-  if not is_state_dict(content):
-    found = [key for key in ('model', 'ema_model', 'state_dict') if is_state_dict(content.get(key))]
-    # A single network is the student, unless it is called the teacher.
-    wanted = NETWORKS[network] if NETWORKS[network] in found else 'state_dict'
-    if wanted not in found or (network == 'teacher' and wanted == 'state_dict'):
-      raise UserError(
-        f'{path} has no state dict of the {network}: it has '
-        f'{", ".join(map(repr, list(content)[:8])) or "nothing"}; expected are tensors, or '
-        f"'{NETWORKS[network]}'"
-        f'{" or state_dict" if network == "student" else ""}.'
-      )
-    inner = content[wanted]
-  elif network == 'teacher':
-    raise UserError(f'{path} holds a single network; leave --network out.')
-  prefix = PREFIX if all(name.startswith(PREFIX) for name in inner) else ''
-  tensors = {name.removeprefix(prefix): x for name, x in inner.items()}
-  strange = [name for name, x in tensors.items() if not isinstance(x, np.ndarray)]
-  if strange:
-    raise UserError(f'{path}: {strange[0]} is no dense tensor; expected is a state dict.')
+  if network not in CHECKPOINT_KEYS:
+    raise UserError(f'--network={network} is not known; there are {", ".join(CHECKPOINT_KEYS)}.')
+  state_dict = find_state_dict(content, network, path)
+  names = list(state_dict)
+  prefix = PARALLEL_PREFIX if all(name.startswith(PARALLEL_PREFIX) for name in names) else ''
+  tensors = {name.removeprefix(prefix): x for name, x in state_dict.items()}
+  invalid = [name for name, x in tensors.items() if not isinstance(x, np.ndarray)]
+  if invalid:
+    raise UserError(f'{path}: {invalid[0]} is not a dense tensor; expected a state dict.')
   return tensors
 
 
+def find_state_dict(content: Mapping[str, Any], network: str, path: Path) -> Mapping[str, Any]:
+  """Returns the state dict of a network; see `unwrap` for arguments and errors."""
+  if is_state_dict(content):
+    if network == 'teacher':
+      raise UserError(f'{path} contains a single network; leave --network out.')
+    return content
+  key = CHECKPOINT_KEYS[network]
+  if is_state_dict(content.get(key)):
+    return content[key]
+  # A single network under 'state_dict' is the student.
+  if network == 'student' and is_state_dict(content.get('state_dict')):
+    return content['state_dict']
+  raise UserError(
+    f'{path} has no state dict of the {network}: it has '
+    f'{", ".join(map(repr, list(content)[:8])) or "nothing"}; expected tensors, or '
+    f"'{key}'{' or state_dict' if network == 'student' else ''}."
+  )
+
+
 def write_file(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-  """Writes a state dict; a crash leaves the old file or the new one.
+  """Writes a state dict atomically.
+
+  Args:
+    path: ends in .safetensors, or else is a file of torch.
+    tensors: name -> array.
 
   Raises:
-    UserError: the file cannot be written, or the package that does it is missing.
+    UserError: the file cannot be written, or the package that writes it is not installed.
   """
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,13 +187,14 @@ def write_file(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
         write_safetensors(temporary, tensors)
       else:
         torch = import_torch(path)
-        # A copy: torch wants memory that may be written to.
+        # Copied, because torch warns of read-only memory.
         torch.save({name: torch.from_numpy(np.array(x)) for name, x in tensors.items()}, temporary)
   except OSError as error:
     raise UserError(f'{path} cannot be written ({error.strerror}).') from None
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
+  """Writes a .safetensors file; see `write_file` for errors."""
   try:
     from safetensors.numpy import save_file
   except ImportError:

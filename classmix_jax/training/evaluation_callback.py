@@ -21,7 +21,7 @@ from classmix_jax.evaluation.evaluator import Evaluator
 from classmix_jax.training.metric_logger import MetricLogger
 from classmix_jax.training.pictures import Views, view_images, write_view_grid
 from classmix_jax.types import Method, PyTree, TrainState
-from classmix_jax.workdir import layout
+from classmix_jax.workdir import layout, run_files
 
 
 @dataclasses.dataclass
@@ -64,11 +64,11 @@ class EvaluationCallback:
 
   def write_result(self) -> None:
     """Writes the last result to RUN/eval/."""
-    layout.write_evaluation(self.run, self.result)
+    run_files.write_evaluation(self.run, self.result)
 
   def write_images(self, step: int, state: TrainState, views: Views, logger: MetricLogger) -> None:
     """Writes what the method learns from to TensorBoard and RUN/training.png."""
     images = view_images(views(state), self.dataset)
     logger.write_images(step, {f'train/{key}': x for key, x in images.items()})
     if jax.process_index() == 0:
-      write_view_grid(layout.training_image(self.run), images, self.dataset)
+      write_view_grid(layout.training_image_path(self.run), images, self.dataset)

@@ -20,7 +20,7 @@ from classmix_jax.pretrained import initialize
 from classmix_jax.pretrained.load import Weights
 from classmix_jax.training.create_state import create_state
 from classmix_jax.types import PyTree, TrainState
-from classmix_jax.workdir import checkpoint, layout
+from classmix_jax.workdir import checkpoint, run_files
 
 
 def keep_head(loaded: PyTree, created: PyTree) -> PyTree:
@@ -37,13 +37,13 @@ def load_weights(
   Students other than the first keep their own head, without which they would never differ.
 
   Returns:
-    The state, and the origin of the weights, see `layout.write_pretrained`.
+    The state, and the origin of the weights, see `run_files.write_pretrained`.
   """
   params, statistics, origin = dict(state.params), {}, {}
   # Discriminators have no statistics, and averages are not in `params`.
   for name in [name for name in params if name in state.model_state]:
     created = jax.device_get({'params': params[name], 'batch_stats': state.model_state[name]})
-    loaded, origin = initialize.take_over(created, weights)
+    loaded, origin = initialize.initialize_from_weights(created, weights)
     if name != 'segmenter':
       loaded = keep_head(loaded, created)
     params[name], statistics[name] = loaded['params'], loaded['batch_stats']
@@ -87,11 +87,11 @@ def initial_state(
   key = jax.random.key(setup.seed, impl='rbg')
   image = jax.ShapeDtypeStruct((1, *setup.image_size, 3), np.float32)
   state = create_state(setup.method, tx, key, image, setup.devices)
-  origin = layout.read_pretrained(run)
+  origin = run_files.read_pretrained(run)
   restored = checkpoint.restore_newest(manager, state)
   if restored is not None:
     return restored, origin
   if weights is not None:
     state, origin = load_weights(state, weights, setup.method.averages, setup.devices)
-    layout.write_pretrained(run, origin)
+    run_files.write_pretrained(run, origin)
   return state, origin

@@ -22,7 +22,7 @@ from classmix_jax.training.tensorboard_writer import TensorBoardWriter, has_tens
 from classmix_jax.types import Metrics
 from classmix_jax.utils.atomic_write import write_atomically
 from classmix_jax.utils.progress import format_duration
-from classmix_jax.workdir.metrics_file import lines_until
+from classmix_jax.workdir.metrics_file import truncate_metrics
 
 
 def split_steps(metrics: Metrics, count: int) -> list[Metrics]:
@@ -83,7 +83,7 @@ class MetricLogger:
     """Drops the rows that an interrupted run wrote after the checkpoint of `step`."""
     self._collected = step
     if self._writing and self._path.exists():
-      text = lines_until(self._path.read_text(encoding='utf-8'), step)
+      text = truncate_metrics(self._path.read_text(encoding='utf-8'), step)
       write_atomically(self._path, text)
       scores = [json.loads(line).get('eval/miou') for line in text.splitlines()]
       self._best = max((score for score in scores if score is not None), default=None)

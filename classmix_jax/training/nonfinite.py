@@ -28,7 +28,7 @@ from classmix_jax.training.metric_logger import split_steps
 from classmix_jax.types import Batch, Metrics, TrainState
 from classmix_jax.utils.atomic_write import replacing, write_atomically
 from classmix_jax.utils.text import listed
-from classmix_jax.workdir.checkpoint import shared
+from classmix_jax.workdir.checkpoint import make_global
 from classmix_jax.workdir.layout import nonfinite_path
 
 MAX_SKIPPED = 100  # consecutive skipped steps, after which the run ends: it learns nothing
@@ -149,7 +149,7 @@ def write_batch(directory: Path, batch: Batch, names: Names) -> None:
 
 def write_state(path: Path, state: TrainState) -> None:
   """Writes a state that a non-finite step has stopped; its `step` becomes positive again."""
-  state = shared(state)
+  state = make_global(state)
   state = state.replace(step=-1 - state.step)
   with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
     checkpointer.save(path, args=ocp.args.StandardSave(state), force=True)

@@ -77,7 +77,7 @@ def run_settings(
     'network': f'{model["backbone"]} + {model["head"]}',
     'parameters': f'{parameters:,}, float32',
     'precision': model['dtype'],
-    **initialize.settings(model['preprocessing'], origin),
+    **initialize.describe_weights(model['preprocessing'], origin),
     'labelled images': f'{len(split.labeled):,}, split {split.labeled_hash}',
     'unlabelled images': f'{len(split.unlabeled):,}, masks not read',
     'global batch': f'{labeled} labelled + {unlabeled} unlabelled',

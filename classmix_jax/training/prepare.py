@@ -15,8 +15,8 @@ from classmix_jax.config.lookup import Config
 from classmix_jax.config.setup import Setup, make_setup, with_preprocessing
 from classmix_jax.data.label_check import check_at_start
 from classmix_jax.data.unreadable import UnreadableExamples
-from classmix_jax.pretrained.load import Weights, locate, open_weights
-from classmix_jax.workdir import checkpoint, layout
+from classmix_jax.pretrained.load import Weights, locate_weights, open_weights
+from classmix_jax.workdir import checkpoint_lookup, resume, run_files
 
 
 def open_initial_weights(pretrained: str, run: Path) -> tuple[Weights | None, str]:
@@ -35,9 +35,9 @@ def open_initial_weights(pretrained: str, run: Path) -> tuple[Weights | None, st
   """
   if not pretrained:
     return None, ''
-  if checkpoint.newest_step(run / 'checkpoints') is not None:
+  if checkpoint_lookup.find_newest_step(run / 'checkpoints') is not None:
     return None, read_config(run)['model']['preprocessing']
-  weights = open_weights(locate(pretrained))
+  weights = open_weights(locate_weights(pretrained))
   return weights, weights.preprocessing
 
 
@@ -48,7 +48,7 @@ def choose_left_out(config: Config, run: Path) -> UnreadableExamples | None:
   """
   if not skips_unreadable(config):
     return None
-  recorded = layout.read_left_out(run)
+  recorded = run_files.read_left_out(run)
   left_out = find_unreadable(config) if recorded is None else UnreadableExamples(**recorded)
   if left_out:
     reason = next(iter((left_out.train or left_out.unlabeled).values()))
@@ -77,7 +77,7 @@ def prepare(config: Config, run: Path) -> tuple[Setup, Weights | None]:
   Raises:
     UserError: a field, the data or the weights are missing or wrong.
   """
-  with layout.disk_errors(run):
+  with resume.convert_disk_errors(run):
     check_config(config)
     weights, preprocessing = open_initial_weights(config.model.pretrained, run)
     config = with_preprocessing(config, preprocessing)

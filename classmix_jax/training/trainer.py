@@ -33,7 +33,7 @@ from classmix_jax.training.paper_settings import fingerprint, run_settings
 from classmix_jax.training.preemption import Stop
 from classmix_jax.training.stages import CompileStage, stage_compiler, train_stage
 from classmix_jax.types import PyTree, TrainState
-from classmix_jax.workdir import checkpoint, layout
+from classmix_jax.workdir import checkpoint, resume, run_files
 
 OnEnd = Callable[[Path, Evaluator, Mapping[str, PyTree], Source], None]
 
@@ -42,11 +42,11 @@ def write_setup(setup: Setup, run: Path) -> None:
   """Writes config, classes and split to the directory of a run, or checks that it may resume."""
   if setup.deterministic:
     keep_programs(run, setup.devices[0].platform)
-  layout.open_run(run, setup.values)
-  layout.write_classes(run, setup.dataset)
+  resume.open_run(run, setup.values)
+  run_files.write_classes(run, setup.dataset)
   if setup.left_out is not None:
-    layout.write_left_out(run, setup.left_out._asdict())
-  layout.write_split(run, setup.split.labeled.names, setup.split.unlabeled.names)
+    run_files.write_left_out(run, setup.left_out._asdict())
+  run_files.write_split(run, setup.split.labeled.names, setup.split.unlabeled.names)
 
 
 def make_evaluator(setup: Setup, stop: Stop) -> Evaluator:
@@ -166,7 +166,7 @@ def run_training(
     Stopped: the run has saved its state and ends because `stop` returned True.
   """
   stop = stop or Stop()
-  with layout.disk_errors(run), layout.held(run):
+  with resume.convert_disk_errors(run), resume.lock_run(run):
     write_setup(setup, run)
     compile_stage = stage_compiler(setup)
     manager = checkpoint.open_manager(run / 'checkpoints')

@@ -1,0 +1,1 @@
+"""The run directory: layout, small files, checkpoints, and the rules of resuming."""

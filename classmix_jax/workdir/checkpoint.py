@@ -1,4 +1,4 @@
-"""Checkpoints: the newest ones and the best one, written in the background by orbax.
+"""Saves and restores checkpoints in the background, with orbax.
 
 Synopsis:
 
@@ -7,9 +7,9 @@ Synopsis:
     save(manager, step, state, miou=0.42)
     finish(manager)
 
-A checkpoint is written into a folder of another name. Only after it was flushed to the disk and
-read back, and its arrays have the checksum of those that were saved, does the folder get its name,
-and only then is an older checkpoint removed. So there is a whole one at every moment.
+A checkpoint is written to a temporary directory, flushed to the disk, read back and compared with
+the checksum of the saved arrays. Only then does the directory get its final name, and only then
+is an older checkpoint removed. So at least one valid checkpoint exists at every moment.
 """
 
 from collections.abc import Iterator
@@ -27,43 +27,49 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from classmix_jax.errors import UserError
-from classmix_jax.types import PyTree, TrainState
+from classmix_jax.types import TrainState
 from classmix_jax.workdir.checkpoint_integrity import (
-  DAMAGED,
-  UNFINISHED,
-  checksum,
-  damage,
-  first_line,
-  has_saved_checksum,
-  read_arrays,
-  read_back,
-  set_aside,
-  set_aside_without_score,
+  DAMAGED_DIRECTORY,
+  UNFINISHED_PATTERN,
+  compute_checksum,
+  find_corruption,
+  matches_checksum,
+  quarantine,
+  quarantine_unscored,
+  shorten_error,
+  verify_save,
 )
 
-# Orbax reports every file it touches, warns of options that are meant, and prints errors that it
-# raises, too.
+# Orbax (0.12) logs every file it touches, warns of options set on purpose, and logs errors that it
+# also raises.
 logging.getLogger('absl').setLevel(logging.CRITICAL)
 
 
 def open_manager(
   directory: Path, *, keep: int = 2, read_only: bool = False
 ) -> ocp.CheckpointManager:
-  """Returns a manager that keeps the `keep` newest checkpoints and the best one.
+  """Opens a manager that keeps the `keep` newest checkpoints and the best one.
 
-  'Best' is the largest `miou` among the checkpoints saved with one. The newest
-  is never given up for the best: both policies hold at once.
+  The best checkpoint has the largest `miou` of those saved with one. Both policies apply at once:
+  the newest checkpoints are never removed in favor of the best.
 
-  What a killed process was writing is removed, and a checkpoint whose score cannot be read is
-  moved out of the way.
+  Unfinished checkpoints of a killed process are removed, and checkpoints with corrupt metrics are
+  moved to `damaged_checkpoints`.
+
+  Args:
+    directory: RUN/checkpoints.
+    keep: number of newest checkpoints.
+    read_only: changes nothing on the disk.
 
   Raises:
-    UserError: such a checkpoint, where the manager may only read.
+    UserError: the metrics of a checkpoint are corrupt and `read_only` is True.
+
+  Example: `with open_manager(run / 'checkpoints', read_only=True) as manager: ...`.
   """
-  set_aside_without_score(directory, read_only)
+  quarantine_unscored(directory, read_only)
   if not read_only and jax.process_index() == 0:
-    # Not left to orbax, which does so in the background.
-    for folder in directory.glob(UNFINISHED):
+    # Orbax would do this in the background, at the same time as the first save.
+    for folder in directory.glob(UNFINISHED_PATTERN):
       shutil.rmtree(folder, ignore_errors=True)
   policies = [
     checkpoint_managers.LatestN(keep),
@@ -77,199 +83,148 @@ def open_manager(
     read_only=read_only,
     create=not read_only,
     async_options=ocp.AsyncOptions(
-      post_finalization_callback=functools.partial(read_back, directory)
+      post_finalization_callback=functools.partial(verify_save, directory)
     ),
   )
   return ocp.CheckpointManager(directory.absolute(), options=options)
 
 
-def shared(state: TrainState) -> TrainState:
-  """Returns the state as arrays of all processes, which orbax wants; nothing is copied.
+def make_global(state: TrainState) -> TrainState:
+  """Converts host-local replicas to global arrays, as orbax expects; copies nothing.
 
-  Each process trains with a replica of its own, and all replicas are equal.
+  Each process trains its own replica, and all replicas are equal.
   """
   if jax.process_count() == 1:
     return state
   return jax.tree.map(ocp.utils.fully_replicated_host_local_array_to_global_array, state)
 
 
-def own_replica(found: TrainState, state: TrainState) -> TrainState:
-  """Undoes `shared`: returns this process's replica, placed like `state`."""
+def take_local_replica(global_state: TrainState, state: TrainState) -> TrainState:
+  """Returns this process's replica of a global state, placed like `state`."""
   if jax.process_count() == 1:
-    return found
-  own = lambda x, like: jax.device_put(x.addressable_data(0), like.sharding)
-  return jax.tree.map(own, found, state)
+    return global_state
+  return jax.tree.map(
+    lambda x, like: jax.device_put(x.addressable_data(0), like.sharding), global_state, state
+  )
 
 
 @contextlib.contextmanager
-def saving(manager: ocp.CheckpointManager) -> Iterator[None]:
-  """Turns what goes wrong with a save, perhaps an earlier one, into a sentence."""
+def convert_save_errors(manager: ocp.CheckpointManager) -> Iterator[None]:
+  """Converts any error of a save, or of an earlier one in the background, to UserError."""
   try:
     yield
   except UserError:
     raise
   except Exception as error:  # of Python, of orbax or of tensorstore
     raise UserError(
-      f'a checkpoint could not be written to {manager.directory} ({first_line(error)}); the '
-      'older ones are whole: make room or give write permission, and the same command goes on '
-      'from there.'
+      f'a checkpoint could not be written to {manager.directory} ({shorten_error(error)}); the '
+      'older ones are valid: free disk space or give write permission, and the same command '
+      'resumes from there.'
     ) from error
 
 
 def save(manager: ocp.CheckpointManager, step: int, state: TrainState, miou: float | None) -> None:
-  """Starts saving the state after `step` steps; returns before it is on the disk.
+  """Starts saving the state after `step` steps and returns without waiting for the disk.
 
-  One of the same step, saved before it was evaluated, is replaced.
+  A checkpoint of the same step is replaced: it may have been saved before its evaluation.
+
+  Args:
+    manager: see `open_manager`.
+    step: number of finished steps.
+    state: the train state, on all devices.
+    miou: score in 0..1 of this step; None if it was not evaluated.
 
   Raises:
-    UserError: this save cannot begin, or the one before has failed.
+    UserError: the save cannot start, or the previous one failed.
   """
   metrics = None if miou is None else {'miou': miou}
-  with saving(manager):
+  with convert_save_errors(manager):
     manager.wait_until_finished()
     if step in manager.all_steps():
       manager.delete(step)
     manager.save(
       step,
-      args=ocp.args.StandardSave(shared(state)),
+      args=ocp.args.StandardSave(make_global(state)),
       metrics=metrics,
       force=True,
-      custom_metadata={'checksum': checksum(jax.device_get(state))},
+      custom_metadata={'checksum': compute_checksum(jax.device_get(state))},
     )
 
 
 def check(manager: ocp.CheckpointManager) -> None:
-  """Raises UserError if the save in the background has failed; does not wait for it."""
+  """Raises UserError if the background save has failed; does not wait for it."""
   if not manager.is_saving_in_progress():
     finish(manager)
 
 
 def finish(manager: ocp.CheckpointManager) -> None:
-  """Waits for the save in the background; UserError if it has failed."""
-  with saving(manager):
+  """Waits for the background save; raises UserError if it failed."""
+  with convert_save_errors(manager):
     manager.wait_until_finished()
 
 
 def restore(manager: ocp.CheckpointManager, state: TrainState, step: int) -> TrainState:
-  """Returns the saved state, placed like `state`, on whatever devices that has.
+  """Restores a checkpoint with the structure and placement of `state`.
+
+  The number of devices may differ from that of the training that saved it.
 
   Raises:
-    UserError: the checkpoint was written for another network or method.
-    OSError: it is damaged.
+    UserError: the checkpoint belongs to another network or method.
+    OSError: the checkpoint is corrupt.
   """
   folder = Path(manager.directory) / str(step)
-  target = jax.tree.map(ocp.utils.to_shape_dtype_struct, shared(state))
+  target = jax.tree.map(ocp.utils.to_shape_dtype_struct, make_global(state))
   try:
-    found = own_replica(manager.restore(step, args=ocp.args.StandardRestore(target)), state)
-    whole = has_saved_checksum(folder, jax.device_get(found))
+    global_state = manager.restore(step, args=ocp.args.StandardRestore(target))
+    restored = take_local_replica(global_state, state)
+    valid = matches_checksum(folder, jax.device_get(restored))
   except Exception as error:
-    # Nothing but a broken file makes JSON wrong: not every file is read by `damage`.
-    broken = isinstance(error, json.JSONDecodeError) and first_line(error)
-    if wrong := damage(folder) or broken:
-      raise OSError(wrong) from error
+    # `find_corruption` does not read every file, but only a corrupt file is invalid JSON.
+    invalid_json = isinstance(error, json.JSONDecodeError) and shorten_error(error)
+    if corruption := find_corruption(folder) or invalid_json:
+      raise OSError(corruption) from error
     raise UserError(
-      f'{folder} does not fit the network of this config ({first_line(error)}); use the config '
+      f'{folder} does not fit the network of this config ({shorten_error(error)}); use the config '
       'that wrote it, or another --workdir.'
     ) from error
-  if not whole:
-    raise OSError(damage(folder))
-  return found
+  if not valid:
+    raise OSError(find_corruption(folder))
+  return restored
 
 
 def restore_newest(manager: ocp.CheckpointManager, state: TrainState) -> TrainState | None:
-  """Returns the newest state that is whole, None where nothing was saved yet.
+  """Restores the newest valid checkpoint.
 
-  Damaged checkpoints that are newer are moved out of the way, with one line for each.
+  Newer corrupt checkpoints are moved to `damaged_checkpoints`, with one warning each.
+
+  Returns:
+    The state, placed like `state`; None if there is no checkpoint.
 
   Raises:
-    UserError: it was written for another network or method, or none is whole.
+    UserError: the checkpoint belongs to another network or method, or all are corrupt.
   """
-  directory, damaged = Path(manager.directory), {}
+  directory, errors = Path(manager.directory), {}
   for step in sorted(manager.all_steps(), reverse=True):
     try:
-      found = restore(manager, state, step)
+      restored = restore(manager, state, step)
     except OSError as error:
-      damaged[step] = error
+      errors[step] = error
       continue
-    for bad, error in damaged.items():
-      set_aside(directory / str(bad))
+    for corrupt_step, error in errors.items():
+      quarantine(directory / str(corrupt_step))
       print(
-        f'warning: {directory / str(bad)} is damaged ({error}): it is now in '
-        f'{directory.parent / DAMAGED}, and the training goes on from step {step}',
+        f'warning: {directory / str(corrupt_step)} is damaged ({error}): it is now in '
+        f'{directory.parent / DAMAGED_DIRECTORY}, and the training resumes from step {step}',
         file=sys.stderr,
         flush=True,
       )
-    if damaged:
-      multihost_utils.sync_global_devices('damaged checkpoints are out of the way')
+    if errors:
+      multihost_utils.sync_global_devices('corrupt checkpoints are quarantined')
       manager.reload()
-    return found
-  if damaged:
+    return restored
+  if errors:
     raise UserError(
-      f'no checkpoint in {directory} is whole ({next(iter(damaged.values()))}); remove that '
-      'folder to begin again, or put back a copy of it.'
+      f'no checkpoint in {directory} is valid ({next(iter(errors.values()))}); remove that '
+      'folder to start over, or restore it from a copy.'
     )
   return None
-
-
-def find_step(manager: ocp.CheckpointManager, which: str) -> int:
-  """Returns the step that 'latest', 'best' or a number means.
-
-  'best' is the newest where no checkpoint was evaluated.
-
-  Raises:
-    UserError: there is no such checkpoint.
-  """
-  steps = sorted(manager.all_steps())
-  if which == 'best':
-    step = manager.best_step()
-    step = manager.latest_step() if step is None else step
-  elif which == 'latest':
-    step = manager.latest_step()
-  else:
-    step = int(which) if which.isdecimal() else None
-  if step not in steps:
-    found = ', '.join(map(str, steps)) or 'none yet'
-    raise UserError(
-      f'{manager.directory} has no checkpoint {which!r}; there are {found}, and the words '
-      "'latest' and 'best'."
-    )
-  return step
-
-
-def newest_step(directory: Path) -> int | None:
-  """Returns the step of the newest checkpoint, None where there is none."""
-  if not directory.is_dir():
-    return None
-  with open_manager(directory, read_only=True) as manager:
-    return manager.latest_step()
-
-
-def load(run: Path, which: str = 'best') -> tuple[int, PyTree]:
-  """Returns a run's step and saved state, as nested dicts of arrays on one device.
-
-  Needs no model code, and not the devices that wrote the checkpoint.
-
-  Args:
-    run: the run's folder.
-    which: 'latest', 'best' or a step.
-
-  Raises:
-    UserError: there is no such checkpoint, or it is damaged.
-  """
-  directory = run / 'checkpoints'
-  if not directory.is_dir():
-    raise UserError(f'{run} is not the folder of a run: there is no {directory}.')
-  with open_manager(directory, read_only=True) as manager:
-    step = find_step(manager, which)
-  folder = directory.absolute() / str(step)  # orbax wants it so
-  try:
-    state = read_arrays(folder)
-    whole = has_saved_checksum(folder, state)
-  except Exception:  # whatever a broken file makes of the readers of many formats
-    whole = False
-  if not whole:
-    raise UserError(
-      f'{folder} is damaged ({damage(folder)}); ask for another --step, or let the training go '
-      'on, which does so from the one before.'
-    )
-  return step, jax.device_put(state, jax.local_devices()[0])

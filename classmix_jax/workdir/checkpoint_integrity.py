@@ -1,10 +1,10 @@
-"""Whether a checkpoint is whole: what was saved can be read, and is what was saved.
+"""Checks that checkpoints can be read and still hold the saved arrays.
 
 Synopsis:
 
-    saved = {'checksum': checksum(state)}        # goes with the checkpoint
-    wrong = damage(run / 'checkpoints' / '500')  # None, or what is wrong in words
-    set_aside(run / 'checkpoints' / '500')
+    metadata = {'checksum': compute_checksum(state)}           # saved with the checkpoint
+    corruption = find_corruption(run / 'checkpoints' / '500')  # None, or a description
+    quarantine(run / 'checkpoints' / '500')
 """
 
 import json
@@ -20,111 +20,121 @@ import orbax.checkpoint as ocp
 from classmix_jax.errors import UserError
 from classmix_jax.types import PyTree
 
-UNFINISHED = '*.orbax-checkpoint-tmp*'  # the folder of a checkpoint that is being written
-DAMAGED = 'damaged_checkpoints'  # beside the folder of checkpoints
+UNFINISHED_PATTERN = '*.orbax-checkpoint-tmp*'  # directories of checkpoints being written
+DAMAGED_DIRECTORY = 'damaged_checkpoints'  # in the run directory
+MAX_ERROR_LENGTH = 200  # characters of an error that are quoted whole
 
 
-def checksum(tree: PyTree) -> str:
-  """Returns a checksum of the bytes of all arrays, in whatever order they stand in the tree.
+def compute_checksum(tree: PyTree) -> str:
+  """Returns a checksum of the bytes of all arrays, independent of their order in the tree.
 
   Example:
-    >>> checksum({'a': np.zeros(2), 'b': np.ones(3)}) == checksum([np.ones(3), np.zeros(2)])
+    >>> tree = {'a': np.zeros(2), 'b': np.ones(3)}
+    >>> compute_checksum(tree) == compute_checksum([np.ones(3), np.zeros(2)])
     True
   """
   arrays = (np.ascontiguousarray(x) for x in jax.tree.leaves(tree))
-  each = sorted(zlib.crc32(x.reshape(-1).view(np.uint8)) for x in arrays)
-  return f'{zlib.crc32(np.array(each, np.uint32)):08x}'
+  checksums = sorted(zlib.crc32(x.reshape(-1).view(np.uint8)) for x in arrays)
+  return f'{zlib.crc32(np.array(checksums, np.uint32)):08x}'
 
 
-def saved_checksum(folder: Path) -> str | None:
-  """Returns the checksum that was saved with a checkpoint, or None if it is missing."""
+def read_checksum(folder: Path) -> str | None:
+  """Returns the checksum in a checkpoint's metadata; None if it has none."""
   with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
     return (reader.metadata(folder).custom_metadata or {}).get('checksum')
 
 
-def has_saved_checksum(folder: Path, tree: PyTree) -> bool:
-  """Returns whether these are the arrays that were saved."""
-  return saved_checksum(folder) == checksum(tree)
+def matches_checksum(folder: Path, tree: PyTree) -> bool:
+  """Returns whether arrays match the checksum in a checkpoint's metadata."""
+  return read_checksum(folder) == compute_checksum(tree)
 
 
 class ToNumPy(ocp.type_handlers.NumpyHandler):
-  """Reads what was saved as arrays of JAX into NumPy arrays, whatever devices wrote them."""
+  """Reads saved JAX arrays as NumPy arrays, independent of the devices that wrote them."""
 
   def typestr(self) -> str:
     return 'jax.Array'
 
 
 def read_arrays(folder: Path) -> PyTree:
-  """Reads the state in a checkpoint's folder as nested dicts of NumPy arrays; by one process.
+  """Reads the state of a checkpoint as nested dicts of NumPy arrays, in one process.
 
-  Does without the metadata of each array: tensorstore (0.1.86) writes them as JSON objects that
-  are never freed, and this is called after every save.
+  Skips the metadata of the arrays: tensorstore (0.1.86) never frees the JSON objects that hold
+  them, and this function runs after every save.
   """
   handlers = ocp.type_handlers.create_type_handler_registry((jax.Array, ToNumPy()))
   reader = ocp.PyTreeCheckpointHandler(type_handler_registry=handlers)
   return reader.restore(folder / 'default', args=ocp.args.PyTreeRestore())
 
 
-def damage(folder: Path) -> str | None:
-  """Reads a checkpoint's folder; returns what is wrong with it in words, None where all is well."""
+def find_corruption(folder: Path) -> str | None:
+  """Reads a checkpoint and describes its corruption; returns None if it is valid."""
   try:
-    expected, found = saved_checksum(folder), checksum(read_arrays(folder))
-  except Exception as error:  # whatever a broken file makes of the readers of many formats
-    return first_line(error)
+    expected, actual = read_checksum(folder), compute_checksum(read_arrays(folder))
+  except Exception as error:  # a corrupt file can raise anything in the readers of many formats
+    return shorten_error(error)
   if expected is None:
     return 'its checksum is missing'
-  if expected != found:
-    return f'its checksum is {found} and was {expected}'
+  if expected != actual:
+    return f'its checksum is {actual} and was {expected}'
   return None
 
 
-def first_line(error: BaseException) -> str:
-  """Returns the first line of an error; of a long one its end, where tensorstore says the cause."""
+def shorten_error(error: BaseException) -> str:
+  """Returns an error's first line; the end of a long one, where tensorstore puts the cause."""
   line = (str(error).splitlines() or [type(error).__name__])[0].split(' [tensorstore_spec=')[0]
-  return line if len(line) < 200 else f'... {line[-160:]}'
+  return line if len(line) < MAX_ERROR_LENGTH else f'... {line[-160:]}'
 
 
-def read_back(directory: Path) -> None:
-  """Flushes the checkpoint that is being written and reads it; OSError if that is not possible."""
-  for folder in directory.glob(UNFINISHED):
+def verify_save(directory: Path) -> None:
+  """Flushes the unfinished checkpoint to the disk and reads it back.
+
+  Raises:
+    OSError: it cannot be flushed or read, or its checksum differs.
+  """
+  for folder in directory.glob(UNFINISHED_PATTERN):
     for path in [*folder.rglob('*'), folder]:
       file = os.open(path, os.O_RDONLY)
       try:
         os.fsync(file)
       finally:
         os.close(file)
-    if wrong := damage(folder):
-      raise OSError(f'what was written cannot be read back: {wrong}')
+    if corruption := find_corruption(folder):
+      raise OSError(f'what was written cannot be read back: {corruption}')
 
 
-def set_aside_without_score(directory: Path, read_only: bool) -> None:
-  """Moves checkpoints away whose metrics are broken: orbax would not open the others either."""
+def quarantine_unscored(directory: Path, read_only: bool) -> None:
+  """Moves checkpoints with corrupt metrics away; orbax would not open any checkpoint otherwise.
+
+  Raises:
+    UserError: there is such a checkpoint and `read_only` is True.
+  """
   for path in sorted(directory.glob('*/metrics/metrics')):
     folder = path.parents[1]
     try:
       json.loads(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
-      continue  # another process was faster
+      continue  # another process has moved it
     except ValueError as error:
       if read_only:
         raise UserError(
-          f'{folder} is damaged (metrics: {first_line(error)}); let the training go on, which '
+          f'{folder} is damaged (metrics: {shorten_error(error)}); resume the training, which '
           'moves it out of the way.'
         ) from None
-      set_aside(folder)
+      quarantine(folder)
       print(
-        f'warning: {folder} is damaged (metrics: {first_line(error)}): it is now in '
-        f'{directory.parent / DAMAGED}',
+        f'warning: {folder} is damaged (metrics: {shorten_error(error)}): it is now in '
+        f'{directory.parent / DAMAGED_DIRECTORY}',
         file=sys.stderr,
         flush=True,
       )
 
 
-def set_aside(folder: Path) -> None:
-  """Moves a damaged checkpoint to where nobody looks for one; process 0 does."""
+def quarantine(folder: Path) -> None:
+  """Moves a corrupt checkpoint to `damaged_checkpoints`, in process 0 only."""
   if jax.process_index() == 0:
-    goal = folder.parent.parent / DAMAGED / folder.name
-    goal.parent.mkdir(exist_ok=True)
-    if goal.exists():
-      goal = goal.with_name(f'{folder.name}-{len(list(goal.parent.iterdir()))}')
-    folder.rename(goal)
+    target = folder.parent.parent / DAMAGED_DIRECTORY / folder.name
+    target.parent.mkdir(exist_ok=True)
+    if target.exists():
+      target = target.with_name(f'{folder.name}-{len(list(target.parent.iterdir()))}')
+    folder.rename(target)

@@ -10,7 +10,7 @@ from classmix_jax.core.optim import poly_optimizer
 from classmix_jax.methods import METHODS
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
-from classmix_jax.models.segmenter import with_head
+from classmix_jax.models.segmenter import build_segmenter
 from classmix_jax.training.create_state import create_state
 from classmix_jax.training.step import make_train_step
 from classmix_jax.types import Batch, Example
@@ -90,7 +90,7 @@ def test_all_devices_count(counted):
 def test_as_xla_counts_a_training_step(counted):
   # Large images, as XLA leaves the padding out; so few classes that no loop holds the loss.
   size, devices = (897, 1793), jax.devices()[:1]
-  method = METHODS['supervised'](with_head(BACKBONES['resnet18'](), HEADS['conv3x3'], 2), 2)
+  method = METHODS['supervised'](build_segmenter(BACKBONES['resnet18'](), HEADS['conv3x3'], 2), 2)
   tx = poly_optimizer(1e-3, 100)
   image = jax.ShapeDtypeStruct((1, *size, 3), np.float32)
   state = jax.eval_shape(

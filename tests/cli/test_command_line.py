@@ -14,7 +14,7 @@ from PIL import Image
 import pytest
 import toy
 
-from classmix_jax.workdir import checkpoint
+from classmix_jax.workdir import checkpoint_lookup
 
 ROOT = Path(__file__).resolve().parents[2]
 FIELDS = (
@@ -159,7 +159,7 @@ def test_killed_at_random_moments_ends_in_the_same_bits(data, tmp_path):
     process.wait()
   ended = run('main.py', *train_arguments(data, killed, *fields), cwd=ROOT)
   assert ended.returncode == 0, ended.stderr
-  states = [checkpoint.load(path, 'latest')[1] for path in (undisturbed, killed)]
+  states = [checkpoint_lookup.load(path, 'latest')[1] for path in (undisturbed, killed)]
   jax.tree.map(np.testing.assert_array_equal, *states)
   steps = [json.loads(line)['step'] for line in (killed / 'metrics.jsonl').read_text().splitlines()]
   assert steps == list(range(1, 41))

@@ -53,7 +53,7 @@ def test_reproduction_configs_are_faithful(module, preprocessing):
   config = module.get_config()
   model = build_model(config, num_classes=19)
   assert model.backbone.preprocessing == PREPROCESSING[preprocessing]
-  assert not model.backbone.layout.stride_on_3x3 and model.backbone.layout.ceil_pool
+  assert not model.backbone.variant.stride_on_3x3 and model.backbone.variant.ceil_pool
   assert model.backbone.bn == 'batch' and model.backbone.output_stride == 8
   assert isinstance(model.head, DeepLabV2)
   assert model.head.dilations == (6, 12) and model.head.unused == (18, 24)

@@ -24,7 +24,7 @@ from classmix_jax.inference import predict_files
 from classmix_jax.inference.predictor import Prediction
 from classmix_jax.pretrained.load import open_weights
 from classmix_jax.pretrained.state_dict_files import read_file
-from classmix_jax.tools.annotations.annotation import inner_path
+from classmix_jax.tools.annotations.parsing import parse_relative_path
 from classmix_jax.training.self_training import label_path
 from classmix_jax.utils.paths import inside
 
@@ -210,7 +210,7 @@ def test_names_that_lead_out(name, tmp_path):
   for call in (
     lambda: inside(tmp_path, name),
     lambda: label_path(tmp_path, name),
-    lambda: inner_path(name),
+    lambda: parse_relative_path(name),
   ):
     with pytest.raises(UserError, match='leads? out'):
       call()

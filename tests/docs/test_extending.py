@@ -28,7 +28,7 @@ from classmix_jax.models.segmenter import initialize
 from classmix_jax.training.step import make_train_step
 from classmix_jax.types import AXIS, Batch, Example, TrainState
 from classmix_jax.utils.ranges import POSITIVE_COUNT
-from classmix_jax.workdir import checkpoint
+from classmix_jax.workdir import checkpoint_lookup
 
 DECAY = 0.75
 
@@ -160,7 +160,7 @@ def test_an_entry_of_every_table_trains_two_steps(tutorial, tmp_path):
   assert all(np.isfinite(row['loss/memory']) for row in rows)
   assert rows[0]['distance/slow_projector'] > 0 and 'distance/teacher' in rows[0]
 
-  states = [checkpoint.load(run, str(step))[1] for step in (1, 2)]
+  states = [checkpoint_lookup.load(run, str(step))[1] for step in (1, 2)]
   banks = [np.asarray(state['method_state']['bank']) for state in states]
   np.testing.assert_allclose(banks[0].sum(axis=1), [1, 0, 0, 0], atol=1e-6)
   np.testing.assert_array_equal(banks[1][0], banks[0][0])

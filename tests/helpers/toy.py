@@ -97,7 +97,7 @@ def write_run(run: Path, root: Path, **fields) -> Path:
   from classmix_jax.config.data import build_dataset
   from classmix_jax.config.model import build_method, build_optimizer
   from classmix_jax.training.create_state import create_state
-  from classmix_jax.workdir import checkpoint, layout
+  from classmix_jax.workdir import checkpoint, resume, run_files
 
   settings = config(root, **fields)
   dataset = build_dataset(settings)
@@ -105,9 +105,9 @@ def write_run(run: Path, root: Path, **fields) -> Path:
   tx = build_optimizer(settings, method, settings.steps)
   image = jax.ShapeDtypeStruct((1, *settings.data.crop, 3), np.float32)
   state = create_state(method, tx, jax.random.key(0, impl='rbg'), image, jax.local_devices()[:1])
-  layout.open_run(run, settings.to_dict())
-  layout.write_classes(run, dataset)
-  layout.write_split(run, dataset.train.names, ['a', 'b'])
+  resume.open_run(run, settings.to_dict())
+  run_files.write_classes(run, dataset)
+  run_files.write_split(run, dataset.train.names, ['a', 'b'])
   manager = checkpoint.open_manager(run / 'checkpoints')
   checkpoint.save(manager, 1, state, 0.5)
   manager.wait_until_finished()

@@ -18,7 +18,7 @@ from classmix_jax.methods.s4gan_mlmt import (
   cosine_distance,
   shown_classes,
 )
-from classmix_jax.models.image_classifier import predicted_logits, without_absent
+from classmix_jax.models.image_classifier import mask_absent_classes, predict_logits
 from classmix_jax.models.segmenter import to_unit_range
 from classmix_jax.types import VOID
 
@@ -107,7 +107,7 @@ def test_the_fused_network_leaves_out_what_is_not_seen(started):
   networks = method.networks(state)
   images = small.batch().labeled.image[:2]
   plain, fused = (
-    predicted_logits(method.model, networks[name], to_unit_range(images))
+    predict_logits(method.model, networks[name], to_unit_range(images))
     for name in ('student', 'fused')
   )
   np.testing.assert_array_equal(fused[..., ::2], plain[..., ::2])
@@ -121,4 +121,4 @@ def test_present_from_one_fifth_on():
   """sigmoid(-ln 4) is 1/5."""
   logits = jnp.ones((1, 1, 1, 3))
   presence = -jnp.log(jnp.array([[4.01, 3.99, 0.1]]))
-  assert without_absent(logits, presence).ravel().tolist() == [0.0, 1.0, 1.0]
+  assert mask_absent_classes(logits, presence).ravel().tolist() == [0.0, 1.0, 1.0]

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.models.layers.batch_norm import apart, batch_norm
+from classmix_jax.models.layers.batch_norm import batch_norm, normalize_separately
 from classmix_jax.types import AXIS
 
 VALUES = np.array([1.0, 2.0, 3.0, 6.0], np.float32)  # mean 3, squared distances 4 + 1 + 0 + 9
@@ -50,7 +50,7 @@ def test_parts_of_a_batch_are_normalised_apart(devices):
   x = np.random.default_rng(0).normal(size=(devices, 3, 1, 2, 1)).astype(np.float32)
 
   def together(x):
-    with apart([1, 2]):
+    with normalize_separately([1, 2]):
       return layer.apply(VARIABLES, x, mutable=['batch_stats'])
 
   def in_turn(x):
@@ -58,15 +58,15 @@ def test_parts_of_a_batch_are_normalised_apart(devices):
     second, after = layer.apply({**VARIABLES, **between}, x[1:], mutable=['batch_stats'])
     return jnp.concatenate([first, second]), after
 
-  found, expected = (
+  actual, expected = (
     jax.vmap(run, axis_name=AXIS, out_axes=(0, None))(x) for run in (together, in_turn)
   )
   jax.tree.map(
-    lambda *pair: np.testing.assert_allclose(*pair, rtol=1e-5, atol=1e-6), found, expected
+    lambda *pair: np.testing.assert_allclose(*pair, rtol=1e-5, atol=1e-6), actual, expected
   )
   # The first part's two values v and w of one device: (v - w) / 2 over its own deviation.
   if devices == 1:
     half = (x[0, 0, 0, 0, 0] - x[0, 0, 0, 1, 0]) / 2
     np.testing.assert_allclose(
-      found[0][0, 0, 0, 0, 0], 2 * half / np.sqrt(half**2 + 1e-5) + 1, rtol=1e-4
+      actual[0][0, 0, 0, 0, 0], 2 * half / np.sqrt(half**2 + 1e-5) + 1, rtol=1e-4
     )

@@ -47,10 +47,10 @@ CASES = [
 @pytest.mark.parametrize('way, side, stride, dilation', CASES)
 def test_numbers_and_gradients_are_those_of_a_convolution(way, side, stride, dilation):
   """On 7x10, which 2, 3 and 4 do not divide, and which a dilation of 6 almost leaves."""
-  found, expected = (
+  actual, expected = (
     results(run, side, stride, dilation, (2, 7, 10, 4)) for run in (way, lax.conv_general_dilated)
   )
-  for x, y in zip(found, expected, strict=True):
+  for x, y in zip(actual, expected, strict=True):
     np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4)
 
 
@@ -66,7 +66,7 @@ def test_wide_layers(dilation):
 def test_gpus_interleave_unless_images_become_too_small(dilation, products):
   """At 32x64, every twelfth pixel is an image of 3x6: too small for a kernel gradient of cuDNN."""
   gradient = jax.jit(
-    lambda x, y: convolution._gradient_by_kernel(x, y, jnp.zeros((3, 3, 4, 5)), dilation, None)
+    lambda x, y: convolution._kernel_gradient(x, y, jnp.zeros((3, 3, 4, 5)), dilation, None)
   )
   shapes = [jax.ShapeDtypeStruct((2, 32, 64, features), jnp.float32) for features in (4, 5)]
   program = gradient.trace(*shapes).lower(lowering_platforms=('cuda',)).as_text()
@@ -77,16 +77,16 @@ def test_gpus_interleave_unless_images_become_too_small(dilation, products):
 def test_products_are_the_interleaved_gradient():
   rs = np.random.RandomState(0)
   x, y = (jnp.asarray(rs.randn(2, 8, 10, features), jnp.float32) for features in (4, 5))
-  found = convolution.gradient_by_products(x, y, 3, 6, None)
+  actual = convolution.gradient_by_products(x, y, 3, 6, None)
   expected = convolution.gradient_by_interleaving(x, y, jnp.zeros((3, 3, 4, 5)), 6, None)
-  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+  np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize('way, side, stride, dilation', CASES)
 def test_half_precision_stays_half(way, side, stride, dilation):
-  found = results(way, side, stride, dilation, (1, 5, 6, 4), jnp.bfloat16)
+  actual = results(way, side, stride, dilation, (1, 5, 6, 4), jnp.bfloat16)
   full = results(way, side, stride, dilation, (1, 5, 6, 4))
-  for x, y in zip(found, full, strict=True):
+  for x, y in zip(actual, full, strict=True):
     assert x.dtype == jnp.bfloat16
     np.testing.assert_allclose(x.astype(jnp.float32), y, rtol=0.05, atol=0.3)
 
@@ -99,6 +99,8 @@ def test_no_kernel_gradient_strides_over_a_whole_map():
     text = jax.jit(functools.partial(results, way, 3, 1, dilation, x)).lower().as_text('hlo')
     return re.findall(r'window={([^}]*)}', text)
 
-  strided = lambda found: [window for window in found if 'stride=2x2' in window]
+  def strided(windows):
+    return [window for window in windows if 'stride=2x2' in window]
+
   assert strided(windows(lax.conv_general_dilated))  # the trap, and that this test sees it
   assert not strided(windows(convolution.same_size))

@@ -7,8 +7,8 @@ import pytest
 
 from classmix_jax.models.layers.depthwise import (
   depthwise,
-  gradient_by_kernel,
   grouped_convolution,
+  kernel_gradient_by_convolution,
   sum_of_shifts,
 )
 
@@ -40,10 +40,10 @@ def test_both_ways_agree(size, stride, dilation, shape):
 
   expected = run(grouped_convolution, x, kernel)
   for way in (sum_of_shifts, depthwise):
-    for found, wanted in zip(run(way, x, kernel), expected, strict=True):
-      np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+    for actual, reference in zip(run(way, x, kernel), expected, strict=True):
+      np.testing.assert_allclose(actual, reference, rtol=1e-5, atol=1e-5)
   gradient = jnp.cos(expected[0])
-  on_accelerators = jax.jit(gradient_by_kernel, static_argnums=(3, 4))(
+  on_accelerators = jax.jit(kernel_gradient_by_convolution, static_argnums=(3, 4))(
     x, gradient, kernel, stride, dilation
   )
   np.testing.assert_allclose(on_accelerators, expected[2], rtol=1e-5, atol=1e-5)
@@ -51,11 +51,13 @@ def test_both_ways_agree(size, stride, dilation, shape):
 
 def test_no_gradient_with_stride_and_dilation():
   with pytest.raises(ValueError, match='stride 2 with dilation 2'):
-    gradient_by_kernel(jnp.ones((1, 8, 8, 1)), jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), 2, 2)
+    kernel_gradient_by_convolution(
+      jnp.ones((1, 8, 8, 1)), jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), 2, 2
+    )
 
 
 def test_the_processor_gets_no_grouped_convolution():
-  """Which of the two ways runs is known when the program is compiled."""
+  """The compiled program contains only the implementation for its platform."""
   loss = lambda x, kernel: jnp.sum(jnp.sin(depthwise(x, kernel, 1, 1)))
   compiled = (
     jax.jit(jax.grad(loss, (0, 1))).lower(jnp.ones((1, 6, 6, 2)), jnp.ones((3, 3, 1, 2))).compile()

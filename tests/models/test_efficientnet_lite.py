@@ -13,9 +13,13 @@ from PIL import Image
 import pytest
 
 from classmix_jax.errors import UserError
-from classmix_jax.models.backbones.efficientnet_lite import Block, EfficientNetLite, block_options
+from classmix_jax.models.backbones.efficientnet_lite import (
+  Block,
+  EfficientNetLite,
+  list_block_options,
+)
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
-from classmix_jax.pretrained.layouts.efficientnet_lite0 import find_weights, torch_name
+from classmix_jax.pretrained.layouts.efficientnet_lite0 import find_weights, to_torch_name
 from classmix_jax.types import AXIS
 
 AS_IT_IS = Preprocessing('rgb', (0.0,) * 3, (1.0,) * 3, 1.0)
@@ -35,7 +39,7 @@ def variables_from(tensor):
   )
 
   def leaf(path, shape):
-    name = torch_name(('backbone', *path[1:]))
+    name = to_torch_name(('backbone', *path[1:]))
     if len(shape) < 4:
       return tensor(name, shape)
     return tensor(name, tuple(shape[axis] for axis in (3, 2, 0, 1))).transpose(2, 3, 1, 0)
@@ -45,7 +49,7 @@ def variables_from(tensor):
 
 
 def logits_of(high, tensor, train):
-  """The classifier that the backbone leaves out, from its last features."""
+  """Computes the classifier, which the backbone lacks, from its last features."""
   get = lambda name, *shape: np.asarray(tensor(name, shape), np.float64)
   x = np.asarray(high, np.float64) @ get('_conv_head.weight', 1280, 320, 1, 1)[:, :, 0, 0].T
   mean, var = get('_bn1.running_mean', 1280), get('_bn1.running_var', 1280)
@@ -62,15 +66,15 @@ def forward(variables, image, train, preprocessing=AS_IT_IS):
 
   @functools.partial(jax.pmap, axis_name=AXIS, in_axes=(None, 0), devices=jax.devices()[:2])
   def run(variables, image):
-    features, found = network.apply(
+    features, variables = network.apply(
       variables,
       image,
       train,
       mutable=['batch_stats', 'intermediates'],
       capture_intermediates=lambda module, _: isinstance(module, Block),
     )
-    blocks = [found['intermediates'][f'block{i}']['__call__'][0] for i in range(16)]
-    return features, blocks, found['batch_stats']
+    blocks = [variables['intermediates'][f'block{i}']['__call__'][0] for i in range(16)]
+    return features, blocks, variables['batch_stats']
 
   features, blocks, stats = run(variables, image.reshape(2, -1, *image.shape[1:]))
   join = lambda x: np.asarray(x).reshape(-1, *x.shape[2:])
@@ -107,13 +111,13 @@ def test_witness(witness, mode, height, width):
 
 
 def test_names_and_shapes(witness):
-  """The backbone takes every tensor but the classifier's, and asks for no other."""
+  """The backbone has every tensor of the file except the classifier's, and no other."""
   asked = {}
   variables_from(lambda name, shape: asked.setdefault(name, np.zeros(shape, np.float32)))
   expected = dict(line.split(' ', 1) for line in witness['names'].tolist())
-  found = {name: str(x.shape) for name, x in asked.items()}
-  assert found.items() <= expected.items()
-  assert sorted(expected.keys() - found.keys()) == [
+  shapes = {name: str(x.shape) for name, x in asked.items()}
+  assert shapes.items() <= expected.items()
+  assert sorted(expected.keys() - shapes.keys()) == [
     '_bn1.bias',
     '_bn1.running_mean',
     '_bn1.running_var',
@@ -145,13 +149,13 @@ def test_dilation_sees_what_strides_see(size):
 
 
 def test_strides_and_dilations():
-  at = lambda stride: [(b['stride'], b['dilation']) for b in block_options(stride)]
+  at = lambda stride: [(b['stride'], b['dilation']) for b in list_block_options(stride)]
   plain = [(1, 1), (2, 1), (1, 1), (2, 1), (1, 1), (2, 1)] + [(1, 1)] * 5
   assert at(32) == [*plain, (2, 1), (1, 1), (1, 1), (1, 1), (1, 1)]
   assert at(16) == [*plain, (1, 1), (1, 2), (1, 2), (1, 2), (1, 2)]
   assert at(8) == [*plain[:5], (1, 1)] + [(1, 2)] * 6 + [(1, 4)] * 4
   with pytest.raises(UserError, match='output_stride is 12, .* can have 8 or 16 or 32'):
-    block_options(12)
+    list_block_options(12)
 
 
 # ------------------------------------------------------------------ the real weights
@@ -187,9 +191,9 @@ def test_logits_of_the_imagenet_weights():
   expected, blocks = run(model.eval(), np.asarray(preprocess(image, how)))
 
   tensor = lambda name, shape: state[name].numpy().reshape(shape)
-  features, found, _ = forward(variables_from(tensor), image, False, how)
+  features, activations, _ = forward(variables_from(tensor), image, False, how)
   logits = logits_of(features.high, tensor, False)
-  worst = max(np.abs(x - y).max() / np.ptp(y) for x, y in zip(found, blocks, strict=True))
+  worst = max(np.abs(x - y).max() / np.ptp(y) for x, y in zip(activations, blocks, strict=True))
   error = np.abs(logits - expected).max() / np.ptp(expected)
   print(
     f'blocks within {worst:.1e}, logits within {error:.1e} of their range {np.ptp(expected):.1f}'

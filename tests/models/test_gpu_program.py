@@ -1,4 +1,4 @@
-"""What a GPU would get: programs are lowered for it here, none is run."""
+"""Programs lowered for a GPU on the CPU: their convolutions, without running them."""
 
 import re
 
@@ -23,22 +23,22 @@ def windows(backbone, image, variables):
   ).high.sum()
   params, rest = variables['params'], {'batch_stats': variables['batch_stats']}
   program = jax.jit(jax.grad(loss)).trace(params, rest).lower(lowering_platforms=('cuda',))
-  found = []
+  actual = []
   for order, down, across, shape in CONVOLUTION.findall(program.as_text()):
     lengths = dict(zip(order.split(', '), shape.split('x'), strict=False))
-    found.append((int(lengths['0']), max(int(down), int(across))))
-  return found
+    actual.append((int(lengths['0']), max(int(down), int(across))))
+  return actual
 
 
 def maps_in_strides(backbone):
-  """Windows as large as feature maps, taken in strides: what cuDNN has no fast way for."""
+  """Returns strided windows as large as feature maps, which are slow in cuDNN."""
   image = jnp.zeros((2, 129, 129, 3))
   variables = jax.eval_shape(lambda: backbone.init(jax.random.key(0), image, train=False))
   kernels = {leaf.shape[0] for leaf in jax.tree.leaves(variables['params']) if leaf.ndim == 4}
-  found = windows(backbone, image, variables)
-  assert len([side for side, _ in found if side >= MAP]) > 10  # kernel gradients were found
+  actual = windows(backbone, image, variables)
+  assert len([side for side, _ in actual if side >= MAP]) > 10  # includes kernel gradients
   return [
-    (side, stride) for side, stride in found if side >= MAP and stride > 1 and side not in kernels
+    (side, stride) for side, stride in actual if side >= MAP and stride > 1 and side not in kernels
   ]
 
 
@@ -68,9 +68,9 @@ def test_depthwise_gradients_of_xla_would_be_found(monkeypatch):
     way = lambda kernel: depthwise.grouped_convolution(x, kernel, stride, dilation)
     return jax.vjp(way, kernel)[1](gradient)[0]
 
-  monkeypatch.setattr(depthwise, 'gradient_by_kernel', plain)
-  found = maps_in_strides(BACKBONES['efficientnet_lite0'](bn='running'))
-  assert len(found) == 4 and {stride for _, stride in found} == {2}
+  monkeypatch.setattr(depthwise, 'kernel_gradient_by_convolution', plain)
+  actual = maps_in_strides(BACKBONES['efficientnet_lite0'](bn='running'))
+  assert len(actual) == 4 and {stride for _, stride in actual} == {2}
 
 
 def test_jaxs_own_gradient_would_be_found(monkeypatch):
@@ -78,6 +78,6 @@ def test_jaxs_own_gradient_would_be_found(monkeypatch):
     x, kernel, strides, padding, **options
   )
   monkeypatch.setattr(conv_bn, 'same_size', plain)
-  found = maps_in_strides(BACKBONES['resnet50'](bn='running'))
-  assert {stride for _, stride in found} == {2, 4}
-  assert len(found) == 6 + 3  # the 3x3 convolutions of layers 3 and 4
+  actual = maps_in_strides(BACKBONES['resnet50'](bn='running'))
+  assert {stride for _, stride in actual} == {2, 4}
+  assert len(actual) == 6 + 3  # the 3x3 convolutions of layers 3 and 4

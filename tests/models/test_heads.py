@@ -1,4 +1,4 @@
-"""The heads on small features: which branches act, what an image sees of another."""
+"""The heads on small features: active branches, and independence of images."""
 
 import math
 
@@ -66,11 +66,11 @@ def test_rates_span_the_same_part_of_the_image(output_stride, dilations):
   head = v3plus(output_stride=output_stride)
   variables = head.init(jax.random.key(0), features(), False)
   jaxpr = jax.make_jaxpr(lambda v: head.apply(v, features(), False))(variables)
-  found = [
+  dilations_of_layers = [
     equation.params['rhs_dilation'][0]
     for equation in equations(jaxpr.jaxpr, 'conv_general_dilated')
   ]
-  assert [dilation for dilation in found if dilation > 1] == dilations
+  assert [dilation for dilation in dilations_of_layers if dilation > 1] == dilations
 
 
 def test_image_pooling_stays_within_an_image():
@@ -85,7 +85,7 @@ def test_image_pooling_stays_within_an_image():
 
 
 def test_image_pooling_sees_the_whole_image():
-  """A dilation of 6 sees nothing but its own pixel on so small a map."""
+  """On so small a map, a dilation of 6 covers only the center pixel."""
   head = v3plus()
   variables = head.init(jax.random.key(0), features(), False)
   corner = lambda high: head.apply(variables, features()._replace(high=high), False)[0, 0, 0, 0]

@@ -1,4 +1,4 @@
-"""Max-pooling: a gradient by hand, and XLA's own on maps of many kinds."""
+"""Max-pooling: a hand-worked gradient, and equality with XLA's."""
 
 import flax.linen as nn
 import jax

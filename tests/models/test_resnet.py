@@ -17,18 +17,18 @@ from classmix_jax.models.backbones.resnet import (
 
 def convolutions(backbone):
   """(size, stride, dilation) of every convolution, in the order of computation."""
-  found = []
+  layers = []
 
   def note(call, args, kwargs, context):
     layer = context.module
     if isinstance(layer, nn.Conv) and context.method_name == '__call__':
-      found.append((layer.kernel_size[0], layer.strides, layer.kernel_dilation))
+      layers.append((layer.kernel_size[0], layer.strides, layer.kernel_dilation))
     return call(*args, **kwargs)
 
   image = jax.ShapeDtypeStruct((1, 33, 33, 3), jnp.float32)
   with nn.intercept_methods(note):
     jax.eval_shape(lambda x: backbone.init(jax.random.key(0), x, False), image)
-  return found
+  return layers
 
 
 def bottleneck(first, second, dilation, shortcut=None):

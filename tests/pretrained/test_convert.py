@@ -1,4 +1,4 @@
-"""Conversion there and back, on networks of one block per layer; the program itself."""
+"""Conversion in both directions, on networks with one block per layer; the program."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from toy import assert_says
 from classmix_jax.errors import UserError
 from classmix_jax.pretrained import convert as program
 from classmix_jax.pretrained import known_files
-from classmix_jax.pretrained.convert import to_file, to_folder
+from classmix_jax.pretrained.convert import convert_to_file, convert_to_folder
 from classmix_jax.pretrained.converted_folder import read_weights, write_weights
 from classmix_jax.pretrained.load import open_weights
 from classmix_jax.pretrained.state_dict_files import read_file
@@ -32,7 +32,7 @@ def networks(monkeypatch):
 def convert(tensors, tmp_path, name='x.safetensors', **options):
   """Writes tensors, converts the file into tmp_path / 'weights', returns that."""
   weights = open_weights(save(tmp_path / name, tensors))
-  to_folder(weights, tmp_path / 'weights', **{**DEEPLAB, **options})
+  convert_to_folder(weights, tmp_path / 'weights', **{**DEEPLAB, **options})
   return tmp_path / 'weights'
 
 
@@ -58,7 +58,7 @@ def test_there_and_back_is_the_same_bits(name, ending, tmp_path, capsys):
     '1 num_batches_tracked',
   )
   save(tmp_path / f'probe{ending}', {'a': np.ones(1)})  # skips without the package
-  to_file(open_weights(folder), tmp_path / f'back{ending}')
+  convert_to_file(open_weights(folder), tmp_path / f'back{ending}')
   assert_same_bits(tensors, read_file(tmp_path / f'back{ending}'))
 
 
@@ -91,7 +91,7 @@ def test_classifiers_are_left_out(backbone, block, tmp_path, capsys):
     capsys.readouterr().out,
     'unexpected   2: fc.bias, fc.weight',
     'missing      8: head.dilation12.bias, ',
-    'the file has no such head: it starts anew',
+    'the file has no such head: it is initialized from scratch',
   )
   tree, described = read_weights(folder)
   assert described['preprocessing'] == 'imagenet' and described['head'] == ''
@@ -101,13 +101,13 @@ def test_classifiers_are_left_out(backbone, block, tmp_path, capsys):
   )
 
 
-def test_a_head_for_other_classes_is_said_and_left_out(tmp_path, capsys):
+def test_a_head_for_other_classes_is_reported_and_left_out(tmp_path, capsys):
   folder = convert(state_dicts.deeplab_v2(5), tmp_path, num_classes=3)
   assert_says(
     capsys.readouterr().out,
     'wrong shape  8: layer5.conv2d_list.0.bias [5], expected [3], ',
     '[5, 2048, 3, 3], expected [3, 2048, 3, 3]',
-    'the head is for 5 classes, not for 3: it starts anew',
+    'the head is for 5 classes, not for 3: it is initialized from scratch',
   )
   assert set(read_weights(folder)[0]['params']) == {'backbone'}
 
@@ -132,7 +132,7 @@ def reshape(tensors, name):
 def test_one_tensor_that_does_not_fit_is_enough(name, change, kind, tmp_path, capsys):
   tensors = state_dicts.deeplab_v2()
   change(tensors, name)
-  with pytest.raises(UserError, match='does not hold exactly this network.*--partial'):
+  with pytest.raises(UserError, match='does not contain exactly this network.*--partial'):
     convert(tensors, tmp_path)
   assert_says(capsys.readouterr().out, kind + name)
   assert not (tmp_path / 'weights').exists()
@@ -152,7 +152,7 @@ def test_another_backbone_is_refused_even_so(change, tmp_path):
     tensors = {name: x for name, x in tensors.items() if not name.startswith('layer3')}
   else:  # all of the network is there, but the file has another block
     tensors.update({name.replace('layer3.0', 'layer3.1'): x for name, x in tensors.items()})
-  with pytest.raises(UserError, match='holds another network: .* of the backbone fits'):
+  with pytest.raises(UserError, match='contains another network: .* of the backbone matches'):
     convert(tensors, tmp_path, partial=True)
 
 
@@ -178,8 +178,8 @@ def test_known_files_by_content_and_by_name(tmp_path, monkeypatch, capsys):
   path = save(tmp_path / 'renamed.safetensors', state_dicts.torchvision())
   unknown = open_weights(path)
   assert (unknown.trained_on, unknown.preprocessing) == ('', 'imagenet')
-  entry = known_files.Known('published.safetensors', 'COCO', 'torchvision', 'classmix_voc')
-  monkeypatch.setitem(known_files.KNOWN, unknown.sha256[:8], entry)
+  entry = known_files.KnownFile('published.safetensors', 'COCO', 'torchvision', 'classmix_voc')
+  monkeypatch.setitem(known_files.KNOWN_FILES, unknown.sha256[:8], entry)
   weights = open_weights(path)
   assert (weights.trained_on, weights.preprocessing, weights.warning) == (
     'COCO',
@@ -233,7 +233,7 @@ def test_checkpoints_of_the_original(dataset, expected, prefix, tmp_path):
   [
     ({'layout': 'keras'}, '--layout=keras is not known; there are deeplab_v2, torchvision'),
     ({'preprocessing': 'rgb'}, '--preprocessing=rgb is not known; there are plain, imagenet'),
-    ({'network': 'teacher'}, 'holds a single network'),
+    ({'network': 'teacher'}, 'contains a single network'),
   ],
 )
 def test_mistakes_in_options(options, sentence, tmp_path):
@@ -241,22 +241,22 @@ def test_mistakes_in_options(options, sentence, tmp_path):
     open_weights(save(tmp_path / 'x.safetensors', state_dicts.torchvision()), **options)
 
 
-def test_unknown_names_are_told(tmp_path):
+def test_unknown_names_are_an_error(tmp_path):
   path = save(tmp_path / 'x.safetensors', {'encoder.weight': np.ones(2)})
-  with pytest.raises(UserError, match='tensors like encoder.weight, in no layout that is known'):
+  with pytest.raises(UserError, match='tensors like encoder.weight, which belong to none'):
     open_weights(path)
   with pytest.raises(UserError, match='neither the folder of a run or of converted weights'):
     open_weights(tmp_path)
 
 
 def test_every_network_of_the_tables_can_be_named():
-  """No two arrays get one name, in any layout."""
+  """In every layout, all arrays have different names."""
   for layout in program.LAYOUTS.values():
     for backbone in ('tiny', 'resnet_small', 'resnet_basic'):
       for head in program.HEADS:
-        leaves = jax.tree.leaves_with_path(program.network_shapes(backbone, head, 3))
-        paths = {program.matching.own_path(path) for path, _ in leaves}
-        assert len({layout.name(path) for path in paths}) == len(leaves)
+        leaves = jax.tree.leaves_with_path(program.compute_shapes(backbone, head, 3))
+        paths = {program.matching.to_array_path(path) for path, _ in leaves}
+        assert len({layout.tensor_name(path) for path in paths}) == len(leaves)
 
 
 def run_program(*arguments):
@@ -272,8 +272,8 @@ def test_the_program_there_and_back_and_refused(tmp_path):
   layout = program.LAYOUTS['torchvision']
   tensors = state_dicts.draw(
     {
-      layout.name(program.matching.own_path(path)): layout.shape(leaf.shape)
-      for path, leaf in jax.tree.leaves_with_path(program.network_shapes('tiny', '', 1))
+      layout.tensor_name(program.matching.to_array_path(path)): layout.to_file_shape(leaf.shape)
+      for path, leaf in jax.tree.leaves_with_path(program.compute_shapes('tiny', '', 1))
     }
   )
   path, folder = tmp_path / 'x.safetensors', tmp_path / 'weights'
@@ -293,5 +293,5 @@ def test_the_program_there_and_back_and_refused(tmp_path):
   assert_says(
     ended.stdout, 'missing      1: conv_merge.weight', 'unexpected   1: conv_merge.weight_'
   )
-  assert_says(ended.stderr, 'error: --input=x.safetensors does not hold exactly this network')
+  assert_says(ended.stderr, 'error: --input=x.safetensors does not contain exactly this network')
   assert 'Traceback' not in ended.stderr

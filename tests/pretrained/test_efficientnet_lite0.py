@@ -3,7 +3,7 @@ import importlib.util
 import pytest
 
 from classmix_jax.errors import UserError
-from classmix_jax.pretrained.layouts.efficientnet_lite0 import FILE, find_weights, torch_name
+from classmix_jax.pretrained.layouts.efficientnet_lite0 import FILE, find_weights, to_torch_name
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from classmix_jax.pretrained.layouts.efficientnet_lite0 import FILE, find_weight
   ],
 )
 def test_names(path, name):
-  assert torch_name(tuple(path.split('/'))) == name
+  assert to_torch_name(tuple(path.split('/'))) == name
 
 
 def pretend_installed(monkeypatch, folder):

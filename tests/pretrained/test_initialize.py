@@ -1,4 +1,4 @@
-"""Starting from a file, a folder or a run: the same arrays, and what is said of them."""
+"""Initialization from a file, a directory or a run: equal arrays, and their description."""
 
 import json
 
@@ -9,9 +9,9 @@ import state_dicts
 from toy import assert_says
 
 from classmix_jax.errors import UserError
-from classmix_jax.pretrained.convert import network_shapes, to_folder
+from classmix_jax.pretrained.convert import compute_shapes, convert_to_folder
 from classmix_jax.pretrained.converted_folder import DESCRIPTION_FIELDS
-from classmix_jax.pretrained.initialize import settings, take_over
+from classmix_jax.pretrained.initialize import describe_weights, initialize_from_weights
 from classmix_jax.pretrained.load import open_weights
 
 
@@ -21,20 +21,21 @@ def networks(monkeypatch):
 
 
 def zeros(backbone='resnet_small', classes=5):
-  shapes = network_shapes(backbone, 'deeplab_v2_four_branches', classes)
+  shapes = compute_shapes(backbone, 'deeplab_v2_four_branches', classes)
   return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
 
 
 def test_a_file_and_its_folder_are_the_same(tmp_path, capsys):
   path = state_dicts.save(tmp_path / 'x.safetensors', state_dicts.deeplab_v2(5))
-  to_folder(
+  convert_to_folder(
     open_weights(path),
     tmp_path / 'weights',
     backbone='resnet_small',
     head='deeplab_v2_four_branches',
   )
   trees, origins = zip(
-    *(take_over(zeros(), open_weights(p)) for p in (path, tmp_path / 'weights')), strict=True
+    *(initialize_from_weights(zeros(), open_weights(p)) for p in (path, tmp_path / 'weights')),
+    strict=True,
   )
   jax.tree.map(np.testing.assert_array_equal, *trees)
   assert all(leaf.any() for leaf in jax.tree.leaves(trees[0]))
@@ -50,7 +51,7 @@ def test_a_file_and_its_folder_are_the_same(tmp_path, capsys):
 
 def test_a_backbone_for_a_new_head(tmp_path, capsys):
   path = state_dicts.save(tmp_path / 'x.safetensors', state_dicts.deeplab_v2(5))
-  tree, origin = take_over(zeros(classes=3), open_weights(path))
+  tree, origin = initialize_from_weights(zeros(classes=3), open_weights(path))
   assert origin['matched'] == 'matched 85 of 93 tensors'
   assert_says(capsys.readouterr().out, 'and 2 more', 'the head is for 5 classes, not for 3')
   assert not any(leaf.any() for leaf in jax.tree.leaves(tree['params']['head']))
@@ -60,7 +61,9 @@ def test_a_backbone_for_a_new_head(tmp_path, capsys):
 def test_a_gap_in_the_backbone_is_warned_of(tmp_path, capsys):
   tensors = state_dicts.deeplab_v2(5)
   del tensors['layer4.0.conv3.weight']
-  take_over(zeros(), open_weights(state_dicts.save(tmp_path / 'x.safetensors', tensors)))
+  initialize_from_weights(
+    zeros(), open_weights(state_dicts.save(tmp_path / 'x.safetensors', tensors))
+  )
   assert_says(
     capsys.readouterr().out,
     'missing      1: layer4.0.conv3.weight',
@@ -70,11 +73,11 @@ def test_a_gap_in_the_backbone_is_warned_of(tmp_path, capsys):
 
 def test_another_backbone_is_refused(tmp_path):
   path = state_dicts.save(tmp_path / 'x.safetensors', state_dicts.deeplab_v2(5))
-  with pytest.raises(UserError, match='config.model.pretrained=x.safetensors holds another net'):
-    take_over(zeros('resnet_basic'), open_weights(path))
+  with pytest.raises(UserError, match='config.model.pretrained=x.safetensors contains another net'):
+    initialize_from_weights(zeros('resnet_basic'), open_weights(path))
 
 
-def test_a_damaged_folder_is_told(tmp_path):
+def test_a_corrupt_folder_is_an_error(tmp_path):
   (tmp_path / 'weights.json').write_text(json.dumps({}))
   with pytest.raises(UserError, match="weights.json is damaged: source is 'None'"):
     open_weights(tmp_path)
@@ -94,7 +97,7 @@ def test_the_fingerprint_names_the_weights(preprocessing, expected):
     'preprocessing': 'caffe',
     'matched': 'matched 520 of 528 tensors',
   }
-  assert settings(preprocessing, origin) == {
+  assert describe_weights(preprocessing, origin) == {
     'pre-training': 'COCO',
     'weights': 'coco.pth, matched 520 of 528 tensors',
     'preprocessing': expected,

@@ -6,8 +6,8 @@ import pytest
 import state_dicts
 
 from classmix_jax.pretrained import LAYOUTS, matching
-from classmix_jax.pretrained.convert import network_shapes
-from classmix_jax.pretrained.layouts.layout import OWN
+from classmix_jax.pretrained.convert import compute_shapes
+from classmix_jax.pretrained.layouts.layout import NATIVE
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def networks(monkeypatch):
 
 def names_and_shapes(layout, tree):
   return {
-    layout.name(matching.own_path(path)): layout.shape(leaf.shape)
+    layout.tensor_name(matching.to_array_path(path)): layout.to_file_shape(leaf.shape)
     for path, leaf in jax.tree.leaves_with_path(tree)
   }
 
@@ -27,13 +27,13 @@ def shapes(tensors):
 
 
 def test_deeplab_v2_has_the_names_of_the_original():
-  tree = network_shapes('resnet_small', 'deeplab_v2_four_branches', 5)
+  tree = compute_shapes('resnet_small', 'deeplab_v2_four_branches', 5)
   assert names_and_shapes(LAYOUTS['deeplab_v2'], tree) == shapes(state_dicts.deeplab_v2(5))
 
 
 def test_all_528_names_of_resnet101():
   """3 + 4 + 23 + 3 blocks: (1 + 99 + 4) * 5 of the backbone, 8 of the head."""
-  tree = network_shapes('resnet101', 'deeplab_v2_four_branches', 21)
+  tree = compute_shapes('resnet101', 'deeplab_v2_four_branches', 21)
   names = names_and_shapes(LAYOUTS['deeplab_v2'], tree)
   assert len(names) == 528 and names['layer3.22.conv3.weight'] == (1024, 256, 1, 1)
   assert sum(name.endswith('downsample.0.weight') for name in names) == 4
@@ -41,15 +41,15 @@ def test_all_528_names_of_resnet101():
 
 @pytest.mark.parametrize('backbone, block', state_dicts.TORCHVISION)
 def test_torchvision_has_its_names(backbone, block):
-  found = names_and_shapes(LAYOUTS['torchvision'], network_shapes(backbone, '', 1))
+  actual = names_and_shapes(LAYOUTS['torchvision'], compute_shapes(backbone, '', 1))
   expected = shapes(state_dicts.torchvision(block))
   del expected['fc.weight'], expected['fc.bias']
-  assert found == expected
+  assert actual == expected
 
 
 def test_deep_stem():
   names = [
-    LAYOUTS['torchvision'].name(('backbone', module, leaf))
+    LAYOUTS['torchvision'].tensor_name(('backbone', module, leaf))
     for module, leaf in (
       ('conv1_1', 'kernel'),
       ('bn1_1', 'mean'),
@@ -73,16 +73,16 @@ def test_deep_stem():
   'branch, number', [('dilation6', 0), ('dilation12', 1), ('unused18', 2), ('unused24', 3)]
 )
 def test_branches_are_known_by_their_number(branch, number):
-  name = LAYOUTS['deeplab_v2'].name(('head', branch, 'bias'))
+  name = LAYOUTS['deeplab_v2'].tensor_name(('head', branch, 'bias'))
   assert name == f'layer5.conv2d_list.{number}.bias'
 
 
 def test_other_heads_keep_their_names_apart():
   for layout in LAYOUTS.values():
     for module in ('dilation1', 'conv_rate6'):  # of a head with one branch, and of DeepLab-v3+
-      name = layout.name(('head', module, 'kernel'))
+      name = layout.tensor_name(('head', module, 'kernel'))
       assert name == f'head.{module}.weight' and layout.is_head(name)
-  assert OWN.is_head('head/dilation1/kernel') and not OWN.is_head('backbone/conv1/kernel')
+  assert NATIVE.is_head('head/dilation1/kernel') and not NATIVE.is_head('backbone/conv1/kernel')
 
 
 @pytest.mark.parametrize(
@@ -98,5 +98,5 @@ def test_axes(there, here, index_there, index_here):
   layout = LAYOUTS['torchvision']
   x = np.arange(np.prod(there), dtype=np.float32).reshape(there)
   y = layout.from_file(x)
-  assert y.shape == here and layout.shape(here) == there and y[index_here] == x[index_there]
+  assert y.shape == here and layout.to_file_shape(here) == there and y[index_here] == x[index_there]
   np.testing.assert_array_equal(layout.to_file(y), x)

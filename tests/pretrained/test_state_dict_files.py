@@ -1,4 +1,4 @@
-"""Files of tensors: what is read, what is refused, and that nothing in them is executed."""
+"""Files of tensors: reading, refusing, and executing nothing."""
 
 import os
 import pickle
@@ -66,20 +66,20 @@ def test_a_single_network_is_the_student(key, tmp_path):
 @pytest.mark.parametrize(
   'content, network, sentence',
   [
-    ({'epoch': 3}, 'student', "has 'epoch'; expected are tensors"),
+    ({'epoch': 3}, 'student', "has 'epoch'; expected tensors"),
     ({}, 'student', 'has nothing'),
-    (SMALL, 'teacher', 'holds a single network'),
-    ({**SMALL, 'extra': 3}, 'student', 'extra is no dense tensor'),
+    (SMALL, 'teacher', 'contains a single network'),
+    ({**SMALL, 'extra': 3}, 'student', 'extra is not a dense tensor'),
     (SMALL, 'best', '--network=best is not known'),
   ],
 )
-def test_what_is_no_state_dict_is_told(content, network, sentence, tmp_path):
+def test_other_content_is_an_error(content, network, sentence, tmp_path):
   with pytest.raises(UserError, match=sentence):
     unwrap(content, network, tmp_path / 'x.pth')
 
 
 class Malicious:
-  """Leaves a trace where it is unpickled."""
+  """Creates a directory when it is unpickled."""
 
   def __init__(self, trace):
     self.trace = trace
@@ -96,7 +96,7 @@ def test_nothing_in_a_file_is_executed(torch, kind, tmp_path):
     path.write_bytes(pickle.dumps(content['extra'], protocol=2))
   else:
     torch.save(content, path, _use_new_zipfile_serialization=kind == 'zipped')
-  with pytest.raises(UserError, match=r'asks for posix\.mkdir; .* nothing was executed'):
+  with pytest.raises(UserError, match=r'calls posix\.mkdir; .* nothing was executed'):
     read_file(path)
   assert not trace.exists()
   torch.load(path, weights_only=False) if kind != 'pickle' else pickle.loads(path.read_bytes())
@@ -105,7 +105,7 @@ def test_nothing_in_a_file_is_executed(torch, kind, tmp_path):
 
 @pytest.mark.parametrize('name', ['x.pth', 'x.safetensors'])
 @pytest.mark.parametrize('content', [b'', b'no tensors', b'PK\x03\x04 cut off'])
-def test_damaged_files_are_told(name, content, tmp_path):
+def test_corrupt_files_are_an_error(name, content, tmp_path):
   pytest.importorskip('torch' if name == 'x.pth' else 'safetensors', reason=NEEDED)
   (tmp_path / name).write_bytes(content)
   with pytest.raises(UserError, match=name):
@@ -122,6 +122,6 @@ def test_without_the_package_the_remedy_is_named(name, package, tmp_path, monkey
       attempt(tmp_path / name)
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path):
   with pytest.raises(UserError, match='x.pth cannot be read'):
     read_file(tmp_path / 'x.pth')

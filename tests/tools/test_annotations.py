@@ -1,4 +1,4 @@
-"""Annotation exports become masks: hand-worked pixels, overlaps, hostile files, the round trip."""
+"""Annotation exports: hand-worked masks, overlaps, hostile files, a round trip."""
 
 import base64
 import io
@@ -13,10 +13,10 @@ import pytest
 from toy import assert_says, save
 
 from classmix_jax.datasets import folder
-from classmix_jax.datasets.folder import class_file
 from classmix_jax.errors import UserError
-from classmix_jax.tools.annotations import CONVERTERS, class_table, convert
-from classmix_jax.tools.annotations.annotation import Problem, picture_name
+from classmix_jax.tools.annotations import CONVERTERS, class_table, convert, paint
+from classmix_jax.tools.annotations.annotation import Problem
+from classmix_jax.tools.annotations.parsing import parse_image_name
 
 ROOT = Path(__file__).resolve().parents[2]
 V = 255
@@ -117,7 +117,7 @@ def test_labelme_shapes_without_area_are_counted(tmp_path, capsys):
     '1 linestrip,',
     '1 polygon of fewer than three points',
     '1.json',
-    '1 pictures have no region and got no mask: 2.',
+    '1 images have no region and got no mask: 2.',
     'unlabeled/images',
   )
 
@@ -153,7 +153,7 @@ def test_malformed_labelme_files_are_named(tmp_path, content, parts):
   (tmp_path / 'in/bad.json').write_text(content)
   assert_says(
     message('labelme', tmp_path / 'in', tmp_path / 'out'),
-    '1 of 2 pictures',
+    '1 of 2 images',
     tmp_path / 'in/bad.json',
     *parts,
   )
@@ -276,7 +276,7 @@ def test_malformed_coco_regions_are_named(tmp_path, segmentation, parts):
     images=[('bad.png', 3, 4), ('good.png', 3, 4)],
   )
   text = message('coco', file, tmp_path / 'out', background='ground')
-  assert_says(text, '1 of 2 pictures', "image 'bad.png'", *parts)
+  assert_says(text, '1 of 2 images', "image 'bad.png'", *parts)
   same(read_masks(tmp_path / 'out')['good'], np.zeros((3, 4)))
 
 
@@ -302,7 +302,7 @@ def test_coco_annotations_that_belong_to_nothing(tmp_path, capsys):
     ('[]', ("'images'",)),
     ('{"images": [], "annotations": {}, "categories": []}', ("'annotations'",)),
     ('{"images": [{"id": [1]}], "annotations": [], "categories": []}', ('id = [1]',)),
-    ('{"images": [], "annotations": [], "categories": []}', ('holds no picture',)),
+    ('{"images": [], "annotations": [], "categories": []}', ('has no image',)),
   ],
 )
 def test_files_that_are_not_coco(tmp_path, content, parts):
@@ -448,7 +448,7 @@ def test_colors_in_the_order_of_the_table(tmp_path):
 
 
 def test_colors_of_a_cvat_export(tmp_path):
-  """What CVAT calls background is what nobody annotated; palettes are looked up."""
+  """CVAT's background is unannotated; palettes are looked up."""
   (tmp_path / 'in').mkdir()
   (tmp_path / 'in/labelmap.txt').write_text(
     '# label:color_rgb:parts:actions\nbackground:0,0,0::\ncar:200,0,0::\nsky:0,0,200::\n'
@@ -466,7 +466,7 @@ def test_colors_of_a_cvat_export(tmp_path):
 def test_colors_of_voc(tmp_path):
   save(tmp_path / 'in/a.png', [[(0, 0, 0), (64, 0, 0), (224, 224, 192), (0, 64, 128)]])
   same(run('colors', tmp_path / 'in', tmp_path / 'out', classes='voc')['a'], [[0, 8, V, 20]])
-  names, colors = class_file.read_classes(tmp_path / 'out/classes.txt')
+  names, colors = folder.read_classes(tmp_path / 'out/classes.txt')
   assert len(names) == 21 and names[8] == 'cat' and colors[20] == (0, 64, 128)
 
 
@@ -500,7 +500,7 @@ def test_colors_that_cannot_be_right(tmp_path):
   'text, parts',
   [
     ('a 1 2 300\n', ('line 1', '0 to 255')),
-    ('a\nb\na\n', ("line 3 names 'a' again",)),
+    ('a\nb\na\n', ("line 3 repeats 'a'",)),
     ('a:1,1,1::\nb:1,1,1::\n', ('line 2', 'colours must differ')),
   ],
 )
@@ -536,8 +536,8 @@ def test_malformed_tables(tmp_path, text, parts):
   ],
 )
 def test_names_never_leave_the_folder(name):
-  with pytest.raises(UserError, match='expected is'):
-    picture_name(name)
+  with pytest.raises(UserError, match='; expected '):
+    parse_image_name(name)
 
 
 @pytest.mark.parametrize(
@@ -552,8 +552,8 @@ def test_names_never_leave_the_folder(name):
     ('..a.png', '..a'),
   ],
 )
-def test_names_of_pictures(name, expected):
-  assert picture_name(name) == expected
+def test_names_of_images(name, expected):
+  assert parse_image_name(name) == expected
 
 
 def test_hostile_names_are_refused_and_the_others_converted(tmp_path):
@@ -568,7 +568,7 @@ def test_hostile_names_are_refused_and_the_others_converted(tmp_path):
   assert_says(message('cvat', file, tmp_path / 'deep/out'), '1 of 1', 'refused')
 
 
-def test_two_pictures_of_one_name(tmp_path):
+def test_two_images_of_one_name(tmp_path):
   file = write_coco(tmp_path / 'a.json', [], images=[('a.png', 3, 4), ('a.jpg', 3, 4)])
   text = message('coco', file, tmp_path / 'out', background='ground')
   assert_says(text, "image 'a.jpg'", "the name 'a'", "image 'a.png'", 'Rename')
@@ -580,14 +580,14 @@ def test_two_pictures_of_one_name(tmp_path):
 
 @pytest.fixture
 def source(tmp_path):
-  """Two pictures of classes b and a; class b is white."""
+  """Two images of classes b and a; class b is white."""
   for name in '12':
     write_labelme(tmp_path / f'in/{name}.json', square('b'), square('a', 3))
   (tmp_path / 'white.txt').write_text('b 255 255 255\na\n')
   return tmp_path / 'in'
 
 
-def test_masks_are_palette_pictures_of_eight_bits(source, tmp_path):
+def test_masks_are_palette_images_of_eight_bits(source, tmp_path):
   run('labelme', source, tmp_path / 'out')
   with Image.open(tmp_path / 'out/masks/1.png') as image:
     assert image.mode == 'P'
@@ -630,7 +630,7 @@ def test_void_is_no_class(tmp_path):
   same(mask, [[V, V, 0, 1, 1]] * 2 + [[0] * 5, [0, 0, 0, 0, V]])
   assert (tmp_path / 'out/classes.txt').read_text() == 'b\na\n'
   assert_says(
-    message('labelme', tmp_path / 'in', tmp_path / 'new', background='void'), 'void', 'no class'
+    message('labelme', tmp_path / 'in', tmp_path / 'new', background='void'), 'void', 'not a class'
   )
 
 
@@ -657,14 +657,14 @@ def test_existing_files_are_kept(source, tmp_path, capsys):
   save(output / 'masks/old.png', corrected)
   capsys.readouterr()
   run('labelme', source, output, background='ground', overwrite=True)
-  assert_says(capsys.readouterr().out, 'holds 1 more', 'masks/old.png')
+  assert_says(capsys.readouterr().out, 'has 1 more', 'masks/old.png')
 
 
-def test_all_bad_files_are_counted_and_ten_told(source, tmp_path):
+def test_all_bad_files_are_counted_and_ten_listed(source, tmp_path):
   for index in range(12):
     (source / f'bad{index:02}.json').write_text('')
   text = message('labelme', source, tmp_path / 'out')
-  assert_says(text, '12 of 14 pictures', 'bad00.json', 'bad09.json', 'and 2 more')
+  assert_says(text, '12 of 14 images', 'bad00.json', 'bad09.json', 'and 2 more')
   assert 'bad10.json' not in text
   assert sorted(read_masks(tmp_path / 'out')) == ['1', '2']
   assert not list((tmp_path / 'out').rglob('*.tmp'))
@@ -673,12 +673,20 @@ def test_all_bad_files_are_counted_and_ten_told(source, tmp_path):
 def test_table_of_classes(source, tmp_path, capsys):
   write_labelme(source / '3.json', square('b', 0, 0, 4, 3))
   run('labelme', source, tmp_path / 'out')
-  assert capsys.readouterr().out.splitlines()[4:8] == [  # of 3 x 20 pixels
+  assert capsys.readouterr().out.splitlines()[:4] == [  # of 3 x 20 pixels
     'id  class  images   pixels',
     ' 0  a           2   13.33 %',  # 2 x 4
     ' 1  b           3   46.67 %',  # 2 x 4 + 20
     '    void        2   40.00 %',
   ]  # 2 x 12
+
+
+def test_progress_is_printed_now_and_then(monkeypatch, capsys):
+  assert list(paint.progress('ab', 2, 'read')) == ['a', 'b']
+  assert capsys.readouterr().out == ''  # long work only
+  monkeypatch.setattr(paint, 'PROGRESS_SECONDS', -1)
+  assert list(paint.progress('ab', 2, 'read')) == ['a', 'b']
+  assert capsys.readouterr().out == 'read 1/2\nread 2/2\n'
 
 
 @pytest.mark.parametrize(
@@ -699,14 +707,14 @@ def test_classes_that_cannot_be_trained(tmp_path, labels, options, parts):
 def test_mistakes_in_the_command(tmp_path):
   assert_says(message('coko', tmp_path, tmp_path / 'out'), "'coko'", *CONVERTERS)
   assert_says(message('coco', tmp_path / 'no', tmp_path / 'out'), tmp_path / 'no', 'not exist')
-  assert_says(message('labelme', tmp_path, tmp_path / 'out'), 'holds no picture')
+  assert_says(message('labelme', tmp_path, tmp_path / 'out'), 'has no image')
   assert_says(
     message('labelme', tmp_path, tmp_path / 'out', classes=str(tmp_path / 'no.txt')), 'no.txt'
   )
 
 
 def test_converters_tell_problems_instead_of_raising(tmp_path):
-  """A new converter is enrolled by being listed: give it a bad picture here."""
+  """A new converter is enrolled by being listed: give it a bad image here."""
   (tmp_path / 'labelme').mkdir()
   (tmp_path / 'labelme/a.json').write_text('')
   write_coco(tmp_path / 'coco/a.json', [], images=[('a.png', 0, 0)])
@@ -757,7 +765,7 @@ def test_the_program_ends_with_status_2_and_explains_itself(source, tmp_path):
     timeout=120,
   )
   assert ended.returncode == 2 and 'Traceback' not in ended.stderr
-  assert_says(ended.stderr, 'error: 1 of 3 pictures', 'bad.json')
+  assert_says(ended.stderr, 'error: 1 of 3 images', 'bad.json')
   assert_says(ended.stdout, 'id  class', '2 masks written')
   assert sorted(read_masks(tmp_path / 'out')) == ['1', '2']
   helped = subprocess.run([*program, '--help'], capture_output=True, text=True, timeout=120)

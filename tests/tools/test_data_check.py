@@ -1,4 +1,4 @@
-"""The check of a data set: what it counts, finds, draws, and leaves alone."""
+"""The check of a data set: counts, findings, figures, and files that it must not open."""
 
 import io
 from pathlib import Path
@@ -26,19 +26,19 @@ CLASSES = ('road', 'car')
 
 
 def edit(path, change):
-  """Writes a picture again with other pixels."""
+  """Overwrites an image with other pixels."""
   with Image.open(path) as image:
     pixels = np.array(image)
   save(path, change(pixels))
 
 
 def check(root, output, **fields):
-  """Returns what `check_data` finds and what it reports."""
+  """Returns the findings and the report of `check_data`."""
   findings = check_data(toy.config(root, **fields), output)
   return [finding.sentence for finding in findings], (output / 'report.txt').read_text()
 
 
-def pictures(output):
+def figures(output):
   return sorted(path.name for path in output.glob('*.png'))
 
 
@@ -62,7 +62,7 @@ def test_sound_folder(tmp_path, capsys):
   boxes = sum((mask == 1).sum() for mask in masks)
   share = f'{100 * boxes / (4 * toy.HEIGHT * toy.WIDTH):.2f}'
   assert ['1', '1', 'box', f'{boxes:,}', share, '%', '4'] in rows
-  assert pictures(tmp_path / 'out') == ['contact_sheet.png', 'mixed.png']
+  assert figures(tmp_path / 'out') == ['contact_sheet.png', 'mixed.png']
   assert 'street/0, street/1, street/2, street/3' in report and 'true labels' in report
 
 
@@ -100,7 +100,7 @@ def test_sources_without_files(tmp_path):
     lambda i: np.array([[0, 1, 255]] * 2, np.uint8) if i else np.array([[0, 0, 9]] * 2, np.uint8),
   )
   part = survey.survey('labelled', source, CLASSES, with_masks=True)
-  assert part.sizes == {(2, 3): 2} and part.values == {} and part.sound == (1,)
+  assert part.sizes == {(2, 3): 2} and part.values == {} and part.valid == (1,)
   assert part.counts[:, [0, 1, 255]].tolist() == [[2, 2, 2]]
   assert [finding.file for finding in part.findings] == ['a'] and '9' in part.findings[0].sentence
 
@@ -112,7 +112,7 @@ def encoded(values, name):
 
 
 class Records(tuple):
-  """Pictures in memory; a damaged record fails where it is fetched."""
+  """Images in memory; a corrupt record fails when it is fetched."""
 
   def __getitem__(self, index):
     if super().__getitem__(index) is None:
@@ -120,7 +120,7 @@ class Records(tuple):
     return super().__getitem__(index)
 
 
-def test_pictures_in_memory():
+def test_images_in_memory():
   images = Records([encoded(np.zeros((2, 3, 3)), 'image a'), None, encoded([[1, 2]], 'image c')])
   masks = Records([encoded([[0, 1, 7]] * 2, 'mask a'), encoded([[0]], 'mask b'), None])
   decoding = Decoding(CLASSES, label_table(2))
@@ -222,7 +222,7 @@ def test_each_finding(tmp_path, spoil, file, parts):
   assert named and len(findings) <= 2  # a JPEG's values are no class either
   assert all(part in named[0] for part in parts), named[0]
   assert all(sentence in report for sentence in findings) and 'no findings' not in report
-  assert pictures(tmp_path / 'out') == ['contact_sheet.png', 'mixed.png']
+  assert figures(tmp_path / 'out') == ['contact_sheet.png', 'mixed.png']
 
 
 def test_values_are_counted_in_spite_of_findings(tmp_path):
@@ -279,7 +279,7 @@ def test_what_does_not_open_is_a_finding(tmp_path, fields, spoil, part):
   spoil(root)
   findings, report = check(root, tmp_path / 'out', **fields)
   assert len(findings) == 1 and part in findings[0] and part in report
-  assert pictures(tmp_path / 'out') == []
+  assert figures(tmp_path / 'out') == []
 
 
 def test_too_few_images_to_mix(tmp_path):
@@ -289,13 +289,13 @@ def test_too_few_images_to_mix(tmp_path):
   assert 'labelled         4' in report
 
 
-def test_pictures_of_an_earlier_check_do_not_stay(tmp_path):
+def test_figures_of_an_earlier_check_are_removed(tmp_path):
   root = toy.write_folder(tmp_path / 'data')
   check(root, tmp_path / 'out')
   for path in (root / 'labeled/masks/street').iterdir():
     edit(path, lambda mask: mask + 3)
   findings, report = check(root, tmp_path / 'out')
-  assert len(findings) == 4 and pictures(tmp_path / 'out') == []
+  assert len(findings) == 4 and figures(tmp_path / 'out') == []
   assert 'contact_sheet.png: not drawn' in report
 
 
@@ -306,7 +306,7 @@ def test_output_that_cannot_be_written(tmp_path):
 
 
 def test_smoothed_edges_do_not_fill_the_memory(tmp_path, monkeypatch):
-  monkeypatch.setattr(survey, 'MOST_STRANGE', 3)
+  monkeypatch.setattr(survey, 'MAX_UNKNOWN_VALUES', 3)
   root = toy.write_folder(tmp_path / 'data')
   ramp = np.zeros((32, 48, 3))
   ramp[..., 0] = np.arange(48)
@@ -314,7 +314,7 @@ def test_smoothed_edges_do_not_fill_the_memory(tmp_path, monkeypatch):
   source = folder.load(str(root)).train
   part = survey.survey('labelled', source, toy.CLASSES, with_masks=True)
   assert sum(value.label is None for value in part.values.values()) == 3
-  assert part.strange_pixels == 45 * 32
+  assert part.uncounted_pixels == 45 * 32
 
 
 def test_lists_that_name_missing_files(tmp_path):
@@ -335,7 +335,7 @@ def test_lists_that_name_missing_files(tmp_path):
 
 
 def test_no_unlabelled_mask_is_opened(tmp_path, monkeypatch):
-  """Garbage where nobody may look: beside unlabelled images, and outside of the split."""
+  """Garbage in files that must stay closed: beside unlabelled images, outside the split."""
   root = toy.write_folder(tmp_path / 'data')
   garbage = [root / f'labeled/masks/street/{index}.png' for index in (1, 3)]
   garbage += [root / f'unlabeled/masks/{index}.png' for index in range(6)]
@@ -381,7 +381,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def labels(count, read=None, version='1', prefix='x', **values):
-  """A source of labels of one pixel: class 0, or what `values` says of example x3."""
+  """A source of labels of one pixel: class 0, or the value in `values` for example x3."""
 
   def read_label(i):
     if read is not None:
@@ -425,7 +425,7 @@ def test_real_files_are_read_again_once_they_change(cache, tmp_path, monkeypatch
 
   assert [start(), start()] == [7, 0]
   value_seven(root)
-  for _ in range(2):  # what is wrong is told every time
+  for _ in range(2):  # the error is raised every time
     with pytest.raises(UserError, match='holds the value 7'):
       start()
   edit(root / 'labeled/masks/street/1.png', lambda mask: np.where(mask == 7, 0, mask))

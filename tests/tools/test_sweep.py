@@ -1,4 +1,4 @@
-"""Tables from made-up cells; the scheduler with programs that write what a training writes."""
+"""Tables from synthetic cells; the scheduler with programs that write the files of a training."""
 
 import json
 from pathlib import Path
@@ -185,23 +185,24 @@ def run_table(*arguments):
 def test_dry_run(tmp_path):
   for cell in grid(tmp_path / 'OUT', ['supervised', 'cps'], ['31'], [0], STEPS):
     log(cell, 5)
-  found = run_table(
+  process = run_table(
     '--methods=supervised,cps',
     '--labeled=31,62',
     '--config.steps=10',
     '--dry-run',
     f'--output={tmp_path / "OUT"}',
   )
-  assert found.returncode == 0, found.stderr
-  assert found.stdout.count('labelled') == 4
-  assert found.stdout.endswith('4 cells, 4 to do, 0m15s of training\n')  # 30 steps at two a second
+  assert process.returncode == 0, process.stderr
+  assert process.stdout.count('labelled') == 4
+  # 30 steps at two a second
+  assert process.stdout.endswith('4 cells, 4 to do, 0m15s of training\n')
   assert not (tmp_path / 'OUT' / 'table.json').exists()
 
 
 @pytest.mark.slow
 def test_dry_run_times_steps_itself(tmp_path):
-  found = run_table('--methods=supervised', '--dry-run', f'--output={tmp_path / "OUT"}')
-  assert found.returncode == 0 and 'timed 1/1  supervised: ' in found.stdout, found.stderr
+  process = run_table('--methods=supervised', '--dry-run', f'--output={tmp_path / "OUT"}')
+  assert process.returncode == 0 and 'timed 1/1  supervised: ' in process.stdout, process.stderr
   assert not (tmp_path / 'OUT').exists()
 
 
@@ -216,8 +217,8 @@ def test_dry_run_times_steps_itself(tmp_path):
   ],
 )
 def test_mistakes_end_with_a_sentence(argument, message):
-  found = run_table(argument, '--dry-run')
-  assert found.returncode == 2 and message in found.stderr
+  process = run_table(argument, '--dry-run')
+  assert process.returncode == 2 and message in process.stderr
 
 
 @pytest.mark.slow
@@ -239,9 +240,9 @@ def test_a_small_table(tmp_path):
     f'--output={tmp_path / "OUT"}',
   ]
   for begun in ('2 to do', '0 to do'):
-    found = subprocess.run(arguments, capture_output=True, text=True, timeout=580)
-    assert found.returncode == 0, found.stderr
-    assert begun in found.stdout and found.stdout.count('num_views=1:config.steps=3 |') == 1
+    process = subprocess.run(arguments, capture_output=True, text=True, timeout=580)
+    assert process.returncode == 0, process.stderr
+    assert begun in process.stdout and process.stdout.count('num_views=1:config.steps=3 |') == 1
   lines = (tmp_path / 'OUT' / 'table.csv').read_text().splitlines()
   assert len(lines) == 3 and all(',True,student,' in line for line in lines[1:])
   assert (tmp_path / 'OUT' / 'table.png').exists()

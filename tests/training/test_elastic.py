@@ -11,7 +11,7 @@ from classmix_jax.config import setup
 from classmix_jax.training import stages
 from classmix_jax.training.preemption import Stop
 from classmix_jax.utils.interrupt import Stopped
-from classmix_jax.workdir import checkpoint
+from classmix_jax.workdir import checkpoint_lookup
 
 STEPS = 8
 PARTS = ((8, 2), (4, 4), (1, 6), (8, STEPS))  # devices, and after which step they are taken away
@@ -68,7 +68,9 @@ def test_8_4_1_8_devices(tmp_path, monkeypatch):
   expected = train_on(8, STEPS, data, undisturbed, monkeypatch)
   seen = [train_on(devices, until, data, run, monkeypatch) for devices, until in PARTS]
   assert sum(seen, []) == expected and len(set(expected)) > 100
-  states = [jax.device_get(checkpoint.load(path, 'latest')[1]) for path in (run, undisturbed)]
+  states = [
+    jax.device_get(checkpoint_lookup.load(path, 'latest')[1]) for path in (run, undisturbed)
+  ]
   assert [int(state['step']) for state in states] == [STEPS, STEPS]
   apart = jax.tree.leaves(
     jax.tree.map(lambda x, y: np.abs(x - y).max(), *(state['params'] for state in states))

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import toy
 
-from classmix_jax.workdir import checkpoint
+from classmix_jax.workdir import checkpoint_lookup
 
 ROOT = Path(__file__).resolve().parents[2]
 HELPERS = ROOT / 'tests' / 'helpers'
@@ -82,7 +82,7 @@ def steps(run):
 def assert_same_run(run, undisturbed):
   """The same states, newest and best, and the same rows but for the speed."""
   for which in ('latest', 'best'):
-    found, expected = (checkpoint.load(path, which) for path in (run, undisturbed))
+    found, expected = (checkpoint_lookup.load(path, which) for path in (run, undisturbed))
     assert found[0] == expected[0]
     jax.tree.map(np.testing.assert_array_equal, found[1], expected[1])
 
@@ -205,7 +205,8 @@ def test_a_full_disk_is_told_and_the_training_goes_on_when_there_is_room(tmp_pat
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 2 and 'Traceback' not in said, said
     errors = [line for line in said.splitlines() if line.startswith('error: ')]
-    assert len(errors) == 1 and 'No space left' in errors[0] and 'make room' in errors[0], said
+    assert len(errors) == 1, said
+    assert 'No space left' in errors[0] and 'free disk space' in errors[0], said
     (small / 'filler').unlink()
     finish(data, run, 200)
     assert_same_run(run, tmp_path / 'undisturbed')

@@ -12,7 +12,7 @@ import pytest
 from classmix_jax.training import metric_logger
 from classmix_jax.training.metric_logger import MetricLogger, progress_line
 from classmix_jax.utils.progress import format_duration
-from classmix_jax.workdir.metrics_file import lines_until
+from classmix_jax.workdir.metrics_file import truncate_metrics
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_a_row_is_amended(tmp_path, before, row):
   ],
 )
 def test_lines_until(text, kept):
-  assert lines_until(text, 2) == kept
+  assert truncate_metrics(text, 2) == kept
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from classmix_jax.training.metric_logger import MetricLogger
 from classmix_jax.training.nonfinite import NonFiniteWatch
 from classmix_jax.training.step import make_train_step
 from classmix_jax.training.streams import batch_names, open_streams
-from classmix_jax.workdir.layout import read_json
+from classmix_jax.workdir.run_files import read_json
 
 POISON = 13  # a labelled image that is all this value
 

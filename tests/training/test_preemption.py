@@ -16,7 +16,7 @@ import toy
 
 from classmix_jax.training.preemption import Stop
 from classmix_jax.utils.interrupt import Stopped, until
-from classmix_jax.workdir import checkpoint
+from classmix_jax.workdir import checkpoint, checkpoint_lookup
 
 ROOT = Path(__file__).resolve().parents[2]
 BOTH = pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
@@ -214,7 +214,7 @@ def phases(run, log):
     'building': lambda: (run / 'lock').exists(),
     'compiling': said(': starts'),
     'stepping': reached(3),
-    'saving': lambda: any((run / 'checkpoints').glob(checkpoint.UNFINISHED)),
+    'saving': lambda: any((run / 'checkpoints').glob(checkpoint.UNFINISHED_PATTERN)),
     'evaluating': reached(19),
     'drawing': lambda: (run / 'eval' / '20.json').exists(),
     'the end': lambda: (run / 'eval' / '60.json').exists(),
@@ -252,7 +252,7 @@ def test_a_training_is_stopped_in_every_phase(tmp_path):
   subprocess.run(command(data, run), check=True, capture_output=True)
   assert steps(run) == steps(undisturbed) == list(range(1, 61))
   for which in ('latest', 'best'):
-    found, expected = (checkpoint.load(path, which) for path in (run, undisturbed))
+    found, expected = (checkpoint_lookup.load(path, which) for path in (run, undisturbed))
     assert found[0] == expected[0]
     jax.tree.map(np.testing.assert_array_equal, found[1], expected[1])
   scores = [

@@ -23,7 +23,7 @@ from classmix_jax.tools.report.write_report import report_training
 from classmix_jax.training.callbacks import Callbacks
 from classmix_jax.training.preemption import Stop
 from classmix_jax.utils.interrupt import Stopped
-from classmix_jax.workdir import checkpoint, layout
+from classmix_jax.workdir import checkpoint, checkpoint_lookup, resume
 
 
 @pytest.fixture(scope='module')
@@ -39,7 +39,7 @@ def finished(data, tmp_path_factory):
 
 
 def saved(run, step='latest'):
-  return jax.tree.map(np.asarray, checkpoint.load(run, step)[1])
+  return jax.tree.map(np.asarray, checkpoint_lookup.load(run, step)[1])
 
 
 def rows(run):
@@ -197,7 +197,7 @@ def test_a_stopped_run_ends_in_the_same_bits(finished, data, tmp_path, call, ste
   run, stop = tmp_path / 'run', StopAt(call)
   with pytest.raises(Stopped, match=f'after step {step}'):
     toy.train(toy.config(data), run, stop=stop)
-  assert not stop.unsaved and checkpoint.load(run, 'latest')[0] == step
+  assert not stop.unsaved and checkpoint_lookup.load(run, 'latest')[0] == step
   assert [row['step'] for row in rows(run)] == list(range(1, step + 1))
   assert (run / 'eval' / '2.json').exists() == (evaluated or step == 4)
   result = toy.train(toy.config(data), run)
@@ -217,7 +217,7 @@ def test_the_same_command_twice_gives_the_same_bits(finished, data, tmp_path):
 
 def test_a_second_start_beside_a_training_is_refused(finished, data):
   run, _ = finished
-  with layout.held(run), pytest.raises(UserError, match=f'in use by process {os.getpid()} on '):
+  with resume.lock_run(run), pytest.raises(UserError, match=f'in use by process {os.getpid()} on '):
     toy.train(toy.config(data), run)
 
 
@@ -230,7 +230,7 @@ def test_a_disk_that_is_full_or_read_only_stops_the_training(finished, data, tmp
     def refuse(_):
       raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    patch.setattr(checkpoint, 'read_back', refuse)
+    patch.setattr(checkpoint, 'verify_save', refuse)
     with pytest.raises(UserError, match='could not be written to .*Read-only file system'):
       toy.train(toy.config(data), run)
   toy.train(toy.config(data), run)

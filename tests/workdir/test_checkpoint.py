@@ -1,4 +1,4 @@
-"""Saved is restored, bit for bit, on any number of devices; and what is kept."""
+"""Checkpoints: bit-equal on any number of devices, retention, corruption, failed saves."""
 
 import errno
 import gc
@@ -17,11 +17,11 @@ import small
 
 from classmix_jax.errors import UserError
 from classmix_jax.types import TrainState
-from classmix_jax.workdir import checkpoint, checkpoint_integrity
+from classmix_jax.workdir import checkpoint, checkpoint_integrity, checkpoint_lookup
 
 
 def state_of(step, name='classmix'):
-  """A real state whose every array tells its step."""
+  """A real state in which every array holds the step."""
   state = small.start(name)
   fill = lambda x: (np.asarray(x) + step).astype(x.dtype)
   return jax.tree.map(fill, state).replace(step=np.int32(step))
@@ -76,8 +76,8 @@ def test_other_classes_or_methods_are_refused(run):
 
 @pytest.mark.parametrize('which, step', [('best', 20), ('latest', 50), ('40', 40)])
 def test_load_needs_no_model(run, which, step):
-  found, tree = checkpoint.load(run, which)
-  assert found == step and int(tree['step']) == step
+  loaded_step, tree = checkpoint_lookup.load(run, which)
+  assert loaded_step == step and int(tree['step']) == step
   expected = state_of(step)
   for key in ('params', 'model_state', 'method_state'):
     assert_same(jax.device_get(tree[key]), getattr(expected, key))
@@ -85,26 +85,26 @@ def test_load_needs_no_model(run, which, step):
 
 def test_a_relative_path_is_as_good(run, monkeypatch):
   monkeypatch.chdir(run.parent)
-  step, tree = checkpoint.load(Path(run.name), 'latest')
+  step, tree = checkpoint_lookup.load(Path(run.name), 'latest')
   assert step == int(tree['step']) == 50
 
 
 def test_eight_devices_save_and_a_laptop_loads(run):
   code = (
     'import sys; from pathlib import Path; import jax; '
-    'from classmix_jax.workdir import checkpoint; '
-    'step, tree = checkpoint.load(Path(sys.argv[1])); '
+    'from classmix_jax.workdir import checkpoint_lookup; '
+    'step, tree = checkpoint_lookup.load(Path(sys.argv[1])); '
     'bias = tree["params"]["segmenter"]["head"]["conv"]["bias"]; '
     'print(jax.device_count(), step, float(bias[0]))'
   )
-  told = subprocess.run(
+  process = subprocess.run(
     [sys.executable, '-c', code, str(run)],
     capture_output=True,
     text=True,
     check=True,
     env={**os.environ, 'XLA_FLAGS': ''},
   )
-  assert told.stdout.split() == ['1', '20', '20.0']
+  assert process.stdout.split() == ['1', '20', '20.0']
 
 
 def test_without_an_evaluation_the_newest_is_best(tmp_path):
@@ -112,21 +112,21 @@ def test_without_an_evaluation_the_newest_is_best(tmp_path):
     for step in (1, 2):
       checkpoint.save(manager, step, small.place(state_of(step), jax.devices()[:1]), None)
     manager.wait_until_finished()
-  assert checkpoint.load(tmp_path)[0] == 2
+  assert checkpoint_lookup.load(tmp_path)[0] == 2
 
 
 @pytest.mark.parametrize('which', ['10', '7', 'first', '-1'])
 def test_missing_checkpoints_are_named(run, which):
-  with pytest.raises(UserError, match=f"has no checkpoint '{which}'; there are 20, 40, 50"):
-    checkpoint.load(run, which)
+  with pytest.raises(UserError, match=f"has no checkpoint '{which}'; choose 20, 40, 50, 'latest'"):
+    checkpoint_lookup.load(run, which)
 
 
 def test_a_folder_that_is_no_run(tmp_path):
   with pytest.raises(UserError, match='is not the folder of a run'):
-    checkpoint.load(tmp_path)
+    checkpoint_lookup.load(tmp_path)
   (tmp_path / 'checkpoints').mkdir()
-  with pytest.raises(UserError, match='none yet'):
-    checkpoint.load(tmp_path)
+  with pytest.raises(UserError, match='none was saved yet'):
+    checkpoint_lookup.load(tmp_path)
 
 
 def test_the_state_may_be_trained_on_while_it_is_saved(tmp_path):
@@ -137,11 +137,11 @@ def test_the_state_may_be_trained_on_while_it_is_saved(tmp_path):
     checkpoint.save(manager, 3, state, 0.5)
     jax.block_until_ready(step(state))
     manager.wait_until_finished()
-  tree = checkpoint.load(tmp_path)[1]
+  tree = checkpoint_lookup.load(tmp_path)[1]
   assert_same(jax.device_get(tree['params']), state_of(3).params)
 
 
-# ------------------------------------------------------------------ what can go wrong
+# ------------------------------------------------------------------ corruption and failures
 
 PUT = lambda state: jax.device_put(state, jax.devices()[0])
 
@@ -196,16 +196,16 @@ def data_file(run):
 
 @pytest.mark.filterwarnings('ignore')
 @pytest.mark.parametrize('how', ['deleted', 'truncated', 'flipped'])
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(two, tmp_path, capfd, how):
-  """The largest file; one line says so, the damaged one lies aside, and the training goes on."""
+def test_a_corrupt_checkpoint_falls_back_to_the_previous_one(two, tmp_path, capfd, how):
+  """With one warning; the corrupt checkpoint is moved away and the training resumes."""
   run = shutil.copytree(two, tmp_path / 'run')
   harm(data_file(run), how)
-  with pytest.raises(UserError, match='checkpoints/20 is damaged .*ask for another --step'):
-    checkpoint.load(run, 'latest')
+  with pytest.raises(UserError, match='checkpoints/20 is damaged .*choose another --step'):
+    checkpoint_lookup.load(run, 'latest')
   assert_same(resume(run), tiny(10))
-  said = [line for line in capfd.readouterr().err.splitlines() if line.startswith('warning')]
-  assert len(said) == 1 and 'checkpoints/20 is damaged (' in said[0]
-  assert said[0].endswith('damaged_checkpoints, and the training goes on from step 10')
+  warnings = [line for line in capfd.readouterr().err.splitlines() if line.startswith('warning')]
+  assert len(warnings) == 1 and 'checkpoints/20 is damaged (' in warnings[0]
+  assert warnings[0].endswith('damaged_checkpoints, and the training resumes from step 10')
   assert (run / 'damaged_checkpoints' / '20').is_dir()
   save_tiny(run, 20)
   assert_same(resume(run), tiny(20))
@@ -217,55 +217,57 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(two, tmp_path, capfd,
 @pytest.mark.slow
 @pytest.mark.filterwarnings('ignore')
 @pytest.mark.parametrize('how', ['deleted', 'truncated', 'flipped'])
-def test_any_damaged_file_ends_in_a_whole_state(two, tmp_path, how):
+def test_any_corrupt_file_ends_in_a_valid_state(two, tmp_path, how):
   seen = set()
   for file in files_of(two):
     run = shutil.copytree(two, tmp_path / 'run')
     harm(run / file, how)
-    found = resume(run)
-    assert_same(found, tiny(int(found.step)))
-    seen.add(int(found.step))
+    state = resume(run)
+    assert_same(state, tiny(int(state.step)))
+    seen.add(int(state.step))
     shutil.rmtree(run)
   assert seen == {10, 20}  # some files are not needed
 
 
 @pytest.mark.filterwarnings('ignore')
-def test_where_none_is_whole_the_training_does_not_begin_anew(two, tmp_path):
+def test_without_a_valid_checkpoint_the_training_does_not_start_over(two, tmp_path):
   run = shutil.copytree(two, tmp_path / 'run')
   shutil.rmtree(run / 'checkpoints' / '10')
   data_file(run).unlink()
-  with pytest.raises(UserError, match='no checkpoint in .* is whole .*; remove that folder'):
+  with pytest.raises(UserError, match='no checkpoint in .* is valid .*; remove that folder'):
     resume(run)
 
 
 def test_a_score_that_cannot_be_read(two, tmp_path, capsys):
   run = shutil.copytree(two, tmp_path / 'run')
   (run / 'checkpoints' / '20' / 'metrics' / 'metrics').write_text('{"mi')
-  with pytest.raises(UserError, match=r'20 is damaged \(metrics: .*let the training go on'):
-    checkpoint.load(run, 'latest')
+  with pytest.raises(UserError, match=r'20 is damaged \(metrics: .*resume the training'):
+    checkpoint_lookup.load(run, 'latest')
   assert_same(resume(run), tiny(10))
   assert '20 is damaged (metrics: ' in capsys.readouterr().err
 
 
 def test_checksums_do_not_depend_on_the_tree_but_on_every_bit():
   tree = {'a': np.arange(6, dtype=np.float32).reshape(2, 3), 'b': np.float32(1)}
-  assert checkpoint.checksum(tree) == checkpoint.checksum([tree['b'], tree['a'].T.T])
+  assert checkpoint.compute_checksum(tree) == checkpoint.compute_checksum(
+    [tree['b'], tree['a'].T.T]
+  )
   changed = tree['a'].copy()
   changed[1, 2] = np.nextafter(changed[1, 2], 9)
-  assert checkpoint.checksum(tree) != checkpoint.checksum({**tree, 'a': changed})
+  assert checkpoint.compute_checksum(tree) != checkpoint.compute_checksum({**tree, 'a': changed})
 
 
-def test_a_checkpoint_without_a_checksum_is_damaged(two, monkeypatch):
-  monkeypatch.setattr(checkpoint_integrity, 'saved_checksum', lambda folder: None)
+def test_a_checkpoint_without_a_checksum_is_corrupt(two, monkeypatch):
+  monkeypatch.setattr(checkpoint_integrity, 'read_checksum', lambda folder: None)
   with pytest.raises(UserError, match='its checksum is missing'):
-    checkpoint.load(two, 'latest')
+    checkpoint_lookup.load(two, 'latest')
 
 
 @pytest.mark.filterwarnings('ignore')
 @pytest.mark.parametrize('error', [errno.ENOSPC, errno.EROFS])
-@pytest.mark.parametrize('told_by', ['check', 'save', 'finish'])
-def test_a_save_that_fails_in_the_background_is_told(two, tmp_path, monkeypatch, error, told_by):
-  """By the next look, by the next save, and at the end; the older checkpoints stay."""
+@pytest.mark.parametrize('noticed_by', ['check', 'save', 'finish'])
+def test_a_failed_background_save_is_an_error(two, tmp_path, monkeypatch, error, noticed_by):
+  """In the next check, the next save and at the end; the older checkpoints stay."""
 
   def refuse(directory):
     raise OSError(error, os.strerror(error))
@@ -280,33 +282,33 @@ def test_a_save_that_fails_in_the_background_is_told(two, tmp_path, monkeypatch,
     'check': look,
     'finish': checkpoint.finish,
     'save': lambda manager: checkpoint.save(manager, 40, PUT(tiny(40)), 0.1),
-  }[told_by]
+  }[noticed_by]
   run = shutil.copytree(two, tmp_path / 'run')
   with monkeypatch.context() as patch:
-    patch.setattr(checkpoint, 'read_back', refuse)
+    patch.setattr(checkpoint, 'verify_save', refuse)
     manager = checkpoint.open_manager(run / 'checkpoints')
     checkpoint.save(manager, 30, PUT(tiny(30)), 0.1)
     with pytest.raises(UserError, match=rf'not be written to .*\(.*{os.strerror(error)}'):
       ask(manager)
   assert {int(path.name) for path in (run / 'checkpoints').glob('[0-9]0')} == {10, 20}
   assert_same(resume(run), tiny(20))
-  save_tiny(run, 30)  # and what was left is tidied up
-  assert not list((run / 'checkpoints').glob(checkpoint.UNFINISHED))
+  save_tiny(run, 30)  # which also removes the remains
+  assert not list((run / 'checkpoints').glob(checkpoint.UNFINISHED_PATTERN))
 
 
-def test_what_cannot_be_read_back_does_not_get_its_name(two, tmp_path, monkeypatch):
-  """And the older checkpoints, one of which would go, stay."""
+def test_an_unreadable_save_does_not_get_its_final_name(two, tmp_path, monkeypatch):
+  """And the older checkpoints stay, including the one that would be replaced."""
   run = shutil.copytree(two, tmp_path / 'run')
   manager = checkpoint.open_manager(run / 'checkpoints')
-  monkeypatch.setattr(checkpoint, 'checksum', lambda tree: 'a')
-  monkeypatch.setattr(checkpoint_integrity, 'checksum', lambda tree: 'b')
+  monkeypatch.setattr(checkpoint, 'compute_checksum', lambda tree: 'a')
+  monkeypatch.setattr(checkpoint_integrity, 'compute_checksum', lambda tree: 'b')
   checkpoint.save(manager, 30, PUT(tiny(30)), 0.5)
   with pytest.raises(UserError, match='cannot be read back: its checksum is b and was a'):
     checkpoint.finish(manager)
   assert {int(path.name) for path in (run / 'checkpoints').glob('[0-9]0')} == {10, 20}
 
 
-def test_what_was_saved_without_a_score_is_replaced_by_what_has_one(tmp_path):
+def test_a_save_without_a_score_is_replaced_by_one_with_a_score(tmp_path):
   run = tmp_path / 'run'
   with checkpoint.open_manager(run / 'checkpoints') as manager:
     for miou in (None, 0.7):
@@ -316,14 +318,14 @@ def test_what_was_saved_without_a_score_is_replaced_by_what_has_one(tmp_path):
   assert_same(resume(run), tiny(5))
 
 
-def test_what_a_killed_process_was_writing_is_removed(two, tmp_path):
+def test_unfinished_checkpoints_of_a_killed_process_are_removed(two, tmp_path):
   run = shutil.copytree(two, tmp_path / 'run')
   shutil.copytree(run / 'checkpoints' / '20', run / 'checkpoints' / '30.orbax-checkpoint-tmp')
-  assert checkpoint.load(run, 'latest')[0] == 20  # who only reads leaves it there
-  assert list((run / 'checkpoints').glob(checkpoint.UNFINISHED))
+  assert checkpoint_lookup.load(run, 'latest')[0] == 20  # reading alone does not remove it
+  assert list((run / 'checkpoints').glob(checkpoint.UNFINISHED_PATTERN))
   assert_same(resume(run), tiny(20))
   save_tiny(run, 30)
-  assert not list((run / 'checkpoints').glob(checkpoint.UNFINISHED))
+  assert not list((run / 'checkpoints').glob(checkpoint.UNFINISHED_PATTERN))
 
 
 def test_saves_leave_no_objects_behind(tmp_path):

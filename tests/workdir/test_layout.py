@@ -1,4 +1,4 @@
-"""A run's folder: written, opened again, and protected from another config."""
+"""The run directory: writing, resuming, locking, and refusing another config."""
 
 import errno
 import json
@@ -13,7 +13,7 @@ import pytest
 
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.errors import UserError
-from classmix_jax.workdir import layout
+from classmix_jax.workdir import layout, resume, run_files
 
 CONFIG = {
   'seed': 0,
@@ -36,10 +36,10 @@ def changed(**fields):
   return config
 
 
-def test_the_same_config_goes_on(tmp_path):
-  layout.open_run(tmp_path / 'a' / 'run', CONFIG)
-  layout.open_run(tmp_path / 'a' / 'run', CONFIG)  # tuples are lists on the disk
-  assert layout.read_json(tmp_path / 'a' / 'run' / 'config.json') == changed()
+def test_the_same_config_resumes(tmp_path):
+  resume.open_run(tmp_path / 'a' / 'run', CONFIG)
+  resume.open_run(tmp_path / 'a' / 'run', CONFIG)  # tuples are lists in the file
+  assert run_files.read_json(tmp_path / 'a' / 'run' / 'config.json') == changed()
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def test_the_same_config_goes_on(tmp_path):
   ],
 )
 def test_some_fields_may_change(tmp_path, name, value):
-  layout.open_run(tmp_path, CONFIG)
+  resume.open_run(tmp_path, CONFIG)
   config = changed(**{name: value})
-  layout.open_run(tmp_path, config)
-  assert layout.read_json(tmp_path / 'config.json') == config
+  resume.open_run(tmp_path, config)
+  assert run_files.read_json(tmp_path / 'config.json') == config
 
 
 @pytest.mark.parametrize(
@@ -73,74 +73,76 @@ def test_some_fields_may_change(tmp_path, name, value):
   ],
 )
 def test_other_fields_may_not(tmp_path, fields, text):
-  layout.open_run(tmp_path, CONFIG)
+  resume.open_run(tmp_path, CONFIG)
   with pytest.raises(UserError) as caught:
-    layout.open_run(tmp_path, changed(**fields))
+    resume.open_run(tmp_path, changed(**fields))
   assert text in str(caught.value) and str(tmp_path) in str(caught.value)
-  assert layout.read_json(tmp_path / 'config.json') == changed()  # untouched
+  assert run_files.read_json(tmp_path / 'config.json') == changed()  # untouched
 
 
 def test_a_broken_config_is_named(tmp_path):
   (tmp_path / 'config.json').write_text('{"seed"')
   with pytest.raises(UserError, match='config.json cannot be read'):
-    layout.open_run(tmp_path, CONFIG)
+    resume.open_run(tmp_path, CONFIG)
 
 
 def test_a_missing_file_is_named(tmp_path):
   with pytest.raises(UserError, match='config.json does not exist; --workdir must be'):
-    layout.read_json(tmp_path / 'config.json')
+    run_files.read_json(tmp_path / 'config.json')
 
 
 def test_a_file_in_the_way(tmp_path):
   (tmp_path / 'run').write_text('')
   with pytest.raises(UserError, match='cannot be written .*give another --workdir'):
-    layout.open_run(tmp_path / 'run', CONFIG)
+    resume.open_run(tmp_path / 'run', CONFIG)
 
 
-def test_what_is_written_can_be_read(tmp_path):
+def test_written_files_can_be_read(tmp_path):
   source = Source(('a',), lambda i: None)
   dataset = Dataset('d', ('road', 'Bürgersteig'), ((1, 2, 3), (4, 5, 6)), source, source)
-  layout.write_classes(tmp_path, dataset)
-  assert layout.read_json(tmp_path / 'classes.json') == {
+  run_files.write_classes(tmp_path, dataset)
+  assert run_files.read_json(tmp_path / 'classes.json') == {
     'names': ['road', 'Bürgersteig'],
     'palette': [[1, 2, 3], [4, 5, 6]],
   }
-  layout.write_split(tmp_path, ['b/é', 'a'], ['c'])
+  run_files.write_split(tmp_path, ['b/é', 'a'], ['c'])
   assert (tmp_path / 'splits' / 'labeled.txt').read_text(encoding='utf-8') == 'b/é\na\n'
   assert (tmp_path / 'splits' / 'unlabeled.txt').read_text() == 'c\n'
   result = {'step': 30, 'miou': 0.5, 'iou': {'a, b': 0.5, 'c': 0.5}}
   confusion = [[3, 1], [0, 5]]
-  layout.write_evaluation(tmp_path, {**result, 'confusion': confusion})
-  layout.write_evaluation(tmp_path, {**result, 'miou': 0.4, 'confusion': confusion}, 'full-at-4x6')
-  assert layout.read_json(layout.evaluation_path(tmp_path, 30)) == result
+  run_files.write_evaluation(tmp_path, {**result, 'confusion': confusion})
+  run_files.write_evaluation(
+    tmp_path, {**result, 'miou': 0.4, 'confusion': confusion}, 'full-at-4x6'
+  )
+  assert run_files.read_json(layout.evaluation_path(tmp_path, 30)) == result
   assert (tmp_path / 'eval' / '30-confusion.csv').read_text() == (
     'truth,"a, b",c\n"a, b",3,1\nc,0,5\n'
   )
-  assert layout.read_json(tmp_path / 'eval' / '30-full-at-4x6.json')['miou'] == 0.4
+  assert run_files.read_json(tmp_path / 'eval' / '30-full-at-4x6.json')['miou'] == 0.4
 
 
 def test_flatten():
   assert flatten_dict({'a': {'b': {'c': 1}}, 'd': [2], 'e': {}}, sep='.') == {'a.b.c': 1, 'd': [2]}
 
 
-def test_a_second_training_is_kept_out(tmp_path):
+def test_a_second_training_is_refused(tmp_path):
   run = tmp_path / 'run'
-  with layout.held(run):
-    with pytest.raises(UserError) as caught, layout.held(run):
+  with resume.lock_run(run):
+    with pytest.raises(UserError) as caught, resume.lock_run(run):
       pass
     assert str(caught.value) == (
       f'{run} is in use by process {os.getpid()} on {socket.gethostname()}; wait for its end, '
       'or give another --workdir.'
     )
-  with layout.held(run):
+  with resume.lock_run(run):
     pass
 
 
 def test_a_killed_training_leaves_no_lock_and_no_torn_file(tmp_path):
   run = tmp_path / 'run'
   code = (
-    'import os, pathlib; from classmix_jax.workdir import layout; '
-    'layout.held(pathlib.Path(os.environ["RUN"])).__enter__(); print(os.getpid(), flush=True)'
+    'import os, pathlib; from classmix_jax.workdir import resume; '
+    'resume.lock_run(pathlib.Path(os.environ["RUN"])).__enter__(); print(os.getpid(), flush=True)'
     '; os.kill(os.getpid(), 9)'
   )
   ended = subprocess.run(
@@ -155,16 +157,16 @@ def test_a_killed_training_leaves_no_lock_and_no_torn_file(tmp_path):
   (run / 'splits').mkdir()
   torn = run / 'splits' / f'.labeled.txt.{ended.stdout.strip()}.tmp'
   torn.write_text('aachen_0')
-  with layout.held(run):
+  with resume.lock_run(run):
     assert not torn.exists()
   assert (run / 'lock').read_text() == f'process {os.getpid()} on {socket.gethostname()}\n'
 
 
 def test_only_process_0_locks_and_writes(tmp_path, monkeypatch):
-  monkeypatch.setattr(layout.jax, 'process_index', lambda: 1)
-  with layout.held(tmp_path / 'run'):
+  monkeypatch.setattr(resume.jax, 'process_index', lambda: 1)
+  with resume.lock_run(tmp_path / 'run'):
     assert not (tmp_path / 'run').exists()
-  layout.open_run(tmp_path, CONFIG)
+  resume.open_run(tmp_path, CONFIG)
   assert not (tmp_path / 'config.json').exists()
 
 
@@ -172,22 +174,22 @@ def test_a_folder_that_cannot_be_made(tmp_path):
   (tmp_path / 'file').write_text('')
   with (
     pytest.raises(UserError, match='cannot be written .*give another --workdir'),
-    layout.held(tmp_path / 'file' / 'run'),
+    resume.lock_run(tmp_path / 'file' / 'run'),
   ):
     pass
 
 
-def test_what_the_disk_says_is_one_sentence(tmp_path):
+def test_disk_errors_are_one_sentence(tmp_path):
   full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'metrics.jsonl')
   with (
-    pytest.raises(UserError, match='^metrics.jsonl: No space left on device; make room'),
-    layout.disk_errors(tmp_path),
+    pytest.raises(UserError, match='^metrics.jsonl: No space left on device; free disk space'),
+    resume.convert_disk_errors(tmp_path),
   ):
     raise full
   with (
-    pytest.raises(UserError, match='run: Input/output error; make room'),
-    layout.disk_errors(tmp_path / 'run'),
+    pytest.raises(UserError, match='run: Input/output error; free disk space'),
+    resume.convert_disk_errors(tmp_path / 'run'),
   ):
     raise OSError(errno.EIO, os.strerror(errno.EIO))
-  with pytest.raises(FileNotFoundError), layout.disk_errors(tmp_path):
+  with pytest.raises(FileNotFoundError), resume.convert_disk_errors(tmp_path):
     (tmp_path / 'nothing').read_text()

@@ -31,11 +31,11 @@ from classmix_jax.data.splits import split_hash
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import headline_network
 from classmix_jax.inference.restore import load_networks
-from classmix_jax.models.image_classifier import predicted_logits
+from classmix_jax.models.image_classifier import predict_logits
 from classmix_jax.models.segmenter import to_unit_range
 from classmix_jax.types import Array
 from classmix_jax.utils.atomic_write import replacing, write_atomically
-from classmix_jax.workdir import layout
+from classmix_jax.workdir import layout, run_files
 
 PLATFORMS = ('cpu', 'cuda', 'rocm', 'tpu')
 CHECKED = 3  # images on which the exported model is compared with JAX
@@ -163,7 +163,7 @@ def write_format(name: str, network: Network, size: tuple[int, int], output: Pat
 
 def restore_network(run: Path, step: str, network: str) -> tuple[Network, int, str]:
   """Restores a network of a run; returns it with its step and its name."""
-  names, _ = layout.read_classes(run)
+  names, _ = run_files.read_classes(run)
   method, evaluation = trained_setup(read_config(run), len(names))
   restored_step, networks = load_networks(run, step)
   name = headline_network(network or evaluation.headline, networks)
@@ -174,7 +174,7 @@ def with_label(model: Any, variables: Any) -> Network:
   """Binds a model to its variables: maps `[B, H, W, 3]` uint8 to logits and class ids."""
 
   def network(image: Array) -> dict[str, Array]:
-    logits = predicted_logits(model, variables, to_unit_range(image))
+    logits = predict_logits(model, variables, to_unit_range(image))
     return {'logits': logits, 'label': jnp.argmax(logits, -1).astype(jnp.uint8)}
 
   return network
@@ -212,10 +212,10 @@ def model_card(
 ) -> str:
   """Returns the model card in Markdown: network, data, split, scores and licence."""
   config = read_config(run)
-  names, _ = layout.read_classes(run)
-  labeled, unlabeled = (layout.read_split(run, part) for part in ('labeled', 'unlabeled'))
+  names, _ = run_files.read_classes(run)
+  labeled, unlabeled = (run_files.read_split(run, part) for part in ('labeled', 'unlabeled'))
   path = layout.evaluation_path(run, step)
-  result = layout.read_json(path) if path.exists() else {}
+  result = run_files.read_json(path) if path.exists() else {}
   formats = '\n'.join(
     f'- {name}: logits within {value:.1e} of JAX, relative to the largest'
     for name, value in differences.items()
@@ -230,7 +230,7 @@ def model_card(
 - data: {len(labeled)} labelled and {len(unlabeled)} unlabelled images of {config['name']}
 - split: {split_hash(labeled)}
 - mIoU: {describe_score(result, network)}
-- weights: {describe_licence(layout.read_pretrained(run))}
+- weights: {describe_licence(run_files.read_pretrained(run))}
 - input: images [B, {size[0]}, {size[1]}, 3], uint8, RGB; the model normalises them;
   B is 1 with TFLite, anything elsewhere
 - output: logits [B, {size[0]}, {size[1]}, {len(names)}], float32, and

@@ -8,7 +8,7 @@ from jax2onnx import to_onnx
 import numpy as np
 import onnxruntime
 
-from classmix_jax.models.layers.depthwise import as_one_convolution
+from classmix_jax.models.layers.depthwise import force_grouped_convolution
 
 NAMES = ['label', 'logits']  # JAX sorts the keys of a dict
 
@@ -16,7 +16,7 @@ NAMES = ['label', 'logits']  # JAX sorts the keys of a dict
 def write_onnx(network: Callable, size: tuple[int, int], path: Path) -> Callable:
   """Writes a network from `[B, H, W, 3]` uint8 to named arrays; returns the file, loaded."""
   # jax2onnx adds one-dimensional biases, which JAX_NUMPY_RANK_PROMOTION=raise would forbid.
-  with as_one_convolution(), jax.numpy_rank_promotion('allow'):
+  with force_grouped_convolution(), jax.numpy_rank_promotion('allow'):
     to_onnx(
       network,
       inputs=[jax.ShapeDtypeStruct(('B', *size, 3), np.uint8)],

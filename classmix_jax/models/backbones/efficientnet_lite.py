@@ -5,7 +5,7 @@
             the input is added where neither stride nor channels change
 
 Lite is EfficientNet-B0 without squeeze-excite and with ReLU6 for swish. The classifier's 1x1
-convolution to 1280 channels is left out. Drop-connect, used to train on ImageNet, is off.
+convolution to 1280 channels is absent, and so is drop-connect, which is used to train on ImageNet.
 """
 
 import functools
@@ -20,21 +20,21 @@ from classmix_jax.models.layers.conv_bn import (
   KERNEL_INIT,
   check_output_stride,
   conv,
-  rematerialized,
+  rematerialize,
 )
 from classmix_jax.models.layers.depthwise import Depthwise
 from classmix_jax.types import Array, Features
 
-STEM = 32
-LOW = 2  # the last block at stride 4
-OUTPUT_STRIDES = (8, 16, 32)  # 32 is the classifier's
+STEM_CHANNELS = 32
+LOW_BLOCK = 2  # index of the last block at stride 4
+OUTPUT_STRIDES = (8, 16, 32)  # 32 is that of the image classifier
 
 
-class Stage(NamedTuple):
-  """A row of table 1 of the EfficientNet paper.
+class BlockGroup(NamedTuple):
+  """A row of table 1 of the EfficientNet paper: consecutive blocks of equal size.
 
   Attributes:
-    blocks: how many; only the first has the stride.
+    blocks: number of blocks; only the first has the stride.
     size: side of the depthwise kernel.
     stride: of the first block.
     expand: factor of the channels inside a block.
@@ -48,14 +48,14 @@ class Stage(NamedTuple):
   features: int
 
 
-STAGES = (
-  Stage(1, 3, 1, 1, 16),
-  Stage(2, 3, 2, 6, 24),
-  Stage(2, 5, 2, 6, 40),
-  Stage(3, 3, 2, 6, 80),
-  Stage(3, 5, 1, 6, 112),
-  Stage(4, 5, 2, 6, 192),
-  Stage(1, 3, 1, 6, 320),
+BLOCK_GROUPS = (
+  BlockGroup(1, 3, 1, 1, 16),
+  BlockGroup(2, 3, 2, 6, 24),
+  BlockGroup(2, 5, 2, 6, 40),
+  BlockGroup(3, 3, 2, 6, 80),
+  BlockGroup(3, 5, 1, 6, 112),
+  BlockGroup(4, 5, 2, 6, 192),
+  BlockGroup(1, 3, 1, 6, 320),
 )
 
 
@@ -90,6 +90,7 @@ class Block(nn.Module):
 
 
 def _norm(**options: Any) -> BatchNorm:
+  """Builds BN with the epsilon of the original."""
   return batch_norm(epsilon=1e-3, **options)
 
 
@@ -97,13 +98,13 @@ class EfficientNetLite(nn.Module):
   """EfficientNet-Lite0.
 
   Attributes:
-    output_stride: of the last result: 8, 16 or 32. Strides beyond it become dilation in the
-      blocks that follow, which sees the same pixels at a finer grid.
+    output_stride: of the last features: 8, 16 or 32. Further strides are replaced by dilation in
+      the following blocks, which compute the same values on a finer grid.
     bn: 'batch' or 'running', see `batch_norm.batch_norm`.
-    bn_momentum: of the running statistics, 0.99 where it was trained on ImageNet.
+    bn_momentum: of the running statistics; 0.99 in the training on ImageNet.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
-    remat: whether convolutions are computed again in the backward pass.
+    remat: whether the backward pass recomputes convolutions.
   """
 
   output_stride: int = 16
@@ -120,9 +121,9 @@ class EfficientNetLite(nn.Module):
     Both have `ceil(H / stride)` rows and `ceil(W / stride)` columns.
     """
     x = preprocess(image, self.preprocessing)
-    # SAME as in TensorFlow: where the stride leaves a choice, the end is padded more.
+    # Padding SAME as in TensorFlow: if it is odd, the end has one more.
     x = nn.Conv(
-      STEM,
+      STEM_CHANNELS,
       (3, 3),
       strides=2,
       padding='SAME',
@@ -134,39 +135,41 @@ class EfficientNetLite(nn.Module):
     x = nn.relu6(
       _norm(train=train, bn=self.bn, momentum=self.bn_momentum, dtype=self.dtype, name='bn_stem')(x)
     )
-    for index, options in enumerate(block_options(self.output_stride)):
-      x = rematerialized(Block, self.remat)(
+    for index, options in enumerate(list_block_options(self.output_stride)):
+      x = rematerialize(Block, self.remat)(
         **options, bn=self.bn, bn_momentum=self.bn_momentum, dtype=self.dtype, name=f'block{index}'
       )(x, train)
-      if index == LOW:
+      if index == LOW_BLOCK:
         low = x
     return Features(low, x)
 
 
-def block_options(output_stride: int) -> list[dict[str, Any]]:
+def list_block_options(output_stride: int) -> list[dict[str, Any]]:
   """Returns size, stride, dilation, expand, features and residual of the 16 blocks.
 
-  The block whose stride is dropped keeps its own dilation, the blocks after it dilate by 2 more:
-  every second row and column is then what the strided network computes (atrous algorithm).
+  A block whose stride is removed keeps its dilation, and the dilation of all following blocks
+  doubles. Every second row and column then equals the result of the strided network (atrous
+  algorithm).
 
   Raises:
-    UserError: there is no such output stride.
+    UserError: the output stride is not supported.
   """
   check_output_stride(output_stride, OUTPUT_STRIDES, 'efficientnet_lite0')
-  result, stride, dilation = [], 2, 1
-  for stage in STAGES:
-    for index in range(stage.blocks):
-      wanted = stage.stride if index == 0 else 1
-      kept = wanted if stride * wanted <= output_stride else 1
+  result, stride, dilation = [], 2, 1  # 2 is the stride of the stem
+  for group in BLOCK_GROUPS:
+    for index in range(group.blocks):
+      original_stride = group.stride if index == 0 else 1
+      block_stride = original_stride if stride * original_stride <= output_stride else 1
       result.append(
         dict(
-          size=stage.size,
-          stride=kept,
+          size=group.size,
+          stride=block_stride,
           dilation=dilation,
-          expand=stage.expand,
-          features=stage.features,
+          expand=group.expand,
+          features=group.features,
           residual=index > 0,
         )
       )
-      stride, dilation = stride * kept, dilation * wanted // kept
+      stride *= block_stride
+      dilation *= original_stride // block_stride
   return result

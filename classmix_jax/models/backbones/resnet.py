@@ -1,4 +1,4 @@
-"""Dilated ResNets, in the layout of caffe (DeepLab-v2) or of torchvision.
+"""Dilated ResNets, in the variants of caffe (DeepLab-v2) and torchvision.
 
 stem    7x7 stride 2, BN, ReLU, 3x3 max-pool stride 2    stride 4
 layer1  64 wide                                          stride 4
@@ -14,50 +14,50 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
-from classmix_jax.models.layers.conv_bn import check_output_stride, conv_bn, rematerialized
+from classmix_jax.models.layers.conv_bn import check_output_stride, conv_bn, rematerialize
 from classmix_jax.models.layers.max_pool import max_pool
 from classmix_jax.types import Array, Features
 
 
-class Layout(NamedTuple):
-  """Where the code bases put strides and dilations.
+class Variant(NamedTuple):
+  """Placement of strides and dilations, which differs between code bases.
 
   Attributes:
-    stride_on_3x3: a bottleneck's stride sits on its 3x3 convolution, not on its
-      first 1x1.
-    ceil_pool: the stem's max-pool rounds sizes up, as torch's ceil mode does.
-    eased_dilation: the first block of a dilated layer keeps the dilation of the
-      layer before; otherwise every block has the layer's own.
+    stride_on_3x3: whether a bottleneck has its stride on the 3x3 convolution, instead of on
+      the first 1x1.
+    ceil_pool: whether the max-pool of the stem rounds sizes up, as torch's ceil mode does.
+    delayed_dilation: whether the first block of a dilated layer has the dilation of the
+      previous layer; otherwise all blocks have the layer's own.
   """
 
   stride_on_3x3: bool
   ceil_pool: bool
-  eased_dilation: bool
+  delayed_dilation: bool
 
 
-CAFFE = Layout(stride_on_3x3=False, ceil_pool=True, eased_dilation=False)
-TORCHVISION = Layout(stride_on_3x3=True, ceil_pool=False, eased_dilation=True)
+CAFFE = Variant(stride_on_3x3=False, ceil_pool=True, delayed_dilation=False)
+TORCHVISION = Variant(stride_on_3x3=True, ceil_pool=False, delayed_dilation=True)
 
-# Of layers 1 to 4 by output stride: what is not stride any more becomes dilation.
+# Of layers 1 to 4, by output stride. A removed stride is replaced by dilation.
 STRIDES = {8: (1, 2, 1, 1), 16: (1, 2, 2, 1), 32: (1, 2, 2, 2)}
 DILATIONS = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2), 32: (1, 1, 1, 1)}
 WIDTHS = (64, 128, 256, 512)
 
 
 class Bottleneck(nn.Module):
-  """1x1 reduce, 3x3, 1x1 expand by 4, plus the shortcut."""
+  """Bottleneck block: 1x1 reduce, 3x3, 1x1 expand by 4, plus the shortcut."""
 
   width: int
   stride: int
   dilation: int
-  layout: Layout
+  variant: Variant
   bn: str
   dtype: Any
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
     layer = functools.partial(conv_bn, train=train, bn=self.bn, dtype=self.dtype)
-    first, second = (1, self.stride) if self.layout.stride_on_3x3 else (self.stride, 1)
+    first, second = (1, self.stride) if self.variant.stride_on_3x3 else (self.stride, 1)
 
     y = nn.relu(layer(x, self.width, 1, '1', stride=first))
     y = nn.relu(layer(y, self.width, 3, '2', stride=second, dilation=self.dilation))
@@ -68,12 +68,15 @@ class Bottleneck(nn.Module):
 
 
 class BasicBlock(nn.Module):
-  """Two 3x3 convolutions plus the shortcut (ResNet-18 and -34); layouts do not differ in it."""
+  """Basic block of ResNet-18 and -34: two 3x3 convolutions plus the shortcut.
+
+  It is the same in all variants.
+  """
 
   width: int
   stride: int
   dilation: int
-  layout: Layout
+  variant: Variant
   bn: str
   dtype: Any
 
@@ -94,21 +97,21 @@ class ResNet(nn.Module):
   Attributes:
     blocks: number of blocks of layers 1 to 4, e.g. (3, 4, 23, 3).
     block: `Bottleneck` or `BasicBlock`.
-    layout: `CAFFE` or `TORCHVISION`.
-    deep_stem: three 3x3 convolutions of 64, 64 and 128 channels for the 7x7.
+    variant: `CAFFE` or `TORCHVISION`.
+    deep_stem: replaces the 7x7 convolution by three 3x3 of 64, 64 and 128 channels.
     output_stride: 8, 16 or 32; layers beyond it are dilated instead.
     bn: 'batch' or 'running', see `batch_norm.batch_norm`.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
-    remat: whether convolutions are computed again in the backward pass.
+    remat: whether the backward pass recomputes convolutions.
 
   Raises:
-    UserError: another output stride.
+    UserError: the output stride is not supported.
   """
 
   blocks: tuple[int, int, int, int]
   block: type[nn.Module]
-  layout: Layout = CAFFE
+  variant: Variant = CAFFE
   deep_stem: bool = False
   output_stride: int = 8
   bn: str = 'batch'
@@ -122,33 +125,33 @@ class ResNet(nn.Module):
 
   @nn.compact
   def __call__(self, image: Array, train: bool) -> Features:
-    """Maps `[B, H, W, 3]` in 0..1 to the results of layer1 and of layer4.
+    """Maps `[B, H, W, 3]` in 0..1 to the features of layer1 and layer4.
 
-    Those have 256 and 2048 channels, or 64 and 512 with basic blocks.
+    They have 256 and 2048 channels, or 64 and 512 with basic blocks.
     """
-    x = self.stem(preprocess(image, self.preprocessing), train)
+    x = self.apply_stem(preprocess(image, self.preprocessing), train)
     dilations = DILATIONS[self.output_stride]
-    before = 1
+    previous_dilation = 1
     layers = zip(self.blocks, WIDTHS, STRIDES[self.output_stride], dilations, strict=True)
     for layer, (count, width, stride, dilation) in enumerate(layers, start=1):
-      first = before if self.layout.eased_dilation else dilation
+      first = previous_dilation if self.variant.delayed_dilation else dilation
       for index in range(count):
-        x = rematerialized(self.block, self.remat)(
+        x = rematerialize(self.block, self.remat)(
           width=width,
           stride=stride if index == 0 else 1,
           dilation=first if index == 0 else dilation,
-          layout=self.layout,
+          variant=self.variant,
           bn=self.bn,
           dtype=self.dtype,
           name=f'layer{layer}_{index}',
         )(x, train)
-      before = dilation
+      previous_dilation = dilation
       if layer == 1:
         low = x
     return Features(low, x)
 
-  def stem(self, x: Array, train: bool) -> Array:
-    """Convolution and pooling to stride 4."""
+  def apply_stem(self, x: Array, train: bool) -> Array:
+    """Applies convolution and pooling to stride 4."""
     layer = functools.partial(conv_bn, train=train, bn=self.bn, dtype=self.dtype)
     if self.deep_stem:
       x = nn.relu(layer(x, 64, 3, '1_1', stride=2))
@@ -156,6 +159,6 @@ class ResNet(nn.Module):
       x = nn.relu(layer(x, 128, 3, '1_3'))
     else:
       x = nn.relu(layer(x, 64, 7, '1', stride=2))
-    # One more row and column of padding at the end is torch's ceil mode.
-    end = 2 if self.layout.ceil_pool else 1
+    # One more row and column of padding at the end reproduces torch's ceil mode.
+    end = 2 if self.variant.ceil_pool else 1
     return max_pool(x, [(1, end), (1, end)])

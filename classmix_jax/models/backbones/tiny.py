@@ -7,8 +7,7 @@
     merged   middle + upsampled coarse       stride 8,  32
     merged   fine + upsampled middle, 3x3    stride 4,  32
 
-Thin things (poles, signs) need stride 4; context is cheapest at stride 16,
-where dilation is not needed.
+Thin objects (poles, signs) need stride 4. Context is cheapest at stride 16, without dilation.
 """
 
 from typing import Any
@@ -18,21 +17,21 @@ import jax.numpy as jnp
 
 from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
-from classmix_jax.models.layers.conv_bn import check_output_stride, conv_bn, rematerialized
+from classmix_jax.models.layers.conv_bn import check_output_stride, conv_bn, rematerialize
 from classmix_jax.types import Array, Features
 
 FEATURES = 32  # channels of the top-down path
 
 
 class Tiny(nn.Module):
-  """See the module's picture.
+  """Tiny backbone; the module docstring has its structure.
 
   Attributes:
     bn: 'batch' or 'running', see `batch_norm.batch_norm`.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
-    output_stride: 4, there is no other.
-    remat: whether convolutions of residual blocks are computed again in the backward pass.
+    output_stride: must be 4.
+    remat: whether the backward pass recomputes the convolutions of residual blocks.
   """
 
   bn: str = 'batch'
@@ -47,7 +46,7 @@ class Tiny(nn.Module):
 
   @nn.compact
   def __call__(self, image: Array, train: bool) -> Features:
-    """Maps `[B, H, W, 3]` in 0..1 to 24 and 32 channels of `ceil(H / 4)`, `ceil(W / 4)`."""
+    """Maps `[B, H, W, 3]` in 0..1 to 24 and 32 channels at `ceil(H / 4)`, `ceil(W / 4)`."""
 
     def layer(x, features, size, name, stride=1):
       return conv_bn(
@@ -56,11 +55,11 @@ class Tiny(nn.Module):
 
     def residual(x, name):
       def block(module, x):
-        del module  # layers are made inside of the module at work
+        del module  # flax creates the layers in the module that is being called
         y = nn.relu(layer(x, x.shape[-1], 3, f'{name}_1'))
         return nn.relu(x + layer(y, x.shape[-1], 3, f'{name}_2'))
 
-      return rematerialized(block, self.remat)(self, x)
+      return rematerialize(block, self.remat)(self, x)
 
     def stage(x, features, name):
       x = nn.relu(layer(x, features, 3, f'{name}_down', stride=2))

@@ -1,8 +1,8 @@
-"""Heads: from a backbone's features to class logits, no larger than an early layer.
+"""Heads: networks from a backbone's features to class logits at a lower resolution.
 
-A head is a flax Module called as `head(features, train)`. Its fields: `num_classes`;
-`output_stride` of the backbone, for what depends on it; `bn` and `dtype` as in backbones.
-To add one: a file here and a line in `HEADS`.
+A head is a flax Module called as `head(features, train)`. Its fields are `num_classes`,
+`output_stride` of the backbone, and `bn` and `dtype` as in backbones. To add one: a file here and
+a line in `HEADS`.
 
 Synopsis:
 
@@ -18,10 +18,10 @@ from classmix_jax.models.heads.deeplab_v2 import DeepLabV2
 from classmix_jax.models.heads.deeplab_v3plus import DeepLabV3Plus
 
 HEADS: Mapping[str, Callable[..., nn.Module]] = {
-  # As the original ClassMix code behaves: four branches exist and two act.
+  # As in the original ClassMix code: four branches exist and two are used.
   'deeplab_v2': functools.partial(DeepLabV2, dilations=(6, 12), unused=(18, 24)),
   'deeplab_v2_four_branches': functools.partial(DeepLabV2, dilations=(6, 12, 18, 24)),
-  # One branch without dilation, for features that already see far at a fine stride.
+  # One branch without dilation, for features with a large receptive field at a fine stride.
   'conv3x3': functools.partial(DeepLabV2, dilations=(1,)),
   'deeplab_v3plus': DeepLabV3Plus,
   # A quarter of the channels, for laptops.

@@ -1,4 +1,4 @@
-"""The head of DeepLab-v2: parallel dilated convolutions, summed.
+"""The head of DeepLab-v2: a sum of parallel dilated convolutions.
 
 Synopsis:
 
@@ -21,11 +21,11 @@ class DeepLabV2(nn.Module):
   Attributes:
     num_classes: C.
     dilations: of the branches. The paper has (6, 12, 18, 24); the original
-      ClassMix code returns from inside its loop, so that only (6, 12) act.
-    unused: dilations of branches that exist as parameters and do nothing, so
-      that weights of the original come and go whole. They never change.
-    output_stride: of the features; makes no difference here.
-    bn: 'batch' or 'running'; makes no difference here.
+      ClassMix code returns from inside its loop, so that only (6, 12) are used.
+    unused: dilations of branches whose parameters exist but have no effect and never
+      change, so that weights of the original can be converted completely.
+    output_stride: of the features; has no effect.
+    bn: 'batch' or 'running'; has no effect.
     dtype: of the computation.
   """
 
@@ -39,9 +39,9 @@ class DeepLabV2(nn.Module):
   @nn.compact
   def __call__(self, features: Features, train: bool) -> Array:
     """Maps `features.high`, `[B, h, w, F]`, to `[B, h, w, C]`."""
-    del train  # there is nothing that behaves otherwise
+    del train  # the head is the same in training and evaluation
 
-    def branch(dilation: int, name: str) -> Array:
+    def apply_branch(dilation: int, name: str) -> Array:
       return nn.Conv(
         self.num_classes,
         (3, 3),
@@ -55,5 +55,5 @@ class DeepLabV2(nn.Module):
 
     if self.is_initializing():
       for dilation in self.unused:
-        branch(dilation, 'unused')  # optim.group_of knows them by this name
-    return sum(branch(dilation, 'dilation') for dilation in self.dilations)
+        apply_branch(dilation, 'unused')  # `core/optim.py` freezes parameters of this name
+    return sum(apply_branch(dilation, 'dilation') for dilation in self.dilations)

@@ -1,11 +1,11 @@
-"""The head of DeepLab-v3+: context at several scales, then edges from an early layer.
+"""The head of DeepLab-v3+: multi-scale context, refined by features of an early layer.
 
     high -> 1x1, three dilated 3x3, image pooling -> 1x1 ----- upsampled -+
                                                                           +-> 3x3, 3x3, classifier
     low  -> 1x1, 48 channels ---------------------------------------------+
 
-Every convolution but the classifier has 256 channels if nothing else is said, and BN and ReLU
-behind it.
+Every convolution except the classifier is followed by BN and ReLU, and has 256 channels unless the
+figure says otherwise.
 """
 
 from typing import Any
@@ -21,18 +21,17 @@ from classmix_jax.types import Array, Features
 class DeepLabV3Plus(nn.Module):
   """ASPP with image pooling and a decoder with one skip (arXiv 1802.02611, section 3).
 
-  Full convolutions, not the separable ones that the paper has beside them, and
-  no dropout.
+  Uses full convolutions, not the paper's separable variant, and no dropout.
 
   Attributes:
     num_classes: C.
-    rates: dilations of the 3x3 convolutions at output stride 16; at 8 they are
-      twice as large, so that they span the same part of the image.
+    rates: dilations of the 3x3 convolutions at output stride 16; doubled at 8, so that
+      they cover the same part of the image.
     width: channels of ASPP and decoder.
     low_width: channels of the skip.
     output_stride: of `features.high`.
-    bn: 'batch' or 'running', see `batch_norm.batch_norm`. Statistics of a new head
-      are 0 and 1: 'running' leaves them so.
+    bn: 'batch' or 'running', see `batch_norm.batch_norm`. With 'running', a new head
+      keeps its initial statistics, mean 0 and variance 1.
     dtype: of the computation; parameters are float32.
   """
 
@@ -63,7 +62,7 @@ class DeepLabV3Plus(nn.Module):
       )
 
     low, high = features
-    # Each image has its own mean: nothing leaks from one to another but BN statistics.
+    # Each image has its own mean; images interact through BN statistics only.
     pooled = layer(jnp.mean(high, axis=(1, 2), keepdims=True), self.width, 1, 'pool')
     branches = [layer(high, self.width, 1, 'point')]
     for rate in self.rates:

@@ -1,10 +1,10 @@
-"""Batch normalisation as in torch, of one batch or of several that pass the network as one.
+"""Batch normalisation as in torch, of one batch or of several concatenated ones.
 
 Synopsis:
 
     y = batch_norm(train=train, bn='batch', dtype=jnp.float32, name='bn1')(x)
 
-    with apart([2, 4]):  # the first two images, and the four after them
+    with normalize_separately([2, 4]):  # the first two images, then the next four
       y = network.apply(variables, images, train=True, mutable=['batch_stats'])
 """
 
@@ -22,46 +22,47 @@ from classmix_jax.types import AXIS, Array
 # Which statistics normalise a training forward pass; see `batch_norm`.
 BN_MODES = ('batch', 'running')
 
-# The name of what a BatchNorm gets, for `layers.rematerialized`.
-KEPT = 'before_bn'
+# Checkpoint name of the input of every BatchNorm, for `conv_bn.rematerialize`.
+BN_INPUT = 'before_bn'
 
 
-def _channels(values: Array) -> Array:
-  """Makes `[F]` fit `[B, h, w, F]`."""
+def _expand_channels(values: Array) -> Array:
+  """Reshapes `[F]` to `[1, 1, 1, F]`, to broadcast with `[B, h, w, F]`."""
   return values[None, None, None]
 
 
-def _of_each_image(values: Array, sizes: Sequence[int]) -> Array:
-  """Gives every image what its part has: `[parts, F]` becomes `[B, 1, 1, F]`."""
-  spread = [
+def _repeat_per_image(values: Array, sizes: Sequence[int]) -> Array:
+  """Repeats the values `[parts, F]` of each part for its images, to `[B, 1, 1, F]`."""
+  repeated = [
     jnp.broadcast_to(value, (size, 1, 1, value.size))
     for value, size in zip(values, sizes, strict=True)
   ]
-  return jnp.concatenate(spread)
+  return jnp.concatenate(repeated)
 
 
-def _moments(x: Array, sizes: Sequence[int], axis_name: str) -> tuple[Array, Array]:
-  """Returns mean and variance of every part of the *global* batch, `[parts, F]` float32 each."""
+def _compute_moments(x: Array, sizes: Sequence[int], axis_name: str) -> tuple[Array, Array]:
+  """Returns mean and variance of each part of the *global* batch, `[parts, F]` float32 each."""
   x = x.astype(jnp.float32)
-  of_images = jnp.stack([jnp.mean(x, (1, 2)), jnp.mean(x * x, (1, 2))])
+  image_moments = jnp.stack([jnp.mean(x, (1, 2)), jnp.mean(x * x, (1, 2))])  # [2, B, F]
   ends = [sum(sizes[:index]) for index in range(1, len(sizes))]
-  of_parts = jnp.stack([jnp.mean(part, 1) for part in jnp.split(of_images, ends, 1)], 1)
-  mean, square = lax.pmean(of_parts, axis_name)  # one collective for all of it
+  part_moments = jnp.stack([jnp.mean(part, 1) for part in jnp.split(image_moments, ends, 1)], 1)
+  mean, square = lax.pmean(part_moments, axis_name)  # one collective for all moments
   return mean, jnp.maximum(square - mean * mean, 0.0)
 
 
 class BatchNorm(nn.Module):
-  """Normalises each channel (arXiv 1502.03167), and remembers its mean and variance as torch does.
+  """Normalises each channel (arXiv 1502.03167) and updates running statistics as torch does.
 
-  Both normalise by the variance of the n values of a channel. Torch adds n / (n - 1) of it to
-  the running one, flax adds it as it is: 0.4 % less on a batch of two 9x13 maps.
+  Both torch and flax normalise by the biased variance of the n values of a channel. Torch updates
+  the running variance with the unbiased one, n / (n - 1) times larger, flax with the biased one.
+  The difference is 0.4 % for a batch of two 9x13 feature maps.
 
   Attributes:
-    use_running_average: normalises by the running statistics, which then stay.
-    momentum: the share of the running statistics that stays (torch's is 1 minus it).
+    use_running_average: whether to normalise by the running statistics and leave them unchanged.
+    momentum: weight of the old running statistics (1 minus torch's momentum).
     epsilon: added to the variance.
     dtype: of the result; statistics are float32.
-    axis_name: of the devices that share the batch.
+    axis_name: pmap axis of the devices that share the batch.
   """
 
   use_running_average: bool
@@ -76,28 +77,27 @@ class BatchNorm(nn.Module):
 
     Args:
       x: the batch.
-      sizes: of its parts, in images. Each part is normalised by its own statistics and moves
-        the running ones, first to last, as if it had come alone. By default there is one part.
+      sizes: numbers of images of its parts. Each part is normalised by its own statistics and
+        updates the running ones in order, as in a pass of its own. None is a single part.
     """
-    x, shape = checkpoint_name(x, KEPT), (x.shape[-1],)
+    x, shape = checkpoint_name(x, BN_INPUT), (x.shape[-1],)
     scale = self.param('scale', nn.initializers.ones, shape)
     bias = self.param('bias', nn.initializers.zeros, shape)
     running_mean = self.variable('batch_stats', 'mean', jnp.zeros, shape)
     running_var = self.variable('batch_stats', 'var', jnp.ones, shape)
     if self.use_running_average or self.is_initializing():
-      mean, var = map(_channels, (running_mean.value, running_var.value))
+      mean, var = map(_expand_channels, (running_mean.value, running_var.value))
     else:
       sizes = [len(x)] if sizes is None else sizes
-      means, variances = _moments(x, sizes, self.axis_name)
+      means, variances = _compute_moments(x, sizes, self.axis_name)
       for mean, var, size in zip(means, variances, sizes, strict=True):
         count = size * x[0, ..., 0].size * lax.axis_size(self.axis_name)
         unbiased = var * count / max(count - 1, 1)
-        keep = lambda old, new: self.momentum * old + (1 - self.momentum) * new
-        running_mean.value = keep(running_mean.value, mean)
-        running_var.value = keep(running_var.value, unbiased)
-      mean, var = _of_each_image(means, sizes), _of_each_image(variances, sizes)
-    factor = _channels(scale) * lax.rsqrt(var + self.epsilon)
-    return ((x - mean) * factor + _channels(bias)).astype(self.dtype)
+        for running, value in ((running_mean, mean), (running_var, unbiased)):
+          running.value = self.momentum * running.value + (1 - self.momentum) * value
+      mean, var = _repeat_per_image(means, sizes), _repeat_per_image(variances, sizes)
+    factor = _expand_channels(scale) * lax.rsqrt(var + self.epsilon)
+    return ((x - mean) * factor + _expand_channels(bias)).astype(self.dtype)
 
 
 def batch_norm(
@@ -109,18 +109,18 @@ def batch_norm(
   momentum: float = 0.9,
   epsilon: float = 1e-5,
 ) -> BatchNorm:
-  """Batch normalisation whose statistics are those of the *global* batch.
+  """Builds a `BatchNorm` with the statistics of the *global* batch.
 
   Args:
     train: False uses the running statistics.
     bn: 'batch' normalises a training pass by its own statistics and updates
       the running ones; 'running' freezes them.
     dtype: of the result; statistics are float32.
-    name: must start with 'bn', so that `core/optim.py` finds the affine part.
-    momentum, epsilon: see `BatchNorm`; they belong to the weights.
+    name: must start with 'bn', by which `core/optim.py` identifies scale and bias.
+    momentum, epsilon: see `BatchNorm`; pretrained weights come with their own values.
   """
   running = not train or bn == 'running'
-  # Names of the device axis are bound only inside pmap, where training happens.
+  # The name of the device axis is bound only inside pmap, and only training runs there.
   axis_name = None if running else AXIS
   return BatchNorm(
     use_running_average=running,
@@ -133,10 +133,10 @@ def batch_norm(
 
 
 @contextlib.contextmanager
-def apart(sizes: Sequence[int]) -> Iterator[None]:
-  """Within, every training `BatchNorm` takes a batch for several, of `sizes` images each.
+def normalize_separately(sizes: Sequence[int]) -> Iterator[None]:
+  """Context in which each training `BatchNorm` splits its batch into parts of `sizes` images.
 
-  A context, so that backbones and heads need not hand `sizes` down to each of their layers.
+  A context manager, so that backbones and heads need not pass `sizes` to all their layers.
   """
 
   def with_sizes(call, args, kwargs, context):

@@ -1,4 +1,4 @@
-"""Convolutions with the conventions of the DeepLab code bases."""
+"""Convolutions, optionally with BN, in the conventions of the DeepLab code bases."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -7,30 +7,30 @@ import flax.linen as nn
 import jax
 
 from classmix_jax.errors import UserError
-from classmix_jax.models.layers.batch_norm import KEPT, batch_norm
+from classmix_jax.models.layers.batch_norm import BN_INPUT, batch_norm
 from classmix_jax.models.layers.convolution import pointwise, same_size
 from classmix_jax.types import Array
 
-# The original draws every convolution from N(0, 0.01^2) because pretrained
-# weights replace it at once. From scratch that vanishes in basic blocks, so the
-# fan-out rule of the ResNet paper is used.
+# The original draws all convolutions from N(0, 0.01^2), since pretrained weights replace them. From
+# scratch, activations would vanish in basic blocks, so this is the fan-out rule of He et al.
+# (arXiv 1502.01852).
 KERNEL_INIT = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 
 
-def rematerialized(block: Callable[..., Any], remat: bool) -> Callable[..., Any]:
-  """Returns a block that keeps little for the backward pass and computes the rest again.
+def rematerialize(block: Callable[..., Any], remat: bool) -> Callable[..., Any]:
+  """Wraps a block so that the backward pass recomputes most of its activations.
 
-  Kept are its input and what its `BatchNorm`s normalise, the results of convolutions, from which
-  normalised and rectified values are one cheap pass away; with `remat` nothing but its input.
-  Names of parameters do not change, if blocks are given theirs.
+  Saved are the input of the block and the inputs of its `BatchNorm`s, which are the results of
+  convolutions: normalising and rectifying them again is cheap. With `remat` only the input of the
+  block is saved. Names of parameters do not change if the blocks have explicit names.
 
   Args:
     block: a Module class called as `block(...)(x, train)`, or a function
-      `(module, x) -> y` that makes its layers inside of `module`.
-    remat: whether convolutions are computed again, too.
+      `(module, x) -> y` that creates its layers inside `module`.
+    remat: whether to recompute convolutions, too.
   """
-  policy = None if remat else jax.checkpoint_policies.save_only_these_names(KEPT)
-  # Counted from the module itself: train is the third argument of a class's __call__.
+  policy = None if remat else jax.checkpoint_policies.save_only_these_names(BN_INPUT)
+  # `train` must be static. It is argument 2 of a class's __call__, counted from `self`.
   return nn.remat(block, static_argnums=(2,) if isinstance(block, type) else (), policy=policy)
 
 
@@ -44,24 +44,24 @@ def conv(
   kernel_init: Callable[..., jax.Array],
   dtype: Any,
 ) -> nn.Conv:
-  """A square convolution without bias, padded by half of its reach on every side."""
-  reach = dilation * (size - 1) // 2
-  way = None
+  """Builds a square convolution without bias, padded by half its extent on every side."""
+  padding = dilation * (size - 1) // 2
+  implementation = None  # lax.conv_general_dilated
   if size == 1:
-    way = pointwise
+    implementation = pointwise
   elif stride == 1:
-    way = same_size
+    implementation = same_size
   return nn.Conv(
     features,
     (size, size),
     strides=stride,
     kernel_dilation=dilation,
-    padding=[(reach, reach)] * 2,
+    padding=[(padding, padding)] * 2,
     use_bias=False,
     kernel_init=kernel_init,
     dtype=dtype,
     name=name,
-    conv_general_dilated=way,
+    conv_general_dilated=implementation,
   )
 
 
@@ -77,13 +77,13 @@ def conv_bn(
   stride: int = 1,
   dilation: int = 1,
 ) -> Array:
-  """Convolution `conv<suffix>`, then `bn<suffix>`; called inside a compact module.
+  """Applies the convolution `conv<suffix>`, then `bn<suffix>`, inside a compact module.
 
   Args:
     x: `[B, h, w, F]`.
     features: channels of the result.
     size: side of the kernel.
-    suffix: of both names, e.g. '1' or '_shortcut'.
+    suffix: of both names, for example '1' or '_shortcut'.
     train, bn, dtype: see `batch_norm`.
     stride, dilation: of the convolution.
   """
@@ -99,10 +99,10 @@ def conv_bn(
   return batch_norm(train=train, bn=bn, dtype=dtype, name=f'bn{suffix}')(layer(x))
 
 
-def check_output_stride(found: int, known: Collection[int], who: str) -> None:
-  """Raises UserError for an output stride that a backbone cannot have."""
-  if found not in known:
+def check_output_stride(output_stride: int, allowed: Collection[int], backbone: str) -> None:
+  """Raises UserError if a backbone does not support an output stride."""
+  if output_stride not in allowed:
     raise UserError(
-      f'config.model.output_stride is {found}, but {who} can have '
-      f"{' or '.join(map(str, known))}; 0 is the backbone's own."
+      f'config.model.output_stride is {output_stride}, but {backbone} can have '
+      f"{' or '.join(map(str, allowed))}; 0 is the backbone's own."
     )

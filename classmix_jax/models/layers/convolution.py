@@ -1,11 +1,11 @@
-"""How convolutions are computed: the numbers of `lax.conv_general_dilated`, by faster ways.
+"""Faster implementations of `lax.conv_general_dilated` with the same results.
 
-Each function is called as `lax.conv_general_dilated` is by flax, with `[B, h, w, F]` and
-`[k, k, F, G]`, and is chosen where a layer is made:
+Flax calls each function like `lax.conv_general_dilated`, with `[B, h, w, F]` and `[k, k, F, G]`.
+A layer selects its implementation:
 
     nn.Conv(features, (1, 1), conv_general_dilated=pointwise)
 
-Which way is fast is measured by benchmarks/ops.py.
+benchmarks/ops.py measures them.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ import jax.numpy as jnp
 
 from classmix_jax.types import Array
 
-# Channels from which products of matrices beat a convolution on CPUs.
-WIDE = 128
+# Channels from which CPUs compute matrix products faster than convolutions (benchmarks/ops.py).
+MIN_WIDE_CHANNELS = 128
 
 DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 
@@ -27,11 +27,11 @@ DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 def pointwise(
   x: Array, kernel: Array, strides: Sequence[int], *unused: Any, **options: Any
 ) -> Array:
-  """A 1x1 convolution without padding: one product of matrices, if the stride is 1.
+  """Computes a 1x1 convolution without padding; with stride 1 as one matrix product.
 
-  With a stride it stays a convolution. XLA fuses a strided slice into the product of the kernel's
-  gradient, and aborts on NVIDIA GPUs where a block is computed again (GemmFusion's check in
-  triton_tiling_propagation.cc, jaxlib 0.10.2 and 0.11.2).
+  With another stride it stays a convolution: XLA would fuse a strided slice into the matrix product
+  of the kernel's gradient, and aborts on NVIDIA GPUs if the block is rematerialized (a check of
+  GemmFusion in triton_tiling_propagation.cc, jaxlib 0.10.2 and 0.11.2).
   """
   del unused
   if tuple(strides) != (1, 1):
@@ -50,13 +50,14 @@ def product_and_shifts(
   rhs_dilation: Sequence[int],
   **options: Any,
 ) -> Array:
-  """A convolution of stride 1 as one product with all k^2 elements, then a sum of shifts.
+  """Computes a convolution of stride 1 as one matrix product and a sum of shifted slices.
 
-  For few results of many channels, as of a classifier: a convolution to 19 channels leaves most
-  of a matrix unit idle, a product with 9 * 19 columns fills it. The sum is in float32.
+  For few output channels and many input channels, as in a classifier: a convolution to 19 channels
+  leaves most of a matrix unit idle, a product with k^2 * 19 columns fills it. Sums in float32.
   """
   del strides
   height, width, _, features = kernel.shape
+  # [k, k, F, G] -> [F, k * k * G]: column block i holds kernel element i in row-major order.
   columns = kernel.transpose(2, 0, 1, 3).reshape(x.shape[-1], -1)
   products = _product(x, columns, options['precision'])
   products = jnp.pad(products, ((0, 0), *padding, (0, 0)))
@@ -65,14 +66,15 @@ def product_and_shifts(
   ]
   total = 0.0
   for index in range(height * width):
+    # Kernel element (u, v) contributes its products shifted by (dilation u, dilation v).
     row, column = (at * step for at, step in zip(divmod(index, width), rhs_dilation, strict=True))
-    seen = products[
+    shifted = products[
       :,
       row : row + lengths[0],
       column : column + lengths[1],
       index * features : (index + 1) * features,
     ]
-    total += seen.astype(jnp.float32)
+    total += shifted.astype(jnp.float32)
   return total.astype(x.dtype)
 
 
@@ -85,18 +87,19 @@ def same_size(
   rhs_dilation: Sequence[int],
   **options: Any,
 ) -> Array:
-  """A convolution of stride 1 padded by half of its reach, with a fast gradient by its kernel.
+  """Computes a convolution of stride 1 and padding SAME, with a fast kernel gradient.
 
-  Left to itself, JAX writes that gradient as a convolution whose window is a whole feature map,
-  taken in strides of the dilation. For wide layers CPUs are 2 to 4 times faster with one product
-  of matrices per element of the kernel; GPUs do without strides, on the d^2 interleaved images
-  (space to batch), unless these are too small.
+  By default JAX computes that gradient as a convolution whose window is a whole feature map and
+  whose strides are the dilation. For wide layers, one matrix product per kernel element is 2 to 4
+  times faster on CPUs. On GPUs a convolution without dilation over the d^2 interleaved images
+  (space to batch) is faster, unless these images are too small.
   """
   del strides, padding
   return _same_size(x, kernel, rhs_dilation[0], options['precision'])
 
 
 def _convolution(x: Array, kernel: Array, dilation: int, precision: Any) -> Array:
+  """Computes a dilated convolution of stride 1 and padding SAME with XLA."""
   reach = dilation * (kernel.shape[0] - 1) // 2
   return lax.conv_general_dilated(
     x,
@@ -122,23 +125,29 @@ def _backward(
   dilation: int, precision: Any, inputs: tuple[Array, Array], gradient: Array
 ) -> tuple[Array, Array]:
   x, kernel = inputs
-  # Stride 1 and equal padding: the way back is the same convolution with the mirrored kernel.
-  by_x = _convolution(gradient, kernel[::-1, ::-1].swapaxes(2, 3), dilation, precision)
-  return by_x, _gradient_by_kernel(x, gradient, kernel, dilation, precision)
+  # With stride 1 and padding SAME, the gradient by x is a convolution with the mirrored kernel.
+  x_gradient = _convolution(gradient, kernel[::-1, ::-1].swapaxes(2, 3), dilation, precision)
+  return x_gradient, _kernel_gradient(x, gradient, kernel, dilation, precision)
 
 
 _same_size.defvjp(_forward, _backward)
 
 
-def _gradient_by_kernel(
+def _kernel_gradient(
   x: Array, gradient: Array, kernel: Array, dilation: int, precision: Any
 ) -> Array:
-  interleaving = lambda: gradient_by_interleaving(x, gradient, kernel, dilation, precision)
-  products = lambda: gradient_by_products(x, gradient, kernel.shape[0], dilation, precision)
-  wide = min(kernel.shape[2:]) >= WIDE
-  # Interleaved images as small as the kernel: XLA makes no kernel gradient of cuDNN's of them.
+  """Computes the gradient by the kernel in the fastest way for the platform and the sizes."""
+  interleaving = functools.partial(
+    gradient_by_interleaving, x, gradient, kernel, dilation, precision
+  )
+  products = functools.partial(
+    gradient_by_products, x, gradient, kernel.shape[0], dilation, precision
+  )
+  wide = min(kernel.shape[2:]) >= MIN_WIDE_CHANNELS
+  # For interleaved images no larger than the kernel, XLA does not use cuDNN's kernel gradient.
   small = min(-(-side // dilation) for side in x.shape[1:3]) <= kernel.shape[0]
-  on_cpu, elsewhere = products if wide else interleaving, products if small else interleaving
+  on_cpu = products if wide else interleaving
+  elsewhere = products if small else interleaving
   if on_cpu is elsewhere:
     return on_cpu()
   return lax.platform_dependent(cpu=on_cpu, default=elsewhere)
@@ -147,53 +156,55 @@ def _gradient_by_kernel(
 def gradient_by_products(
   x: Array, gradient: Array, size: int, dilation: int, precision: Any
 ) -> Array:
-  """The gradient by a kernel `[k, k, F, G]`: what each of its elements saw, times the result's."""
+  """Computes the gradient by a kernel `[k, k, F, G]` with one matrix product per element."""
   reach = dilation * (size - 1) // 2
   padded = jnp.pad(x, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
   height, width = x.shape[1:3]
 
-  def of_element(index: int) -> Array:
+  def differentiate_element(index: int) -> Array:
     row, column = (dilation * at for at in divmod(index, size))
-    return summed_products(
-      padded[:, row : row + height, column : column + width], gradient, precision
-    )
+    return sum_products(padded[:, row : row + height, column : column + width], gradient, precision)
 
-  products = jnp.stack([of_element(index) for index in range(size * size)])
+  products = jnp.stack([differentiate_element(index) for index in range(size * size)])
   return products.reshape(size, size, *products.shape[1:])
 
 
 def gradient_by_interleaving(
   x: Array, gradient: Array, kernel: Array, dilation: int, precision: Any
 ) -> Array:
-  """The same as a convolution without dilation, of images that take every d-th pixel."""
-  of_kernel = lambda kernel: _convolution(interleaved(x, dilation), kernel, 1, precision)
-  return jax.linear_transpose(of_kernel, kernel)(interleaved(gradient, dilation))[0]
+  """Computes the gradient by a kernel as that of an undilated convolution of interleaved images."""
+
+  def convolve(kernel: Array) -> Array:
+    return _convolution(interleave(x, dilation), kernel, 1, precision)
+
+  return jax.linear_transpose(convolve, kernel)(interleave(gradient, dilation))[0]
 
 
-def interleaved(x: Array, step: int) -> Array:
-  """Splits images into the step^2 that take every step-th row and column (space to batch).
+def interleave(x: Array, step: int) -> Array:
+  """Splits each image into step^2 images of every step-th row and column (space to batch).
 
   Args:
     x: `[B, h, w, F]`.
     step: in pixels.
 
   Returns:
-    `[B * step^2, ceil(h / step), ceil(w / step), F]`; zeros fill up what is missing.
+    `[B * step^2, ceil(h / step), ceil(w / step), F]`, padded with zeros.
 
   Example:
-    >>> interleaved(jnp.arange(4.0).reshape(1, 1, 4, 1), 2)[:, 0, :, 0].tolist()
+    >>> interleave(jnp.arange(4.0).reshape(1, 1, 4, 1), 2)[:, 0, :, 0].tolist()
     [[0.0, 2.0], [1.0, 3.0], [0.0, 0.0], [0.0, 0.0]]
   """
   images, height, width, features = x.shape
   rows, columns = -(-height // step), -(-width // step)
   x = jnp.pad(x, ((0, 0), (0, rows * step - height), (0, columns * step - width), (0, 0)))
   x = x.reshape(images, rows, step, columns, step, features)
+  # [B, rows, step, columns, step, F]: the two offsets within a step join the batch axis.
   return x.transpose(0, 2, 4, 1, 3, 5).reshape(-1, rows, columns, features)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _product(x: Array, matrix: Array, precision: Any) -> Array:
-  """`[B, h, w, F]` times `[F, G]`."""
+  """Multiplies `[B, h, w, F]` by `[F, G]`, with a gradient by `sum_products`."""
   return jnp.einsum('bhwf,fg->bhwg', x, matrix, precision=precision)
 
 
@@ -205,18 +216,17 @@ def _product_backward(
   precision: Any, inputs: tuple[Array, Array], gradient: Array
 ) -> tuple[Array, Array]:
   x, matrix = inputs
-  by_x = jnp.einsum('bhwg,fg->bhwf', gradient, matrix, precision=precision)
-  return by_x, summed_products(x, gradient, precision)
+  # The gradient of y = x M by x is g M^T, pixel by pixel.
+  x_gradient = jnp.einsum('bhwg,fg->bhwf', gradient, matrix, precision=precision)
+  return x_gradient, sum_products(x, gradient, precision)
 
 
 _product.defvjp(_product_forward, _product_backward)
 
 
-def summed_products(x: Array, gradient: Array, precision: Any) -> Array:
-  """`[B, h, w, F]` and `[B, h, w, G]` to `[F, G]`, summed over pixels.
-
-  XLA's CPU backend transposes the first factor in memory: that should be the narrower one.
-  """
+def sum_products(x: Array, gradient: Array, precision: Any) -> Array:
+  """Sums the outer products of `[B, h, w, F]` and `[B, h, w, G]` over pixels, to `[F, G]`."""
+  # XLA's CPU backend (jaxlib 0.10.2) transposes the first factor in memory, so it is the narrower.
   if x.shape[-1] < gradient.shape[-1]:
     return jnp.einsum('bhwf,bhwg->fg', x, gradient, precision=precision)
   return jnp.einsum('bhwg,bhwf->gf', gradient, x, precision=precision).T

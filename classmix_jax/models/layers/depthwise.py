@@ -1,11 +1,11 @@
-"""Depthwise convolution: every channel with its own kernel.
+"""Depthwise convolution: each channel has its own kernel.
 
     y[b, i, j, c] = sum over u, v of x[b, s i + d u, s j + d v, c] kernel[u, v, 0, c]
 
-XLA's CPU backend computes grouped convolutions, and above all their gradients, 10 to 40 times
-slower than this sum written out as shifted slices; accelerators keep their own convolution.
+XLA's CPU backend (jaxlib 0.10.2) computes grouped convolutions, and above all their gradients, 10
+to 40 times slower than the sum of shifted slices. Accelerators use the grouped convolution.
 
-    with as_one_convolution():        # for programs that leave JAX
+    with force_grouped_convolution():        # for export to other runtimes
       logits = model.apply(variables, image, train=False)
 """
 
@@ -20,24 +20,27 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from classmix_jax.models.layers.convolution import interleaved
+from classmix_jax.models.layers.convolution import interleave
 from classmix_jax.types import Array
 
-_one_convolution = contextvars.ContextVar('one_convolution', default=False)
+_force_grouped = contextvars.ContextVar('force_grouped', default=False)
 
 
 @contextlib.contextmanager
-def as_one_convolution() -> Iterator[None]:
-  """Within, what is traced does not choose by platform: formats such as ONNX have no choice."""
-  token = _one_convolution.set(True)
+def force_grouped_convolution() -> Iterator[None]:
+  """Context in which traced functions use the grouped convolution on every platform.
+
+  Formats such as ONNX cannot select an implementation by platform.
+  """
+  token = _force_grouped.set(True)
   try:
     yield
   finally:
-    _one_convolution.reset(token)
+    _force_grouped.reset(token)
 
 
 class Depthwise(nn.Module):
-  """A depthwise convolution without bias, padded as TensorFlow's SAME.
+  """Depthwise convolution without bias, with TensorFlow's padding SAME.
 
   Attributes:
     size: side of the kernel, odd.
@@ -53,7 +56,7 @@ class Depthwise(nn.Module):
   @nn.compact
   def __call__(self, x: Array) -> Array:
     """Maps `[B, h, w, C]` to `[B, ceil(h / stride), ceil(w / stride), C]`."""
-    # A channel has size^2 inputs and reaches size^2 outputs, however many channels there are.
+    # Both fan-in and fan-out are size^2, independent of the number of channels.
     init = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
     kernel = self.param('kernel', init, (self.size, self.size, 1, x.shape[-1]), jnp.float32)
     return depthwise(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.dilation)
@@ -61,14 +64,14 @@ class Depthwise(nn.Module):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def depthwise(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
-  """Convolves `[B, h, w, C]` with `[k, k, 1, C]`, channel by channel; padding SAME.
+  """Convolves `[B, h, w, C]` with `[k, k, 1, C]`, channel by channel, with padding SAME.
 
   Example:
     >>> x = jnp.arange(4.0).reshape(1, 1, 4, 1)
     >>> depthwise(x, jnp.ones((3, 3, 1, 1)), 1, 1).ravel().tolist()
     [1.0, 3.0, 6.0, 5.0]
   """
-  if _one_convolution.get():
+  if _force_grouped.get():
     return grouped_convolution(x, kernel, stride, dilation)
   return lax.platform_dependent(
     cpu=lambda: sum_of_shifts(x, kernel, stride, dilation),
@@ -83,26 +86,28 @@ def _forward(x: Array, kernel: Array, stride: int, dilation: int) -> tuple[Array
 def _backward(stride: int, dilation: int, inputs: tuple, gradient: Array) -> tuple[Array, Array]:
   x, kernel = inputs
 
-  def by_shifts():
+  def differentiate_shifts():
     return (
-      transposed_shifts(gradient, kernel, x.shape, stride, dilation),
-      correlated_rows(x, gradient, kernel.shape[0], stride, dilation).astype(kernel.dtype),
+      image_gradient_by_shifts(gradient, kernel, x.shape, stride, dilation),
+      kernel_gradient_by_rows(x, gradient, kernel.shape[0], stride, dilation).astype(kernel.dtype),
     )
 
-  def by_convolution():
-    by_x = jax.vjp(lambda x: grouped_convolution(x, kernel, stride, dilation), x)[1](gradient)[0]
-    return by_x, gradient_by_kernel(x, gradient, kernel, stride, dilation)
+  def differentiate_convolution():
+    _, transpose = jax.vjp(lambda x: grouped_convolution(x, kernel, stride, dilation), x)
+    return transpose(gradient)[0], kernel_gradient_by_convolution(
+      x, gradient, kernel, stride, dilation
+    )
 
-  return lax.platform_dependent(cpu=by_shifts, default=by_convolution)
+  return lax.platform_dependent(cpu=differentiate_shifts, default=differentiate_convolution)
 
 
-# Only inputs are kept for the backward pass: differentiating through the choice of the platform
-# would keep what either way needs.
+# A custom gradient saves the inputs only. Differentiating `platform_dependent` would save the
+# residuals of both branches.
 depthwise.defvjp(_forward, _backward)
 
 
 def grouped_convolution(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
-  """`depthwise` by XLA's own convolution."""
+  """Computes `depthwise` as one grouped convolution of XLA."""
   return lax.conv_general_dilated(
     x,
     kernel,
@@ -114,72 +119,81 @@ def grouped_convolution(x: Array, kernel: Array, stride: int, dilation: int) -> 
   )
 
 
-def gradient_by_kernel(
+def kernel_gradient_by_convolution(
   x: Array, gradient: Array, kernel: Array, stride: int, dilation: int
 ) -> Array:
-  """The gradient of `grouped_convolution` by its kernel, `[k, k, 1, C]`.
+  """Computes the gradient of `grouped_convolution` by its kernel, `[k, k, 1, C]`.
 
-  With a dilation, on interleaved images: left to itself, JAX writes it as a convolution whose
-  window is a whole feature map, taken in strides of the dilation, which cuDNN has no way for.
+  With a dilation, the images are interleaved first: by default JAX computes the gradient as a
+  convolution whose window is a whole feature map and whose strides are the dilation, for which
+  cuDNN has no algorithm.
+
+  Raises:
+    ValueError: both stride and dilation are larger than 1.
   """
   if dilation > 1:
     if stride > 1:
       raise ValueError(f'stride {stride} with dilation {dilation}: one of them must be 1')
-    x, gradient = interleaved(x, dilation), interleaved(gradient, dilation)
-  of_kernel = lambda kernel: grouped_convolution(x, kernel, stride, 1)
-  return jax.linear_transpose(of_kernel, kernel)(gradient)[0]
+    x, gradient = interleave(x, dilation), interleave(gradient, dilation)
+
+  def convolve(kernel: Array) -> Array:
+    return grouped_convolution(x, kernel, stride, 1)
+
+  return jax.linear_transpose(convolve, kernel)(gradient)[0]
 
 
 def sum_of_shifts(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
-  """`depthwise` as a sum of k^2 shifted slices, added up in float32."""
+  """Computes `depthwise` as a sum of k^2 shifted slices, in float32."""
   lengths = [-(-length // stride) for length in x.shape[1:3]]
   padded = _padded(x, kernel.shape[0], stride, dilation)
   return _weighted_slices(padded, kernel, lengths, stride, dilation).astype(x.dtype)
 
 
-def transposed_shifts(
+def image_gradient_by_shifts(
   gradient: Array, kernel: Array, shape: tuple[int, ...], stride: int, dilation: int
 ) -> Array:
-  """The gradient of `sum_of_shifts` by its images of `shape`: shifts the other way.
+  """Computes the gradient of `sum_of_shifts` by its images, which have `shape`.
 
-  x[m] has part in y[i] where m + before = stride i + dilation u. So the gradient, spread out with
-  stride - 1 zeros between its values, is convolved with the mirrored kernel.
+  x[m] contributes to y[i] if m + before = stride i + dilation u. So the gradient, with stride - 1
+  zeros between its values, is convolved with the mirrored kernel.
   """
   reach = (kernel.shape[0] - 1) * dilation
   padding = [(0, 0, 0)]
   for axis, (before, _) in enumerate(_padding(shape, kernel.shape[0], stride, dilation), start=1):
-    spread = (gradient.shape[axis] - 1) * stride + 1
-    # Becomes shape[axis] + reach long; a negative amount cuts what no value of x had part in.
-    padding.append((reach - before, shape[axis] + before - spread, stride - 1))
+    spread_length = (gradient.shape[axis] - 1) * stride + 1
+    # The padded length is shape[axis] + reach. Negative padding removes values without influence.
+    padding.append((reach - before, shape[axis] + before - spread_length, stride - 1))
   spread = lax.pad(gradient.astype(jnp.float32), jnp.float32(0), [*padding, (0, 0, 0)])
   return _weighted_slices(spread, kernel[::-1, ::-1], shape[1:3], 1, dilation).astype(
     gradient.dtype
   )
 
 
-def correlated_rows(x: Array, gradient: Array, size: int, stride: int, dilation: int) -> Array:
-  """The gradient of `sum_of_shifts` by its kernel, `[k, k, 1, C]` float32, row after row.
+def kernel_gradient_by_rows(
+  x: Array, gradient: Array, size: int, stride: int, dilation: int
+) -> Array:
+  """Computes the gradient of `sum_of_shifts` by its kernel, `[k, k, 1, C]` float32, by rows.
 
-  As k^2 sums over whole images XLA's CPU backend would write out every shifted image, and with it
-  compute again what `x` was made of: in a network that takes three times as long.
+  For k^2 sums over whole images, XLA's CPU backend (jaxlib 0.10.2) would materialize each shifted
+  image and recompute the producers of `x` each time, which triples the time in a network.
   """
   images, height, width, channels = gradient.shape
   padded = _padded(x, size, stride, dilation)
   gradient = gradient.astype(jnp.float32)
 
-  def row_of(images: Array, image: Array, row: Array) -> Array:
+  def take_row(images: Array, image: Array, row: Array) -> Array:
     return lax.dynamic_slice(images, (image, row, 0, 0), (1, 1, *images.shape[2:])).reshape(
       images.shape[2:]
     )
 
   def add_row(index: Array, total: Array) -> Array:
     image, row = index // height, index % height
-    wanted = row_of(gradient, image, row)
+    gradient_row = take_row(gradient, image, row)
     products = []
     for u in range(size):
-      found = row_of(padded, image, stride * row + dilation * u)
+      input_row = take_row(padded, image, stride * row + dilation * u)
       for v in range(size):
-        products.append(found[_seen(v, width, stride, dilation)] * wanted)
+        products.append(input_row[_element_slice(v, width, stride, dilation)] * gradient_row)
     return total + jnp.stack(products)
 
   total = lax.fori_loop(0, images * height, add_row, jnp.zeros((size * size, width, channels)))
@@ -187,7 +201,7 @@ def correlated_rows(x: Array, gradient: Array, size: int, stride: int, dilation:
 
 
 def _padding(shape: tuple[int, ...], size: int, stride: int, dilation: int) -> list:
-  """Returns what is added before and behind of height and width."""
+  """Returns the padding SAME (before, after) of height and width."""
   reach = (size - 1) * dilation
   return lax.padtype_to_pads(shape[1:3], (reach + 1,) * 2, (stride, stride), 'SAME')
 
@@ -197,8 +211,8 @@ def _padded(x: Array, size: int, stride: int, dilation: int) -> Array:
   return jnp.pad(x.astype(jnp.float32), ((0, 0), height, width, (0, 0)))
 
 
-def _seen(index: int, length: int, stride: int, dilation: int) -> slice:
-  """Returns what the element `index` of a kernel's axis sees of a padded one."""
+def _element_slice(index: int, length: int, stride: int, dilation: int) -> slice:
+  """Returns the slice of a padded axis that a kernel element multiplies."""
   start = dilation * index
   return slice(start, start + (length - 1) * stride + 1, stride)
 
@@ -206,14 +220,15 @@ def _seen(index: int, length: int, stride: int, dilation: int) -> slice:
 def _weighted_slices(
   padded: Array, kernel: Array, lengths: Sequence[int], stride: int, dilation: int
 ) -> Array:
-  """Sums the slices of `lengths` that each element of the kernel sees, times that element."""
+  """Sums the slices of each kernel element, of `lengths`, weighted by that element."""
   weight = kernel.astype(jnp.float32)
   size = len(weight)
 
-  def weighted(u: int, v: int) -> Array:
+  def weigh(u: int, v: int) -> Array:
     rows, columns = (
-      _seen(index, length, stride, dilation) for index, length in zip((u, v), lengths, strict=True)
+      _element_slice(index, length, stride, dilation)
+      for index, length in zip((u, v), lengths, strict=True)
     )
     return padded[:, rows, columns] * weight[u, v].reshape(1, 1, 1, -1)
 
-  return sum(weighted(u, v) for u in range(size) for v in range(size))
+  return sum(weigh(u, v) for u in range(size) for v in range(size))

@@ -1,7 +1,7 @@
-"""Max-pooling of stride 2 whose gradient is gathered.
+"""Max-pooling of stride 2 with a gradient by gathers.
 
-XLA's own scatters: every window looks for its maximum and adds to it there. On GPUs that takes
-atomic additions, whose order is not fixed, and on CPUs four times as long.
+XLA's gradient is a scatter: each window adds to the position of its maximum. On GPUs that takes
+atomic additions, whose order is not deterministic, and on CPUs four times as long (jaxlib 0.10.2).
 """
 
 from collections.abc import Sequence
@@ -12,18 +12,21 @@ import jax.numpy as jnp
 
 from classmix_jax.types import Array
 
-SIZE, STRIDE = 3, 2
+POOL_SIZE, POOL_STRIDE = 3, 2
 
 
 def max_pool(x: Array, padding: Sequence[tuple[int, int]]) -> Array:
-  """The largest of every 3x3 window, in strides of 2, as `nn.max_pool` finds it.
+  """Returns the maximum of each 3x3 window with stride 2, equal to `nn.max_pool`.
+
+  Among equal maxima of a window, the gradient goes to the first in row-major order, as in XLA and
+  torch.
 
   Args:
     x: `[B, H, W, F]`.
-    padding: rows and columns before and after, of which no window may consist: one before.
+    padding: rows and columns (before, after); one before, so that no window is padding only.
 
   Returns:
-    `[B, h, w, F]`. Of several largest the first learns, row by row, as with XLA and torch.
+    `[B, h, w, F]`.
 
   Example:
     >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), [(1, 1), (1, 1)])[0, :, :, 0].tolist()
@@ -33,7 +36,7 @@ def max_pool(x: Array, padding: Sequence[tuple[int, int]]) -> Array:
 
 
 def _pool(x: Array, padding: tuple[tuple[int, int], ...]) -> Array:
-  return nn.max_pool(x, (SIZE, SIZE), strides=(STRIDE, STRIDE), padding=padding)
+  return nn.max_pool(x, (POOL_SIZE, POOL_SIZE), strides=(POOL_STRIDE, POOL_STRIDE), padding=padding)
 
 
 _max_pool = jax.custom_vjp(_pool, nondiff_argnums=(1,))
@@ -45,31 +48,34 @@ def _forward(x: Array, padding: tuple[tuple[int, int], ...]) -> tuple[Array, tup
 
 
 def _backward(
-  padding: tuple[tuple[int, int], ...], kept: tuple[Array, Array], gradient: Array
+  padding: tuple[tuple[int, int], ...], residuals: tuple[Array, Array], gradient: Array
 ) -> tuple[Array]:
-  """Element (u, v) of window (i, j) is pixel (2i + u, 2j + v) of the padded image.
+  """Computes the gradient by the image as one sum for each of four pixel parities.
 
-  So pixels of one parity get gradients of at most four windows: one sum for each of the four
-  parities, which are then interleaved.
+  Element (u, v) of window (i, j) is pixel (2i + u, 2j + v) of the padded image. So pixels of one
+  parity receive the gradients of at most four windows. The four sums are then interleaved.
   """
-  x, y = kept
+  x, y = residuals
   (top, bottom), (left, right) = padding
   padded = jnp.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=-jnp.inf)
   rows, columns = y.shape[1:3]
+  stride = POOL_STRIDE
   taken = jnp.zeros(y.shape, bool)
   sums = [[0.0, 0.0], [0.0, 0.0]]
-  for u in range(SIZE):
-    for v in range(SIZE):
-      seen = padded[:, u : u + STRIDE * rows - 1 : STRIDE, v : v + STRIDE * columns - 1 : STRIDE]
-      first = (seen == y) & ~taken
+  for u in range(POOL_SIZE):
+    for v in range(POOL_SIZE):
+      # Pixel (u, v) of every window, `[B, rows, columns, F]`.
+      pixels = padded[:, u : u + stride * rows - 1 : stride, v : v + stride * columns - 1 : stride]
+      first = (pixels == y) & ~taken
       taken |= first
-      down, across = u // STRIDE, v // STRIDE
-      sums[u % STRIDE][v % STRIDE] += jnp.pad(
+      down, across = u // stride, v // stride
+      sums[u % stride][v % stride] += jnp.pad(
         jnp.where(first, gradient, 0), ((0, 0), (down, 1 - down), (across, 1 - across), (0, 0))
       )
-  whole = jnp.stack([jnp.stack(row, axis=3) for row in sums], axis=2)
-  whole = whole.reshape(len(x), STRIDE * (rows + 1), STRIDE * (columns + 1), -1)
-  return (whole[:, top : top + x.shape[1], left : left + x.shape[2]],)
+  # Interleaves the parities: [B, rows + 1, 2, columns + 1, 2, F] -> [B, height, width, F].
+  result = jnp.stack([jnp.stack(row, axis=3) for row in sums], axis=2)
+  result = result.reshape(len(x), stride * (rows + 1), stride * (columns + 1), -1)
+  return (result[:, top : top + x.shape[1], left : left + x.shape[2]],)
 
 
 _max_pool.defvjp(_forward, _backward)

@@ -1,0 +1,1 @@
+"""Layouts: how families of weights files name and order their tensors."""

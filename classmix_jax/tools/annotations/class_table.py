@@ -1,4 +1,4 @@
-"""Files that name classes and their colours: classes.txt, CVAT's labelmap.txt, PASCAL VOC.
+"""Reads tables of classes and colours: classes.txt, CVAT's labelmap.txt, PASCAL VOC.
 
 Synopsis:
 
@@ -16,18 +16,18 @@ from classmix_jax.datasets.folder.class_file import split_color
 from classmix_jax.datasets.pascal_voc.classes import CLASS_NAMES, PALETTE
 from classmix_jax.errors import UserError
 
-UNLABELED = ''  # the name of pixels that nobody annotated
-VOID_NAMES = ('void', '__ignore__')  # the second is what labelme's examples write
+UNANNOTATED = ''  # class name of pixels outside all regions
+VOID_NAMES = ('void', '__ignore__')  # labelme's examples use the second
 
 VOC_VOID = (224, 224, 192)  # the border around objects
 
 SAMPLE = "'road 128 64 128' as in classes.txt, or 'road:128,64,128::' as in labelmap.txt"
-# NAME:R,G,B:PARTS:ACTIONS, the colour may lack
+# NAME:R,G,B:PARTS:ACTIONS; the colour is optional.
 _LABELMAP = re.compile(r'([^:]+):\s*(?:(\d+)\s*,\s*(\d+)\s*,\s*(\d+))?\s*:[^:]*:[^:]*')
 
 
 def is_void(name: str) -> bool:
-  """Says whether a class of this name is void: pixels that count nowhere.
+  """Returns whether a class of this name is void, that is, excluded from training and metrics.
 
   Example:
     >>> is_void('Void'), is_void('road')
@@ -37,16 +37,16 @@ def is_void(name: str) -> bool:
 
 
 def read_class_table(source: str) -> dict[str, Color | None]:
-  """Returns name -> colour in the order of a file; None where a line has no colour.
+  """Returns name -> colour in the order of a file; the colour is None if a line has none.
 
   Args:
     source: 'voc', or a file of lines 'NAME', 'NAME R G B' or 'NAME:R,G,B:PARTS:ACTIONS'.
-      'background' in a line of the last kind is `UNLABELED`: CVAT paints in its
-      colour what nobody annotated. Empty lines and those that start with # are skipped.
+      'background' in a line of the last kind is `UNANNOTATED`: CVAT paints pixels outside
+      all regions in its colour. Empty lines and lines that start with # are skipped.
 
   Raises:
-    UserError: the file is missing or no text, a name or colour comes twice, or a
-      colour is none.
+    UserError: the file is missing or is not text, a name or colour is repeated, or a
+      colour is invalid.
 
   Example: `read_class_table('voc')['cat'] == (64, 0, 0)`.
   """
@@ -66,15 +66,19 @@ def read_class_table(source: str) -> dict[str, Color | None]:
     if line.strip() and not line.strip().startswith('#'):
       name, color = parse_line(line.strip(), f'{path}, line {number}')
       if name in table:
-        raise UserError(f"{path}, line {number} names '{name or 'background'}' again: remove it.")
+        raise UserError(f"{path}, line {number} repeats '{name or 'background'}': remove it.")
       if color is not None and color in table.values():
-        raise UserError(f'{path}, line {number} gives a colour again: colours must differ.')
+        raise UserError(f'{path}, line {number} repeats a colour: colours must differ.')
       table[name] = color
   return table
 
 
 def parse_line(line: str, where: str) -> tuple[str, Color | None]:
-  """Returns name and colour of a line.
+  """Parses a line as name and colour.
+
+  Args:
+    line: without surrounding spaces.
+    where: file and line number, for messages.
 
   Example:
     >>> parse_line('traffic light 250 170 30', ''), parse_line('car:1,2,3::', '')
@@ -86,14 +90,14 @@ def parse_line(line: str, where: str) -> tuple[str, Color | None]:
   if not labelmap:
     return split_color(line, where)
   name, color = split_color(' '.join(filter(None, labelmap.groups())), where)
-  return UNLABELED if name == 'background' else name, color
+  return UNANNOTATED if name == 'background' else name, color
 
 
-def declared_classes(table: Mapping[str, Color | None]) -> tuple[str, ...]:
-  """Returns the names of a table that are classes, in its order.
+def list_classes(table: Mapping[str, Color | None]) -> tuple[str, ...]:
+  """Returns the names in a table without void and unannotated, in its order.
 
   Example:
-    >>> declared_classes({'': (0, 0, 0), 'car': None, 'void': (9, 9, 9)})
+    >>> list_classes({'': (0, 0, 0), 'car': None, 'void': (9, 9, 9)})
     ('car',)
   """
-  return tuple(name for name in table if name != UNLABELED and not is_void(name))
+  return tuple(name for name in table if name != UNANNOTATED and not is_void(name))

@@ -1,13 +1,12 @@
-"""COCO: one annotations.json of instances, or of panoptic segments with their PNGs.
+"""Reads COCO: one annotations.json of instances, or of panoptic segments with their PNGs.
 
 Synopsis:
 
     export = read(Path('annotations.json'), {})
-    picture = next(export.items)     # larger regions first, so that small ones lie on top
+    image = next(export.items)       # larger regions first, so that small ones lie on top
 
-Instances are polygons or run lengths; what `iscrowd` marks is a region of its
-class like any other. Panoptic PNGs lie in a folder of the name of the JSON
-file, or beside it.
+Instances are polygons or run lengths. Regions with `iscrowd` are treated like all others. Panoptic
+PNGs are in a directory with the name of the JSON file, or beside the file.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,131 +20,142 @@ from classmix_jax.data.files.colors import Color, unpack_color
 from classmix_jax.data.files.image_io import Size
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import (
+  AnnotatedImage,
   Export,
-  Picture,
+  Point,
   Problem,
-  annotation_file,
   attempt,
-  checked_size,
-  class_name,
-  inner_path,
-  picture_name,
-  points_of,
-  read_json,
 )
-from classmix_jax.tools.annotations.raster import ColorRegion, packed_colors
-from classmix_jax.tools.annotations.rle import Runs, mask_module, polygon_runs, stored_runs
+from classmix_jax.tools.annotations.parsing import (
+  find_annotation_file,
+  parse_class_name,
+  parse_image_name,
+  parse_points,
+  parse_relative_path,
+  parse_size,
+  read_json_file,
+)
+from classmix_jax.tools.annotations.raster import ColorRegion, read_packed_colors
+from classmix_jax.tools.annotations.rle import Runs, encode_polygons, import_mask_module, parse_runs
 from classmix_jax.utils.text import listed
 
 Record = dict[str, Any]
 
 
 def read(path: Path, classes: Mapping[str, Color | None]) -> Export:
-  """Returns the export in a COCO file; the classes are its categories, sorted by name.
+  """Reads a COCO file; the classes are its categories, sorted by name.
 
   Args:
-    path: the JSON file, or a folder with one.
-    classes: not needed here.
+    path: the JSON file, or a directory with one.
+    classes: unused.
 
   Raises:
-    UserError: the file is no COCO file, or pycocotools is not installed.
+    UserError: the file is not a COCO file, or pycocotools is not installed.
 
   Example: `read(Path('instances.json'), {}).class_names == ('car', 'road')`.
   """
-  file = annotation_file(path, '.json')
+  file = find_annotation_file(path, '.json')
   try:
-    data = read_json(file)
+    data = read_json_file(file)
     images, annotations, categories = (
-      records(data, key) for key in ('images', 'annotations', 'categories')
+      get_records(data, key) for key in ('images', 'annotations', 'categories')
     )
-    names = {number(one, 'id'): class_name(one.get('name')) for one in categories}
-    by_image: dict[int | str, list[Record]] = {number(image, 'id'): [] for image in images}
+    names = {
+      get_id(category, 'id'): parse_class_name(category.get('name')) for category in categories
+    }
+    by_image: dict[int | str, list[Record]] = {get_id(image, 'id'): [] for image in images}
     for annotation in annotations:
-      by_image.setdefault(number(annotation, 'image_id'), []).append(annotation)
+      by_image.setdefault(get_id(annotation, 'image_id'), []).append(annotation)
   except UserError as error:
-    raise UserError(f'{file} is no annotation file of COCO: {error}') from None
+    raise UserError(f'{file} is not an annotation file of COCO: {error}') from None
   if any(annotation.get('segmentation') for annotation in annotations):
-    mask_module()  # say at once where it lacks, not once per picture
-  colors = {names[category['id']]: color_of(category) for category in categories}
+    import_mask_module()  # raises once if it is not installed, instead of once per image
+  colors = {names[category['id']]: get_color(category) for category in categories}
   return Export(
-    tuple(sorted(set(names.values()))), colors, len(images), pictures(file, images, by_image, names)
+    tuple(sorted(set(names.values()))),
+    colors,
+    len(images),
+    parse_images(file, images, by_image, names),
   )
 
 
-def records(data: Any, key: str) -> list[Record]:
-  """Returns the list of objects at a key; UserError where there is none."""
-  found = data.get(key) if isinstance(data, dict) else None
-  if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
-    raise UserError(f"expected is a list of objects '{key}'; set --input to the right file.")
-  return found
+def get_records(data: Any, key: str) -> list[Record]:
+  """Returns the list of objects at a key; raises UserError if there is none."""
+  records = data.get(key) if isinstance(data, dict) else None
+  if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+    raise UserError(f"it has no list of objects '{key}'; set --input to the right file.")
+  return records
 
 
-def color_of(category: Record) -> Color | None:
-  """Returns the colour of a category where it has one, as in panoptic files."""
+def get_color(category: Record) -> Color | None:
+  """Returns the colour of a category, which panoptic files have; None if it has none."""
   color = category.get('color')
-  sound = (
+  valid = (
     isinstance(color, list)
     and len(color) == 3
     and all(type(value) is int and 0 <= value <= 255 for value in color)
   )
-  return tuple(color) if sound else None
+  return tuple(color) if valid else None
 
 
-def pictures(
+def parse_images(
   file: Path,
   images: Sequence[Record],
   by_image: Mapping[int | str, Sequence[Record]],
   names: Mapping[int | str, str],
-) -> Iterator[Picture | Problem]:
-  """Yields one item per image, then a Problem if annotations belong to none."""
+) -> Iterator[AnnotatedImage | Problem]:
+  """Yields one item per image, and a final Problem if annotations belong to no image."""
   for image in images:
     source = f'{file}, image {image.get("file_name")!r}'
-    own = by_image[image['id']]
-    yield attempt(source, functools.partial(picture, file, image, own, names, source))
-  lost = by_image.keys() - {image['id'] for image in images}
-  if lost:
-    count = sum(len(by_image[image_id]) for image_id in lost)
+    annotations = by_image[image['id']]
+    yield attempt(source, functools.partial(parse_image, file, image, annotations, names, source))
+  unknown_ids = by_image.keys() - {image['id'] for image in images}
+  if unknown_ids:
+    count = sum(len(by_image[image_id]) for image_id in unknown_ids)
     yield Problem(
       str(file),
       f'{count} annotations have an image_id that no image has: '
-      f'{listed(sorted(lost, key=str), 3)}; export again, or remove them.',
+      f'{listed(sorted(unknown_ids, key=str), 3)}; export again, or remove them.',
     )
 
 
-def picture(
+def parse_image(
   file: Path,
   image: Record,
   annotations: Sequence[Record],
   names: Mapping[int | str, str],
   source: str,
-) -> Picture:
-  """Returns one image with its regions; UserError where it cannot be read."""
-  name = picture_name(image.get('file_name'))
-  size = checked_size(image.get('height'), image.get('width'))
+) -> AnnotatedImage:
+  """Parses one image with its regions; raises UserError if a value is invalid."""
+  name = parse_image_name(image.get('file_name'))
+  size = parse_size(image.get('height'), image.get('width'))
   if any('segments_info' in annotation for annotation in annotations):
-    shapes = [shape for one in annotations for shape in segments(file, one, names, size)]
-    return Picture(name, source, size, shapes)
+    shapes = [
+      shape for annotation in annotations for shape in read_segments(file, annotation, names, size)
+    ]
+    return AnnotatedImage(name, source, size, shapes)
   shapes, skipped = [], []
   for annotation in annotations:
-    region = region_of(annotation, size)
+    region = parse_region(annotation, size)
     if region is None:
       skipped.append('annotation without polygon or mask')
     else:
-      shapes.append((category_name(annotation, names), region))
-  shapes.sort(key=lambda shape: -shape[1].area)  # stable: equal areas in the file's order
-  return Picture(name, source, size, shapes, skipped)
+      shapes.append((get_category_name(annotation, names), region))
+  shapes.sort(key=lambda shape: -shape[1].area)  # stable: equal areas stay in the file's order
+  return AnnotatedImage(name, source, size, shapes, skipped)
 
 
-def number(record: Record, key: str) -> int | str:
-  """Returns what identifies a record; UserError where it is no integer or text."""
-  found = record.get(key)
-  if type(found) not in (int, str):
-    raise UserError(f'{str(record)[:60]} has {key} = {found!r}, expected is an integer.')
-  return found
+def get_id(record: Record, key: str) -> int | str:
+  """Returns the id of a record; raises UserError if it is not an integer or text."""
+  value = record.get(key)
+  if type(value) not in (int, str):
+    raise UserError(f'{str(record)[:60]} has {key} = {value!r}; expected an integer.')
+  return value
 
 
-def category_name(record: Record, names: Mapping[int | str, str]) -> str:
-  category = number(record, 'category_id')
+def get_category_name(record: Record, names: Mapping[int | str, str]) -> str:
+  """Returns the category name of a record; raises UserError if its category is unknown."""
+  category = get_id(record, 'category_id')
   if category not in names:
     raise UserError(
       f'annotation {record.get("id")} has the category_id {category!r}, which is not in '
@@ -154,45 +164,56 @@ def category_name(record: Record, names: Mapping[int | str, str]) -> str:
   return names[category]
 
 
-def region_of(annotation: Record, size: Size) -> Runs | None:
-  """Returns the region of an instance, None where only its box is known."""
+def parse_region(annotation: Record, size: Size) -> Runs | None:
+  """Parses the region of an instance; returns None if it has a box only."""
   segmentation = annotation.get('segmentation')
   if isinstance(segmentation, dict):
-    return stored_runs(segmentation, size)
+    return parse_runs(segmentation, size)
   if segmentation is not None and not isinstance(segmentation, list):
     raise UserError(
       f'annotation {annotation.get("id")} has the segmentation {str(segmentation)[:40]!r}, '
-      'expected are polygons or run lengths.'
+      'expected polygons or run lengths.'
     )
-  polygons = [polygon_of(numbers) for numbers in segmentation or []]
+  polygons = [parse_polygon(numbers) for numbers in segmentation or []]
   polygons = [polygon for polygon in polygons if len(polygon) > 2]  # others have no area
-  return polygon_runs(polygons, size) if polygons else None
+  return encode_polygons(polygons, size) if polygons else None
 
 
-def polygon_of(numbers: Any) -> tuple[tuple[float, float], ...]:
-  """Returns [x, y, x, y, ...] as points."""
+def parse_polygon(numbers: Any) -> tuple[Point, ...]:
+  """Parses [x, y, x, y, ...] as points; raises UserError if it is anything else."""
   if not isinstance(numbers, list) or len(numbers) % 2:
-    raise UserError(f'a polygon is {str(numbers)[:40]}, expected is [x, y, x, y, ...].')
-  return points_of(list(zip(numbers[::2], numbers[1::2], strict=True)))
+    raise UserError(f'a polygon is {str(numbers)[:40]}; expected [x, y, x, y, ...].')
+  return parse_points(list(zip(numbers[::2], numbers[1::2], strict=True)))
 
 
-def segments(
+def read_segments(
   file: Path,
   annotation: Record,
   names: Mapping[int | str, str],
   size: Size,
 ) -> list[tuple[str, ColorRegion]]:
-  """Returns the segments of a panoptic PNG, whose colours are their ids: R + 256 G + 65536 B."""
-  name = inner_path(annotation.get('file_name'))
+  """Reads the segments of a panoptic PNG, whose colours are ids R + 256 G + 65536 B.
+
+  Args:
+    file: the JSON file.
+    annotation: of the image, with `file_name` and `segments_info`.
+    names: category id -> class name.
+    size: (height, width) of the image.
+
+  Raises:
+    UserError: the PNG is missing or has another size, or a segment is unknown.
+  """
+  name = parse_relative_path(annotation.get('file_name'))
   folders = [folder for folder in (file.with_suffix(''), file.parent) if (folder / name).is_file()]
   if not folders:
     raise UserError(f'there is no {name} in {file.with_suffix("")} or {file.parent}: add it.')
   path = folders[0] / name
-  packed = packed_colors(path)
+  packed = read_packed_colors(path)
   if packed.shape != size:
-    raise UserError(f'{path} is {packed.shape[::-1]}, expected is {size[::-1]} (width, height).')
-  infos = records(annotation, 'segments_info')
-  known = {number(info, 'id'): category_name(info, names) for info in infos}
+    raise UserError(f'{path} is {packed.shape[::-1]}; expected {size[::-1]} (width, height).')
+  infos = get_records(annotation, 'segments_info')
+  known = {get_id(info, 'id'): get_category_name(info, names) for info in infos}
+  # A segment id has R in its lowest byte.
   present = map(unpack_color, np.unique(packed).tolist())
   ids = {red + 256 * green + 65536 * blue: (red, green, blue) for red, green, blue in present}
   unknown = sorted(ids.keys() - known.keys() - {0})

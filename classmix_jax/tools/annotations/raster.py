@@ -20,12 +20,12 @@ from classmix_jax.tools.annotations.annotation import Point, Region
 
 
 def rasterize(size: Size, shapes: Sequence[tuple[int, Region]], blank: int) -> np.ndarray:
-  """Paints regions over one another, the last on top.
+  """Paints regions on a mask in order, so that later regions cover earlier ones.
 
   Args:
     size: (height, width).
-    shapes: (class id, region) in the order of painting.
-    blank: class id of the pixels that no region covers.
+    shapes: (class id, region) in painting order.
+    blank: class id of the pixels outside all regions.
 
   Returns:
     `[H, W]` uint8 class ids.
@@ -45,17 +45,19 @@ def rasterize(size: Size, shapes: Sequence[tuple[int, Region]], blank: int) -> n
 
 
 def paste(canvas: Image.Image, label: int, pixels: np.ndarray, left: int = 0, top: int = 0) -> None:
-  """Paints the True pixels of `[h, w]` bool, whose corner lies at (left, top)."""
+  """Paints the True pixels of `[h, w]` bool, placed with its first pixel at (left, top)."""
   stencil = Image.fromarray(np.ascontiguousarray(pixels, np.uint8) * np.uint8(255))
   canvas.paste(label, (left, top), stencil)
 
 
 # ------------------------------------------------------- outlines, as labelme fills them
-# Coordinates are cut to whole pixels and the pixels of the outline belong to the region.
+# Coordinates are truncated to whole pixels, and the outline belongs to the region.
 
 
 @dataclasses.dataclass(frozen=True)
 class Polygon:
+  """A polygon with three or more corners."""
+
   points: tuple[Point, ...]
 
   def paint(self, canvas: Image.Image, label: int) -> None:
@@ -64,6 +66,8 @@ class Polygon:
 
 @dataclasses.dataclass(frozen=True)
 class Rectangle:
+  """A rectangle with sides parallel to the image."""
+
   left: float
   top: float
   right: float
@@ -76,6 +80,8 @@ class Rectangle:
 
 @dataclasses.dataclass(frozen=True)
 class Disc:
+  """A filled circle."""
+
   x: float
   y: float
   radius: float
@@ -88,7 +94,7 @@ class Disc:
 
 @dataclasses.dataclass(frozen=True)
 class Dot:
-  """The one pixel that a point lies in."""
+  """The single pixel that contains a point."""
 
   x: float
   y: float
@@ -102,11 +108,11 @@ class Dot:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RowRuns:
-  """Run lengths, row by row in a box, the first one of pixels outside the region.
+  """Run lengths by rows within a box, starting with pixels outside the region.
 
   Attributes:
     left, top, width, height: the box.
-    counts: the lengths; their sum is width * height.
+    counts: `[N]` int64 lengths, whose sum is width * height.
   """
 
   left: int
@@ -123,7 +129,7 @@ class RowRuns:
 
 @dataclasses.dataclass(frozen=True)
 class ColorRegion:
-  """The pixels of a picture file that have one colour.
+  """The pixels of one colour in an image file.
 
   Attributes:
     path: the file.
@@ -134,22 +140,22 @@ class ColorRegion:
   color: Color
 
   def paint(self, canvas: Image.Image, label: int) -> None:
-    paste(canvas, label, packed_colors(self.path) == pack_color(self.color))
+    paste(canvas, label, read_packed_colors(self.path) == pack_color(self.color))
 
 
-def packed_colors(path: Path) -> np.ndarray:
-  """Returns the colours of a picture file, palettes looked up, as `[H, W]` int32.
-
-  Raises:
-    UserError: the file is missing or does not decode.
-
-  Example: `packed_colors(Path('mask.png'))[0, 0] == pack_color((128, 64, 128))`.
-  """
-  return _packed(path, path.stat().st_mtime_ns if path.exists() else 0)
-
-
-@functools.lru_cache(maxsize=1)  # the regions of one picture come one after another
+@functools.lru_cache(maxsize=1)  # the regions of one image are painted consecutively
 def _packed(path: Path, changed: int) -> np.ndarray:
   packed = pack_colors(read_image(path))
-  packed.flags.writeable = False  # shared by every caller
+  packed.flags.writeable = False  # the cache shares it with all callers
   return packed
+
+
+def read_packed_colors(path: Path) -> np.ndarray:
+  """Reads the colours of an image file, of any mode, as packed `[H, W]` int32.
+
+  Raises:
+    UserError: the file is missing or corrupt.
+
+  Example: `read_packed_colors(Path('mask.png'))[0, 0] == pack_color((128, 64, 128))`.
+  """
+  return _packed(path, path.stat().st_mtime_ns if path.exists() else 0)

@@ -1,10 +1,10 @@
-"""COCO's run lengths: polygons, compressed and plain run lengths, by pycocotools.
+"""Encodes regions as COCO run lengths with pycocotools.
 
 Synopsis:
 
-    square = polygon_runs([[(1, 1), (3, 1), (3, 3), (1, 3)]], (6, 8))
+    square = encode_polygons([[(1, 1), (3, 1), (3, 3), (1, 3)]], (6, 8))
     square.area                                          # 4
-    stored = stored_runs({'size': [6, 8], 'counts': '72O0C'}, (6, 8))
+    stored = parse_runs({'size': [6, 8], 'counts': '72O0C'}, (6, 8))
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,8 @@ from classmix_jax.tools.annotations.annotation import Point
 from classmix_jax.tools.annotations.raster import paste
 
 
-def mask_module() -> Any:
-  """Returns `pycocotools.mask`; UserError with the command to install it where it lacks."""
+def import_mask_module() -> Any:
+  """Returns the module `pycocotools.mask`; raises UserError if it is not installed."""
   try:
     from pycocotools import mask
   except ImportError:
@@ -33,11 +33,11 @@ def mask_module() -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Runs:
-  """A region of a picture as compressed run lengths, column by column.
+  """A region of an image as compressed run lengths by columns.
 
   Attributes:
-    size: (height, width) of the picture.
-    counts: the run lengths in the alphabet of COCO; they add up to the picture.
+    size: (height, width) of the image.
+    counts: the run lengths in COCO's alphabet, which add up to the image.
   """
 
   size: Size
@@ -45,71 +45,71 @@ class Runs:
 
   @property
   def area(self) -> int:
-    """Number of pixels."""
-    return int(mask_module().area(self._object()))
+    """Number of pixels of the region."""
+    return int(import_mask_module().area(self._to_dict()))
 
   def paint(self, canvas: Image.Image, label: int) -> None:
-    paste(canvas, label, mask_module().decode(self._object()) > 0)
+    paste(canvas, label, import_mask_module().decode(self._to_dict()) > 0)
 
-  def _object(self) -> dict[str, Any]:
+  def _to_dict(self) -> dict[str, Any]:
     return {'size': list(self.size), 'counts': self.counts}
 
 
-def polygon_runs(polygons: Sequence[Sequence[Point]], size: Size) -> Runs:
-  """Returns the union of polygons, each of three or more points.
+def encode_polygons(polygons: Sequence[Sequence[Point]], size: Size) -> Runs:
+  """Encodes the union of polygons, each with three or more points.
 
-  A pixel belongs to a polygon when about half of it lies inside; the first
-  pixel lies between the coordinates 0 and 1.
+  A pixel belongs to a polygon if about half of it is inside. The first pixel is between the
+  coordinates 0 and 1.
 
   Raises:
     UserError: pycocotools is not installed.
 
-  Example: `polygon_runs([[(1, 1), (3, 1), (3, 3), (1, 3)]], (6, 8)).area == 4`.
+  Example: `encode_polygons([[(1, 1), (3, 1), (3, 3), (1, 3)]], (6, 8)).area == 4`.
   """
-  mask = mask_module()
+  mask = import_mask_module()
   flat = [[number for point in polygon for number in point] for polygon in polygons]
   merged = mask.merge(mask.frPyObjects(flat, *size))
   return Runs(size, merged['counts'])
 
 
-def stored_runs(stored: Mapping[str, Any], size: Size) -> Runs:
-  """Returns run lengths that are stored as {'size': [H, W], 'counts': text or list}.
+def parse_runs(stored: Mapping[str, Any], size: Size) -> Runs:
+  """Parses run lengths in the form {'size': [H, W], 'counts': text or list}.
 
   Raises:
-    UserError: they are of another size, malformed, or do not fill the picture
-      (pycocotools would return what lay in memory); or pycocotools is not installed.
+    UserError: they have another size, are malformed, or do not cover the image, in which case
+      pycocotools (2.0) would return uninitialized memory; or pycocotools is not installed.
 
-  Example: `stored_runs({'size': [2, 3], 'counts': [1, 2, 3]}, (2, 3)).area == 2`.
+  Example: `parse_runs({'size': [2, 3], 'counts': [1, 2, 3]}, (2, 3)).area == 2`.
   """
   counts = stored.get('counts')
   if stored.get('size') != list(size):
     raise UserError(
-      f'run lengths have the size {stored.get("size")}, the picture has {list(size)} (height, '
+      f'run lengths have the size {stored.get("size")}, the image has {list(size)} (height, '
       'width): export the annotation again.'
     )
   lengths = decompress(counts) if isinstance(counts, str) else counts
   if not isinstance(lengths, list) or not all(type(n) is int and n >= 0 for n in lengths):
-    raise UserError('run lengths are no list of counts and no text of COCO: export again.')
+    raise UserError('run lengths are neither a list of counts nor text of COCO: export again.')
   if sum(lengths) != size[0] * size[1]:
     raise UserError(
-      f'run lengths add up to {sum(lengths)} pixels, the picture has {size[0] * size[1]}: '
+      f'run lengths add up to {sum(lengths)} pixels, the image has {size[0] * size[1]}: '
       'export the annotation again.'
     )
   if isinstance(counts, str):
     return Runs(size, counts.encode())
   plain = {'size': list(size), 'counts': lengths}
-  return Runs(size, mask_module().frPyObjects(plain, *size)['counts'])
+  return Runs(size, import_mask_module().frPyObjects(plain, *size)['counts'])
 
 
 def decompress(text: str) -> list[int]:
-  """Returns the run lengths in COCO's alphabet, to check them before pycocotools decodes.
+  """Decodes run lengths in COCO's alphabet, to check them before pycocotools decodes them.
 
-  A character carries 6 bits (its code less 48): five of a number, lowest first,
-  and whether more follow; the last one also carries the sign. From the fourth
-  number on it is the difference to the number two places before.
+  The code of a character minus 48 has 6 bits: five bits of a number, lowest first, and a
+  continuation bit. In the last character of a number the highest of the five is the sign. From the
+  fourth number on, it is the difference to the number two places before.
 
   Raises:
-    UserError: the text is cut off or holds other characters.
+    UserError: the text is truncated or has other characters.
 
   Example:
     >>> decompress('123'), decompress('P24O')  # 32 + 2 * 32 for the first of the second
@@ -123,7 +123,7 @@ def decompress(text: str) -> list[int]:
       raise UserError(f'run lengths hold the character {letter!r}: export the annotation again.')
     number |= (bits & 31) << shift
     shift += 5
-    if bits & 32 and shift < 60:  # no picture needs longer numbers
+    if bits & 32 and shift < 60:  # no image needs longer numbers
       continue
     if bits & 16:
       number -= 1 << shift

@@ -1,5 +1,5 @@
-"""Tells what a data set holds and what is wrong with it, before the first step.
+"""Checks a data set before training: its files, masks and classes.
 
-`survey.py` reads the files and counts, `report.py` puts that into words, `sheets.py` into
-pictures; `program.py` joins them. `at_start.py` is the short check of every training.
+`survey.py` reads the files and counts, `report.py` formats tables and findings, `sheets.py` draws
+figures, and `check_data.py` combines them.
 """

@@ -1,12 +1,12 @@
-"""Checks the data set of a config and shows it; the program launch/check_data.py.
+"""Checks the data set of a config and reports what it contains; see launch/check_data.py.
 
 Synopsis:
 
     findings = check_data(config, Path('OUT'))
 
-    OUT/report.txt           what is printed, with the name of every file
+    OUT/report.txt           the printed report, with the names of all files
     OUT/contact_sheet.png    labelled images and their labels
-    OUT/mixed.png            what ClassMix makes of them
+    OUT/mixed.png            labelled images mixed by class masks
 """
 
 from pathlib import Path
@@ -16,26 +16,31 @@ from classmix_jax.config.lookup import Config
 from classmix_jax.data.files.findings import Finding, keep_findings
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.errors import UserError
-from classmix_jax.tools.data_check.report import report, told, warnings
-from classmix_jax.tools.data_check.sheets import EXAMPLES, contact_sheet, mixed_sheet, shown
+from classmix_jax.tools.data_check.report import format_findings, format_report, list_warnings
+from classmix_jax.tools.data_check.sheets import (
+  NUM_EXAMPLES,
+  choose_examples,
+  draw_contact_sheet,
+  draw_mixed_sheet,
+)
 from classmix_jax.tools.data_check.survey import Part, survey
 from classmix_jax.utils.atomic_write import write_atomically, write_png
 from classmix_jax.utils.text import plural
 
-NAMED = 3  # further files of a finding that are printed
+MAX_NAMED_FILES = 3  # printed for each finding, after the first
 
 
 def check_data(config: Config, output: Path) -> list[Finding]:
-  """Reads the whole data set at the resolution of its files, tells and draws what it holds.
+  """Reads the whole data set at the resolution of its files, and writes a report and figures.
 
   Masks are opened for the labelled and the validation images only.
 
   Args:
-    config: see classmix_jax/config/defaults.py; only `data` and `method` matter.
-    output: folder to write to.
+    config: see classmix_jax/config/defaults.py; only `data` and `method` are used.
+    output: directory to write to.
 
   Returns:
-    The findings: what would stop a training, or make it learn nonsense.
+    The findings: problems that would stop a training, or train it on wrong labels.
 
   Raises:
     UserError: `output` cannot be written.
@@ -48,14 +53,15 @@ def check_data(config: Config, output: Path) -> list[Finding]:
     for title, source in sources.items()
   ]
   findings += [finding for part in parts for finding in part.findings]
-  findings = list(dict.fromkeys(findings))  # an image may be part of two
+  findings = list(dict.fromkeys(findings))  # an image may belong to two parts
   try:
     output.mkdir(parents=True, exist_ok=True)
-    tables = [report(dataset, parts)] if dataset else []
-    drawn = [draw(dataset, part, output) for part in parts if part.title == 'labelled']
+    tables = [format_report(dataset, parts)] if dataset else []
+    figures = [write_sheets(dataset, part, output) for part in parts if part.title == 'labelled']
+    # report.txt names all files, the terminal a few for each finding.
     full, short = (
-      '\n\n'.join([*tables, *conclusions(dataset, parts, findings, most), *drawn])
-      for most in (None, NAMED)
+      '\n\n'.join([*tables, *format_conclusions(dataset, parts, findings, most), *figures])
+      for most in (None, MAX_NAMED_FILES)
     )
     write_atomically(output / 'report.txt', full + '\n')
   except OSError as error:
@@ -67,7 +73,11 @@ def check_data(config: Config, output: Path) -> list[Finding]:
 
 
 def open_parts(config: Config) -> tuple[Dataset | None, dict[str, Source], list[Finding]]:
-  """Returns the data set, its parts by title, and what was wrong; None where it does not open."""
+  """Opens a data set.
+
+  Returns:
+    The data set, or None if it cannot be opened; its parts by title; and the findings.
+  """
   dataset, sources = None, {}
   with keep_findings() as findings:
     try:
@@ -81,34 +91,41 @@ def open_parts(config: Config) -> tuple[Dataset | None, dict[str, Source], list[
   return dataset, sources, findings
 
 
-def conclusions(
+def format_conclusions(
   dataset: Dataset | None, parts: list[Part], findings: list[Finding], most: int | None
 ) -> list[str]:
-  """Returns the warnings and the findings as paragraphs, `most` as in `told`."""
-  warned = warnings(dataset, parts) if dataset else []
-  blocks = [f'{len(warned)} {plural("warning", warned)}\n' + '\n'.join(warned)] if warned else []
+  """Returns the warnings and the findings as paragraphs; `most` as in `format_findings`."""
+  warnings = list_warnings(dataset, parts) if dataset else []
+  blocks = []
+  if warnings:
+    blocks.append(f'{len(warnings)} {plural("warning", warnings)}\n' + '\n'.join(warnings))
   if not findings:
     return [*blocks, 'no findings']
-  return [*blocks, f'{len(findings)} {plural("finding", findings)}\n{told(findings, most)}']
+  title = f'{len(findings)} {plural("finding", findings)}'
+  return [*blocks, f'{title}\n{format_findings(findings, most)}']
 
 
-def draw(dataset: Dataset, labeled: Part, output: Path) -> str:
-  """Writes both pictures as far as there is something to show; says what they show."""
-  names = ', '.join(labeled.source.names[index] for index in shown(labeled, EXAMPLES))
+def write_sheets(dataset: Dataset, labeled: Part, output: Path) -> str:
+  """Writes the figures of the labelled images, and returns a line on each.
+
+  A figure with too few valid images is not written.
+  """
+  examples = choose_examples(labeled, NUM_EXAMPLES)
+  names = ', '.join(labeled.source.names[index] for index in examples)
   sheets = (
-    ('contact_sheet.png', contact_sheet(labeled, dataset), f'row by row {names}'),
+    ('contact_sheet.png', draw_contact_sheet(labeled, dataset), f'row by row {names}'),
     (
       'mixed.png',
-      mixed_sheet(labeled, dataset),
+      draw_mixed_sheet(labeled, dataset),
       'labelled images mixed by their true labels; in a training unlabelled images are mixed, '
       "by the teacher's prediction",
     ),
   )
   lines = []
-  for name, sheet, words in sheets:
+  for name, sheet, caption in sheets:
     path = output / name
-    path.unlink(missing_ok=True)  # of an earlier check
+    path.unlink(missing_ok=True)  # written by an earlier check
     if sheet is not None:
       write_png(path, sheet)
-    lines.append(f'{path}: {words}' if sheet else f'{path}: not drawn, too few sound images')
+    lines.append(f'{path}: {caption}' if sheet else f'{path}: not drawn, too few valid images')
   return '\n'.join(lines)

@@ -1,9 +1,9 @@
-"""Puts a survey into words: tables for people, and every finding with its file.
+"""Formats a survey as tables, and findings as a numbered list.
 
 Synopsis:
 
-    print(report(dataset, parts))
-    print(told(findings))
+    print(format_report(dataset, parts))
+    print(format_findings(findings))
 """
 
 from collections import Counter
@@ -19,12 +19,12 @@ from classmix_jax.data.source import Dataset
 from classmix_jax.tools.data_check.survey import Part, Value
 from classmix_jax.types import VOID
 
-MOST_SIZES = 8  # and kinds of files
-MOST_STRANGE = 20  # values without a meaning, in the table
+MAX_KINDS = 8  # sizes or formats of files in a cell
+MAX_UNKNOWN_ROWS = 20  # values without a class in a table
 
 
-def report(dataset: Dataset, parts: Sequence[Part]) -> str:
-  """Returns the tables: parts, files, values of the masks, classes."""
+def format_report(dataset: Dataset, parts: Sequence[Part]) -> str:
+  """Returns tables of the parts, their files, the values of their masks, and the classes."""
   names = ', '.join(f'{label} {name}' for label, name in enumerate(dataset.class_names))
   head = f"data set '{dataset.name}', {len(dataset.class_names)} classes: {names}"
   return '\n\n'.join(
@@ -32,20 +32,20 @@ def report(dataset: Dataset, parts: Sequence[Part]) -> str:
       None,
       [
         head,
-        _parts(parts),
-        _files(parts),
-        *(_values(part, dataset) for part in parts),
-        _classes(dataset, [part for part in parts if part.has_masks]),
+        _format_parts(parts),
+        _format_files(parts),
+        *(_format_values(part, dataset) for part in parts),
+        _format_classes(dataset, [part for part in parts if part.has_masks]),
       ],
     )
   )
 
 
-def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:
-  """Lays rows of cells out in columns; those in `right` are aligned to the right.
+def align_columns(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:
+  """Formats rows of cells as aligned columns; those in `right` are right-aligned.
 
   Example:
-    >>> aligned([('class', 'share'), ('road', '9 %')], right=[1])
+    >>> align_columns([('class', 'share'), ('road', '9 %')], right=[1])
     'class  share\\nroad     9 %'
   """
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -62,96 +62,99 @@ def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:
 # ------------------------------------------------------------------------ tables
 
 
-def _parts(parts: Sequence[Part]) -> str:
+def _format_parts(parts: Sequence[Part]) -> str:
   rows = [('part', 'images', 'masks read')]
   for part in parts:
     masks = f'{len(part.counts):,}' if part.has_masks else 'none opened'
     rows.append((part.title, f'{len(part.source):,}', masks))
-  return aligned(rows, right=[1, 2])
+  return align_columns(rows, right=[1, 2])
 
 
-def _files(parts: Sequence[Part]) -> str:
+def _format_files(parts: Sequence[Part]) -> str:
   rows = [('files', 'format and pixels', 'width x height')]
   for part in parts:
     sizes = Counter({f'{width}x{height}': n for (height, width), n in part.sizes.items()})
-    rows.append((f'{part.title} images', _counted(part.images), _counted(sizes)))
+    rows.append((f'{part.title} images', _format_counter(part.images), _format_counter(sizes)))
     if part.masks:
-      rows.append((f'{part.title} masks', _counted(part.masks), ''))
-  return aligned(rows)
+      rows.append((f'{part.title} masks', _format_counter(part.masks), ''))
+  return align_columns(rows)
 
 
-def _counted(counter: Counter[str]) -> str:
-  """Returns '12 PNG RGB, 1 JPEG L'; of many kinds the most frequent."""
-  shown = ', '.join(f'{count:,} {kind}' for kind, count in counter.most_common(MOST_SIZES))
-  more = len(counter) - MOST_SIZES
+def _format_counter(counter: Counter[str]) -> str:
+  """Returns for example '12 PNG RGB, 1 JPEG L', with the most frequent kinds only."""
+  shown = ', '.join(f'{count:,} {kind}' for kind, count in counter.most_common(MAX_KINDS))
+  more = len(counter) - MAX_KINDS
   return f'{shown} and {more} more' if more > 0 else shown or '-'
 
 
-def _values(part: Part, dataset: Dataset) -> str:
-  """What the masks hold against what becomes of it."""
+def _format_values(part: Part, dataset: Dataset) -> str:
+  """Returns a table of the raw values in the masks and their classes; '' if there are none."""
   if not part.values:
     return ''
-  total = sum(value.pixels for value in part.values.values()) + part.strange_pixels
-  shown = _shown(part.values)
+  total = sum(value.pixels for value in part.values.values()) + part.uncounted_pixels
+  shown = _select_values(part.values)
   rows = [('value', 'becomes', 'pixels', 'share', 'masks')]
   for raw, value in shown:
     rows.append(
       (
-        _raw_name(raw),
-        _label_name(value.label, dataset),
+        _format_raw(raw),
+        _format_label(value.label, dataset),
         f'{value.pixels:,}',
-        _percent(value.pixels, total),
+        _format_percentage(value.pixels, total),
         f'{value.images:,}',
       )
     )
   hidden = total - sum(value.pixels for _, value in shown)
   if hidden:
-    rows.append(('others', _label_name(None, dataset), f'{hidden:,}', _percent(hidden, total), ''))
-  return f'values in the {part.title} masks\n' + aligned(rows, right=[2, 3, 4])
+    rows.append(
+      ('others', _format_label(None, dataset), f'{hidden:,}', _format_percentage(hidden, total), '')
+    )
+  return f'values in the {part.title} masks\n' + align_columns(rows, right=[2, 3, 4])
 
 
-def _shown(values: Mapping[Raw, Value]) -> list[tuple[Raw, Value]]:
-  """All values with a meaning, ids first, and the most frequent of those without one."""
-  strange = [item for item in values.items() if item[1].label is None]
-  strange = sorted(strange, key=lambda item: -item[1].pixels)[:MOST_STRANGE]
+def _select_values(values: Mapping[Raw, Value]) -> list[tuple[Raw, Value]]:
+  """Returns all values with a class, and the most frequent of the others; ids before colours."""
+  unknown = [item for item in values.items() if item[1].label is None]
+  unknown = sorted(unknown, key=lambda item: -item[1].pixels)[:MAX_UNKNOWN_ROWS]
   known = [item for item in values.items() if item[1].label is not None]
-  return sorted(known + strange, key=lambda item: (isinstance(item[0], tuple), item[0]))
+  # Ids are integers and colours tuples, which do not compare with each other.
+  return sorted(known + unknown, key=lambda item: (isinstance(item[0], tuple), item[0]))
 
 
-def _classes(dataset: Dataset, parts: Sequence[Part]) -> str:
-  """Share of the pixels and number of images of each class and of void."""
+def _format_classes(dataset: Dataset, parts: Sequence[Part]) -> str:
+  """Returns a table of the percentage of pixels and number of images of each class and void."""
   rows = [('class', *(cell for part in parts for cell in (part.title, 'images')))]
   labels = [*range(len(dataset.class_names)), VOID]
   for label in labels:
-    row = [_label_name(label, dataset)]
+    row = [_format_label(label, dataset)]
     for part in parts:
       pixels = part.counts[:, label]
-      row += [_percent(pixels.sum(), part.counts.sum()), f'{np.count_nonzero(pixels):,}']
+      row += [_format_percentage(pixels.sum(), part.counts.sum()), f'{np.count_nonzero(pixels):,}']
     rows.append(tuple(row))
-  return aligned(rows, right=range(1, 2 * len(parts) + 1))
+  return align_columns(rows, right=range(1, 2 * len(parts) + 1))
 
 
-def _raw_name(raw: Raw) -> str:
+def _format_raw(raw: Raw) -> str:
   return hex_color(raw) if isinstance(raw, tuple) else str(raw)
 
 
-def _label_name(label: int | None, dataset: Dataset) -> str:
+def _format_label(label: int | None, dataset: Dataset) -> str:
   if label is None:
     return 'nothing: see the findings'
   return 'void' if label == VOID else f'{label} {dataset.class_names[label]}'
 
 
-def _percent(part: int, whole: int) -> str:
-  return f'{100 * part / whole:.2f} %' if part else '-'  # 0.00 % is little, but some
+def _format_percentage(part: int, whole: int) -> str:
+  return f'{100 * part / whole:.2f} %' if part else '-'  # '-' is exactly zero, '0.00 %' is not
 
 
 # ---------------------------------------------------------------- findings, warnings
 
 
-def warnings(dataset: Dataset, parts: Sequence[Part]) -> list[str]:
-  """Returns a sentence per class that no labelled or no validation mask shows.
+def list_warnings(dataset: Dataset, parts: Sequence[Part]) -> list[str]:
+  """Returns a sentence for each class that is in no labelled or no validation mask.
 
-  A training starts in spite of these.
+  Warnings do not stop a training.
   """
   sentences = []
   for part in parts:
@@ -169,22 +172,24 @@ def warnings(dataset: Dataset, parts: Sequence[Part]) -> list[str]:
   return sentences
 
 
-def told(findings: Sequence[Finding], most: int | None = None) -> str:
-  """Returns all findings, numbered; a sentence that fits several files is told once.
+def format_findings(findings: Sequence[Finding], most: int | None = None) -> str:
+  """Returns a numbered list of findings, with one entry for equal sentences on several files.
 
   Args:
     findings: with their files.
-    most: of the further files of a sentence so many are named, None for all.
+    most: maximum number of files after the first in an entry; None for all.
 
   Example:
-    >>> print(told([Finding('a.png', 'a.png is empty.'), Finding('b.png', 'b.png is empty.')]))
-    1. a.png is empty.
-       likewise b.png
-    >>> print(told([Finding(file, f'{file} is empty.') for file in ('a', 'b', 'c')], most=1))
+    >>> findings = [Finding(file, f'{file} is empty.') for file in ('a', 'b', 'c')]
+    >>> print(format_findings(findings[:2]))
+    1. a is empty.
+       likewise b
+    >>> print(format_findings(findings, most=1))
     1. a is empty.
        likewise b
        and 1 more, named in report.txt
   """
+  # Sentences are equal if they differ in the name of the file only.
   groups: dict[str, list[Finding]] = {}
   for finding in findings:
     groups.setdefault(finding.sentence.replace(finding.file, ''), []).append(finding)

@@ -1,16 +1,16 @@
-"""Reads every image of a part of a data set, and the masks where it has labels; counts both.
+"""Surveys a part of a data set: reads all images and masks, counts sizes, formats and classes.
 
 Synopsis:
 
     part = survey('labelled', split.labeled, dataset.class_names, with_masks=True)
     part.sizes, part.values       # Counter of (height, width), raw value -> Value
-    part.findings                 # what is wrong, one sentence per file
+    part.findings                 # problems, one sentence per file
 
-Nothing ends the reading: files that do not decode are found, the others are counted.
+Unreadable files do not stop the survey: each becomes a finding.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -27,27 +27,33 @@ from classmix_jax.errors import UserError
 from classmix_jax.utils.progress import progress
 from classmix_jax.utils.threads import in_parallel
 
-MOST_STRANGE = 1000  # values without a meaning that are counted apart; smoothed edges have many
+MAX_UNKNOWN_VALUES = 1000  # counted separately; masks with smoothed edges have many more
 
 
 class Value(NamedTuple):
-  """A value of the masks: what it becomes (None: nothing), how often, and in how many masks."""
+  """Counts of a raw value in the masks.
+
+  Attributes:
+    label: its class id or void; None if it has none.
+    pixels: number of pixels.
+    images: number of masks that contain it.
+  """
 
   label: int | None
   pixels: int
   images: int
 
 
-class Look(NamedTuple):
-  """What one example holds; None where it could not be read or was not to be opened.
+class Inspection(NamedTuple):
+  """The content of one example; fields are None if they are unreadable or not requested.
 
   Attributes:
-    image: of the image's file.
+    image: header of the image's file.
     size: (height, width) of the image.
-    mask: of the mask's file.
+    mask: header of the mask's file.
     values: raw value of the mask -> pixels.
-    counts: `[256]` label -> pixels.
-    findings: what is wrong.
+    counts: `[256]` int64, label -> pixels.
+    findings: problems of the example.
   """
 
   image: Header | None
@@ -60,20 +66,20 @@ class Look(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-  """What the labelled, the unlabelled or the validation examples hold.
+  """The survey of the labelled, the unlabelled or the validation examples.
 
   Attributes:
     title: 'labelled', 'unlabelled' or 'val'.
     source: the examples.
     has_masks: whether masks were read; otherwise none was opened.
-    images: how many images are of which kind, as 'PNG RGB'.
-    sizes: how many images have which (height, width).
-    masks: how many masks are of which kind.
-    values: raw value of the masks -> what becomes of it; {} where there are no files.
-    strange_pixels: pixels of values without a meaning that `values` has no room for.
-    counts: `[N, 256]` int64, label -> pixels, for the masks that decode.
-    sound: the examples without a finding.
-    findings: what is wrong.
+    images: kind of file, such as 'PNG RGB' -> number of images.
+    sizes: (height, width) -> number of images.
+    masks: kind of file -> number of masks.
+    values: raw value of the masks -> its counts; {} if the source has no mask files.
+    uncounted_pixels: pixels of values without a class beyond `MAX_UNKNOWN_VALUES`.
+    counts: `[N, 256]` int64, label -> pixels, of the readable masks.
+    valid: indices of the examples without a finding.
+    findings: problems of the examples.
   """
 
   title: str
@@ -83,38 +89,38 @@ class Part:
   sizes: Counter[Size]
   masks: Counter[str]
   values: Mapping[Raw, Value]
-  strange_pixels: int
+  uncounted_pixels: int
   counts: np.ndarray
-  sound: tuple[int, ...]
+  valid: tuple[int, ...]
   findings: tuple[Finding, ...]
 
 
 def survey(title: str, source: Source, class_names: Sequence[str], *, with_masks: bool) -> Part:
-  """Reads all examples of a source and counts what they hold.
+  """Reads all examples of a source and counts their sizes, formats and classes.
 
   Args:
-    title: of the part.
+    title: 'labelled', 'unlabelled' or 'val'.
     source: examples at the resolution of their files.
     class_names: name of class 0, 1, ...
     with_masks: whether masks are read; otherwise none is opened.
 
   Example: `survey('val', dataset.val, dataset.class_names, with_masks=True).findings`.
   """
-  say = progress(f'reading the {title} images{" and masks" * with_masks}', len(source))
-  looks: list[Look] = []
+  log_progress = progress(f'reading the {title} images{" and masks" * with_masks}', len(source))
+  inspections: list[Inspection] = []
   values: dict[Raw, Value] = {}
-  strange_pixels = 0
-  for one in in_parallel(
-    lambda index: look(source, index, class_names, with_masks), range(len(source))
+  uncounted_pixels = 0
+  for inspection in in_parallel(
+    lambda index: inspect_example(source, index, class_names, with_masks), range(len(source))
   ):
-    # At once: together the colours of all smoothed masks would not fit into memory.
-    strange_pixels += _add(one.values, values, source)
-    looks.append(one._replace(values={}))
-    say(len(looks))
-  read = [index for index, one in enumerate(looks) if one.counts is not None]
-  counts = np.array([looks[index].counts for index in read], np.int64).reshape(-1, 256)
-  findings = [finding for one in looks for finding in one.findings]
-  names = [source.names[index] for index in read]
+    # Values are added one by one, since those of all smoothed masks would not fit into memory.
+    uncounted_pixels += _add_values(inspection.values, values, source)
+    inspections.append(inspection._replace(values={}))
+    log_progress(len(inspections))
+  readable = [index for index, one in enumerate(inspections) if one.counts is not None]
+  counts = np.array([inspections[index].counts for index in readable], np.int64).reshape(-1, 256)
+  findings = [finding for one in inspections for finding in one.findings]
+  names = [source.names[index] for index in readable]
   sentence = binary_finding(names, counts, class_names) or void_finding(names, counts, class_names)
   if sentence:
     findings.append(Finding(title, sentence))
@@ -122,19 +128,21 @@ def survey(title: str, source: Source, class_names: Sequence[str], *, with_masks
     title=title,
     source=source,
     has_masks=with_masks,
-    images=_kinds(one.image for one in looks),
-    sizes=Counter(one.size for one in looks if one.size),
-    masks=_kinds(one.mask for one in looks),
+    images=_count_kinds(one.image for one in inspections),
+    sizes=Counter(one.size for one in inspections if one.size),
+    masks=_count_kinds(one.mask for one in inspections),
     values=values,
-    strange_pixels=strange_pixels,
+    uncounted_pixels=uncounted_pixels,
     counts=counts,
-    sound=tuple(i for i, one in enumerate(looks) if not one.findings),
+    valid=tuple(index for index, one in enumerate(inspections) if not one.findings),
     findings=tuple(findings),
   )
 
 
-def look(source: Source, index: int, class_names: Sequence[str], with_mask: bool) -> Look:
-  """Reads one example, as far as that can be done."""
+def inspect_example(
+  source: Source, index: int, class_names: Sequence[str], with_mask: bool
+) -> Inspection:
+  """Reads the readable parts of one example, and collects the errors as findings."""
   findings: list[Finding] = []
 
   def attempt(file: object, read: Callable, *arguments: object) -> Any:
@@ -145,7 +153,7 @@ def look(source: Source, index: int, class_names: Sequence[str], with_mask: bool
       return None
 
   files, name = source.files, source.names[index]
-  # Prepared records are read to have their files, which may fail as well.
+  # `files.image` reads a record if the data set is prepared, which can fail, too.
   image_file = attempt(name, files.image, index) if files else None
   image = image_file and attempt(image_file, read_header, image_file)
   pixels = attempt(image_file or name, source.read_image, index)
@@ -158,16 +166,16 @@ def look(source: Source, index: int, class_names: Sequence[str], with_mask: bool
       sentence = describe_misfit(image_file, image, mask_file, mask)
       findings += [Finding(str(mask_file), sentence)] if sentence else []
     values = mask and attempt(mask_file, count_raw_values, mask_file, files.decoding) or {}
-    # Read as the training reads it: for the sentence on values that mean nothing.
+    # Read again as in a training, for its sentence on values without a class.
     attempt(mask_file or name, count_values, source, index, class_names)
-    counts = _labels(values, files.decoding) if values else None
+    counts = _count_labels(values, files.decoding) if values else None
   elif with_mask:
     counts = attempt(name, count_values, source, index, class_names)
-  return Look(image, size, mask, values, counts, tuple(dict.fromkeys(findings)))
+  return Inspection(image, size, mask, values, counts, tuple(dict.fromkeys(findings)))
 
 
-def _labels(values: Mapping[Raw, int], decoding: Decoding) -> np.ndarray:
-  """Returns label -> pixels, `[256]`; values without a meaning count nowhere."""
+def _count_labels(values: Mapping[Raw, int], decoding: Decoding) -> np.ndarray:
+  """Returns label -> pixels, `[256]`, without values that have no class."""
   counts = np.zeros(256, np.int64)
   for raw, pixels in values.items():
     label = decoding.label_of(raw)
@@ -176,21 +184,21 @@ def _labels(values: Mapping[Raw, int], decoding: Decoding) -> np.ndarray:
   return counts
 
 
-def _kinds(headers) -> Counter[str]:
+def _count_kinds(headers: Iterable[Header | None]) -> Counter[str]:
   return Counter(f'{header.format} {header.mode}' for header in headers if header)
 
 
-def _add(values: Mapping[Raw, int], table: dict[Raw, Value], source: Source) -> int:
-  """Adds the values of one mask to the table; returns the pixels that found no room there."""
-  room = MOST_STRANGE - sum(value.label is None for value in table.values())
-  left_out = 0
+def _add_values(values: Mapping[Raw, int], table: dict[Raw, Value], source: Source) -> int:
+  """Adds the values of one mask to the table; returns the pixels beyond its limit."""
+  room = MAX_UNKNOWN_VALUES - sum(value.label is None for value in table.values())
+  uncounted = 0
   for raw, pixels in values.items():
     label = source.files.decoding.label_of(raw)
     if label is None and raw not in table:
       if room == 0:
-        left_out += pixels
+        uncounted += pixels
         continue
       room -= 1
-    before = table.get(raw, Value(label, 0, 0))
-    table[raw] = Value(label, before.pixels + pixels, before.images + 1)
-  return left_out
+    total = table.get(raw, Value(label, 0, 0))
+    table[raw] = Value(label, total.pixels + pixels, total.images + 1)
+  return uncounted

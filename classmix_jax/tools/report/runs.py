@@ -19,8 +19,8 @@ from flax.traverse_util import flatten_dict
 
 from classmix_jax.config.load import read_config
 from classmix_jax.errors import UserError
-from classmix_jax.workdir import layout
-from classmix_jax.workdir.metrics_file import lines_until
+from classmix_jax.workdir import layout, run_files
+from classmix_jax.workdir.metrics_file import truncate_metrics
 
 RESULT_FIELDS = {
   'step': int,
@@ -136,7 +136,7 @@ def read_run(path: Path, name: str = '') -> Run:
   Raises:
     UserError: the directory holds no run, or a run without an evaluation.
   """
-  config, (names, palette) = read_config(path), layout.read_classes(path)
+  config, (names, palette) = read_config(path), run_files.read_classes(path)
   results = {
     int(file.stem): read_result(file, names)
     for file in sorted((path / 'eval').glob('*.json'))
@@ -154,22 +154,22 @@ def read_run(path: Path, name: str = '') -> Run:
     results,
     names,
     palette,
-    len(layout.read_split(path, 'labeled')),
-    len(layout.read_split(path, 'unlabeled')),
-    sum(map(len, (layout.read_left_out(path) or {}).values())),
-    layout.read_pretrained(path),
+    len(run_files.read_split(path, 'labeled')),
+    len(run_files.read_split(path, 'unlabeled')),
+    sum(map(len, (run_files.read_left_out(path) or {}).values())),
+    run_files.read_pretrained(path),
   )
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
   """Reads the rows of metrics.jsonl; skips lines that a crash has truncated."""
   text = path.read_text(encoding='utf-8', errors='replace') if path.exists() else ''
-  return [json.loads(line) for line in lines_until(text, math.inf).splitlines()]
+  return [json.loads(line) for line in truncate_metrics(text, math.inf).splitlines()]
 
 
 def read_result(path: Path, names: Sequence[str]) -> dict[str, Any]:
   """Reads an evaluation; raises UserError if it is damaged or has other classes."""
-  result = layout.read_object(path, RESULT_FIELDS)
+  result = run_files.read_object(path, RESULT_FIELDS)
   for name, network in result['networks'].items():
     iou = network.get('iou') if isinstance(network, dict) else None
     if (

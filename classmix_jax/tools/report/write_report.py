@@ -19,7 +19,7 @@ from classmix_jax.tools.report.page import page
 from classmix_jax.tools.report.runs import Run, check_comparable, read_run, short_names
 from classmix_jax.types import PyTree
 from classmix_jax.utils.atomic_write import write_atomically
-from classmix_jax.workdir import layout
+from classmix_jax.workdir import run_files
 
 # Pages leave the machine, so its paths are printed to the terminal only.
 NO_IMAGES = (
@@ -93,10 +93,14 @@ def best_gallery(run: Run, root: str, names: Sequence[str] | None) -> list[View]
 
 def frequencies_of_run(run: Run, root: str) -> Frequencies:
   """Opens the data of a run and counts its classes, see `gallery.class_frequencies`."""
-  unreadable = UnreadableExamples(**(layout.read_left_out(run.path) or NONE_UNREADABLE._asdict()))
+  unreadable = UnreadableExamples(
+    **(run_files.read_left_out(run.path) or NONE_UNREADABLE._asdict())
+  )
   dataset = open_training_data(values_of(run, root), unreadable)
   position = {name: index for index, name in enumerate(dataset.train.names)}
-  labeled = [position[name] for name in layout.read_split(run.path, 'labeled') if name in position]
+  labeled = [
+    position[name] for name in run_files.read_split(run.path, 'labeled') if name in position
+  ]
   return class_frequencies(
     {'labelled': subset(dataset.train, np.array(labeled, int)), 'validation': dataset.val},
     run.class_names,

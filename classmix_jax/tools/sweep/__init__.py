@@ -1,1 +1,1 @@
-"""Tables of several methods: a grid of trainings, what came out of them, how it is shown."""
+"""Tables of several methods: a grid of trainings, their results and their presentation."""

@@ -1,4 +1,4 @@
-"""The cells of a table: method x labelled count x seed, each a training in a folder of its own.
+"""The cells of a table: method x labelled count x seed, each a training in its own directory.
 
 Synopsis:
 
@@ -22,11 +22,11 @@ class Cell:
   """One training of a table.
 
   Attributes:
-    method: a name of METHODS, perhaps with options: 'classmix:jitter=0'.
+    method: a key of METHODS, optionally with options: 'classmix:jitter=0'.
     labeled: as in `config.data.labeled`: a count, a fraction or a file.
     seed: of the training.
-    steps: its length.
-    run: its folder.
+    steps: number of steps.
+    run: the run directory.
   """
 
   method: str
@@ -38,18 +38,18 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-  """What is known of a cell.
+  """The result of a cell so far.
 
   Attributes:
-    cell: which.
-    finished: whether its last evaluation is there.
-    miou: in 0..1, of the headline network; None before.
-    networks: mIoU of each network.
+    cell: the training.
+    finished: whether the evaluation of the last step exists.
+    miou: of the headline network, in 0..1; None until it is finished.
+    networks: network -> mIoU.
     network: the headline network.
-    labeled_images: how many images had labels; None before.
-    devices: e.g. '1 x cpu'.
-    done: steps that were logged.
-    seconds: of training, without compiling and evaluating.
+    labeled_images: number of labelled images; None until it is finished.
+    devices: for example '1 x cpu'.
+    done: number of logged steps.
+    seconds: duration of these steps, without compilation and evaluation.
   """
 
   cell: Cell
@@ -66,7 +66,7 @@ class Result:
 def grid(
   folder: Path, methods: Sequence[str], labeled: Sequence[str], seeds: Sequence[int], steps: int
 ) -> list[Cell]:
-  """Returns all cells, seed by seed, so that a whole table of one seed is there first."""
+  """Returns all cells ordered by seed, so that the table of the first seed is complete first."""
 
   def run(method: str, count: str, seed: int) -> Path:
     name = Path(count).stem if count.endswith('.txt') else count.replace('/', '_')
@@ -81,7 +81,7 @@ def grid(
 
 
 def training_time(lines: Iterable[str]) -> tuple[int, float]:
-  """Returns (steps, seconds) of the lines of a metrics.jsonl.
+  """Returns (steps, seconds) from the lines of a metrics.jsonl.
 
   Example:
     >>> training_time(['{"step": 4, "steps_per_second": 2.0}'])
@@ -92,7 +92,7 @@ def training_time(lines: Iterable[str]) -> tuple[int, float]:
     try:
       row = json.loads(line)
     except ValueError:
-      continue  # cut short by a crash
+      continue  # an incomplete line, written when the process was killed
     if 'steps_per_second' in row:
       seconds += (row['step'] - done) / row['steps_per_second']
       done = row['step']
@@ -100,7 +100,7 @@ def training_time(lines: Iterable[str]) -> tuple[int, float]:
 
 
 def read(cell: Cell) -> Result:
-  """Reads what a cell has left behind so far."""
+  """Reads the result of a cell so far."""
   metrics, path = cell.run / 'metrics.jsonl', evaluation_path(cell.run, cell.steps)
   lines = metrics.read_text(encoding='utf-8').splitlines() if metrics.exists() else []
   done, seconds = training_time(lines)
@@ -122,7 +122,7 @@ def read(cell: Cell) -> Result:
 
 
 def seconds_per_step(results: Sequence[Result]) -> dict[str, float]:
-  """Returns, per method that has run, how long a step takes on average."""
+  """Returns method -> average seconds per step, of the methods that have run."""
   speeds = {}
   for method in dict.fromkeys(result.cell.method for result in results):
     ran = [result for result in results if result.cell.method == method and result.done]
@@ -132,12 +132,12 @@ def seconds_per_step(results: Sequence[Result]) -> dict[str, float]:
 
 
 def plan(results: Sequence[Result], speeds: Mapping[str, float], jobs: int = 1) -> str:
-  """Lists the cells: what is finished, and how long the others will take.
+  """Returns a list of the cells with the mIoU of the finished and the duration of the others.
 
   Args:
     results: of all cells.
-    speeds: seconds per step, by method; a method may be missing.
-    jobs: trainings at once.
+    speeds: method -> seconds per step; a method may be missing.
+    jobs: number of concurrent trainings.
   """
   left, unknown, lines = 0.0, 0, []
   for result in results:

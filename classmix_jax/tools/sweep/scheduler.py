@@ -1,4 +1,4 @@
-"""Runs the cells of a table, each in a process of its own: one that fails stops no other.
+"""Runs the cells of a table in separate processes, so that a failure does not stop the others.
 
 Synopsis:
 
@@ -19,9 +19,9 @@ Command = Callable[[Cell], Sequence[str]]
 
 
 def shares_of_cores(jobs: int) -> list[set[int]]:
-  """Divides the cores of this process, so that trainings side by side do not disturb each other.
+  """Divides the cores of this process among concurrent trainings.
 
-  Empty sets where there are fewer cores than jobs, or the system cannot bind processes.
+  The sets are empty if there are fewer cores than jobs, or the system cannot bind processes.
 
   Example:
     >>> sum(map(len, shares_of_cores(1))) <= os.cpu_count()
@@ -34,7 +34,7 @@ def shares_of_cores(jobs: int) -> list[set[int]]:
 
 
 def run_cell(cell: Cell, command: Command, cores: set[int]) -> int:
-  """Trains one cell to its end; what it prints goes to RUN/log.txt. Returns its status."""
+  """Trains one cell, writes its output to RUN/log.txt, and returns its exit status."""
   cell.run.mkdir(parents=True, exist_ok=True)
   with open(cell.run / 'log.txt', 'a', encoding='utf-8') as log:
     process = subprocess.Popen(command(cell), stdout=log, stderr=subprocess.STDOUT)
@@ -43,7 +43,7 @@ def run_cell(cell: Cell, command: Command, cores: set[int]) -> int:
     try:
       return process.wait()
     except KeyboardInterrupt:
-      process.wait()  # the terminal has interrupted it, too: it saves and ends
+      process.wait()  # the terminal has interrupted it, too: it saves and exits
       raise
 
 
@@ -53,15 +53,15 @@ def last_line(cell: Cell) -> str:
 
 
 def run_cells(cells: Sequence[Cell], command: Command, jobs: int = 1) -> dict[Cell, str]:
-  """Runs all cells that are not finished, `jobs` at once.
+  """Runs all unfinished cells, `jobs` at a time.
 
   Args:
-    cells: in the order in which they begin.
-    command: returns what is executed for a cell.
-    jobs: trainings side by side; each gets its share of the cores.
+    cells: in the order of their start.
+    command: returns the command line of a cell.
+    jobs: number of concurrent trainings, which divide the cores.
 
   Returns:
-    The cells that failed, and the last line that each has printed.
+    Failed cell -> the last line that it printed.
   """
   waiting = [cell for cell in cells if not read(cell).finished]
   shares: queue.SimpleQueue = queue.SimpleQueue()

@@ -1,4 +1,4 @@
-"""How long a step of a method takes that no cell of a table has run yet.
+"""Times a step of methods that have not run in any cell of a table.
 
 Synopsis:
 
@@ -23,7 +23,7 @@ def step_time(cell: Cell, command: Command, cores: set[int]) -> float:
   """Returns the seconds of one step.
 
   Raises:
-    UserError: the program failed; says the last line that it printed.
+    UserError: the program failed; the message has the last line that it printed.
   """
   with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / 'step.json'
@@ -39,12 +39,12 @@ def step_time(cell: Cell, command: Command, cores: set[int]) -> float:
 
 
 def step_times(cells: Sequence[Cell], command: Command, cores: set[int]) -> dict[str, float]:
-  """Returns the seconds of a step, by method; the first cell of each stands for all.
+  """Returns method -> seconds per step, measured in the first cell of each method.
 
   Args:
     cells: of methods that have not run.
-    command: returns what is executed for a cell.
-    cores: what the program may use; empty for everything.
+    command: returns the command line for a cell and the file of the result.
+    cores: the cores that the program may use; empty for all.
   """
   first: dict[str, Cell] = {}
   for cell in cells:

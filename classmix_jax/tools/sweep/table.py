@@ -1,4 +1,4 @@
-"""How a table is shown: Markdown, CSV and a plot, beside what has been published.
+"""Presents a table as Markdown, CSV and a plot, beside published results.
 
 Synopsis:
 
@@ -29,7 +29,7 @@ class Row:
 
   Attributes:
     method, labeled: of the cells.
-    results: one per seed, finished or not.
+    results: one per seed, including unfinished ones.
   """
 
   method: str
@@ -47,11 +47,11 @@ class Row:
 
   @property
   def deviation(self) -> float | None:
-    """Of the sample, with n - 1 below; None for a single seed."""
+    """Sample standard deviation (divided by n - 1) in %; None for a single seed."""
     return statistics.stdev(self.scores) if len(self.scores) > 1 else None
 
   def text(self) -> str:
-    """e.g. '53.55 ± 0.94 (3)', '-' where nothing is finished."""
+    """Returns for example '53.55 ± 0.94 (3)'; '-' if no seed is finished."""
     if self.mean is None:
       return '-'
     deviation = '' if self.deviation is None else f' ± {self.deviation:.2f}'
@@ -60,7 +60,7 @@ class Row:
 
 
 def summarize(results: Sequence[Result]) -> list[Row]:
-  """Gathers the seeds; rows stay in the order of the grid."""
+  """Groups the results by method and labelled count, in the order of the grid."""
   groups: dict[tuple[str, str], list[Result]] = {}
   for result in results:
     groups.setdefault((result.cell.method, result.cell.labeled), []).append(result)
@@ -68,7 +68,7 @@ def summarize(results: Sequence[Result]) -> list[Row]:
 
 
 def published_for(dataset: str) -> list[dict[str, Any]]:
-  """The entries of published.json about a data set.
+  """Returns the entries of published.json on a data set.
 
   Each has method, labeled (as in the paper), miou in %, network, pretraining and source.
   """
@@ -77,7 +77,7 @@ def published_for(dataset: str) -> list[dict[str, Any]]:
 
 
 def markdown(rows: Sequence[Row], published: Sequence[dict[str, Any]]) -> str:
-  """A line per method, a column per labelled count: mean ± deviation (seeds)."""
+  """Returns a table with a row per method and a column per labelled count."""
   counts = list(dict.fromkeys(row.labeled for row in rows))
   cells = {(row.method, row.labeled): row.text() for row in rows}
   lines = [
@@ -107,7 +107,7 @@ def markdown(rows: Sequence[Row], published: Sequence[dict[str, Any]]) -> str:
 
 
 def training_text(rows: Sequence[Row], method: str) -> str:
-  """Steps, time and device of a method's finished cells."""
+  """Returns steps, average duration and devices of a method's finished cells."""
   ran = [
     result for row in rows if row.method == method for result in row.results if result.finished
   ]
@@ -119,7 +119,7 @@ def training_text(rows: Sequence[Row], method: str) -> str:
 
 
 def table_csv(results: Sequence[Result]) -> str:
-  """One line per cell."""
+  """Returns a CSV table with one row per cell."""
   text = io.StringIO()
   writer = csv.writer(text, lineterminator='\n')
   writer.writerow(
@@ -160,9 +160,9 @@ def table_csv(results: Sequence[Result]) -> str:
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
-  """A line per method, a colour per labelled count: the mean, its deviation, every seed a dot.
+  """Plots the mean, the deviation and all seeds of each method, with a colour per labelled count.
 
-  The first method's means go through the picture as dashed lines.
+  Dashed lines across the figure mark the means of the first method.
   """
   import matplotlib
 

@@ -1,0 +1,149 @@
+"""Opens a run directory: one training at a time, and only with the config that started it.
+
+Synopsis:
+
+    with convert_disk_errors(run), lock_run(run):
+      open_run(run, config.to_dict())
+"""
+
+from collections.abc import Iterator, Mapping
+import contextlib
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+from flax.traverse_util import flatten_dict
+import jax
+
+from classmix_jax.errors import UserError
+from classmix_jax.utils.file_lock import LockedError, file_lock
+from classmix_jax.workdir.run_files import read_json, write_json
+
+# Fields that may change when a run resumes: they do not affect the steps already trained.
+CHANGEABLE = (
+  'steps',
+  'eval_every',
+  'checkpoint_every',
+  'log_every',
+  'steps_per_dispatch',
+  'deterministic',
+  'eval_batch_size',
+  'eval_network',
+  'on_nan',
+  'data.on_error',
+  'data.root',
+  'data.cache_gb',
+  'data.copy_root',
+  'data.reader',
+  'data.tfds_dir',
+  'model.remat',
+)
+
+# Errors of the disk or its permissions, not of this program.
+DISK_ERRORS = (
+  errno.ENOSPC,
+  errno.EDQUOT,
+  errno.EROFS,
+  errno.EACCES,
+  errno.EPERM,
+  errno.EIO,
+  errno.ESTALE,
+)
+
+
+def open_run(run: Path, config: Mapping[str, Any]) -> None:
+  """Creates the run directory and config.json, or checks that the run may resume.
+
+  Args:
+    run: the run directory.
+    config: the config as nested plain dicts.
+
+  Raises:
+    UserError: the directory cannot be written, or holds a run with another config.
+  """
+  config = json.loads(json.dumps(config))  # tuples become lists, as in the file
+  path = run / 'config.json'
+  try:
+    run.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+      check_same_run(read_json(path), config, run)
+    write_json(path, config)
+  except OSError as error:
+    raise UserError(
+      f'{run} cannot be written ({error.strerror}); give another --workdir.'
+    ) from None
+
+
+def check_same_run(old: Mapping[str, Any], new: Mapping[str, Any], run: Path) -> None:
+  """Checks that two configs differ only in fields that may change between starts.
+
+  Args:
+    old: the config of the run, nested.
+    new: the config of this start, nested.
+    run: the run directory, for the message.
+
+  Raises:
+    UserError: other fields differ; the message has the first three.
+  """
+  before, after = flatten_dict(old, sep='.'), flatten_dict(new, sep='.')
+  # Fields of `paper` are the published values, which the fingerprint compares with.
+  differences = [
+    key
+    for key in sorted(before.keys() | after.keys())
+    if before.get(key) != after.get(key) and key not in CHANGEABLE and not key.startswith('paper.')
+  ]
+  if differences:
+    shown = '; '.join(
+      f'config.{key} was {before.get(key)!r} and is now {after.get(key)!r}'
+      for key in differences[:3]
+    )
+    raise UserError(
+      f'{run} holds a run with another config: {shown}. Use another --workdir, or the config '
+      'that started it.'
+    )
+
+
+@contextlib.contextmanager
+def lock_run(run: Path) -> Iterator[None]:
+  """Creates and locks the run directory, so that a second training cannot start in it.
+
+  Process 0 holds the lock for all processes. The kernel releases it when the process ends, even if
+  it is killed. Temporary files of a killed process are removed.
+
+  Raises:
+    UserError: another training holds the lock, or the directory cannot be written.
+  """
+  if jax.process_index() > 0:
+    yield
+    return
+  with contextlib.ExitStack() as stack:
+    try:
+      run.mkdir(parents=True, exist_ok=True)
+      stack.enter_context(file_lock(run / 'lock', wait=False))
+    except LockedError as error:
+      raise UserError(
+        f'{run} is in use by {error.holder or "another training"}; wait for its end, or '
+        'give another --workdir.'
+      ) from None
+    except OSError as error:
+      raise UserError(
+        f'{run} cannot be written ({error.strerror}); give another --workdir.'
+      ) from None
+    for path in run.rglob('.*.tmp'):
+      path.unlink(missing_ok=True)
+    yield
+
+
+@contextlib.contextmanager
+def convert_disk_errors(run: Path) -> Iterator[None]:
+  """Converts disk errors (full, read-only, no permission) to UserError; others pass through."""
+  try:
+    yield
+  except OSError as error:
+    if error.errno not in DISK_ERRORS:
+      raise
+    raise UserError(
+      f'{error.filename or run}: {error.strerror}; free disk space or give write permission, and '
+      'the same command resumes from the last checkpoint.'
+    ) from error
