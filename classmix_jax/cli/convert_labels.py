@@ -1,4 +1,4 @@
-"""Turns annotation exports into masks of class ids and classes.txt, for configs/folder.py.
+"""Converts annotation exports to masks of class ids and classes.txt.
 
     python launch/convert_labels.py --from=coco --input=annotations.json --output=DATA/labeled
     python launch/convert_labels.py --from=labelme --input=JSON --output=DATA/labeled

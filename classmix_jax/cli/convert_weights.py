@@ -1,4 +1,4 @@
-"""Turns weights of other projects into a folder for config.model.pretrained, and back.
+"""Converts weights of other projects to the format of config.model.pretrained, and back.
 
     python launch/convert.py --input=resnet101COCO-41f33a49.pth --output=coco \\
         --backbone=resnet101 --head=deeplab_v2

@@ -1,4 +1,4 @@
-"""Trains a table: methods x labelled counts x seeds, from one config.
+"""Trains a table of runs from one config: methods x labelled counts x seeds.
 
     python launch/table.py --config=configs/camvid.py --config.data.root=CamVid \\
         --methods=supervised,classmix --labeled=46,92 --seeds=0,1 --output=OUT \\

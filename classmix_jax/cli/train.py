@@ -1,4 +1,4 @@
-"""Trains.
+"""Trains a network, or continues a training run.
 
     python launch/main.py --config=configs/scenes.py
     python launch/main.py --config=configs/camvid.py:method=supervised,labeled=46 \
