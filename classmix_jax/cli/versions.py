@@ -18,12 +18,12 @@ def describe_versions() -> str:
   """Returns a line each for this package, Python, the libraries and the devices of JAX."""
   import jax
 
-  import classmix_jax
+  from classmix_jax import __version__
 
   versions = {package: installed_version(package) for package in PACKAGES}
   devices = jax.local_devices()
   lines = {
-    'classmix-jax': classmix_jax.__version__,
+    'classmix-jax': __version__,
     'python': f'{platform.python_version()} ({platform.platform()})',
     **{package: version for package, version in versions.items() if version},
     'devices': f'{len(devices)} x {devices[0].device_kind}',

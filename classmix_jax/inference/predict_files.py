@@ -90,7 +90,7 @@ def frames(video: Path) -> Iterator[Input]:
     import av
   except ImportError:
     raise UserError(
-      f"{video} is a video, which PyAV reads: pip install '.[video]' adds it."
+      f"{video} is a video, which PyAV reads: pip install 'classmix_jax[video]' adds it."
     ) from None
   try:
     with av.open(str(video)) as container:

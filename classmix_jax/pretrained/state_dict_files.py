@@ -24,7 +24,7 @@ from classmix_jax.utils.atomic_write import replacing
 
 SAFETENSORS = '.safetensors'
 ENDINGS = ('.pth', '.pt', '.pth.tar', SAFETENSORS)
-INSTALL = "pip install '.[torch]'"
+INSTALL = "pip install 'classmix_jax[torch]'"
 NETWORKS = {'student': 'model', 'teacher': 'ema_model'}  # key of a checkpoint of two networks
 MOST_GROWTH = 2  # torch stores its arrays as they are
 PREFIX = 'module.'  # of every name, where a parallel wrapper was saved

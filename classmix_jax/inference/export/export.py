@@ -88,7 +88,7 @@ def onnx(network: Network, size: tuple[int, int], output: Path) -> Callable:
   except ImportError as error:
     raise UserError(
       f'ONNX is written by jax2onnx and tried with onnxruntime ({error}): '
-      "pip install '.[onnx]' adds them."
+      "pip install 'classmix_jax[onnx]' adds them."
     ) from None
   return write_onnx(network, size, output / 'model.onnx')
 
