@@ -5,7 +5,7 @@ RUN = $(VENV)/bin/python
 
 ACCELERATORS ?= benchmarks/results/accelerators.json
 
-.PHONY: train test test-slow lint install accelerators accelerator-kit dependencies audit
+.PHONY: train test test-slow coverage wheel lint install accelerators accelerator-kit dependencies audit
 
 train: $(VENV)/.installed  ## ClassMix on the built-in street scenes
 	$(RUN) launch/main.py --config=configs/scenes.py
@@ -15,6 +15,13 @@ test: $(VENV)/.installed  ## the fast tests
 
 test-slow: $(VENV)/.installed  ## the long ones
 	$(RUN) -m pytest -m slow
+
+coverage: $(VENV)/.installed  ## the fast tests, and which lines they do not run
+	$(RUN) -m pytest -n 2 --dist loadscope --cov --cov-report=term:skip-covered
+
+wheel: $(VENV)/.installed  ## dist/classmix_jax-VERSION-py3-none-any.whl
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'build>=1.2,<2'
+	$(RUN) -m build
 
 lint: $(VENV)/.installed
 	$(RUN) -m ruff check .

@@ -29,6 +29,7 @@ from pages import (
 import pytest
 
 import classmix_jax
+from classmix_jax.cli import start
 from classmix_jax.config import defaults as base
 from classmix_jax.methods import METHODS, hyper_parameters
 from configs import camvid, cityscapes, folder, pascal_voc, scenes
@@ -103,6 +104,8 @@ def check_command(words):
     ]
     named = re.findall(r'^\.\[(\w+)\]$', ' '.join(a for a in arguments if a.startswith('.[')))
     assert all(extra in extras for extra in named)
+  elif program == 'classmix-jax':
+    assert arguments[0] in (*start.PROGRAMS, '--help', '--version')
   elif program == 'tensorboard':
     assert shutil.which('tensorboard') or importlib.util.find_spec('tensorboard')
 
