@@ -150,6 +150,15 @@ def test_named_files_exist(page):
     assert (ROOT / path).exists(), path
 
 
+def test_rooms_of_contributing_exist():
+  """The table says where a thing goes, with paths below classmix_jax/ or the repository."""
+  table = (ROOT / 'CONTRIBUTING.md').read_text(encoding='utf-8').partition('room and file')[2]
+  named = re.findall(r'`([\w/]+(?:/|\.py))`', table.partition('##')[0])
+  assert len(named) > 20
+  for path in named:
+    assert (ROOT / 'classmix_jax' / path).exists() or (ROOT / path).exists(), path
+
+
 @each_page
 def test_named_fields_exist(page):
   """`config.FIELD` anywhere in a page is a field of a config, of some method or data set."""
