@@ -27,8 +27,8 @@ lint: $(VENV)/.installed
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 
-# In an environment of its own: JAX would look for a GPU at every start of the other programs.
-accelerators: $(VENV)-aot/.installed  ## training steps compiled for GPUs and TPUs that are not here; an hour; PYTHON from 3.12
+# A separate environment: with these plugins, JAX would look for a GPU at every start.
+accelerators: $(VENV)-aot/.installed  ## compiles training steps for GPUs and TPUs on a CPU; an hour; PYTHON from 3.12
 	$(VENV)-aot/bin/python benchmarks/compile_all.py --only='$(ONLY)' --output=$(ACCELERATORS)
 
 $(VENV)-aot/.installed: requirements.txt pyproject.toml
@@ -36,15 +36,15 @@ $(VENV)-aot/.installed: requirements.txt pyproject.toml
 	$(VENV)-aot/bin/pip install --quiet --disable-pip-version-check -e '.[aot]'
 	touch $@
 
-accelerator-kit: $(VENV)/.installed  ## packs what benchmarks/accelerator.py needs on a machine without a network
+accelerator-kit: $(VENV)/.installed  ## packs benchmarks/accelerator.py for a machine without a network
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[lite]'
 	$(RUN) benchmarks/accelerator_kit.py --camvid='$(CAMVID)'
 
-dependencies: $(VENV)/.installed  ## every package that is installed, with its licence
+dependencies: $(VENV)/.installed  ## lists all installed packages with their licences
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[torch,labels,lite,dev]'
 	$(RUN) docs/make_dependencies.py docs/dependencies.md
 
-audit: $(VENV)/.installed  ## known vulnerabilities of what is installed; needs the network
+audit: $(VENV)/.installed  ## known vulnerabilities of the installed packages; needs the network
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'pip-audit>=2.10,<3'
 	$(RUN) -m pip_audit --skip-editable --strict
 

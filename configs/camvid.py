@@ -1,6 +1,9 @@
-"""ClassMix on CamVid, from scratch, at half resolution, on a laptop.
+"""ClassMix on CamVid at 180x240, from scratch, on a laptop.
 
-python launch/main.py --config=configs/camvid.py:labeled=46 --config.data.root=CamVid
+    python launch/main.py --config=configs/camvid.py:labeled=46 --config.data.root=CamVid
+
+367 images, of which 46 (1/8) are labelled.
+Measured: 50.26 mIoU (two seeds).
 """
 
 from classmix_jax.config import defaults
@@ -15,8 +18,8 @@ def get_config(text: str | None = None):
   config.data.crop = (128, 160)
   config.steps = 6_000
   config.eval_batch_size = 10
-  if config.method.get('jitter'):  # a hue of a quarter circle is too much for so small a network
+  if config.method.get('jitter'):  # a small network does not learn hue shifts of 90 degrees
     config.method.jitter = 0.1
     config.method.ramp_steps = 1_500
-    config.method.blur = False  # a pole is one pixel wide
+    config.method.blur = False  # poles are one pixel wide
   return config
