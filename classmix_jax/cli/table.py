@@ -23,7 +23,9 @@ from ml_collections import config_flags
 
 from classmix_jax.cli import command_line
 
-CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/, without a colon.')
+CONFIG = config_flags.DEFINE_config_file(
+  'config', None, 'A config, by name or path, without a colon.'
+)
 METHODS_WANTED = flags.DEFINE_list(
   'methods', ['supervised', 'classmix'], 'Names of METHODS, with options.'
 )

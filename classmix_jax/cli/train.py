@@ -19,7 +19,7 @@ from classmix_jax.cli import command_line, gpu_flags
 from classmix_jax.cli.start import STOP
 from classmix_jax.utils.interrupt import Stopped
 
-CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/.')
+CONFIG = config_flags.DEFINE_config_file('config', None, 'A config, by name or path.')
 WORKDIR = flags.DEFINE_string(
   'workdir', '', 'Folder of the run; default: runs/<config name>-<method>.'
 )
