@@ -1,7 +1,8 @@
-# `make train` and `make test` need Python 3.11 or 3.12, gcc and make, and nothing else.
+# `make train` and `make test` need Python 3.11, 3.12 or 3.13, gcc and make, and nothing else.
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
+AOT ?= $(VENV)-aot
 
 ACCELERATORS ?= benchmarks/results/accelerators.json
 
@@ -28,12 +29,12 @@ lint: $(VENV)/.installed
 	$(RUN) -m ruff format --check .
 
 # A separate environment: with these plugins, JAX would look for a GPU at every start.
-accelerators: $(VENV)-aot/.installed  ## compiles training steps for GPUs and TPUs on a CPU; an hour; PYTHON from 3.12
-	$(VENV)-aot/bin/python benchmarks/compile_all.py --only='$(ONLY)' --output=$(ACCELERATORS)
+accelerators: $(AOT)/.installed-aot  ## compiles training steps for GPUs and TPUs on a CPU; an hour; PYTHON from 3.12
+	$(AOT)/bin/python benchmarks/compile_all.py --only='$(ONLY)' --output=$(ACCELERATORS)
 
-$(VENV)-aot/.installed: requirements.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)-aot
-	$(VENV)-aot/bin/pip install --quiet --disable-pip-version-check -e '.[aot]'
+$(AOT)/.installed-aot: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(AOT)
+	$(AOT)/bin/pip install --quiet --disable-pip-version-check -e '.[aot]'
 	touch $@
 
 accelerator-kit: $(VENV)/.installed  ## packs benchmarks/accelerator.py for a machine without a network

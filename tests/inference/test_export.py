@@ -86,6 +86,8 @@ def test_savedmodel(run, images, expected, tmp_path):
     np.testing.assert_array_equal(found['label'], expected[:count].argmax(-1))
   signature = loaded.signatures['serving_default'](images=tf.constant(images))
   np.testing.assert_allclose(signature['logits'], expected, atol=1e-4)
+  # Whatever JAX writes by itself, older releases of TensorFlow than this one should read.
+  assert b'StableHLO_v1.8.0' in (tmp_path / 'savedmodel' / 'saved_model.pb').read_bytes()
 
 
 def test_tflite(run, images, expected, tmp_path):

@@ -69,7 +69,7 @@ def _with_tensorflow() -> ModuleType:
 
 def savedmodel(network: Network, size: tuple[int, int], output: Path) -> Callable:
   """Writes OUT/savedmodel/; returns how to call what was written."""
-  return _with_tensorflow().write_savedmodel(network, size, output / 'savedmodel')
+  return _with_tensorflow().write_savedmodel(network, size, output / 'savedmodel', PLATFORMS)
 
 
 def tflite(network: Network, size: tuple[int, int], output: Path) -> Callable:

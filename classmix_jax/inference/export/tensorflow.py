@@ -1,20 +1,61 @@
 """Writes SavedModels and TFLite files; imported on use, because TensorFlow is slow to load."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 import tempfile
 
-from jax.experimental import jax2tf
+import jax
+from jax import export as jax_export
+from jax.extend.mlir.dialects import stablehlo
+import jax.numpy as jnp
 import numpy as np
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
 
 from classmix_jax.utils.atomic_write import replacing
 
+# jax.export writes StableHLO of a few weeks before its release: jax 0.11.2 writes 1.18, of which
+# TensorFlow 2.21, which reads 1.13, does not know the custom call that checks the number of images.
+# jax2tf has no option for an older one. 1.8, of 2024, is older than TensorFlow 2.20.
+STABLEHLO = '1.8.0'
 
-def save(network: Callable, batch: int | None, size: tuple[int, int], folder: Path) -> None:
+
+def as_tensorflow(
+  network: Callable, batch: int | None, size: tuple[int, int], platforms: Sequence[str]
+) -> Callable:
+  """Returns `network` as one operation of TensorFlow, for `batch` images, None for any number."""
+  images = jax.ShapeDtypeStruct((batch or jax_export.symbolic_shape('b')[0], *size, 3), jnp.uint8)
+  program = jax_export.export(jax.jit(network), platforms=platforms)(images)
+  module = stablehlo.serialize_portable_artifact_str(
+    stablehlo.deserialize_portable_artifact_str(program.mlir_module_serialized), STABLEHLO
+  )
+
+  def call(images: tf.Tensor) -> dict[str, tf.Tensor]:
+    found = xla.call_module(
+      [images],
+      module=module,
+      version=program.calling_convention_version,
+      platforms=[platform.upper() for platform in program.platforms],
+      Tout=[value.dtype for value in program.out_avals],
+      Sout=[
+        [n if isinstance(n, int) else None for n in value.shape] for value in program.out_avals
+      ],
+    )
+    return jax.tree.unflatten(program.out_tree, found)
+
+  return call
+
+
+def save(
+  network: Callable,
+  batch: int | None,
+  size: tuple[int, int],
+  folder: Path,
+  platforms: Sequence[str],
+) -> None:
   """Writes a SavedModel for `batch` images, None for any number."""
   function = tf.function(
-    jax2tf.convert(network, polymorphic_shapes=[f'({batch or "b"}, {size[0]}, {size[1]}, 3)']),
+    as_tensorflow(network, batch, size, platforms),
     input_signature=[tf.TensorSpec((batch, *size, 3), tf.uint8, name='images')],
     autograph=False,
   )
@@ -24,9 +65,11 @@ def save(network: Callable, batch: int | None, size: tuple[int, int], folder: Pa
   tf.saved_model.save(module, str(folder), signatures=function.get_concrete_function())
 
 
-def write_savedmodel(network: Callable, size: tuple[int, int], folder: Path) -> Callable:
+def write_savedmodel(
+  network: Callable, size: tuple[int, int], folder: Path, platforms: Sequence[str]
+) -> Callable:
   """Writes `network`, `[B, H, W, 3]` uint8 to named arrays; returns what was written, loaded."""
-  save(network, None, size, folder)
+  save(network, None, size, folder, platforms)
   return lambda images: tf.saved_model.load(str(folder)).f(tf.constant(images))
 
 
@@ -36,7 +79,7 @@ def write_tflite(network: Callable, size: tuple[int, int], path: Path) -> Callab
   Of a batch of any size the converter knows no argmax, and slices that it cannot write.
   """
   with tempfile.TemporaryDirectory() as folder:
-    save(network, 1, size, Path(folder))
+    save(network, 1, size, Path(folder), ('cpu',))
     model = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
   with replacing(path) as temporary:
     temporary.write_bytes(model)
