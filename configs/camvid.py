@@ -6,7 +6,7 @@
 Measured: 50.26 mIoU (two seeds).
 """
 
-from classmix_jax.config import defaults
+from classmix_jax.config import defaults, papers
 
 
 def get_config(text: str | None = None):
@@ -18,8 +18,4 @@ def get_config(text: str | None = None):
   config.data.crop = (128, 160)
   config.steps = 6_000
   config.eval_batch_size = 10
-  if config.method.get('jitter'):  # a small network does not learn hue shifts of 90 degrees
-    config.method.jitter = 0.1
-    config.method.ramp_steps = 1_500
-    config.method.blur = False  # poles are one pixel wide
-  return config
+  return papers.apply(config)

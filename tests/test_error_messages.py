@@ -25,7 +25,7 @@ from classmix_jax.data.files.image_io import read_image
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import headline_network
 from classmix_jax.inference.export import export as exporter
-from classmix_jax.inference.predict_files import frames
+from classmix_jax.inference.predict_files import read_frames
 from classmix_jax.pretrained import load
 from classmix_jax.pretrained.converted_folder import write_weights
 from classmix_jax.pretrained.state_dict_files import read_file, write_file
@@ -108,7 +108,7 @@ def test_processes_that_do_not_meet(monkeypatch):
     raise RuntimeError('no coordinator\nat all')
 
   monkeypatch.setattr(jax.distributed, 'initialize', fail)
-  told(lambda: distributed.connect('host:1', 2, 0), 'the processes do not meet: no coordinator')
+  told(lambda: distributed.connect('host:1', 2, 0), 'the processes do not connect: no coordinator')
 
 
 # ------------------------------------------------------------------------------ data
@@ -193,7 +193,9 @@ def test_file_that_is_no_video(tmp_path, monkeypatch):
     'av',
     types.SimpleNamespace(open=refuse, error=types.SimpleNamespace(FFmpegError=FFmpegError)),
   )
-  told(lambda: next(frames(tmp_path / 'x.mp4')), 'x.mp4 cannot be read as a video', 'moov atom')
+  told(
+    lambda: next(read_frames(tmp_path / 'x.mp4')), 'x.mp4 cannot be read as a video', 'moov atom'
+  )
 
 
 # ---------------------------------------------------------------------------- labels
@@ -298,7 +300,10 @@ def test_export_of_a_run_of_many_sizes(finished, tmp_path):
   [
     ('config.json', lambda x: [x], ['no JSON object']),
     ('config.json', lambda x: x.pop('steps') and x, ["steps is 'None'"]),
-    ('config.json', lambda x: {**x, 'eval': 3}, ['eval is 3']),
+    ('config.json', lambda x: {**x, 'eval': 3}, ["eval is '3'"]),
+    ('config.json', lambda x: x['optim'].pop('rule') and x, ["optim.rule is 'None'"]),
+    ('config.json', lambda x: {**x, 'log_every': 1.5}, ["log_every is '1.5'"]),
+    ('config.json', lambda x: {**x, 'method': {'name': 'x'}}, ["method.name is 'x'"]),
     ('config.json', lambda x: {**x, 'seed': -1}, ['config.seed is -1']),
     ('config.json', lambda x: {**x, 'a.b': 1}, ["'a.b' is no name of a field"]),
     ('classes.json', lambda x: {**x, 'palette': x['palette'][1:]}, ['as many names as colours']),

@@ -490,8 +490,9 @@ def check_fields(case, tmp_path):
     check_config(config)
     headline_network(config.eval_network, ())
     build_geometry(config)
-    build_optimizer(config, config.steps)
-    return build_method(config, len(CLASSES)).stages(config.steps)
+    method = build_method(config, len(CLASSES))
+    build_optimizer(config, method, config.steps)
+    return method.stages(config.steps)
 
   stages = sentence_of(built, 'config.')
   if stages is not None:

@@ -11,11 +11,11 @@ import json
 from pathlib import Path
 
 from absl import flags
-from ml_collections import config_flags
 
 from classmix_jax.cli import command_line, gpu_flags
+from classmix_jax.config.flags import define_config
 
-CONFIG = config_flags.DEFINE_config_file('config', None, 'A config, by name or path.')
+CONFIG = define_config('A config, by name or path.')
 STEPS = flags.DEFINE_integer('steps', 5, 'Steps that are timed.', lower_bound=1)
 CLASSES = flags.DEFINE_integer('classes', 11, 'Number of classes.', lower_bound=2)
 OUTPUT = flags.DEFINE_string('output', '', 'JSON file for the result; default: none.')

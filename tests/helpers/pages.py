@@ -22,7 +22,8 @@ from typing import NamedTuple
 from unittest import mock
 
 from absl import flags
-from ml_collections import config_flags
+
+from classmix_jax.config.flags import define_config
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -122,7 +123,7 @@ def own_flags(program: str) -> flags.FlagValues:
     flag = flags.FLAGS[name]
     delattr(flags.FLAGS, name)
     if name == 'config':  # it looks for overrides in the table that it was defined in
-      config_flags.DEFINE_config_file('config', None, flag_values=own)
+      define_config('', own)
     elif name not in own:
       own[name] = flag
   return own
@@ -131,11 +132,12 @@ def own_flags(program: str) -> flags.FlagValues:
 def parse(command: Command) -> None:
   """Parses a command of launch/ as the program would; raises what it would end with."""
   from classmix_jax.cli import command_line
+  from classmix_jax.config.flags import load_without_overrides
 
   own, arguments = own_flags(command.program), command.words[1:]
   with mock.patch.object(sys, 'argv', arguments):
     if 'config' in own:
-      config = command_line.config_without_overrides(arguments)
+      config = load_without_overrides(arguments)
       command_line.check_overrides(arguments, config or {})
     rest = own(arguments)
   if len(rest) > 1:
@@ -147,15 +149,28 @@ def parse(command: Command) -> None:
 
 @contextlib.contextmanager
 def tutorial() -> Iterator[dict]:
-  """Runs the blocks of docs/extending.md and adds the two lines in the tables."""
+  """Runs the blocks of docs/extending.md and adds one line to each of seven tables."""
+  from classmix_jax.datasets import DATASETS
+  from classmix_jax.evaluation.protocols import PROTOCOLS
   from classmix_jax.masks import MASKS
   from classmix_jax.methods import METHODS
+  from classmix_jax.models.backbones import BACKBONES
+  from classmix_jax.models.heads import HEADS
+  from classmix_jax.pretrained import LAYOUTS
 
   page, names = ROOT / 'docs' / 'extending.md', {'__name__': 'tutorial'}
   for block in blocks(page, 'python'):
     exec(compile(block, str(page), 'exec'), names)
-  with (
-    mock.patch.dict(MASKS, {'stripe': names['stripe_mask']}),
-    mock.patch.dict(METHODS, {'entropy': names['EntropyMinimization']}),
-  ):
+  lines = (
+    (MASKS, 'stripe', 'stripe_mask'),
+    (METHODS, 'entropy', 'EntropyMinimization'),
+    (BACKBONES, 'patches', 'Patches'),
+    (HEADS, 'linear', 'Linear'),
+    (DATASETS, 'checkers', 'load_checkers'),
+    (PROTOCOLS, 'upside_down', 'UPSIDE_DOWN'),
+    (LAYOUTS, 'patches', 'PATCHES'),
+  )
+  with contextlib.ExitStack() as stack:
+    for table, key, name in lines:
+      stack.enter_context(mock.patch.dict(table, {key: names[name]}))
     yield names

@@ -12,6 +12,8 @@ from PIL import Image
 import pytest
 import toy
 
+from classmix_jax.config.load import read_config
+from classmix_jax.config.trained import trained_setup
 from classmix_jax.data.files.image_io import read_image
 from classmix_jax.data.splits import split_hash
 from classmix_jax.errors import UserError
@@ -41,13 +43,7 @@ def expected(run, images):
 
 def logits(run, images):
   """Logits of the run's teacher, by way of the model itself."""
-  import ml_collections
-
-  from classmix_jax.config.model import build_model
-  from classmix_jax.workdir import layout
-
-  config = ml_collections.ConfigDict(layout.read_json(run / 'config.json'))
-  model = build_model(config, len(toy.CLASSES))
+  model = trained_setup(read_config(run), len(toy.CLASSES)).method.model
   _, networks = load_networks(run, 'latest')
   return np.asarray(
     jax.jit(lambda x: model.apply(networks['teacher'], x, train=False))(

@@ -1,4 +1,4 @@
-"""Writes SavedModels and TFLite files; imported on use, because TensorFlow is slow to load."""
+"""Writes SavedModels and TFLite files; imported when used, because TensorFlow is slow to load."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,16 +14,16 @@ from tensorflow.compiler.tf2xla.python import xla
 
 from classmix_jax.utils.atomic_write import replacing
 
-# jax.export writes StableHLO of a few weeks before its release: jax 0.11.2 writes 1.18, of which
-# TensorFlow 2.21, which reads 1.13, does not know the custom call that checks the number of images.
-# jax2tf has no option for an older one. 1.8, of 2024, is older than TensorFlow 2.20.
+# jax.export writes the StableHLO of its own release: 1.18 in jax 0.11.2, while TensorFlow 2.21
+# reads up to 1.13. jax2tf has no option for an older version. 1.8 (2024) is older than
+# TensorFlow 2.20.
 STABLEHLO = '1.8.0'
 
 
 def as_tensorflow(
   network: Callable, batch: int | None, size: tuple[int, int], platforms: Sequence[str]
 ) -> Callable:
-  """Returns `network` as one operation of TensorFlow, for `batch` images, None for any number."""
+  """Returns a network as one TensorFlow operation, for `batch` images, or any number if None."""
   images = jax.ShapeDtypeStruct((batch or jax_export.symbolic_shape('b')[0], *size, 3), jnp.uint8)
   program = jax_export.export(jax.jit(network), platforms=platforms)(images)
   module = stablehlo.serialize_portable_artifact_str(
@@ -31,7 +31,7 @@ def as_tensorflow(
   )
 
   def call(images: tf.Tensor) -> dict[str, tf.Tensor]:
-    found = xla.call_module(
+    outputs = xla.call_module(
       [images],
       module=module,
       version=program.calling_convention_version,
@@ -41,7 +41,7 @@ def as_tensorflow(
         [n if isinstance(n, int) else None for n in value.shape] for value in program.out_avals
       ],
     )
-    return jax.tree.unflatten(program.out_tree, found)
+    return jax.tree.unflatten(program.out_tree, outputs)
 
   return call
 
@@ -53,7 +53,7 @@ def save(
   folder: Path,
   platforms: Sequence[str],
 ) -> None:
-  """Writes a SavedModel for `batch` images, None for any number."""
+  """Writes a SavedModel for `batch` images, or for any number if it is None."""
   function = tf.function(
     as_tensorflow(network, batch, size, platforms),
     input_signature=[tf.TensorSpec((batch, *size, 3), tf.uint8, name='images')],
@@ -68,15 +68,15 @@ def save(
 def write_savedmodel(
   network: Callable, size: tuple[int, int], folder: Path, platforms: Sequence[str]
 ) -> Callable:
-  """Writes `network`, `[B, H, W, 3]` uint8 to named arrays; returns what was written, loaded."""
+  """Writes a network from `[B, H, W, 3]` uint8 to named arrays; returns the model, loaded."""
   save(network, None, size, folder, platforms)
   return lambda images: tf.saved_model.load(str(folder)).f(tf.constant(images))
 
 
 def write_tflite(network: Callable, size: tuple[int, int], path: Path) -> Callable:
-  """Writes `network` for one image, of TFLite's own operations alone; returns it, loaded.
+  """Writes a network for one image, with TFLite's own operations only; returns it, loaded.
 
-  Of a batch of any size the converter knows no argmax, and slices that it cannot write.
+  For a batch of any size the converter lacks argmax and some slices.
   """
   with tempfile.TemporaryDirectory() as folder:
     save(network, 1, size, Path(folder), ('cpu',))
@@ -86,7 +86,7 @@ def write_tflite(network: Callable, size: tuple[int, int], path: Path) -> Callab
   call = tf.lite.Interpreter(str(path)).get_signature_runner()
 
   def each(images: np.ndarray) -> dict[str, np.ndarray]:
-    found = [call(images=image[None]) for image in np.asarray(images)]
-    return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+    outputs = [call(images=image[None]) for image in np.asarray(images)]
+    return {name: np.concatenate([one[name] for one in outputs]) for name in outputs[0]}
 
   return each

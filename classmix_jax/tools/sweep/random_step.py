@@ -14,12 +14,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from classmix_jax.config.model import build_method, build_optimizer, choose_devices
+from classmix_jax.config.model import (
+  build_method,
+  build_optimizer,
+  choose_devices,
+  needs_unlabeled,
+)
 from classmix_jax.core.devices import Devices
 from classmix_jax.data.feed import to_devices
 from classmix_jax.errors import UserError
-from classmix_jax.training.step import TrainStep, create_state, make_train_step
-from classmix_jax.training.streams import unlabeled_batch_size
+from classmix_jax.training.create_state import create_state
+from classmix_jax.training.step import TrainStep, make_train_step
 from classmix_jax.types import Batch, Example, TrainState
 
 WARM_UP = 3  # calls before the timed ones: the first compiles
@@ -54,7 +59,7 @@ def random_batch(config, num_classes: int, devices: Devices) -> tuple[Batch, int
       np.ones(shape, bool),
     )
 
-  unlabeled = unlabeled_batch_size(config)
+  unlabeled = config.unlabeled_batch_size if needs_unlabeled(config) else 0
   batch = Batch(example(config.batch_size), example(unlabeled) if unlabeled else None)
   return next(to_devices([batch], devices)), config.batch_size + unlabeled
 
@@ -64,7 +69,7 @@ def build_step(
 ) -> tuple[TrainStep, TrainState, tuple[Batch, int]]:
   """Returns the step of a config, the state before it, and the result of `random_batch`."""
   method = build_method(config, num_classes)
-  tx = build_optimizer(config, config.steps)
+  tx = build_optimizer(config, method, config.steps)
   image = jax.ShapeDtypeStruct((1, *image_size(config), 3), np.float32)
   state = create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
   step = make_train_step(method, tx, 0, devices, accumulate=config.accumulate)
