@@ -6,7 +6,7 @@ AOT ?= $(VENV)-aot
 
 ACCELERATORS ?= benchmarks/results/accelerators.json
 
-.PHONY: train test test-slow lint install accelerators accelerator-kit dependencies audit
+.PHONY: train test test-slow coverage wheel lint install accelerators accelerator-kit dependencies audit
 
 train: $(VENV)/.installed  ## ClassMix on the built-in street scenes
 	$(RUN) launch/main.py --config=configs/scenes.py
@@ -17,12 +17,19 @@ test: $(VENV)/.installed  ## the fast tests
 test-slow: $(VENV)/.installed  ## the long ones
 	$(RUN) -m pytest -m slow
 
+coverage: $(VENV)/.installed  ## the fast tests, and which lines they do not run
+	$(RUN) -m pytest -n 2 --dist loadscope --cov --cov-report=term:skip-covered
+
+wheel: $(VENV)/.installed  ## dist/classmix_jax-VERSION-py3-none-any.whl
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'build>=1.2,<2'
+	$(RUN) -m build
+
 lint: $(VENV)/.installed
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 
-# In an environment of its own: JAX would look for a GPU at every start of the other programs.
-accelerators: $(AOT)/.installed-aot  ## training steps compiled for GPUs and TPUs that are not here; an hour; PYTHON from 3.12
+# A separate environment: with these plugins, JAX would look for a GPU at every start.
+accelerators: $(AOT)/.installed-aot  ## compiles training steps for GPUs and TPUs on a CPU; an hour; PYTHON from 3.12
 	$(AOT)/bin/python benchmarks/compile_all.py --only='$(ONLY)' --output=$(ACCELERATORS)
 
 $(AOT)/.installed-aot: requirements.txt pyproject.toml
@@ -30,15 +37,15 @@ $(AOT)/.installed-aot: requirements.txt pyproject.toml
 	$(AOT)/bin/pip install --quiet --disable-pip-version-check -e '.[aot]'
 	touch $@
 
-accelerator-kit: $(VENV)/.installed  ## packs what benchmarks/accelerator.py needs on a machine without a network
+accelerator-kit: $(VENV)/.installed  ## packs benchmarks/accelerator.py for a machine without a network
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[lite]'
 	$(RUN) benchmarks/accelerator_kit.py --camvid='$(CAMVID)'
 
-dependencies: $(VENV)/.installed  ## every package that is installed, with its licence
+dependencies: $(VENV)/.installed  ## lists all installed packages with their licences
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[torch,labels,lite,dev]'
 	$(RUN) docs/make_dependencies.py docs/dependencies.md
 
-audit: $(VENV)/.installed  ## known vulnerabilities of what is installed; needs the network
+audit: $(VENV)/.installed  ## known vulnerabilities of the installed packages; needs the network
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'pip-audit>=2.10,<3'
 	$(RUN) -m pip_audit --skip-editable --strict
 

@@ -14,18 +14,7 @@ from absl import app
 import json_file
 
 # With the flags of benchmarks/step.py.
-from step import (
-  CLASSES,
-  CONFIG,
-  OUTPUT,
-  STEPS,
-  WARM_UP,
-  about,
-  image_size,
-  made_up,
-  prepare,
-  throughput,
-)
+from step import CLASSES, CONFIG, OUTPUT, STEPS, about, prepare
 
 
 def programs(config):
@@ -38,6 +27,7 @@ def programs(config):
   from classmix_jax.core.losses import cross_entropy
   from classmix_jax.core.tiling import per_pixel
   from classmix_jax.methods.pseudo_label import make_pseudo_label
+  from classmix_jax.tools.sweep.random_step import image_size, random_batch
   from classmix_jax.training.create_state import create_state
   from classmix_jax.training.step import make_train_step
   from classmix_jax.types import AXIS
@@ -47,7 +37,7 @@ def programs(config):
   tx = build_optimizer(config, method, config.steps)
   image = jax.ShapeDtypeStruct((1, *image_size(config), 3), np.float32)
   fresh = lambda: create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
-  state, (batch, _) = fresh(), made_up(config, devices)
+  state, (batch, _) = fresh(), random_batch(config, CLASSES.value, devices)
   on_device = functools.partial(jax.pmap, axis_name=AXIS, devices=devices)
   key = jax.random.key(0)
 
@@ -112,12 +102,14 @@ def programs(config):
 def main(_) -> None:
   import jax
 
+  from classmix_jax.tools.sweep.random_step import WARM_UP, time_calls
+
   config = CONFIG.value
   prepare(config)
   found = {}
   for name, program in programs(config).items():
-    throughput(program, WARM_UP)
-    found[name] = throughput(program, STEPS.value)
+    time_calls(program, WARM_UP)
+    found[name] = time_calls(program, STEPS.value)
     print(f'{name:56}{found[name]:9.1f} ms{found[name] / found["whole step"]:6.0%}', flush=True)
   around = (
     found['targets: teacher, mixing, augmentation']

@@ -51,7 +51,6 @@ TIMES_BATCH = flags.DEFINE_integer('times_batch', 1, "Multiplies the config's ba
 PROFILE = flags.DEFINE_string('profile', '', "Folder for the profiler's trace of three steps.")
 HLO = flags.DEFINE_string('hlo', '', "File for the optimised program's text.")
 OUTPUT = flags.DEFINE_string('output', '', 'File for the result.')
-WARM_UP = 3
 PROFILED = 3  # steps
 PRODUCTS = 10  # in a row, for their peak
 PRODUCT_SIDE = {'cpu': 2048}  # of square matrices, large enough to keep a device busy
@@ -63,52 +62,18 @@ def usage() -> tuple[float, int]:
   return used.ru_utime + used.ru_stime, used.ru_minflt
 
 
-def image_size(config) -> tuple[int, int]:
-  """The (H, W) of training images: the crop, or the working size of whole images."""
-  size = tuple(config.data.crop) or tuple(config.data.size)
-  if not size:
-    raise SystemExit('config.data.crop and config.data.size are empty: how large are images?')
-  return size
-
-
-def made_up(config, devices):
-  """Returns the batches of one dispatch `[D, K A, b, ...]`, noise, on the devices."""
-  import numpy as np
-
-  from classmix_jax.data.feed import to_devices
-  from classmix_jax.training.streams import unlabeled_batch_size
-  from classmix_jax.types import Batch, Example
-
-  random = np.random.default_rng(0)
-
-  def example(count):
-    shape = (
-      len(devices),
-      config.steps_per_dispatch * config.accumulate,
-      count // len(devices) // config.accumulate,
-      *image_size(config),
-    )
-    return Example(
-      random.integers(0, 256, (*shape, 3), np.uint8),
-      random.integers(0, CLASSES.value, shape, np.uint8),
-      np.ones(shape, bool),
-    )
-
-  unlabeled = unlabeled_batch_size(config)
-  batch = Batch(example(config.batch_size), example(unlabeled) if unlabeled else None)
-  return next(to_devices([batch], devices)), config.batch_size + unlabeled
-
-
 def product_peak(dtype: str, devices) -> float:
   """Returns the operations per second of a product of random square matrices on all devices."""
   import jax
+
+  from classmix_jax.tools.sweep.random_step import time_calls
 
   side = PRODUCT_SIDE.get(devices[0].platform, 8192)
   draw = jax.pmap(lambda key: jax.random.normal(key, (side, side), dtype), devices=devices)
   matrix = draw(jax.random.split(jax.random.key(0), len(devices)))  # on the devices at once
   product = jax.pmap(lambda x: x @ x, devices=devices)
   jax.block_until_ready(product(matrix))
-  ms = throughput(lambda: product(matrix), PRODUCTS)
+  ms = time_calls(lambda: product(matrix), PRODUCTS)
   return 2 * side**3 * len(devices) / (ms / 1000)
 
 
@@ -118,7 +83,9 @@ def collectives(program: str) -> list[float]:
 
 
 def about(config, devices) -> dict:
-  """Returns what a result needs said: where, when, and of what."""
+  """Returns the provenance of a result: where, when, and of what."""
+  from classmix_jax.tools.sweep.random_step import image_size
+
   return {
     'device': f'{len(devices)} x {devices[0].device_kind} ({platform.machine()}, '
     f'{len(os.sched_getaffinity(0))} cores)',
@@ -133,17 +100,6 @@ def about(config, devices) -> dict:
   }
 
 
-def throughput(program, steps: int) -> float:
-  """Returns the ms of each of `steps` calls in a row, with one wait at the end."""
-  import jax
-
-  begin = time.perf_counter()
-  for _ in range(steps):
-    result = program()
-  jax.block_until_ready(result)
-  return 1000 * (time.perf_counter() - begin) / steps
-
-
 def one_by_one(program, steps: int) -> tuple[list[float], list[float]]:
   """Returns the ms of calls that are waited for each, and of these until the call returned."""
   import jax
@@ -156,23 +112,6 @@ def one_by_one(program, steps: int) -> tuple[list[float], list[float]]:
     jax.block_until_ready(result)
     whole.append(1000 * (time.perf_counter() - begin))
   return whole, dispatch
-
-
-def build_step(config, devices):
-  """Returns the pmapped step, the state before it, and a batch, on the devices."""
-  import jax
-  import numpy as np
-
-  from classmix_jax.config.model import build_method, build_optimizer
-  from classmix_jax.training.create_state import create_state
-  from classmix_jax.training.step import make_train_step
-
-  method = build_method(config, CLASSES.value)
-  tx = build_optimizer(config, method, config.steps)
-  image = jax.ShapeDtypeStruct((1, *image_size(config), 3), np.float32)
-  state = create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
-  step = make_train_step(method, tx, 0, devices, accumulate=config.accumulate)
-  return step, state, made_up(config, devices)
 
 
 def compile_step(step, state, batch, config, devices):
@@ -200,8 +139,10 @@ def compile_step(step, state, batch, config, devices):
 
 def time_step(run, together: int) -> dict:
   """Times a warm program of `together` steps; see the module's three times."""
+  from classmix_jax.tools.sweep.random_step import time_calls
+
   before = usage()
-  ms = throughput(run, STEPS.value) / together
+  ms = time_calls(run, STEPS.value) / together
   processor, faults = (
     (now - then) / STEPS.value / together for now, then in zip(usage(), before, strict=True)
   )
@@ -230,20 +171,23 @@ def profile(run, folder: Path) -> list:
   """Traces `PROFILED` calls; returns the rows of benchmarks/kernel_times.py."""
   import jax
 
+  from classmix_jax.tools.sweep.random_step import time_calls
+
   with jax.profiler.trace(str(folder)):
-    throughput(run, PROFILED)
+    time_calls(run, PROFILED)
   return kernel_times(folder, PROFILED)
 
 
 def measure(config):
   """Compiles, times and profiles the step; yields the result so far after each stage."""
   from classmix_jax.config.model import choose_devices
+  from classmix_jax.tools.sweep.random_step import WARM_UP, build_step, time_calls
 
   config.batch_size *= TIMES_BATCH.value
   config.unlabeled_batch_size *= TIMES_BATCH.value
   devices = choose_devices(config)[: DEVICES.value or None]
   together = config.steps_per_dispatch
-  step, state, (batch, images) = build_step(config, devices)
+  step, state, (batch, images) = build_step(config, CLASSES.value, devices)
   step, compiled = compile_step(step, state, batch, config, devices)
   found = {
     **about(config, devices),
@@ -262,7 +206,7 @@ def measure(config):
     state, metrics = step(state, batch)
     return metrics
 
-  throughput(run, WARM_UP)
+  time_calls(run, WARM_UP)
   found |= time_step(run, together)
   found |= {
     'images_per_s': 1000 * images / found['ms'],

@@ -1,6 +1,9 @@
-"""ClassMix on CamVid, from scratch, at half resolution, on a laptop.
+"""ClassMix on CamVid at 180x240, from scratch, on a laptop.
 
-python launch/main.py --config=configs/camvid.py:labeled=46 --config.data.root=CamVid
+    python launch/main.py --config=configs/camvid.py:labeled=46 --config.data.root=CamVid
+
+367 images, of which 46 (1/8) are labelled.
+Measured: 50.26 mIoU (two seeds).
 """
 
 from classmix_jax.config import defaults, papers

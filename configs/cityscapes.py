@@ -4,16 +4,16 @@
 
 DIR holds leftImg8bit/ and gtFine/, or the two archives; see docs/datasets.md.
 
-Expected: the paper's 61.35 mIoU (mean of three splits). Not yet run here.
+Expected: the paper's 61.35 mIoU (mean of three splits). Not yet run.
 The paper starts from COCO weights, config.model.pretrained=resnet101COCO-41f33a49.pth; without
-them the network starts from random ones. See docs/weights.md.
+them the network starts from random weights. See docs/weights.md.
 
-Where this differs from the original implementation:
-- Colours are jittered as RGB; there the network's BGR is taken for RGB, with the means added back
-  in the other order.
-- The biases of the head start at 0; there they are drawn from +-0.0074.
-- The 372 labelled images are drawn from the sorted names by config.data.split_seed; there by a
-  list of numbers that refer to the order of the files on the author's disk.
+Differences from the original implementation:
+- Colours are jittered as RGB. The original jitters the network's BGR input as if it were RGB, with
+  the channel means added in reverse order.
+- The biases of the head start at 0. The original draws them from +-0.0074.
+- config.data.split_seed draws the 372 labelled images from the sorted names. The original has a
+  list of indices into the order of the files on the author's disk.
 """
 
 from classmix_jax.config import defaults, papers
@@ -24,9 +24,9 @@ def get_config(text: str | None = None):
   config.name = 'cityscapes'
   config.checkpoint_every = 5_000
   config.data.name = 'cityscapes'
-  config.data.reader = ''  # folders, tfds; '' is folders where they are unpacked, else tfds
-  config.data.tfds_dir = ''  # where tfds keeps its files; '' is ROOT/tensorflow_datasets
-  config.data.train_extra = False  # whether leftImg8bit/train_extra is unlabelled data too
+  config.data.reader = ''  # folders, tfds; '' for folders if they are unpacked, else tfds
+  config.data.tfds_dir = ''  # directory of tfds; '' for ROOT/tensorflow_datasets
+  config.data.train_extra = False  # adds leftImg8bit/train_extra to the unlabelled images
   config.data.labeled = config.data.labeled or '1/8'
   config.data.size = (512, 1024)
   config.data.working_copy = 'disk'

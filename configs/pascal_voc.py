@@ -2,19 +2,19 @@
 
     python launch/main.py --config=configs/pascal_voc.py --config.data.root=VOCdevkit/VOC2012
 
-1,323 (1/8) of the 10,582 images with masks in SegmentationClassAug are labelled; see
-docs/datasets.md for the files.
+1,323 (1/8) of the 10,582 images with masks in SegmentationClassAug are labelled; docs/datasets.md
+lists the files.
 
-Expected: the paper's 71.00 mIoU. Not yet run here.
+Expected: the paper's 71.00 mIoU. Not yet run.
 The paper starts from COCO weights, config.model.pretrained=resnet101COCO-41f33a49.pth; without
-them the network starts from random ones. See docs/weights.md.
+them the network starts from random weights. See docs/weights.md.
 
-Where this differs from the original implementation:
-- Padding is black before images are centred; there it is 0 after it.
-- The biases of the head start at 0, if it does not come with the weights; there they are drawn
+Differences from the original implementation:
+- Padding is black before the means are subtracted. The original pads with 0 afterwards.
+- The biases of the head start at 0 unless the weights include the head. The original draws them
   from +-0.0074.
-- The labelled images are drawn from the sorted names by config.data.split_seed; there by the
-  shipped list split_0.
+- config.data.split_seed draws the labelled images from the sorted names. The original ships them as
+  the list split_0.
 """
 
 from classmix_jax.config import defaults, papers
@@ -26,7 +26,7 @@ def get_config(text: str | None = None):
   config.batch_size = 10
   config.unlabeled_batch_size = 10
   config.data.name = 'pascal_voc'
-  config.data.masks = 'SegmentationClassAug'  # of training images, or SegmentationClass
+  config.data.masks = 'SegmentationClassAug'  # training masks, or SegmentationClass
   config.data.labeled = config.data.labeled or '1/8'
   config.data.crop = (321, 321)
   config.data.scale = (0.5, 1.6)

@@ -1,4 +1,4 @@
-"""Checks a data set before a training: what it holds, what is wrong, and how it looks.
+"""Checks a data set before a training run: contents, errors, sample pictures.
 
 `--help` lists the flags.
 """

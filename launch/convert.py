@@ -1,4 +1,4 @@
-"""Turns weights of other projects into a folder for config.model.pretrained, and back.
+"""Converts weights of other projects to the format of config.model.pretrained, and back.
 
 `--help` lists the flags.
 """

@@ -1,4 +1,4 @@
-"""Turns annotation exports into masks of class ids and classes.txt, for configs/folder.py.
+"""Converts annotation exports to masks of class ids and classes.txt.
 
 `--help` lists the flags.
 """

@@ -1,4 +1,4 @@
-"""Evaluates a run: restores from orbax, prints per-class IoU, writes RUN/eval/<step>.json.
+"""Evaluates a training run: prints per-class IoU, writes RUN/eval/<step>.json.
 
 `--help` lists the flags.
 """

@@ -1,4 +1,4 @@
-"""Writes a run's network for other programs, and checks that it still says the same.
+"""Exports a run's network for other programs, and verifies the exported copy.
 
 `--help` lists the flags.
 """

@@ -1,4 +1,4 @@
-"""Trains.
+"""Trains a network, or continues a training run.
 
 `--help` lists the flags.
 """

@@ -1,4 +1,4 @@
-"""Predicts images with a run: class ids as PNG, a colour overlay, and how sure the network is.
+"""Predicts images with a training run: class ids, a colour overlay and the confidence.
 
 `--help` lists the flags.
 """

@@ -1,4 +1,4 @@
-"""Writes one page about a run, or about several side by side, that any browser opens offline.
+"""Writes an HTML page about one training run, or about several side by side.
 
 `--help` lists the flags.
 """

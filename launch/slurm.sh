@@ -3,9 +3,9 @@
 #
 #   sbatch --nodes=2 launch/slurm.sh --config=configs/scenes.py --workdir=RUN
 #
-# To be started from the repository, on a disk that all nodes see. What stands before the script's
-# name goes to Slurm, what stands behind it to launch/main.py. A job that Slurm stops and queues
-# again goes on from the last checkpoint.
+# Start it in the repository, on a disk that all nodes share. Arguments before the script's name are
+# Slurm's, those after it are passed to launch/main.py. A job that Slurm stops and requeues continues
+# from its last checkpoint.
 #SBATCH --job-name=classmix_jax
 #SBATCH --ntasks-per-node=4
 #SBATCH --gpus-per-node=4
@@ -16,5 +16,5 @@
 #SBATCH --output=%x-%j.out
 set -euo pipefail
 
-# JAX takes the GPU of its process's number on the node, so that every process must see them all.
+# JAX uses the GPU with the local number of its process, so every process must see all GPUs.
 exec srun --kill-on-bad-exit=1 --gpu-bind=none "${PYTHON:-.venv/bin/python}" launch/main.py "$@"

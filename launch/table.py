@@ -1,4 +1,4 @@
-"""Trains a table: methods x labelled counts x seeds, from one config.
+"""Trains a table of runs from one config: methods x labelled counts x seeds.
 
 `--help` lists the flags.
 """

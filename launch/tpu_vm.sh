@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains on a TPU VM of Google Cloud, or on a pod of several, with the Google Cloud CLI.
+# Trains on a TPU VM of Google Cloud, or on a pod, with the Google Cloud CLI.
 #
 #   export TPU=classmix ZONE=us-central2-b
 #   launch/tpu_vm.sh create v4-32 tpu-ubuntu2204-base      # type, and version of the software
@@ -7,8 +7,8 @@
 #   launch/tpu_vm.sh train --config=configs/cityscapes.py --config.data.root=DIR --workdir=RUN
 #   launch/tpu_vm.sh delete
 #
-# Of a pod DIR and RUN must lie on a disk that all hosts see: a Filestore share mounted on each.
-# The same `train` again goes on from the last checkpoint.
+# On a pod, DIR and RUN must be on a disk that all hosts share, for example Filestore.
+# The same `train` command continues from the last checkpoint.
 set -euo pipefail
 : "${TPU:?is the name of the TPU VM}" "${ZONE:?is the zone of Google Cloud}"
 

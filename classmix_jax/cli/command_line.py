@@ -28,33 +28,47 @@ def fail(sentence: str) -> None:
   sys.exit(2)
 
 
+def config_directory() -> Path:
+  """Returns the directory of the configs: of the installed package, or of the checkout."""
+  package = Path(__file__).resolve().parents[1]
+  installed = package / 'configs'
+  return installed if installed.is_dir() else package.parent / 'configs'
+
+
+def config_names() -> list[str]:
+  """Returns the names of the configs that come with this package, for example 'scenes'."""
+  return sorted(path.stem for path in config_directory().glob('[!_]*.py'))
+
+
 def find_config(value: str) -> str:
   """Returns the value of --config with the path of a config that is given by name.
 
   `scenes`, and `configs/scenes.py` if there is no such file in the working directory, are
-  the config of the checkout or of the installed package.
+  configs of this package.
 
-  Example: `find_config('camvid:labeled=46')` is `'PACKAGE/configs/camvid.py:labeled=46'`.
+  Example: `find_config('camvid:labeled=46')` is `'DIRECTORY/camvid.py:labeled=46'`.
   """
   name, colon, arguments = value.partition(':')
   given = Path(name)
-  if given.exists() or given.parent not in (Path(), Path('configs')):
+  if given.is_file() or given.parent not in (Path(), Path('configs')):
     return value
-  package = Path(__file__).resolve().parents[1]
-  for folder in (package.parent / 'configs', package / 'configs'):
-    path = folder / f'{given.stem}.py'
-    if path.exists():
-      return f'{path}{colon}{arguments}'
-  return value
+  path = config_directory() / f'{given.stem}.py'
+  return f'{path}{colon}{arguments}' if path.exists() else value
 
 
-def with_found_config(arguments: Sequence[str]) -> list[str]:
-  """Returns the arguments with the path of the config, see `find_config`."""
-  flag = '--config='
-  return [
-    flag + find_config(argument.removeprefix(flag)) if argument.startswith(flag) else argument
-    for argument in arguments
-  ]
+def find_configs(arguments: Sequence[str]) -> list[str]:
+  """Returns the arguments with the path of the config, see `find_config`.
+
+  Example: `find_configs(['--config', 'scenes'])` is `['--config=DIRECTORY/scenes.py']`.
+  """
+  result, remaining = [], list(arguments)
+  while remaining:
+    argument = remaining.pop(0)
+    if argument == '--config' and remaining:
+      argument = f'--config={remaining.pop(0)}'
+    flag, equals, value = argument.partition('=')
+    result.append(f'--config={find_config(value)}' if flag + equals == '--config=' else argument)
+  return result
 
 
 def check_overrides(arguments: Sequence[str], config: Mapping) -> None:
@@ -92,14 +106,17 @@ def parse_flags(program: ModuleType) -> None:
     print(program.__doc__, flags.FLAGS.module_help(program), sep='\n')
     sys.exit(0)
   # ml_collections looks for overrides in sys.argv itself.
-  sys.argv = with_found_config(sys.argv)
+  sys.argv = find_configs(sys.argv)
   try:
     parse_config(sys.argv)
   except UserError as error:
     fail(str(error))
   except OSError:
     given = [argument for argument in sys.argv if argument.startswith('--config')]
-    fail(f'the file of {" ".join(given)} cannot be read; those of the package are in configs/.')
+    fail(
+      f'the file of {" ".join(given)} cannot be read; give a path, or the name of a file of '
+      f'configs/: {", ".join(config_names())}.'
+    )
   except (flags.Error, ValueError, TypeError) as error:
     fail(' '.join(str(error).split()))
 

@@ -2,7 +2,9 @@
 
 python launch/predict.py --workdir=RUN --input=DIR --output=DIR
 python launch/predict.py --workdir=RUN --input='photos/*.jpg' --output=DIR
-python launch/predict.py --workdir=RUN --input=drive.mp4 --output=DIR   # pip install '.[video]'
+python launch/predict.py --workdir=RUN --input=drive.mp4 --output=DIR
+
+Videos need `pip install 'classmix_jax[video]'`.
 """
 
 from pathlib import Path

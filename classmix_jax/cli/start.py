@@ -1,6 +1,8 @@
 """Starts one of the programs: `classmix-jax train`, or `python launch/main.py`."""
 
+import ast
 import importlib
+from pathlib import Path
 import sys
 
 from classmix_jax.training.preemption import Stop
@@ -12,11 +14,39 @@ PROGRAMS = (
   'export',
   'report',
   'table',
+  'time-steps',
   'check-data',
   'convert-weights',
   'convert-labels',
 )
+USAGE = """usage: classmix-jax PROGRAM [--flag=value ...]
+
+{programs}
+
+classmix-jax PROGRAM --help lists the flags of a program.
+classmix-jax --version prints the versions that a bug report needs."""
 STOP = Stop()  # of a training
+
+
+def module_name(program: str) -> str:
+  """Returns the module of a program in this room."""
+  return program.replace('-', '_')
+
+
+def summary(program: str) -> str:
+  """Returns the first line of a program's docstring.
+
+  The module is parsed and not imported: flags of two programs share names.
+  """
+  path = Path(__file__).with_name(f'{module_name(program)}.py')
+  return ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))).partition('\n')[0]
+
+
+def usage() -> str:
+  """Returns what `classmix-jax --help` prints."""
+  width = max(map(len, PROGRAMS))
+  lines = [f'  {program:{width}}  {summary(program)}' for program in PROGRAMS]
+  return USAGE.format(programs='\n'.join(lines))
 
 
 def start(program: str) -> None:
@@ -25,17 +55,20 @@ def start(program: str) -> None:
     STOP.listen()  # before the imports, which take seconds
   from classmix_jax.cli import command_line
 
-  command_line.run(importlib.import_module(f'classmix_jax.cli.{program.replace("-", "_")}'))
+  command_line.run(importlib.import_module(f'classmix_jax.cli.{module_name(program)}'))
 
 
 def main() -> None:
   """Runs the program that the first argument names."""
-  if len(sys.argv) < 2 or sys.argv[1] not in PROGRAMS:
-    print(
-      'usage: classmix-jax PROGRAM [--flag=value ...]\n'
-      f'PROGRAM is one of {", ".join(PROGRAMS)}; '
-      'classmix-jax PROGRAM --help lists its flags.',
-      file=sys.stderr,
-    )
-    sys.exit(0 if sys.argv[1:] == ['--help'] else 2)
-  start(sys.argv.pop(1))
+  first = sys.argv[1] if len(sys.argv) > 1 else ''
+  if first in PROGRAMS:
+    start(sys.argv.pop(1))
+  elif first == '--help':
+    print(usage())
+  elif first == '--version':
+    from classmix_jax.cli.versions import describe_versions
+
+    print(describe_versions())
+  else:
+    print(usage(), file=sys.stderr)
+    sys.exit(2)

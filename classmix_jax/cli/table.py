@@ -1,4 +1,4 @@
-"""Trains a table: methods x labelled counts x seeds, from one config.
+"""Trains a table of runs from one config: methods x labelled counts x seeds.
 
     python launch/table.py --config=configs/camvid.py --config.data.root=CamVid \\
         --methods=supervised,classmix --labeled=46,92 --seeds=0,1 --output=OUT \\
@@ -6,7 +6,7 @@
 
 Writes OUT/table.md, table.csv and table.png. The same command again goes on: finished
 cells are never run again, a failed one does not stop the others. --dry-run lists the cells and how
-long they take, and times a few steps of every method that has not run yet, on made-up images.
+long they take, and times a few steps of every method that has not run yet, on random images.
 --config.method.FIELD is passed on to the methods that have it. A method may carry options of its
 own, for an ablation, and fields of the config:
 
@@ -23,7 +23,7 @@ from absl import flags
 from classmix_jax.cli import command_line
 from classmix_jax.config.flags import OVERRIDE, config_file, define_config
 
-CONFIG = define_config('A file of configs/, without a colon.')
+CONFIG = define_config('A config, by name or path, without a colon.')
 METHODS_WANTED = flags.DEFINE_list(
   'methods', [], 'Names of METHODS, with options; default: supervised,classmix.'
 )
@@ -33,7 +33,6 @@ OUTPUT = flags.DEFINE_string('output', '', 'Folder of the table; default: runs/<
 JOBS = flags.DEFINE_integer(
   'jobs', 1, 'Trainings at once, each on its share of the cores.', lower_bound=1
 )
-TIMED_STEPS = 5
 FIELD = 'config.'  # with which options of a cell begin that are not the method's
 DRY_RUN = flags.DEFINE_bool('dry-run', False, 'Only print the grid and how long it takes.')
 
@@ -112,12 +111,13 @@ def check_same_table(folder: Path, description: dict) -> None:
   write_atomically(path, json.dumps(description, indent=2) + '\n')
 
 
-def program(file: str, folder: str, name: str, cell) -> list[str]:
-  """What is executed for a cell, without the program's own flags."""
-  path = Path(__file__).resolve().parent.parent / folder / name
+def command(program: str, file: str, cell) -> list[str]:
+  """Returns what starts a program for a cell, without the program's own flags."""
   return [
     sys.executable,
-    str(path),
+    '-m',
+    'classmix_jax.cli',
+    program,
     f'--config={file}:method={cell.method.partition(":")[0]},labeled={cell.labeled}',
     *passed_on(cell.method),
     f'--config.seed={cell.seed}',
@@ -134,12 +134,11 @@ def dry_run(file: str, results: Sequence) -> None:
   waiting = [
     result.cell for result in results if not result.finished and result.cell.method not in speeds
   ]
-  command = lambda cell, path: [
-    *program(file, 'benchmarks', 'step.py', cell),
-    f'--steps={TIMED_STEPS}',
-    f'--output={path}',
-  ]
-  speeds |= step_times(waiting, command, shares_of_cores(JOBS.value)[0])
+
+  def timing(cell, path) -> list[str]:
+    return [*command('time-steps', file, cell), f'--output={path}']
+
+  speeds |= step_times(waiting, timing, shares_of_cores(JOBS.value)[0])
   print(plan(results, speeds, JOBS.value), flush=True)
 
 
@@ -174,10 +173,10 @@ def main() -> None:
   print(plan(results, seconds_per_step(results), JOBS.value), flush=True)
   check_same_table(folder, {'config': file, 'overrides': sorted(overrides())})
 
-  def command(cell) -> list[str]:
-    return [*program(file, 'launch', 'main.py', cell), f'--workdir={cell.run}']
+  def training(cell) -> list[str]:
+    return [*command('train', file, cell), f'--workdir={cell.run}']
 
-  failed = run_cells(cells, command, JOBS.value)
+  failed = run_cells(cells, training, JOBS.value)
   write_table(folder, [read(cell) for cell in cells], config.data.name)
   if failed:
     raise UserError(

@@ -1,4 +1,4 @@
-"""Trains a run.
+"""Trains a network, or continues a training run.
 
     python launch/main.py --config=configs/scenes.py
     python launch/main.py --config=configs/camvid.py:method=supervised,labeled=46 \
@@ -20,7 +20,7 @@ from classmix_jax.cli.start import STOP
 from classmix_jax.config.flags import define_config
 from classmix_jax.utils.interrupt import Stopped
 
-CONFIG = define_config('A file of configs/.')
+CONFIG = define_config('A config, by name or path.')
 WORKDIR = flags.DEFINE_string(
   'workdir', '', 'Directory of the run; default: runs/<config name>-<method>.'
 )

@@ -99,7 +99,7 @@ def read_frames(video: Path) -> Iterator[Input]:
     import av
   except ImportError:
     raise UserError(
-      f"{video} is a video, which PyAV reads: install it with pip install '.[video]'."
+      f"{video} is a video, which PyAV reads: install it with pip install 'classmix_jax[video]'."
     ) from None
   try:
     with av.open(str(video)) as container:

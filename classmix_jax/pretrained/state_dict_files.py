@@ -24,7 +24,7 @@ from classmix_jax.utils.atomic_write import replacing
 
 SAFETENSORS = '.safetensors'
 ENDINGS = ('.pth', '.pt', '.pth.tar', SAFETENSORS)
-INSTALL = "pip install '.[torch]'"
+INSTALL = "pip install 'classmix_jax[torch]'"
 CHECKPOINT_KEYS = {'student': 'model', 'teacher': 'ema_model'}  # in a checkpoint of two networks
 MAX_TORCH_GROWTH = 2  # unpacked size / file size; torch stores arrays uncompressed
 PARALLEL_PREFIX = 'module.'  # of all names in a state dict saved from a DataParallel wrapper

@@ -1,10 +1,10 @@
-"""What is installed beside a runtime's own JAX, and what is left alone."""
+"""Which packages pip installs beside the JAX of a runtime."""
 
 import pytest
 
 from launch import fit_runtime
 
-WANTED = fit_runtime.requirements("""
+REQUIREMENTS = fit_runtime.parse_requirements("""
 jax>=0.10.0,<0.12
 clu>=0.0.12,<0.1  # small
 tensorflow-cpu>=2.20,<2.22
@@ -24,10 +24,10 @@ def version(name):
   return COLAB.get(name, '')
 
 
-def test_jax_stays_and_tensorflow_knows_no_accelerator():
-  missing = fit_runtime.lacking(WANTED, version)
-  assert [one.name for one in missing] == ['clu', 'tensorflow-cpu']
-  assert fit_runtime.pip_commands(missing, COLAB.items()) == [
+def test_jax_is_pinned_and_tensorflow_replaced():
+  unmet = fit_runtime.find_unmet(REQUIREMENTS, version)
+  assert [item.name for item in unmet] == ['clu', 'tensorflow-cpu']
+  assert fit_runtime.pip_commands(unmet, COLAB.items()) == [
     ['uninstall', '--yes', 'tensorflow'],
     [
       'install',
@@ -44,12 +44,12 @@ def test_jax_stays_and_tensorflow_knows_no_accelerator():
 
 def test_nothing_to_do():
   here = {**COLAB, 'clu': '0.0.13', 'tensorflow-cpu': '2.21.0'}
-  missing = fit_runtime.lacking(WANTED, lambda name: here.get(name, ''))
-  assert missing == [] and fit_runtime.pip_commands(missing, here.items()) == []
+  unmet = fit_runtime.find_unmet(REQUIREMENTS, lambda name: here.get(name, ''))
+  assert unmet == [] and fit_runtime.pip_commands(unmet, here.items()) == []
 
 
-@pytest.mark.parametrize('found, told', [('0.7.2', 'has jax 0.7.2, but'), ('', 'has jax not at')])
-def test_another_jax_is_refused(found, told, capsys):
+@pytest.mark.parametrize('jax, error', [('0.7.2', 'has jax 0.7.2, but'), ('', 'has no jax, but')])
+def test_another_jax_is_refused(jax, error, capsys):
   with pytest.raises(SystemExit) as ended:
-    fit_runtime.lacking(WANTED, lambda name: found if name == 'jax' else version(name))
-  assert ended.value.code == 2 and told in capsys.readouterr().err
+    fit_runtime.find_unmet(REQUIREMENTS, lambda name: jax if name == 'jax' else version(name))
+  assert ended.value.code == 2 and error in capsys.readouterr().err

@@ -29,6 +29,7 @@ from pages import (
 import pytest
 
 import classmix_jax
+from classmix_jax.cli import start
 from classmix_jax.config import defaults as base
 from classmix_jax.methods import METHODS, hyper_parameters
 from configs import camvid, cityscapes, folder, pascal_voc, scenes
@@ -103,6 +104,8 @@ def check_command(words):
     ]
     named = re.findall(r'^\.\[(\w+)\]$', ' '.join(a for a in arguments if a.startswith('.[')))
     assert all(extra in extras for extra in named)
+  elif program == 'classmix-jax':
+    assert arguments[0] in (*start.PROGRAMS, '--help', '--version')
   elif program == 'tensorboard':
     assert shutil.which('tensorboard') or importlib.util.find_spec('tensorboard')
 
@@ -145,6 +148,15 @@ def test_named_files_exist(page):
   to_write = set(re.findall(r'In `([\w/]+\.py)`', text))  # by the reader of a tutorial
   for path in named - to_write:
     assert (ROOT / path).exists(), path
+
+
+def test_rooms_of_contributing_exist():
+  """The table says where a thing goes, with paths below classmix_jax/ or the repository."""
+  table = (ROOT / 'CONTRIBUTING.md').read_text(encoding='utf-8').partition('room and file')[2]
+  named = re.findall(r'`([\w/]+(?:/|\.py))`', table.partition('##')[0])
+  assert len(named) > 20
+  for path in named:
+    assert (ROOT / 'classmix_jax' / path).exists() or (ROOT / path).exists(), path
 
 
 @each_page

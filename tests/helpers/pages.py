@@ -26,8 +26,12 @@ from absl import flags
 from classmix_jax.config.flags import define_config
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md')), ROOT / 'benchmarks/README.md']
-PROGRAMS = ('python', 'make', 'pip', 'tensorboard', 'git', 'source')
+PAGES = [
+  *(ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')),
+  *sorted((ROOT / 'docs').rglob('*.md')),
+  ROOT / 'benchmarks/README.md',
+]
+PROGRAMS = ('python', 'make', 'pip', 'tensorboard', 'git', 'source', 'classmix-jax')
 # What a reader writes instead of a word that is no file.
 CHOICES = {'METHOD': 'classmix', 'NAME': 'cutmix', 'SEED': '1', 'STEPS': '2000'}
 _FENCE = re.compile(r'^```(\w*)\n(.*?)^```$', re.MULTILINE | re.DOTALL)

@@ -15,7 +15,7 @@ from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.backbones.resnet import BasicBlock, Bottleneck, ResNet
 from classmix_jax.pretrained.state_dict_files import write_file
 
-NEEDED = "needs pip install '.[torch]'"
+NEEDED = "needs pip install 'classmix_jax[torch]'"
 
 
 def batch_norm(name, channels):

@@ -112,7 +112,7 @@ def test_onnx(run, images, expected, tmp_path):
 def test_onnx_without_its_library(run, tmp_path, monkeypatch):
   monkeypatch.delitem(sys.modules, 'classmix_jax.inference.export.onnx', raising=False)
   monkeypatch.setitem(sys.modules, 'jax2onnx', None)
-  with pytest.raises(UserError, match=r"pip install '\.\[onnx\]'"):
+  with pytest.raises(UserError, match=r"pip install 'classmix_jax\[onnx\]'"):
     export.export(run, tmp_path, formats=['onnx'])
 
 

@@ -130,5 +130,5 @@ def test_video(run, tmp_path):
 def test_video_without_its_library(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'av', None)
   (tmp_path / 'a.mp4').touch()
-  with pytest.raises(UserError, match=r"pip install '\.\[video\]'"):
+  with pytest.raises(UserError, match=r"pip install 'classmix_jax\[video\]'"):
     next(find_inputs(str(tmp_path / 'a.mp4'))[1])

@@ -118,7 +118,7 @@ def test_without_the_package_the_remedy_is_named(name, package, tmp_path, monkey
   monkeypatch.setitem(sys.modules, package, None)
   monkeypatch.setitem(sys.modules, f'{package}.numpy', None)
   for attempt in (read_file, lambda path: write_file(path, SMALL)):
-    with pytest.raises(UserError, match=rf"{name}.*{package}; pip install '\.\[torch\]'"):
+    with pytest.raises(UserError, match=rf"{name}.*{package}; pip install 'classmix_jax\[torch\]'"):
       attempt(tmp_path / name)
 
 

@@ -320,9 +320,9 @@ def test_several_files_to_choose_from(tmp_path):
 def test_pycocotools_is_asked_for_by_its_command(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'pycocotools', None)
   coco = write_coco(tmp_path / 'a.json', [('a', [[0, 0, 4, 0, 4, 1, 0, 1]])])
-  assert_says(message('coco', coco, tmp_path / 'out'), "pip install '.[labels]'")
+  assert_says(message('coco', coco, tmp_path / 'out'), "pip install 'classmix_jax[labels]'")
   cvat = write_cvat(tmp_path / 'a.xml', '<box label="a"/>')
-  assert_says(message('cvat', cvat, tmp_path / 'out'), "pip install '.[labels]'")
+  assert_says(message('cvat', cvat, tmp_path / 'out'), "pip install 'classmix_jax[labels]'")
 
 
 # --------------------------------------------------------------------------- cvat

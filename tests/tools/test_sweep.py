@@ -5,15 +5,19 @@ from pathlib import Path
 import subprocess
 import sys
 
+import jax
+import numpy as np
 import pytest
 import toy
 
 from classmix_jax.errors import UserError
 from classmix_jax.methods import METHODS
 from classmix_jax.tools.sweep.grid import grid, plan, read, seconds_per_step
-from classmix_jax.tools.sweep.scheduler import run_cells, shares_of_cores
+from classmix_jax.tools.sweep.random_step import image_size, random_batch, time_steps
+from classmix_jax.tools.sweep.scheduler import run_cells, shares_of_cores, start_process
 from classmix_jax.tools.sweep.step_times import step_times
 from classmix_jax.tools.sweep.table import markdown, plot, published_for, summarize, table_csv
+from configs import camvid
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 10
@@ -95,6 +99,40 @@ def test_a_step_that_fails_says_why(tmp_path):
   cells = grid(tmp_path, ['cps'], ['46'], [0], STEPS)
   with pytest.raises(UserError, match='a step of cps cannot be timed: no images'):
     step_times(cells, lambda *_: [sys.executable, '-c', 'raise SystemExit("no images")'], set())
+
+
+def test_random_batch():
+  """8 labelled and 8 unlabelled images: two micro-batches of two images on each of two devices."""
+  config = camvid.get_config('method=classmix')
+  config.update({'batch_size': 8, 'unlabeled_batch_size': 8, 'accumulate': 2})
+  batch, images = random_batch(config, 3, jax.devices()[:2])
+  assert images == 16
+  assert batch.labeled.image.shape == batch.unlabeled.image.shape == (2, 2, 2, 128, 160, 3)
+  assert set(np.unique(batch.labeled.label)) == {0, 1, 2} and batch.labeled.valid.all()
+
+
+def test_size_of_random_images():
+  config = camvid.get_config()
+  assert image_size(config) == (128, 160)  # the crop
+  config.data.crop = ()
+  assert image_size(config) == (180, 240)
+  config.data.size = ()
+  with pytest.raises(UserError, match=r'only known from the data; give one, .*config.data.crop='):
+    image_size(config)
+
+
+def test_time_steps():
+  config = camvid.get_config('method=supervised')
+  config.update({'batch_size': 4, 'data': {'crop': (16, 16)}})
+  milliseconds, images = time_steps(config, 3, 2)
+  assert images == 4 and milliseconds > 0
+
+
+def test_processes_import_this_package_from_any_directory(tmp_path, monkeypatch):
+  monkeypatch.delenv('PYTHONPATH', raising=False)
+  command = [sys.executable, '-c', 'import classmix_jax; print(classmix_jax.__file__)']
+  process = start_process(command, set(), stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+  assert process.communicate()[0] == f'{ROOT / "classmix_jax" / "__init__.py"}\n'
 
 
 def test_markdown(cells):

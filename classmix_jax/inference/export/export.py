@@ -86,7 +86,8 @@ def onnx(network: Network, size: tuple[int, int], output: Path) -> Callable:
     from classmix_jax.inference.export.onnx import write_onnx
   except ImportError as error:
     raise UserError(
-      f"ONNX needs jax2onnx and onnxruntime ({error}): install them with pip install '.[onnx]'."
+      f'ONNX needs jax2onnx and onnxruntime ({error}): install them with '
+      "pip install 'classmix_jax[onnx]'."
     ) from None
   return write_onnx(network, size, output / 'model.onnx')
 

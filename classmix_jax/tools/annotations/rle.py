@@ -26,7 +26,7 @@ def import_mask_module() -> Any:
   except ImportError:
     raise UserError(
       'Polygons of COCO and CVAT are filled by pycocotools, which is not installed: '
-      "pip install '.[labels]'"
+      "pip install 'classmix_jax[labels]'"
     ) from None
   return mask
 

@@ -8,9 +8,11 @@ Synopsis:
 from collections.abc import Callable, Sequence
 import concurrent.futures
 import os
+from pathlib import Path
 import queue
 import subprocess
 import time
+from typing import Any
 
 from classmix_jax.tools.sweep.grid import Cell, read
 from classmix_jax.utils.progress import format_duration
@@ -33,13 +35,29 @@ def shares_of_cores(jobs: int) -> list[set[int]]:
   return [set(cores[index::jobs]) for index in range(jobs)]
 
 
+def start_process(command: Sequence[str], cores: set[int], **options: Any) -> subprocess.Popen:
+  """Starts a process that imports this same package, on some of the cores.
+
+  Args:
+    command: program and arguments.
+    cores: the cores that it may use; empty for all.
+    **options: of `subprocess.Popen`.
+  """
+  package = str(Path(__file__).resolve().parents[3])
+  path = os.pathsep.join(filter(None, [package, os.environ.get('PYTHONPATH')]))
+  process = subprocess.Popen(
+    command, env=os.environ | {'PYTHONPATH': path}, stderr=subprocess.STDOUT, **options
+  )
+  if cores:
+    os.sched_setaffinity(process.pid, cores)
+  return process
+
+
 def run_cell(cell: Cell, command: Command, cores: set[int]) -> int:
   """Trains one cell, writes its output to RUN/log.txt, and returns its exit status."""
   cell.run.mkdir(parents=True, exist_ok=True)
   with open(cell.run / 'log.txt', 'a', encoding='utf-8') as log:
-    process = subprocess.Popen(command(cell), stdout=log, stderr=subprocess.STDOUT)
-    if cores:
-      os.sched_setaffinity(process.pid, cores)
+    process = start_process(command(cell), cores, stdout=log)
     try:
       return process.wait()
     except KeyboardInterrupt:

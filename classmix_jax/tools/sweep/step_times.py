@@ -7,13 +7,13 @@ Synopsis:
 
 from collections.abc import Callable, Sequence
 import json
-import os
 from pathlib import Path
 import subprocess
 import tempfile
 
 from classmix_jax.errors import UserError
 from classmix_jax.tools.sweep.grid import Cell
+from classmix_jax.tools.sweep.scheduler import start_process
 
 # (cell, file) -> ['python', ...]: a program that writes {"ms": ...} to the file.
 Command = Callable[[Cell, Path], Sequence[str]]
@@ -27,11 +27,7 @@ def step_time(cell: Cell, command: Command, cores: set[int]) -> float:
   """
   with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / 'step.json'
-    process = subprocess.Popen(
-      command(cell, path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    if cores:
-      os.sched_setaffinity(process.pid, cores)
+    process = start_process(command(cell, path), cores, stdout=subprocess.PIPE, text=True)
     said = process.communicate()[0].strip().splitlines() or ['it printed nothing']
     if process.returncode:
       raise UserError(f'a step of {cell.method} cannot be timed: {said[-1]}')
