@@ -12,6 +12,7 @@ from classmix_jax.config.data import build_dataset
 from classmix_jax.config.model import build_evaluator, build_protocol
 from classmix_jax.data.source import Dataset, Source, with_labels_of
 from classmix_jax.errors import UserError
+from classmix_jax.evaluation.evaluator import headline_network
 from classmix_jax.evaluation.summary import result_table
 from classmix_jax.inference.evaluate_run import other_protocol
 from classmix_jax.models.segmenter import Segmenter
@@ -212,3 +213,9 @@ def test_runs_from_before_there_were_protocols():
   with config.unlocked():
     del config.eval
   assert build_protocol(config) == build_protocol(defaults.get_config())
+
+
+def test_unknown_network():
+  toy.assert_fails(
+    lambda: headline_network('pupil', ()), "config.eval_network is 'pupil'", 'teacher'
+  )

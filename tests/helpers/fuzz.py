@@ -17,26 +17,8 @@ import toy
 
 from classmix_jax.errors import UserError
 
-FILE_NAMES = st.sampled_from(
-  [
-    'a',
-    'ä é',
-    '漢字',
-    ' leading',
-    'trailing ',
-    "it's",
-    '100%',
-    '#hash',
-    'a.b.c',
-    '-dash',
-    '$HOME',
-    'COM1',
-    '{}',
-    '[x]',
-    '*',
-  ]
-  + ['x' * 200, 'e\u0301', '\u202eabc']
-)
+NAMES = "a|ä é|漢字| leading|trailing |it's|100%|#hash|a.b.c|-dash|$HOME|COM1|{}|[x]|*|e\u0301"
+FILE_NAMES = st.sampled_from([*NAMES.split('|'), 'x' * 200, '\u202eabc'])
 LINES = 'a|b|c/d|a.png|/x/a.jpg /y/a.png|a b c|| |#x|1/8|-3|٣|²|255:1|7:void|#ff0000:1|:|,|0|1 2 3'
 PAIRS = '255:1|7:void|0:9|#ff0000:1|x|:|²:1|٣:1|70000:1|1:1:1|-1'
 # Lists of names, class files, tables of values and options.

@@ -1,6 +1,7 @@
 """Prediction of pictures of any kind and size, from a run's folder alone."""
 
 import sys
+import types
 
 import jax
 import ml_collections
@@ -13,7 +14,7 @@ import classmix_jax
 from classmix_jax.config.load import read_config
 from classmix_jax.config.model import build_model, build_protocol
 from classmix_jax.errors import UserError
-from classmix_jax.inference.predict_files import inputs, predict_files
+from classmix_jax.inference.predict_files import frames, inputs, predict_files
 
 
 @pytest.fixture(scope='module')
@@ -134,3 +135,17 @@ def test_video_without_its_library(tmp_path, monkeypatch):
   (tmp_path / 'a.mp4').touch()
   with pytest.raises(UserError, match=r"pip install '\.\[video\]'"):
     next(inputs(str(tmp_path / 'a.mp4'))[1])
+
+
+def test_unreadable_video(tmp_path, monkeypatch):
+  class FFmpegError(Exception):
+    pass
+
+  def fail(name):
+    raise FFmpegError('moov atom not found')
+
+  av = types.SimpleNamespace(open=fail, error=types.SimpleNamespace(FFmpegError=FFmpegError))
+  monkeypatch.setitem(sys.modules, 'av', av)
+  toy.assert_fails(
+    lambda: next(frames(tmp_path / 'x.mp4')), 'x.mp4 cannot be read as a video', 'moov atom'
+  )

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from state_dicts import NEEDED, save
+import toy
 
 from classmix_jax.errors import UserError
 from classmix_jax.pretrained.state_dict_files import read_file, unwrap, write_file
@@ -125,3 +126,13 @@ def test_without_the_package_the_remedy_is_named(name, package, tmp_path, monkey
 def test_a_missing_file_is_told(tmp_path):
   with pytest.raises(UserError, match='x.pth cannot be read'):
     read_file(tmp_path / 'x.pth')
+
+
+def test_file_that_cannot_be_written(tmp_path, monkeypatch):
+  toy.deny_writing(monkeypatch)
+  toy.assert_fails(lambda: write_file(tmp_path / 'new/x.safetensors', {}), 'cannot be written')
+
+
+def test_a_single_tensor_is_no_state_dict(torch, tmp_path):
+  torch.save(torch.ones(2), tmp_path / 'x.pth')
+  toy.assert_fails(lambda: read_file(tmp_path / 'x.pth'), 'holds one ndarray', 'a state dict')

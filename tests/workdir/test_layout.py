@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+import toy
 
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.errors import UserError
@@ -191,3 +192,16 @@ def test_what_the_disk_says_is_one_sentence(tmp_path):
     raise OSError(errno.EIO, os.strerror(errno.EIO))
   with pytest.raises(FileNotFoundError), layout.disk_errors(tmp_path):
     (tmp_path / 'nothing').read_text()
+
+
+@pytest.mark.parametrize('palette, names', [([[0, 0, 0]], ['a', 'b']), ([[0, 0, 0]] * 2, [1, 2])])
+def test_damaged_classes(tmp_path, palette, names):
+  path = tmp_path / 'classes.json'
+  path.write_text(json.dumps({'names': names, 'palette': palette}))
+  toy.assert_fails(
+    lambda: layout.read_classes(tmp_path), path, 'is damaged', 'as many names as colours'
+  )
+
+
+def test_missing_split(tmp_path):
+  toy.assert_fails(lambda: layout.read_split(tmp_path, 'labeled'), 'labeled.txt cannot be read')
