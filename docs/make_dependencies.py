@@ -1,9 +1,9 @@
-"""Lists every package that an installation brings, with version and licence.
+"""Lists every installed package with its version and licence.
 
     python docs/make_dependencies.py docs/dependencies.md        # or: make dependencies
 
-What is listed is what is installed: requirements.txt and the extras, and whatever these ask for
-in turn. Licences are those that the packages state in their metadata.
+Lists the packages of requirements.txt and of the extras with their dependencies. Licences are those
+in the metadata of the packages.
 """
 
 from importlib import metadata

@@ -1,11 +1,11 @@
-"""Draws the pictures of docs/how_it_works.md from a finished run of ClassMix.
+"""Draws the figures of docs/how_it_works.md from a finished ClassMix run.
 
 python docs/make_figures.py RUN docs/images
 
-classmix.png      what is cut out and pasted, and what the student is asked
+classmix.png      cut-outs, mixed images and labels of the student
 masks.png         every mask of MASKS on the same two images
-confidence.png    which pixels the teacher is sure of
-predictions.png   validation images, truth, prediction, errors
+confidence.png    confident pixels of the teacher
+predictions.png   validation images, ground truth, prediction, errors
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ COLORS = 160  # of the files, beside those of the classes: it makes them small
 
 
 class Shown:
-  """A run with its networks and images, and how labels are drawn."""
+  """Networks, images and palette of a run."""
 
   def __init__(self, run: Path):
     self.config = ml_collections.ConfigDict(layout.read_json(run / 'config.json'))
@@ -66,7 +66,7 @@ def masks_of(mask_name: str, labels: np.ndarray, num_classes: int) -> np.ndarray
 
 
 def classmix(shown: Shown, path: Path) -> None:
-  """A training step of ClassMix, in the order in which it happens."""
+  """Draws a training step of ClassMix in its order."""
   images = shown.unlabeled(3)
   labels = np.stack([found.label for found in shown.teacher.predict_all(images)])
   mask = masks_of('class', labels, len(shown.names))
@@ -111,7 +111,7 @@ def classmix(shown: Shown, path: Path) -> None:
 
 
 def every_mask(shown: Shown, path: Path) -> None:
-  """One image, pasted on the next by every mask."""
+  """Draws one image, pasted on the next by every mask."""
   images = shown.unlabeled(2)
   labels = np.stack([found.label for found in shown.teacher.predict_all(images)])
   columns = []
@@ -127,7 +127,7 @@ def every_mask(shown: Shown, path: Path) -> None:
 
 
 def confidence(shown: Shown, path: Path) -> None:
-  """Where the teacher is sure, and what share of the pixels that is."""
+  """Draws the confident pixels of the teacher and their fraction."""
   threshold, rows = shown.config.method.threshold, []
   images = shown.unlabeled(2)
   for image, (label, sure) in zip(images, shown.teacher.predict_all(images), strict=True):
@@ -148,7 +148,7 @@ def confidence(shown: Shown, path: Path) -> None:
 
 
 def predictions(shown: Shown, path: Path) -> None:
-  """The headline network on validation images."""
+  """Draws predictions of the headline network on validation images."""
   val, rows = shown.dataset.val, []
   network = shown.teacher if shown.config.eval_network == 'teacher' else shown.student
   for index in np.linspace(0, len(val) - 1, 3).astype(int):
