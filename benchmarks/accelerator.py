@@ -120,7 +120,7 @@ def plan(dry: bool, pretrained: bool) -> dict[str, Measurement]:
 
   Args:
     dry: whether sizes are toys.
-    pretrained: whether trainings start from ImageNet features, at CamVid's own size; else from
+    pretrained: whether training runs start from ImageNet features, at CamVid's own size; else from
       scratch, at half of it.
   """
   steps, network = (4, 4) if dry else (4000, 2500), PRETRAINED if pretrained else ()

@@ -14,8 +14,8 @@ benchmarks/compare.py compares with it. Runs the variants in order; `ms` is that
 By default all of them on a GPU, eager and whole on a CPU. One that fails is recorded with its
 error. All have channels_last, a fused optimizer, an EMA in one call, and no
 synchronization with the host within a step; bfloat16 is autocast. float32 products on a GPU are
-TF32, as in JAX by default. Mixed images are neither jittered nor blurred. Needs torch 2.11 or newer,
-which this project does not install.
+TF32, as in JAX by default. Mixed images are neither jittered nor blurred. Needs torch 2.11 or
+newer, which this project does not install.
 """
 
 import argparse
@@ -142,7 +142,7 @@ def build(backbone: str, classes: int) -> nn.Module:
 def class_mask(label, classes: int):
   """Returns `[B, H, W]` bool: floor(n / 2) of the n classes of each `[B, H, W]` of ids.
 
-  Like masks/class_mask.py: nothing here has a size that the host must know.
+  Like masks/class_mask.py: no shape depends on values.
   """
   pixels = label.flatten(1)
   known = torch.arange(classes, device=label.device)

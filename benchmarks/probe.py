@@ -36,7 +36,7 @@ def seconds(function: Callable, *arguments: jax.Array) -> float:
 
 
 def driver() -> str:
-  """Returns what the driver says of the card; '' without one."""
+  """Returns the driver's description of the GPU, '' without one."""
   try:
     return subprocess.run(
       ['nvidia-smi', f'--query-gpu={QUERY}', '--format=csv'],

@@ -1,6 +1,6 @@
 """Hypothesis strategies that several rooms share, and the property that most of them check.
 
-Whatever a user's file or option holds, the result is right or one sentence says what is wrong.
+For any content of a file or option, the result is right or one sentence names the mistake.
 `tests/conftest.py` sets the number of examples: 10, or 150 with `--hypothesis-profile=thorough`.
 """
 
