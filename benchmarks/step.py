@@ -11,12 +11,12 @@ config's crop (or size) is the size of the images. Three times of a step, all in
     ms_one_by_one    median, minimum and maximum of as many steps, with a wait after each
     dispatch_ms      median until the call returns, of the same steps: the time of the host
 
-Also, in the file: compile_s; temp_mib, XLA's plan of temporaries; peak_bytes, peak memory of
-the devices (None on CPUs); losses of the last step; processor time and page faults of the process; the
-operations of products and convolutions (benchmarks/operations.py) relative to one large
-product of random matrices on these devices; number and bytes of collectives. --profile traces three
-more steps into DIR and lists the slowest kernels of a GPU; --hlo writes the optimized program. The
-file is written after compiling, and after each stage.
+Also, in the file: compile_s; temp_mib, XLA's plan of temporaries; peak_bytes, peak memory of the
+devices (None on CPUs); losses of the last step; processor time and page faults of the process;
+operations of products and convolutions (benchmarks/operations.py) relative to one large product of
+random matrices on these devices; number and bytes of collectives. --profile traces three more steps
+into DIR and lists the slowest kernels of a GPU; --hlo writes the optimized program. The file is
+written after compiling, and after each stage.
 """
 
 import os

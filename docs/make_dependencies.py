@@ -27,9 +27,9 @@ HEAD = """# Dependencies
 
 Every package that `pip install -e '.[{extras}]'` installs on Python {python} (Linux,
 x86_64), as listed by `make dependencies`. The column *for* has the first part of the project that
-requires the package: requirements.txt (to train) or an extra of pyproject.toml. Packages in **bold**
-are required by name, the others by those. Licences are those in the packages' metadata. The plugins
-of JAX in the extras `cuda` and `tpu` are not listed.
+requires the package: requirements.txt (to train) or an extra of pyproject.toml. Packages in
+**bold** are required by name, the others by those. Licences are those in the packages' metadata.
+The plugins of JAX in the extras `cuda` and `tpu` are not listed.
 
 `make audit` compares the versions with the advisories that PyPI publishes (pip-audit); it needs the
 network.
@@ -54,7 +54,7 @@ def is_needed(requirement: Requirement, extras: frozenset[str] = frozenset()) ->
 
 
 def add_package(requirement: Requirement, first_part: dict[str, str], part: str) -> None:
-  """Adds a package and its requirements to `first_part`, name -> the first part that requires it."""
+  """Adds a package and its requirements to `first_part`: name -> part that requires it first."""
   name = canonicalize_name(requirement.name)
   if name in first_part or name == OWN or not is_needed(requirement):
     return
