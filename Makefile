@@ -1,7 +1,8 @@
-# `make train` and `make test` need Python 3.11 or 3.12, gcc and make, and nothing else.
+# `make train` and `make test` need Python 3.11, 3.12 or 3.13, gcc and make, and nothing else.
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
+AOT ?= $(VENV)-aot
 
 ACCELERATORS ?= benchmarks/results/accelerators.json
 
@@ -22,12 +23,12 @@ lint: $(VENV)/.installed
 	$(RUN) -m ruff format --check .
 
 # In an environment of its own: JAX would look for a GPU at every start of the other programs.
-accelerators: $(VENV)-aot/.installed  ## training steps compiled for GPUs and TPUs that are not here; an hour; PYTHON from 3.12
-	$(VENV)-aot/bin/python benchmarks/compile_all.py --only='$(ONLY)' --output=$(ACCELERATORS)
+accelerators: $(AOT)/.installed-aot  ## training steps compiled for GPUs and TPUs that are not here; an hour; PYTHON from 3.12
+	$(AOT)/bin/python benchmarks/compile_all.py --only='$(ONLY)' --output=$(ACCELERATORS)
 
-$(VENV)-aot/.installed: requirements.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)-aot
-	$(VENV)-aot/bin/pip install --quiet --disable-pip-version-check -e '.[aot]'
+$(AOT)/.installed-aot: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(AOT)
+	$(AOT)/bin/pip install --quiet --disable-pip-version-check -e '.[aot]'
 	touch $@
 
 accelerator-kit: $(VENV)/.installed  ## packs what benchmarks/accelerator.py needs on a machine without a network

@@ -36,13 +36,14 @@ def programs(config):
   from classmix_jax.config.model import build_method, build_optimizer, choose_devices
   from classmix_jax.core.losses import cross_entropy
   from classmix_jax.core.tiling import per_pixel
-  from classmix_jax.methods.pseudo_label import pseudo_label
-  from classmix_jax.training.step import create_state, make_train_step
+  from classmix_jax.methods.pseudo_label import make_pseudo_label
+  from classmix_jax.training.create_state import create_state
+  from classmix_jax.training.step import make_train_step
   from classmix_jax.types import AXIS
 
   devices = choose_devices(config)[:1]
   method = build_method(config, CLASSES.value)
-  tx = build_optimizer(config, config.steps)
+  tx = build_optimizer(config, method, config.steps)
   image = jax.ShapeDtypeStruct((1, *image_size(config), 3), np.float32)
   fresh = lambda: create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
   state, (batch, _) = fresh(), made_up(config, devices)
@@ -51,13 +52,11 @@ def programs(config):
 
   @functools.partial(on_device, in_axes=(None, 0))
   def targets(state, batch):
-    return method.targets(
-      state.params, state.model_state, state.method_state, batch, key, state.step
-    )[0]
+    return method.targets(state, batch, key)[0]
 
   @functools.partial(on_device, in_axes=(None, 0))
   def teacher(state, batch):
-    return pseudo_label(
+    return make_pseudo_label(
       method.model,
       state.method_state['teacher'],
       state.model_state['teacher'],
@@ -84,7 +83,7 @@ def programs(config):
   def update(state, gradient):
     updates, opt_state = tx.update(gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    return params, opt_state, method.finish(params, state.method_state, state.step)
+    return params, opt_state, method.finish(state.replace(params=params))
 
   learned = targets(state, batch)
   gradient = jax.tree.map(lambda x: x[0], both(state, learned))

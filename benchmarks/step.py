@@ -164,10 +164,11 @@ def build_step(config, devices):
   import numpy as np
 
   from classmix_jax.config.model import build_method, build_optimizer
-  from classmix_jax.training.step import create_state, make_train_step
+  from classmix_jax.training.create_state import create_state
+  from classmix_jax.training.step import make_train_step
 
   method = build_method(config, CLASSES.value)
-  tx = build_optimizer(config, config.steps)
+  tx = build_optimizer(config, method, config.steps)
   image = jax.ShapeDtypeStruct((1, *image_size(config), 3), np.float32)
   state = create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
   step = make_train_step(method, tx, 0, devices, accumulate=config.accumulate)

@@ -5,7 +5,7 @@
     trained = cm.load('RUN')                          # a run of launch/main.py
     label, confidence = trained.predict('photo.jpg')
 
-For training loops of one's own there are the pure functions, all of which may be jitted:
+Pure functions for other training loops, all of which may be jitted:
 
     mask = cm.class_mask(key, pseudo_label, num_classes)
     mixed = cm.mix(mask, image)
@@ -23,6 +23,7 @@ __version__ = '0.1.0'
 
 if TYPE_CHECKING:  # `as` makes a name public
   from classmix_jax.core.augment_kornia import strong_augment as strong_augment
+  from classmix_jax.core.collectives import GlobalBatch as GlobalBatch
   from classmix_jax.core.ema import ema_decay as ema_decay
   from classmix_jax.core.ema import ema_update as ema_update
   from classmix_jax.core.losses import cross_entropy as cross_entropy
@@ -52,6 +53,7 @@ if TYPE_CHECKING:  # `as` makes a name public
 # `import classmix_jax` costs nothing.
 _HOMES = {
   'core.augment_kornia': ['strong_augment'],
+  'core.collectives': ['GlobalBatch'],
   'core.ema': ['ema_decay', 'ema_update'],
   'core.losses': ['cross_entropy', 'masked_mean', 'squared_error'],
   'core.metrics': ['confusion_matrix', 'iou', 'mean_iou'],

@@ -1,19 +1,13 @@
-"""The dictionary of the house: what flows from the disk to the trained weights.
-
-Synopsis:
-
-    dataset = DATASETS['camvid'](root='CamVid', size=(180, 240))   # Dataset
-    batch = next(iterator)                    # Batch of two Examples
-    state, metrics = train_step(state, batch) # TrainState
-"""
+"""Shared data structures: examples, batches, train state, and the Method protocol."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import flax.struct
 import jax
+import optax
 
-VOID = 255  # label of a pixel that counts nowhere: not in a loss, not in a metric
+VOID = 255  # label of pixels that no loss and no metric counts
 AXIS = 'batch'  # name of the device axis inside pmap
 
 Array = jax.Array
@@ -22,134 +16,84 @@ Metrics = Mapping[str, Array]
 
 
 class Example(NamedTuple):
-  """Images and their labels, as they travel from the disk to the device.
+  """Images and labels; in evaluation, labels may have another size than the images."""
 
-  Attributes:
-    image: `[B, H, W, 3]` uint8, RGB, 0..255.
-    label: `[B, H, W]` uint8, class ids, `VOID` (255) where nothing is known.
-    valid: `[B, H, W]` bool, False on padding.
-
-  In evaluation label and valid may have another size than the image.
-  """
-
-  image: Array
-  label: Array
-  valid: Array
+  image: Array  # [B, H, W, 3] uint8, RGB
+  label: Array  # [B, H, W] uint8 class ids, VOID if unknown
+  valid: Array  # [B, H, W] bool, False on padding
 
 
 class Batch(NamedTuple):
-  """One step's input: `labeled` and `unlabeled` Examples.
-
-  The labels of `unlabeled` are all `VOID`, but for pseudo-labels (see `Stage`). In a global batch
-  the leading axes are `[devices, micro_batches, per_device]`; `pmap` takes the first.
-  """
+  """Input of one step. The global batch is `[devices, micro_batches, per_device, ...]`."""
 
   labeled: Example
-  unlabeled: Example
+  unlabeled: Example  # labels are VOID, or pseudo-labels if the stage has a `fraction`
 
 
 class Features(NamedTuple):
-  """What a backbone sees in an image.
+  """Output of a backbone."""
 
-  Attributes:
-    low: `[B, h, w, F]` at stride 4, early: edges, for heads with a skip connection.
-    high: `[B, h', w', F']` at the backbone's output stride: what heads classify.
-  """
-
-  low: Array
-  high: Array
+  low: Array  # [B, h, w, F] at stride 4, for heads with a skip connection
+  high: Array  # [B, h', w', F'] at the output stride
 
 
 @flax.struct.dataclass
 class TrainState:
-  """Everything that a checkpoint holds: arrays only, no key and no function.
+  """Content of a checkpoint: arrays only, no key and no function."""
 
-  Attributes:
-    step: int32 scalar, number of finished optimizer steps; negative where a step was not finite,
-      see `train.guarded`.
-    params: trainable parameters by network, e.g. `{'segmenter': ...}`.
-    model_state: BN running statistics by network (also the teacher's).
-    opt_state: state of the optax optimizer.
-    method_state: what a method keeps beside them, e.g. the teacher's params.
-  """
-
-  step: Array
-  params: PyTree
-  model_state: PyTree
+  step: Array  # int32, number of finished steps; -1 - s if step s stopped the training run
+  params: PyTree  # trainable parameters by network, e.g. {'segmenter': ...}
+  model_state: PyTree  # BN running statistics by network, those of averages included
   opt_state: PyTree
-  method_state: PyTree
+  method_state: PyTree  # e.g. {'teacher': ...}
 
 
 class Stage(NamedTuple):
-  """A part of a training; optimizer and schedule start again with each.
-
-  Attributes:
-    start, stop: its first step, and the first one after it.
-    unlabeled: whether unlabelled images take part.
-    share: if it is set, the network labels them before, the surest `share` of each class's
-      pixels; their labels are in `Batch.unlabeled` then.
-  """
+  """Steps `start` to `stop - 1` of a training run; optimizer and schedule restart with each."""
 
   start: int
   stop: int
-  unlabeled: bool = True
-  share: float | None = None
+  unlabeled: bool = True  # whether unlabelled images take part
+  fraction: float | None = None  # of each class's pixels to pseudo-label before, surest first
 
 
 class Method(Protocol):
-  """A semi-supervised method: what to learn from, one differentiable function, a touch after.
+  """A semi-supervised method, see `methods/mean_teacher.py` for an implementation.
 
-  A step computes the targets of the whole batch without a gradient, then the loss
-  and its gradient micro-batch after micro-batch. What must not depend on the number
-  of micro-batches belongs into the targets: partners, random draws, denominators.
-
-  Implementations are frozen dataclasses whose fields are the
-  hyper-parameters; see `methods/mean_teacher.py`.
+  A step computes the targets of the whole batch without a gradient, then loss and gradient of one
+  micro-batch after another. Whatever must not depend on the number of micro-batches (mixing
+  partners, random draws, denominators) is part of the targets. `targets`, `loss`, `finish` and
+  `views` run inside `pmap` over `AXIS`. Implementations are frozen dataclasses whose fields are
+  the hyper-parameters, declared by `methods.options.option`.
   """
 
-  def stages(self, steps: int) -> tuple[Stage, ...]:
-    """Returns the parts of a training of so many steps; most methods have one."""
+  averages: ClassVar[Mapping[str, str]]  # key of `method_state` -> key of `params` that it averages
+  min_unlabeled: ClassVar[int]  # least unlabelled images in a batch: 2 if pairs are mixed
+  network_names: ClassVar[tuple[str, ...]]  # keys of `networks`
+  recipes: ClassVar[Mapping[str, Mapping[str, Any]]]  # data set -> config fields of the paper
 
   def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
     """Returns `(params, model_state, method_state)` for images of this shape."""
 
-  def targets(
-    self,
-    params: PyTree,
-    model_state: PyTree,
-    method_state: PyTree,
-    batch: Batch,
-    key: Array,
-    step: Array,
-  ) -> tuple[PyTree, PyTree, Metrics]:
-    """Returns `(targets, model_state, metrics)`; runs inside `pmap`, no gradient passes.
+  def stages(self, steps: int) -> tuple[Stage, ...]:
+    """Divides a training run of `steps` steps; most methods have one stage."""
 
-    Arrays of `batch` are `[A, b, ...]`, micro-batches first, and those of
-    `targets` are `[A, ...]`. `key` is equal on all devices.
-    """
+  def optimizers(self, steps: int, power: float) -> Mapping[str, optax.GradientTransformation]:
+    """Returns optax optimizers of networks in `params` that are no segmentation networks."""
+
+  def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[PyTree, PyTree, Metrics]:
+    """Returns `(targets, model_state, metrics)` of arrays `[A, b, ...]`, A micro-batches."""
 
   def loss(
     self, params: PyTree, model_state: PyTree, targets: PyTree
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
-    """Returns `(loss, (model_state, metrics))` of one micro-batch; runs inside `pmap`.
+    """Returns `(loss, (model_state, metrics))` of one micro-batch, to be summed over A."""
 
-    `targets` have no axis A here. Losses and metrics are summed over the
-    micro-batches, then averaged over the devices.
-    """
+  def finish(self, state: TrainState) -> PyTree:
+    """Returns the new method state; `state.params` are updated, `state.step` counts from 0."""
 
-  def finish(self, params: PyTree, method_state: PyTree, step: Array) -> PyTree:
-    """Returns the method state after the optimizer step `step` (0-based)."""
+  def networks(self, state: TrainState) -> Mapping[str, PyTree]:
+    """Returns the variables of every network that predicts, by name."""
 
-  def networks(
-    self, params: PyTree, model_state: PyTree, method_state: PyTree
-  ) -> Mapping[str, PyTree]:
-    """Returns the variables of every network that can predict, by name."""
-
-  def views(
-    self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
-  ) -> Mapping[str, Array]:
-    """Returns what the method learns from, to be looked at; runs inside `pmap`.
-
-    Of the first micro-batch of `batch`, `[A, b, ...]`: images are `[b, H, W, 3]`
-    float32 in 0..1, labels are `[b, H, W]` integers.
-    """
+  def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
+    """Returns images `[b, H, W, 3]` in 0..1 and labels `[b, H, W]` of the first micro-batch."""

@@ -3,7 +3,7 @@
 python launch/main.py --config=configs/camvid.py:labeled=46 --config.data.root=CamVid
 """
 
-from classmix_jax.config import defaults
+from classmix_jax.config import defaults, papers
 
 
 def get_config(text: str | None = None):
@@ -15,8 +15,4 @@ def get_config(text: str | None = None):
   config.data.crop = (128, 160)
   config.steps = 6_000
   config.eval_batch_size = 10
-  if config.method.get('jitter'):  # a hue of a quarter circle is too much for so small a network
-    config.method.jitter = 0.1
-    config.method.ramp_steps = 1_500
-    config.method.blur = False  # a pole is one pixel wide
-  return config
+  return papers.apply(config)

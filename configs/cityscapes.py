@@ -33,4 +33,4 @@ def get_config(text: str | None = None):
   config.model.preprocessing = 'classmix_cityscapes'
   config.optim.freeze_bn_affine = True
   config.optim.duplicate_steps = True
-  return papers.apply(config, papers.CITYSCAPES)
+  return papers.apply(config)

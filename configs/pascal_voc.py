@@ -38,8 +38,6 @@ def get_config(text: str | None = None):
   config.model.preprocessing = 'classmix_voc'
   config.optim.freeze_bn_affine = True
   config.optim.duplicate_steps = True
-  if 'jitter' in config.method:
-    config.method.update({'jitter': 0.0, 'blur': False, 'exclude_padding': False})
   config.paper.update(
     {
       'source': 'arXiv 2007.07936, PASCAL VOC 2012',
@@ -49,4 +47,4 @@ def get_config(text: str | None = None):
       'protocol': 'paper at own sizes, padded to 505x505, student',
     }
   )
-  return papers.apply(config, papers.PASCAL_VOC)
+  return papers.apply(config)

@@ -13,7 +13,7 @@ import classmix_jax as cm
 # What others' programs call by these names.
 ARGUMENTS = {
   'class_mask': 'key, label, num_classes',
-  'confident_share': 'confidence, valid, threshold, axis_name',
+  'confident_share': 'confidence, valid, threshold, global_batch',
   'confusion_matrix': 'prediction, label, num_classes',
   'cow_mask': 'key, label, num_classes',
   'cross_entropy': 'logits, label',
@@ -23,12 +23,12 @@ ARGUMENTS = {
   'export': 'run, output, formats, size, step, network',
   'iou': 'confusion',
   'load': 'run, step, network',
-  'masked_mean': 'value, mask, axis_name, count',
+  'masked_mean': 'value, mask, global_batch, count',
   'mean_iou': 'confusion',
-  'mix': 'mask, x, axis_name, micro_batches',
+  'mix': 'mask, x, global_batch',
   'resize_bilinear': 'x, size',
   'squared_error': 'logits, prob',
-  'strong_augment': 'key, image, jitter, blur, axis_name, micro_batches',
+  'strong_augment': 'key, image, jitter, blur, global_batch',
 }
 SOURCE = Path(cm.__file__).read_text(encoding='utf-8')
 

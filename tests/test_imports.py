@@ -111,6 +111,8 @@ def test_heavy_packages_stay_in_their_rooms(room, name, path):
       assert imported == 'clu.parameter_overview', f'{name} imports TensorFlow through clu'
     if package == 'tensorboard':
       assert name == TENSORBOARD and not at_module_level, f'{name} imports TensorBoard'
+    if package == 'ml_collections' and room not in ('configs', 'launch'):
+      assert room == 'config', f'{name} reads a config: let config/ make objects of it'
 
 
 BLOCKER = """

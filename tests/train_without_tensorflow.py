@@ -110,7 +110,7 @@ def main(folder: Path) -> None:
   arguments = train(data, run, 'disk', STEPS)
   kill_half_way(arguments, run)
   said = launch(*arguments)
-  assert 'goes on after step' in said and 'threads (TensorFlow is not installed)' in said
+  assert 'resumes after step' in said and 'threads (TensorFlow is not installed)' in said
   assert 'no TensorBoard events: the package tensorboard is not installed' in said
   check(run, STEPS)
 

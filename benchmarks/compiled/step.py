@@ -24,7 +24,8 @@ from classmix_jax.methods import METHODS
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.segmenter import with_head
-from classmix_jax.training.step import create_state, make_train_step
+from classmix_jax.training.create_state import create_state
+from classmix_jax.training.step import make_train_step
 from classmix_jax.types import Batch, Example, Method, TrainState
 
 MIB = 2**20
@@ -86,12 +87,13 @@ def _method(setting: Setting) -> Method:
 
 def compile_step(setting: Setting, devices: Sequence[jax.Device]) -> Compiled:
   """Compiles the pmapped step that `launch/main.py` trains with."""
-  method, tx = _method(setting), poly_optimizer(1e-3, 1000)
+  method = _method(setting)
+  tx = poly_optimizer(1e-3, 1000, others=method.optimizers(1000, 0.9))
   image = jax.ShapeDtypeStruct((1, *setting.size, 3), jnp.float32)
   state = jax.eval_shape(
     lambda key: create_state(method, tx, key, image, jax.devices()), jax.random.key(0)
   )
-  unlabeled = 0 if setting.method == 'supervised' else setting.batch
+  unlabeled = setting.batch if method.min_unlabeled else 0
   batch = Batch(*(_examples(len(devices), count, setting) for count in (setting.batch, unlabeled)))
   begin = time.perf_counter()
   step = make_train_step(method, tx, 0, devices, accumulate=setting.accumulate)

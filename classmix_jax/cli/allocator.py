@@ -1,27 +1,26 @@
-"""Keeps freed memory in the process, which makes training on a CPU faster.
+"""Keeps freed memory in the process, which speeds up training on a CPU.
 
-XLA's CPU backend takes and frees its buffers at every step. By default glibc maps each large one
-anew, and the kernel hands it over page by page, filled with zeros.
+XLA's CPU backend allocates and frees its buffers at every step. By default glibc maps each large
+buffer anew, and the kernel fills it with zeros page by page.
 """
 
 import ctypes
 import sys
 
-# Of malloc.h, with what mallopt(3) says of them.
+# Parameters of malloc.h, explained in mallopt(3).
 TRIM_THRESHOLD = -1  # bytes free at the top of the heap before it shrinks
-TOP_PAD = -2  # bytes that the heap grows by more than was asked for
-MMAP_MAX = -4  # blocks that get a mapping of their own
-ARENA_MAX = -8  # heaps; only the first one can grow without mappings
+TOP_PAD = -2  # bytes that the heap grows by in addition to a request
+MMAP_MAX = -4  # number of blocks with a mapping of their own
+ARENA_MAX = -8  # number of heaps; only the first one grows without mappings
 
 SETTINGS = {ARENA_MAX: 1, MMAP_MAX: 0, TRIM_THRESHOLD: -1, TOP_PAD: 2**28}
 
 
 def keep_freed_memory() -> bool:
-  """Sets glibc's allocator up; to be called before there are threads.
+  """Configures glibc's allocator; call it before any thread starts.
 
   Returns:
-    Whether all settings took. Elsewhere than on Linux with glibc nothing is
-    changed and nothing is lost but speed.
+    Whether all settings were accepted. Without Linux and glibc it changes nothing.
   """
   if not sys.platform.startswith('linux'):
     return False

@@ -1,21 +1,21 @@
-"""Checks a data set before a training: what it holds, what is wrong, and how it looks.
+"""Checks a data set before training: reports its content and its errors, and draws examples.
 
     python launch/check_data.py --config=configs/folder.py --config.data.root=DIR --output=OUT
 
 Writes OUT/report.txt (which is also printed), OUT/contact_sheet.png and OUT/mixed.png. Ends
-with status 0 and 'no findings', or with status 2 where something would stop a training.
+with status 0 and 'no findings', or with status 2 if an error would stop a training run.
 """
 
 from pathlib import Path
 
 from absl import flags
-from ml_collections import config_flags
 
 from classmix_jax.cli import command_line
+from classmix_jax.config.flags import define_config
 
-CONFIG = config_flags.DEFINE_config_file('config', None, 'Config of the data set.')
+CONFIG = define_config('Config of the data set.')
 OUTPUT = flags.DEFINE_string(
-  'output', '', 'Folder for the report and the pictures; default: runs/check-<config name>.'
+  'output', '', 'Directory of the report and the images; default: runs/check-<config name>.'
 )
 
 
@@ -29,4 +29,4 @@ def main() -> None:
   findings = check_data(config, output)
   if findings:
     counted = f'{len(findings)} {plural("finding", findings)}'
-    raise UserError(f'{counted}, told above and in {output / "report.txt"}.')
+    raise UserError(f'{counted}, see above and {output / "report.txt"}.')

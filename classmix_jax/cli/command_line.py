@@ -1,4 +1,4 @@
-"""What the programs share: flags, and one sentence instead of a traceback."""
+"""Parses flags and reports errors of the user, for all command-line programs."""
 
 from collections.abc import Mapping, Sequence
 import difflib
@@ -10,18 +10,16 @@ from types import ModuleType
 from classmix_jax.errors import UserError
 from classmix_jax.utils.paths import cache_root
 
-# TensorFlow only reads data here. It announces oneDNN at every start unless it is switched off.
+# TensorFlow only reads data here. Without these it prints a notice about oneDNN at every start.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
-# What was compiled once starts in seconds. JAX keys programs by version, devices and options.
+# Compiled programs are reused; JAX identifies them by version, devices and options.
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache_root() / 'compiled'))
 
 from absl import flags  # noqa: E402
-from ml_collections import config_flags  # noqa: E402
 
 from classmix_jax.cli.allocator import keep_freed_memory  # noqa: E402
-
-OVERRIDE = '--config.'
+from classmix_jax.config.flags import OVERRIDE, load_without_overrides  # noqa: E402
 
 
 def fail(sentence: str) -> None:
@@ -60,7 +58,7 @@ def with_found_config(arguments: Sequence[str]) -> list[str]:
 
 
 def check_overrides(arguments: Sequence[str], config: Mapping) -> None:
-  """Raises UserError for a `--config.FIELD` that the config does not have."""
+  """Raises UserError if the config does not have the field of a `--config.FIELD`."""
   from classmix_jax.utils.nested import flatten
 
   known = flatten(config)
@@ -77,23 +75,10 @@ def check_overrides(arguments: Sequence[str], config: Mapping) -> None:
       )
 
 
-def config_without_overrides(arguments: Sequence[str]) -> Mapping | None:
-  """Loads the file behind --config alone, to know which fields there are."""
-  alone = flags.FlagValues()
-  config_flags.DEFINE_config_file('config', None, flag_values=alone)
-  # ml_collections looks for overrides in sys.argv itself.
-  full, sys.argv = sys.argv, [a for a in arguments if not a.startswith(OVERRIDE)]
-  try:
-    alone(sys.argv, known_only=True)
-    return alone.config and alone.config.to_dict()
-  finally:
-    sys.argv = full
-
-
 def parse_config(arguments: Sequence[str]) -> None:
-  """Parses all flags, after a look at whether the overridden fields exist."""
+  """Checks that the overridden fields exist, then parses all flags."""
   if 'config' in flags.FLAGS:
-    config = config_without_overrides(arguments)
+    config = load_without_overrides(arguments)
     if config is not None:
       check_overrides(arguments, config)
   rest = flags.FLAGS(list(arguments))
@@ -102,7 +87,7 @@ def parse_config(arguments: Sequence[str]) -> None:
 
 
 def parse_flags(program: ModuleType) -> None:
-  """Parses sys.argv; mistakes in flags and config fields end with one sentence."""
+  """Parses sys.argv; a wrong flag or config field ends the program with one sentence."""
   if '--help' in sys.argv[1:]:
     print(program.__doc__, flags.FLAGS.module_help(program), sep='\n')
     sys.exit(0)
@@ -113,34 +98,33 @@ def parse_flags(program: ModuleType) -> None:
   except UserError as error:
     fail(str(error))
   except OSError:
-    wanted = [argument for argument in sys.argv if argument.startswith('--config')]
-    fail(f'the file of {" ".join(wanted)} cannot be read; the ones shipped stand in configs/.')
+    given = [argument for argument in sys.argv if argument.startswith('--config')]
+    fail(f'the file of {" ".join(given)} cannot be read; those of the package are in configs/.')
   except (flags.Error, ValueError, TypeError) as error:
     fail(' '.join(str(error).split()))
 
 
 def required(config: Mapping | None) -> Mapping:
-  """Returns the config; UserError where the flag is missing."""
+  """Returns the config; raises UserError if the flag is missing."""
   if config is None:
     raise UserError('--config is missing; for example --config=configs/scenes.py.')
   return config
 
 
 def existing_run(workdir: str) -> Path:
-  """Returns the folder of a run; UserError where the flag is missing or no folder."""
+  """Returns the directory of a run; raises UserError if it is missing."""
   if not workdir:
-    raise UserError('--workdir is missing; it is the folder of a training run.')
+    raise UserError('--workdir is missing; give the directory of a training run.')
   path = Path(workdir).expanduser().absolute()
   if not path.is_dir():
-    raise UserError(f'--workdir={workdir} is not a folder; it is the folder of a training run.')
+    raise UserError(f'--workdir={workdir} is not a directory; give that of a training run.')
   return path
 
 
 def run(program: ModuleType) -> None:
   """Parses the flags of a program and calls its `main()`.
 
-  The user's mistakes (`UserError`) end with one sentence and status 2, anything
-  else with its traceback. After Ctrl-C the same command goes on.
+  A `UserError` ends it with one sentence and status 2, any other error with its traceback.
   """
   keep_freed_memory()
   parse_flags(program)

@@ -1,13 +1,13 @@
-"""Turns weights of other projects into a folder for config.model.pretrained, and back.
+"""Converts weights of other projects to a directory for config.model.pretrained, and back.
 
     python launch/convert.py --input=resnet101COCO-41f33a49.pth --output=coco \\
         --backbone=resnet101 --head=deeplab_v2
     python launch/convert.py --input=resnet50-0676ba61.pth --output=imagenet --backbone=resnet50
     python launch/convert.py --input=RUN --network=teacher --output=teacher.safetensors
 
-The report accounts for every tensor. Unless the file holds exactly the network, its head apart,
-the program ends with status 2 and writes nothing. Nothing in a file is executed. A folder or a run
-becomes a state dict again, bit for bit, where --output ends in .pth or .safetensors.
+The report lists every tensor. Unless the file holds exactly the network, apart from its head, the
+program ends with status 2 and writes nothing. Nothing in a file is executed. A directory or a run
+is converted back to a state dict, bit for bit, if --output ends in .pth or .safetensors.
 See docs/weights.md.
 """
 
@@ -16,28 +16,30 @@ from pathlib import Path
 from absl import flags
 
 INPUT = flags.DEFINE_string(
-  'input', '', 'A file (.pth, .pt, .pth.tar, .safetensors); or a run or folder of weights.'
+  'input',
+  '',
+  'A file (.pth, .pt, .pth.tar, .safetensors), or a directory of weights or of a run.',
 )
 OUTPUT = flags.DEFINE_string(
-  'output', '', 'Folder to write; or a file (.pth, .safetensors), from a run or a folder.'
+  'output', '', 'Directory to write; or a file (.pth, .safetensors), from a directory.'
 )
-BACKBONE = flags.DEFINE_string('backbone', '', 'Of the network in the file, e.g. resnet101.')
-HEAD = flags.DEFINE_string('head', '', "Its head, e.g. deeplab_v2; '' takes the backbone alone.")
+BACKBONE = flags.DEFINE_string('backbone', '', 'Backbone of the network, e.g. resnet101.')
+HEAD = flags.DEFINE_string('head', '', "Head, e.g. deeplab_v2; '' converts the backbone only.")
 NUM_CLASSES = flags.DEFINE_integer(
-  'num_classes', 0, "Of the head; 0: as many as the file's has.", lower_bound=0
+  'num_classes', 0, 'Classes of the head; 0: as many as in the file.', lower_bound=0
 )
 NETWORK = flags.DEFINE_string(
-  'network', '', "'student' or 'teacher', where the input has both; default: the student."
+  'network', '', "'student' or 'teacher', if the input has both; default: the student."
 )
-STEP = flags.DEFINE_string('step', 'best', "Of a run: 'latest', 'best' or a step.")
+STEP = flags.DEFINE_string('step', 'best', "Checkpoint of a run: 'latest', 'best' or a step.")
 LAYOUT = flags.DEFINE_string(
-  'layout', '', 'How tensors are named: a name of LAYOUTS; default: seen from the names.'
+  'layout', '', 'Naming of the tensors: a key of LAYOUTS; default: detected from the names.'
 )
 PREPROCESSING = flags.DEFINE_string(
   'preprocessing',
   '',
-  'How the weights want to be fed: a name of PREPROCESSING; default: what '
-  'is known of the file, or usual in its layout.',
+  'Preprocessing of the weights: a key of PREPROCESSING; default: that '
+  'of the file if it is known, else that of its layout.',
 )
 PARTIAL = flags.DEFINE_bool('partial', False, 'Accept a file without a tenth of the backbone.')
 
@@ -56,7 +58,7 @@ def main() -> None:
   if back == is_file_name(source):
     raise UserError(
       f'--input={source} and --output={output}: one must be a file (.pth, .safetensors), the '
-      'other a folder.'
+      'other a directory.'
     )
   if not back and not BACKBONE.value:
     raise UserError('--backbone is missing; for example --backbone=resnet101.')

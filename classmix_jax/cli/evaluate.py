@@ -1,10 +1,10 @@
-"""Evaluates a run: restores from orbax, prints per-class IoU, writes RUN/eval/<step>.json.
+"""Evaluates a run: prints the IoU of every class and writes RUN/eval/<step>.json.
 
     python launch/evaluate.py --workdir=RUN
     python launch/evaluate.py --workdir=RUN --step=best --write_predictions=DIR \
         --protocol=sliding --window=801,801 --stride=534,534 --flip --scales=0.75,1,1.25
 
-The result of another protocol than the run's own goes to RUN/eval/<step>-<protocol>.json.
+The result of a protocol other than the run's is written to RUN/eval/<step>-<protocol>.json.
 """
 
 from collections.abc import Callable
@@ -14,20 +14,20 @@ from absl import flags
 
 from classmix_jax.cli import command_line
 
-WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run.')
+WORKDIR = flags.DEFINE_string('workdir', '', 'Directory of the run.')
 STEP = flags.DEFINE_string('step', 'latest', "Checkpoint: 'latest', 'best' or a step.")
 NETWORK = flags.DEFINE_string(
   'network', '', "Headline network: 'student' or 'teacher'; default: config.eval_network."
 )
-ROOT = flags.DEFINE_string('root', '', 'Folder of the data set, if it has moved.')
+ROOT = flags.DEFINE_string('root', '', 'Directory of the data set, if it has moved.')
 BATCH_SIZE = flags.DEFINE_integer(
   'eval_batch_size', 0, 'Images at once; default: config.eval_batch_size.', lower_bound=0
 )
 PREDICTIONS = flags.DEFINE_string(
-  'write_predictions', '', "Folder for the headline network's predictions, class ids as PNG."
+  'write_predictions', '', "Directory for the headline network's predictions, class ids as PNG."
 )
 
-# What is not given stays as in the run's config.eval.
+# Flags that are not given keep the value of the run's config.eval.
 PROTOCOL = flags.DEFINE_string('protocol', None, "Another protocol: 'paper', 'full' or 'sliding'.")
 PAD = flags.DEFINE_string('pad', None, 'H,W to which paper pads images.')
 WINDOW = flags.DEFINE_string('window', None, 'H,W of the windows of sliding.')
@@ -37,7 +37,7 @@ SCALES = flags.DEFINE_string('scales', None, "Average over sizes, e.g. '0.75,1,1
 
 
 def numbers(flag: flags.FlagHolder, kind: Callable[[str], Any]) -> tuple | None:
-  """Reads '801,534' as (801, 534), None where the flag is missing."""
+  """Parses '801,534' as (801, 534); returns None if the flag is missing."""
   from classmix_jax.errors import UserError
 
   try:
@@ -49,7 +49,7 @@ def numbers(flag: flags.FlagHolder, kind: Callable[[str], Any]) -> tuple | None:
 
 
 def protocol_fields() -> dict[str, Any]:
-  """The fields of config.eval that flags change."""
+  """Returns the fields of config.eval that flags replace."""
   fields = {
     'protocol': PROTOCOL.value,
     'pad': numbers(PAD, int),

@@ -1,20 +1,20 @@
-"""Writes a run's network for other programs, and checks that it still says the same.
+"""Exports a run's network for other programs and compares it with JAX.
 
     python launch/export.py --workdir=RUN --output=OUT [--format=stablehlo,onnx] [--size=512,1024]
 
 OUT/model.stablehlo is called from JAX on any platform without this package, OUT/savedmodel from
-TensorFlow, OUT/model.tflite on phones, OUT/model.onnx from ONNX Runtime; OUT/MODEL_CARD.md says
-what the model is. See docs/export.md.
+TensorFlow, OUT/model.tflite on phones, OUT/model.onnx from ONNX Runtime; OUT/MODEL_CARD.md
+describes the model. See docs/export.md.
 """
 
 from absl import flags
 
 from classmix_jax.cli import command_line
 
-WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run.')
-OUTPUT = flags.DEFINE_string('output', '', 'Folder for the files.')
+WORKDIR = flags.DEFINE_string('workdir', '', 'Directory of the run.')
+OUTPUT = flags.DEFINE_string('output', '', 'Directory of the files.')
 FORMAT = flags.DEFINE_list(
-  'format', ['stablehlo'], "Some of 'stablehlo', 'savedmodel', 'tflite', 'onnx'."
+  'format', ['stablehlo'], "One or more of 'stablehlo', 'savedmodel', 'tflite', 'onnx'."
 )
 SIZE = flags.DEFINE_list(
   'size', [], "HEIGHT,WIDTH of the images; default: the run's working size or crop."

@@ -1,15 +1,15 @@
-"""XLA's flag for trainings on a GPU that end in the same bits when they are run again."""
+"""Sets XLA's flag for bit-reproducible training on GPUs."""
 
 import importlib.util
 import os
 from pathlib import Path
 
-# Leaves out kernels that add in an order that is not fixed: openxla.org/xla/determinism.
+# Excludes kernels that add in an unspecified order: openxla.org/xla/determinism.
 FIXED_ORDER = '--xla_gpu_exclude_nondeterministic_ops'
 
 
 def has_cuda() -> bool:
-  """Returns whether JAX is installed with NVIDIA support: XLA for TPUs may not have the flag."""
+  """Returns whether JAX is installed for NVIDIA GPUs; XLA for TPUs may not have the flag."""
   plugins = importlib.util.find_spec('jax_plugins')
   return plugins is not None and any(
     any(Path(folder).glob('xla_cuda*')) for folder in plugins.submodule_search_locations
@@ -17,7 +17,7 @@ def has_cuda() -> bool:
 
 
 def with_fixed_order(flags: str) -> str:
-  """Adds the flag to `XLA_FLAGS` unless it is there with either value.
+  """Adds the flag to `XLA_FLAGS` unless they contain it with any value.
 
   Example:
     >>> with_fixed_order('--xla_dump_to=DIR')
@@ -29,6 +29,6 @@ def with_fixed_order(flags: str) -> str:
 
 
 def set_flags(deterministic: bool) -> None:
-  """Sets `XLA_FLAGS` as `config.deterministic` asks; call before JAX opens its devices."""
+  """Sets `XLA_FLAGS` for `config.deterministic`; call it before JAX opens its devices."""
   if deterministic and has_cuda():
     os.environ['XLA_FLAGS'] = with_fixed_order(os.environ.get('XLA_FLAGS', ''))

@@ -1,4 +1,4 @@
-"""Predicts images with a run: class ids as PNG, a colour overlay, and how sure the network is.
+"""Predicts images with a run: writes class ids, a colour overlay and the confidence as PNG.
 
 python launch/predict.py --workdir=RUN --input=DIR --output=DIR
 python launch/predict.py --workdir=RUN --input='photos/*.jpg' --output=DIR
@@ -11,12 +11,12 @@ from absl import flags
 
 from classmix_jax.cli import command_line
 
-WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run.')
+WORKDIR = flags.DEFINE_string('workdir', '', 'Directory of the run.')
 INPUT = flags.DEFINE_string(
-  'input', '', 'An image, a video, a folder of images (nested folders too), or a glob.'
+  'input', '', 'An image, a video, a directory (searched recursively), or a glob.'
 )
 OUTPUT = flags.DEFINE_string(
-  'output', '', 'Folder for NAME.png, NAME_overlay.png and NAME_confidence.png.'
+  'output', '', 'Directory for NAME.png, NAME_overlay.png and NAME_confidence.png.'
 )
 STEP = flags.DEFINE_string('step', 'best', "Checkpoint: 'latest', 'best' or a step.")
 NETWORK = flags.DEFINE_string(

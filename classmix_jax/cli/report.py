@@ -1,10 +1,10 @@
-"""Writes one page about a run, or about several side by side, that any browser opens offline.
+"""Writes one HTML page about a run, or about several side by side, for any browser, offline.
 
     python launch/report.py --workdir=RUN
     python launch/report.py --workdir=RUN --compare=OTHER,THIRD [--output=FILE.html]
 
-Curves, IoU and confusion of classes, validation images with errors and confidence, what the method
-learned from, and all settings. A training writes RUN/report.html at its end by itself.
+It shows curves, IoU and confusion of classes, validation images with errors and confidence,
+training images, and all settings. Every training run writes RUN/report.html at its end.
 """
 
 from pathlib import Path
@@ -13,12 +13,12 @@ from absl import flags
 
 from classmix_jax.cli import command_line
 
-WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run.')
-COMPARE = flags.DEFINE_list('compare', [], 'Folders of other runs, to stand beside it.')
+WORKDIR = flags.DEFINE_string('workdir', '', 'Directory of the run.')
+COMPARE = flags.DEFINE_list('compare', [], 'Directories of other runs to compare it with.')
 OUTPUT = flags.DEFINE_string(
   'output', '', 'The file; default: RUN/report.html, or RUN/compare.html with --compare.'
 )
-ROOT = flags.DEFINE_string('root', '', "Folder of the data set; default: the run's own.")
+ROOT = flags.DEFINE_string('root', '', "Directory of the data set; default: the run's.")
 
 
 def main() -> None:

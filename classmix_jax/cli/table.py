@@ -19,13 +19,13 @@ from pathlib import Path
 import sys
 
 from absl import flags
-from ml_collections import config_flags
 
 from classmix_jax.cli import command_line
+from classmix_jax.config.flags import OVERRIDE, config_file, define_config
 
-CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/, without a colon.')
+CONFIG = define_config('A file of configs/, without a colon.')
 METHODS_WANTED = flags.DEFINE_list(
-  'methods', ['supervised', 'classmix'], 'Names of METHODS, with options.'
+  'methods', [], 'Names of METHODS, with options; default: supervised,classmix.'
 )
 LABELED = flags.DEFINE_list('labeled', [], "Counts, fractions or files; default: the config's.")
 SEEDS = flags.DEFINE_list('seeds', ['0'], 'Seeds.')
@@ -38,8 +38,15 @@ FIELD = 'config.'  # with which options of a cell begin that are not the method'
 DRY_RUN = flags.DEFINE_bool('dry-run', False, 'Only print the grid and how long it takes.')
 
 
+def methods() -> list[str]:
+  """Returns the methods of the table; by default the baseline and the default method."""
+  from classmix_jax.methods import BASELINE, DEFAULT
+
+  return METHODS_WANTED.value or [BASELINE, DEFAULT]
+
+
 def overrides() -> list[str]:
-  return [argument for argument in sys.argv[1:] if argument.startswith(command_line.OVERRIDE)]
+  return [argument for argument in sys.argv[1:] if argument.startswith(OVERRIDE)]
 
 
 def passed_on(method: str) -> list[str]:
@@ -47,7 +54,7 @@ def passed_on(method: str) -> list[str]:
   from classmix_jax.methods import hyper_parameters
 
   name, *own = method.split(':')
-  prefix, known = f'{command_line.OVERRIDE}method.', hyper_parameters(name)
+  prefix, known = f'{OVERRIDE}method.', hyper_parameters(name)
   field = lambda argument: argument.removeprefix(prefix).partition('=')[0]
   common = [
     argument
@@ -76,7 +83,7 @@ def check(config) -> None:
   from classmix_jax.errors import UserError
   from classmix_jax.methods import METHODS
 
-  for method in METHODS_WANTED.value:
+  for method in methods():
     name, *options = method.split(':')
     lookup(METHODS, name, '--methods')
     for option in options:
@@ -85,7 +92,7 @@ def check(config) -> None:
     if not seed.isdecimal():
       raise UserError(f'--seeds has {seed!r}; give numbers, e.g. --seeds=0,1,2.')
   for field, flag in (('seed', 'seeds'), ('data.labeled', 'labeled'), ('method.name', 'methods')):
-    if any(argument.startswith(f'{command_line.OVERRIDE}{field}=') for argument in overrides()):
+    if any(argument.startswith(f'{OVERRIDE}{field}=') for argument in overrides()):
       raise UserError(f'--config.{field} belongs to each cell: use --{flag}.')
 
 
@@ -156,10 +163,10 @@ def main() -> None:
 
   config = command_line.required(CONFIG.value)
   check(config)
-  file = config_flags.get_config_filename(flags.FLAGS['config'])
+  file = config_file()
   folder = Path(OUTPUT.value or Path('runs') / f'{config.name}-table').expanduser().absolute()
   labeled = LABELED.value or [str(config.data.labeled)]
-  cells = grid(folder, METHODS_WANTED.value, labeled, list(map(int, SEEDS.value)), config.steps)
+  cells = grid(folder, methods(), labeled, list(map(int, SEEDS.value)), config.steps)
   results = [read(cell) for cell in cells]
   if DRY_RUN.value:
     dry_run(file, results)

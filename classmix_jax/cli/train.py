@@ -1,33 +1,34 @@
-"""Trains.
+"""Trains a run.
 
     python launch/main.py --config=configs/scenes.py
     python launch/main.py --config=configs/camvid.py:method=supervised,labeled=46 \
         --config.data.root=DIR --workdir=RUN
 
-The same command again goes on where the last run stopped. Ctrl-C and SIGTERM save and end; the
-second time at once. Several processes, one per host, train
-together: under Slurm and Open MPI by themselves, on TPU pods and Kubernetes with
---coordinator=cluster, anywhere else with --coordinator=HOST:PORT --processes=N --process=I.
+The same command again resumes the run. Ctrl-C and SIGTERM save and end it; the second signal ends
+it at once. Several processes, one per host, train together: under Slurm and Open MPI without a
+flag, on TPU pods and Kubernetes with --coordinator=cluster, anywhere else with
+--coordinator=HOST:PORT --processes=N --process=I.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from absl import flags
-from ml_collections import config_flags
 
 from classmix_jax.cli import command_line, gpu_flags
 from classmix_jax.cli.start import STOP
+from classmix_jax.config.flags import define_config
 from classmix_jax.utils.interrupt import Stopped
 
-CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/.')
+CONFIG = define_config('A file of configs/.')
 WORKDIR = flags.DEFINE_string(
-  'workdir', '', 'Folder of the run; default: runs/<config name>-<method>.'
+  'workdir', '', 'Directory of the run; default: runs/<config name>-<method>.'
 )
 COORDINATOR = flags.DEFINE_string(
-  'coordinator', '', "HOST:PORT of process 0, or 'cluster'; default: what Slurm or MPI say."
+  'coordinator', '', "HOST:PORT of process 0, or 'cluster'; default: that of Slurm or Open MPI."
 )
-PROCESSES = flags.DEFINE_integer('processes', None, 'How many processes train together.')
-PROCESS = flags.DEFINE_integer('process', None, 'Which of them this is, from 0.')
+PROCESSES = flags.DEFINE_integer('processes', None, 'Number of processes that train together.')
+PROCESS = flags.DEFINE_integer('process', None, 'Index of this process, from 0.')
 
 
 def main() -> None:
@@ -37,18 +38,21 @@ def main() -> None:
   connect(COORDINATOR.value, PROCESSES.value, PROCESS.value)
   with start_watch() as watch:
     STOP.together(watch.count)
-    train(watch.reached)
+    train(watch.on_step)
 
 
-def train(reached) -> None:
+def train(on_step: Callable[[int], None]) -> None:
+  """Trains the run of the flags; `on_step` is called with the number of finished steps."""
   from classmix_jax.tools.report.write_report import report_training
+  from classmix_jax.training.prepare import prepare
   from classmix_jax.training.trainer import run_training
 
   config = command_line.required(CONFIG.value)
   default = Path('runs') / f'{config.name}-{config.method.name}'
   run = Path(WORKDIR.value or default).expanduser().absolute()
   try:
-    run_training(config, run, reached, STOP, report_training)
+    setup, weights = prepare(config, run)
+    run_training(setup, run, weights, on_step=on_step, stop=STOP, on_end=report_training)
   except Stopped as stopped:
     print(
       f'{run}: saved after step {stopped.step}; the same command goes on from there', flush=True

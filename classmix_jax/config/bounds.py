@@ -6,96 +6,48 @@ Synopsis:
 """
 
 from collections.abc import Mapping
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from classmix_jax.errors import UserError
-
-
-class Range(NamedTuple):
-  """At least `low`, finite, at most `high`, less than `below`."""
-
-  low: float = 0
-  high: float = math.inf
-  below: float = math.inf
-
-  def __str__(self) -> str:
-    if not math.isinf(self.below):
-      return f'{self.low:,} or more, and less than {self.below:,}'
-    return f'{self.low:,} or more' if math.isinf(self.high) else f'{self.low:,} to {self.high:,}'
-
-  def has(self, value: float) -> bool:
-    return math.isfinite(value) and self.low <= value <= self.high and value < self.below
-
-
-SHARE, ANY, ONE = Range(0, 1), Range(0), Range(1)
+from classmix_jax.methods import METHODS, bounds
+from classmix_jax.utils.ranges import FRACTION, NON_NEGATIVE, POSITIVE_COUNT, Range
 
 RANGES: Mapping[str, Range] = {
   'seed': Range(0, 2**31 - 1),
   'steps': Range(1, 2**31 - 1),
-  'batch_size': ONE,
-  'unlabeled_batch_size': ANY,
-  'accumulate': ONE,
-  'eval_every': ANY,
-  'checkpoint_every': ONE,
-  'log_every': ONE,
-  'eval_batch_size': ONE,
-  'steps_per_dispatch': ONE,
-  'data.split_seed': ANY,
-  'data.cache_gb': ANY,
-  'data.scale_step': ANY,
-  'model.output_stride': ANY,
+  'batch_size': POSITIVE_COUNT,
+  'unlabeled_batch_size': NON_NEGATIVE,
+  'accumulate': POSITIVE_COUNT,
+  'eval_every': NON_NEGATIVE,
+  'checkpoint_every': POSITIVE_COUNT,
+  'log_every': POSITIVE_COUNT,
+  'eval_batch_size': POSITIVE_COUNT,
+  'steps_per_dispatch': POSITIVE_COUNT,
+  'data.split_seed': NON_NEGATIVE,
+  'data.cache_gb': NON_NEGATIVE,
+  'data.scale_step': NON_NEGATIVE,
+  'model.output_stride': NON_NEGATIVE,
   **{
-    f'optim.{name}': ANY
+    f'optim.{name}': NON_NEGATIVE
     for name in (
       'learning_rate',
       'head_multiplier',
       'weight_decay',
       'power',
-      'discriminator_learning_rate',
-      'classifier_learning_rate',
     )
   },
   'optim.momentum': Range(0, below=1),
-  'labeled_loss.ohem_threshold': SHARE,
-  'labeled_loss.ohem_min_kept': ANY,
-  'labeled_loss.dice': ANY,
-  'labeled_loss.class_weights': ANY,
-  **{
-    f'method.{name}': SHARE
-    for name in ('threshold', 'max_decay', 'mlmt_decay', 'grey', 'trust', 'lambda_fp')
-  },
-  **{
-    f'method.{name}': ANY
-    for name in (
-      'distortion',
-      'jitter',
-      'strength',
-      'gamma',
-      'semi_start',
-      'mlmt_start',
-      'lambda_u',
-      'lambda_cps',
-      'lambda_adv',
-      'lambda_semi',
-      'lambda_semi_adv',
-      'lambda_fm',
-      'lambda_st',
-    )
-  },
-  **{
-    f'method.{name}': ONE
-    for name in ('ramp_steps', 'mlmt_ramp', 'num_views', 'rounds', 'discriminator_width')
-  },
-  'method.feature_dropout': Range(0, below=1),
-  'method.supervised_share': Range(0, below=1),
-  'data.size': ONE,
-  'data.crop': ONE,
-  'data.scale': ANY,
-  'eval.pad': ONE,
-  'eval.window': ONE,
-  'eval.stride': ONE,
-  'eval.scales': ANY,
+  'labeled_loss.ohem_threshold': FRACTION,
+  'labeled_loss.ohem_min_kept': NON_NEGATIVE,
+  'labeled_loss.dice': NON_NEGATIVE,
+  'labeled_loss.class_weights': NON_NEGATIVE,
+  'data.size': POSITIVE_COUNT,
+  'data.crop': POSITIVE_COUNT,
+  'data.scale': NON_NEGATIVE,
+  'eval.pad': POSITIVE_COUNT,
+  'eval.window': POSITIVE_COUNT,
+  'eval.stride': POSITIVE_COUNT,
+  'eval.scales': NON_NEGATIVE,
 }
 PAIRS = {  # what the two numbers are, and whether () will do
   'data.size': ('(H, W)', True),
@@ -109,7 +61,7 @@ WHOLE = ('data.size', 'data.crop', 'eval.pad', 'eval.window', 'eval.stride')
 
 
 def check_ranges(fields: Mapping[str, Any]) -> None:
-  """Looks at every number that the table knows.
+  """Checks every number that has a range here or in the fields of the method.
 
   Args:
     fields: dotted name -> a number, or a sequence of them.
@@ -119,8 +71,11 @@ def check_ranges(fields: Mapping[str, Any]) -> None:
 
   Example: `check_ranges({'steps': 0})` says 'config.steps is 0; it must be 1 or more.'
   """
+  method = fields.get('method.name')
+  options = bounds(method) if method in METHODS else {}
+  ranges = {**RANGES, **{f'method.{name}': limits for name, limits in options.items()}}
   for field, value in fields.items():
-    if field not in RANGES:
+    if field not in ranges:
       continue
     several = isinstance(value, tuple | list)
     values = value if several else [value]
@@ -131,7 +86,7 @@ def check_ranges(fields: Mapping[str, Any]) -> None:
       )
     kinds = (int,) if field in WHOLE else (int, float)
     for number in values:
-      if type(number) not in kinds or not RANGES[field].has(number):
+      if type(number) not in kinds or number not in ranges[field]:
         each = ' each' if several else ''
         whole = 'a whole number, ' if field in WHOLE else ''
-        raise UserError(f'config.{field} is {value}; it must be {whole}{RANGES[field]}{each}.')
+        raise UserError(f'config.{field} is {value}; it must be {whole}{ranges[field]}{each}.')

@@ -1,18 +1,17 @@
 """Checks a config before anything is opened."""
 
-import ml_collections
-
 from classmix_jax.config.bounds import check_ranges
-from classmix_jax.config.lookup import lookup
+from classmix_jax.config.lookup import Config, lookup
 from classmix_jax.config.model import build_protocol, fewest_unlabeled
-from classmix_jax.core.finite import ON_NAN
+from classmix_jax.core.finite import ON_NONFINITE
 from classmix_jax.errors import UserError
+from classmix_jax.evaluation.evaluator import headline_network
 from classmix_jax.models.layers.batch_norm import BN_MODES
 from classmix_jax.utils.nested import flatten
 
 
-def check_config(config: ml_collections.ConfigDict) -> None:
-  """Raises UserError for numbers out of range and batches that cannot be divided."""
+def check_config(config: Config) -> None:
+  """Raises UserError if a number is out of range, a size does not divide or a name is unknown."""
   check_ranges(flatten(config.to_dict()))
   for field in ('batch_size', 'unlabeled_batch_size'):
     if config[field] % config.accumulate:
@@ -35,5 +34,11 @@ def check_config(config: ml_collections.ConfigDict) -> None:
       f'{config.unlabeled_batch_size}; set it to {least} or more.'
     )
   lookup(dict.fromkeys(BN_MODES), config.model.bn, 'config.model.bn')
-  lookup(dict.fromkeys(ON_NAN), config.get('on_nan', 'stop'), 'config.on_nan')
+  lookup(dict.fromkeys(ON_NONFINITE), config.on_nan, 'config.on_nan')
+  check_eval_network(config)
   build_protocol(config)
+
+
+def check_eval_network(config: Config) -> None:
+  """Raises UserError if no method has a network named `config.eval_network`."""
+  headline_network(config.eval_network, ())

@@ -5,10 +5,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-import ml_collections
 import numpy as np
 
-from classmix_jax.config.lookup import lookup
+from classmix_jax.config.lookup import Config, lookup
 from classmix_jax.config.model import build_protocol, fewest_unlabeled
 from classmix_jax.data.disk_cache import copy_images, copy_labels
 from classmix_jax.data.files.findings import keep_findings, kept, raise_findings
@@ -20,22 +19,15 @@ from classmix_jax.data.unreadable import NOTHING, LeftOut, find_left_out, withou
 from classmix_jax.datasets import DATASETS
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.protocols import PROTOCOLS
+from classmix_jax.methods import BASELINE
 from classmix_jax.utils.paths import cache_root
 from classmix_jax.utils.progress import progress
 
 # One budget, split between what is read every step and what is read every evaluation.
 TRAIN_SHARE, VAL_SHARE, UNLABELED_SHARE = 0.4, 0.3, 0.3
-
-
 POOLS = ('rest', 'all')
-
-
 ON_ERROR = ('raise', 'skip')
-
-
 WORKING_COPIES = ('memory', 'disk', 'device')
-
-
 DATA_OPTIONS = {  # fields of config.data that only some loaders take
   'cityscapes': ('reader', 'tfds_dir', 'train_extra'),
   'pascal_voc': ('reader', 'tfds_dir', 'masks'),
@@ -44,41 +36,48 @@ DATA_OPTIONS = {  # fields of config.data that only some loaders take
 
 
 class Split(NamedTuple):
-  """Who plays which part: sources, and the names behind the labelled one."""
+  """Labelled and unlabelled training images.
+
+  Attributes:
+    labeled: images with labels.
+    unlabeled: images without labels, or None in a stage that does not use them.
+    labeled_hash: 8 hex digits that identify the labelled images by name.
+  """
 
   labeled: Source
   unlabeled: Source | None
   labeled_hash: str
 
 
-def open_dataset(config: ml_collections.ConfigDict, size: tuple[int, int] | None) -> Dataset:
+def open_dataset(config: Config, size: tuple[int, int] | None) -> Dataset:
   """Opens the data set at a working resolution, or at that of its files; copies nothing."""
   load = lookup(DATASETS, config.data.name, 'config.data.name')
   options = {
     key: config.data[key] for key in DATA_OPTIONS.get(config.data.name, ()) if key in config.data
   }
-  # Within another `keep_findings` somebody else wants to know of single files.
+  # Inside another `keep_findings` the caller collects the findings.
   if not skips_unreadable(config) or kept([]):
     return load(root=config.data.root, size=size, **options)
   with keep_findings() as findings:
     dataset = load(root=config.data.root, size=size, **options)
-  # Whose image or mask is which is a matter of the layout, and scores are of all of `val`.
+  # A wrong layout is an error in either case, and `val` must be complete to be comparable.
   raise_findings(findings, len(findings), 'files')
   check_pairs(file_pairs(dataset.val))
   return dataset
 
 
-def skips_unreadable(config: ml_collections.ConfigDict) -> bool:
-  """Whether training examples that do not read are left out; not in runs older than the option."""
-  choice = config.data.get('on_error', 'raise')
+def skips_unreadable(config: Config) -> bool:
+  """Returns whether unreadable training examples are left out, instead of raising an error."""
+  choice = config.data.on_error
   lookup(dict.fromkeys(ON_ERROR), choice, 'config.data.on_error')
   return choice == 'skip'
 
 
-def find_unreadable(config: ml_collections.ConfigDict) -> LeftOut:
-  """Reads all training examples once and returns those to leave out; `NOTHING` by default.
+def find_unreadable(config: Config) -> LeftOut:
+  """Reads all training examples once and returns the unreadable ones.
 
-  Masks are read of the labelled examples alone.
+  Masks are read only for labelled examples. Returns `NOTHING` unless `config.data.on_error` is
+  'skip'.
   """
   if not skips_unreadable(config):
     return NOTHING
@@ -88,10 +87,11 @@ def find_unreadable(config: ml_collections.ConfigDict) -> LeftOut:
   return find_left_out(dataset, labeled, progress('reading all training images', total))
 
 
-def build_validation(config: ml_collections.ConfigDict) -> Dataset:
-  """Opens the data set to evaluate: `val` comes from a working copy, the rest from its files.
+def build_validation(config: Config) -> Dataset:
+  """Opens the data set for evaluation.
 
-  `val` has the sizes that the run's protocol asks for.
+  `val` is read from a working copy, at the sizes that the protocol needs; `train` and `unlabeled`
+  are read from their files.
   """
   dataset = open_dataset(config, tuple(config.data.size) or None)
   val = dataset.val
@@ -105,8 +105,8 @@ def build_validation(config: ml_collections.ConfigDict) -> Dataset:
   return dataclasses.replace(dataset, val=val)
 
 
-def build_dataset(config: ml_collections.ConfigDict, left_out: LeftOut = NOTHING) -> Dataset:
-  """Opens the data set; its frames come from a working copy, see `config.data.working_copy`."""
+def build_dataset(config: Config, left_out: LeftOut = NOTHING) -> Dataset:
+  """Opens the data set for training, with frames from a working copy (`data.working_copy`)."""
   dataset = build_validation(config)
   unlabeled = dataset.unlabeled and without(dataset.unlabeled, left_out.unlabeled)
   return dataclasses.replace(
@@ -116,35 +116,33 @@ def build_dataset(config: ml_collections.ConfigDict, left_out: LeftOut = NOTHING
   )
 
 
-def working_copy(config: ml_collections.ConfigDict, source: Source, share: float) -> Source:
-  """Returns the source with images from a disk copy; or all of it kept in memory, up to a share."""
+def working_copy(config: Config, source: Source, share: float) -> Source:
+  """Returns a source that reads from a disk copy, or caches a fraction of `cache_gb` in memory."""
   if on_disk(config):
     return copy_images(source, copy_folder(config))
   return cached(source, config.data.cache_gb * share)
 
 
-def on_disk(config: ml_collections.ConfigDict) -> bool:
-  """Whether frames are prepared on the disk once; frames on the devices are filled from there."""
+def on_disk(config: Config) -> bool:
+  """Returns whether decoded frames are kept on disk; frames on devices are loaded from there."""
   kind = config.data.working_copy
   lookup(dict.fromkeys(WORKING_COPIES), kind, 'config.data.working_copy')
   return kind != 'memory'
 
 
-def copy_folder(config: ml_collections.ConfigDict) -> Path:
+def copy_folder(config: Config) -> Path:
   root = config.data.copy_root
   return (Path(os.path.expanduser(root)) if root else cache_root() / 'copies') / config.data.name
 
 
-def choose_split(
-  config: ml_collections.ConfigDict, dataset: Dataset, left_out: LeftOut = NOTHING
-) -> Split:
-  """Chooses the labelled examples; the others, or all, are used without labels.
+def choose_split(config: Config, dataset: Dataset, left_out: LeftOut = NOTHING) -> Split:
+  """Chooses the labelled examples; the rest, or all, are used without labels.
 
-  They are chosen among all, those that do not read included, and then do without these: no
-  other mask than those that were looked at takes their place.
+  Unreadable examples take part in the choice and are dropped afterwards, so that no mask which
+  was never checked takes their place.
 
   Raises:
-    UserError: a wrong split, or no labelled example that reads.
+    UserError: `config.data.labeled` or `unlabeled` is wrong, or no labelled example is readable.
   """
   names = (*dataset.train.names, *left_out.train)
   chosen = choose_labeled(names, config.data.labeled, config.data.split_seed)
@@ -158,41 +156,39 @@ def choose_split(
   if dataset.unlabeled is not None:
     unlabeled = concat(unlabeled, dataset.unlabeled)
   labeled = subset(dataset.train, chosen)
-  # From here on nobody can read the masks of unlabelled images.
+  # Removes all access to the masks of unlabelled images.
   unlabeled = dataclasses.replace(unlabeled, read_label=None)
   return Split(labeled, unlabeled, split_hash(labeled.names))
 
 
-def check_pool(config: ml_collections.ConfigDict, split: Split) -> None:
-  """Raises UserError where too few unlabelled images are left: two to mix, one for the others."""
+def check_pool(config: Config, split: Split) -> None:
+  """Raises UserError if the method needs more unlabelled images than there are."""
   least = fewest_unlabeled(config)
   if len(split.unlabeled) < least:
     why = 'mixes pairs of' if least > 1 else 'learns from'
     raise UserError(
       f'{config.method.name} {why} unlabelled images, but there is only '
       f'{len(split.unlabeled)}: add images to unlabeled/images, lower config.data.labeled '
-      f'({len(split.labeled)} images are labelled), or use method=supervised.'
+      f'({len(split.labeled)} images are labelled), or use method={BASELINE}.'
     )
 
 
-def build_split(
-  config: ml_collections.ConfigDict, dataset: Dataset, left_out: LeftOut = NOTHING
-) -> Split:
-  """Chooses as `choose_split`; labels come from a working copy as `build_dataset` says.
+def build_split(config: Config, dataset: Dataset, left_out: LeftOut = NOTHING) -> Split:
+  """Returns `choose_split` with labels from a working copy, as in `build_dataset`.
 
   Raises:
-    UserError: a wrong split, or fewer than two unlabelled images to mix.
+    UserError: the split is wrong, or there are too few unlabelled images for the method.
   """
   split = choose_split(config, dataset, left_out)
   check_pool(config, split)
   if not on_disk(config):
     return split
-  # After the choice: masks of unlabelled images are never opened.
+  # After the choice, because masks of unlabelled images are never opened.
   return split._replace(labeled=copy_labels(split.labeled, copy_folder(config)))
 
 
-def build_geometry(config: ml_collections.ConfigDict) -> Geometry:
-  """Returns how training examples are cut; UserError for options that do not fit together."""
+def build_geometry(config: Config) -> Geometry:
+  """Returns how training examples are cut; raises UserError if options do not fit together."""
   data = config.data
   return Geometry(
     tuple(data.crop) or None, tuple(data.scale), data.scale_step, data.flip, data.scale_apart

@@ -7,18 +7,15 @@ takes `method=NAME,labeled=COUNT` behind a colon.
 import ml_collections
 
 from classmix_jax.errors import UserError
-from classmix_jax.methods import METHODS, hyper_parameters
+from classmix_jax.methods import (
+  DEFAULT,
+  METHODS,
+  hyper_parameters,
+  method_class,
+  small_values,
+)
 
-ARGUMENTS = {'method': 'classmix', 'labeled': ''}
-SMALL = {  # of whatever method has such a field, in `small`
-  'threshold': 0.9,  # from scratch few pixels reach 0.968
-  'ramp_steps': 750,
-  'semi_start': 750,  # a quarter of the steps, as in the originals
-  'mlmt_start': 300,
-  'mlmt_ramp': 1_500,  # a tenth of the steps, then half of them
-  'supervised_share': 1 / 3,
-  'discriminator_width': 16,
-}
+ARGUMENTS = {'method': DEFAULT, 'labeled': ''}
 
 
 def parse_arguments(text: str | None) -> dict[str, str]:
@@ -67,7 +64,7 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.checkpoint_every = 1_000  # steps; every evaluation saves too
   config.log_every = 100  # steps
   config.eval_batch_size = 8  # validation images at once, over all devices
-  config.eval_network = 'student'  # whose mIoU decides what is best: student, teacher or fused
+  config.eval_network = 'student'  # whose mIoU decides what is best, e.g. teacher
 
   config.eval = ml_collections.ConfigDict()
   config.eval.protocol = 'paper'  # a name of PROTOCOLS: paper, full or sliding
@@ -128,8 +125,6 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   # The original steps the blocks of a ResNet three times with each gradient and their shortcuts
   # four times; see classmix_jax/core/duplicate_steps.py.
   config.optim.duplicate_steps = False
-  config.optim.discriminator_learning_rate = 1e-4  # of adversarial and s4gan, by Adam
-  config.optim.classifier_learning_rate = 0.03  # of s4gan_mlmt
 
   # Of the labelled images, for every method; see classmix_jax/methods/labeled_loss.py.
   config.labeled_loss = ml_collections.ConfigDict()
@@ -156,19 +151,11 @@ def small(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   config.eval_every = 1_000
   config.checkpoint_every = 500
   config.log_every = 250
-  # The student's BN statistics mix clean and jittered images, which costs it up to 2 points.
-  config.eval_network = 'teacher'
+  # A student's BN statistics mix clean and jittered images, which costs up to 2 points of mIoU.
+  config.eval_network = method_class(config.method.name).network_names[-1]
   config.optim.learning_rate = 0.05
   config.optim.head_multiplier = 1.0
-  for field, value in SMALL.items():
-    if field in config.method:
-      config.method[field] = value
-  if 'strength' in config.method:  # blurring by two pixels wipes out what is one pixel wide
-    config.method.blur = False
-  if 'supervised_share' in config.method:  # a small network from scratch is rarely sure
-    config.method.gamma = 2.0
-  if 'mlmt_start' in config.method:
-    config.eval_network = 'fused'
+  config.method.update(small_values(config.method.name))
   return config
 
 

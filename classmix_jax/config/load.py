@@ -5,26 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from classmix_jax.config.bounds import check_ranges
+from classmix_jax.config.defaults import get_config
 from classmix_jax.errors import UserError
+from classmix_jax.methods import METHODS
 from classmix_jax.utils.nested import flatten
 from classmix_jax.workdir.layout import read_object
 
-CONFIG_FIELDS = {  # without which no run can be opened
-  'name': str,
-  'seed': int,
-  'steps': int,
-  'eval_network': str,
-  'eval_batch_size': int,
-  'method.name': str,
-  'model.backbone': str,
-  'model.head': str,
-  'model.bn': str,
-  'model.dtype': str,
-  'data.name': str,
-  'data.root': str,
-  'data.size': list,
-  'data.crop': list,
-}
+JSON_TYPES = {tuple: list, float: (int, float)}  # types that JSON changes; others stay
 
 
 def names_of(tree: Mapping[str, Any]) -> list[str]:
@@ -34,29 +21,47 @@ def names_of(tree: Mapping[str, Any]) -> list[str]:
     >>> names_of({'a': {'b': 1}, 'c': 2})
     ['a', 'b', 'c']
   """
-  return [
-    name
-    for key, value in tree.items()
-    for name in [key, *(names_of(value) if isinstance(value, Mapping) else ())]
-  ]
+  names = []
+  for key, value in tree.items():
+    names.append(key)
+    names.extend(names_of(value) if isinstance(value, Mapping) else ())
+  return names
+
+
+def expected_fields(method: str) -> dict[str, type | tuple[type, ...]]:
+  """Returns dotted name -> type in JSON, of every field that a run of this method has.
+
+  Example: `expected_fields('classmix')['data.crop']` is `list`.
+  """
+  values = get_config(f'method={method}').to_dict()
+  parts = {name: dict for name, value in values.items() if isinstance(value, dict)}
+  del values['paper']  # its fields are whatever the publication reports
+  fields = {name: JSON_TYPES.get(type(x), type(x)) for name, x in flatten(values).items()}
+  return {**parts, **fields}
+
+
+def check_names(values: Mapping[str, Any]) -> None:
+  """Raises UserError if a name is empty or has a dot: it would not be the name of a field."""
+  for name in names_of(values):
+    if not name or '.' in name:
+      raise UserError(f'{name!r} is no name of a field; restore the file.')
 
 
 def read_config(run: Path) -> dict[str, Any]:
-  """Returns the config that a run was started with, as nested plain dicts.
+  """Returns the config that a training run was started with, as nested plain dicts.
 
   Raises:
-    UserError: it is missing or damaged; numbers out of range count as damage.
+    UserError: the file is missing or damaged. A field that is missing, has another type or is out
+      of range is damage.
   """
   path = run / 'config.json'
-  config = read_object(path, CONFIG_FIELDS)
-  odd = [name for name in names_of(config) if not name or '.' in name]
-  if odd:
-    raise UserError(f'{path} is damaged: {odd[0]!r} is no name of a field; restore the file.')
-  for part in ('eval', 'labeled_loss', 'optim'):  # which older runs do not have
-    if not isinstance(config.get(part, {}), dict):
-      raise UserError(f'{path} is damaged: {part} is {config[part]!r}; restore the file.')
+  method = read_object(path, {'method.name': str})['method']['name']
+  if method not in METHODS:
+    raise UserError(f'{path} is damaged: method.name is {method!r}; restore the file.')
+  values = read_object(path, expected_fields(method))
   try:
-    check_ranges(flatten(config))
+    check_names(values)
+    check_ranges(flatten(values))
   except UserError as error:
     raise UserError(f'{path} is damaged: {error}') from None
-  return config
+  return values

@@ -8,12 +8,14 @@ import ml_collections
 
 from classmix_jax.errors import UserError
 
+Config = ml_collections.ConfigDict
+
 
 def lookup(table: Mapping[str, Any], name: str, field: str) -> Any:
-  """Returns `table[name]`; a wrong name is answered with the nearest known one.
+  """Returns `table[name]`.
 
   Raises:
-    UserError: no such name.
+    UserError: the name is unknown; the sentence names the closest one.
   """
   if name in table:
     return table[name]
@@ -22,25 +24,15 @@ def lookup(table: Mapping[str, Any], name: str, field: str) -> Any:
   raise UserError(f'{field} is {name!r}. {hint}Known are {", ".join(table)}.')
 
 
-def plain_fields(
-  config: ml_collections.ConfigDict, name: str, known: Collection[str]
-) -> dict[str, Any]:
-  """Returns a part of the config, its lists as tuples: JSON has no tuples.
-
-  It is empty where a run is older than that part.
+def plain_fields(config: Config, name: str, known: Collection[str]) -> dict[str, Any]:
+  """Returns a part of the config as keyword arguments; lists become tuples, which JSON lacks.
 
   Raises:
-    UserError: a field that is not known.
+    UserError: a field is not known.
   """
-  for field in config.get(name, {}):
+  for field in config[name]:
     lookup(dict.fromkeys(known), field, f'A field of config.{name}')
   return {
     key: tuple(value) if isinstance(value, tuple | list) else value
-    for key, value in config.get(name, {}).items()
+    for key, value in config[name].items()
   }
-
-
-Config = ml_collections.ConfigDict
-
-
-Config = ml_collections.ConfigDict

@@ -1,19 +1,14 @@
 """Network, method, optimizer and protocol of a config."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 
-from classmix_jax.config.lookup import lookup, plain_fields
+from classmix_jax.config.lookup import Config, lookup, plain_fields
 from classmix_jax.core.optim import RULES, poly_optimizer
-from classmix_jax.data.source import Dataset
 from classmix_jax.errors import UserError
-from classmix_jax.evaluation.evaluator import Evaluator
 from classmix_jax.evaluation.protocols import Protocol, check_protocol
-from classmix_jax.methods import METHODS, hyper_parameters
+from classmix_jax.methods import METHODS, hyper_parameters, method_class
 from classmix_jax.methods.labeled_loss import LabeledLoss
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING
@@ -24,16 +19,16 @@ from classmix_jax.types import Method
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 
 
-def build_protocol(config: ml_collections.ConfigDict) -> Protocol:
-  """Returns how the run is scored; runs older than `config.eval` are scored as the default.
+def build_protocol(config: Config) -> Protocol:
+  """Returns the evaluation protocol of `config.eval`.
 
   Raises:
-    UserError: a protocol that does not exist, or numbers that do not fit.
+    UserError: the protocol does not exist, or its numbers do not fit.
   """
   known = {'protocol', *Protocol.__dataclass_fields__} - {'name'}
   fields = plain_fields(config, 'eval', sorted(known))
-  fields['name'] = fields.pop('protocol', Protocol.name)
-  fields['pad'] = fields.get('pad') or None
+  fields['name'] = fields.pop('protocol')
+  fields['pad'] = fields['pad'] or None
   protocol = Protocol(**fields)
   check_protocol(protocol)
   if protocol.name == 'full' and not len(config.data.size):
@@ -45,39 +40,39 @@ def build_protocol(config: ml_collections.ConfigDict) -> Protocol:
   return protocol
 
 
-def needs_unlabeled(config: ml_collections.ConfigDict) -> bool:
-  return config.method.name != 'supervised'
+def needs_unlabeled(config: Config) -> bool:
+  return fewest_unlabeled(config) > 0
 
 
-def fewest_unlabeled(config: ml_collections.ConfigDict) -> int:
-  """How many unlabelled images a batch, and the data set, must have."""
-  return 2 if 'mask' in config.method else int(needs_unlabeled(config))
+def fewest_unlabeled(config: Config) -> int:
+  """Returns how many unlabelled images a batch, and the data set, must have."""
+  lookup(METHODS, config.method.name, 'config.method.name')
+  return method_class(config.method.name).min_unlabeled
 
 
-def build_model(config: ml_collections.ConfigDict, num_classes: int) -> Segmenter:
-  """Joins backbone and head.
+def build_model(config: Config, num_classes: int) -> Segmenter:
+  """Builds the network of `config.model`.
 
   Raises:
-    UserError: a name that does not exist, or an output stride that the backbone cannot have.
+    UserError: a name does not exist, or the backbone cannot have the output stride.
   """
   model = config.model
-  # Runs older than some of these fields have none of them.
   options = {
     'bn': model.bn,
     'dtype': lookup(DTYPES, model.dtype, 'config.model.dtype'),
-    'remat': model.get('remat', False),
+    'remat': model.remat,
   }
-  if model.get('preprocessing'):
+  if model.preprocessing:
     options['preprocessing'] = lookup(
       PREPROCESSING, model.preprocessing, 'config.model.preprocessing'
     )
-  if model.get('output_stride'):
+  if model.output_stride:
     options['output_stride'] = model.output_stride
   backbone = lookup(BACKBONES, model.backbone, 'config.model.backbone')(**options)
   return with_head(backbone, lookup(HEADS, model.head, 'config.model.head'), num_classes)
 
 
-def build_method(config: ml_collections.ConfigDict, num_classes: int) -> Method:
+def build_method(config: Config, num_classes: int) -> Method:
   """Returns the method with the hyper-parameters of `config.method`."""
   options = config.method.to_dict()
   name = options.pop('name')
@@ -94,17 +89,18 @@ def build_method(config: ml_collections.ConfigDict, num_classes: int) -> Method:
   )
 
 
-def build_optimizer(config: ml_collections.ConfigDict, steps: int) -> optax.GradientTransformation:
-  """Returns the optimizer of a stage of so many steps."""
-  lookup(RULES, config.optim.get('rule', 'sgd'), 'config.optim.rule')
-  return poly_optimizer(steps=steps, **config.optim.to_dict())
+def build_optimizer(config: Config, method: Method, steps: int) -> optax.GradientTransformation:
+  """Returns the optimizer of a stage of `steps` steps; its schedule ends with them."""
+  lookup(RULES, config.optim.rule, 'config.optim.rule')
+  others = method.optimizers(steps, config.optim.power)
+  return poly_optimizer(steps=steps, others=others, **config.optim.to_dict())
 
 
-def choose_devices(config: ml_collections.ConfigDict) -> list[jax.Device]:
-  """Returns as many local devices as both batches can be shared by.
+def choose_devices(config: Config) -> list[jax.Device]:
+  """Returns the largest number of local devices that divides both batch sizes.
 
-  Across several processes every device must take part, and the input pipeline
-  says so where the batch does not divide.
+  With several processes it returns all of them; the input pipeline raises if the batch does not
+  divide.
   """
   devices = jax.local_devices()
   if jax.process_count() > 1:
@@ -114,25 +110,3 @@ def choose_devices(config: ml_collections.ConfigDict) -> list[jax.Device]:
     sizes.append(config.unlabeled_batch_size // config.accumulate)
   count = max(n for n in range(1, len(devices) + 1) if all(size % n == 0 for size in sizes))
   return devices[:count]
-
-
-def build_evaluator(
-  config: ml_collections.ConfigDict,
-  dataset: Dataset,
-  model: Segmenter,
-  devices: list[jax.Device],
-  split: tuple[str, int],
-  stop: Callable[[], bool] = lambda: False,
-) -> Evaluator:
-  """Returns the evaluator of a training run; see `Evaluator` for the arguments."""
-  return Evaluator(
-    dataset,
-    model,
-    devices,
-    split,
-    build_protocol(config),
-    size=tuple(config.data.size) or None,
-    batch_size=config.eval_batch_size,
-    headline=config.eval_network,
-    stop=stop,
-  )

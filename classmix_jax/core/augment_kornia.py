@@ -1,19 +1,18 @@
-"""Photometric perturbation of the student's mixed image, on the device.
+"""Photometric augmentation of the student's mixed images, as in the code of ClassMix.
 
 Synopsis:
 
-    image = strong_augment(key, image, jitter=0.25, blur=True, axis_name='batch')
+    image = strong_augment(key, image, jitter=0.25, blur=True, global_batch=GlobalBatch(AXIS))
 
-Distributions follow the original code (kornia 0.3.0 ColorJitter): one switch,
-one order of operations and one blur width per *batch*, the jitter factors per
-*image*. Images are `[B, H, W, 3]` float32, RGB in 0..1.
+Distributions follow kornia 0.3.0 (ColorJitter): one switch, one order of operations and one blur
+width per *batch*, jitter factors per *image*. Images are `[B, H, W, 3]` float32, RGB in 0..1.
 """
 
 import jax
 from jax import lax
 import jax.numpy as jnp
 
-from classmix_jax.core.collectives import example_keys
+from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
 from classmix_jax.types import Array
 
 JITTER_PROBABILITY = 0.8
@@ -23,20 +22,20 @@ BLUR_RADIUS = 6  # taps beyond 5 sigma weigh less than 1e-6
 
 
 def adjust_brightness(image: Array, shift: Array) -> Array:
-  """Adds `shift` and clamps to 0..1 (additive, unlike torchvision's)."""
+  """Adds `shift` and clamps to 0..1 (torchvision multiplies instead)."""
   return jnp.clip(image + shift, 0.0, 1.0)
 
 
 def adjust_contrast(image: Array, factor: Array) -> Array:
-  """Multiplies by `factor` about 0 and clamps to 0..1 (torchvision blends with grey)."""
+  """Multiplies by `factor` and clamps to 0..1 (torchvision blends with gray instead)."""
   return jnp.clip(image * factor, 0.0, 1.0)
 
 
 def adjust_saturation(image: Array, factor: Array) -> Array:
-  """Multiplies S of HSV by `factor`, clamped to 0..1; H and V stay.
+  """Multiplies S of HSV by `factor`, clamped to 0..1; H and V stay the same.
 
-  With V = max(rgb) and S = (V - min(rgb)) / V every channel is V - S V d with
-  a d that depends on the hue alone, so scaling S scales (V - channel).
+  With V = max(rgb) and S = (V - min(rgb)) / V, every channel is V - S V d, where d depends on the
+  hue alone. So scaling S scales (V - channel).
   """
   value = jnp.max(image, axis=-1, keepdims=True)
   saturation = (value - jnp.min(image, axis=-1, keepdims=True)) / jnp.maximum(value, 1e-6)
@@ -46,10 +45,10 @@ def adjust_saturation(image: Array, factor: Array) -> Array:
 
 
 def adjust_hue(image: Array, turn: Array) -> Array:
-  """Turns H of HSV by `turn` (1 is a full circle); S and V stay.
+  """Rotates H of HSV by `turn` (1 is a full circle); S and V stay the same.
 
-  Channel n of (5, 3, 1) for (R, G, B) is V - C max(0, min(k, 4 - k, 1)) with
-  k = (n + 6 H) mod 6 and the chroma C = max - min.
+  With n = (5, 3, 1) for (R, G, B), a channel is V - C max(0, min(k, 4 - k, 1)), where
+  k = (n + 6 H) mod 6 and C = max - min is the chroma.
   """
   value = jnp.max(image, axis=-1, keepdims=True)
   chroma = value - jnp.min(image, axis=-1, keepdims=True)
@@ -70,24 +69,21 @@ def color_jitter(
   image: Array,
   order: Array,
   strength: float,
-  axis_name: str | None = None,
-  micro_batches: int = 1,
+  global_batch: GlobalBatch = ONE_DEVICE,
 ) -> Array:
-  """Brightness, contrast, saturation and hue, in the given order.
+  """Changes brightness, contrast, saturation and hue in the given order.
 
-  Factors per image: brightness U(-s, s) added, contrast and saturation
-  U(1 - s, 1 + s), hue U(-s, s) of a circle, with s = `strength` (0.25 in the
-  original).
+  Factors per image, with s = `strength` (0.25 in the original): brightness U(-s, s) is added,
+  contrast and saturation are multiplied by U(1 - s, 1 + s), hue turns by U(-s, s) of a circle.
 
   Args:
     key: the step's key, equal on all devices.
     image: `[B, H, W, 3]` float32 in 0..1.
     order: `[4]` integers, a permutation of 0..3.
     strength: s.
-    axis_name: the device axis of `pmap`, None outside.
-    micro_batches: A, how many micro-batches B images are, see `collectives.py`.
+    global_batch: where this device's images belong; inside `pmap`, pass its axis.
   """
-  keys = example_keys(key, image.shape[0], axis_name, micro_batches)
+  keys = global_batch.keys(key, len(image))
   draw = jax.vmap(lambda k: jax.random.uniform(k, (4,), minval=-strength, maxval=strength))(keys)
   brightness, contrast, saturation, hue = (draw[:, i, None, None, None] for i in range(4))
   operations = (
@@ -100,12 +96,12 @@ def color_jitter(
 
 
 def gaussian_blur(image: Array, sigma: Array, radius: int = BLUR_RADIUS) -> Array:
-  """Gaussian blur of `[B, H, W, C]` with borders mirrored about the edge pixel.
+  """Blurs `[B, H, W, C]` with a Gaussian; borders are mirrored about the edge pixel.
 
   Args:
     image: float array.
-    sigma: in pixels, one for all images or `[B]`.
-    radius: taps on each side.
+    sigma: in pixels, a scalar for all images or `[B]`.
+    radius: number of taps on each side.
   """
   offset = jnp.arange(-radius, radius + 1)[:, None]
   tap = jnp.exp(-0.5 * (offset / jnp.atleast_1d(sigma)[None, :]) ** 2)
@@ -127,18 +123,16 @@ def strong_augment(
   *,
   jitter: float,
   blur: bool,
-  axis_name: str | None = None,
-  micro_batches: int = 1,
+  global_batch: GlobalBatch = ONE_DEVICE,
 ) -> Array:
-  """Jitters with probability 0.8, then blurs with probability 0.5, per batch.
+  """Jitters with probability 0.8, then blurs with probability 0.5, per *batch*.
 
   Args:
     key: the step's key, equal on all devices.
-    image: `[B, H, W, 3]` float32 in 0..1, already mixed.
-    jitter: strength, 0 switches jitter off.
-    blur: whether to blur at all.
-    axis_name: the device axis of `pmap`, None outside.
-    micro_batches: A, how many micro-batches B images are, see `collectives.py`.
+    image: `[B, H, W, 3]` float32 in 0..1, after mixing.
+    jitter: strength of the color jitter, 0 for none.
+    blur: whether to blur.
+    global_batch: where this device's images belong; inside `pmap`, pass its axis.
 
   Returns:
     `[B, H, W, 3]` float32 in 0..1.
@@ -148,13 +142,13 @@ def strong_augment(
     (1, 4, 4, 3)
   """
   batch_key, image_key = jax.random.split(key)
-  # All draws per batch at once: every call of a generator takes a second to compile.
+  # One call for all draws per batch, because every call of a generator takes a second to compile.
   draw = jax.random.uniform(batch_key, (7,))
   if jitter > 0:
     order = jnp.argsort(draw[3:])
     image = lax.cond(
       draw[0] < JITTER_PROBABILITY,
-      lambda x: color_jitter(image_key, x, order, jitter, axis_name, micro_batches),
+      lambda x: color_jitter(image_key, x, order, jitter, global_batch),
       lambda x: x,
       image,
     )

@@ -1,46 +1,46 @@
-"""How the pixels of a batch are shared by the classes.
+"""Class frequencies among the pixels of a batch.
 
 Synopsis:
 
-    shares = class_shares(pseudo_label, valid, num_classes=19, axis_name='batch')   # [19]
+    shares = class_shares(pseudo_label, valid, num_classes=19)   # [19]
 """
 
 import jax.numpy as jnp
 
-from classmix_jax.core.collectives import mean_over_devices
+from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
 from classmix_jax.types import Array
 
 
 def class_counts(label: Array, mask: Array, num_classes: int) -> Array:
-  """Number of pixels of every class where `mask`, of this device alone: `[C]` float32.
+  """Counts the pixels of every class inside `mask` on this device: `[C]` float32.
 
   Example:
     >>> class_counts(jnp.array([0, 1, 1, 255]), jnp.array([True] * 4), 3).tolist()
     [1.0, 2.0, 0.0]
   """
   counted = jnp.where(mask, label.astype(jnp.int32), num_classes).ravel()
-  # Compared class by class: one pass over the pixels, where a scatter would take turns.
-  found = counted[:, None] == jnp.arange(num_classes)[None, :]
-  return jnp.sum(found, axis=0, dtype=jnp.float32)
+  # A comparison with every class is one pass over the pixels; a scatter would serialize them.
+  is_class = counted[:, None] == jnp.arange(num_classes)[None, :]
+  return jnp.sum(is_class, axis=0, dtype=jnp.float32)
 
 
 def class_shares(
-  label: Array, mask: Array, num_classes: int, axis_name: str | None = None
+  label: Array, mask: Array, num_classes: int, global_batch: GlobalBatch = ONE_DEVICE
 ) -> Array:
-  """Share of every class in the pixels of the *global* batch where `mask`; 0 where none count.
+  """Returns each class's fraction of the pixels of the *global* batch inside `mask`.
 
   Args:
-    label: `[...]` integer class ids; others, such as `VOID` (255), count nowhere.
+    label: `[...]` integer class ids; others, such as `VOID` (255), are not counted.
     mask: `[...]` bool.
     num_classes: C.
-    axis_name: the device axis of `pmap`, None outside.
+    global_batch: where this device's images belong; inside `pmap`, pass its axis.
 
   Returns:
-    `[C]` float32 that sums to 1, equal on all devices.
+    `[C]` float32, equal on all devices. The sum is 1, or 0 if no pixel counts.
 
   Example:
     >>> class_shares(jnp.array([0, 1, 1, 255]), jnp.array([True] * 4), 3).tolist()
     [0.3333333432674408, 0.6666666865348816, 0.0]
   """
-  counts = mean_over_devices(class_counts(label, mask, num_classes), axis_name)
+  counts = global_batch.mean(class_counts(label, mask, num_classes))
   return counts / jnp.maximum(jnp.sum(counts), 1e-6)

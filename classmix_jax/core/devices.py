@@ -12,5 +12,5 @@ Devices = Sequence[jax.Device]
 
 
 def replicated(devices: Devices) -> NamedSharding:
-  """The sharding of the state: a full copy on every device, no device axis."""
+  """Returns the sharding of the state: a full copy on every device, no device axis."""
   return NamedSharding(Mesh(np.asarray(devices), (AXIS,)), PartitionSpec())

@@ -1,7 +1,7 @@
-"""Several optimizer steps with one gradient: how the original moves its backbone.
+"""Several optimizer steps with one gradient, as in the original code for the backbone.
 
-It collects the parameters that learn at the backbone's rate by walking nested modules, and meets
-each one once per enclosing module. Its optimizer then steps each as often as it is listed:
+The original collects the backbone's parameters by walking nested modules, so it lists each one once
+per enclosing module. Its optimizer steps each parameter as often as it is listed:
 
     stem                    1    conv1
     convolution of a block  3    layer3 > layer3.0 > layer3.0.conv2
@@ -25,11 +25,11 @@ LISTINGS = (1, 3, 4)
 
 
 def listings_of(names: Sequence[str]) -> int:
-  """How often the original lists a parameter of the backbone: one of `LISTINGS`.
+  """Returns how often the original lists a parameter of the backbone: one of `LISTINGS`.
 
   Args:
-    names: of the modules around the parameter. Only the blocks of ResNets,
-      `layer<i>_<j>`, are nested; whatever else there is counts once.
+    names: names of the modules around the parameter. Only blocks of ResNets, `layer<i>_<j>`, are
+      nested; other parameters are listed once.
 
   Example:
     >>> [listings_of(name.split('/')) for name in (
@@ -42,19 +42,18 @@ def listings_of(names: Sequence[str]) -> int:
 
 
 def repeated(tx: optax.GradientTransformation, times: int) -> optax.GradientTransformation:
-  """Applies `tx` `times` times in a row with the same gradient, as one transformation.
+  """Returns a transformation that applies `tx` `times` times with the same gradient.
 
-  Each step sees the parameters that the one before has left, so weight decay is
-  taken afresh. For SGD with momentum m and no decay that is, in closed form and
-  with s_j = 1 + m + ... + m^(j-1):
+  Each application starts from the parameters of the previous one, which matters for weight decay.
+  For SGD with momentum m and no decay, the closed form with s_j = 1 + m + ... + m^(j-1) is:
 
       velocity' = m^k velocity + s_k gradient
       update = -rate (sum_j m^j velocity + sum_j s_j gradient),  j = 1 ... k
 
-  and for a gradient that stays the same, k times the rate.
+  With a constant gradient this is k times the learning rate.
 
   Args:
-    tx: the transformation of one step; a schedule in it counts every step.
+    tx: transformation of one step; its schedule counts every application.
     times: k.
   """
 

@@ -1,4 +1,4 @@
-"""The mean teacher: an exponential moving average of the student's parameters.
+"""Exponential moving averages of parameters, such as the mean teacher of a student.
 
 Synopsis:
 
@@ -15,11 +15,11 @@ from classmix_jax.types import Array, PyTree
 
 
 def ema_decay(step: ArrayLike, max_decay: float = 0.99) -> Array:
-  """Decay alpha_t = min(1 - 1 / (t + 1), max_decay) (arXiv 2007.07936, section 3.2).
+  """Returns the decay alpha_t = min(1 - 1 / (t + 1), max_decay) (arXiv 2007.07936, section 3.2).
 
   Args:
-    step: 0-based index of the optimizer step that was just made.
-    max_decay: the value reached after 1 / (1 - max_decay) steps.
+    step: t, 0-based index of the last optimizer step.
+    max_decay: upper bound, reached after 1 / (1 - max_decay) steps.
 
   Example:
     >>> [round(float(ema_decay(jnp.array(t))), 3) for t in (0, 1, 99, 1000)]
@@ -35,7 +35,7 @@ def ema_update(new: PyTree, average: PyTree, decay: ArrayLike) -> PyTree:
 
   Args:
     new: parameters of the student.
-    average: of the teacher, the same tree.
+    average: parameters of the teacher, the same tree.
     decay: alpha, in 0..1.
 
   Example:
@@ -53,5 +53,8 @@ def relative_distance(average: PyTree, new: PyTree) -> Array:
     >>> float(relative_distance({'a': jnp.array([3.0, 0.0])}, {'a': jnp.array([3.0, 4.0])}))
     0.800000011920929
   """
-  norm = lambda tree: jnp.sqrt(sum(jnp.sum(x**2) for x in jax.tree.leaves(tree)))
+
+  def norm(tree: PyTree) -> Array:
+    return jnp.sqrt(sum(jnp.sum(x**2) for x in jax.tree.leaves(tree)))
+
   return norm(jax.tree.map(jnp.subtract, average, new)) / jnp.maximum(norm(new), 1e-12)

@@ -1,53 +1,55 @@
-"""Pixel-wise losses in which void pixels count nowhere.
+"""Pixel-wise losses that ignore void pixels.
 
 Synopsis:
 
-    loss = masked_mean(cross_entropy(logits, label), label != VOID, axis_name='batch')
+    loss = masked_mean(cross_entropy(logits, label), label != VOID, ALL_DEVICES)   # inside pmap
 
-Per-pixel losses come first, means second: a mean over devices, or a sum over
-micro-batches, is exact only if the *count* is that of the global batch
-(`device_count`), as they see different numbers of void pixels.
+Losses are computed per pixel and averaged afterwards. Devices and micro-batches hold different
+numbers of void pixels, so a mean over devices or a sum over micro-batches is exact only if the
+*count* is that of the global batch (`device_count`).
 """
 
 import jax
 import jax.numpy as jnp
 
-from classmix_jax.core.collectives import mean_over_devices
+from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
 from classmix_jax.types import VOID, Array
 
 
 def cross_entropy(logits: Array, label: Array) -> Array:
-  """Per-pixel cross-entropy, -log softmax(logits)[label], 0 at void pixels.
+  """Returns the cross-entropy per pixel, -log softmax(logits)[label], 0 at void pixels.
 
   Args:
     logits: `[..., C]` float.
-    label: `[...]` integer class ids, `VOID` (255) where unknown.
+    label: `[...]` integer class ids, `VOID` (255) if unknown.
 
   Returns:
-    `[...]` float32. Neither the value nor the gradient is touched by void.
+    `[...]` float32. Void pixels change neither the value nor the gradient.
 
   Raises:
-    ValueError: the shapes do not fit.
+    ValueError: the shapes do not match.
 
   Example:
     >>> cross_entropy(jnp.zeros((2, 4)), jnp.array([1, 255])).tolist()
     [1.3862943649291992, 0.0]
   """
   if logits.shape[:-1] != label.shape:
-    raise ValueError(f'logits {logits.shape} do not fit label {label.shape}: want [..., C], [...]')
+    raise ValueError(
+      f'logits {logits.shape} do not match label {label.shape}: expected [..., C] and [...]'
+    )
   logits = logits.astype(jnp.float32)
-  # Compared class by class: the gradient of a gather is a scatter, which GPUs sort first if
-  # additions are to have a fixed order. No class is VOID, so that pixels of it choose nothing.
-  chosen = jax.nn.one_hot(label, logits.shape[-1], dtype=bool)
-  of_label = jnp.sum(jnp.where(chosen, logits, 0.0), axis=-1)
-  return jnp.where(label != VOID, jax.nn.logsumexp(logits, axis=-1) - of_label, 0.0)
+  # A comparison with every class instead of a gather, whose gradient is a scatter: GPUs sort that
+  # first if additions must have a fixed order. No class equals VOID, so void selects no logit.
+  is_label = jax.nn.one_hot(label, logits.shape[-1], dtype=bool)
+  label_logit = jnp.sum(jnp.where(is_label, logits, 0.0), axis=-1)
+  return jnp.where(label != VOID, jax.nn.logsumexp(logits, axis=-1) - label_logit, 0.0)
 
 
 def squared_error(logits: Array, prob: Array) -> Array:
-  """Per-pixel mean over classes of (softmax(logits) - prob)^2.
+  """Returns the mean over classes of (softmax(logits) - prob)^2 per pixel.
 
-  The variant of the ClassMix code (mean over classes); French et al. (arXiv
-  1906.01916) sum over classes, which is C times larger.
+  The code of ClassMix averages over classes, too. French et al. (arXiv 1906.01916) sum over
+  classes, which is C times larger.
 
   Args:
     logits: `[..., C]` float.
@@ -70,11 +72,11 @@ def squared_error(logits: Array, prob: Array) -> Array:
 
 
 def binary_cross_entropy(logit: Array, real: bool) -> Array:
-  """Per-element -log sigmoid(logit) where `real`, else -log(1 - sigmoid(logit)).
+  """Returns -log sigmoid(logit) if `real`, else -log(1 - sigmoid(logit)), per element.
 
   Args:
-    logit: `[...]` float, what a discriminator says.
-    real: what it should have said.
+    logit: `[...]` float, output of a discriminator.
+    real: the target.
 
   Returns:
     `[...]` float32.
@@ -87,26 +89,29 @@ def binary_cross_entropy(logit: Array, real: bool) -> Array:
   return jax.nn.softplus(-logit if real else logit)
 
 
-def device_count(mask: Array, axis_name: str | None = None) -> Array:
-  """Sum of `mask`, bool or weights, on a device on average: float32, never quite 0."""
-  count = mean_over_devices(jnp.sum(mask, dtype=jnp.float32), axis_name)
+def device_count(mask: Array, global_batch: GlobalBatch = ONE_DEVICE) -> Array:
+  """Returns the sum of `mask` (bool or weights) per device on average: float32, at least 1e-6."""
+  count = global_batch.mean(jnp.sum(mask, dtype=jnp.float32))
   return jnp.maximum(count, 1e-6)
 
 
 def masked_mean(
-  value: Array, mask: Array, axis_name: str | None = None, count: Array | None = None
+  value: Array,
+  mask: Array,
+  global_batch: GlobalBatch = ONE_DEVICE,
+  count: Array | None = None,
 ) -> Array:
-  """Mean of `value` where `mask`, over the *global* batch; 0 if nothing counts.
+  """Returns the mean of `value` inside `mask` over the *global* batch; 0 if the mask is empty.
 
-  The mean over devices of what this returns is sum(value * mask) / sum(mask)
-  over all devices: the local sum is divided by the device mean of the count.
+  The local sum is divided by the device mean of the count, so the mean over devices of the result
+  is sum(value * mask) / sum(mask) over all devices.
 
   Args:
     value: float array.
     mask: bool array of the same shape.
-    axis_name: the device axis of `pmap`, None outside.
-    count: `device_count` of the whole batch, where `value` is one of its
-      micro-batches: what this returns is then to be summed over them.
+    global_batch: where this device's images belong; inside `pmap`, pass its axis.
+    count: `device_count` of the whole batch if `value` is one of its micro-batches; results are
+      to be summed over micro-batches then.
 
   Example:
     >>> float(masked_mean(jnp.array([1.0, 3.0, 9.0]), jnp.array([True, True, False])))
@@ -115,5 +120,5 @@ def masked_mean(
   if value.shape != mask.shape:
     raise ValueError(f'value {value.shape} and mask {mask.shape} differ')
   if count is None:
-    count = device_count(mask, axis_name)
+    count = device_count(mask, global_batch)
   return jnp.sum(jnp.where(mask, value, 0.0)) / count

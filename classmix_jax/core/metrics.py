@@ -3,7 +3,7 @@
 Synopsis:
 
     counts += confusion_matrix(prediction, label, num_classes=19)   # on the host: int64
-    iou(counts)   # per class; NaN where a class neither occurs nor is predicted
+    iou(counts)   # per class; NaN if a class neither occurs nor is predicted
 """
 
 import jax.numpy as jnp
@@ -21,8 +21,8 @@ def confusion_matrix(prediction: Array, label: Array, num_classes: int) -> Array
     num_classes: C.
 
   Returns:
-    `[C, C]` int32, rows are true classes. Add batches up in int64 on the host:
-    Cityscapes val has 10^9 pixels, float32 is exact only up to 1.7 * 10^7.
+    `[C, C]` int32, rows are true classes. Sum batches in int64 on the host:
+    Cityscapes val has 10^9 pixels, and float32 is exact only up to 1.7 * 10^7.
 
   Raises:
     ValueError: the shapes differ.
@@ -35,19 +35,19 @@ def confusion_matrix(prediction: Array, label: Array, num_classes: int) -> Array
     raise ValueError(f'prediction {prediction.shape} and label {label.shape} differ')
   known = label != VOID
   cell = label.astype(jnp.int32) * num_classes + prediction.astype(jnp.int32)
-  cell = jnp.where(known, cell, num_classes**2)  # out of range: dropped below
+  cell = jnp.where(known, cell, num_classes**2)  # out of range, dropped below
   counts = jnp.zeros(num_classes**2, jnp.int32).at[cell.ravel()].add(1, mode='drop')
   return counts.reshape(num_classes, num_classes)
 
 
 def iou(confusion: np.ndarray) -> np.ndarray:
-  """Intersection over union per class: TP / (TP + FP + FN).
+  """Returns the intersection over union per class, TP / (TP + FP + FN).
 
   Args:
     confusion: `[C, C]` integer counts, rows are true classes.
 
   Returns:
-    `[C]` float64 in 0..1; NaN where the union is empty.
+    `[C]` float64 in 0..1, NaN if the union is empty.
 
   Example:
     >>> iou(np.array([[1, 1], [0, 2]])).tolist()
@@ -60,7 +60,7 @@ def iou(confusion: np.ndarray) -> np.ndarray:
 
 
 def mean_iou(confusion: np.ndarray) -> float:
-  """Mean IoU over the classes with a union; NaN if there is none.
+  """Returns the mean IoU over classes with a non-empty union, NaN if there is none.
 
   Example:
     >>> mean_iou(np.array([[1, 0, 0], [1, 2, 0], [0, 0, 0]]))  # of 1/2 and 2/3

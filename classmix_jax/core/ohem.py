@@ -1,27 +1,27 @@
-"""Online hard example mining: which pixels the network gets least right.
+"""Online hard example mining: selects the pixels whose label has the lowest probability.
 
 Synopsis:
 
-    hard = hard_pixels(prob_of_label, known, threshold=0.7, min_kept=200_000, axis_name='batch')
+    hard = hard_pixels(label_prob, known, threshold=0.7, min_kept=200_000)
 """
 
 from jax import lax
 import jax.numpy as jnp
 
-from classmix_jax.core.collectives import sum_over_devices
+from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
 from classmix_jax.types import Array
 
 
-def kth_smallest(value: Array, k: int, axis_name: str | None = None) -> Array:
-  """The k-th smallest element over all devices, exactly, without sorting or gathering.
+def kth_smallest(value: Array, k: int, global_batch: GlobalBatch = ONE_DEVICE) -> Array:
+  """Returns the k-th smallest element over all devices, exactly, without sorting or gathering.
 
-  Bits of non-negative floats are ordered as the floats are, so the result is found
-  bit by bit: it is the largest number with fewer than k elements below it.
+  Non-negative floats are ordered like their bit patterns. So the result, the largest number with
+  fewer than k elements below it, is determined bit by bit.
 
   Args:
-    value: float32 array, nowhere negative.
-    k: 1 for the smallest; beyond the last element the result is infinity.
-    axis_name: the device axis of `pmap`, None outside.
+    value: float32 array without negative elements.
+    k: 1 for the smallest; the result is infinity if there are fewer than k elements.
+    global_batch: where this device's images belong; inside `pmap`, pass its axis.
 
   Returns:
     float32 scalar.
@@ -32,30 +32,34 @@ def kth_smallest(value: Array, k: int, axis_name: str | None = None) -> Array:
   """
   bits = lax.bitcast_convert_type(value, jnp.int32)
 
-  def decide(index: Array, found: Array) -> Array:
-    candidate = found | (1 << (30 - index))
-    below = sum_over_devices(jnp.sum(bits < candidate), axis_name)
-    return jnp.where(below < k, candidate, found)
+  def set_bit(index: Array, result: Array) -> Array:
+    candidate = result | (1 << (30 - index))
+    below = global_batch.sum(jnp.sum(bits < candidate))
+    return jnp.where(below < k, candidate, result)
 
-  found = lax.fori_loop(0, 31, decide, jnp.int32(0))
-  infinity = lax.bitcast_convert_type(jnp.float32(jnp.inf), jnp.int32)  # beyond are NaNs
-  return lax.bitcast_convert_type(jnp.minimum(found, infinity), jnp.float32)
+  result = lax.fori_loop(0, 31, set_bit, jnp.int32(0))
+  infinity = lax.bitcast_convert_type(jnp.float32(jnp.inf), jnp.int32)  # larger patterns are NaNs
+  return lax.bitcast_convert_type(jnp.minimum(result, infinity), jnp.float32)
 
 
 def hard_pixels(
-  prob: Array, known: Array, threshold: float, min_kept: int, axis_name: str | None = None
+  prob: Array,
+  known: Array,
+  threshold: float,
+  min_kept: int,
+  global_batch: GlobalBatch = ONE_DEVICE,
 ) -> Array:
-  """Pixels whose label has a probability of at most `threshold`, but at least the worst `min_kept`.
+  """Selects pixels whose label has a probability <= `threshold`, at least the worst `min_kept`.
 
-  The rule of PSPNet's code base, which UniMatch uses on Cityscapes with 0.7 and 200,000;
-  there counted on each device, here over the global batch.
+  The rule of PSPNet's code, which UniMatch uses on Cityscapes with 0.7 and 200,000. Pixels are
+  counted over the global batch here, on each device there.
 
   Args:
     prob: `[...]` float32 in 0..1, the probability of the pixel's label.
     known: `[...]` bool, False on void.
-    threshold: in 0..1; 1 keeps every known pixel.
-    min_kept: in pixels of all devices together.
-    axis_name: the device axis of `pmap`, None outside.
+    threshold: in 0..1; 1 selects every known pixel.
+    min_kept: least number of pixels, over all devices.
+    global_batch: where this device's images belong; inside `pmap`, pass its axis.
 
   Returns:
     `[...]` bool.
@@ -66,5 +70,5 @@ def hard_pixels(
   """
   prob = jnp.where(known, lax.stop_gradient(prob), 1.0)
   if min_kept > 0:
-    threshold = jnp.maximum(threshold, kth_smallest(prob, min_kept, axis_name))
+    threshold = jnp.maximum(threshold, kth_smallest(prob, min_kept, global_batch))
   return known & (prob <= threshold)

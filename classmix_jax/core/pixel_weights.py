@@ -1,26 +1,25 @@
-"""How much each pixel of a pseudo-label counts.
+"""Weights of the pixels of a pseudo-label.
 
-A weight function maps `(confidence [B, H, W] float32, valid [B, H, W] bool,
-progress, threshold, axis_name)` to weights that broadcast against `[B, H, W]`.
-`progress` is 0 at the first step and 1 at the end of the ramp. `WEIGHTS` lists them by
-the name that the config uses.
+A weight function maps `(confidence [B, H, W] float32, valid [B, H, W] bool, progress, threshold,
+global_batch)` to weights `[B, H, W]` float32. `progress` is 0 at the first step and 1 at the end
+of the ramp. `WEIGHTS` lists them by their names in the config.
 """
 
 from collections.abc import Callable, Mapping
 
 import jax.numpy as jnp
 
-from classmix_jax.core.collectives import mean_over_devices
+from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
 from classmix_jax.core.losses import masked_mean
 from classmix_jax.types import Array
 
 
 def confident_share(
-  confidence: Array, valid: Array, threshold: float, axis_name: str | None = None
+  confidence: Array, valid: Array, threshold: float, global_batch: GlobalBatch = ONE_DEVICE
 ) -> Array:
-  """Share of the valid pixels of the *global* batch with confidence >= threshold.
+  """Returns the fraction of valid pixels of the *global* batch with confidence >= threshold.
 
-  The weight of the unlabelled loss in ClassMix (arXiv 2007.07936, section 3.2).
+  This is the weight of the unlabelled loss in ClassMix (arXiv 2007.07936, section 3.2).
 
   Returns:
     float32 scalar in 0..1, equal on all devices.
@@ -30,24 +29,24 @@ def confident_share(
     0.5
   """
   confident = (confidence >= threshold).astype(jnp.float32)
-  return mean_over_devices(masked_mean(confident, valid, axis_name), axis_name)
+  return global_batch.mean(masked_mean(confident, valid, global_batch))
 
 
-def threshold_uniform(confidence, valid, progress, threshold, axis_name=None) -> Array:
-  """One weight for all pixels: the confident share (the paper's choice)."""
+def threshold_uniform(confidence, valid, progress, threshold, global_batch=ONE_DEVICE) -> Array:
+  """Returns the confident fraction for all pixels (the choice of ClassMix)."""
   del progress
-  share = confident_share(confidence, valid, threshold, axis_name)
-  return jnp.broadcast_to(share, confidence.shape)
+  fraction = confident_share(confidence, valid, threshold, global_batch)
+  return jnp.broadcast_to(fraction, confidence.shape)
 
 
-def threshold_pixel(confidence, valid, progress, threshold, axis_name=None) -> Array:
-  """1 where the teacher is confident, 0 elsewhere."""
-  del valid, progress, axis_name
+def threshold_pixel(confidence, valid, progress, threshold, global_batch=ONE_DEVICE) -> Array:
+  """Returns 1 where the teacher is confident, else 0."""
+  del valid, progress, global_batch
   return (confidence >= threshold).astype(jnp.float32)
 
 
 def sigmoid_ramp(progress: Array) -> Array:
-  """exp(-5 (1 - progress)^2) until `progress` is 1, then 1 (Laine and Aila, arXiv 1610.02242).
+  """Returns exp(-5 (1 - progress)^2), and 1 after the ramp (arXiv 1610.02242, section 2).
 
   Example:
     >>> [round(float(sigmoid_ramp(jnp.array(t))), 4) for t in (0.0, 0.5, 1.0, 2.0)]
@@ -56,15 +55,15 @@ def sigmoid_ramp(progress: Array) -> Array:
   return jnp.exp(-5.0 * (1.0 - jnp.minimum(progress, 1.0)) ** 2)
 
 
-def sigmoid(confidence, valid, progress, threshold, axis_name=None) -> Array:
-  """One weight for all pixels that ramps up."""
-  del valid, threshold, axis_name
+def sigmoid(confidence, valid, progress, threshold, global_batch=ONE_DEVICE) -> Array:
+  """Returns the value of `sigmoid_ramp` for all pixels."""
+  del valid, threshold, global_batch
   return jnp.broadcast_to(sigmoid_ramp(progress), confidence.shape)
 
 
-def ones(confidence, valid, progress, threshold, axis_name=None) -> Array:
-  """Every pixel counts fully."""
-  del valid, progress, threshold, axis_name
+def ones(confidence, valid, progress, threshold, global_batch=ONE_DEVICE) -> Array:
+  """Returns 1 for every pixel."""
+  del valid, progress, threshold, global_batch
   return jnp.ones_like(confidence)
 
 

@@ -1,11 +1,11 @@
 """Bilinear resizing with aligned corners, as two small matrix products.
 
-`jax.image.resize` places samples at half-pixel centres; the DeepLab code bases
-align the corner pixels instead, which shifts every boundary.
+`jax.image.resize` places samples at half-pixel centers. The DeepLab code bases align the corner
+pixels instead, which shifts every boundary.
 
-Products are of `PRECISION`. By default float32 factors are rounded to bfloat16 on TPUs and to TF32
-on NVIDIA GPUs: logits of deviation 4 are off by up to 0.12 and 0.010 then, which turns 0.33 % and
-0.05 % of the classes. Two small products per map cost next to nothing at full precision.
+Matrix products use `PRECISION`. By default, float32 factors are rounded to bfloat16 on TPUs and to
+TF32 on NVIDIA GPUs. Logits with a standard deviation of 4 are then off by up to 0.12 and 0.010,
+which changes the class of 0.33 % and 0.05 % of the pixels. Full precision costs next to nothing.
 """
 
 from jax import lax
@@ -14,11 +14,11 @@ import numpy as np
 
 from classmix_jax.types import Array
 
-PRECISION = lax.Precision.HIGHEST  # of products of float32
+PRECISION = lax.Precision.HIGHEST  # of float32 matrix products
 
 
 def interpolation_matrix(size_in: int, size_out: int) -> np.ndarray:
-  """Weights `[size_out, size_in]` float32 of linear interpolation, corners aligned.
+  """Returns `[size_out, size_in]` float32 weights of linear interpolation, corners aligned.
 
   Example:
     >>> interpolation_matrix(2, 3).tolist()
@@ -42,30 +42,32 @@ def resize_bilinear(x: Array, size: tuple[int, int]) -> Array:
 
 
 def enlarge(x: Array, rows: Array, columns: Array) -> Array:
-  """Multiplies `[B, h, w, C]` by weights `[H, h]` down and `[W, w]` across: `[B, H, W, C]`."""
+  """Multiplies `[B, h, w, C]` by weights `[H, h]` and `[W, w]`; returns `[B, H, W, C]`."""
+  # First along rows, then along columns.
   x = jnp.einsum('Hh,bhwc->bHwc', rows, x, precision=PRECISION)
   return jnp.einsum('Ww,bHwc->bHWc', columns, x, precision=PRECISION)
 
 
 def resize_each(x: Array, sizes: Array, frame: tuple[int, int]) -> Array:
-  """Resizes image i to `sizes[i]` as `resize_bilinear` does; the sizes may be traced.
+  """Resizes image i to `sizes[i]` like `resize_bilinear`; the sizes may be traced.
 
   Args:
     x: `[B, h, w, C]`.
     sizes: `[B, 2]` integers, (height, width) of each result.
-    frame: (H, W) that holds the largest.
+    frame: (H, W), at least as large as the largest image.
 
   Returns:
-    `[B, H, W, C]`; image i stands in the upper left, its border is repeated beyond it.
+    `[B, H, W, C]` with image i in the upper left and its border repeated beyond it.
   """
   rows = _matrices(x.shape[1], sizes[:, 0], frame[0]).astype(x.dtype)
   columns = _matrices(x.shape[2], sizes[:, 1], frame[1]).astype(x.dtype)
+  # As in `enlarge`, with weights per image.
   x = jnp.einsum('bHh,bhwc->bHwc', rows, x, precision=PRECISION)
   return jnp.einsum('bWw,bHwc->bHWc', columns, x, precision=PRECISION)
 
 
 def _matrices(size_in: int, sizes_out: Array, length: int) -> Array:
-  """`interpolation_matrix` for each of `sizes_out`, with `length` rows: `[B, length, size_in]`."""
+  """Returns `[B, length, size_in]`: `interpolation_matrix` for each of `sizes_out`, padded."""
   spacing = (size_in - 1) / jnp.maximum(sizes_out - 1, 1)
   position = jnp.minimum(jnp.arange(length)[None, :] * spacing[:, None], size_in - 1)
   distance = jnp.abs(position[:, :, None] - jnp.arange(size_in)[None, None, :])

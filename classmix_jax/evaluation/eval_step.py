@@ -1,4 +1,4 @@
-"""Exact evaluation: every pixel of every validation image is counted once.
+"""Counts every pixel of every validation image exactly once.
 
 Synopsis:
 
@@ -32,10 +32,14 @@ def predict(
   valid: Array | None = None,
   protocol: Protocol = PAPER,
 ) -> Array:
-  """Maps uint8 images `[B, h, w, 3]` to class scores `[B, H, W, C]`, see `protocols.scores`.
+  """Maps uint8 images `[B, h, w, 3]` to class scores `[B, H, W, C]`.
 
-  Without `valid` (`[B, H, W]`, the labels' pixels) every image is scored at its own size.
-  Without a protocol the scores are the probabilities of whole images.
+  Args:
+    model: the network.
+    variables: of the network.
+    image: `[B, h, w, 3]` uint8.
+    valid: `[B, H, W]` bool, True on the pixels of a label; None scores images at their own size.
+    protocol: see `protocols.scores`; by default scores are the probabilities of whole images.
   """
   logits = functools.partial(predicted_logits, model, variables)
   valid = jnp.ones(image.shape[:3], bool) if valid is None else valid
@@ -92,12 +96,16 @@ def evaluate(
 
 
 def summarize(confusion: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
-  """Turns counts into the numbers that are written down.
+  """Computes IoU from a confusion matrix.
+
+  Args:
+    confusion: `[C, C]` counts, rows are true classes.
+    class_names: name of class 0, 1, ...
 
   Returns:
-    `miou` over the classes with a union, `miou_all_classes` where the others
-    count as 0 (the papers divide by C), `iou` by class name (None if absent),
-    `classes_present`, and the number of counted `pixels`.
+    `miou` over the classes that are present or predicted, `miou_all_classes` with 0 for the others
+    (papers divide by C), `iou` by class name (None if absent), `classes_present`, and the number of
+    counted `pixels`.
   """
   per_class = iou(confusion)
   return {

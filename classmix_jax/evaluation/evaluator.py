@@ -1,4 +1,4 @@
-"""Evaluates the networks of a run over its validation set, and shows the result.
+"""Evaluates the networks of a run on its validation set.
 
 Synopsis:
 
@@ -32,6 +32,7 @@ from classmix_jax.evaluation.eval_step import (
   summarize,
 )
 from classmix_jax.evaluation.protocols import PROTOCOLS, Protocol, describe
+from classmix_jax.methods import network_names
 from classmix_jax.models.segmenter import Segmenter
 from classmix_jax.types import Example, PyTree
 from classmix_jax.utils.atomic_write import write_png
@@ -40,29 +41,29 @@ from classmix_jax.utils.paths import inside
 from classmix_jax.utils.visualize import colorize, grid, thumbnail
 
 Size = tuple[int, int]
-NETWORKS = ('student', 'teacher', 'fused')
 
 
-def headline_network(wanted: str, known: Mapping[str, Any]) -> str:
-  """The network whose score counts: the wanted one, or the student where there is no other.
+def headline_network(name: str, networks: Mapping[str, Any]) -> str:
+  """Returns the name of the network whose score counts, 'student' if a method has no other.
 
   Raises:
-    UserError: there is no network of this name in any method.
+    UserError: no method has a network of this name.
   """
-  if wanted not in NETWORKS:
-    raise UserError(f'config.eval_network is {wanted!r}; known are {", ".join(NETWORKS)}.')
-  return wanted if wanted in known else 'student'
+  names = network_names()
+  if name not in names:
+    raise UserError(f'config.eval_network is {name!r}; known are {", ".join(names)}.')
+  return name if name in networks else 'student'
 
 
 class Seen(NamedTuple):
-  """A validation image and what a network sees in it.
+  """A validation image with its label and a prediction.
 
   Attributes:
     name: of the image.
     image: `[h, w, 3]` uint8.
-    truth: `[H, W]` uint8 class ids, 255 where unknown.
+    truth: `[H, W]` uint8 class ids, 255 if unknown.
     prediction: `[H, W]` uint8 class ids.
-    confidence: `[H, W]` float32, the share of the predicted class in all scores.
+    confidence: `[H, W]` float32, score of the predicted class relative to all scores.
   """
 
   name: str
@@ -74,18 +75,18 @@ class Seen(NamedTuple):
 
 @dataclasses.dataclass
 class Evaluator:
-  """Counts every validation pixel once, for each network.
+  """Counts every validation pixel once for each network.
 
   Attributes:
-    dataset: whose `val` is evaluated, at the sizes of the protocol.
+    dataset: its `val` is evaluated, at the sizes of the protocol.
     model: the network.
-    devices: local devices; batches are shared between them.
-    split: (hash, count) of the labelled images, written beside every number.
+    devices: local devices, which share every batch.
+    split: (hash, count) of the labelled images, recorded with every result.
     protocol: how predictions are made and counted.
     size: (H, W) of the images, or None if they keep their own.
     batch_size: images at once, over all devices.
     headline: name of the network whose score counts.
-    stop: asked between batches, see `preemption.Stop`.
+    stop: called between batches; True ends the evaluation, see `preemption.Stop`.
   """
 
   dataset: Dataset
@@ -100,22 +101,23 @@ class Evaluator:
 
   @functools.cached_property
   def count(self) -> Callable:
+    """The compiled `count(variables, example)` of this evaluator, see `make_count`."""
     return make_count(self.model, len(self.dataset.class_names), self.devices, self.protocol)
 
   @functools.cached_property
   def sizes(self) -> set[Size]:
-    """The sizes of the labels; all labels are read where they keep their own."""
+    """The sizes of the labels; reads all labels if they keep their own size."""
     fixed = self.size and not PROTOCOLS[self.protocol.name].native_label
     return {self.size} if fixed else label_sizes(self.dataset.val)
 
   @functools.cached_property
   def description(self) -> str:
-    """The protocol with its parameters; it travels with every number."""
+    """The protocol with its parameters, recorded with every result."""
     return describe(self.protocol, self.sizes, self.size)
 
   @functools.cached_property
   def frames(self) -> tuple[Size, Size | None]:
-    """The (H, W) to which images are padded, and labels where theirs is another.
+    """The (H, W) to which images are padded, and that of labels, None if it is the same.
 
     Raises:
       UserError: an image is larger than `config.eval.pad`.
@@ -133,6 +135,7 @@ class Evaluator:
     return self.protocol.pad, None
 
   def batches(self) -> Iterator[Example]:
+    """Yields the validation set as batches `[D, b, ...]` on the devices."""
     devices = len(self.devices) * jax.process_count()
     size, label_size = self.frames
     return to_devices(
@@ -149,10 +152,17 @@ class Evaluator:
     )
 
   def __call__(self, step: int, networks: Mapping[str, PyTree]) -> dict[str, Any]:
-    """Returns the headline network's result; all of them stand under `networks`.
+    """Evaluates networks.
+
+    Args:
+      step: number of finished steps.
+      networks: name -> variables.
+
+    Returns:
+      The result of the headline network, with those of all networks under 'networks'.
 
     Raises:
-      Stopped: the training shall end.
+      Stopped: `stop` returned True.
     """
     names = self.dataset.class_names
     confusions = {
@@ -176,22 +186,22 @@ class Evaluator:
     }
 
   def predictions(self, variables: PyTree) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields (name, class ids `[H, W]` uint8) of every image; for a single process."""
+    """Yields (name, class ids `[H, W]` uint8) of every image, in a single process."""
     labels = make_labels(self.model, self.devices, self.protocol)
     names = iter(self.dataset.val.names)
     for example in self.batches():
       maps, valid = jax.device_get((labels(variables, example), example.valid))
       maps, valid = (x.reshape(-1, *x.shape[2:]) for x in (maps, valid))
-      # After the last name the batch holds padding only.
-      for label, own, name in zip(maps, valid, names, strict=False):
-        yield name, label[: own.any(axis=1).sum(), : own.any(axis=0).sum()]
+      # The last batch has more examples than there are names left: they are padding.
+      for label, mask, name in zip(maps, valid, names, strict=False):
+        height, width = mask.any(axis=1).sum(), mask.any(axis=0).sum()
+        yield name, label[:height, :width]
 
   def write_predictions(self, variables: PyTree, folder: Path) -> None:
     """Writes the prediction of every validation image as a grey PNG.
 
-    Pixels are class ids and files are called NAME.png. Where the data set has
-    `raw_ids` pixels are these and files NAME_pred_labelIds.png, as the official
-    tools of Cityscapes look for them.
+    Pixels are class ids and files are named NAME.png. If the data set has `raw_ids`, pixels are
+    these and files are named NAME_pred_labelIds.png, as Cityscapes' official tools expect.
     """
     raw = self.dataset.raw_ids
     table = np.asarray(raw or range(len(self.dataset.class_names)), np.uint8)
@@ -212,7 +222,7 @@ class Evaluator:
     return score
 
   def look(self, variables: PyTree, indices: Sequence[int]) -> Iterator[Seen]:
-    """Yields some validation images with what a network sees; one process is enough."""
+    """Yields some validation images with predictions; runs in one process."""
     val, variables = self.dataset.val, jax.device_get(variables)
     for index in map(int, indices):
       example = jax.tree.map(lambda x: x[None], framed(val, index, *self.frames))
@@ -222,13 +232,11 @@ class Evaluator:
       yield Seen(val.names[index], val.read_image(index), truth, prediction, confidence)
 
   def picture(self, networks: Mapping[str, PyTree], rows: int = 4) -> Image.Image:
-    """Validation images beside their truth and the prediction of every network."""
+    """Draws validation images beside their labels and the predictions of every network."""
     indices = np.linspace(0, len(self.dataset.val) - 1, rows).round().astype(int)
-    color = lambda label: colorize(label, self.dataset.palette)
-    cells = []
+    palette, cells = self.dataset.palette, []
     for seen in zip(*(self.look(network, indices) for network in networks.values()), strict=True):
-      cells.append([seen[0].image, color(seen[0].truth), *(color(x.prediction) for x in seen)])
-    cells = [[thumbnail(cell) for cell in row] for row in cells]
-    return grid(
-      cells, ['image', 'truth', *networks], self.dataset.class_names, self.dataset.palette
-    )
+      labels = [seen[0].truth, *(one.prediction for one in seen)]
+      images = [seen[0].image, *(colorize(label, palette) for label in labels)]
+      cells.append([thumbnail(image) for image in images])
+    return grid(cells, ['image', 'truth', *networks], self.dataset.class_names, palette)

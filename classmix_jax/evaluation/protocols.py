@@ -1,4 +1,4 @@
-"""Evaluation protocols by name: what the network sees, and where its answer is counted.
+"""Evaluation protocols: the input of the network, and the size at which pixels are counted.
 
 Synopsis:
 
@@ -26,15 +26,15 @@ Logits = Callable[[Array], Array]  # `[B, h, w, 3]` in 0..1 -> `[B, h, w, C]`
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-  """How a network is scored; the fields are those of `config.eval`, where the name is `protocol`.
+  """How a network is evaluated: the fields of `config.eval`, where the name is `protocol`.
 
   Attributes:
-    name: of PROTOCOLS.
+    name: a key of PROTOCOLS.
     pad: of `paper`: (H, W) to which images are padded; None takes the largest image.
-    window: of `sliding`: (H, W) of the windows, in pixels of the image itself.
+    window: of `sliding`: (H, W) of the windows, in pixels of the original image.
     stride: of `sliding`: distance of the windows, down and to the right.
-    flip: average with the mirrored image.
-    scales: average over these factors of the image's size.
+    flip: whether to average with the mirrored image.
+    scales: factors of the image's size to average over.
   """
 
   name: str = 'paper'
@@ -46,14 +46,14 @@ class Protocol:
 
 
 class Entry(NamedTuple):
-  """A protocol of the table.
+  """An entry of PROTOCOLS.
 
   Attributes:
     score: `(protocol, logits, image, valid) -> [B, H, W, C]`, for one view of the image.
-    native_image: whether the network sees images at their own size.
+    native_image: whether images keep their own size.
     native_label: whether labels keep their own size.
-    text: the description, see `describe`.
-    fields: of `Protocol` that only this entry reads.
+    text: template of the description, see `describe`.
+    fields: fields of `Protocol` that only this entry reads.
   """
 
   score: Callable[[Protocol, Logits, Array, Array], Array]
@@ -64,22 +64,22 @@ class Entry(NamedTuple):
 
 
 def paper(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> Array:
-  """The whole image, counted at the size that the network sees."""
+  """Scores whole images at the size of the network's input."""
   del protocol, valid
   return jax.nn.softmax(logits(image))
 
 
 def full(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> Array:
-  """The whole image at the working size; logits are enlarged to every label's own size."""
+  """Scores whole images at the working size; logits are enlarged to the size of each label."""
   del protocol
-  return jax.nn.softmax(resize_each(logits(image), own_sizes(valid), valid.shape[1:3]))
+  return jax.nn.softmax(resize_each(logits(image), label_extents(valid), valid.shape[1:3]))
 
 
 def sliding(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> Array:
-  """The sum of the probabilities of overlapping windows, all of them one batch."""
+  """Sums the probabilities of overlapping windows, which pass the network as one batch."""
   batch, *frame, channels = image.shape
   window = tuple(map(min, protocol.window, frame))
-  corner, wanted = window_corners(own_sizes(valid), tuple(frame), window, protocol.stride)
+  corner, used = window_corners(label_extents(valid), tuple(frame), window, protocol.stride)
 
   def cut(image: Array, corner: Array) -> Array:
     return lax.dynamic_slice(image, (*corner, 0), (*window, channels))
@@ -90,9 +90,9 @@ def sliding(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> A
 
   windows = jax.vmap(jax.vmap(cut, in_axes=(None, 0)))(image, corner)
   prob = jax.nn.softmax(logits(windows.reshape(-1, *window, channels)))
-  prob = jnp.where(wanted[..., None, None, None], prob.reshape(*wanted.shape, *prob.shape[1:]), 0)
+  prob = jnp.where(used[..., None, None, None], prob.reshape(*used.shape, *prob.shape[1:]), 0)
   total = jnp.zeros((batch, *frame, prob.shape[-1]), prob.dtype)
-  for index in range(wanted.shape[1]):
+  for index in range(used.shape[1]):
     total = jax.vmap(paste)(total, prob[:, index], corner[:, index])
   return total
 
@@ -113,18 +113,18 @@ PROTOCOLS: Mapping[str, Entry] = {
 
 
 def scores(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> Array:
-  """Returns how much speaks for every class, averaged over flip and scales.
+  """Returns class scores, averaged over flip and scales.
 
   Args:
     protocol: see `Protocol`.
     logits: the network.
     image: `[B, h, w, 3]` in 0..1; smaller images are padded at the bottom and right.
-    valid: `[B, H, W]` bool, True on the upper left part that is an image's label; its
-      extent is the size at which the image is scored.
+    valid: `[B, H, W]` bool, True on the upper left part that is an image's label; its extent is the
+      size at which the image is scored.
 
   Returns:
-    `[B, H, W, C]`, positive. Probabilities, but for `sliding` their sum over the windows
-    that see a pixel. The padding holds nothing meaningful.
+    `[B, H, W, C]`, positive: probabilities, for `sliding` their sum over the windows that contain a
+    pixel. Scores on padding are meaningless.
   """
   score = PROTOCOLS[protocol.name].score
   views = [at_scale(logits, scale) for scale in protocol.scales]
@@ -134,55 +134,55 @@ def scores(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> Ar
 
 
 def mirrored(logits: Logits) -> Logits:
-  """The network that looks at the mirrored image; its answer is mirrored back."""
+  """Wraps a network: mirrors its input left to right, and its logits back."""
   return lambda image: logits(image[:, :, ::-1])[:, :, ::-1]
 
 
 def at_scale(logits: Logits, scale: float) -> Logits:
-  """The network that looks at the resized image; its answer is resized back."""
+  """Wraps a network: resizes its input by a factor, and its logits back."""
   if scale == 1:
     return logits
 
   def scaled(image: Array) -> Array:
     size = image.shape[1:3]
-    seen = tuple(max(1, round(length * scale)) for length in size)
-    return resize_bilinear(logits(resize_bilinear(image, seen)), size)
+    scaled_size = tuple(max(1, round(length * scale)) for length in size)
+    return resize_bilinear(logits(resize_bilinear(image, scaled_size)), size)
 
   return scaled
 
 
-def own_sizes(valid: Array) -> Array:
+def label_extents(valid: Array) -> Array:
   """Returns the (height, width) `[B, 2]` of the True rectangles in `[B, H, W]`."""
   return jnp.stack([valid.any(axis=2).sum(axis=1), valid.any(axis=1).sum(axis=1)], axis=-1)
 
 
 def window_corners(sizes: Array, frame: Size, window: Size, stride: Size) -> tuple[Array, Array]:
-  """Lays windows over images, every `stride` pixels; the last ones end at the border.
+  """Places windows on images every `stride` pixels; the last ones end at the border.
 
   Args:
-    sizes: `[B, 2]`, the images' own (height, width).
-    frame: (H, W) that holds all of them, which decides the number of windows K.
+    sizes: `[B, 2]` (height, width) of the images.
+    frame: (H, W) of the padded images, which decides the number of windows K.
     window: (height, width), not larger than the frame.
     stride: distance of the windows, down and to the right.
 
   Returns:
-    `(corner [B, K, 2], wanted [B, K])`: upper left pixels, and which windows an image
-    needs; a small one needs fewer than K.
+    `(corner [B, K, 2], used [B, K])`: upper left pixels, and whether an image uses a window;
+    images smaller than the frame use fewer than K.
   """
-  starts, wanted = [], []
+  starts, used = [], []
   for axis in (0, 1):
     last = jnp.maximum(sizes[:, axis] - window[axis], 0)[:, None]
     count = -(-(frame[axis] - window[axis]) // stride[axis]) + 1
     start = jnp.arange(count)[None, :] * stride[axis]
     starts.append(jnp.minimum(start, last))
-    wanted.append(start - stride[axis] < last)  # the window before has not reached the border
+    used.append(start - stride[axis] < last)  # the previous window ends before the border
   rows, columns = jnp.broadcast_arrays(starts[0][:, :, None], starts[1][:, None, :])
   corner = jnp.stack([rows, columns], axis=-1).reshape(len(sizes), -1, 2)
-  return corner, (wanted[0][:, :, None] & wanted[1][:, None, :]).reshape(len(sizes), -1)
+  return corner, (used[0][:, :, None] & used[1][:, None, :]).reshape(len(sizes), -1)
 
 
 def check_protocol(protocol: Protocol) -> None:
-  """Raises UserError for a name that does not exist and numbers that make no sense."""
+  """Raises UserError if the name is unknown or the numbers do not fit together."""
   name, window, stride = protocol.name, protocol.window, protocol.stride
   if name not in PROTOCOLS:
     raise UserError(f'config.eval.protocol is {name!r}; known are {", ".join(PROTOCOLS)}.')
@@ -193,7 +193,7 @@ def check_protocol(protocol: Protocol) -> None:
   if any(step > length for step, length in zip(stride, window, strict=True)):
     raise UserError(
       f'config.eval.stride is {stride}, more than config.eval.window={window}: pixels between '
-      'the windows would not be seen. Choose a smaller stride.'
+      'the windows would not be evaluated. Choose a smaller stride.'
     )
   if not protocol.scales or min(protocol.scales) <= 0:
     raise UserError(
@@ -203,12 +203,12 @@ def check_protocol(protocol: Protocol) -> None:
 
 
 def describe(protocol: Protocol, sizes: Collection[Size], working: Size | None = None) -> str:
-  """The protocol's name with its parameters, as it travels with every number.
+  """Describes a protocol with its parameters, as it is recorded with every result.
 
   Args:
     protocol: see `Protocol`.
-    sizes: the sizes of the labels that are counted.
-    working: the size at which `full` shows images to the network.
+    sizes: sizes of the labels.
+    working: size of the network's input in `full`.
 
   Example:
     >>> describe(Protocol('full', flip=True), {(1024, 2048)}, (512, 1024))
@@ -237,7 +237,7 @@ def _square(size: Size) -> str:
 
 
 def slug(description: str) -> str:
-  """A description as a part of a file name.
+  """Converts a description to a part of a file name.
 
   Example:
     >>> slug('sliding 801/534 at 1024x2048 + flip')

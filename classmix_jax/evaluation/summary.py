@@ -1,4 +1,4 @@
-"""Tables and pictures of an evaluation."""
+"""Prints the table and draws the predictions of an evaluation."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,14 +13,14 @@ from classmix_jax.workdir import layout
 
 
 def result_table(result: Mapping[str, Any]) -> str:
-  """The final table: IoU in percent, one line per class, one column per network.
+  """Returns the final table: IoU in percent, one line per class, one column per network.
 
-  The mean over all classes, absent ones counted as 0, is shown where it differs.
+  The mean over all classes, with 0 for absent ones, has a line if it differs.
   """
   networks = result['networks']
   names = list(result['iou'])
-  everything = f'mIoU of {len(names)}'
-  width = max(map(len, ['IoU in %', everything, *names]))
+  all_classes = f'mIoU of {len(names)}'
+  width = max(map(len, ['IoU in %', all_classes, *names]))
 
   def line(name: str, values: list[float | None]) -> str:
     cells = [f'{"-":>8}' if value is None else f'{100 * value:8.2f}' for value in values]
@@ -33,7 +33,7 @@ def result_table(result: Mapping[str, Any]) -> str:
   lines += [line(name, [network['iou'][name] for network in networks.values()]) for name in names]
   lines.append(mean('mIoU', 'miou'))
   if any(network['miou'] != network['miou_all_classes'] for network in networks.values()):
-    lines.append(mean(everything, 'miou_all_classes'))
+    lines.append(mean(all_classes, 'miou_all_classes'))
   lines.append(
     f'{result["pixels"]:,} pixels of {result["images"]} images, {result["classes_present"]} of '
     f'{len(names)} classes present, {result["protocol"]}, {result["labeled"]} labelled images '
@@ -49,9 +49,14 @@ def conclude(
   networks: Mapping[str, PyTree],
   protocol: str = '',
 ) -> None:
-  """Prints the final table and draws the picture of predictions.
+  """Prints the final table and draws predictions.
 
-  That of another `protocol` than the run's own stands beside its result in eval/.
+  Args:
+    run: directory of the run.
+    result: see `Evaluator`.
+    evaluator: draws the predictions.
+    networks: name -> variables.
+    protocol: slug of a protocol other than the run's, whose picture is written to RUN/eval/.
   """
   if jax.process_index() == 0:
     path = layout.evaluation_path(run, result['step'], protocol)

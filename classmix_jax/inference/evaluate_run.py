@@ -5,54 +5,71 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import ml_collections
 
-from classmix_jax.config.data import build_validation
 from classmix_jax.config.load import read_config
-from classmix_jax.config.lookup import Config
-from classmix_jax.config.model import build_evaluator, build_model, build_protocol
+from classmix_jax.config.trained import (
+  evaluation_setup,
+  open_validation,
+  override,
+  trained_setup,
+)
 from classmix_jax.data.splits import split_hash
 from classmix_jax.errors import UserError
-from classmix_jax.evaluation.evaluator import Evaluator, headline_network
+from classmix_jax.evaluation.evaluator import Evaluator
 from classmix_jax.evaluation.protocols import PROTOCOLS, slug
 from classmix_jax.evaluation.summary import conclude
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.workdir import layout
 
+Values = Mapping[str, Any]  # a run's config as nested plain dicts
 
-def other_protocol(config: Config, fields: Mapping[str, Any]) -> bool:
-  """Writes `fields` into `config.eval`; returns whether that changes the protocol.
 
-  Raises:
-    UserError: fields that the protocol does not read, or that make no sense.
-  """
-  own = build_protocol(config)
-  config.eval = ml_collections.ConfigDict({**config.get('eval', {}), **fields})
-  asked = build_protocol(config)
+def check_protocol_flags(fields: Values, protocol: str) -> None:
+  """Raises UserError if a field of `config.eval` belongs to a protocol other than this one."""
   for name, entry in PROTOCOLS.items():
     for field in entry.fields:
-      if field in fields and name != asked.name:
+      if field in fields and name != protocol:
         raise UserError(
-          f'--{field} belongs to --protocol={name}, but the protocol is {asked.name}: leave it '
+          f'--{field} belongs to --protocol={name}, but the protocol is {protocol}: leave it '
           'out, or change the protocol.'
         )
-  return asked != own
 
 
-def open_evaluator(config: Config, run: Path) -> Evaluator:
-  """Opens the validation set of a run from its folder, with this config.
+def override_protocol(values: Values, fields: Values) -> tuple[dict[str, Any], bool]:
+  """Replaces fields of `config.eval`.
+
+  Returns:
+    The values with these fields, and whether they change the protocol.
 
   Raises:
-    UserError: the data is not there.
+    UserError: a field does not exist, does not belong to the protocol, or does not fit.
   """
-  dataset = build_validation(config)
+  before = evaluation_setup(values).protocol
+  values = override(values, {f'eval.{name}': value for name, value in fields.items()})
+  after = evaluation_setup(values).protocol
+  check_protocol_flags(fields, after.name)
+  return values, after != before
+
+
+def open_evaluator(values: Values, run: Path) -> Evaluator:
+  """Opens the validation set of a run for its evaluator.
+
+  Args:
+    values: the config of the run, see `read_config`; some fields may be overridden.
+    run: directory of the run.
+
+  Raises:
+    UserError: the data is missing.
+  """
+  dataset = open_validation(values)
   labeled = layout.read_split(run, 'labeled')
-  return build_evaluator(
-    config,
+  method, evaluation = trained_setup(values, len(dataset.class_names))
+  return Evaluator(
     dataset,
-    build_model(config, len(dataset.class_names)),
+    method.model,
     jax.local_devices(),
     (split_hash(labeled), len(labeled)),
+    **evaluation._asdict(),
   )
 
 
@@ -63,38 +80,38 @@ def evaluate_run(
   network: str,
   root: str,
   eval_batch_size: int = 0,
-  protocol: Mapping[str, Any] | None = None,
+  protocol: Values | None = None,
   write_predictions: str = '',
 ) -> dict[str, Any]:
   """Restores a run and evaluates it; the program launch/evaluate.py.
 
   Args:
-    run: the run's folder.
+    run: directory of the run.
     step: 'latest', 'best' or a step.
-    network: the headline network; '' is the config's.
-    root: folder of the data set; '' is the config's.
-    eval_batch_size: images at once; 0 is the config's.
-    protocol: fields of `config.eval` to change. The result of another protocol
-      than the run's own is written beside it, not over it.
-    write_predictions: folder for the headline network's predictions; '' is none.
+    network: the headline network; '' takes the config's.
+    root: directory of the data set; '' takes the config's.
+    eval_batch_size: images at once; 0 takes the config's.
+    protocol: fields of `config.eval` to replace. The result of another protocol than the run's
+      is written to a file of its own.
+    write_predictions: directory for the headline network's predictions; '' writes none.
+
+  Returns:
+    The result, see `Evaluator`.
 
   Raises:
-    UserError: one sentence about what the user can mend.
+    UserError: the run, its data, a flag or a checkpoint is missing or wrong.
   """
-  config = ml_collections.ConfigDict(read_config(run))
-  config.eval_network = network or config.eval_network
-  config.data.root = root or config.data.root
-  config.eval_batch_size = eval_batch_size or config.eval_batch_size
-  headline_network(config.eval_network, ())
-  other = other_protocol(config, protocol or {})
-  found, networks = load_networks(run, step)
-  evaluator = open_evaluator(config, run)
-  result = evaluator(found, networks)
-  name = slug(evaluator.description) if other else ''
+  replaced = {'eval_network': network, 'data.root': root, 'eval_batch_size': eval_batch_size}
+  values = override(read_config(run), {name: x for name, x in replaced.items() if x})
+  values, other_protocol = override_protocol(values, protocol or {})
+  restored_step, networks = load_networks(run, step)
+  evaluator = open_evaluator(values, run)
+  result = evaluator(restored_step, networks)
+  name = slug(evaluator.description) if other_protocol else ''
   layout.write_evaluation(run, result, name)
   conclude(run, result, evaluator, networks, name)
   if write_predictions:
-    folder = Path(write_predictions).expanduser()
-    evaluator.write_predictions(networks[result['network']], folder)
-    print(f'wrote {result["images"]} predictions of the {result["network"]} to {folder}')
+    directory = Path(write_predictions).expanduser()
+    evaluator.write_predictions(networks[result['network']], directory)
+    print(f'wrote {result["images"]} predictions of the {result["network"]} to {directory}')
   return result

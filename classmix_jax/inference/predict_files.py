@@ -1,8 +1,8 @@
-"""Predicts files, folders, globs and videos; the program launch/predict.py.
+"""Predicts files, directories, globs and videos; the program launch/predict.py.
 
 OUT/NAME.png             class ids
-OUT/NAME_overlay.png     colours above the image
-OUT/NAME_confidence.png  0 (unsure) to 255 (sure)
+OUT/NAME_overlay.png     class colours over the image
+OUT/NAME_confidence.png  confidence, 0 to 255
 OUT/classes.json         the names of the ids
 """
 
@@ -29,31 +29,40 @@ VIDEOS = ('.mp4', '.mov', '.avi', '.mkv', '.webm', '.m4v')
 
 
 class Input(NamedTuple):
-  """One picture: the name of its results, how it is read, and its file, '' for a frame."""
+  """An image to predict.
+
+  Attributes:
+    name: of its results, without extension.
+    read: returns the image, `[H, W, 3]` uint8; raises UserError if it is unreadable.
+    file: the file of the image, or '' for the frame of a video.
+  """
 
   name: str
   read: Callable[[], np.ndarray]
   file: str | Path = ''
 
 
-def inputs(source: str) -> tuple[int | None, Iterator[Input]]:
-  """Returns how many pictures there are, None where nobody knows, and the pictures.
+def find_inputs(source: str) -> tuple[int | None, Iterator[Input]]:
+  """Finds the images of a source.
 
   Args:
-    source: an image, a folder (nested ones too), a glob such as 'photos/**/*.jpg', or a video,
-      whose frames are called NAME/000000 and so on.
+    source: an image, a directory (searched recursively), a glob such as 'photos/**/*.jpg', or a
+      video, whose frames are named NAME/000000 and so on.
+
+  Returns:
+    The number of images, None for a video, and the images.
 
   Raises:
-    UserError: there is none.
+    UserError: there are no images, or two files would have one name.
   """
   path = Path(os.path.expanduser(source))
   if path.suffix.lower() in VIDEOS and path.is_file():
-    return None, frames(path)
+    return None, read_frames(path)
   files = {path.stem: path} if path.is_file() else find_images(path) if path.is_dir() else {}
-  files = files or globbed(str(path))
+  files = files or match_glob(str(path))
   if not files:
     raise UserError(
-      f'--input={source} is neither an image, a video, a folder with images nor a glob that '
+      f'--input={source} is neither an image, a video, a directory with images nor a glob that '
       'matches any.'
     )
   return len(files), (
@@ -61,36 +70,36 @@ def inputs(source: str) -> tuple[int | None, Iterator[Input]]:
   )
 
 
-def globbed(pattern: str) -> dict[str, Path]:
-  """Returns name -> file of all files that match, named from their common folder on.
+def match_glob(pattern: str) -> dict[str, Path]:
+  """Returns name -> file of all matching files; names are relative to their common directory.
 
   Raises:
     UserError: two files would have one name.
   """
-  # Without '..', which a common folder would leave inside of the names.
-  matching = (Path(os.path.abspath(file)) for file in sorted(glob.glob(pattern, recursive=True)))
-  files = [file for file in matching if file.is_file()]
-  found: dict[str, Path] = {}
-  folder = os.path.commonpath([file.parent.absolute() for file in files]) if files else ''
+  # abspath removes '..', which a common directory would leave inside the names.
+  matches = (Path(os.path.abspath(file)) for file in sorted(glob.glob(pattern, recursive=True)))
+  files = [file for file in matches if file.is_file()]
+  directory = os.path.commonpath([file.parent for file in files]) if files else ''
+  named: dict[str, Path] = {}
   for file in files:
-    name = file.absolute().relative_to(folder).with_suffix('').as_posix()
-    if name in found:
-      raise UserError(f"{found[name]} and {file} both have the name '{name}': rename one of them.")
-    found[name] = file
-  return found
+    name = file.relative_to(directory).with_suffix('').as_posix()
+    if name in named:
+      raise UserError(f"{named[name]} and {file} both have the name '{name}': rename one of them.")
+    named[name] = file
+  return named
 
 
-def frames(video: Path) -> Iterator[Input]:
+def read_frames(video: Path) -> Iterator[Input]:
   """Yields the frames of a video.
 
   Raises:
-    UserError: PyAV is not installed, or the file is no video.
+    UserError: PyAV is not installed, or the file is unreadable as a video.
   """
   try:
     import av
   except ImportError:
     raise UserError(
-      f"{video} is a video, which PyAV reads: pip install '.[video]' adds it."
+      f"{video} is a video, which PyAV reads: install it with pip install '.[video]'."
     ) from None
   try:
     with av.open(str(video)) as container:
@@ -101,29 +110,54 @@ def frames(video: Path) -> Iterator[Input]:
     raise UserError(f'{video} cannot be read as a video: {error}') from None
 
 
-def check_not_input(picture: Input, output: Path) -> None:
-  """Raises UserError where class ids would be written over the picture itself."""
-  result = output / f'{picture.name}.png'
-  if picture.file and result.exists() and os.path.samefile(result, picture.file):
+def check_not_overwritten(image: Input, output: Path) -> None:
+  """Raises UserError if the class ids would be written over the image itself."""
+  result = output / f'{image.name}.png'
+  if image.file and result.exists() and os.path.samefile(result, image.file):
     raise UserError(
-      f'--output={output} would replace the picture {picture.file} by its class ids: choose '
-      'another folder.'
+      f'--output={output} would replace the image {image.file} by its class ids: choose another '
+      'directory.'
     )
 
 
-def write(
-  output: Path, name: str, image: np.ndarray, found: Prediction, predictor: Predictor
+def write_prediction(
+  output: Path, name: str, image: np.ndarray, prediction: Prediction, predictor: Predictor
 ) -> None:
-  """Writes the three pictures of one image."""
-  pictures = {
-    '': found.label,
-    '_overlay': overlay(image, colorize(found.label, predictor.palette)),
-    '_confidence': (255 * found.confidence).round().astype(np.uint8),
+  """Writes the three result files of one image."""
+  results = {
+    '': prediction.label,
+    '_overlay': overlay(image, colorize(prediction.label, predictor.palette)),
+    '_confidence': (255 * prediction.confidence).round().astype(np.uint8),
   }
-  for word, picture in pictures.items():
-    path = inside(output, f'{name}{word}.png')
+  for suffix, array in results.items():
+    path = inside(output, f'{name}{suffix}.png')
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_png(path, Image.fromarray(picture))
+    write_png(path, Image.fromarray(array))
+
+
+def read_images(
+  inputs: Iterator[Input], output: Path, pending: list[tuple[str, np.ndarray]], errors: list[str]
+) -> Iterator[np.ndarray]:
+  """Yields the readable images.
+
+  Args:
+    inputs: the images.
+    output: directory of the results, which must not overwrite the images.
+    pending: receives (name, image) of every image that is yielded.
+    errors: receives one sentence for every unreadable image.
+
+  Raises:
+    UserError: a result would overwrite its image.
+  """
+  for one in inputs:
+    check_not_overwritten(one, output)
+    try:
+      image = one.read()
+    except UserError as error:
+      errors.append(str(error))
+      continue
+    pending.append((one.name, image))
+    yield image
 
 
 def predict_files(
@@ -135,40 +169,37 @@ def predict_files(
   network: str = '',
   batch_size: int = 8,
 ) -> None:
-  """Predicts all pictures of a source, see `inputs`; launch/predict.py.
+  """Predicts all images of a source; the program launch/predict.py.
 
-  An image that cannot be read is reported at the end; the others are finished.
+  Unreadable images are left out and reported at the end.
+
+  Args:
+    run: directory of the run.
+    source: see `find_inputs`.
+    output: directory of the results.
+    step: 'latest', 'best' or a step.
+    network: e.g. 'teacher'; '' takes the config's `eval_network`.
+    batch_size: images of one size that are predicted at once.
 
   Raises:
-    UserError: no such run or input, or images that could not be read.
+    UserError: the run or the source does not exist, or images are unreadable.
   """
-  count, pictures = inputs(source)
+  count, inputs = find_inputs(source)
   predictor = load(run, step=step, network=network)
-  failures: list[str] = []
-  waiting: list[tuple[str, np.ndarray]] = []
-
-  def readable() -> Iterator[np.ndarray]:
-    for picture in pictures:
-      check_not_input(picture, output)
-      try:
-        image = picture.read()
-      except UserError as error:
-        failures.append(str(error))
-        continue
-      waiting.append((picture.name, image))
-      yield image
-
+  pending: list[tuple[str, np.ndarray]] = []
+  errors: list[str] = []
   output.mkdir(parents=True, exist_ok=True)
-  say = progress('predicting', count) if count else lambda done: None
-  done = 0
-  for found in predictor.predict_all(readable(), min(batch_size, count or batch_size)):
-    write(output, *waiting.pop(0), found, predictor)
-    done += 1
-    say(done + len(failures))
+  report = progress('predicting', count) if count else lambda done: None
+  images = read_images(inputs, output, pending, errors)
+  written = 0
+  for prediction in predictor.predict_all(images, min(batch_size, count or batch_size)):
+    write_prediction(output, *pending.pop(0), prediction, predictor)
+    written += 1
+    report(written + len(errors))
   classes = dict(enumerate(predictor.class_names))
   write_atomically(output / 'classes.json', json.dumps(classes, indent=2) + '\n')
-  print(f'wrote class ids, overlays and confidence of {done} images and classes.json to {output}')
-  if failures:
-    raise UserError(
-      f'{len(failures)} of {done + len(failures)} images were left out: {failures[0]}'
-    )
+  print(
+    f'wrote class ids, overlays and confidence of {written} images and classes.json to {output}'
+  )
+  if errors:
+    raise UserError(f'{len(errors)} of {written + len(errors)} images were left out: {errors[0]}')

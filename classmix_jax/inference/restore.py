@@ -1,4 +1,4 @@
-"""The trained networks of a run, ready to predict.
+"""Restores the trained networks of a run.
 
 Synopsis:
 
@@ -8,27 +8,28 @@ Synopsis:
 
 from pathlib import Path
 
-import ml_collections
-
 from classmix_jax.config.load import read_config
-from classmix_jax.config.model import build_method
-from classmix_jax.types import PyTree
+from classmix_jax.config.trained import trained_setup
+from classmix_jax.types import PyTree, TrainState
 from classmix_jax.workdir import checkpoint, layout
 
 
 def load_networks(run: Path, which: str = 'best') -> tuple[int, dict[str, PyTree]]:
-  """Returns a run's step and the variables of its networks by name: student, teacher.
+  """Restores the networks of a run from a checkpoint.
 
   Args:
-    run: the run's folder.
+    run: directory of the run.
     which: 'latest', 'best' or a step.
 
+  Returns:
+    The step of the checkpoint, and network name -> variables, e.g. 'student' and 'teacher'.
+
   Raises:
-    UserError: there is no such run or checkpoint.
+    UserError: the run or the checkpoint does not exist, or is damaged.
   """
-  config = ml_collections.ConfigDict(read_config(run))
+  values = read_config(run)
   names, _ = layout.read_classes(run)
   step, state = checkpoint.load(run, which)
-  method = build_method(config, len(names))
-  networks = method.networks(state['params'], state['model_state'], state['method_state'])
+  method = trained_setup(values, len(names)).method
+  networks = method.networks(TrainState(**state))
   return step, dict(networks)

@@ -1,12 +1,15 @@
-"""Mixing masks: which pixels of an image are pasted on the next one.
+"""Masks of the pixels that are pasted on the next image.
 
-A mask is a function `(key, label, num_classes) -> mask` of one image: `label`
-is the teacher's `[H, W]` integer prediction, `mask` is `[H, W]` bool, True
-where the image itself is kept. To add one: a file here and a line in `MASKS`.
+A mask is a function `(key, label, num_classes) -> mask` of one image: `label` is the teacher's
+`[H, W]` integer prediction, `mask` is `[H, W]` bool, True where the image itself is kept.
+To add a mask: a file here and a line in `MASKS`.
 """
 
 from collections.abc import Callable, Mapping
 
+import jax
+
+from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
 from classmix_jax.masks.box_mask import any_box_mask, half_box_mask
 from classmix_jax.masks.class_mask import class_mask
 from classmix_jax.masks.cow_mask import cow_mask
@@ -24,3 +27,16 @@ MASKS: Mapping[str, Callable[[Array, Array, int], Array]] = {
   'any_box': any_box_mask,
   'small_box': small_box_mask,
 }
+
+
+def draw_masks(
+  name: str, key: Array, label: Array, num_classes: int, global_batch: GlobalBatch = ONE_DEVICE
+) -> Array:
+  """Returns `[B, H, W]` bool: a mask of `MASKS` for each of the labels `[B, H, W]`.
+
+  Example:
+    >>> draw_masks('none', jax.random.key(0), jax.numpy.zeros((2, 1, 1), int), 5).tolist()
+    [[[True]], [[True]]]
+  """
+  keys = global_batch.keys(key, len(label))
+  return jax.vmap(MASKS[name], in_axes=(0, 0, None))(keys, label, num_classes)

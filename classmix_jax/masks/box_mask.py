@@ -1,4 +1,4 @@
-"""The masks of French et al. (arXiv 1906.01916, section 3.3): boxes of any aspect."""
+"""The masks of French et al. (arXiv 1906.01916, section 3.3): boxes of any aspect ratio."""
 
 import jax
 import jax.numpy as jnp
@@ -7,28 +7,28 @@ from classmix_jax.masks.rectangle import rectangle
 from classmix_jax.types import Array
 
 
-def box(key: Array, height: int, width: int, share: Array) -> Array:
-  """A box of a share p of the image, True inside, `[H, W]`.
+def draw_box(key: Array, height: int, width: int, area: Array) -> Array:
+  """Returns `[H, W]` bool, True inside of a box that covers a fraction p = `area` of the image.
 
-  Its height is H p^u with u ~ U(0, 1) and its width W p / p^u, rounded: the aspect is
-  log-uniform. The position is uniform among those within the image.
+  The height is H p^u with u ~ U(0, 1) and the width is W p / p^u, both rounded, so the aspect
+  ratio is log-uniform. The position is uniform within the image.
   """
   draw = jax.random.uniform(key, (3,))
-  tall = share ** draw[0]
-  box_height, box_width = jnp.round(height * tall), jnp.round(width * share / tall)
+  tall = area ** draw[0]
+  box_height, box_width = jnp.round(height * tall), jnp.round(width * area / tall)
   top = jnp.round(draw[1] * (height - box_height))
   left = jnp.round(draw[2] * (width - box_width))
   return rectangle((height, width), top, left, box_height, box_width)
 
 
 def half_box_mask(key: Array, label: Array, num_classes: int) -> Array:
-  """A box of half of the area: True inside, `[H, W]`; of `label` only the shape is used."""
+  """Selects a box of half of the area: `[H, W]` bool, the shape of `label`."""
   del num_classes
-  return box(key, *label.shape, jnp.float32(0.5))
+  return draw_box(key, *label.shape, jnp.float32(0.5))
 
 
 def any_box_mask(key: Array, label: Array, num_classes: int) -> Array:
-  """A box of U(0, 1) of the area: True inside, `[H, W]`; of `label` only the shape is used."""
+  """Selects a box of U(0, 1) of the area: `[H, W]` bool, the shape of `label`."""
   del num_classes
-  share_key, box_key = jax.random.split(key)
-  return box(box_key, *label.shape, jax.random.uniform(share_key, minval=1e-6))
+  area_key, box_key = jax.random.split(key)
+  return draw_box(box_key, *label.shape, jax.random.uniform(area_key, minval=1e-6))

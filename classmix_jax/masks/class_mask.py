@@ -1,9 +1,4 @@
-"""The mask of ClassMix: half of the classes that the teacher sees.
-
-Synopsis:
-
-    mask = class_mask(key, prediction, num_classes=19)
-"""
+"""The mask of ClassMix: half of the classes that the teacher predicts."""
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +9,8 @@ from classmix_jax.types import Array
 def class_mask(key: Array, label: Array, num_classes: int) -> Array:
   """Selects the pixels of half of the present classes (arXiv 2007.07936, section 3.1).
 
-  Of the n classes present in `label`, floor(n / 2) are drawn uniformly without
-  replacement. One class alone gives an empty mask. Void is never drawn.
+  Of the n classes present in `label`, floor(n / 2) are drawn uniformly without replacement. The
+  mask is empty if n = 1. Void is never drawn.
 
   Args:
     key: random key.
@@ -32,9 +27,9 @@ def class_mask(key: Array, label: Array, num_classes: int) -> Array:
   """
   classes = jnp.arange(num_classes)
   present = jnp.any(label.reshape(1, -1) == classes[:, None], axis=1)
-  # No `unique` under jit: rank random scores, absent classes last.
+  # Ranks random scores, absent classes last, because `unique` has no static shape under jit.
   score = jnp.where(present, jax.random.uniform(key, (num_classes,)), jnp.inf)
   rank = jnp.argsort(jnp.argsort(score))
   chosen = rank < jnp.sum(present) // 2
-  known = label < num_classes  # an index of 255 would be clamped to the last class
+  known = label < num_classes  # `chosen[255]` would be clamped to the last class
   return known & chosen[jnp.where(known, label, 0)]

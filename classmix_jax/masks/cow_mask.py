@@ -9,15 +9,14 @@ from classmix_jax.core.resize import PRECISION
 from classmix_jax.types import Array
 
 SIGMA = (8.0, 32.0)  # pixels
-SHARE = 0.5  # p: expected share of False
+FALSE_FRACTION = 0.5  # p, expected fraction of False
 
 
 def smoothing_matrix(size: int, sigma: Array) -> Array:
-  """Gaussian smoothing along an axis as `[size, size]` weights, borders mirrored.
+  """Returns `[size, size]` weights of Gaussian smoothing along an axis, borders mirrored.
 
-  Like scipy.ndimage.gaussian_filter1d with mode 'reflect': pixel -1 is pixel 0,
-  without its truncation at 4 sigma. Repeated mirror images reach at least
-  4 `size` pixels beyond each border.
+  The same as scipy.ndimage.gaussian_filter1d with mode 'reflect' (pixel -1 is pixel 0), but not
+  truncated at 4 sigma. Repeated mirror images reach at least 4 `size` pixels beyond each border.
   """
   target = jnp.arange(size)[:, None]
   weight = jnp.zeros((size, size))
@@ -32,8 +31,7 @@ def smoothing_matrix(size: int, sigma: Array) -> Array:
 def cow_mask(key: Array, label: Array, num_classes: int) -> Array:
   """Thresholds Gaussian-filtered white noise at its (100 p)-th percentile, p = 0.5.
 
-  sigma is log-uniform in 8..32 pixels; the threshold is mean + std sqrt(2)
-  erfinv(2 p - 1), True above it.
+  sigma is log-uniform in 8..32 pixels. The mask is True above mean + std sqrt(2) erfinv(2 p - 1).
 
   Args:
     key: random key.
@@ -54,10 +52,11 @@ def cow_mask(key: Array, label: Array, num_classes: int) -> Array:
   log_sigma = jax.random.uniform(sigma_key, minval=jnp.log(SIGMA[0]), maxval=jnp.log(SIGMA[1]))
   sigma = jnp.exp(log_sigma)
   noise = jax.random.normal(noise_key, (height, width))
-  # Smoothing keeps the mean, and sigma may flatten all else: without it rounding decides nothing.
+  # Smoothing preserves the mean. A large sigma flattens the rest, and subtracting the mean first
+  # prevents rounding errors from deciding the comparison below.
   noise -= jnp.mean(noise)
   product = functools.partial(jnp.matmul, precision=PRECISION)
   down, across = smoothing_matrix(height, sigma), smoothing_matrix(width, sigma)
   smooth = product(product(down, noise), across.T)
-  quantile = jnp.sqrt(2.0) * jax.scipy.special.erfinv(2 * SHARE - 1)
+  quantile = jnp.sqrt(2.0) * jax.scipy.special.erfinv(2 * FALSE_FRACTION - 1)
   return smooth > jnp.mean(smooth) + jnp.std(smooth) * quantile

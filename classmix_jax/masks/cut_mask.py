@@ -1,4 +1,4 @@
-"""The mask of CutMix as the ClassMix code draws it: a box of half the area."""
+"""The mask of CutMix in the code of ClassMix: a box of half of the area."""
 
 import jax
 import jax.numpy as jnp
@@ -8,12 +8,11 @@ from classmix_jax.types import Array
 
 
 def cut_mask(key: Array, label: Array, num_classes: int) -> Array:
-  """Cuts a box of half the area out of the image: False inside, True outside.
+  """Cuts a box of half of the area out of the image: False inside, True outside.
 
-  The width is a uniform integer in [W / 2, W], the height round(H W / 2 / width),
-  the position uniform within the image. Not the Beta-distributed area of the
-  CutMix paper. For odd W the original may ask for a height of H + 1 and crash;
-  the height is clamped to H here.
+  The width is a uniform integer in [W / 2, W], the height is round(H W / 2 / width), and the
+  position is uniform within the image. The CutMix paper has a random area instead. For odd W the
+  original may compute a height of H + 1 and crash; the height is clamped to H here.
 
   Args:
     key: random key.

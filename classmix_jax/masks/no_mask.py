@@ -1,4 +1,4 @@
-"""No mixing: the plain mean teacher."""
+"""The mask of the mean teacher without mixing."""
 
 import jax.numpy as jnp
 

@@ -1,4 +1,4 @@
-"""Where a box is: what every mask with a box draws in the end."""
+"""Draws a box as a mask."""
 
 import jax.numpy as jnp
 
@@ -8,7 +8,7 @@ from classmix_jax.types import Array
 def rectangle(
   shape: tuple[int, int], top: Array, left: Array, height: Array, width: Array
 ) -> Array:
-  """Returns `[H, W]` bool, True inside of the box; its place and size are scalars in pixels.
+  """Returns `[H, W]` bool, True inside of the box; position and size are scalars in pixels.
 
   Example:
     >>> rectangle((2, 3), top=0, left=1, height=1, width=2).tolist()

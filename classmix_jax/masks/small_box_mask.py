@@ -1,4 +1,4 @@
-"""The mask of CutMix as UniMatch draws it: sometimes a box of moderate size."""
+"""The mask of CutMix in the code of UniMatch: a box of moderate size, in half of the images."""
 
 import jax
 import jax.numpy as jnp
@@ -9,14 +9,14 @@ from classmix_jax.types import Array
 PROBABILITY = 0.5
 AREA = (0.02, 0.4)  # of the image
 ASPECT = (0.3, 1 / 0.3)  # height / width
-TRIALS = 16  # more than enough: a box fits in most of them
+TRIALS = 16  # a box fits into the image in most trials
 
 
 def small_box_mask(key: Array, label: Array, num_classes: int) -> Array:
   """With probability 0.5, cuts out a box of U(0.02, 0.4) of the area: False inside.
 
-  Its aspect is U(0.3, 1 / 0.3). Sizes are drawn again until the box fits into the image, as
-  in the code of UniMatch (arXiv 2208.09910), then the position is uniform.
+  The aspect ratio is U(0.3, 1 / 0.3). Sizes are drawn until the box fits into the image, as in the
+  code of UniMatch (arXiv 2208.09910). The position is uniform.
 
   Args:
     key: random key.

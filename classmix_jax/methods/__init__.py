@@ -1,8 +1,8 @@
-"""Methods: what is learned from the labelled and the unlabelled batch.
+"""Methods: how a network learns from the labelled and the unlabelled batch.
 
-`METHODS` maps a name to a factory `(model, num_classes, **hyper_parameters)`
-of the protocol `types.Method`. Variants are data: CutMix is the mean teacher
-with another mask. To add one: a file here and a line in `METHODS`.
+`METHODS` maps a name to a factory `(model, num_classes, **hyper_parameters)` of the protocol
+`types.Method`. Variants are data: CutMix is the mean teacher with another mask. To add a method:
+a file here and a line in `METHODS`.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,6 +13,7 @@ from typing import Any
 from classmix_jax.methods.adversarial import Adversarial
 from classmix_jax.methods.cross_pseudo import CrossPseudo
 from classmix_jax.methods.dst_cbc import DstCbc
+from classmix_jax.methods.french import FrenchCutMix, FrenchCutOut
 from classmix_jax.methods.mean_teacher import MeanTeacher
 from classmix_jax.methods.s4gan import S4GAN
 from classmix_jax.methods.s4gan_mlmt import S4GANMLMT
@@ -20,9 +21,7 @@ from classmix_jax.methods.supervised import Supervised
 from classmix_jax.methods.unimatch import UniMatch
 from classmix_jax.methods.unimatch_v2 import UniMatchV2
 from classmix_jax.types import Method
-
-# The mean teacher of French et al. (arXiv 1906.01916).
-_FRENCH = dict(consistency='mse_sum', threshold=0.97, warm_up=False, jitter=0.0, blur=False)
+from classmix_jax.utils.ranges import Range
 
 METHODS: Mapping[str, Callable[..., Method]] = {
   'supervised': Supervised,
@@ -30,8 +29,8 @@ METHODS: Mapping[str, Callable[..., Method]] = {
   'cutmix': functools.partial(MeanTeacher, mask='cut'),
   'cowmix': functools.partial(MeanTeacher, mask='cow'),
   'mean_teacher': functools.partial(MeanTeacher, mask='none'),
-  'cutmix_french': functools.partial(MeanTeacher, mask='half_box', **_FRENCH),
-  'cutout_french': functools.partial(MeanTeacher, mask='any_box', paste=False, **_FRENCH),
+  'cutmix_french': FrenchCutMix,
+  'cutout_french': FrenchCutOut,
   'adversarial': Adversarial,
   's4gan': S4GAN,
   's4gan_mlmt': S4GANMLMT,
@@ -43,6 +42,20 @@ METHODS: Mapping[str, Callable[..., Method]] = {
 }
 
 
+DEFAULT, BASELINE = 'classmix', 'supervised'  # of the command line
+
+
+def method_class(name: str) -> Any:
+  """Returns the class behind an entry of `METHODS`; it declares what other modules read."""
+  factory = METHODS[name]
+  return getattr(factory, 'func', factory)
+
+
+def _hyper_parameter_fields(name: str) -> list[dataclasses.Field]:
+  base = {field.name for field in dataclasses.fields(Supervised)}
+  return [field for field in dataclasses.fields(method_class(name)) if field.name not in base]
+
+
 def hyper_parameters(name: str) -> dict[str, Any]:
   """Returns the hyper-parameters of a method with their defaults.
 
@@ -50,11 +63,28 @@ def hyper_parameters(name: str) -> dict[str, Any]:
     >>> hyper_parameters('cutmix')['mask']
     'cut'
   """
-  factory = METHODS[name]
-  overrides = getattr(factory, 'keywords', {})
-  fields = dataclasses.fields(getattr(factory, 'func', factory))
-  return {
-    field.name: overrides.get(field.name, field.default)
-    for field in fields
-    if field.name not in ('model', 'num_classes', 'labeled_loss')
-  }
+  overrides = getattr(METHODS[name], 'keywords', {})
+  fields = _hyper_parameter_fields(name)
+  return {field.name: overrides.get(field.name, field.default) for field in fields}
+
+
+def bounds(name: str) -> dict[str, Range]:
+  """Returns the ranges of the hyper-parameters of a method that have one."""
+  ranges = {x.name: x.metadata.get('bounds') for x in _hyper_parameter_fields(name)}
+  return {key: value for key, value in ranges.items() if value is not None}
+
+
+def small_values(name: str) -> dict[str, Any]:
+  """Returns the hyper-parameters that differ for small networks trained from scratch.
+
+  Example:
+    >>> small_values('classmix')
+    {'threshold': 0.9, 'ramp_steps': 750}
+  """
+  values = {x.name: x.metadata.get('small') for x in _hyper_parameter_fields(name)}
+  return {key: value for key, value in values.items() if value is not None}
+
+
+def network_names() -> list[str]:
+  """Returns the names of all networks that predict, of any method."""
+  return list(dict.fromkeys(key for name in METHODS for key in method_class(name).network_names))

@@ -5,8 +5,8 @@
         + lambda_semi CE(S(x_u), argmax S(x_u)) where D(S(x_u)) >= trust    from semi_start on
     L_D = BCE(D(sg S(x)), 0) / 2 + BCE(D(onehot y_l), 1) / 2
 
-(section 3 there, equations 1 to 5.) S(x) are probabilities here, sg stops the gradient. Both
-losses are added: as D is held fixed in L_S and S in L_D, each network gets its own gradient.
+(section 3, equations 1 to 5). S(x) are probabilities, sg stops the gradient. D is fixed in L_S and
+S is fixed in L_D, so the gradient of L_S + L_D is the right one for either network.
 
 Synopsis:
 
@@ -21,44 +21,38 @@ from typing import NamedTuple
 import jax
 from jax import lax
 import jax.numpy as jnp
+import optax
 
+from classmix_jax.core.collectives import ALL_DEVICES
 from classmix_jax.core.losses import (
   binary_cross_entropy,
   cross_entropy,
   device_count,
   masked_mean,
 )
-from classmix_jax.core.microbatch import in_turn
+from classmix_jax.core.microbatch import fold_micro_batches
+from classmix_jax.methods.adversary import discriminator_optimizer
 from classmix_jax.methods.labeled_loss import Labeled
+from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import class_metrics, valid_pixels
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.discriminators import PixelDiscriminator
 from classmix_jax.models.segmenter import forward, forward_in_order, to_unit_range
-from classmix_jax.types import AXIS, VOID, Array, Batch, Example, Metrics, PyTree
+from classmix_jax.types import VOID, Array, Batch, Example, Metrics, PyTree, TrainState
+from classmix_jax.utils.ranges import FRACTION, NON_NEGATIVE, POSITIVE_COUNT
 
 
 class Judged(NamedTuple):
-  """What the networks learn from the unlabelled batch; one micro-batch has no axis A.
+  """What the networks learn from the unlabelled batch; one micro-batch has no axis A."""
 
-  Attributes:
-    image: `[A, b, H, W, 3]` uint8.
-    valid: `[A, b, H, W]` bool, False where padding is kept out.
-    count: `[A]` float32, `device_count` of the valid pixels of the whole batch.
-    label: `[A, b, H, W]` int32, the student's own classes.
-    trusted: `[A, b, H, W]` bool, where the discriminator believes in them.
-    trusted_count: `[A]` float32, `device_count` of these.
-    weight_adv: `[A]` float32, lambda_semi_adv or 0.
-    weight_semi: `[A]` float32, lambda_semi or 0.
-  """
-
-  image: Array
-  valid: Array
-  count: Array
-  label: Array
-  trusted: Array
-  trusted_count: Array
-  weight_adv: Array
-  weight_semi: Array
+  image: Array  # [A, b, H, W, 3] uint8
+  valid: Array  # [A, b, H, W] bool, False on padding if that is excluded
+  count: Array  # [A] float32, `device_count` of the valid pixels of the whole batch
+  label: Array  # [A, b, H, W] int32, classes that the student predicts
+  trusted: Array  # [A, b, H, W] bool, True if the discriminator takes the prediction for real
+  trusted_count: Array  # [A] float32, `device_count` of the trusted pixels
+  weight_adv: Array  # [A] float32, lambda_semi_adv or 0
+  weight_semi: Array  # [A] float32, lambda_semi or 0
 
 
 class Targets(NamedTuple):
@@ -70,30 +64,37 @@ class Targets(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Adversarial(Supervised):
-  """A student that a discriminator shall not tell from the truth.
+  """A student trained to fool a discriminator of pixels.
 
   Attributes:
     lambda_adv: weight of the adversarial term of labelled images.
-    lambda_semi_adv: the same, of unlabelled images.
+    lambda_semi_adv: weight of the adversarial term of unlabelled images.
     lambda_semi: weight of self-training.
-    semi_start: step from which on the student trains itself.
-    trust: probability of truth from which on a pixel trains itself.
-    skip_without_trust: whether the adversarial term of unlabelled images, too, is left
-      out in steps of self-training where no pixel is trusted, as in the original.
-    judge_unlabeled: whether the discriminator learns from unlabelled predictions too.
+    semi_start: first step with self-training.
+    trust: least D(S(x_u)) of pixels for self-training.
+    skip_without_trust: whether to skip the adversarial term of unlabelled images, too, in steps of
+      self-training without a trusted pixel, as in the original.
+    judge_unlabeled: whether the discriminator learns from unlabelled predictions, too.
     discriminator_width: channels of its first layer; the last has eight times as many.
-    exclude_padding: whether padding of unlabelled crops is kept out (not in the original).
+    discriminator_learning_rate: its initial learning rate.
+    exclude_padding: whether padding of unlabelled crops is ignored (not in the original).
   """
 
-  lambda_adv: float = 0.01
-  lambda_semi_adv: float = 0.001
-  lambda_semi: float = 0.1
-  semi_start: int = 5_000
-  trust: float = 0.2
-  skip_without_trust: bool = True
-  judge_unlabeled: bool = True
-  discriminator_width: int = 64
-  exclude_padding: bool = True
+  lambda_adv: float = option(0.01, NON_NEGATIVE)
+  lambda_semi_adv: float = option(0.001, NON_NEGATIVE)
+  lambda_semi: float = option(0.1, NON_NEGATIVE)
+  semi_start: int = option(5_000, NON_NEGATIVE, small=750)  # a quarter of the steps
+  trust: float = option(0.2, FRACTION)
+  skip_without_trust: bool = option(True)
+  judge_unlabeled: bool = option(True)
+  discriminator_width: int = option(64, POSITIVE_COUNT, small=16)
+  discriminator_learning_rate: float = option(1e-4, NON_NEGATIVE)
+  exclude_padding: bool = option(True)
+
+  min_unlabeled = 1
+  recipes = {  # crops without scaling, half as many steps as ClassMix
+    'pascal_voc': {'steps': 20_000, 'data.scale': (1.0, 1.0), 'data.scale_step': 0.0}
+  }
 
   def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
     params, model_state, method_state = super().init(key, image)
@@ -101,60 +102,59 @@ class Adversarial(Supervised):
     discriminator = self.discriminator.init(jax.random.fold_in(key, 1), prob)['params']
     return {**params, 'discriminator': discriminator}, model_state, method_state
 
+  def optimizers(self, steps: int, power: float) -> Mapping[str, optax.GradientTransformation]:
+    rate = self.discriminator_learning_rate
+    return {'discriminator': discriminator_optimizer(rate, steps, power)}
+
   @property
   def discriminator(self) -> PixelDiscriminator:
     return PixelDiscriminator(self.discriminator_width)
 
   def judge(self, discriminator: PyTree, prob: Array) -> Array:
-    """Returns the logits of truth, `[B, H, W]`, of probabilities `[B, H, W, C]`."""
+    """Returns the discriminator's logits `[B, H, W]` for probabilities `[B, H, W, C]`."""
     return self.discriminator.apply({'params': discriminator}, prob)
 
   def label(self, params: PyTree, batch_stats: PyTree, example: Example) -> tuple[Array, Array]:
-    """Returns the student's classes of unlabelled images, and where they are trusted."""
+    """Returns the student's classes of images `[A, b, ...]`, and where they are trusted."""
 
-    def judge(params: PyTree, found: tuple, example: Example) -> tuple:
+    def judge(params: PyTree, parts: tuple, example: Example) -> tuple:
       image = to_unit_range(example.image)
-      # By the statistics of these images, as in `loss`; there the running ones follow.
+      # Batch statistics of these images, as in `loss`, which updates the running ones.
       logits, _ = forward(self.model, params['segmenter'], batch_stats, image, train=True)
       truth = jax.nn.sigmoid(self.judge(params['discriminator'], jax.nn.softmax(logits)))
-      return *found, (jnp.argmax(logits, axis=-1), truth >= self.trust)
+      return *parts, (jnp.argmax(logits, axis=-1), truth >= self.trust)
 
-    found = in_turn(judge, params, (), example)
-    return jax.tree.map(lambda *parts: jnp.stack(parts), *found)
+    parts = fold_micro_batches(judge, params, (), example)
+    return jax.tree.map(lambda *arrays: jnp.stack(arrays), *parts)
 
-  def targets(
-    self,
-    params: PyTree,
-    model_state: PyTree,
-    method_state: PyTree,
-    batch: Batch,
-    key: Array,
-    step: Array,
-  ) -> tuple[Targets, PyTree, Metrics]:
-    del method_state, key
+  def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Targets, PyTree, Metrics]:
+    del key
     example = batch.unlabeled
-    label, trusted = self.label(params, model_state['segmenter'], example)
+    label, trusted = self.label(state.params, state.model_state['segmenter'], example)
     valid = valid_pixels(example, self.exclude_padding)
     trusted &= valid
-    count, trusted_count = device_count(valid, AXIS), device_count(trusted, AXIS)
-    training = step >= self.semi_start
-    idle = training & (trusted_count < 1e-3) & self.skip_without_trust
-    spread = lambda x: jnp.broadcast_to(x, len(label))
+    count, trusted_count = device_count(valid, ALL_DEVICES), device_count(trusted, ALL_DEVICES)
+    starts = state.step >= self.semi_start
+    idle = starts & (trusted_count < 1e-3) & self.skip_without_trust
+
+    def repeat(x: Array) -> Array:
+      return jnp.broadcast_to(x, len(label))
+
     judged = Judged(
       example.image,
       valid,
-      spread(count),
+      repeat(count),
       label,
       trusted,
-      spread(trusted_count),
-      spread(jnp.where(idle, 0.0, self.lambda_semi_adv)),
-      spread(jnp.where(training, self.lambda_semi, 0.0)),
+      repeat(trusted_count),
+      repeat(jnp.where(idle, 0.0, self.lambda_semi_adv)),
+      repeat(jnp.where(starts, self.lambda_semi, 0.0)),
     )
     metrics = {
       'trusted_share': jnp.where(trusted_count < 1e-3, 0.0, trusted_count / count),
       **class_metrics(batch.labeled, label, valid, self.num_classes),
     }
-    return Targets(self.labeled_loss.targets(batch.labeled), judged), model_state, metrics
+    return Targets(self.labeled_loss.targets(batch.labeled), judged), state.model_state, metrics
 
   def segmenter_terms(
     self, discriminator: PyTree, logits: Array, unlabeled_logits: Array, targets: Targets
@@ -162,13 +162,15 @@ class Adversarial(Supervised):
     """Returns the terms of L_S, each to be summed over micro-batches."""
     labeled, judged = targets
     discriminator = lax.stop_gradient(discriminator)
-    fooled = lambda logits: binary_cross_entropy(
-      self.judge(discriminator, jax.nn.softmax(logits)), real=True
-    )
+
+    def fool(logits: Array) -> Array:
+      truth = self.judge(discriminator, jax.nn.softmax(logits))
+      return binary_cross_entropy(truth, real=True)
+
     return {
       'loss/sup': self.labeled_loss(logits, labeled),
-      'loss/adv': masked_mean(fooled(logits), labeled.label != VOID, count=labeled.count),
-      'loss/semi_adv': masked_mean(fooled(unlabeled_logits), judged.valid, count=judged.count),
+      'loss/adv': masked_mean(fool(logits), labeled.label != VOID, count=labeled.count),
+      'loss/semi_adv': masked_mean(fool(unlabeled_logits), judged.valid, count=judged.count),
       'loss/semi': masked_mean(
         cross_entropy(unlabeled_logits, judged.label), judged.trusted, count=judged.trusted_count
       ),
@@ -198,7 +200,7 @@ class Adversarial(Supervised):
   def loss(
     self, params: PyTree, model_state: PyTree, targets: Targets
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
-    """Unlabelled images pass the student first, as in the original."""
+    """Unlabelled images pass the student before labelled ones, as in the original."""
     labeled, judged = targets
     student, batch_stats = params['segmenter'], model_state['segmenter']
     images = to_unit_range(judged.image), to_unit_range(labeled.image)
@@ -215,15 +217,16 @@ class Adversarial(Supervised):
       + judged.weight_semi * terms['loss/semi']
       + loss_discriminator
     )
-    return loss, ({'segmenter': batch_stats}, {**terms, 'loss/discriminator': loss_discriminator})
+    return loss, (
+      {**model_state, 'segmenter': batch_stats},
+      {**terms, 'loss/discriminator': loss_discriminator},
+    )
 
-  def views(
-    self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
-  ) -> Mapping[str, Array]:
+  def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
     first = jax.tree.map(lambda x: x[:1], batch.unlabeled)
-    label, trusted = self.label(params, model_state['segmenter'], first)
+    label, trusted = self.label(state.params, state.model_state['segmenter'], first)
     return {
-      **super().views(params, model_state, method_state, batch, key),
+      **super().views(state, batch, key),
       'unlabeled': to_unit_range(first.image[0]),
       'unlabeled_prediction': label[0],
       'trusted_prediction': jnp.where(trusted[0], label[0], VOID),

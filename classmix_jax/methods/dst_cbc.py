@@ -2,10 +2,11 @@
 
     L = (sum over labelled pixels of CE + sum over pseudo-labelled pixels of p^gamma CE) / N
 
-N counts the pixels of both, p is the network's own probability of the pseudo-label, without a
-gradient. A supervised stage comes first. Before round i of R the network labels the unlabelled
-images, the surest i / R of the pixels of each class: see `training/self_training.py`. They lie on
-the disk, in RUN/pseudo_labels/. Optimizer and schedule start again with every round.
+N counts the pixels of both sums, p is the network's probability of the pseudo-label, without a
+gradient. The first stage is supervised. Before round i of R the network labels the unlabelled
+images: of each class, the fraction i / R of its pixels with the highest confidence, see
+`training/self_training.py`. Labels are written to RUN/pseudo_labels/. Optimizer and schedule
+restart with every round.
 
 Synopsis:
 
@@ -21,53 +22,68 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from classmix_jax.core.collectives import ALL_DEVICES
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
 from classmix_jax.core.tiling import per_pixel
 from classmix_jax.errors import UserError
 from classmix_jax.methods.labeled_loss import Labeled
+from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import class_metrics
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.segmenter import forward, to_unit_range
-from classmix_jax.types import AXIS, VOID, Array, Batch, Metrics, PyTree, Stage
+from classmix_jax.types import VOID, Array, Batch, Metrics, PyTree, Stage, TrainState
+from classmix_jax.utils.ranges import FRACTION_BELOW_ONE, NON_NEGATIVE, POSITIVE_COUNT
+
+_RECIPE = {  # on PASCAL VOC, height and width become 321 to 505 pixels there
+  'batch_size': 4,
+  'unlabeled_batch_size': 4,
+  'data.flip': True,
+  'data.scale_apart': True,
+  'model.backbone': 'resnet101_tv',
+  'model.preprocessing': 'caffe',
+  'optim.learning_rate': 0.002,
+  'optim.head_multiplier': 1.0,
+  'optim.freeze_bn_affine': False,
+  'optim.duplicate_steps': False,
+}
 
 
 class Targets(NamedTuple):
-  """What the student learns from; one micro-batch has no axis A.
-
-  Attributes:
-    labeled: see `Labeled`.
-    image: `[A, b, H, W, 3]` uint8, unlabelled; None in the supervised stage.
-    label: `[A, b, H, W]` uint8, pseudo-labels, `VOID` where there is none; None as `image`.
-    count: `[A]` float32, `device_count` of labelled and pseudo-labelled pixels of the whole batch.
-  """
+  """What the student learns from; one micro-batch has no axis A."""
 
   labeled: Labeled
-  image: Array | None
-  label: Array | None
-  count: Array
+  image: Array | None  # [A, b, H, W, 3] uint8, unlabelled; None in the supervised stage
+  label: Array | None  # [A, b, H, W] uint8 pseudo-labels or `VOID`; None in the supervised stage
+  count: Array  # [A] float32, `device_count` of labelled and pseudo-labelled pixels of the batch
 
 
 @dataclasses.dataclass(frozen=True)
 class DstCbc(Supervised):
-  """Learns its own surest labels, more of them in every round.
+  """A student trained on its most confident predictions, more of them in every round.
 
   Attributes:
-    rounds: R, of self-training.
-    supervised_share: share of the steps before the first round; 0 is as long as a round.
+    rounds: R, number of rounds of self-training.
+    supervised_share: fraction of the steps before the first round; 0 for the length of a round.
     gamma: exponent of the weight p^gamma, 0 for plain self-training.
   """
 
-  rounds: int = 5
-  supervised_share: float = 0.0
-  gamma: float = 9.0
+  rounds: int = option(5, POSITIVE_COUNT)
+  supervised_share: float = option(0.0, FRACTION_BELOW_ONE, small=1 / 3)
+  gamma: float = option(9.0, NON_NEGATIVE, small=2.0)  # small networks are rarely confident
+
+  min_unlabeled = 1
+  recipes = {
+    'cityscapes': {**_RECIPE, 'data.crop': (257, 513), 'data.scale': (0.5, 1.0)},
+    'pascal_voc': {**_RECIPE, 'data.scale': (0.5, 1.5), 'data.scale_step': 0.0},
+  }
 
   def stages(self, steps: int) -> tuple[Stage, ...]:
-    """Divides the steps: the supervised stage, then rounds of one length.
+    """Divides the steps into a supervised stage and rounds of equal length.
 
-    What is left over goes to the first stage, so that one program serves all rounds.
+    The remainder belongs to the supervised stage, so all rounds run the same compiled step.
 
     Raises:
-      UserError: fewer than one step for each.
+      UserError: a stage has no step.
     """
     first = round(self.supervised_share * steps) or steps // (self.rounds + 1)
     length = (steps - first) // self.rounds
@@ -78,36 +94,27 @@ class DstCbc(Supervised):
       )
     first = steps - self.rounds * length
     rounds = (
-      Stage(first + i * length, first + (i + 1) * length, share=(i + 1) / self.rounds)
+      Stage(first + i * length, first + (i + 1) * length, fraction=(i + 1) / self.rounds)
       for i in range(self.rounds)
     )
     return Stage(0, first, unlabeled=False), *rounds
 
-  def targets(
-    self,
-    params: PyTree,
-    model_state: PyTree,
-    method_state: PyTree,
-    batch: Batch,
-    key: Array,
-    step: Array,
-  ) -> tuple[Targets, PyTree, Metrics]:
-    del params, method_state, key, step
+  def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Targets, PyTree, Metrics]:
+    del key
     labeled, unlabeled = self.labeled_loss.targets(batch.labeled), batch.unlabeled
     label = jnp.where(unlabeled.valid, unlabeled.label, VOID)
-    if not unlabeled.image.shape[1]:  # XLA of jaxlib 0.11 crashes where no images are passed on
-      none = {'pseudo_labeled_share': jnp.zeros(())}
-      return Targets(labeled, None, None, labeled.count), model_state, none
-    pseudo, valid = device_count(label != VOID, AXIS), device_count(unlabeled.valid, AXIS)
-    targets = Targets(labeled, unlabeled.image, label, labeled.count + pseudo)
-    return (
-      targets,
-      model_state,
-      {
-        'pseudo_labeled_share': pseudo / jnp.maximum(valid, 1.0),
-        **class_metrics(batch.labeled, label, label != VOID, self.num_classes),
-      },
-    )
+    # XLA of jaxlib 0.11 crashes if arrays without images are passed on, so these are None.
+    if not unlabeled.image.shape[1]:
+      metrics = {'pseudo_labeled_share': jnp.zeros(())}
+      return Targets(labeled, None, None, labeled.count), state.model_state, metrics
+    pseudo_count = device_count(label != VOID, ALL_DEVICES)
+    valid_count = device_count(unlabeled.valid, ALL_DEVICES)
+    metrics = {
+      'pseudo_labeled_share': pseudo_count / jnp.maximum(valid_count, 1.0),
+      **class_metrics(batch.labeled, label, label != VOID, self.num_classes),
+    }
+    targets = Targets(labeled, unlabeled.image, label, labeled.count + pseudo_count)
+    return targets, state.model_state, metrics
 
   def loss(
     self, params: PyTree, model_state: PyTree, targets: Targets
@@ -127,13 +134,14 @@ class DstCbc(Supervised):
     weight = jnp.exp(-self.gamma * lax.stop_gradient(pixel_loss))  # p^gamma
     loss_pseudo = masked_mean(weight * pixel_loss, targets.label != VOID, count=targets.count)
     loss = loss_sup * labeled.count / targets.count + loss_pseudo
-    return loss, ({'segmenter': batch_stats}, {'loss/sup': loss_sup, 'loss/pseudo': loss_pseudo})
+    return loss, (
+      {**model_state, 'segmenter': batch_stats},
+      {'loss/sup': loss_sup, 'loss/pseudo': loss_pseudo},
+    )
 
-  def views(
-    self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
-  ) -> Mapping[str, Array]:
-    seen = super().views(params, model_state, method_state, batch, key)
+  def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
+    views = super().views(state, batch, key)
     first = jax.tree.map(lambda x: x[0], batch.unlabeled)
-    if len(first.image):
-      seen = {**seen, 'unlabeled': to_unit_range(first.image), 'pseudo_label': first.label}
-    return seen
+    if not len(first.image):
+      return views
+    return {**views, 'unlabeled': to_unit_range(first.image), 'pseudo_label': first.label}

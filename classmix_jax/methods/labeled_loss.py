@@ -1,6 +1,6 @@
-"""The loss of labelled images, shared by all methods: cross-entropy, and help for rare classes.
+"""The loss of labelled images of all methods: cross-entropy with options for rare classes.
 
-    L_sup = mean over known pixels of w[y] CE(S(x_l), y_l), divided by the mean of w[y]
+    L_sup = mean over known pixels of w[y] CE(S(x_l), y_l) / mean of w[y]
           + dice * (1 - mean over classes of the Dice coefficient)
 
 Synopsis:
@@ -16,22 +16,22 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from classmix_jax.core.collectives import mean_over_devices
+from classmix_jax.core.collectives import ALL_DEVICES, ONE_DEVICE, GlobalBatch
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
 from classmix_jax.core.ohem import hard_pixels
 from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.core.tiling import per_pixel
 from classmix_jax.errors import UserError
-from classmix_jax.types import AXIS, VOID, Array, Example
+from classmix_jax.types import VOID, Array, Example
 
 
 class Labeled(NamedTuple):
-  """What the student learns from the labelled batch; one micro-batch has no axis A.
+  """The labelled batch as the loss needs it; one micro-batch has no axis A.
 
   Attributes:
     image: `[A, b, H, W, 3]` uint8.
-    label: `[A, b, H, W]` uint8, `VOID` on padding too.
-    weight: `[A, b, H, W]` float32, of each pixel, 0 on void.
+    label: `[A, b, H, W]` uint8, `VOID` on padding, too.
+    weight: `[A, b, H, W]` float32, weight of each pixel, 0 on void.
     count: `[A]` float32, sum of the weights of the whole batch, per device on average.
     share: `[A]` float32, 1 / A.
   """
@@ -43,16 +43,16 @@ class Labeled(NamedTuple):
   share: Array
 
 
-def dice_loss(logits: Array, label: Array, axis_name: str | None = None) -> Array:
-  """1 - mean over classes of 2 sum(p y) / (sum(p) + sum(y)) (arXiv 1606.04797, section 3).
+def dice_loss(logits: Array, label: Array, global_batch: GlobalBatch = ONE_DEVICE) -> Array:
+  """Returns 1 - mean over classes of 2 sum(p y) / (sum(p) + sum(y)) (arXiv 1606.04797, section 3).
 
-  Sums run over the known pixels of the *global* batch, with p instead of p^2 below; classes
-  that are not in it are left out of the mean.
+  Sums run over the known pixels of the *global* batch. The denominator has p where the paper has
+  p^2. Classes without a known pixel are excluded from the mean.
 
   Args:
     logits: `[B, H, W, C]` float32.
-    label: `[B, H, W]` integer class ids, `VOID` (255) where unknown.
-    axis_name: the device axis of `pmap`, None outside.
+    label: `[B, H, W]` integer class ids, `VOID` (255) if unknown.
+    global_batch: where this device's images belong; inside `pmap`, pass its axis.
 
   Example:
     >>> logits = jnp.array([[[[9.0, -9.0], [-9.0, 9.0]]]])
@@ -62,7 +62,10 @@ def dice_loss(logits: Array, label: Array, axis_name: str | None = None) -> Arra
   known = (label != VOID)[..., None]
   prob = jnp.where(known, jax.nn.softmax(logits), 0.0)
   truth = jax.nn.one_hot(label, logits.shape[-1])  # void is 0 everywhere
-  total = lambda x: mean_over_devices(jnp.sum(x, axis=(0, 1, 2)), axis_name)
+
+  def total(x: Array) -> Array:
+    return global_batch.mean(jnp.sum(x, axis=(0, 1, 2)))
+
   overlap, size = total(prob * truth), total(truth)
   coefficient = 2 * overlap / jnp.maximum(total(prob) + size, 1e-6)
   present = size > 0
@@ -74,9 +77,9 @@ class LabeledLoss:
   """Cross-entropy over known pixels, with options for rare classes.
 
   Attributes:
-    class_weights: of class 0, 1, ...; () weighs all alike.
-    ohem_threshold: only pixels whose class has at most this probability count; 1 is all.
-    ohem_min_kept: but at least so many pixels of the global batch.
+    class_weights: of class 0, 1, ...; () for equal weights.
+    ohem_threshold: pixels whose label has a higher probability are ignored; 1 ignores none.
+    ohem_min_kept: least number of pixels of the global batch that count.
     dice: weight of the Dice term.
   """
 
@@ -86,7 +89,7 @@ class LabeledLoss:
   dice: float = 0.0
 
   def check(self, num_classes: int) -> None:
-    """Raises UserError for options that do not fit together."""
+    """Raises UserError if the class weights are negative or not one per class."""
     if self.class_weights and len(self.class_weights) != num_classes:
       raise UserError(
         f'config.labeled_loss.class_weights has {len(self.class_weights)} numbers for '
@@ -98,34 +101,33 @@ class LabeledLoss:
       )
 
   def targets(self, example: Example) -> Labeled:
-    """Joins void and padding and sums the weights of the global batch, inside `pmap`."""
+    """Marks padding as void and sums the weights of the global batch; runs inside `pmap`."""
     label = jnp.where(example.valid, example.label, VOID)
     known = label != VOID
     weight = known.astype(jnp.float32)
     if self.class_weights:
       weight *= jnp.asarray(self.class_weights, jnp.float32)[jnp.where(known, label, 0)]
-    count = device_count(weight, AXIS)
-    spread = lambda x: jnp.broadcast_to(x, len(label))
-    return Labeled(example.image, label, weight, spread(count), spread(1 / len(label)))
+    micro_batches = len(label)
+    count = jnp.broadcast_to(device_count(weight, ALL_DEVICES), micro_batches)
+    share = jnp.broadcast_to(1 / micro_batches, micro_batches)
+    return Labeled(example.image, label, weight, count, share)
 
   def __call__(self, logits: Array, labeled: Labeled) -> Array:
-    """Returns L_sup of one micro-batch, to be summed over them.
+    """Returns L_sup of one micro-batch, to be summed over micro-batches.
 
-    `logits` `[b, h, w, C]` may be smaller than the labels and are enlarged then.
-
-    Hard pixels and the Dice term are those of a micro-batch: with them the number of
-    micro-batches matters.
+    Logits `[b, h, w, C]` that are smaller than the labels are upsampled. Hard pixels and the Dice
+    term are computed per micro-batch, so the number of micro-batches matters with them.
     """
     known = labeled.label != VOID
     pixel_loss = per_pixel(cross_entropy, logits, labeled.label)
     if self.ohem_threshold < 1.0:
-      # The probability of the label, without another softmax.
-      hard = hard_pixels(jnp.exp(-pixel_loss), known, self.ohem_threshold, self.ohem_min_kept, AXIS)
-      count = device_count(jnp.where(hard, labeled.weight, 0.0), AXIS) / labeled.share
+      label_prob = jnp.exp(-pixel_loss)
+      hard = hard_pixels(label_prob, known, self.ohem_threshold, self.ohem_min_kept, ALL_DEVICES)
+      count = device_count(jnp.where(hard, labeled.weight, 0.0), ALL_DEVICES) / labeled.share
       loss = masked_mean(labeled.weight * pixel_loss, hard, count=count)
     else:
       loss = masked_mean(labeled.weight * pixel_loss, known, count=labeled.count)
     if self.dice:
       logits = resize_bilinear(logits, known.shape[1:])
-      loss += self.dice * labeled.share * dice_loss(logits, labeled.label, AXIS)
+      loss += self.dice * labeled.share * dice_loss(logits, labeled.label, ALL_DEVICES)
     return loss

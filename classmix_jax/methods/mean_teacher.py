@@ -6,11 +6,6 @@ L = L_sup + lambda_u L_u (arXiv 2007.07936, equation 1 and section 3.2):
     M = mask(argmax p)                               masks/
     x_mix = M x_u + (1 - M) next(x_u),  p_mix alike  core/mixing.py
     L_u = mean over pixels of w CE(S(augment(x_mix)), argmax p_mix)
-
-Synopsis:
-
-    method = METHODS['classmix'](model, num_classes=19, lambda_u=1.0)
-    params, model_state, method_state = method.init(key, image)
 """
 
 from collections.abc import Mapping
@@ -21,227 +16,139 @@ import jax
 import jax.numpy as jnp
 
 from classmix_jax.core.augment_kornia import strong_augment
-from classmix_jax.core.augment_torchvision import MODERATE, distort
-from classmix_jax.core.collectives import example_keys
+from classmix_jax.core.collectives import ALL_DEVICES, GlobalBatch
 from classmix_jax.core.ema import ema_decay, ema_update
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean, squared_error
-from classmix_jax.core.microbatch import divided
-from classmix_jax.core.mixing import erase, mix
+from classmix_jax.core.microbatch import split_micro_batches
+from classmix_jax.core.mixing import mix
 from classmix_jax.core.pixel_weights import WEIGHTS, confident_share
 from classmix_jax.core.tiling import per_pixel
-from classmix_jax.masks import MASKS
+from classmix_jax.masks import MASKS, draw_masks
 from classmix_jax.methods.labeled_loss import Labeled
-from classmix_jax.methods.pseudo_label import PseudoLabel, class_metrics, pseudo_label
-from classmix_jax.methods.supervised import Supervised, check_choices
-from classmix_jax.methods.teacher import teacher_network, with_teacher
-from classmix_jax.models.segmenter import forward, forward_in_order, to_unit_range
-from classmix_jax.types import AXIS, Array, Batch, Example, Metrics, PyTree
-
-GREY = 0.2  # how often the distortion of French et al. takes all colour
-CONSISTENCIES = ('ce', 'mse', 'mse_sum')
-
-
-class Consistency(NamedTuple):
-  """What the student learns from the mixed batch; one micro-batch has no axis A.
-
-  Attributes:
-    mixed: `[A, b, ...]`, `prob` only where the loss needs it.
-    weight: `[A, b, H, W]` float32, of each pixel.
-    count: `[A]` float32, `device_count` of the valid pixels of the whole batch.
-  """
-
-  mixed: PseudoLabel
-  weight: Array
-  count: Array
+from classmix_jax.methods.options import option
+from classmix_jax.methods.pseudo_label import PseudoLabel, class_metrics, make_pseudo_label
+from classmix_jax.methods.recipes import CLASSMIX
+from classmix_jax.methods.supervised import Supervised
+from classmix_jax.methods.teacher import add_teacher, teacher_network
+from classmix_jax.models.segmenter import forward_in_order, to_unit_range
+from classmix_jax.types import AXIS, Array, Batch, Example, Metrics, PyTree, TrainState
+from classmix_jax.utils.ranges import FRACTION, NON_NEGATIVE, POSITIVE_COUNT
 
 
 class Targets(NamedTuple):
-  """What the student learns from."""
+  """What the student learns from; one micro-batch has no axis A."""
 
   labeled: Labeled
-  unlabeled: Consistency
+  mixed: PseudoLabel  # [A, b, ...], `prob` is None unless the loss needs it
+  weight: Array  # [A, b, H, W] float32, of each mixed pixel
+  count: Array  # [A] float32, `device_count` of the valid mixed pixels of the whole batch
 
 
 @dataclasses.dataclass(frozen=True)
 class MeanTeacher(Supervised):
-  """Consistency with a mean teacher on mixed images.
+  """Consistency with a mean teacher on mixed images."""
 
-  Attributes:
-    mask: a name of `MASKS`: what is cut out.
-    paste: whether the next image fills what is cut out; else it is erased and not learned,
-      which is CutOut.
-    consistency: 'ce' with the mixed pseudo-label, 'mse' with the mixed probabilities, averaged
-      over classes (always weighted by the confident share, as in the original), or 'mse_sum',
-      summed over classes (French et al.).
-    pixel_weight: a name of `WEIGHTS`, not for 'mse'.
-    threshold: probability from which a pixel counts as confident.
-    ramp_steps: until the pixel weight 'sigmoid' is 1.
-    lambda_u: weight of L_u.
-    max_decay: largest decay of the teacher's average.
-    warm_up: whether the decay starts at 0 and grows to `max_decay`.
-    distortion: strength of the colour distortion of the student's images before they are
-      mixed, 0 for none; French et al. have 1 in 2021, none in 2020.
-    jitter: strength of the colour jitter of the mixed image, 0 for none.
-    blur: whether the mixed image is sometimes blurred.
-    exclude_padding: whether padding of unlabelled crops is kept out of L_u
-      (the original lets the teacher label it).
-  """
+  mask: str = option('class', choices=MASKS)
+  consistency: str = option('ce', choices=('ce', 'mse'))  # mse of probabilities
+  pixel_weight: str = option('threshold_uniform', choices=WEIGHTS)  # w, not used by 'mse'
+  threshold: float = option(0.968, FRACTION, small=0.9)  # least probability of confident pixels
+  ramp_steps: int = option(10_000, POSITIVE_COUNT, small=750)  # of the pixel weight 'sigmoid'
+  lambda_u: float = option(1.0, NON_NEGATIVE)
+  max_decay: float = option(0.99, FRACTION)  # of the teacher's average
+  warm_up: bool = option(True)  # whether the decay grows from 0 to `max_decay`
+  jitter: float = option(0.25, NON_NEGATIVE)  # strength of color jitter of mixed images
+  blur: bool = option(True)  # whether mixed images are sometimes blurred
+  exclude_padding: bool = option(True)  # whether L_u ignores padding (not in the original)
 
-  mask: str = 'class'
-  paste: bool = True
-  consistency: str = 'ce'
-  pixel_weight: str = 'threshold_uniform'
-  threshold: float = 0.968
-  ramp_steps: int = 10_000
-  lambda_u: float = 1.0
-  max_decay: float = 0.99
-  warm_up: bool = True
-  distortion: float = 0.0
-  jitter: float = 0.25
-  blur: bool = True
-  exclude_padding: bool = True
-
-  def __post_init__(self):
-    super().__post_init__()
-    check_choices(self, mask=MASKS, consistency=CONSISTENCIES, pixel_weight=WEIGHTS)
+  averages = {'teacher': 'segmenter'}
+  min_unlabeled = 2
+  network_names = ('student', 'teacher')
+  recipes = CLASSMIX
 
   def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
-    """The teacher starts as a copy of the student."""
     params, model_state, _ = super().init(key, image)
-    return with_teacher(params, model_state)
+    return add_teacher(params, model_state)
 
-  def mixed_batch(
-    self, teacher: PyTree, batch_stats: PyTree, example: Example, key: Array
+  def combine(
+    self, mask: Array, images: PseudoLabel, key: Array, global_batch: GlobalBatch
+  ) -> tuple[PseudoLabel, Array]:
+    """Mixes images and labels `[A b, ...]`; also returns which pixels count, `[A b, H, W]`."""
+    return jax.tree.map(lambda x: mix(mask, x, global_batch), images), jnp.ones_like(mask)
+
+  def mix_unlabeled(
+    self, state: TrainState, example: Example, key: Array
   ) -> tuple[PseudoLabel, Array, PyTree]:
-    """Lets the teacher label the images, then mixes images and labels alike, and augments.
+    """Pseudo-labels images `[A, b, ...]` by the teacher, mixes and augments them.
 
-    The teacher normalises by the statistics of *these* images, as in the
-    original; its running statistics only follow along.
-
-    Args:
-      teacher: parameters.
-      batch_stats: the teacher's running statistics.
-      example: this device's share of the unlabelled batch, `[A, b, ...]`.
-      key: the step's, equal on all devices.
-
-    Returns:
-      The mixed images, flat; `[A b, H, W]` bool, what of them is learned; and the
-      teacher's new running statistics.
+    The teacher normalizes by the statistics of these images, as in the original. Returns the
+    mixed images, which of their pixels count, and the teacher's new running statistics.
     """
     mask_key, augment_key = jax.random.split(key)
-    place = dict(axis_name=AXIS, micro_batches=len(example.image))
-    found, batch_stats = pseudo_label(
-      self.model,
-      teacher,
-      batch_stats,
-      example,
-      train=True,
-      exclude_padding=self.exclude_padding,
-      keep_prob=self.consistency != 'ce',
+    global_batch = GlobalBatch(AXIS, len(example.image))
+    teacher, batch_stats = state.method_state['teacher'], state.model_state['teacher']
+    modes = {'exclude_padding': self.exclude_padding, 'keep_prob': self.consistency != 'ce'}
+    images, batch_stats = make_pseudo_label(
+      self.model, teacher, batch_stats, example, train=True, **modes
     )
-    keys = example_keys(mask_key, len(found.image), **place)
-    mask = jax.vmap(MASKS[self.mask], in_axes=(0, 0, None))(keys, found.label, self.num_classes)
-    if self.distortion > 0:
-      found = found._replace(
-        image=distort(
-          jax.random.fold_in(key, 2),
-          found.image,
-          grey=GREY,
-          jitter=[self.distortion * limit for limit in MODERATE],
-          **place,
-        )
-      )
-    if self.paste:
-      mixed, learned = jax.tree.map(lambda x: mix(mask, x, **place), found), jnp.ones_like(mask)
-    else:
-      mixed, learned = found._replace(image=erase(mask, found.image)), mask
-    image = strong_augment(augment_key, mixed.image, jitter=self.jitter, blur=self.blur, **place)
-    return mixed._replace(image=image), learned, batch_stats
+    mask = draw_masks(self.mask, mask_key, images.label, self.num_classes, global_batch)
+    mixed, counts = self.combine(mask, images, key, global_batch)
+    image = strong_augment(
+      augment_key, mixed.image, jitter=self.jitter, blur=self.blur, global_batch=global_batch
+    )
+    return mixed._replace(image=image), counts, batch_stats
 
-  def weighted(
-    self, mixed: PseudoLabel, learned: Array, step: Array, micro_batches: int
-  ) -> tuple[Consistency, Metrics]:
-    """Weighs the pixels of a mixed batch, and divides it into micro-batches."""
-    valid = mixed.valid
-    count = device_count(valid, AXIS)
-    share = confident_share(mixed.confidence, valid, self.threshold, AXIS)
+  def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Targets, PyTree, Metrics]:
+    mixed, counts, batch_stats = self.mix_unlabeled(state, batch.unlabeled, key)
+    confidence, valid, threshold = mixed.confidence, mixed.valid, self.threshold
     name = 'threshold_uniform' if self.consistency == 'mse' else self.pixel_weight
-    weight = learned * WEIGHTS[name](
-      mixed.confidence, valid, step / self.ramp_steps, self.threshold, AXIS
-    )
-    mixed, weight = divided((mixed, weight), micro_batches)
-    consistency = Consistency(mixed, weight, jnp.broadcast_to(count, micro_batches))
-    return consistency, {'confident_share': share}
+    progress = state.step / self.ramp_steps
+    weight = counts * WEIGHTS[name](confidence, valid, progress, threshold, ALL_DEVICES)
+    labeled = self.labeled_loss.targets(batch.labeled)
+    micro_batches = len(batch.unlabeled.image)
+    count = jnp.broadcast_to(device_count(valid, ALL_DEVICES), micro_batches)
+    targets = Targets(labeled, *split_micro_batches((mixed, weight), micro_batches), count)
+    fraction = confident_share(confidence, valid, threshold, ALL_DEVICES)
+    metrics = class_metrics(batch.labeled, mixed.label, valid, self.num_classes)
+    model_state = {**state.model_state, 'teacher': batch_stats}
+    return targets, model_state, {'confident_share': fraction, **metrics}
 
-  def targets(
-    self,
-    params: PyTree,
-    model_state: PyTree,
-    method_state: PyTree,
-    batch: Batch,
-    key: Array,
-    step: Array,
-  ) -> tuple[Targets, PyTree, Metrics]:
-    del params
-    mixed, learned, teacher_stats = self.mixed_batch(
-      method_state['teacher'], model_state['teacher'], batch.unlabeled, key
-    )
-    unlabeled, metrics = self.weighted(mixed, learned, step, len(batch.unlabeled.image))
-    classes = class_metrics(batch.labeled, mixed.label, mixed.valid, self.num_classes)
-    targets = Targets(self.labeled_loss.targets(batch.labeled), unlabeled)
-    return targets, {**model_state, 'teacher': teacher_stats}, {**metrics, **classes}
-
-  def consistency_loss(self, logits: Array, target: Consistency) -> Array:
-    """Returns L_u of one micro-batch, to be summed over them; logits may be smaller."""
-    mixed = target.mixed
+  def pixel_loss(self, logits: Array, mixed: PseudoLabel) -> Array:
+    """Returns the consistency per pixel, `[b, H, W]`; logits may be smaller than the images."""
     if self.consistency == 'ce':
-      pixel_loss = per_pixel(cross_entropy, logits, mixed.label)
-    else:
-      pixel_loss = per_pixel(squared_error, logits, mixed.prob)
-    if self.consistency == 'mse_sum':
-      pixel_loss *= self.num_classes
-    return masked_mean(target.weight * pixel_loss, mixed.valid, count=target.count)
+      return per_pixel(cross_entropy, logits, mixed.label)
+    return per_pixel(squared_error, logits, mixed.prob)
 
   def loss(
     self, params: PyTree, model_state: PyTree, targets: Targets
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
     """Labelled images pass the student before mixed ones, as in the original."""
-    images = to_unit_range(targets.labeled.image), targets.unlabeled.mixed.image
+    images = to_unit_range(targets.labeled.image), targets.mixed.image
     (labeled, mixed), batch_stats = forward_in_order(
       self.model, params['segmenter'], model_state['segmenter'], images, upsample=False
     )
     loss_sup = self.labeled_loss(labeled, targets.labeled)
-    loss_unsup = self.consistency_loss(mixed, targets.unlabeled)
-    loss = loss_sup + self.lambda_u * loss_unsup
+    pixel_loss = targets.weight * self.pixel_loss(mixed, targets.mixed)
+    loss_unsup = masked_mean(pixel_loss, targets.mixed.valid, count=targets.count)
     metrics = {'loss/sup': loss_sup, 'loss/unsup': loss_unsup}
+    loss = loss_sup + self.lambda_u * loss_unsup
     return loss, ({**model_state, 'segmenter': batch_stats}, metrics)
 
-  def finish(self, params: PyTree, method_state: PyTree, step: Array) -> PyTree:
+  def finish(self, state: TrainState) -> PyTree:
     """Moves the teacher towards the student."""
-    decay = ema_decay(step, self.max_decay) if self.warm_up else self.max_decay
-    return {'teacher': ema_update(params['segmenter'], method_state['teacher'], decay)}
+    decay = ema_decay(state.step, self.max_decay) if self.warm_up else self.max_decay
+    average = ema_update(state.params['segmenter'], state.method_state['teacher'], decay)
+    return {'teacher': average}
 
-  def networks(
-    self, params: PyTree, model_state: PyTree, method_state: PyTree
-  ) -> Mapping[str, PyTree]:
-    return {
-      **super().networks(params, model_state, method_state),
-      **teacher_network(model_state, method_state),
-    }
+  def networks(self, state: TrainState) -> Mapping[str, PyTree]:
+    return {**super().networks(state), **teacher_network(state)}
 
-  def views(
-    self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
-  ) -> Mapping[str, Array]:
-    student, batch_stats = params['segmenter'], model_state['segmenter']
-    mixed, _, _ = self.mixed_batch(
-      method_state['teacher'], model_state['teacher'], batch.unlabeled, key
-    )
+  def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
+    mixed, _, _ = self.mix_unlabeled(state, batch.unlabeled, key)
     mixed = jax.tree.map(lambda x: x[: batch.unlabeled.image.shape[1]], mixed)
-    logits, _ = forward(self.model, student, batch_stats, mixed.image, train=False)
     return {
-      **super().views(params, model_state, method_state, batch, key),
+      **super().views(state, batch, key),
       'unlabeled': to_unit_range(batch.unlabeled.image[0]),
       'mixed': mixed.image,
       'mixed_pseudo_label': mixed.label,
-      'mixed_prediction': jnp.argmax(logits, axis=-1),
+      'mixed_prediction': self.predict_label(state, mixed.image),
     }

@@ -1,10 +1,12 @@
-"""Pseudo-labels: what a network sees in unlabelled images, without a gradient.
+"""Pseudo-labels: predictions of a network for unlabelled images, without a gradient.
 
 Synopsis:
 
-    found, batch_stats = pseudo_label(model, params, batch_stats, batch.unlabeled, train=True)
-    metrics = class_metrics(batch.labeled, found.label, found.valid, num_classes=19)
-    mixed = jax.tree.map(lambda x: mix(mask, x, axis_name=AXIS), found)
+    images, batch_stats = make_pseudo_label(
+      model, params, batch_stats, batch.unlabeled, train=True, exclude_padding=True
+    )
+    metrics = class_metrics(batch.labeled, images.label, images.valid, num_classes=19)
+    mixed = jax.tree.map(lambda x: mix(mask, x, GlobalBatch(AXIS)), images)
 """
 
 from typing import NamedTuple
@@ -13,22 +15,23 @@ import jax
 import jax.numpy as jnp
 
 from classmix_jax.core.class_frequencies import class_shares
-from classmix_jax.core.microbatch import in_turn
+from classmix_jax.core.collectives import ALL_DEVICES
+from classmix_jax.core.microbatch import fold_micro_batches
 from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.core.tiling import per_pixel, top_class
 from classmix_jax.models.segmenter import Segmenter, forward, to_unit_range
-from classmix_jax.types import AXIS, Array, Example, Metrics, PyTree
+from classmix_jax.types import Array, Example, Metrics, PyTree
 
 
 class PseudoLabel(NamedTuple):
-  """Labelled images; B is all of a device, or one micro-batch.
+  """Images with pseudo-labels, all of a device or one micro-batch.
 
   Attributes:
     image: `[B, H, W, 3]` float32 in 0..1.
-    label: `[B, H, W]` int32, the network's classes.
-    confidence: `[B, H, W]` float32, the probability of that class.
+    label: `[B, H, W]` int32, predicted classes.
+    confidence: `[B, H, W]` float32, probabilities of these classes.
     prob: `[B, H, W, C]` float32, all probabilities; None unless a loss needs them.
-    valid: `[B, H, W]` bool, False where padding is kept out.
+    valid: `[B, H, W]` bool, False on padding if that is excluded.
   """
 
   image: Array
@@ -39,29 +42,29 @@ class PseudoLabel(NamedTuple):
 
 
 def valid_pixels(example: Example, exclude_padding: bool) -> Array:
-  """Returns where an unlabelled image counts: not on padding, or everywhere."""
+  """Returns which pixels of unlabelled images count: all, or all except padding."""
   return example.valid if exclude_padding else jnp.ones_like(example.valid)
 
 
 def class_metrics(labeled: Example, label: Array, mask: Array, num_classes: int) -> Metrics:
-  """Returns what tells a collapse onto one class: how classes share labels and pseudo-labels.
+  """Returns class shares of labels and pseudo-labels, which show a collapse onto one class.
 
   Args:
     labeled: this device's share of the labelled batch.
     label: pseudo-labels of any shape.
-    mask: where they count, of the same shape.
+    mask: pixels that count, of the same shape.
     num_classes: C.
 
   Returns:
     `labeled_shares` and `pseudo_shares`, `[C]` float32 of the *global* batch.
   """
   return {
-    'labeled_shares': class_shares(labeled.label, labeled.valid, num_classes, AXIS),
-    'pseudo_shares': class_shares(label, mask, num_classes, AXIS),
+    'labeled_shares': class_shares(labeled.label, labeled.valid, num_classes, ALL_DEVICES),
+    'pseudo_shares': class_shares(label, mask, num_classes, ALL_DEVICES),
   }
 
 
-def pseudo_label(
+def make_pseudo_label(
   model: Segmenter,
   params: PyTree,
   batch_stats: PyTree,
@@ -71,31 +74,30 @@ def pseudo_label(
   exclude_padding: bool,
   keep_prob: bool = False,
 ) -> tuple[PseudoLabel, PyTree]:
-  """Labels images, micro-batch after micro-batch.
+  """Predicts labels of images, one micro-batch after another.
 
   Args:
     model: the network.
-    params: of it.
-    batch_stats: running statistics of it.
+    params: its parameters.
+    batch_stats: its running statistics.
     example: this device's share of the unlabelled batch, `[A, b, ...]`.
-    train: True normalises by the statistics of these images, False by the running ones.
-    exclude_padding: whether `valid` is that of the example, or True everywhere.
-    keep_prob: whether all probabilities are kept.
+    train: True normalizes by the statistics of these images, False by the running statistics.
+    exclude_padding: whether `valid` is that of the example; else it is True everywhere.
+    keep_prob: whether to return all probabilities.
 
   Returns:
-    `[A b, ...]` arrays, and the network's new running statistics.
+    `[A b, ...]` arrays and the network's new running statistics.
   """
 
   def label(params: PyTree, carry: tuple, example: Example) -> tuple:
-    found, batch_stats = carry
+    parts, batch_stats = carry
     image = to_unit_range(example.image)
     logits, batch_stats = forward(model, params, batch_stats, image, train=train, upsample=False)
     size = image.shape[1:3]
+    classes, confidence = per_pixel(top_class, logits, size=size)
     prob = jax.nn.softmax(resize_bilinear(logits, size)) if keep_prob else None
-    labeled = PseudoLabel(
-      image, *per_pixel(top_class, logits, size=size), prob, valid_pixels(example, exclude_padding)
-    )
-    return (*found, labeled), batch_stats
+    valid = valid_pixels(example, exclude_padding)
+    return (*parts, PseudoLabel(image, classes, confidence, prob, valid)), batch_stats
 
-  found, batch_stats = in_turn(label, params, ((), batch_stats), example)
-  return jax.tree.map(lambda *parts: jnp.concatenate(parts), *found), batch_stats
+  parts, batch_stats = fold_micro_batches(label, params, ((), batch_stats), example)
+  return jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts), batch_stats

@@ -5,8 +5,8 @@
         + lambda_st CE(S(x_u), argmax S(x_u)) of images with D(fake) > gamma
     L_D = BCE(D(sg fake), 0) / 2 + BCE(D(real), 1) / 2
 
-(section 3.1 there.) f are the features before D's last layer, sg stops the gradient. Both
-losses are added: as D is held fixed in L_S and S in L_D, each network gets its own gradient.
+(section 3.1). f are the features before D's last layer, sg stops the gradient. D is fixed in L_S
+and S is fixed in L_D, so the gradient of L_S + L_D is the right one for either network.
 
 Synopsis:
 
@@ -16,96 +16,66 @@ Synopsis:
 
 from collections.abc import Mapping
 import dataclasses
-from typing import NamedTuple
 
 import jax
 from jax import lax
 import jax.numpy as jnp
+import optax
 
-from classmix_jax.core.collectives import example_keys, mean_over_devices
+from classmix_jax.core.collectives import ALL_DEVICES
 from classmix_jax.core.losses import (
   binary_cross_entropy,
   cross_entropy,
   device_count,
   masked_mean,
 )
-from classmix_jax.core.microbatch import divided, in_turn
+from classmix_jax.core.microbatch import fold_micro_batches
+from classmix_jax.methods.adversary import discriminator_optimizer
 from classmix_jax.methods.labeled_loss import Labeled
+from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import class_metrics, valid_pixels
+from classmix_jax.methods.s4gan_targets import Scored, Targets, dropout_keys, stretch_contrast
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.discriminators import ImageDiscriminator
 from classmix_jax.models.segmenter import forward, forward_in_order, to_unit_range
-from classmix_jax.types import AXIS, VOID, Array, Batch, Example, Metrics, PyTree
+from classmix_jax.types import VOID, Array, Batch, Example, Metrics, PyTree, TrainState
+from classmix_jax.utils.ranges import NON_NEGATIVE, POSITIVE_COUNT
 
-
-class Scored(NamedTuple):
-  """What the networks learn from the unlabelled batch; one micro-batch has no axis A.
-
-  Attributes:
-    image: `[A, b, H, W, 3]` float32, stretched to 0..1 over the whole batch.
-    raw: `[A, b, H, W, 3]` uint8, for the student.
-    true_image: `[A, b', H, W, 3]` float32, the labelled images, stretched as well.
-    keys: `[A, b, 2]`, of the dropout of D: where it teaches, and where it learns.
-    true_keys: `[A, b', 2]`, the same for the labelled images.
-    gap: `[A, F]` float32, mean f(real) - mean f(fake) of the whole batch.
-    fake_features: `[A, F]` float32, mean f(fake) of the whole batch.
-    label: `[A, b, H, W]` int32, the student's own classes.
-    chosen: `[A, b, H, W]` bool, the images of which D is convinced.
-    count: `[A]` float32, `device_count` of these.
-  """
-
-  image: Array
-  raw: Array
-  true_image: Array
-  keys: Array
-  true_keys: Array
-  gap: Array
-  fake_features: Array
-  label: Array
-  chosen: Array
-  count: Array
-
-
-class Targets(NamedTuple):
-  """What the networks learn from."""
-
-  labeled: Labeled
-  unlabeled: Scored
-
-
-def dropout_keys(key: Array, example: Example) -> Array:
-  """Returns two keys per image, `[A, b, 2]`, from its index in the *global* batch."""
-  parts, images = example.image.shape[:2]
-  keys = example_keys(key, parts * images, AXIS, parts)
-  return divided(jax.vmap(lambda key: jax.random.split(key, 2))(keys), parts)
-
-
-def stretched(image: Array) -> Array:
-  """Shifts and scales `[A, b, H, W, 3]` uint8 so that the *global* batch spans 0..1."""
-  image = to_unit_range(image)
-  low = lax.pmin(jnp.min(image), AXIS)
-  high = lax.pmax(jnp.max(image), AXIS)
-  return (image - low) / jnp.maximum(high - low, 1e-6)
+_RECIPE = {'batch_size': 8, 'unlabeled_batch_size': 8}  # starts from ImageNet weights
 
 
 @dataclasses.dataclass(frozen=True)
 class S4GAN(Supervised):
-  """A student whose predictions have the discriminator's features of the truth.
+  """A student trained to match the discriminator's features of real segmentations.
 
   Attributes:
     lambda_fm: weight of the feature matching.
     lambda_st: weight of self-training.
-    gamma: probability of truth above which an image trains itself (0.7 on Cityscapes).
+    gamma: least D(fake) of images for self-training (0.7 on Cityscapes).
     discriminator_width: channels of its first layer; the last has eight times as many.
-    exclude_padding: whether padding of unlabelled crops is kept out of self-training (not in
-      the original).
+    discriminator_learning_rate: its initial learning rate.
+    exclude_padding: whether self-training ignores padding of unlabelled crops (not in the
+      original).
   """
 
-  lambda_fm: float = 0.1
-  lambda_st: float = 1.0
-  gamma: float = 0.6
-  discriminator_width: int = 64
-  exclude_padding: bool = True
+  lambda_fm: float = option(0.1, NON_NEGATIVE)
+  lambda_st: float = option(1.0, NON_NEGATIVE)
+  gamma: float = option(0.6, NON_NEGATIVE)
+  discriminator_width: int = option(64, POSITIVE_COUNT, small=16)
+  discriminator_learning_rate: float = option(1e-4, NON_NEGATIVE)
+  exclude_padding: bool = option(True)
+
+  min_unlabeled = 1
+  recipes = {
+    'cityscapes': {
+      **_RECIPE,
+      'data.crop': (256, 512),
+      'data.flip': True,
+      'method.gamma': 0.7,
+      'method.discriminator_learning_rate': 1e-5,
+    },
+    'pascal_voc': {**_RECIPE, 'data.scale': (1.0, 1.0), 'data.scale_step': 0.0},
+  }
 
   def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
     params, model_state, method_state = super().init(key, image)
@@ -114,6 +84,10 @@ class S4GAN(Supervised):
     discriminator = self.discriminator.init(keys[0], pair, keys[1:])['params']
     return {**params, 'discriminator': discriminator}, model_state, method_state
 
+  def optimizers(self, steps: int, power: float) -> Mapping[str, optax.GradientTransformation]:
+    rate = self.discriminator_learning_rate
+    return {'discriminator': discriminator_optimizer(rate, steps, power)}
+
   @property
   def discriminator(self) -> ImageDiscriminator:
     return ImageDiscriminator(self.discriminator_width)
@@ -121,11 +95,11 @@ class S4GAN(Supervised):
   def judge(
     self, discriminator: PyTree, prob: Array, image: Array, keys: Array
   ) -> tuple[Array, Array]:
-    """Returns D's logits of truth `[b]` and the features before them `[b, F]`."""
+    """Returns D's logits `[b]` and the features before its last layer, `[b, F]`."""
     pair = jnp.concatenate([prob, image], axis=-1)
     return self.discriminator.apply({'params': discriminator}, pair, keys)
 
-  def truth(self, labeled: Labeled) -> Array:
+  def true_prob(self, labeled: Labeled) -> Array:
     return jax.nn.one_hot(labeled.label, self.num_classes)  # void is 0 everywhere
 
   def score(
@@ -133,86 +107,80 @@ class S4GAN(Supervised):
   ) -> tuple[Array, Array, Array]:
     """Returns classes `[A, b, H, W]`, D's logits `[A, b]` and features `[A, b, F]`."""
 
-    def judge(params: PyTree, found: tuple, micro: tuple) -> tuple:
-      example, image, keys = micro
-      # By the statistics of these images, as in `loss`; there the running ones follow.
+    def judge(params: PyTree, parts: tuple, micro_batch: tuple) -> tuple:
+      example, image, keys = micro_batch
+      # Batch statistics of these images, as in `loss`, which updates the running ones.
       logits, _ = forward(
         self.model, params['segmenter'], batch_stats, to_unit_range(example.image), train=True
       )
       judged = self.judge(params['discriminator'], jax.nn.softmax(logits), image, keys[:, 0])
-      return *found, (jnp.argmax(logits, axis=-1), *judged)
+      return *parts, (jnp.argmax(logits, axis=-1), *judged)
 
-    found = in_turn(judge, params, (), (example, image, keys))
-    return jax.tree.map(lambda *parts: jnp.stack(parts), *found)
+    parts = fold_micro_batches(judge, params, (), (example, image, keys))
+    return jax.tree.map(lambda *arrays: jnp.stack(arrays), *parts)
 
   def real_features(
     self, discriminator: PyTree, labeled: Labeled, image: Array, keys: Array
   ) -> Array:
     """Returns mean f(real) of the *global* batch, `[F]`."""
 
-    def judge(discriminator: PyTree, found: tuple, micro: tuple) -> tuple:
-      labeled, image, keys = micro
-      _, features = self.judge(discriminator, self.truth(labeled), image, keys[:, 0])
-      return *found, jnp.mean(features, axis=0)
+    def judge(discriminator: PyTree, means: tuple, micro_batch: tuple) -> tuple:
+      labeled, image, keys = micro_batch
+      _, features = self.judge(discriminator, self.true_prob(labeled), image, keys[:, 0])
+      return *means, jnp.mean(features, axis=0)
 
-    found = in_turn(judge, discriminator, (), (labeled, image, keys))
-    return mean_over_devices(jnp.mean(jnp.stack(found), axis=0), AXIS)
+    means = fold_micro_batches(judge, discriminator, (), (labeled, image, keys))
+    return ALL_DEVICES.mean(jnp.mean(jnp.stack(means), axis=0))
 
-  def targets(
-    self,
-    params: PyTree,
-    model_state: PyTree,
-    method_state: PyTree,
-    batch: Batch,
-    key: Array,
-    step: Array,
-  ) -> tuple[Targets, PyTree, Metrics]:
-    del method_state, step
-    example, labeled = batch.unlabeled, self.labeled_loss.targets(batch.labeled)
+  def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Targets, PyTree, Metrics]:
+    params, example = state.params, batch.unlabeled
+    labeled = self.labeled_loss.targets(batch.labeled)
     keys = dropout_keys(key, example)
     true_keys = dropout_keys(jax.random.fold_in(key, 1), batch.labeled)
-    image, true_image = stretched(example.image), stretched(labeled.image)
-    label, logit, features = self.score(params, model_state['segmenter'], example, image, keys)
-    fake = mean_over_devices(jnp.mean(features, axis=(0, 1)), AXIS)
+    image, true_image = stretch_contrast(example.image), stretch_contrast(labeled.image)
+    statistics = state.model_state['segmenter']
+    label, logit, features = self.score(params, statistics, example, image, keys)
+    fake = ALL_DEVICES.mean(jnp.mean(features, axis=(0, 1)))
     real = self.real_features(params['discriminator'], labeled, true_image, true_keys)
     valid = valid_pixels(example, self.exclude_padding)
-    convinced = jax.nn.sigmoid(logit) > self.gamma
-    chosen = valid & convinced[:, :, None, None]
-    spread = lambda x: jnp.broadcast_to(x, (len(label), *x.shape))
+    chosen_images = jax.nn.sigmoid(logit) > self.gamma
+    chosen = valid & chosen_images[:, :, None, None]
+
+    def repeat(x: Array) -> Array:
+      return jnp.broadcast_to(x, (len(label), *x.shape))
+
     scored = Scored(
       image,
       example.image,
       true_image,
       keys,
       true_keys,
-      spread(real - fake),
-      spread(fake),
+      repeat(real - fake),
+      repeat(fake),
       label,
       chosen,
-      spread(device_count(chosen, AXIS)),
+      repeat(device_count(chosen, ALL_DEVICES)),
     )
-    return (
-      Targets(labeled, scored),
-      model_state,
-      {
-        'self_trained_share': jnp.mean(convinced, dtype=jnp.float32),
-        **class_metrics(batch.labeled, label, valid, self.num_classes),
-      },
-    )
+    metrics = {
+      'self_trained_share': jnp.mean(chosen_images, dtype=jnp.float32),
+      **class_metrics(batch.labeled, label, valid, self.num_classes),
+    }
+    return Targets(labeled, scored), state.model_state, metrics
 
   def matching_loss(self, features: Array, scored: Scored, share: Array) -> Array:
     """Returns |mean f(real) - mean f(fake)|, averaged over f, to be summed over micro-batches.
 
-    With the sign of the whole batch's gap, the absolute value is a sum over images: its
-    value and gradient do not depend on the number of micro-batches or devices.
+    The absolute value is the gap times the sign of the gap of the whole batch. So it is a sum over
+    images, which does not depend on the number of micro-batches or devices.
 
     Args:
       features: `[b, F]`, f(fake) of one micro-batch.
-      scored: of the same.
+      scored: the same micro-batch.
       share: 1 / A.
     """
-    moved = scored.fake_features - jnp.mean(features, axis=0)  # 0, with a gradient
-    return share * jnp.mean(jnp.sign(scored.gap) * (scored.gap + moved))
+    # Its value is 0; its gradient is that of the mean.
+    difference = scored.fake_features - jnp.mean(features, axis=0)
+    return share * jnp.mean(jnp.sign(scored.gap) * (scored.gap + difference))
 
   def loss(
     self, params: PyTree, model_state: PyTree, targets: Targets
@@ -234,15 +202,13 @@ class S4GAN(Supervised):
       discriminator, lax.stop_gradient(prob), labeled, scored
     )
     loss = loss_sup + self.lambda_fm * loss_fm + self.lambda_st * loss_st + loss_discriminator
-    return loss, (
-      {'segmenter': batch_stats},
-      {
-        'loss/sup': loss_sup,
-        'loss/fm': loss_fm,
-        'loss/st': loss_st,
-        'loss/discriminator': loss_discriminator,
-      },
-    )
+    metrics = {
+      'loss/sup': loss_sup,
+      'loss/fm': loss_fm,
+      'loss/st': loss_st,
+      'loss/discriminator': loss_discriminator,
+    }
+    return loss, ({**model_state, 'segmenter': batch_stats}, metrics)
 
   def discriminator_loss(
     self, discriminator: PyTree, prob: Array, labeled: Labeled, scored: Scored
@@ -250,22 +216,17 @@ class S4GAN(Supervised):
     """Returns L_D of one micro-batch."""
     fake, _ = self.judge(discriminator, prob, scored.image, scored.keys[:, 1])
     real, _ = self.judge(
-      discriminator, self.truth(labeled), scored.true_image, scored.true_keys[:, 1]
+      discriminator, self.true_prob(labeled), scored.true_image, scored.true_keys[:, 1]
     )
     return (
       jnp.mean(binary_cross_entropy(fake, real=False))
       + jnp.mean(binary_cross_entropy(real, real=True))
     ) / 2
 
-  def views(
-    self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
-  ) -> Mapping[str, Array]:
-    targets, _, _ = self.targets(
-      params, model_state, method_state, batch, key, jnp.zeros((), jnp.int32)
-    )
-    scored = targets.unlabeled
+  def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
+    (_, scored, *_), _, _ = self.targets(state, batch, key)
     return {
-      **super().views(params, model_state, method_state, batch, key),
+      **super().views(state, batch, key),
       'unlabeled': to_unit_range(scored.raw[0]),
       'unlabeled_prediction': scored.label[0],
       'self_trained_label': jnp.where(scored.chosen[0], scored.label[0], VOID),

@@ -1,10 +1,10 @@
-"""s4GAN with its second branch: a mean teacher that says which classes an image shows.
+"""s4GAN with its second branch: a mean teacher that classifies which classes an image shows.
 
     L = L of s4GAN + BCE(C(x_l), classes in y_l) + w (1 - cos(C(strong(x_u)), T(x_u)))
 
 (Mittal et al., arXiv 1908.05724, section 3.2.) C is a classifier of whole images, T its average,
-w grows from 0 to 1 between `mlmt_start` and `mlmt_start + mlmt_ramp`. Where they are evaluated,
-logits of classes that T does not see in the image are set to 0. Both branches share nothing.
+w grows from 0 to 1 between `mlmt_start` and `mlmt_start + mlmt_ramp`. In evaluation, logits of
+classes that T does not predict for the image are set to 0. The branches share no parameters.
 
 Synopsis:
 
@@ -21,35 +21,40 @@ import jax.numpy as jnp
 import optax
 
 from classmix_jax.core.augment_torchvision import MODERATE, distort
+from classmix_jax.core.collectives import GlobalBatch
 from classmix_jax.core.ema import ema_decay, ema_update
-from classmix_jax.core.microbatch import divided, in_turn, joined
+from classmix_jax.core.microbatch import (
+  fold_micro_batches,
+  merge_micro_batches,
+  split_micro_batches,
+)
 from classmix_jax.methods.labeled_loss import Labeled
-from classmix_jax.methods.s4gan import S4GAN, Scored
+from classmix_jax.methods.options import option
+from classmix_jax.methods.s4gan import S4GAN
+from classmix_jax.methods.s4gan_targets import Scored
 from classmix_jax.models.image_classifier import ImageClassifier
 from classmix_jax.models.segmenter import forward, initialize, to_unit_range
-from classmix_jax.types import AXIS, Array, Batch, Metrics, PyTree
+from classmix_jax.types import AXIS, Array, Batch, Metrics, PyTree, TrainState
+from classmix_jax.utils.ranges import FRACTION, NON_NEGATIVE, POSITIVE_COUNT
+
+# The optimizer of the classifier in the original code.
+WEIGHT_DECAY, LAST_RATE = 1e-5, 1 / 300  # the rate in units of the first one
 
 
-class Taught(NamedTuple):
-  """What the classifier learns of the unlabelled batch; one micro-batch has no axis A.
+class Presence(NamedTuple):
+  """What the classifier learns from the unlabelled batch; one micro-batch has no axis A."""
 
-  Attributes:
-    image: `[A, b, H, W, 3]` float32, distorted.
-    presence: `[A, b, C]` float32, the teacher's logits.
-    weight: `[A]` float32, w.
-  """
-
-  image: Array
-  presence: Array
-  weight: Array
+  image: Array  # [A, b, H, W, 3] float32, distorted
+  presence: Array  # [A, b, C] float32, the teacher's logits
+  weight: Array  # [A] float32, w
 
 
 class Targets(NamedTuple):
-  """What the networks learn from: those of s4GAN, and of the classifier."""
+  """What the networks of s4GAN and the classifier learn from."""
 
   labeled: Labeled
   unlabeled: Scored
-  taught: Taught
+  classifier: Presence
 
 
 def shown_classes(label: Array, num_classes: int) -> Array:
@@ -58,7 +63,7 @@ def shown_classes(label: Array, num_classes: int) -> Array:
 
 
 def cosine_distance(a: Array, b: Array) -> Array:
-  """Returns 1 - cos of the angle between the rows of `[B, C]`, averaged over them."""
+  """Returns 1 - cos of the angle between rows of `[B, C]` arrays, averaged over the rows."""
   return jnp.mean(optax.losses.cosine_distance(a, b, epsilon=1e-8))
 
 
@@ -67,14 +72,22 @@ class S4GANMLMT(S4GAN):
   """`S4GAN` beside a multi-label mean teacher.
 
   Attributes:
-    mlmt_start: step until which w is 0, a tenth of the training in the original.
-    mlmt_ramp: steps in which it grows to 1, half of the training in the original.
+    mlmt_start: step until which w is 0, a tenth of all steps in the original.
+    mlmt_ramp: number of steps in which w grows to 1, half of all steps in the original.
     mlmt_decay: largest decay of the teacher's average.
+    classifier_learning_rate: initial learning rate of the classifier.
   """
 
-  mlmt_start: int = 4_000
-  mlmt_ramp: int = 20_000
-  mlmt_decay: float = 0.999
+  mlmt_start: int = option(4_000, NON_NEGATIVE, small=300)
+  mlmt_ramp: int = option(20_000, POSITIVE_COUNT, small=1_500)
+  mlmt_decay: float = option(0.999, FRACTION)
+  classifier_learning_rate: float = option(0.03, NON_NEGATIVE)
+
+  averages = {'classifier_teacher': 'classifier'}
+  network_names = ('student', 'fused')
+  recipes = {  # the paper has no second branch on Cityscapes
+    name: {**recipe, 'eval_network': 'fused'} for name, recipe in S4GAN.recipes.items()
+  }
 
   @property
   def classifier(self) -> ImageClassifier:
@@ -83,96 +96,94 @@ class S4GANMLMT(S4GAN):
   def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
     """The teacher starts as a copy of the classifier."""
     params, model_state, _ = super().init(key, image)
-    own, batch_stats = initialize(self.classifier, jax.random.fold_in(key, 2), image)
+    classifier, batch_stats = initialize(self.classifier, jax.random.fold_in(key, 2), image)
     return (
-      {**params, 'classifier': own},
+      {**params, 'classifier': classifier},
       {**model_state, 'classifier': batch_stats, 'classifier_teacher': batch_stats},
-      {'classifier_teacher': own},
+      {'classifier_teacher': classifier},
     )
+
+  def optimizers(self, steps: int, power: float) -> Mapping[str, optax.GradientTransformation]:
+    """The classifier learns by SGD with Nesterov momentum on a cosine schedule."""
+    rate = self.classifier_learning_rate
+    schedule = optax.cosine_decay_schedule(rate, steps, alpha=LAST_RATE)
+    sgd = optax.chain(
+      optax.add_decayed_weights(WEIGHT_DECAY), optax.sgd(schedule, momentum=0.9, nesterov=True)
+    )
+    return {**super().optimizers(steps, power), 'classifier': sgd}
 
   def classify(self, params: PyTree, batch_stats: PyTree, image: Array) -> tuple[Array, PyTree]:
     """Returns logits of presence `[b, C]`, and the statistics that follow these images."""
     return forward(self.classifier, params, batch_stats, image, train=True)
 
-  def taught_presence(
+  def teacher_presence(
     self, teacher: PyTree, batch_stats: PyTree, image: Array
   ) -> tuple[Array, PyTree]:
-    """The teacher's logits of unlabelled images `[A, b, ...]`, and its new statistics."""
+    """Returns the teacher's logits of images `[A, b, ...]`, and its new statistics."""
 
-    def classify(teacher: PyTree, found: tuple, image: Array) -> tuple:
-      presence, batch_stats = self.classify(teacher, found[1], to_unit_range(image))
-      return (*found[0], presence), batch_stats
+    def classify(teacher: PyTree, carry: tuple, image: Array) -> tuple:
+      parts, batch_stats = carry
+      presence, batch_stats = self.classify(teacher, batch_stats, to_unit_range(image))
+      return (*parts, presence), batch_stats
 
-    presence, batch_stats = in_turn(classify, teacher, ((), batch_stats), image)
-    return jnp.stack(presence), batch_stats
+    parts, batch_stats = fold_micro_batches(classify, teacher, ((), batch_stats), image)
+    return jnp.stack(parts), batch_stats
 
-  def targets(
-    self,
-    params: PyTree,
-    model_state: PyTree,
-    method_state: PyTree,
-    batch: Batch,
-    key: Array,
-    step: Array,
-  ) -> tuple[Targets, PyTree, Metrics]:
-    (labeled, scored), model_state, metrics = super().targets(
-      params, model_state, method_state, batch, key, step
-    )
+  def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Targets, PyTree, Metrics]:
+    (labeled, scored), model_state, metrics = super().targets(state, batch, key)
     image = batch.unlabeled.image
-    parts = len(image)
-    presence, batch_stats = self.taught_presence(
-      method_state['classifier_teacher'], model_state['classifier_teacher'], image
+    micro_batches = len(image)
+    presence, batch_stats = self.teacher_presence(
+      state.method_state['classifier_teacher'], model_state['classifier_teacher'], image
     )
     distorted = distort(
       jax.random.fold_in(key, 2),
-      joined(to_unit_range(image)),
+      merge_micro_batches(to_unit_range(image)),
       jitter=MODERATE,
       jitter_probability=1.0,
       blur=1.0,
-      axis_name=AXIS,
-      micro_batches=parts,
+      global_batch=GlobalBatch(AXIS, micro_batches),
     )
-    weight = jnp.clip((step - self.mlmt_start) / self.mlmt_ramp, 0.0, 1.0)
-    taught = Taught(divided(distorted, parts), presence, jnp.broadcast_to(weight, parts))
+    weight = jnp.clip((state.step - self.mlmt_start) / self.mlmt_ramp, 0.0, 1.0)
+    weight = jnp.broadcast_to(weight, micro_batches)
+    classifier = Presence(split_micro_batches(distorted, micro_batches), presence, weight)
     model_state = {**model_state, 'classifier_teacher': batch_stats}
-    return Targets(labeled, scored, taught), model_state, metrics
+    return Targets(labeled, scored, classifier), model_state, metrics
 
   def classification_loss(
     self, params: PyTree, batch_stats: PyTree, targets: Targets
   ) -> tuple[Array, Array, PyTree]:
-    """Returns both terms of one micro-batch, and the statistics after its two passes."""
-    labeled, taught = targets.labeled, targets.taught
+    """Returns both terms of one micro-batch, and the statistics after two passes."""
+    labeled, unlabeled = targets.labeled, targets.classifier
     presence, batch_stats = self.classify(params, batch_stats, to_unit_range(labeled.image))
     shown = shown_classes(labeled.label, self.num_classes)
     loss_presence = jnp.mean(optax.losses.sigmoid_binary_cross_entropy(presence, shown))
-    presence, batch_stats = self.classify(params, batch_stats, taught.image)
-    loss_consistency = cosine_distance(presence, taught.presence)
+    presence, batch_stats = self.classify(params, batch_stats, unlabeled.image)
+    loss_consistency = cosine_distance(presence, unlabeled.presence)
     return labeled.share * loss_presence, labeled.share * loss_consistency, batch_stats
 
   def loss(
     self, params: PyTree, model_state: PyTree, targets: Targets
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
-    loss, (updated, metrics) = super().loss(params, model_state, targets)
+    loss, (model_state, metrics) = super().loss(params, model_state, targets)
     loss_presence, loss_consistency, batch_stats = self.classification_loss(
       params['classifier'], model_state['classifier'], targets
     )
-    loss += loss_presence + targets.taught.weight * loss_consistency
+    loss += loss_presence + targets.classifier.weight * loss_consistency
     metrics |= {'loss/presence': loss_presence, 'loss/presence_consistency': loss_consistency}
-    return loss, ({**model_state, **updated, 'classifier': batch_stats}, metrics)
+    return loss, ({**model_state, 'classifier': batch_stats}, metrics)
 
-  def finish(self, params: PyTree, method_state: PyTree, step: Array) -> PyTree:
+  def finish(self, state: TrainState) -> PyTree:
     """Moves the teacher towards the classifier."""
-    decay = ema_decay(step, self.mlmt_decay)
-    teacher = ema_update(params['classifier'], method_state['classifier_teacher'], decay)
-    return {'classifier_teacher': teacher}
+    decay = ema_decay(state.step, self.mlmt_decay)
+    teacher = state.method_state['classifier_teacher']
+    return {'classifier_teacher': ema_update(state.params['classifier'], teacher, decay)}
 
-  def networks(
-    self, params: PyTree, model_state: PyTree, method_state: PyTree
-  ) -> Mapping[str, PyTree]:
-    """'fused' is the student without the classes that the teacher does not see."""
-    networks = super().networks(params, model_state, method_state)
+  def networks(self, state: TrainState) -> Mapping[str, PyTree]:
+    """'fused' is the student without the classes that the teacher does not predict."""
+    networks = super().networks(state)
     teacher = {
-      'params': method_state['classifier_teacher'],
-      'batch_stats': model_state['classifier_teacher'],
+      'params': state.method_state['classifier_teacher'],
+      'batch_stats': state.model_state['classifier_teacher'],
     }
     return {**networks, 'fused': {**networks['student'], 'classifier': teacher}}

@@ -1,45 +1,47 @@
-"""The baseline: the loss of the labelled batch, nothing else.
+"""The baseline and the base class of all methods: the loss of the labelled batch.
 
-L = L_sup, see `labeled_loss.py`. Every other method is this one and something more.
+L = L_sup, see `labeled_loss.py`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import optax
 
-from classmix_jax.errors import UserError
 from classmix_jax.methods.labeled_loss import Labeled, LabeledLoss
+from classmix_jax.methods.options import check_choices
 from classmix_jax.models.segmenter import Segmenter, forward, initialize, to_unit_range
-from classmix_jax.types import Array, Batch, Metrics, PyTree, Stage
-
-
-def check_choices(method: Any, **choices: Collection[str]) -> None:
-  """Raises UserError for a field of a method whose value is not among its choices."""
-  for field, known in choices.items():
-    value = getattr(method, field)
-    if value not in known:
-      raise UserError(f'config.method.{field} is {value!r}; choose one of {", ".join(known)}.')
+from classmix_jax.types import Array, Batch, Metrics, PyTree, Stage, TrainState
 
 
 @dataclasses.dataclass(frozen=True)
 class Supervised:
-  """Learns from labelled images only; the unlabelled batch is not looked at.
+  """Learns from labelled images only and ignores the unlabelled batch.
 
   Attributes:
     model: the network.
     num_classes: C.
-    labeled_loss: of the labelled images.
+    labeled_loss: loss of the labelled images.
+
+  Raises:
+    UserError: a field has a value that is not among its choices.
   """
 
   model: Segmenter
   num_classes: int
   labeled_loss: LabeledLoss = LabeledLoss()
 
+  averages: ClassVar[Mapping[str, str]] = {}
+  min_unlabeled: ClassVar[int] = 0
+  network_names: ClassVar[tuple[str, ...]] = ('student',)
+  recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
   def __post_init__(self):
     self.labeled_loss.check(self.num_classes)
+    check_choices(self)
 
   def stages(self, steps: int) -> tuple[Stage, ...]:
     return (Stage(0, steps),)
@@ -48,22 +50,18 @@ class Supervised:
     params, batch_stats = initialize(self.model, key, image)
     return {'segmenter': params}, {'segmenter': batch_stats}, {}
 
-  def targets(
-    self,
-    params: PyTree,
-    model_state: PyTree,
-    method_state: PyTree,
-    batch: Batch,
-    key: Array,
-    step: Array,
-  ) -> tuple[Labeled, PyTree, Metrics]:
-    del params, method_state, key, step
-    return self.labeled_loss.targets(batch.labeled), model_state, {}
+  def optimizers(self, steps: int, power: float) -> Mapping[str, optax.GradientTransformation]:
+    del steps, power
+    return {}
+
+  def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Any, PyTree, Metrics]:
+    del key
+    return self.labeled_loss.targets(batch.labeled), state.model_state, {}
 
   def supervised_loss(
     self, params: PyTree, batch_stats: PyTree, labeled: Labeled
   ) -> tuple[Array, PyTree]:
-    """Returns `(L_sup, batch_stats)` of one micro-batch; L_sup is to be summed over them."""
+    """Returns `(L_sup, batch_stats)` of one micro-batch, L_sup to be summed over micro-batches."""
     image = to_unit_range(labeled.image)
     logits, batch_stats = forward(
       self.model, params, batch_stats, image, train=True, upsample=False
@@ -71,29 +69,31 @@ class Supervised:
     return self.labeled_loss(logits, labeled), batch_stats
 
   def loss(
-    self, params: PyTree, model_state: PyTree, targets: Labeled
+    self, params: PyTree, model_state: PyTree, targets: Any
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
     loss, batch_stats = self.supervised_loss(params['segmenter'], model_state['segmenter'], targets)
-    return loss, ({'segmenter': batch_stats}, {'loss/sup': loss})
+    return loss, ({**model_state, 'segmenter': batch_stats}, {'loss/sup': loss})
 
-  def finish(self, params: PyTree, method_state: PyTree, step: Array) -> PyTree:
-    del params, step
-    return method_state
+  def finish(self, state: TrainState) -> PyTree:
+    return state.method_state
 
-  def networks(
-    self, params: PyTree, model_state: PyTree, method_state: PyTree
-  ) -> Mapping[str, PyTree]:
-    del method_state
-    return {'student': {'params': params['segmenter'], 'batch_stats': model_state['segmenter']}}
+  def networks(self, state: TrainState) -> Mapping[str, PyTree]:
+    student = {
+      'params': state.params['segmenter'],
+      'batch_stats': state.model_state['segmenter'],
+    }
+    return {'student': student}
 
-  def views(
-    self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
-  ) -> Mapping[str, Array]:
-    """The labelled images of the first micro-batch, labels and predictions."""
-    del method_state, key
+  def predict_label(self, state: TrainState, image: Array) -> Array:
+    """Returns the student's classes `[b, H, W]` of images in 0..1, in evaluation mode."""
+    params, batch_stats = state.params['segmenter'], state.model_state['segmenter']
+    logits, _ = forward(self.model, params, batch_stats, image, train=False)
+    return jnp.argmax(logits, axis=-1)
+
+  def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
+    """Returns the labelled images of the first micro-batch, labels and predictions."""
+    del key
     example = jax.tree.map(lambda x: x[0], batch.labeled)
     image = to_unit_range(example.image)
-    logits, _ = forward(
-      self.model, params['segmenter'], model_state['segmenter'], image, train=False
-    )
-    return {'image': image, 'label': example.label, 'prediction': jnp.argmax(logits, axis=-1)}
+    prediction = self.predict_label(state, image)
+    return {'image': image, 'label': example.label, 'prediction': prediction}

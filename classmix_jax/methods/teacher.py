@@ -1,13 +1,10 @@
-"""A teacher beside the student: where it begins, and where its variables are."""
+"""The teacher of a student: its first parameters and its variables."""
 
-from classmix_jax.types import PyTree
-
-# What is averaged in the entries of `method_state` and `model_state` that are no network's own.
-AVERAGED = {'teacher': 'segmenter', 'classifier_teacher': 'classifier'}
+from classmix_jax.types import PyTree, TrainState
 
 
-def with_teacher(params: PyTree, model_state: PyTree) -> tuple[PyTree, PyTree, PyTree]:
-  """Returns what a method's `init` returns, with a teacher that is a copy of the student."""
+def add_teacher(params: PyTree, model_state: PyTree) -> tuple[PyTree, PyTree, PyTree]:
+  """Returns `(params, model_state, method_state)` with a teacher that is a copy of the student."""
   return (
     params,
     {**model_state, 'teacher': model_state['segmenter']},
@@ -15,6 +12,7 @@ def with_teacher(params: PyTree, model_state: PyTree) -> tuple[PyTree, PyTree, P
   )
 
 
-def teacher_network(model_state: PyTree, method_state: PyTree) -> dict[str, PyTree]:
+def teacher_network(state: TrainState) -> dict[str, PyTree]:
   """Returns the teacher as an entry of a method's `networks`."""
-  return {'teacher': {'params': method_state['teacher'], 'batch_stats': model_state['teacher']}}
+  variables = {'params': state.method_state['teacher'], 'batch_stats': state.model_state['teacher']}
+  return {'teacher': variables}

@@ -1,12 +1,12 @@
-"""UniMatch and FixMatch: a network learns from strong views what it sees in the weak one.
+"""UniMatch and FixMatch: predictions for a weak view are the labels of strong views.
 
     p = softmax(S(x_u)),  y = argmax p                          no gradient
     L_view = mean over pixels of [max p >= tau] CE(S(view(x_u)), y)
     L_fp = the same of S's logits from x_u's own features with half of the channels dropped
     L = 1/2 (L_sup + (1 - lambda_fp) mean over views of L_view + lambda_fp L_fp)
 
-UniMatch (arXiv 2208.09910) has two views and lambda_fp 1/2, FixMatch one view and 0. A strong
-view is distorted in colour, then mixed by CutMix with that of the next image.
+UniMatch (arXiv 2208.09910) has two views and lambda_fp 1/2, FixMatch one view and 0. The colors of
+a strong view are distorted before CutMix mixes it with the strong view of the next image.
 
 Synopsis:
 
@@ -22,44 +22,54 @@ import jax
 import jax.numpy as jnp
 
 from classmix_jax.core.augment_torchvision import STRONG, distort
-from classmix_jax.core.channel_dropout import dropped_channels
-from classmix_jax.core.collectives import example_keys
+from classmix_jax.core.channel_dropout import drop_channels
+from classmix_jax.core.collectives import ALL_DEVICES, GlobalBatch
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
-from classmix_jax.core.microbatch import divided
+from classmix_jax.core.microbatch import split_micro_batches
 from classmix_jax.core.mixing import mix
 from classmix_jax.core.pixel_weights import confident_share
 from classmix_jax.core.tiling import per_pixel
-from classmix_jax.masks import MASKS
+from classmix_jax.masks import MASKS, draw_masks
 from classmix_jax.methods.labeled_loss import Labeled
-from classmix_jax.methods.pseudo_label import PseudoLabel, class_metrics, pseudo_label
-from classmix_jax.methods.supervised import Supervised, check_choices
+from classmix_jax.methods.options import option
+from classmix_jax.methods.pseudo_label import PseudoLabel, class_metrics, make_pseudo_label
+from classmix_jax.methods.recipes import UNIMATCH_CITYSCAPES, UNIMATCH_PASCAL_VOC
+from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.segmenter import forward, to_unit_range
-from classmix_jax.types import AXIS, Array, Batch, Example, Features, Metrics, PyTree
+from classmix_jax.types import (
+  AXIS,
+  Array,
+  Batch,
+  Example,
+  Features,
+  Metrics,
+  PyTree,
+  TrainState,
+)
+from classmix_jax.utils.ranges import (
+  FRACTION,
+  FRACTION_BELOW_ONE,
+  NON_NEGATIVE,
+  POSITIVE_COUNT,
+)
 
-BLUR = 0.5  # how often a view is blurred
+BLUR_PROBABILITY = 0.5
 
 
 class Counted(NamedTuple):
-  """Pseudo-labelled images `[A, b, ...]`, and `device_count` of all their valid pixels, `[A]`."""
+  """Images with the pixel count that their loss is divided by; one micro-batch has no axis A."""
 
-  pseudo: PseudoLabel
-  count: Array
+  images: PseudoLabel  # [A, b, ...]
+  count: Array  # [A] float32, `device_count` of the valid pixels of the whole batch
 
 
 class Targets(NamedTuple):
-  """What the student learns from; one micro-batch has no axis A.
-
-  Attributes:
-    labeled: see `Labeled`.
-    weak: the unlabelled images as they are.
-    views: the strong views.
-    keys: `[A, b]` random keys of the images, for what happens to their features.
-  """
+  """What the student learns from; one micro-batch has no axis A."""
 
   labeled: Labeled
-  weak: Counted
-  views: tuple[Counted, ...]
-  keys: Array
+  weak: Counted  # the unlabelled images unchanged
+  views: tuple[Counted, ...]  # strong views
+  keys: Array  # [A, b] random keys for the perturbation of features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,126 +78,113 @@ class UniMatch(Supervised):
 
   Attributes:
     num_views: number of strong views.
-    mask: a name of `MASKS`: what of a strong view comes from the next image.
-    threshold: tau, 0.95 (on Cityscapes UniMatch has 0: every pixel counts).
-    lambda_fp: share of the loss of perturbed features, 0 for none.
-    feature_dropout: share of the channels that are dropped there.
-    strength: of the colour jitter, 1 as published.
-    grey: probability of losing all colour.
+    mask: a name of `MASKS`; pixels outside of the mask come from the next image.
+    threshold: tau, 0.95 (0 on Cityscapes for UniMatch: every pixel counts).
+    lambda_fp: weight of the loss of perturbed features, 0 for none.
+    feature_dropout: fraction of the channels that are dropped.
+    strength: of the color jitter, 1 in the publication.
+    grey: probability of conversion to grayscale.
     blur: whether strong views are sometimes blurred.
-    batch_labels: whether the images' own BN statistics are used to label them, or the
-      running ones. The original has both: the first inside, the second outside of the boxes
-      of CutMix.
-    exclude_padding: whether padding of unlabelled crops is kept out, as in the original.
+    batch_labels: whether pseudo-labels come from the images' BN statistics or from the running
+      ones. The original has both: the first inside, the second outside of the boxes of CutMix.
+    exclude_padding: whether padding of unlabelled crops is ignored, as in the original.
   """
 
-  num_views: int = 2
-  mask: str = 'small_box'
-  threshold: float = 0.95
-  lambda_fp: float = 0.5
-  feature_dropout: float = 0.5
-  strength: float = 1.0
-  grey: float = 0.2
-  blur: bool = True
-  batch_labels: bool = True
-  exclude_padding: bool = True
+  num_views: int = option(2, POSITIVE_COUNT)
+  mask: str = option('small_box', choices=MASKS)
+  threshold: float = option(0.95, FRACTION, small=0.9)
+  lambda_fp: float = option(0.5, FRACTION)
+  feature_dropout: float = option(0.5, FRACTION_BELOW_ONE)
+  strength: float = option(1.0, NON_NEGATIVE)
+  grey: float = option(0.2, FRACTION)
+  blur: bool = option(True, small=False)  # blur wipes out poles, which are one pixel wide
+  batch_labels: bool = option(True)
+  exclude_padding: bool = option(True)
 
-  def __post_init__(self):
-    super().__post_init__()
-    check_choices(self, mask=MASKS)
+  min_unlabeled = 2
+  recipes = {
+    'cityscapes': {**UNIMATCH_CITYSCAPES, 'method.threshold': 0.0},
+    'pascal_voc': UNIMATCH_PASCAL_VOC,
+  }
 
-  def pseudo_label(
-    self, params: PyTree, model_state: PyTree, method_state: PyTree, example: Example
-  ) -> PseudoLabel:
-    """Lets the student label the images, `[A b, ...]`; its running statistics stay."""
-    del method_state
-    found, _ = pseudo_label(
+  def pseudo_label(self, state: TrainState, example: Example) -> PseudoLabel:
+    """Labels the images, `[A b, ...]`, by the student; its running statistics do not change."""
+    images, _ = make_pseudo_label(
       self.model,
-      params['segmenter'],
-      model_state['segmenter'],
+      state.params['segmenter'],
+      state.model_state['segmenter'],
       example,
       train=self.batch_labels,
       exclude_padding=self.exclude_padding,
     )
-    return found
+    return images
 
   def strong_view(self, key: Array, weak: PseudoLabel, micro_batches: int) -> PseudoLabel:
     """Distorts the images, then mixes images and labels alike, `[A b, ...]`."""
     mask_key, distort_key = jax.random.split(key)
-    place = dict(axis_name=AXIS, micro_batches=micro_batches)
+    global_batch = GlobalBatch(AXIS, micro_batches)
     image = distort(
       distort_key,
       weak.image,
       jitter=[self.strength * limit for limit in STRONG],
       grey=self.grey,
-      blur=BLUR * self.blur,
-      **place,
+      blur=BLUR_PROBABILITY * self.blur,
+      global_batch=global_batch,
     )
-    keys = example_keys(mask_key, len(image), **place)
-    mask = jax.vmap(MASKS[self.mask], in_axes=(0, 0, None))(keys, weak.label, self.num_classes)
-    return jax.tree.map(lambda x: mix(mask, x, **place), weak._replace(image=image))
+    mask = draw_masks(self.mask, mask_key, weak.label, self.num_classes, global_batch)
+    return jax.tree.map(lambda x: mix(mask, x, global_batch), weak._replace(image=image))
 
   def strong_views(
     self, key: Array, weak: PseudoLabel, micro_batches: int
   ) -> tuple[PseudoLabel, ...]:
-    return tuple(
-      self.strong_view(key, weak, micro_batches) for key in jax.random.split(key, self.num_views)
-    )
+    keys = jax.random.split(key, self.num_views)
+    return tuple(self.strong_view(key, weak, micro_batches) for key in keys)
 
-  def targets(
-    self,
-    params: PyTree,
-    model_state: PyTree,
-    method_state: PyTree,
-    batch: Batch,
-    key: Array,
-    step: Array,
-  ) -> tuple[Targets, PyTree, Metrics]:
-    del step
-    parts = len(batch.unlabeled.image)
+  def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Targets, PyTree, Metrics]:
+    micro_batches = len(batch.unlabeled.image)
     view_key, feature_key = jax.random.split(key)
-    weak = self.pseudo_label(params, model_state, method_state, batch.unlabeled)
+    weak = self.pseudo_label(state, batch.unlabeled)
 
-    def counted(pseudo: PseudoLabel) -> Counted:
-      count = device_count(pseudo.valid, AXIS)
-      return Counted(divided(pseudo, parts), jnp.broadcast_to(count, parts))
+    def count_pixels(images: PseudoLabel) -> Counted:
+      count = device_count(images.valid, ALL_DEVICES)
+      images = split_micro_batches(images, micro_batches)
+      return Counted(images, jnp.broadcast_to(count, micro_batches))
 
-    views = self.strong_views(view_key, weak, parts)
-    keys = divided(example_keys(feature_key, len(weak.image), AXIS, parts), parts)
+    views = self.strong_views(view_key, weak, micro_batches)
+    keys = GlobalBatch(AXIS, micro_batches).keys(feature_key, len(weak.image))
     targets = Targets(
       self.labeled_loss.targets(batch.labeled),
-      counted(weak),
-      tuple(counted(view) for view in views),
-      keys,
+      count_pixels(weak),
+      tuple(map(count_pixels, views)),
+      split_micro_batches(keys, micro_batches),
     )
-    share = confident_share(weak.confidence, weak.valid, self.threshold, AXIS)
+    share = confident_share(weak.confidence, weak.valid, self.threshold, ALL_DEVICES)
     classes = class_metrics(batch.labeled, weak.label, weak.valid, self.num_classes)
-    return targets, model_state, {'confident_share': share, **classes}
+    return targets, state.model_state, {'confident_share': share, **classes}
 
   def matching_loss(self, logits: Array, counted: Counted) -> Array:
-    """Cross-entropy where the label is confident, over all valid pixels of the whole batch."""
-    pseudo = counted.pseudo
-    confident = pseudo.confidence >= self.threshold
-    return masked_mean(
-      confident * per_pixel(cross_entropy, logits, pseudo.label), pseudo.valid, count=counted.count
-    )
+    """Returns the cross-entropy of confident pixels, averaged over all valid pixels."""
+    images = counted.images
+    confident = images.confidence >= self.threshold
+    pixel_loss = confident * per_pixel(cross_entropy, logits, images.label)
+    return masked_mean(pixel_loss, images.valid, count=counted.count)
 
   def joint_pass(
     self, student: PyTree, batch_stats: PyTree, targets: Targets
   ) -> tuple[Array, Array, PyTree]:
-    """Labelled and weak images as one batch; logits of the first, perturbed ones of the second.
+    """Returns logits of labelled images, logits of perturbed weak ones, and new statistics.
 
-    The original drops channels of the labelled images as well and ignores what becomes of
-    them, which changes the statistics of the head a little.
+    Both pass the student as one batch. The original also perturbs labelled images and ignores the
+    result, which changes the BN statistics of the head slightly.
     """
     labeled = to_unit_range(targets.labeled.image)
 
     def perturb(features: Features) -> Features:
       weak = jax.tree.map(lambda x: x[len(labeled) :], features)
-      dropped = dropped_channels(targets.keys, weak, self.feature_dropout)
-      return jax.tree.map(lambda *parts: jnp.concatenate(parts), features, dropped)
+      perturbed = drop_channels(targets.keys, weak, self.feature_dropout)
+      return jax.tree.map(lambda *parts: jnp.concatenate(parts), features, perturbed)
 
-    image = jnp.concatenate([labeled, targets.weak.pseudo.image])
+    image = jnp.concatenate([labeled, targets.weak.images.image])
     logits, batch_stats = forward(
       self.model, student, batch_stats, image, train=True, perturb=perturb, upsample=False
     )
@@ -196,8 +193,8 @@ class UniMatch(Supervised):
   def strong_pass(
     self, student: PyTree, batch_stats: PyTree, targets: Targets
   ) -> tuple[Array, PyTree]:
-    """All strong views as one batch."""
-    image = jnp.concatenate([view.pseudo.image for view in targets.views])
+    """Returns logits of all strong views, which pass as one batch, and new statistics."""
+    image = jnp.concatenate([view.images.image for view in targets.views])
     return forward(self.model, student, batch_stats, image, train=True, upsample=False)
 
   def loss(
@@ -220,14 +217,12 @@ class UniMatch(Supervised):
     loss += self.lambda_fp * metrics.get('loss/fp', 0.0)
     return loss / 2, ({**model_state, 'segmenter': batch_stats}, metrics)
 
-  def views(
-    self, params: PyTree, model_state: PyTree, method_state: PyTree, batch: Batch, key: Array
-  ) -> Mapping[str, Array]:
+  def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
     first = jax.tree.map(lambda x: x[:1], batch.unlabeled)
-    weak = self.pseudo_label(params, model_state, method_state, first)
+    weak = self.pseudo_label(state, first)
     view = self.strong_view(key, weak, 1)
     return {
-      **super().views(params, model_state, method_state, batch, key),
+      **super().views(state, batch, key),
       'unlabeled': weak.image,
       'pseudo_label': weak.label,
       'strong_view': view.image,

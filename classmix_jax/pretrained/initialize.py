@@ -3,7 +3,7 @@
 Synopsis:
 
     tree, origin = take_over(tree, open_weights(Path('resnet101COCO-41f33a49.pth')))
-    settings('resnet101COCO-41f33a49.pth', 'caffe', origin)   # lines of the fingerprint
+    settings('caffe', origin)   # lines of the fingerprint
 """
 
 from collections.abc import Mapping
@@ -42,21 +42,20 @@ def take_over(tree: PyTree, weights: Weights) -> tuple[PyTree, dict[str, Any]]:
   }
 
 
-def settings(given: str, preprocessing: str, origin: Mapping[str, Any]) -> dict[str, str]:
+def settings(preprocessing: str, origin: Mapping[str, Any]) -> dict[str, str]:
   """What the fingerprint says of the weights and of how images are fed.
 
   Args:
-    given: config.model.pretrained.
     preprocessing: config.model.preprocessing.
     origin: see `take_over`.
 
   Example:
-    >>> settings('', '', {})
+    >>> settings('', {})
     {'pre-training': 'none, from scratch', 'preprocessing': "the backbone's own"}
   """
   found = preprocessing or OWN_WAY
   if not origin:
-    return {'pre-training': given or 'none, from scratch', 'preprocessing': found}
+    return {'pre-training': 'none, from scratch', 'preprocessing': found}
   expected = origin['preprocessing'] or OWN_WAY
   return {
     'pre-training': origin['trained_on'] or 'unknown data',

@@ -180,6 +180,6 @@ def open_run(path: Path, network: str, step: str) -> Weights:
     flat(jax.device_get(tree)),
     OWN,
     '',
-    config['model'].get('preprocessing', ''),
+    config['model']['preprocessing'],
     config['data']['name'],
   )

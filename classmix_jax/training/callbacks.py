@@ -1,166 +1,144 @@
-"""What happens after a step: it is logged, evaluated and saved when it is time.
+"""Logs, evaluates and saves after a step, according to the schedule.
 
 Synopsis:
 
-    after_step = AfterStep(config, run, dataset, method, logbook, manager, evaluator, ...)
-    train(state, train_step, batches, steps=1000, after_step=after_step)
+    callbacks = Callbacks(schedule, stage_ends, logger, monitor, watch, evaluation, manager, stop)
+    train(state, train_step, batches, steps=1000, after_step=partial(callbacks, inputs))
 """
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-from jax.experimental import multihost_utils
-import ml_collections
-import numpy as np
 import orbax.checkpoint as ocp
 
+from classmix_jax.config.setup import Schedule
 from classmix_jax.core.ema import relative_distance
-from classmix_jax.data.source import Dataset
-from classmix_jax.evaluation.evaluator import Evaluator
-from classmix_jax.methods.teacher import AVERAGED
-from classmix_jax.training.collapse import Health
-from classmix_jax.training.metric_logger import Logbook
+from classmix_jax.training.collapse import CollapseMonitor
+from classmix_jax.training.evaluation_callback import EvaluationCallback
+from classmix_jax.training.metric_logger import MetricLogger
 from classmix_jax.training.nonfinite import NonFiniteWatch
+from classmix_jax.training.pictures import Views
 from classmix_jax.training.preemption import Stop
-from classmix_jax.types import AXIS, Array, Batch, Method, Metrics, TrainState
-from classmix_jax.utils.atomic_write import write_png
+from classmix_jax.types import Batch, Metrics, TrainState
 from classmix_jax.utils.interrupt import Stopped
-from classmix_jax.utils.visualize import colorize, grid, thumbnail, to_bytes
-from classmix_jax.workdir import checkpoint, layout
+from classmix_jax.workdir import checkpoint
 
 
-def make_views(method: Method, devices: list, batch: Batch) -> Callable:
-  """Returns `views(state)`: what the method learns from on one fixed batch `[D, A, b, ...]`."""
-  pmapped = jax.pmap(
-    method.views,
-    axis_name=AXIS,
-    in_axes=(None, None, None, 0, None),
-    devices=list(devices) if jax.process_count() == 1 else None,
-  )
-  return lambda state: pmapped(
-    state.params, state.model_state, state.method_state, batch, jax.random.key(0)
-  )
+class StageInputs(NamedTuple):
+  """What the callbacks read from the data of a stage; steps count from 1.
+
+  Attributes:
+    batch: step -> its batch, made again.
+    names: step -> 'labeled' and 'unlabeled' -> names of the images in its batch.
+    views: state -> what the method learns from, on a fixed batch.
+  """
+
+  batch: Callable[[int], Batch]
+  names: Callable[[int], Mapping[str, Sequence[str]]]
+  views: Views
 
 
-def view_images(views: Mapping[str, Array], dataset: Dataset) -> dict[str, np.ndarray]:
-  """Turns a method's views into pictures: labels get the palette's colours."""
-  flat = {key: np.asarray(x).reshape((-1,) + x.shape[2:]) for key, x in views.items()}
+def average_distances(averages: Mapping[str, str], state: TrainState) -> dict[str, float]:
+  """Returns the relative distance of every average from the network that it averages.
+
+  Args:
+    averages: declared by the method: key of the method state -> key of the parameters.
+    state: after a step.
+  """
   return {
-    key: to_bytes(x) if x.ndim == 4 else colorize(x, dataset.palette) for key, x in flat.items()
+    f'distance/{name}': float(relative_distance(state.method_state[name], state.params[network]))
+    for name, network in averages.items()
   }
 
 
-@dataclasses.dataclass
-class AfterStep:
-  """Logs, evaluates and saves when it is time; called after every step.
+@dataclasses.dataclass(frozen=True)
+class Callbacks:
+  """Everything that follows a step.
 
   Attributes:
-    reached: told every finished step.
-    stop: says when the training shall save and end.
-    health: reads what is logged.
-    watch: looks for steps that are not finite.
-    batch, names: of a stage: the batch of the step of a number from 1, and who is in it.
-    stage_ends: after these steps the state is saved, too.
-    views: of a stage, see `make_views`.
-    result: the last evaluation of this call of the program, None before.
+    schedule: when to log, evaluate and save.
+    stage_ends: steps after which the state is saved, too.
+    logger: writes rows.
+    monitor: warns of collapsed pseudo-labels.
+    watch: detects non-finite steps.
+    evaluation: evaluates the networks.
+    manager: of the run's checkpoints.
+    stop: whether the run ends before its last step.
+    on_step: called with the number of finished steps.
   """
 
-  config: ml_collections.ConfigDict
-  run: Path
-  dataset: Dataset
-  method: Method
-  logbook: Logbook
-  manager: ocp.CheckpointManager
-  evaluator: Evaluator
-  reached: Callable[[int], None]
-  stop: Stop
-  health: Health
+  schedule: Schedule
+  stage_ends: tuple[int, ...]
+  logger: MetricLogger
+  monitor: CollapseMonitor
   watch: NonFiniteWatch
-  stage_ends: tuple[int, ...] = ()
-  batch: Callable[[int], Batch] | None = None
-  names: Callable[[int], Mapping[str, Sequence[str]]] | None = None
-  views: Callable[[TrainState], Mapping[str, Array]] | None = None
-  result: dict[str, Any] | None = None
+  evaluation: EvaluationCallback
+  manager: ocp.CheckpointManager
+  stop: Stop
+  on_step: Callable[[int], None] = lambda step: None
 
-  def networks(self, state: TrainState) -> Mapping[str, Any]:
-    return self.method.networks(state.params, state.model_state, state.method_state)
+  def __call__(self, inputs: StageInputs, step: int, state: TrainState, metrics: Metrics) -> None:
+    """Handles the end of a step, or of several steps that were dispatched together.
 
-  def evaluates(self, step: int) -> bool:
-    every = self.config.eval_every
-    return step == self.config.steps or bool(every) and step % every == 0
+    Args:
+      inputs: of the stage.
+      step: number of finished steps.
+      state: after the step.
+      metrics: of the step, still on the devices.
 
-  def saves(self, step: int) -> bool:
-    return (
-      self.evaluates(step) or step in self.stage_ends or step % self.config.checkpoint_every == 0
-    )
-
-  def __call__(self, step: int, state: TrainState, metrics: Metrics) -> None:
-    self.reached(step)
+    Raises:
+      UserError: a step is non-finite and stops the run, or a checkpoint could not be written.
+      Stopped: the state is saved and the run ends early.
+    """
+    self.on_step(step)
     self.stop.unsaved = True
-    self.logbook.collect(step, metrics)
+    self.logger.collect(step, metrics)
     self.watch.collect(step, metrics)
     checkpoint.check(self.manager)
-    stops, row = self.stop(), {}
-    logs = self.evaluates(step) or step % self.config.log_every == 0
-    if logs or self.saves(step) or stops:
-      self.watch.look(state, self.batch, self.names)
-    if logs:
-      row = self.read_row(step, state)
-    if self.evaluates(step) and not stops:
+    stops, saves = self.stop(), self.saves(step)
+    if saves or stops or self.schedule.logs(step):
+      self.watch.check(state, inputs.batch, inputs.names)
+    row = self.read_row(step, state) if self.schedule.logs(step) else {}
+    if self.schedule.evaluates(step) and not stops:
       try:
-        row.update(self.evaluate(step, state))
-      except Stopped:  # `finish_step` of the next start evaluates
+        row.update(self.evaluation.evaluate(step, state))
+      except Stopped:  # the resumed run evaluates, see `evaluate_pending`
         stops = True
-    # The row first: what is in a checkpoint has its row, never the other way round.
+    # A checkpoint always has its row, so the row comes first.
     if row:
-      self.logbook.write(step, row)
-    if self.saves(step) or stops:
+      self.logger.write(step, row)
+    if saves or stops:
       self.save(step, state, row)
     if stops:
       raise Stopped(step)
-    if self.evaluates(step):
-      self.show(step, state)
-      self.logbook.restart_clock()
+    if self.schedule.evaluates(step):
+      self.evaluation.write_result()
+      self.evaluation.write_images(step, state, inputs.views, self.logger)
+      self.logger.restart_clock()
+
+  def saves(self, step: int) -> bool:
+    """Returns whether a checkpoint is written after this step."""
+    return self.schedule.saves(step) or step in self.stage_ends
 
   def read_row(self, step: int, state: TrainState) -> dict[str, Any]:
-    """Returns the means since the last row, how far teachers are, and warns in words."""
-    row, warning = self.health.read(self.logbook.averages())
-    for name, average in state.method_state.items():
-      row[f'distance/{name}'] = float(relative_distance(average, state.params[AVERAGED[name]]))
+    """Returns the means since the last row, and prints a warning if pseudo-labels collapsed."""
+    row, warning = self.monitor.read(self.logger.averages())
+    row.update(average_distances(self.evaluation.method.averages, state))
     if warning and jax.process_index() == 0:
       print(f'warning: step {step}: {warning}', flush=True)
     return row
 
-  def evaluate(self, step: int, state: TrainState) -> dict[str, Any]:
-    """Evaluates; returns what of it belongs into the logbook."""
-    self.result = self.evaluator(step, self.networks(state))
-    return {
-      'eval/miou': self.result['miou'],
-      **{f'eval/miou_{name}': summary['miou'] for name, summary in self.result['networks'].items()},
-      **{f'eval/{name}': self.result[name] for name in ('protocol', 'split')},
-    }
-
   def save(self, step: int, state: TrainState, row: Mapping[str, Any]) -> None:
+    """Starts to write a checkpoint in the background, with the score of `row`."""
     checkpoint.save(self.manager, step, state, row.get('eval/miou'))
     self.stop.unsaved = False
 
-  def finish_step(self, step: int, state: TrainState) -> None:
-    """Evaluates a restored state whose evaluation was interrupted, and saves its score with it."""
-    pending = self.evaluates(step) and not layout.evaluation_path(self.run, step).exists()
-    if multihost_utils.broadcast_one_to_all(np.array(pending)):
-      row = self.evaluate(step, state)
-      self.logbook.amend(step, row)
+  def evaluate_pending(self, step: int, state: TrainState) -> None:
+    """Evaluates a restored state if its evaluation was interrupted, and saves it with the score."""
+    if self.schedule.evaluates(step) and self.evaluation.is_pending(step):
+      row = self.evaluation.evaluate(step, state)
+      self.logger.amend(step, row)
       self.save(step, state, row)
-      layout.write_evaluation(self.run, self.result)
-
-  def show(self, step: int, state: TrainState) -> None:
-    layout.write_evaluation(self.run, self.result)
-    images = view_images(self.views(state), self.dataset)
-    self.logbook.write_images(step, {f'train/{key}': x for key, x in images.items()})
-    if jax.process_index() == 0:
-      rows = [[thumbnail(x) for x in row] for row in zip(*images.values(), strict=False)]
-      picture = grid(rows[:4], list(images), self.dataset.class_names, self.dataset.palette)
-      write_png(layout.training_image(self.run), picture)
+      self.evaluation.write_result()

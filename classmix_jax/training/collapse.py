@@ -1,9 +1,9 @@
-"""Whether a training is healthy: what its pseudo-labels show, and a warning in words.
+"""Warns if pseudo-labels collapse onto one class.
 
 Synopsis:
 
-    health = Health(('road', 'car'))
-    row, warning = health.read({'pseudo_shares': [0.9997, 0.0003], 'labeled_shares': [0.7, 0.3]})
+    monitor = CollapseMonitor(('road', 'car'))
+    row, warning = monitor.read({'pseudo_shares': [0.9997, 0.0003], 'labeled_shares': [0.7, 0.3]})
     row['pseudo_classes']     # 1
 """
 
@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-PRESENT = 0.001  # share of the pixels from which on a class counts as there
-PATIENCE = 2  # rows: a network that starts from scratch sees one class at first
+PRESENT = 0.001  # fraction of the pixels from which on a class counts as present
+PATIENCE = 2  # rows before the warning: a network from scratch predicts one class at first
 
 
 def count_present(shares: Sequence[float]) -> int:
-  """Returns how many classes hold at least a thousandth of the pixels.
+  """Returns how many classes have at least a thousandth of the pixels.
 
   Example:
     >>> count_present([0.9, 0.0995, 0.0005])
@@ -28,37 +28,40 @@ def count_present(shares: Sequence[float]) -> int:
 
 
 @dataclasses.dataclass
-class Health:
-  """Turns the shares of the classes into numbers to log, and watches for a collapse.
+class CollapseMonitor:
+  """Summarizes the class fractions of pseudo-labels and detects a collapse.
 
   Attributes:
     class_names: name of class 0, 1, ...
-    alone: how many rows in a row pseudo-labels had one class and labels had more.
+    collapsed_rows: consecutive rows whose pseudo-labels had one class while labels had more.
   """
 
   class_names: Sequence[str]
-  alone: int = 0
+  collapsed_rows: int = 0
 
   def read(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Returns the row to write, and a warning, '' where there is none.
+    """Replaces class fractions by numbers to log.
 
     Args:
-      row: means over some steps; `pseudo_shares` and `labeled_shares` are `[C]`, or missing where
-        the method has no pseudo-labels.
+      row: means over some steps; `pseudo_shares` and `labeled_shares` are `[C]`, or missing if the
+        method has no pseudo-labels.
+
+    Returns:
+      The row to write, and a warning, '' if there is no collapse.
     """
     row = dict(row)
     pseudo, labeled = (row.pop(f'{kind}_shares', None) for kind in ('pseudo', 'labeled'))
     if pseudo is None or not sum(pseudo):
       return row, ''
     row['pseudo_classes'], row['pseudo_largest_share'] = count_present(pseudo), max(pseudo)
-    lost = row['pseudo_classes'] == 1 and count_present(labeled) > 1
-    self.alone = self.alone + 1 if lost else 0
-    if self.alone != PATIENCE:
+    collapsed = row['pseudo_classes'] == 1 and count_present(labeled) > 1
+    self.collapsed_rows = self.collapsed_rows + 1 if collapsed else 0
+    if self.collapsed_rows != PATIENCE:
       return row, ''
     return row, (
       f"{100 * max(pseudo):.2f} % of the pseudo-labels are '"
       f"{self.class_names[int(np.argmax(pseudo))]}', but the labelled images of the same steps "
-      f'show {count_present(labeled)} classes: the training has collapsed onto one class. If '
-      'this stays, label more images of the others, lower config.optim.learning_rate, or '
+      f'have {count_present(labeled)} classes: the pseudo-labels have collapsed onto one class. '
+      'If this persists, label more images of the others, lower config.optim.learning_rate, or '
       'raise the threshold of the method.'
     )

@@ -1,4 +1,4 @@
-"""Which kernels a GPU computes with: the same ones whenever a training goes on."""
+"""Keeps the compiled programs of a GPU run, so that a resumed run uses the same kernels."""
 
 from pathlib import Path
 
@@ -6,18 +6,19 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 
-def keep_choice(run: Path, platform: str) -> None:
-  """Keeps what is compiled for a GPU from now on in RUN/compiled, programs and chosen kernels.
+def keep_programs(run: Path, platform: str) -> None:
+  """Makes RUN/compiled the compilation cache if the devices are GPUs.
 
-  XLA chooses by timing, and another choice gives other last bits. JAX looks programs up by
-  version, kind of device and flags: where one of these is another, the choice is made anew.
+  XLA times several kernels and keeps the fastest, and another kernel gives other last bits. JAX
+  stores the choice with the program, under its version, kind of device and flags; with other ones
+  the programs are compiled and timed again.
 
   Args:
-    run: the run's folder.
-    platform: of the devices. On others than 'gpu' nothing is chosen by time, and all runs
-      share the folder that `JAX_COMPILATION_CACHE_DIR` says.
+    run: directory of the run.
+    platform: of the devices. On others than 'gpu' XLA times nothing, and all runs share the
+      directory in `JAX_COMPILATION_CACHE_DIR`.
   """
   if platform == 'gpu':
     jax.config.update('jax_compilation_cache_dir', str(run / 'compiled'))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
-    compilation_cache.reset_cache()  # which has opened the other folder already
+    compilation_cache.reset_cache()  # JAX has opened the shared directory already

@@ -1,16 +1,15 @@
-"""Several processes as one training: how they meet, and what happens when one is late.
+"""Connects the processes of a training run and ends them if one is lost.
 
 Synopsis:
 
-    connect('10.0.0.1:9876', count=2, index=0)     # before JAX looks for devices
+    connect('10.0.0.1:9876', count=2, index=0)     # before JAX opens its devices
     with start_watch() as watch:
-      watch.reached(step)                          # after every step
+      watch.on_step(step)                          # after every step
 
-A process that is dead or stopped leaves the others waiting for it in a collective, for ever
-where nobody looks. Here every process says every few seconds that it is there, and how far it is;
-whoever finds that another one has been silent for too long says its name and ends. Only the death
-of process 0, which coordinates, is noticed by JAX itself: it ends the others within a second and
-speaks of the "leader task".
+A dead or frozen process blocks its peers in a collective indefinitely. So every process publishes a
+heartbeat with its step every few seconds, and ends with the name of a peer whose heartbeat is
+missing for too long. JAX itself detects only the death of process 0, the coordinator: it ends the
+others within a second and reports the "leader task".
 """
 
 from collections.abc import Callable, Mapping
@@ -27,38 +26,40 @@ import jax
 
 from classmix_jax.errors import UserError
 
-PATIENCE = 60.0  # seconds after which a silent process counts as lost
-STALL = 1800.0  # seconds without a step after which the slowest process counts as stuck
-INTERVAL = 2.0  # seconds between two signs of life
-LOST = 3  # status with which a process ends that has lost another one
+HEARTBEAT_TIMEOUT = 60.0  # seconds without a heartbeat after which a process counts as lost
+STEP_TIMEOUT = 1800.0  # seconds without a step after which the slowest process counts as stuck
+INTERVAL = 2.0  # seconds between two heartbeats
+LOST = 3  # exit status of a process that has lost a peer
 PREFIX = 'classmix_jax/alive/'
-# Environment variables that say how many processes a launcher has started.
+# Environment variables with the number of processes that a launcher has started.
 LAUNCHERS: Mapping[str, str] = {'SLURM_STEP_NUM_TASKS': 'Slurm', 'OMPI_COMM_WORLD_SIZE': 'Open MPI'}
 
 
 def launcher(environment: Mapping[str, str]) -> str | None:
-  """Returns who has started this process together with others, if it can be told.
+  """Returns the launcher that has started several processes, or None.
 
   Example:
     >>> launcher({'SLURM_STEP_NUM_TASKS': '4'}), launcher({'SLURM_STEP_NUM_TASKS': '1'})
     ('Slurm', None)
   """
-  found = [name for variable, name in LAUNCHERS.items() if int(environment.get(variable, '1')) > 1]
-  return found[0] if found else None
+  for variable, name in LAUNCHERS.items():
+    if int(environment.get(variable, '1')) > 1:
+      return name
+  return None
 
 
 def connect(coordinator: str, count: int | None, index: int | None) -> None:
-  """Joins the other processes; before anything else is asked of JAX.
+  """Connects to the other processes; must be called before anything else of JAX.
 
   Args:
-    coordinator: 'HOST:PORT' of process 0, the same for all, with `count` and `index`;
-      'cluster' lets JAX ask the environment (TPU pods, Kubernetes, Slurm, Open MPI); '' does
-      so where Slurm or Open MPI has started several processes, and is alone elsewhere.
-    count: of the processes.
-    index: of this one, from 0.
+    coordinator: 'HOST:PORT' of process 0, the same for all, with `count` and `index`; 'cluster'
+      lets JAX read the environment (TPU pods, Kubernetes, Slurm, Open MPI); '' does so if Slurm or
+      Open MPI has started several processes, and connects to nothing otherwise.
+    count: number of processes.
+    index: of this process, from 0.
 
   Raises:
-    UserError: count and index are missing or do not fit; the others did not come.
+    UserError: count and index are missing or do not fit, or the other processes do not connect.
   """
   options: dict[str, Any] = {}
   if coordinator not in ('', 'cluster'):
@@ -75,15 +76,15 @@ def connect(coordinator: str, count: int | None, index: int | None) -> None:
   try:
     jax.distributed.initialize(**options)
   except (ValueError, RuntimeError) as error:
-    raise UserError(f'the processes do not meet: {str(error).splitlines()[0]}') from error
+    raise UserError(f'the processes do not connect: {str(error).splitlines()[0]}') from error
 
 
 class Watch:
-  """Signs of life of all processes, kept in the store of JAX's coordinator, process 0.
+  """Exchanges heartbeats through the key-value store of JAX's coordinator, process 0.
 
   Attributes:
     index: of this process.
-    count: of all.
+    count: number of processes.
   """
 
   def __init__(
@@ -97,102 +98,110 @@ class Watch:
     self._beats = 0
     self._step = 0
     now = clock()
-    self._stepped = now  # when this process last finished a step
-    self._answered = now  # when the coordinator last answered
-    self._said = dict.fromkeys(range(count), ('', now))  # what each last said, and since when
+    self._step_time = now  # of the last step of this process
+    self._answer_time = now  # of the last answer of the coordinator
+    self._heartbeats = dict.fromkeys(range(count), ('', now))  # the last of each, and its time
 
-  def reached(self, step: int) -> None:
-    """Tells that this process has finished a step."""
-    self._step, self._stepped = step, self._clock()
+  def on_step(self, step: int) -> None:
+    """Records that this process has finished a step."""
+    self._step, self._step_time = step, self._clock()
 
   def beat(self) -> None:
-    """Says that this process is there, and hears the others; waits for the coordinator."""
+    """Publishes a heartbeat and reads those of the others; waits for the coordinator."""
     self._beats += 1
-    own = f'{self._beats} {self._step} {self._host}'
-    self._client.key_value_set(f'{PREFIX}{self.index}', own, allow_overwrite=True)
-    found = self._client.key_value_dir_get(PREFIX)
-    now = self._answered = self._clock()
-    for key, said in found:
-      other = int(key.rpartition('/')[2])
-      if said != self._said[other][0]:
-        self._said[other] = said, now
+    heartbeat = f'{self._beats} {self._step} {self._host}'
+    self._client.key_value_set(f'{PREFIX}{self.index}', heartbeat, allow_overwrite=True)
+    entries = self._client.key_value_dir_get(PREFIX)
+    now = self._answer_time = self._clock()
+    for key, heartbeat in entries:
+      index = int(key.rpartition('/')[2])
+      if heartbeat != self._heartbeats[index][0]:
+        self._heartbeats[index] = heartbeat, now
 
   def name(self, index: int) -> str:
-    said, _ = self._said[index]
-    host = f' on {said.split(" ", 2)[2]}' if said else ''
+    """Returns a description of a process for error messages."""
+    heartbeat, _ = self._heartbeats[index]
+    host = f' on {heartbeat.split(" ", 2)[2]}' if heartbeat else ''
     return f'process {index} of {self.count}{host}'
 
   def steps(self) -> dict[int, int]:
-    """Returns the last step of every process that has been heard of."""
-    return {index: int(said.split(' ')[1]) for index, (said, _) in self._said.items() if said}
+    """Returns the last step of every process that has sent a heartbeat."""
+    heartbeats = {index: text for index, (text, _) in self._heartbeats.items() if text}
+    return {index: int(text.split(' ')[1]) for index, text in heartbeats.items()}
 
-  def lost(self, patience: float = PATIENCE, stall: float = STALL) -> str | None:
-    """Returns a sentence about the process that is late, None while all is well."""
+  def silences(self) -> dict[int, float]:
+    """Returns the seconds since the last heartbeat of every other process."""
     now = self._clock()
-    if self.index != 0 and now - self._answered > patience:
-      return f'{self.name(0)}, which coordinates, has not answered for {now - self._answered:.0f} s'
-    # Who hears nothing from the coordinator knows nothing of the others either.
-    silent = {
-      index: now - since
-      for index, (_, since) in self._said.items()
-      if index != self.index and now - since > patience and now - self._answered < patience
-    }
-    if silent:
-      index = max(silent, key=silent.__getitem__)
+    times = {index: since for index, (_, since) in self._heartbeats.items()}
+    return {index: now - since for index, since in times.items() if index != self.index}
+
+  def find_lost(
+    self, timeout: float = HEARTBEAT_TIMEOUT, step_timeout: float = STEP_TIMEOUT
+  ) -> str | None:
+    """Returns a sentence about a lost or stuck process, or None if there is none."""
+    now = self._clock()
+    unanswered, stalled = now - self._answer_time, now - self._step_time
+    if self.index != 0 and unanswered > timeout:
+      return f'{self.name(0)}, the coordinator, has not answered for {unanswered:.0f} s'
+    # Without the coordinator there are no heartbeats, so nothing is known of the others.
+    silences = self.silences() if unanswered < timeout else {}
+    index, silence = max(silences.items(), key=lambda item: item[1], default=(0, 0.0))
+    if silence > timeout:
       return (
-        f'{self.name(index)} has not been heard of for {silent[index]:.0f} s; its last '
-        f'step was {self.steps().get(index, 0)}'
+        f'{self.name(index)} has sent no heartbeat for {silence:.0f} s; its last step was '
+        f'{self.steps().get(index, 0)}'
       )
-    if now - self._stepped > stall and (steps := self.steps()):
+    if stalled > step_timeout and (steps := self.steps()):
       index = min(steps, key=steps.__getitem__)
       return (
-        f'no step was finished for {now - self._stepped:.0f} s; {self.name(index)} is '
-        f'behind, at step {steps[index]}'
+        f'no step was finished for {stalled:.0f} s; {self.name(index)} is behind, at step '
+        f'{steps[index]}'
       )
     return None
 
   def __enter__(self) -> 'Watch':
     if self.count > 1:
-      for work in (beat_on, end_when_lost):
-        threading.Thread(target=work, args=(self,), daemon=True, name=work.__name__).start()
+      for target in (send_heartbeats, end_if_lost):
+        threading.Thread(target=target, args=(self,), daemon=True, name=target.__name__).start()
     return self
 
   def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-    """Among several processes a failed one ends at once, without JAX's farewell to the others."""
+    """Ends a failed process among several at once, without JAX's shutdown barrier."""
     if self.count == 1 or error is None:
       return
     if isinstance(error, UserError):
       end(str(error), status=2)
     traceback.print_exception(error)
-    # Perhaps it failed because another one is gone: then `end_when_lost` says which, and ends.
-    time.sleep(PATIENCE + 5 * INTERVAL)
+    # If the cause is a lost peer, `end_if_lost` ends the process with its name in the meantime.
+    time.sleep(HEARTBEAT_TIMEOUT + 5 * INTERVAL)
     os._exit(1)
 
 
-def beat_on(watch: Watch) -> None:
-  """Gives signs of life for ever."""
+def send_heartbeats(watch: Watch) -> None:
+  """Sends heartbeats until the process ends."""
   while True:
-    # The coordinator may be gone: that it does not answer is what counts.
+    # An error means that the coordinator does not answer, which `find_lost` detects by its time.
     with contextlib.suppress(Exception):
       watch.beat()
     time.sleep(INTERVAL)
 
 
-def end_when_lost(watch: Watch) -> None:
+def end_if_lost(watch: Watch) -> None:
   """Ends this process as soon as another one is lost."""
-  while (sentence := watch.lost()) is None:
+  while (sentence := watch.find_lost()) is None:
     time.sleep(INTERVAL)
   end(f'{sentence}. The same command on all hosts goes on from the last checkpoint.', status=LOST)
 
 
 def end(sentence: str, status: int) -> None:
-  """Ends this process although threads of it wait in collectives."""
+  """Ends this process even if its threads wait in collectives."""
   print(f'error: {sentence}', file=sys.stderr, flush=True)
   os._exit(status)
 
 
 def start_watch() -> Watch:
-  """Returns the watch of this process; enter it to begin."""
-  from jax._src import distributed  # there is no public way to the coordinator's store
+  """Returns the watch of this process, which starts when it is entered."""
+  # jax 0.10 has no public access to the coordinator's key-value store.
+  from jax._src import distributed
 
   return Watch(distributed.global_state.client, jax.process_index(), jax.process_count())

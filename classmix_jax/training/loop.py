@@ -13,23 +13,23 @@ def train(
   batches: Iterable[Batch],
   *,
   steps: int,
-  together: int = 1,
+  steps_per_dispatch: int = 1,
   after_step: Callable[[int, TrainState, Metrics], None],
 ) -> TrainState:
-  """Runs `train_step` until `steps` steps are done.
+  """Runs `train_step` until `steps` steps are finished and returns the last state.
 
   Args:
-    state: where to start; its `step` says how many steps are done already.
+    state: initial state; `state.step` steps are finished already.
     train_step: see `make_train_step`.
-    batches: on the devices, of the `dispatches` from step `state.step` on.
+    batches: batches on the devices, one per dispatch, from step `state.step` on.
     steps: total number of steps.
-    together: how many are given to the devices at once.
-    after_step: called with (number of finished steps, state, metrics) after each dispatch; logs,
-      evaluates and saves. The metrics are still on the devices: reading them
-      waits for the step, so read only when it is time to write.
+    steps_per_dispatch: number of steps per call of `train_step`.
+    after_step: callback, called with (number of finished steps, state, metrics) after each
+      dispatch. The metrics are on the devices, and reading them blocks until the step is
+      finished, so read them only to write them.
   """
-  done = dispatches(int(state.step), steps, together)
-  for finished, batch in zip(done, batches, strict=False):
+  spans = dispatches(int(state.step), steps, steps_per_dispatch)
+  for span, batch in zip(spans, batches, strict=False):
     state, metrics = train_step(state, batch)
-    after_step(finished.stop, state, metrics)
+    after_step(span.stop, state, metrics)
   return state

@@ -1,11 +1,11 @@
-"""What a run leaves behind: metrics.jsonl, TensorBoard events, progress lines.
+"""Writes metrics to metrics.jsonl, TensorBoard and the terminal.
 
 Synopsis:
 
-    logbook = Logbook(run, steps=3000, images_per_step=8)
-    logbook.resume(step=1200)
-    logbook.collect(step, metrics)              # every step; stays on the device
-    logbook.write(1250, {'eval/miou': 0.41})    # when it is time
+    logger = MetricLogger(run, steps=3000, images_per_step=8)
+    logger.resume(step=1200)
+    logger.collect(1201, metrics)                                  # stays on the device
+    logger.write(1250, {**logger.averages(), 'eval/miou': 0.41})   # waits for the steps
 """
 
 from collections.abc import Mapping
@@ -25,15 +25,15 @@ from classmix_jax.utils.progress import format_duration
 from classmix_jax.workdir.metrics_file import lines_until
 
 
-def one_by_one(metrics: Metrics, count: int) -> list[Metrics]:
-  """Returns the metrics of each of the `count` steps of a dispatch."""
+def split_steps(metrics: Metrics, count: int) -> list[Metrics]:
+  """Splits the metrics of a dispatch into those of its `count` steps."""
   if count == 1:
     return [metrics]
   return [jax.tree.map(lambda x, i=index: x[i], metrics) for index in range(count)]
 
 
 def progress_line(step: int, steps: int, row: Mapping[str, Any], best: float | None) -> str:
-  """One line on where the training stands; fractions are printed in percent."""
+  """Returns the progress line of a row; fractions are printed in percent."""
   parts = [f'step {step:>{len(str(steps))}}/{steps}']
   parts += [f'{key} {row[key]:.4f}' for key in sorted(row) if key.startswith('loss/')]
   if 'confident_share' in row:
@@ -51,11 +51,17 @@ def progress_line(step: int, steps: int, row: Mapping[str, Any], best: float | N
   return '  '.join(parts)
 
 
-class Logbook:
-  """Collects metrics on the device and writes them when asked.
+class MetricLogger:
+  """Collects metrics on the device and writes their means as rows.
 
-  Only process 0 writes. Metrics between two rows are averaged. The clock starts again at
-  `restart_clock()`, and leaves out what is compiled with the first dispatch after that.
+  Rates leave out the time before `restart_clock()`, and the first dispatch after it, which
+  compiles.
+
+  Args:
+    run: directory of the run.
+    steps: length of the training run.
+    images_per_step: over all devices.
+    writing: False writes nothing, for other processes than the first.
   """
 
   def __init__(self, run: Path, *, steps: int, images_per_step: int, writing: bool = True):
@@ -63,8 +69,8 @@ class Logbook:
     self._steps = steps
     self._images_per_step = images_per_step
     self._writing = writing
-    self._waiting: list[tuple[int, Metrics]] = []  # of how many steps
-    self._collected = 0  # last step
+    self._waiting: list[tuple[int, Metrics]] = []  # (number of steps, their metrics)
+    self._collected = 0  # last collected step
     self.restart_clock()
     self._best: float | None = None
     self._tensorboard: TensorBoardWriter | None = None
@@ -74,16 +80,16 @@ class Logbook:
       print('no TensorBoard events: the package tensorboard is not installed', flush=True)
 
   def resume(self, step: int) -> None:
-    """Drops what an interrupted run wrote after the checkpoint of `step`."""
+    """Drops the rows that an interrupted run wrote after the checkpoint of `step`."""
     self._collected = step
     if self._writing and self._path.exists():
-      kept = lines_until(self._path.read_text(encoding='utf-8'), step)
-      write_atomically(self._path, kept)
-      scores = [json.loads(line).get('eval/miou') for line in kept.splitlines()]
+      text = lines_until(self._path.read_text(encoding='utf-8'), step)
+      write_atomically(self._path, text)
+      scores = [json.loads(line).get('eval/miou') for line in text.splitlines()]
       self._best = max((score for score in scores if score is not None), default=None)
 
   def collect(self, step: int, metrics: Metrics) -> None:
-    """Takes the metrics of the steps until `step`; waits only for the first after a restart."""
+    """Adds the metrics of the steps up to `step`; waits only for the first after a restart."""
     count = step - self._collected
     self._waiting.append((count, metrics))
     self._collected = step
@@ -92,46 +98,44 @@ class Logbook:
       self._first = count, time.monotonic()
 
   def restart_clock(self) -> None:
-    """Forgets the time spent on an evaluation, or before the first step."""
+    """Leaves out the time since the last row, e.g. of an evaluation."""
     self._clock = time.monotonic()
-    self._first: tuple[int, float] | None = None  # steps of the first dispatch, when it was done
+    self._first: tuple[int, float] | None = None  # steps of the first dispatch, and its end
 
   def _rate(self, count: int) -> float:
-    """Returns steps per second of the `count` steps since the last row, and starts a new one.
+    """Returns steps per second of the `count` steps since the last row; restarts the clock.
 
-    The first dispatch does not count, unless there was no other.
+    The first dispatch does not count, unless it is the only one.
     """
-    now, since, first = time.monotonic(), self._clock, self._first or (0, 0.0)
-    if 0 < first[0] < count:
-      count, since = count - first[0], first[1]
+    now, start = time.monotonic(), self._clock
+    first_count, first_end = self._first or (0, 0.0)
+    if 0 < first_count < count:
+      count, start = count - first_count, first_end
     self._clock, self._first = now, (0, now)
-    return count / max(now - since, 1e-9)
+    return count / max(now - start, 1e-9)
 
   def averages(self) -> dict[str, Any]:
-    """Means of the metrics collected since the last call, and the rates.
+    """Returns the means of the metrics since the last call, and the rates.
 
-    Steps that are not `finite` were skipped: they are counted and left out.
+    Non-finite steps are counted as `skipped_steps` and left out of the means.
     """
-    fetched = [
+    steps = [
       metrics
-      for count, several in jax.device_get(self._waiting)
-      for metrics in one_by_one(several, count)
+      for count, dispatch in jax.device_get(self._waiting)
+      for metrics in split_steps(dispatch, count)
     ]
-    finite = [metrics for metrics in fetched if metrics.get('finite', True)]
-    row = {
-      key: np.mean([metrics[key] for metrics in finite], axis=0).tolist()
-      for key in fetched[0]
-      if finite and key != 'finite'
-    }
-    if len(finite) < len(fetched):
-      row['skipped_steps'] = len(fetched) - len(finite)
-    row['steps_per_second'] = self._rate(len(fetched))
+    finite = [metrics for metrics in steps if metrics['finite']]
+    keys = [key for key in finite[0] if key != 'finite'] if finite else []
+    row = {key: np.mean([metrics[key] for metrics in finite], axis=0).tolist() for key in keys}
+    if len(finite) < len(steps):
+      row['skipped_steps'] = len(steps) - len(finite)
+    row['steps_per_second'] = self._rate(len(steps))
     row['images_per_second'] = self._images_per_step * row['steps_per_second']
     self._waiting = []
     return row
 
   def write(self, step: int, row: Mapping[str, Any]) -> None:
-    """Appends one JSON line, writes numbers and words to TensorBoard, prints progress."""
+    """Appends a row to metrics.jsonl, writes it to TensorBoard and prints a progress line."""
     if not self._writing:
       return
     with open(self._path, 'a', encoding='utf-8') as file:
@@ -139,22 +143,22 @@ class Logbook:
     self._show(step, row)
 
   def amend(self, step: int, row: Mapping[str, Any]) -> None:
-    """Adds to the last row, of `step`, what was not known when it was written."""
+    """Adds fields to the last row if it is that of `step`, else appends a row."""
     if not self._writing:
       return
     lines = self._path.read_text(encoding='utf-8').splitlines() if self._path.exists() else []
-    own = json.loads(lines.pop()) if lines and json.loads(lines[-1])['step'] == step else {}
-    lines.append(json.dumps({**own, 'step': step, **row}))
+    last = json.loads(lines.pop()) if lines and json.loads(lines[-1])['step'] == step else {}
+    lines.append(json.dumps({**last, 'step': step, **row}))
     write_atomically(self._path, '\n'.join([*lines, '']))
     self._show(step, row)
 
   def _show(self, step: int, row: Mapping[str, Any]) -> None:
-    if row.get('eval/miou', math.nan) >= (self._best or 0.0):  # never for NaN
+    if row.get('eval/miou', math.nan) >= (self._best or 0.0):  # False for NaN
       self._best = row['eval/miou']
     if self._tensorboard is not None:
-      words = {key: value for key, value in row.items() if isinstance(value, str)}
-      self._tensorboard.write_scalars(step, {key: row[key] for key in row.keys() - words.keys()})
-      self._tensorboard.write_texts(step, words)
+      texts = {key: value for key, value in row.items() if isinstance(value, str)}
+      self._tensorboard.write_scalars(step, {key: row[key] for key in row.keys() - texts.keys()})
+      self._tensorboard.write_texts(step, texts)
     print(progress_line(step, self._steps, row, self._best), flush=True)
 
   def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
@@ -163,7 +167,7 @@ class Logbook:
       self._tensorboard.write_images(step, images)
 
   def write_settings(self, settings: Mapping[str, Any]) -> None:
-    """Writes settings by name to TensorBoard, whose page 'hparams' compares runs by them."""
+    """Writes settings by name for TensorBoard's page 'hparams', which compares runs."""
     if self._tensorboard is not None:
       self._tensorboard.write_hparams(
         {
@@ -173,5 +177,6 @@ class Logbook:
       )
 
   def close(self) -> None:
+    """Closes the TensorBoard events."""
     if self._tensorboard is not None:
       self._tensorboard.close()

@@ -1,17 +1,17 @@
-"""Steps that are not finite: which they are, what was in them, and whether training goes on.
+"""Policy for steps with a non-finite loss or gradient.
 
-    RUN/nonfinite/STEP/batch-PROCESS.npz    the images and labels that a process had in this step
-    RUN/nonfinite/STEP/names.json           the names of all images in it
-    RUN/nonfinite/STEP/state/               orbax: the state before it, unless it was skipped
+    RUN/nonfinite/STEP/batch-PROCESS.npz    the images and labels of a process in this step
+    RUN/nonfinite/STEP/names.json           the names of all images in the batch
+    RUN/nonfinite/STEP/state/               orbax: the state before the step, if the run stops
 
-Nothing is read back within a step: each has put its flag among its metrics, and has left the state
-as it was (`train.guarded`). A batch is a function of the step, so it is made again.
+The train step leaves the state unchanged and sets the metric `finite` to 0, so nothing waits for
+the device within a step. A batch is a function of the step, so it can be made again.
 
 Synopsis:
 
     watch = NonFiniteWatch(run, 'stop')
     watch.collect(250, metrics)            # every step; stays on the device
-    watch.look(state, batch, names)        # when a row or a checkpoint is due
+    watch.check(state, batch, names)       # before a row or a checkpoint is written
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,42 +24,57 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from classmix_jax.errors import UserError
-from classmix_jax.training.metric_logger import one_by_one
+from classmix_jax.training.metric_logger import split_steps
 from classmix_jax.types import Batch, Metrics, TrainState
 from classmix_jax.utils.atomic_write import replacing, write_atomically
 from classmix_jax.utils.text import listed
 from classmix_jax.workdir.checkpoint import shared
 from classmix_jax.workdir.layout import nonfinite_path
 
-ENDLESS = 100  # steps skipped one after the other: nothing is learned any more
+MAX_SKIPPED = 100  # consecutive skipped steps, after which the run ends: it learns nothing
+
+Names = Mapping[str, Sequence[str]]  # 'labeled' and 'unlabeled' -> names of images
 
 
-def causes(metrics: Mapping[str, np.ndarray]) -> str:
-  """Returns what of a step is not finite, in words.
+def describe_cause(metrics: Metrics) -> str:
+  """Names the metrics of a step that are not finite.
 
   Example:
-    >>> causes({'loss/sup': np.float32('nan'), 'loss/unsup': np.float32(1), 'finite': False})
+    >>> describe_cause({'loss/sup': np.float32('nan'), 'loss/unsup': np.float32(1), 'finite': 0})
     'loss/sup is nan'
-    >>> causes({'loss/sup': np.float32(1), 'finite': False})
+    >>> describe_cause({'loss/sup': np.float32(1), 'finite': 0})
     'the gradient is not finite'
   """
-  found = [
+  causes = [
     f'{key} is {value}'
     for key, value in sorted(metrics.items())
     if np.ndim(value) == 0 and not np.isfinite(value)
   ]
-  return ', '.join(found) or 'the gradient is not finite'
+  return ', '.join(causes) or 'the gradient is not finite'
+
+
+def split_dispatches(dispatches: Sequence[tuple[int, Metrics]]) -> list[tuple[int, Metrics]]:
+  """Returns (step, its metrics) of every step.
+
+  Args:
+    dispatches: (number of finished steps, metrics of the steps that were dispatched together).
+  """
+  steps = []
+  for last, metrics in dispatches:
+    count = np.size(metrics['finite'])
+    steps += zip(range(last - count + 1, last + 1), split_steps(metrics, count), strict=True)
+  return steps
 
 
 @dataclasses.dataclass
 class NonFiniteWatch:
-  """Remembers the flags of steps until somebody looks.
+  """Collects the `finite` flags of steps and applies the policy when it checks them.
 
   Attributes:
-    run: the run's folder.
-    on_nan: 'stop' or 'skip', see `train.guarded`.
-    waiting: (number of finished steps, metrics of those finished together) since the last look.
-    skipped: steps skipped one after the other, up to the last look.
+    run: directory of the run.
+    on_nan: 'stop' or 'skip', see `config.on_nan`.
+    waiting: (number of finished steps, metrics of those dispatched together) since the last check.
+    skipped: consecutive skipped steps up to the last check.
   """
 
   run: Path
@@ -68,78 +83,72 @@ class NonFiniteWatch:
   skipped: int = 0
 
   def collect(self, step: int, metrics: Metrics) -> None:
-    """Takes the metrics of the step, or of the steps up to it, without waiting for them."""
+    """Adds the metrics of the steps up to `step`, without waiting for them."""
     self.waiting.append((step, metrics))
 
-  def look(
-    self,
-    state: TrainState,
-    batch: Callable[[int], Batch],
-    names: Callable[[int], Mapping[str, Sequence[str]]],
+  def check(
+    self, state: TrainState, batch: Callable[[int], Batch], names: Callable[[int], Names]
   ) -> None:
-    """Waits for the steps since the last look; keeps what was in the first bad one.
+    """Waits for the steps since the last check and writes the batch of the first non-finite one.
 
     Args:
-      state: after the last of them.
-      batch: number of a step, from 1, -> its batch, made again.
-      names: number of a step -> 'labeled' and 'unlabeled' -> names of images.
+      state: after the last step.
+      batch: step, from 1 -> its batch, made again.
+      names: step, from 1 -> the names of the images in its batch.
 
     Raises:
-      UserError: a step was not finite and is not to be skipped, or too many were.
+      UserError: a step is non-finite and the policy is 'stop', or too many were skipped.
     """
-    fetched, self.waiting = jax.device_get(self.waiting), []
-    looked_at = [
-      (last - count + 1 + index, metrics)
-      for last, several in fetched
-      for count in [np.size(several['finite'])]
-      for index, metrics in enumerate(one_by_one(several, count))
-    ]
-    bad = [(step, metrics) for step, metrics in looked_at if not metrics['finite']]
-    for _, metrics in looked_at:
+    steps = split_dispatches(jax.device_get(self.waiting))
+    self.waiting = []
+    for _, metrics in steps:
       self.skipped = 0 if metrics['finite'] else self.skipped + 1
-    if not bad:
+    nonfinite = [(step, metrics) for step, metrics in steps if not metrics['finite']]
+    if not nonfinite:
       return
-    step, metrics = bad[0]
-    folder = nonfinite_path(self.run, step)
-    self.keep_batch(folder, batch(step), names(step))
-    found = f'step {step}: {causes(metrics)}'
+    step, metrics = nonfinite[0]
+    directory = nonfinite_path(self.run, step)
+    write_batch(directory, batch(step), names(step))
+    cause = f'step {step}: {describe_cause(metrics)}'
     place = f'the batch ({listed(names(step)["labeled"], 2)}, ...)'
     if self.on_nan == 'stop':
-      keep_state(folder / 'state', state)
+      write_state(directory / 'state', state)
       raise UserError(
-        f'{found}; {place} and the state before this step are in {folder}. Lower '
+        f'{cause}; {place} and the state before this step are in {directory}. Lower '
         'config.optim.learning_rate, look at the images, or leave such steps out with '
         '--config.on_nan=skip.'
       )
-    if self.skipped >= ENDLESS:
+    if self.skipped >= MAX_SKIPPED:
       raise UserError(
-        f'{found}, and the last {self.skipped} steps were all skipped for such reasons; {place} '
-        f'is in {folder}. Lower config.optim.learning_rate, or look at the images.'
+        f'{cause}, and the last {self.skipped} steps were all skipped for such reasons; {place} '
+        f'is in {directory}. Lower config.optim.learning_rate, or look at the images.'
       )
     print(
-      f'warning: {found}; {len(bad)} of the last {len(looked_at)} steps were skipped; {place} '
-      f'is in {folder}',
+      f'warning: {cause}; {len(nonfinite)} of the last {len(steps)} steps were skipped; {place} '
+      f'is in {directory}',
       flush=True,
     )
 
-  def keep_batch(self, folder: Path, batch: Batch, names: Mapping[str, Sequence[str]]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    arrays = {
-      f'{part}_{field}': np.asarray(x)
-      for part, example in batch._asdict().items()
-      for field, x in example._asdict().items()
-    }
-    with (
-      replacing(folder / f'batch-{jax.process_index()}.npz') as temporary,
-      open(temporary, 'wb') as file,
-    ):
-      np.savez_compressed(file, **arrays)
-    if jax.process_index() == 0:
-      write_atomically(folder / 'names.json', json.dumps(dict(names), indent=2) + '\n')
+
+def write_batch(directory: Path, batch: Batch, names: Names) -> None:
+  """Writes the examples of this process, and in process 0 the names of all images."""
+  directory.mkdir(parents=True, exist_ok=True)
+  arrays = {
+    f'{part}_{field}': np.asarray(x)
+    for part, example in batch._asdict().items()
+    for field, x in example._asdict().items()
+  }
+  with (
+    replacing(directory / f'batch-{jax.process_index()}.npz') as temporary,
+    open(temporary, 'wb') as file,
+  ):
+    np.savez_compressed(file, **arrays)
+  if jax.process_index() == 0:
+    write_atomically(directory / 'names.json', json.dumps(dict(names), indent=2) + '\n')
 
 
-def keep_state(path: Path, state: TrainState) -> None:
-  """Writes a state that `train.guarded` has stopped, with the step that it stands at."""
+def write_state(path: Path, state: TrainState) -> None:
+  """Writes a state that a non-finite step has stopped; its `step` becomes positive again."""
   state = shared(state)
   state = state.replace(step=-1 - state.step)
   with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:

@@ -1,8 +1,8 @@
-"""What decides a result, next to what the paper used: printed before every training.
+"""Compares the settings that decide a result with the paper's, for the start of a run.
 
 Synopsis:
 
-    print(fingerprint(found={'global batch': '4 + 4'}, paper={'global batch': '2 + 2'}))
+    print(fingerprint({'global batch': '4 + 4'}, paper={'global batch': '2 + 2'}))
 """
 
 from collections.abc import Mapping
@@ -10,16 +10,15 @@ from typing import Any
 
 import jax
 
-from classmix_jax.config.data import (
-  Split,
-)
-from classmix_jax.config.lookup import Config
+from classmix_jax.config.setup import Setup
 from classmix_jax.pretrained import initialize
-from classmix_jax.training.streams import pipeline, unlabeled_batch_size
-from classmix_jax.types import TrainState
+from classmix_jax.training.streams import pipeline_name
+from classmix_jax.types import PyTree
+
+VALUE_WIDTH = 44  # columns; longer values push their verdict to the right
 
 
-def verdict(found: str, paper: str | None) -> str:
+def verdict(value: str, paper: str | None) -> str:
   """Compares one setting with the paper's.
 
   Example:
@@ -28,63 +27,67 @@ def verdict(found: str, paper: str | None) -> str:
   """
   if paper is None:
     return ''
-  return 'as in the paper' if found == paper else f'differs (paper: {paper})'
+  return 'as in the paper' if value == paper else f'differs (paper: {paper})'
 
 
-def fingerprint(found: Mapping[str, str], paper: Mapping[str, str]) -> str:
+def fingerprint(settings: Mapping[str, str], paper: Mapping[str, str]) -> str:
   """Returns one aligned line per setting: name, value, verdict.
 
   Args:
-    found: the settings of this run.
-    paper: the settings of the paper's row, for some of the names.
+    settings: of this run.
+    paper: settings of the paper, for some of the names.
   """
-  name_width = max(map(len, found))
-  value_width = min(44, max(map(len, found.values())))
+  name_width = max(map(len, settings))
+  value_width = min(VALUE_WIDTH, max(map(len, settings.values())))
   return '\n'.join(
     f'  {name:{name_width}}  {value:{value_width}}  {verdict(value, paper.get(name))}'.rstrip()
-    for name, value in found.items()
+    for name, value in settings.items()
   )
 
 
-def bn_statistics(config: Config) -> str:
-  """Whose statistics normalise: the one thing that accumulation changes."""
-  if config.model.bn == 'running':
+def bn_statistics(bn: str, accumulate: int) -> str:
+  """Describes the statistics that BN normalises by: the one thing that accumulation changes."""
+  if bn == 'running':
     return 'frozen statistics'
-  of = '' if config.accumulate == 1 else f' of 1/{config.accumulate} of the batch'
-  return f'batch statistics{of}'
+  part = '' if accumulate == 1 else f' of 1/{accumulate} of the batch'
+  return f'batch statistics{part}'
 
 
-def settings(
-  config: Config,
-  split: Split,
-  devices: list,
-  state: TrainState,
-  protocol: str,
-  origin: Mapping[str, Any],
+def run_settings(
+  setup: Setup, params: PyTree, protocol: str, origin: Mapping[str, Any]
 ) -> dict[str, str]:
-  """What decides the result, as the fingerprint prints it."""
-  optim, data = config.optim, config.data
-  affine = 'frozen' if optim.freeze_bn_affine else 'trained'
-  unlabeled = unlabeled_batch_size(config)
-  parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-  share = len(devices) * jax.process_count()
+  """Returns the settings that decide a result, as texts by name.
+
+  Args:
+    setup: of the training run.
+    params: trainable parameters by network.
+    protocol: description of the evaluation protocol.
+    origin: of the initial weights, see `initial_state`.
+  """
+  model, optim, crop = setup.values['model'], setup.values['optim'], setup.values['data']['crop']
+  batches, split = setup.batches, setup.split
+  affine = 'frozen' if optim['freeze_bn_affine'] else 'trained'
+  statistics = bn_statistics(model['bn'], batches.accumulate)
+  parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+  devices = len(setup.devices) * jax.process_count()
+  rate, head = f'{optim["learning_rate"]:g}', f'{optim["head_multiplier"]:g}x'
+  labeled, unlabeled = batches.labeled, batches.unlabeled
   return {
-    'method': config.method.name,
-    'network': f'{config.model.backbone} + {config.model.head}',
+    'method': setup.values['method']['name'],
+    'network': f'{model["backbone"]} + {model["head"]}',
     'parameters': f'{parameters:,}, float32',
-    'precision': config.model.dtype,
-    **initialize.settings(config.model.pretrained, config.model.preprocessing, origin),
+    'precision': model['dtype'],
+    **initialize.settings(model['preprocessing'], origin),
     'labelled images': f'{len(split.labeled):,}, split {split.labeled_hash}',
     'unlabelled images': f'{len(split.unlabeled):,}, masks not read',
-    'global batch': f'{config.batch_size} labelled + {unlabeled} unlabelled',
-    'learning rate': f'{optim.learning_rate:g} for {config.batch_size} + {unlabeled} images, '
-    f'head {optim.head_multiplier:g}x',
-    'steps': str(config.steps),
-    'crop': 'x'.join(map(str, data.crop)) if len(data.crop) else 'whole image',
-    'batches': pipeline(config),
-    'micro-batches': f'{config.accumulate} per step',
-    'BN mode': f'{bn_statistics(config)}, affine {affine}',
-    'protocol': f'{protocol}, {config.eval_network}',
-    'devices': f'{share} of {jax.device_count()} ({devices[0].platform}), '
-    f'{config.batch_size // share} + {unlabeled // share} images on each',
+    'global batch': f'{labeled} labelled + {unlabeled} unlabelled',
+    'learning rate': f'{rate} for {labeled} + {unlabeled} images, head {head}',
+    'steps': str(setup.schedule.steps),
+    'crop': 'x'.join(map(str, crop)) or 'whole image',
+    'batches': pipeline_name(batches),
+    'micro-batches': f'{batches.accumulate} per step',
+    'BN mode': f'{statistics}, affine {affine}',
+    'protocol': f'{protocol}, {setup.evaluation.headline}',
+    'devices': f'{devices} of {jax.device_count()} ({setup.devices[0].platform}), '
+    f'{labeled // devices} + {unlabeled // devices} images on each',
   }

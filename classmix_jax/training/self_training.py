@@ -1,21 +1,23 @@
-"""Pseudo-labels as data: a network labels images, the surest pixels of each class are kept.
+"""Writes class-balanced pseudo-labels to disk, between two stages of a training run.
 
-    RUN/pseudo_labels/STEP/NAME.png       class ids in the classes' colours, 255 where unsure
-    RUN/pseudo_labels/STEP/summary.json   thresholds and shares by class, written last
+    RUN/pseudo_labels/STEP/NAME.png       class ids in the classes' colours, 255 if unsure
+    RUN/pseudo_labels/STEP/summary.json   thresholds and pixels by class, written last
 
-Class-balanced choice (arXiv 1810.07911, section 4; DST-CBC, arXiv 2004.08514): with k_c the
-confidence that the surest `share` of the pixels predicted as c have,
+Class-balanced selection (arXiv 1810.07911, section 4; DST-CBC, arXiv 2004.08514): k_c is the
+lowest confidence among the most confident `share` of the pixels predicted as c, and
 
-    label = argmax_c p_c / k_c,  kept where p_c / k_c >= 1
+    label = argmax_c p_c / k_c  if that ratio is at least 1, else void
 
 Synopsis:
 
-    unlabeled = pseudo_labeled(labeler, unlabeled, share=0.2, folder=run / 'pseudo_labels' / '2000')
+    directory = run / 'pseudo_labels' / '2000'
+    unlabeled = pseudo_label(labeler, unlabeled, share=0.2, directory=directory)
     unlabeled.read_label(0)      # [H, W] uint8
 """
 
 from collections.abc import Callable, Iterator, Sequence
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -36,17 +38,17 @@ from classmix_jax.utils.paths import inside
 from classmix_jax.utils.progress import progress
 from classmix_jax.utils.threads import in_parallel
 
-STRIDE = 16  # of the pixels whose confidence is collected
+STRIDE = 16  # every 16th pixel is enough for a quantile, and fits in memory
 SUMMARY = 'summary.json'
-EVERYTHING = 1e-4  # the threshold that keeps all pixels
+KEEP_ALL = 1e-4  # threshold below every probability of a predicted class
 
 
 def class_thresholds(confidences: Sequence[np.ndarray], share: float) -> np.ndarray:
-  """Returns k_c: what the surest `share` of each class's confidences reach.
+  """Returns k_c: the lowest confidence among the highest `share` of each class.
 
   Args:
-    confidences: per class `[n]` float32; n may be 0, and then the class is not given.
-    share: 0 to 1; at 1 every pixel is kept.
+    confidences: per class `[n]` float32; a class with n = 0 is never assigned.
+    share: fraction of the pixels in 0..1; 1 keeps every pixel.
 
   Returns:
     `[C]` float32.
@@ -56,19 +58,19 @@ def class_thresholds(confidences: Sequence[np.ndarray], share: float) -> np.ndar
     [0.75]
   """
   if share >= 1:
-    return np.full(len(confidences), EVERYTHING, np.float32)
+    return np.full(len(confidences), KEEP_ALL, np.float32)
 
   def threshold(values: np.ndarray) -> float:
     if not len(values):
       return 1.0
-    kept = max(round(len(values) * share), 1)
-    return np.sort(values)[-kept]
+    count = max(round(len(values) * share), 1)
+    return np.sort(values)[-count]
 
   return np.array([threshold(values) for values in confidences], np.float32)
 
 
 def balanced_label(prob: Array, thresholds: Array) -> Array:
-  """Returns argmax_c p_c / k_c, `VOID` where that ratio is below 1.
+  """Returns argmax_c p_c / k_c, or `VOID` if that ratio is below 1.
 
   Args:
     prob: `[..., C]` float32.
@@ -89,12 +91,12 @@ def balanced_label(prob: Array, thresholds: Array) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class Labeler:
-  """A network that labels images of any size, whole, several at once.
+  """Labels whole images of any size with a network.
 
   Attributes:
     model: the network.
-    variables: of it.
-    dataset: whose classes and colours are used.
+    variables: of the network.
+    dataset: class names and palette.
     batch_size: images at once.
   """
 
@@ -103,101 +105,107 @@ class Labeler:
   dataset: Dataset
   batch_size: int
 
-  def batches(self, source: Source, of_prob: Callable) -> Iterator[tuple[int, Any]]:
-    """Yields (index, result `[h, w]`, ...) per image, of `of_prob(prob [B, H, W, C])`."""
-    run = jax.jit(lambda variables, image: of_prob(predict(self.model, variables, image)))
+  def map_images(self, source: Source, reduce: Callable) -> Iterator[tuple[int, Any]]:
+    """Yields (index, `reduce(prob)`) of every image; `prob` is `[B, H, W, C]`."""
+
+    @jax.jit
+    def run(variables: PyTree, image: Array) -> Any:
+      return reduce(predict(self.model, variables, image))
+
     for start in range(0, len(source), self.batch_size):
       indices = range(start, min(start + self.batch_size, len(source)))
       images = list(in_parallel(source.read_image, indices))
-      # Images of one size go together; the last are repeated, so that one program does for all.
+      # Images of one size form a batch; repeating the last one avoids another compilation.
       for size in dict.fromkeys(image.shape for image in images):
-        chosen = [i for i, image in zip(indices, images, strict=True) if image.shape == size]
-        rows = [images[i - start] for i in chosen]
-        rows += rows[-1:] * (self.batch_size - len(rows))
-        found = jax.device_get(run(self.variables, np.stack(rows)))
-        for place, index in enumerate(chosen):
-          yield index, jax.tree.map(lambda x, place=place: x[place], found)
+        members = [i for i, image in zip(indices, images, strict=True) if image.shape == size]
+        batch = [images[i - start] for i in members]
+        batch += batch[-1:] * (self.batch_size - len(batch))
+        results = jax.device_get(run(self.variables, np.stack(batch)))
+        for row, index in enumerate(members):
+          yield index, jax.tree.map(lambda x, row=row: x[row], results)
 
-  def confidences(self, source: Source) -> list[np.ndarray]:
-    """Collects, per class, the confidence of every 16th pixel that is predicted as it."""
+  def collect_confidences(self, source: Source) -> list[np.ndarray]:
+    """Returns per class the confidence of every 16th pixel that is predicted as that class."""
 
-    def surest(prob: Array) -> tuple[Array, Array]:
+    def predict_class(prob: Array) -> tuple[Array, Array]:
       return jnp.argmax(prob, axis=-1).astype(jnp.uint8), jnp.max(prob, axis=-1)
 
     collected = [[] for _ in self.dataset.class_names]
-    say = progress('confidences of the unlabelled images', len(source))
-    for done, (_, (label, confidence)) in enumerate(self.batches(source, surest), 1):
-      for found in np.unique(label):
-        collected[found].append(confidence[label == found][::STRIDE])
-      say(done)
+    report = progress('confidences of the unlabelled images', len(source))
+    predictions = self.map_images(source, predict_class)
+    for done, (_, (label, confidence)) in enumerate(predictions, 1):
+      for index in np.unique(label):
+        collected[index].append(confidence[label == index][::STRIDE])
+      report(done)
     return [np.concatenate(values) if values else np.zeros(0) for values in collected]
 
-  def label(self, source: Source, thresholds: np.ndarray, folder: Path) -> np.ndarray:
-    """Writes a PNG per image; returns how many pixels each class has been given, `[C]`."""
+  def write_labels(self, source: Source, thresholds: np.ndarray, directory: Path) -> np.ndarray:
+    """Writes a PNG per image; returns the number of pixels of every label value, `[256]`."""
     colors = np.zeros((256, 3), np.uint8)
     colors[: len(self.dataset.palette)] = self.dataset.palette
     counts = np.zeros(256, np.int64)
-    say = progress(f'pseudo-labels to {folder}', len(source))
-    of_prob = lambda prob: balanced_label(prob, jnp.asarray(thresholds))
-    for done, (index, label) in enumerate(self.batches(source, of_prob), 1):
+    report = progress(f'pseudo-labels to {directory}', len(source))
+    assign = functools.partial(balanced_label, thresholds=jnp.asarray(thresholds))
+    for done, (index, label) in enumerate(self.map_images(source, assign), 1):
       counts += np.bincount(label.ravel(), minlength=256)
       picture = Image.fromarray(label)
       picture.putpalette(colors.ravel().tolist())
-      path = label_path(folder, source.names[index])
+      path = label_path(directory, source.names[index])
       path.parent.mkdir(parents=True, exist_ok=True)
       write_png(path, picture)
-      say(done)
+      report(done)
     return counts
 
 
-def label_path(folder: Path, name: str) -> Path:
-  return inside(folder, f'{name}.png')
+def label_path(directory: Path, name: str) -> Path:
+  """Returns the file of an image's pseudo-label."""
+  return inside(directory, f'{name}.png')
 
 
 def read_label(path: Path) -> np.ndarray:
+  """Reads a pseudo-label, `[H, W]` uint8."""
   with Image.open(path) as picture:
     return np.array(picture)
 
 
-def check_labels_exist(folder: Path) -> None:
-  """Raises UserError where the labels of a round that has begun are gone."""
-  if not (folder / SUMMARY).exists():
+def check_labels_exist(directory: Path) -> None:
+  """Raises UserError if the pseudo-labels of a stage that has begun are missing."""
+  if not (directory / SUMMARY).exists():
     raise UserError(
-      f'{folder} is not complete: its pseudo-labels come from a network that is not there any '
-      'more. Put the folder back, or train in another --workdir.'
+      f'{directory} is not complete: its pseudo-labels come from a network that no longer exists. '
+      'Restore the directory, or train in another --workdir.'
     )
 
 
-def pseudo_labeled(labeler: Labeler, source: Source, share: float, folder: Path) -> Source:
-  """Returns the source with the labels in `folder`; writes them where they are not complete.
+def pseudo_label(labeler: Labeler, source: Source, share: float, directory: Path) -> Source:
+  """Returns the source with pseudo-labels; writes them unless they are complete.
 
-  They are a function of the network alone: what an interrupted run left behind is what this
-  one would write. Of several processes the first writes them and the others wait; all of them
-  need to see the folder.
+  They are a function of the network, so an interrupted run has written the same files. Process 0
+  writes them and the others wait; all processes need access to the directory.
 
   Args:
     labeler: the network.
     source: unlabelled images.
-    share: of each class's pixels, the surest of which are labelled.
-    folder: for the labels of this round.
+    share: fraction of each class's pixels to label, the most confident ones.
+    directory: of the labels of this stage.
   """
-  if jax.process_index() == 0 and not (folder / SUMMARY).exists():
-    write_labels(labeler, source, share, folder)
+  if jax.process_index() == 0 and not (directory / SUMMARY).exists():
+    write_labels(labeler, source, share, directory)
   if jax.process_count() > 1:
-    multihost_utils.sync_global_devices(str(folder))
+    multihost_utils.sync_global_devices(str(directory))
   return dataclasses.replace(
-    source, read_label=lambda i: read_label(label_path(folder, source.names[i]))
+    source, read_label=lambda i: read_label(label_path(directory, source.names[i]))
   )
 
 
-def write_labels(labeler: Labeler, source: Source, share: float, folder: Path) -> None:
-  """Labels all images, and says how in summary.json: that comes last, with it all are there."""
-  thresholds = class_thresholds(labeler.confidences(source), share)
-  counts = labeler.label(source, thresholds, folder)
+def write_labels(labeler: Labeler, source: Source, share: float, directory: Path) -> None:
+  """Labels all images, then writes summary.json, which marks the labels as complete."""
+  thresholds = class_thresholds(labeler.collect_confidences(source), share)
+  counts = labeler.write_labels(source, thresholds, directory)
   names = labeler.dataset.class_names
   total = max(int(counts.sum()), 1)
   write_atomically(
-    folder / SUMMARY,
+    directory / SUMMARY,
     json.dumps(
       {
         'share': share,

@@ -1,174 +1,120 @@
-"""The one training step and the one loop, for every method.
+"""The training step, the same for every method.
 
 Synopsis:
 
-    devices = jax.local_devices()
     state = create_state(method, tx, jax.random.key(0), image, devices)
-    train_step = make_train_step(method, tx, seed=0, devices=devices)
+    step = make_train_step(method, tx, seed=0, devices=devices)
     for batch in to_devices(batches, devices):
-      state, metrics = train_step(state, batch)
+      state, metrics = step(state, batch)
 """
 
 from collections.abc import Callable
+import functools
 
 import jax
 from jax import lax
 import jax.numpy as jnp
 import optax
 
-from classmix_jax.core.devices import Devices, replicated
+from classmix_jax.core.devices import Devices
 from classmix_jax.core.finite import all_finite, where_tree
-from classmix_jax.core.microbatch import in_turn
+from classmix_jax.core.microbatch import fold_micro_batches
 from classmix_jax.types import AXIS, Array, Batch, Method, Metrics, PyTree, TrainState
 
+Optimizer = optax.GradientTransformation
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
-def create_state(
-  method: Method, tx: optax.GradientTransformation, key: Array, image: Array, devices: Devices
-) -> TrainState:
-  """Returns the state before step 0, already on the devices.
-
-  Placing it once, replicated, is what makes the step compile only once.
-
-  Args:
-    method: the method.
-    tx: the optimizer.
-    key: decides the initial weights.
-    image: `[B, H, W, 3]` array or `jax.ShapeDtypeStruct`, only its shape counts.
-    devices: the local devices of the step.
-  """
-
-  def create(key: Array) -> TrainState:
-    params, model_state, method_state = method.init(key, image)
-    return TrainState(
-      step=jnp.zeros((), jnp.int32),
-      params=params,
-      model_state=model_state,
-      opt_state=tx.init(params),
-      method_state=method_state,
-    )
-
-  return jax.device_put(jax.jit(create)(key), replicated(devices))
-
-
-def whole_gradient(
+def accumulate_gradients(
   method: Method, state: TrainState, batch: Batch, key: Array
 ) -> tuple[PyTree, PyTree, Metrics]:
-  """Sums the gradient over micro-batches, one after the other.
-
-  Args:
-    method: the method.
-    state: the train state.
-    batch: arrays with a leading axis of micro-batches, `[A, per_device, ...]`.
-    key: the step's key.
-
-  Returns:
-    `(gradient, model_state, metrics)` of this device's share of the whole
-    batch. Only BN statistics are those of each micro-batch: where they are
-    frozen, the gradient does not depend on A.
-  """
-  targets, model_state, metrics = method.targets(
-    state.params, state.model_state, state.method_state, batch, key, state.step
-  )
-  # What has made the targets is out of memory before the first micro-batch begins.
+  """Returns `(gradients, model_state, metrics)`, summed over micro-batches `[A, b, ...]`."""
+  targets, model_state, target_metrics = method.targets(state, batch, key)
+  # Memory of the targets' computation is released before the first micro-batch.
   params, targets = lax.optimization_barrier((state.params, targets))
 
-  def add(params: PyTree, carry: tuple, micro: PyTree) -> tuple:
+  def add(params: PyTree, carry: tuple, micro_batch: PyTree) -> tuple:
     model_state, total = carry
-    (_, (model_state, metrics)), gradient = jax.value_and_grad(method.loss, has_aux=True)(
-      params, model_state, micro
+    (_, (model_state, metrics)), gradients = jax.value_and_grad(method.loss, has_aux=True)(
+      params, model_state, micro_batch
     )
-    new = gradient, metrics
+    new = gradients, metrics
     return model_state, new if total is None else jax.tree.map(jnp.add, total, new)
 
-  model_state, (gradient, summed) = in_turn(add, params, (model_state, None), targets)
-  return gradient, model_state, {**metrics, **summed}
+  model_state, (gradients, metrics) = fold_micro_batches(add, params, (model_state, None), targets)
+  return gradients, model_state, {**target_metrics, **metrics}
 
 
-def guarded(finite: Array, new: TrainState, old: TrainState, on_nan: str) -> TrainState:
-  """Returns the state after a step, or the one before it where the step is not finite.
+def apply_gradients(
+  method: Method, tx: Optimizer, state: TrainState, gradients: PyTree, model_state: PyTree
+) -> TrainState:
+  """Updates the parameters, then what the method derives from them, e.g. an EMA."""
+  updates, opt_state = tx.update(gradients, state.opt_state, state.params)
+  params = optax.apply_updates(state.params, updates)
+  state = state.replace(params=params, model_state=model_state, opt_state=opt_state)
+  return state.replace(method_state=method.finish(state), step=state.step + 1)
 
-  'skip' goes on with the next step. 'stop' goes on nowhere: until the host looks, every later
-  step returns the state before the first bad one, whose `step` s is written as -1 - s.
 
-  Args:
-    finite: bool scalar, of this step.
-    new: after it.
-    old: before it.
-    on_nan: one of `ON_NAN`.
+def keep_if_finite(
+  finite: Array, new: TrainState, old: TrainState, on_nonfinite: str
+) -> TrainState:
+  """Returns `new` if `finite`, else `old`.
+
+  The step still counts with 'skip'. With 'stop', `old.step` = s is replaced by -1 - s, and every
+  later step returns that state until the host ends the training run.
   """
-  if on_nan == 'skip':
+  if on_nonfinite == 'skip':
     return where_tree(finite, new, old).replace(step=new.step)
   stopped = old.step < 0
-  where = jnp.where(stopped, old.step, -1 - old.step)
-  return where_tree(finite & ~stopped, new, old.replace(step=where))
+  mark = jnp.where(stopped, old.step, -1 - old.step)
+  return where_tree(finite & ~stopped, new, old.replace(step=mark))
+
+
+def train_step(
+  method: Method, tx: Optimizer, key: Array, on_nonfinite: str, state: TrainState, batch: Batch
+) -> tuple[TrainState, Metrics]:
+  """Computes one update; runs under `pmap` over `AXIS`.
+
+  All randomness derives from (`key`, step, index in the global batch), so it does not depend on
+  devices, micro-batches or restarts. `metrics['finite']` is 1 if the step is finite, else 0.
+  """
+  # The 0 is part of the stream of keys that published scores and reference values were drawn from.
+  key = jax.random.fold_in(jax.random.fold_in(key, state.step), 0)
+  gradients, model_state, metrics = accumulate_gradients(method, state, batch, key)
+  gradients, metrics = lax.pmean((gradients, metrics), AXIS)
+  new = apply_gradients(method, tx, state, gradients, model_state)
+  finite = all_finite((gradients, metrics, model_state))
+  metrics = {**metrics, 'finite': finite.astype(jnp.float32)}
+  return keep_if_finite(finite, new, state, on_nonfinite), metrics
 
 
 def make_train_step(
   method: Method,
-  tx: optax.GradientTransformation,
+  tx: Optimizer,
   seed: int,
   devices: Devices,
   *,
   accumulate: int = 1,
-  on_nan: str = 'stop',
+  on_nonfinite: str = 'stop',
 ) -> TrainStep:
-  """Returns the pmapped `train_steps(state, batches) -> (state, metrics)`: one step, or several.
+  """Returns `train_step` under `pmap`, for one step or K steps per call; the state is donated.
 
-  The state is donated. All randomness derives from (seed, step, index in the
-  global batch), so neither devices nor micro-batches nor a restart change it, nor how many
-  steps are given at once: K of them are one program, and the host need not keep up.
-
-  Args:
-    method: the method.
-    tx: the optimizer.
-    seed: of the random keys.
-    devices: the local devices.
-    accumulate: number of micro-batches A; batches are `[D, K A, per_device, ...]`.
-    on_nan: one of `ON_NAN`.
-
-  Returns:
-    The function. Where K is not 1, its metrics have a leading axis K, see `logbook.one_by_one`.
-    One of them, `finite`, is 1 where loss, gradient and statistics of a step are, else 0.
+  Batches are `[devices, K A, per_device, ...]` with A = `accumulate` micro-batches per step. If K
+  is not 1, metrics have a leading axis K. `seed` is that of the random keys.
   """
 
-  def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-    # A second fold, so that runs of older versions go on with the draws that they had.
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), state.step), 0)
-    gradient, model_state, metrics = whole_gradient(method, state, batch, key)
-    gradient, metrics = lax.pmean((gradient, metrics), AXIS)
-    updates, opt_state = tx.update(gradient, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    method_state = method.finish(params, state.method_state, state.step)
-    new = TrainState(
-      step=state.step + 1,
-      params=params,
-      model_state=model_state,
-      opt_state=opt_state,
-      method_state=method_state,
-    )
-    finite = all_finite((gradient, metrics, model_state))
-    metrics = {**metrics, 'finite': finite.astype(jnp.float32)}
-    return guarded(finite, new, state, on_nan), metrics
-
   def train_steps(state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:
+    step = functools.partial(train_step, method, tx, jax.random.key(seed), on_nonfinite)
     leading = batches.labeled.image.shape[0]
     if leading % accumulate:
-      raise ValueError(
-        f'batch has {leading} micro-batches, no multiple of accumulate, which is {accumulate}'
-      )
+      raise ValueError(f'{leading} micro-batches are no multiple of accumulate={accumulate}')
     if leading == accumulate:
-      return train_step(state, batches)
-    steps = jax.tree.map(lambda x: x.reshape(-1, accumulate, *x.shape[1:]), batches)
-    # Inside a loop XLA's CPU backend runs convolutions ten times slower.
-    return lax.scan(train_step, state, steps, unroll=devices[0].platform == 'cpu')
+      return step(state, batches)
+    batches = jax.tree.map(lambda x: x.reshape(-1, accumulate, *x.shape[1:]), batches)
+    # Unrolled, because XLA's CPU backend runs convolutions ten times slower inside a loop.
+    return lax.scan(step, state, batches, unroll=devices[0].platform == 'cpu')
 
-  return jax.pmap(
-    train_steps,
-    axis_name=AXIS,
-    in_axes=(None, 0),
-    out_axes=(None, None),
-    donate_argnums=0,
-    devices=list(devices) if jax.process_count() == 1 else None,
-  )
+  # Across processes `pmap` finds all devices itself.
+  local = list(devices) if jax.process_count() == 1 else None
+  specs = {'in_axes': (None, 0), 'out_axes': (None, None), 'donate_argnums': 0}
+  return jax.pmap(train_steps, axis_name=AXIS, devices=local, **specs)

@@ -1,32 +1,25 @@
-"""Training batches of a config, on the devices."""
+"""Streams the training batches of a stage to the devices.
+
+Synopsis:
+
+    stream = open_streams(setup.batches, setup.split, setup.devices)
+    for batch in stream(0, 1000):      # of the first 1000 steps
+      ...
+"""
 
 from collections.abc import Callable, Iterator
 import importlib.util
 
 import jax
 
-from classmix_jax.config.data import (
-  Split,
-  build_geometry,
-)
-from classmix_jax.config.lookup import Config
-from classmix_jax.config.model import (
-  needs_unlabeled,
-)
+from classmix_jax.config.data import Split
+from classmix_jax.config.setup import BatchSetup
 from classmix_jax.data.device_pipeline import device_stream
 from classmix_jax.data.feed import dispatches, micro_batches, to_devices
 from classmix_jax.data.sampler import LABELED, UNLABELED, index_stream
-from classmix_jax.data.source import Dataset
 from classmix_jax.types import Batch
 
-
-def crop_size(config: Config, dataset: Dataset) -> tuple[int, int]:
-  """The (H, W) of training images: the crop, the working size, or the first image's."""
-  return tuple(config.data.crop) or tuple(config.data.size) or dataset.train.read_image(0).shape[:2]
-
-
-def unlabeled_batch_size(config: Config) -> int:
-  return config.unlabeled_batch_size if needs_unlabeled(config) else 0
+Stream = Callable[[int, int], Iterator[Batch]]
 
 
 def has_tensorflow() -> bool:
@@ -34,30 +27,37 @@ def has_tensorflow() -> bool:
   return importlib.util.find_spec('tensorflow') is not None
 
 
-def pipeline(config: Config) -> str:
-  """Returns in words what makes the batches, see `open_streams`."""
-  if config.data.working_copy == 'device':
+def pipeline_name(batches: BatchSetup) -> str:
+  """Returns a description of the pipeline that `open_streams` chooses."""
+  if batches.on_device:
     return 'cut on the devices'
   return 'tf.data' if has_tensorflow() else 'threads (TensorFlow is not installed)'
 
 
-def open_streams(
-  config: Config, split: Split, devices: list
-) -> Callable[[int, int], Iterator[Batch]]:
-  """Returns `stream(start_step, stop_step)`: batches `[D, A, b, ...]` on the devices."""
-  unlabeled = unlabeled_batch_size(config) if split.unlabeled is not None else 0
-  parts, together = config.accumulate, config.steps_per_dispatch
+def open_streams(batches: BatchSetup, split: Split, devices: list) -> Stream:
+  """Returns `stream(start_step, stop_step)`: batches `[D, A, b, ...]` on the devices.
+
+  Args:
+    batches: what decides a batch.
+    split: labelled and unlabelled images; the latter may be None.
+    devices: local devices.
+
+  Raises:
+    UserError: the batch does not divide by the devices, or images of a batch differ in size.
+  """
+  unlabeled = batches.unlabeled if split.unlabeled is not None else 0
+  parts, together = batches.accumulate, batches.steps_per_dispatch
   options = dict(
     labeled=split.labeled,
     unlabeled=split.unlabeled if unlabeled else None,
-    batch_size=config.batch_size // parts,
+    batch_size=batches.labeled // parts,
     unlabeled_batch_size=unlabeled // parts,
-    geometry=build_geometry(config),
-    seed=config.seed,
+    geometry=batches.geometry,
+    seed=batches.seed,
     process_index=jax.process_index(),
     process_count=jax.process_count(),
   )
-  if config.data.working_copy == 'device':
+  if batches.on_device:
     return device_stream(devices=devices, accumulate=parts, together=together, **options)
   if has_tensorflow():
     from classmix_jax.data.input_pipeline import train_batches
@@ -65,27 +65,26 @@ def open_streams(
     from classmix_jax.data.thread_pipeline import train_batches
 
   def stream(start_step: int, stop_step: int) -> Iterator[Batch]:
-    batches = train_batches(
+    host_batches = train_batches(
       start_step=start_step * parts,
       stop_step=stop_step * parts,
       local_devices=len(devices),
       **options,
     )
     counts = (parts * len(steps) for steps in dispatches(start_step, stop_step, together))
-    return to_devices(micro_batches(batches, counts), devices)
+    return to_devices(micro_batches(host_batches, counts), devices)
 
   return stream
 
 
-def batch_names(config: Config, split: Split, step: int) -> dict[str, list[str]]:
-  """Returns who is in the batch of the step of this number, from 1."""
-  streams = [('labeled', LABELED, split.labeled, config.batch_size)]
-  if split.unlabeled is not None and unlabeled_batch_size(config):
-    streams.append(('unlabeled', UNLABELED, split.unlabeled, config.unlabeled_batch_size))
-  return {
-    part: [
-      source.names[i]
-      for i in index_stream(config.seed, number, len(source), (step - 1) * size, step * size)
-    ]
-    for part, number, source, size in streams
-  }
+def batch_names(batches: BatchSetup, split: Split, step: int) -> dict[str, list[str]]:
+  """Returns the names of the images in the batch of a step, which counts from 1."""
+  streams = [('labeled', LABELED, split.labeled, batches.labeled)]
+  if split.unlabeled is not None and batches.unlabeled:
+    streams.append(('unlabeled', UNLABELED, split.unlabeled, batches.unlabeled))
+  names = {}
+  for part, number, source, size in streams:
+    start, stop = (step - 1) * size, step * size
+    indices = index_stream(batches.seed, number, len(source), start, stop)
+    names[part] = [source.names[index] for index in indices]
+  return names

@@ -1,4 +1,4 @@
-"""Writes TensorBoard events with the package tensorboard alone: TensorFlow is not imported.
+"""Writes TensorBoard events with the package tensorboard, without TensorFlow.
 
 Synopsis:
 
@@ -6,7 +6,7 @@ Synopsis:
     writer.write_scalars(10, {'loss/sup': 0.5})
     writer.close()
 
-The events are those that `tf.summary` writes.
+The events are equal to those of `tf.summary`.
 """
 
 from collections.abc import Mapping
@@ -28,18 +28,20 @@ def has_tensorboard() -> bool:
 
 
 class TensorBoardWriter:
-  """Appends events to a file of its own; what a call writes is on the disk when it returns.
+  """Appends events to a file; they are on disk when a call returns.
 
   Raises:
-    OSError: the folder cannot be written.
+    OSError: the directory cannot be written.
   """
 
-  def __init__(self, folder: Path):
+  def __init__(self, directory: Path):
     from tensorboard.summary.writer.record_writer import RecordWriter
 
-    folder.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     name = f'events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}'
-    self._records = RecordWriter((folder / name).open('ab'))  # two of one second share it
+    self._records = RecordWriter(
+      (directory / name).open('ab')
+    )  # "ab": a writer of the same second shares the file
     self._add(file_version='brain.Event:2')
 
   def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -51,7 +53,7 @@ class TensorBoardWriter:
       self._add_tensor(step, name, np.float32(value), metadata)
 
   def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
-    """Writes words by name."""
+    """Writes texts by name."""
     from tensorboard.plugins.text.metadata import create_summary_metadata
 
     metadata = create_summary_metadata(None, None)
@@ -69,12 +71,13 @@ class TensorBoardWriter:
       self._add_tensor(step, name, encoded, metadata)
 
   def write_hparams(self, settings: Mapping[str, bool | float | str]) -> None:
-    """Writes settings by name, as the page 'hparams' reads them."""
+    """Writes settings by name for the page 'hparams'."""
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
     self._add(summary=hparams_pb(dict(settings)))
 
   def close(self) -> None:
+    """Closes the file."""
     self._records.close()
 
   def _add_tensor(self, step: int, name: str, value: Any, metadata: Any) -> None:

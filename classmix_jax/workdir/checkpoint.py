@@ -34,7 +34,7 @@ from classmix_jax.workdir.checkpoint_integrity import (
   checksum,
   damage,
   first_line,
-  is_what_was_saved,
+  has_saved_checksum,
   read_arrays,
   read_back,
   set_aside,
@@ -161,7 +161,7 @@ def restore(manager: ocp.CheckpointManager, state: TrainState, step: int) -> Tra
   target = jax.tree.map(ocp.utils.to_shape_dtype_struct, shared(state))
   try:
     found = own_replica(manager.restore(step, args=ocp.args.StandardRestore(target)), state)
-    whole = is_what_was_saved(folder, jax.device_get(found))
+    whole = has_saved_checksum(folder, jax.device_get(found))
   except Exception as error:
     # Nothing but a broken file makes JSON wrong: not every file is read by `damage`.
     broken = isinstance(error, json.JSONDecodeError) and first_line(error)
@@ -264,7 +264,7 @@ def load(run: Path, which: str = 'best') -> tuple[int, PyTree]:
   folder = directory.absolute() / str(step)  # orbax wants it so
   try:
     state = read_arrays(folder)
-    whole = is_what_was_saved(folder, state)
+    whole = has_saved_checksum(folder, state)
   except Exception:  # whatever a broken file makes of the readers of many formats
     whole = False
   if not whole:

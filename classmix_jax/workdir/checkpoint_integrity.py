@@ -36,15 +36,15 @@ def checksum(tree: PyTree) -> str:
   return f'{zlib.crc32(np.array(each, np.uint32)):08x}'
 
 
-def remembered_checksum(folder: Path) -> str | None:
-  """Returns the checksum that was saved with a checkpoint; None where it is older than those."""
+def saved_checksum(folder: Path) -> str | None:
+  """Returns the checksum that was saved with a checkpoint, or None if it is missing."""
   with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
     return (reader.metadata(folder).custom_metadata or {}).get('checksum')
 
 
-def is_what_was_saved(folder: Path, tree: PyTree) -> bool:
-  """Whether these are the arrays that were saved, as far as the checkpoint remembers."""
-  return remembered_checksum(folder) in (None, checksum(tree))
+def has_saved_checksum(folder: Path, tree: PyTree) -> bool:
+  """Returns whether these are the arrays that were saved."""
+  return saved_checksum(folder) == checksum(tree)
 
 
 class ToNumPy(ocp.type_handlers.NumpyHandler):
@@ -68,10 +68,12 @@ def read_arrays(folder: Path) -> PyTree:
 def damage(folder: Path) -> str | None:
   """Reads a checkpoint's folder; returns what is wrong with it in words, None where all is well."""
   try:
-    expected, found = remembered_checksum(folder), checksum(read_arrays(folder))
+    expected, found = saved_checksum(folder), checksum(read_arrays(folder))
   except Exception as error:  # whatever a broken file makes of the readers of many formats
     return first_line(error)
-  if expected not in (None, found):
+  if expected is None:
+    return 'its checksum is missing'
+  if expected != found:
     return f'its checksum is {found} and was {expected}'
   return None
 

@@ -239,7 +239,7 @@ def write_pretrained(run: Path, origin: Mapping[str, Any]) -> None:
 
 
 def read_pretrained(run: Path) -> dict[str, Any]:
-  """Returns what `write_pretrained` wrote; nothing where the run is older, or from scratch."""
+  """Returns what `write_pretrained` wrote, or {} if the run started from scratch."""
   path = run / 'pretrained.json'
   return read_object(path, ORIGIN_FIELDS) if path.exists() else {}
 

@@ -14,6 +14,7 @@ from PIL import Image
 import pytest
 
 from classmix_jax.cli import command_line
+from classmix_jax.config.flags import load_without_overrides
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_every_config_field_exists(options, tmp_path, pretrained):
     words = [text.format(**known, name=name) for text in one.arguments]
     config = next((word for word in words if word.startswith('--config=')), None)
     if config:
-      fields = command_line.config_without_overrides(['program', config])
+      fields = load_without_overrides(['program', config])
       command_line.check_overrides(words, fields)
 
 

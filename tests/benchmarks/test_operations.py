@@ -11,7 +11,8 @@ from classmix_jax.methods import METHODS
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.segmenter import with_head
-from classmix_jax.training.step import create_state, make_train_step
+from classmix_jax.training.create_state import create_state
+from classmix_jax.training.step import make_train_step
 from classmix_jax.types import Batch, Example
 
 SQUARE = np.ones((4, 4), np.float32)

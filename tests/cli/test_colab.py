@@ -68,7 +68,7 @@ def test_every_cell(tmp_path, monkeypatch):
   ).execute()
   text = ''.join(map(said, notebook.cells))
   assert 'jax 0.' in text and 'tensorflow-cpu 2.' in text and 'cpu:0' in text
-  assert 'goes on after step 4' in text
+  assert 'resumes after step 4' in text
   runs = tmp_path / 'drive' / 'MyDrive' / 'classmix_jax'
   for made in (
     'scenes/report.html',

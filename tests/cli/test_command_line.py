@@ -103,7 +103,7 @@ def test_check_data_ends_with_status_2_after_its_report(data, tmp_path):
     cwd=tmp_path,
   )
   assert ended.returncode == 2 and 'config.data.labeled=99' in ended.stdout
-  assert ended.stderr.endswith('error: 1 finding, told above and in OUT/report.txt.\n')
+  assert ended.stderr.endswith('error: 1 finding, see above and OUT/report.txt.\n')
   assert (tmp_path / 'OUT' / 'report.txt').read_text() in ended.stdout
 
 

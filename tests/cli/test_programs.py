@@ -58,8 +58,8 @@ CONFIG = f'--config={command_line.__file__.rpartition("classmix_jax")[0]}configs
     ('train', [f'{CONFIG}:labels=3'], ["'labels=3' is not understood", 'method=classmix']),
     ('train', [CONFIG, 'stray'], ["'stray' is not understood"]),
     ('train', [CONFIG, '--config.steps=many'], ['steps']),
-    ('evaluate', [], ['--workdir is missing', 'folder of a training run']),
-    ('evaluate', ['--workdir=nowhere'], ['--workdir=nowhere is not a folder']),
+    ('evaluate', [], ['--workdir is missing', 'directory of a training run']),
+    ('evaluate', ['--workdir=nowhere'], ['--workdir=nowhere is not a directory']),
     ('evaluate', ['--workdir=.', '--window=a,b'], ['--window=a,b is not understood', 'commas']),
     ('evaluate', ['--workdir=.'], ['config.json does not exist']),
     ('predict', ['--workdir=.', '--input=x'], ['--output is missing', '--output=DIR']),
@@ -72,7 +72,7 @@ CONFIG = f'--config={command_line.__file__.rpartition("classmix_jax")[0]}configs
     (
       'convert_weights',
       ['--input=a', '--output=b', '--backbone=tiny'],
-      ['one must be a file', 'folder'],
+      ['one must be a file', 'directory'],
     ),
     ('convert_weights', ['--input=a.pth', '--output=b'], ['--backbone is missing']),
     (
@@ -98,7 +98,7 @@ def test_check_data_counts_findings(fail, tmp_path):
   root = toy.write_folder(tmp_path / 'data')
   (root / 'labeled/masks/street/0.png').write_text('no picture')
   text = fail('check_data', CONFIG, f'--config.data.root={root}', '--output=OUT')
-  toy.assert_says(text, 'told above and in OUT/report.txt')
+  toy.assert_says(text, 'see above and OUT/report.txt')
 
 
 def test_table_of_another_config(fail, tmp_path):

@@ -43,8 +43,9 @@ def test_fuzz_fields(case):
     check_config(config)
     headline_network(config.eval_network, ())
     build_geometry(config)
-    build_optimizer(config, config.steps)
-    return build_method(config, len(toy.CLASSES)).stages(config.steps)
+    method = build_method(config, len(toy.CLASSES))
+    build_optimizer(config, method, config.steps)
+    return method.stages(config.steps)
 
   stages = result_or_error(build_stages, 'config.')
   if stages is not None:

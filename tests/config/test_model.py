@@ -3,7 +3,7 @@
 import pytest
 import toy
 
-from classmix_jax.config import defaults, papers
+from classmix_jax.config import defaults
 from classmix_jax.config.check import check_config
 from classmix_jax.config.data import build_dataset, build_split
 from classmix_jax.config.model import build_method, build_model, build_optimizer
@@ -31,12 +31,6 @@ def test_heads_are_told():
   assert model.backbone.output_stride == model.head.output_stride == 16
   assert model.backbone.bn == model.head.bn == 'running'
   assert model.head.num_classes == 7
-
-
-def test_runs_without_the_field():
-  config = defaults.get_config()
-  del config.model.output_stride
-  assert build_model(config, num_classes=7).backbone.output_stride == 8
 
 
 @pytest.mark.parametrize(
@@ -73,14 +67,10 @@ def test_every_method_has_a_config_of_its_paper(module, name):
   config = module.get_config(f'method={name}')
   check_config(config)
   assert build_method(config, 19).num_classes == 19
-  build_optimizer(config, config.steps)
+  build_optimizer(config, build_method(config, 19), config.steps)
   batch = f'{config.batch_size} labelled + {config.unlabeled_batch_size} unlabelled'
   assert config.paper['global batch'] == batch
   assert config.paper['steps'] == str(config.steps)
-
-
-def test_papers_are_of_methods_that_exist():
-  assert papers.CITYSCAPES.keys() | papers.PASCAL_VOC.keys() <= METHODS.keys()
 
 
 def test_nobody_can_read_masks_of_unlabelled_images(tmp_path):

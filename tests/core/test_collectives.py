@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.core import collectives
+from classmix_jax.core.collectives import ALL_DEVICES, ONE_DEVICE, GlobalBatch
 from classmix_jax.core.mixing import mix
 from classmix_jax.types import AXIS
 
@@ -32,21 +32,20 @@ SHARES = [(1, 1), (2, 1), (4, 1), (8, 1), (1, 2), (1, 8), (2, 2), (4, 2), (2, 4)
 def test_next_image(devices, micro_batches):
   found = on_devices(
     devices,
-    lambda x: collectives.next_image(x, AXIS, micro_batches),
+    lambda x: GlobalBatch(AXIS, micro_batches).next_image(x),
     X,
     micro_batches=micro_batches,
   )
   np.testing.assert_array_equal(found, np.roll(X, -1, axis=0))
-  np.testing.assert_array_equal(collectives.next_image(jnp.asarray(X)), np.roll(X, -1, axis=0))
+  np.testing.assert_array_equal(ONE_DEVICE.next_image(jnp.asarray(X)), np.roll(X, -1, axis=0))
 
 
 @pytest.mark.parametrize('devices, micro_batches', SHARES)
-def test_example_keys(devices, micro_batches):
+def test_keys(devices, micro_batches):
   key = jax.random.key(3)
 
   def draw(x, axis_name=AXIS):
-    keys = collectives.example_keys(key, x.shape[0], axis_name, micro_batches)
-    return jax.random.key_data(keys)
+    return jax.random.key_data(GlobalBatch(axis_name, micro_batches).keys(key, len(x)))
 
   expected = np.asarray(draw(X, None))
   found = on_devices(devices, draw, X, micro_batches=micro_batches)
@@ -57,7 +56,7 @@ def test_example_keys(devices, micro_batches):
 @pytest.mark.parametrize('devices', [1, 4, 8])
 def test_mix(devices):
   mask = np.random.default_rng(1).random((IMAGES, 2, 3)) < 0.5
-  found = on_devices(devices, lambda m, x: mix(m, x, AXIS), mask, X)
+  found = on_devices(devices, lambda m, x: mix(m, x, ALL_DEVICES), mask, X)
   np.testing.assert_array_equal(found, np.where(mask, X, np.roll(X, -1, axis=0)))
 
 
@@ -70,7 +69,7 @@ def test_mix_keeps_the_dtype_and_checks_shapes():
 
 def test_mean_and_sum():
   x = jnp.arange(4.0)
-  both = lambda x: (collectives.mean_over_devices(x, AXIS), collectives.sum_over_devices(x, AXIS))
+  both = lambda x: (ALL_DEVICES.mean(x), ALL_DEVICES.sum(x))
   mean, total = jax.pmap(both, AXIS)(x)
   assert mean.tolist() == [1.5] * 4 and total.tolist() == [6.0] * 4
-  assert collectives.mean_over_devices(x) is x and collectives.sum_over_devices(x) is x
+  assert ONE_DEVICE.mean(x) is x and ONE_DEVICE.sum(x) is x

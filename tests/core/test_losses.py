@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from classmix_jax.core.collectives import ALL_DEVICES
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean, squared_error
 from classmix_jax.types import AXIS, VOID
 
@@ -58,7 +59,7 @@ def test_mean_over_devices_is_the_mean_over_pixels():
   """Three pixels count on one device, one on the other, none on two: no mean of means."""
   value = jnp.arange(12.0).reshape(4, 3)
   mask = jnp.array([[1, 1, 1], [0, 0, 1], [0, 0, 0], [0, 0, 0]], bool)
-  shares = jax.pmap(lambda v, m: masked_mean(v, m, AXIS), AXIS)(value, mask)
+  shares = jax.pmap(lambda v, m: masked_mean(v, m, ALL_DEVICES), AXIS)(value, mask)
   np.testing.assert_allclose(shares.mean(), (0 + 1 + 2 + 5) / 4)
 
 

@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 import small
 
-from classmix_jax.core.microbatch import divided, in_turn, joined
+from classmix_jax.core.microbatch import (
+  fold_micro_batches,
+  merge_micro_batches,
+  split_micro_batches,
+)
 from classmix_jax.methods import METHODS
 from classmix_jax.training.step import make_train_step
 
@@ -83,11 +87,11 @@ def test_batch_statistics_are_those_of_a_micro_batch():
   assert largest_difference(state, run('classmix', 'batch', 1, 1)[1]) > 1e-3
 
 
-def test_in_turn():
-  """Every micro-batch once, in order; what is divided can be joined."""
+def test_fold():
+  """Every micro-batch once, in order; merging inverts splitting."""
   x = np.arange(12.0).reshape(6, 2)
-  parts = divided(x, 3)
+  parts = split_micro_batches(x, 3)
   assert parts.shape == (3, 2, 2)
-  np.testing.assert_array_equal(joined(parts), x)
+  np.testing.assert_array_equal(merge_micro_batches(parts), x)
   visit = lambda params, carry, part: (*carry, params + part[0, 0])
-  assert [float(y) for y in in_turn(visit, 100.0, (), parts)] == [100.0, 104.0, 108.0]
+  assert [float(y) for y in fold_micro_batches(visit, 100.0, (), parts)] == [100.0, 104.0, 108.0]

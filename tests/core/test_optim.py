@@ -8,6 +8,7 @@ import pytest
 
 from classmix_jax.core.duplicate_steps import repeated
 from classmix_jax.core.optim import group_of, poly_optimizer, poly_schedule
+from classmix_jax.methods.adversary import discriminator_optimizer
 
 RATE, DECAY, STEPS = 0.1, 0.01, 10
 START = {
@@ -169,8 +170,9 @@ def test_adamw_decays_beside_the_gradient():
   )
 
 
-def test_discriminators_learn_by_adam_without_decay():
-  tx = poly_optimizer(RATE, STEPS, weight_decay=DECAY, discriminator_learning_rate=0.01)
+def test_other_networks_have_optimizers_of_their_own():
+  others = {'discriminator': discriminator_optimizer(0.01, STEPS, power=0.9)}
+  tx = poly_optimizer(RATE, STEPS, weight_decay=DECAY, others=others)
   params = {'segmenter': START, 'discriminator': {'conv1': {'kernel': 2.0}}}
   params = jax.tree.map(jnp.array, params)
   state = tx.init(params)

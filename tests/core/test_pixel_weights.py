@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from classmix_jax.core.collectives import ALL_DEVICES
 from classmix_jax.core.pixel_weights import WEIGHTS, confident_share, sigmoid_ramp
 from classmix_jax.types import AXIS
 
@@ -37,7 +38,7 @@ def test_confident_share_is_global():
   """Devices with 3, 1, 0 and 2 valid pixels, of which 2, 0, 0 and 1 are confident."""
   confidence = jnp.array([[0.9, 0.8, 0.1], [0.2, 0.9, 0.9], [0.9, 0.9, 0.9], [0.9, 0.1, 0.9]])
   valid = jnp.array([[1, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 0]], bool)
-  share = jax.pmap(lambda c, v: confident_share(c, v, 0.5, AXIS), AXIS)(confidence, valid)
+  share = jax.pmap(lambda c, v: confident_share(c, v, 0.5, ALL_DEVICES), AXIS)(confidence, valid)
   np.testing.assert_allclose(share, np.full(4, 3 / 6))
 
 

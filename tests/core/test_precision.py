@@ -14,7 +14,8 @@ from classmix_jax.models.backbones.tiny import Tiny
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.layers.batch_norm import batch_norm
 from classmix_jax.models.segmenter import Segmenter
-from classmix_jax.training.step import create_state, make_train_step
+from classmix_jax.training.create_state import create_state
+from classmix_jax.training.step import make_train_step
 from classmix_jax.types import AXIS
 
 HALF, FULL = jnp.dtype('bfloat16'), jnp.dtype('float32')

@@ -31,7 +31,7 @@ def test_value_and_gradient_do_not_depend_on_the_strips(logits, label, rows):
   weight = jax.random.uniform(jax.random.key(2), label.shape)
 
   def in_strips(logits):
-    loss = per_pixel(cross_entropy, logits, label, strip_bytes=rows * ROW)
+    loss = per_pixel(cross_entropy, logits, label, tile_bytes=rows * ROW)
     return jnp.sum(weight * loss), loss
 
   def at_once(logits):
@@ -45,7 +45,7 @@ def test_value_and_gradient_do_not_depend_on_the_strips(logits, label, rows):
 def test_logits_of_full_size_stay_as_they_are(label):
   logits = jax.random.normal(jax.random.key(3), (*label.shape, 3))
   np.testing.assert_array_equal(
-    per_pixel(cross_entropy, logits, label, strip_bytes=1), cross_entropy(logits, label)
+    per_pixel(cross_entropy, logits, label, tile_bytes=1), cross_entropy(logits, label)
   )
 
 
@@ -55,7 +55,7 @@ def test_no_images_have_no_loss():
 
 
 def test_classes_and_confidence_in_strips(logits):
-  label, confidence = per_pixel(top_class, logits, size=SIZE, strip_bytes=2 * ROW)
+  label, confidence = per_pixel(top_class, logits, size=SIZE, tile_bytes=2 * ROW)
   prob = jax.nn.softmax(resize_bilinear(logits, SIZE))
   assert label.dtype == jnp.int32 and confidence.shape == (2, *SIZE)
   np.testing.assert_array_equal(label, jnp.argmax(prob, -1))
@@ -67,7 +67,7 @@ def test_no_array_of_full_size_is_made(label):
   logits = jnp.zeros((2, 8, 8, 19))
   label = jnp.zeros((2, 64, 64), jnp.uint8)
   loss = lambda logits: per_pixel(
-    cross_entropy, logits, label, strip_bytes=16 * 4 * 2 * 64 * 19
+    cross_entropy, logits, label, tile_bytes=16 * 4 * 2 * 64 * 19
   ).sum()
   program = jax.jit(jax.grad(loss)).lower(logits).compile()
   whole = 4 * 2 * 64 * 64 * 19

@@ -13,7 +13,7 @@ from classmix_jax.data.label_check import check_at_start
 from classmix_jax.data.unreadable import NOTHING, LeftOut, find_left_out, without
 from classmix_jax.errors import UserError
 from classmix_jax.tools.report.write_report import report_training
-from classmix_jax.training import trainer
+from classmix_jax.training.prepare import choose_left_out
 
 
 @pytest.fixture
@@ -118,11 +118,11 @@ def test_a_run_goes_on_with_the_examples_it_began_with(data, tmp_path, capsys):
   run = tmp_path / 'run'
   run.mkdir()
   config = toy.config(data, **{'data.on_error': 'skip'})
-  first = trainer.choose_left_out(config, run)
+  first = choose_left_out(config, run)
   (run / 'left_out.json').write_text(json.dumps(first._asdict()))
   assert 'left out: 4 of train, 1 of unlabeled, see' in capsys.readouterr().out
   Image.fromarray(toy.draw(5)[0]).save(data / 'unlabeled/images/5.jpg')  # mended meanwhile
-  assert trainer.choose_left_out(config, run) == first
+  assert choose_left_out(config, run) == first
   assert find_unreadable(config).unlabeled == {}
 
 
@@ -147,7 +147,7 @@ def test_masks_of_void_alone_stop_a_training(tmp_path):
 def test_training_and_report(data, tmp_path):
   """It trains on the rest, and the page counts what was left out."""
   config = toy.config(data, **{'data.on_error': 'skip', 'steps': 2})
-  trainer.run_training(config, tmp_path / 'run', on_end=report_training)
+  toy.train(config, tmp_path / 'run', on_end=report_training)
   left_out = json.loads((tmp_path / 'run/left_out.json').read_text())
   assert {part: len(names) for part, names in left_out.items()} == {'train': 4, 'unlabeled': 1}
   assert (tmp_path / 'run/splits/labeled.txt').read_text().split() == [

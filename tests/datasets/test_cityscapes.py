@@ -15,7 +15,6 @@ from classmix_jax.data.files import tfds_records
 from classmix_jax.datasets import cityscapes
 from classmix_jax.datasets.cityscapes import classes
 from classmix_jax.errors import UserError
-from classmix_jax.training.trainer import run_training
 from configs import cityscapes as cityscapes_config
 
 V = 255
@@ -274,7 +273,7 @@ def test_shipped_config_trains_and_evaluates(root, tmp_path):
       'data.copy_root': str(tmp_path),
     }
   )
-  result = run_training(config, tmp_path / 'run')
+  result = toy.train(config, tmp_path / 'run')
   assert result['step'] == 2 and result['labeled'] == 2
   assert result['protocol'] == 'paper at 24x32' and len(result['iou']) == 19
   known = sum((toy.draw(seed)[1] != 255).sum() for seed in (4, 5))

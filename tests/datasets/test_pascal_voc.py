@@ -13,7 +13,6 @@ from classmix_jax.data.files import tfds_records
 from classmix_jax.datasets import pascal_voc
 from classmix_jax.datasets.pascal_voc import classes
 from classmix_jax.errors import UserError
-from classmix_jax.training.trainer import run_training
 from configs import pascal_voc as pascal_voc_config
 
 LISTS = 'ImageSets/Segmentation'
@@ -198,7 +197,7 @@ def test_shipped_config_trains_and_evaluates(shared, tmp_path):
       'batch_size': 2,
     }
   )
-  result = run_training(config, tmp_path / 'run')
+  result = toy.train(config, tmp_path / 'run')
   assert result['step'] == 2 and result['labeled'] == 2
   assert result['protocol'].startswith('paper') and len(result['iou']) == 21
   assert result['pixels'] == sum((label_of(name) != 255).sum() for name in 'vw')

@@ -35,18 +35,20 @@ def check_defaults(header, rows):
   methods = [title for title in columns if title in METHODS]
   for count, method in enumerate(methods, start=1):
     expected = hyper_parameters(method)
-    assert [row[0].strip('`') for row in rows] == list(expected), method
-    for row, (option, value) in zip(rows, expected.items(), strict=True):
+    documented = {}
+    for row in rows:
+      option = row[0].strip('`')
       cells = [row[columns[title]] for title in methods[:count]]
       last = [cell for cell in cells if cell][-1]
-      assert parse_cell(last, value) == value, (method, option)
+      documented[option] = parse_cell(last, expected[option])
+    assert documented == expected, method
     for path in set(columns) - set(methods):
       module = importlib.import_module(path.removesuffix('.py').replace('/', '.'))
       config = module.get_config(f'method={method}').method
-      for row, (option, value) in zip(rows, expected.items(), strict=True):
-        cell = row[columns[path]]
-        documented = parse_cell(cell, value) if cell else value
-        assert config[option] == pytest.approx(documented), (path, method, option)
+      for row in rows:
+        option, cell = row[0].strip('`'), row[columns[path]]
+        value = parse_cell(cell, expected[option]) if cell else expected[option]
+        assert config[option] == pytest.approx(value), (path, method, option)
   return methods
 
 

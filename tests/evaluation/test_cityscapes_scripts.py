@@ -14,9 +14,10 @@ import flax.linen as nn  # noqa: E402
 import jax  # noqa: E402
 
 from classmix_jax.config import defaults  # noqa: E402
-from classmix_jax.config.model import build_evaluator  # noqa: E402
+from classmix_jax.config.setup import make_evaluation_setup  # noqa: E402
 from classmix_jax.data.source import Dataset, Source  # noqa: E402
 from classmix_jax.datasets.cityscapes import classes  # noqa: E402
+from classmix_jax.evaluation.evaluator import Evaluator  # noqa: E402
 from classmix_jax.models.segmenter import Segmenter  # noqa: E402
 from classmix_jax.types import VOID  # noqa: E402
 
@@ -84,8 +85,12 @@ def test_classes_are_the_official_ones():
 
 def test_same_numbers_as_the_official_script(tmp_path):
   config = defaults.get_config('method=supervised')
-  evaluator = build_evaluator(
-    config, made_up(), Segmenter(backbone=Red(), head=Keep()), jax.devices()[:2], ('', 0)
+  evaluator = Evaluator(
+    made_up(),
+    Segmenter(backbone=Red(), head=Keep()),
+    jax.devices()[:2],
+    ('', 0),
+    **make_evaluation_setup(config)._asdict(),
   )
   variables = {'params': {}, 'batch_stats': {}}
   evaluator.write_predictions(variables, tmp_path / 'predictions')

@@ -12,7 +12,7 @@ from classmix_jax.types import VOID
 @pytest.mark.parametrize('devices', [1, 4])
 def test_count_is_numpys_count(devices):
   method, state = small.method('supervised'), small.start('supervised')
-  variables = method.networks(state.params, state.model_state, state.method_state)['student']
+  variables = method.networks(state)['student']
   example = small.batch().labeled
   prediction = np.asarray(
     jax.jit(lambda v, x: predict(method.model, v, x).argmax(-1))(variables, example.image)

@@ -9,12 +9,12 @@ import toy
 
 from classmix_jax.config import defaults
 from classmix_jax.config.data import build_dataset
-from classmix_jax.config.model import build_evaluator, build_protocol
+from classmix_jax.config.setup import make_evaluation_setup
 from classmix_jax.data.source import Dataset, Source, with_labels_of
 from classmix_jax.errors import UserError
-from classmix_jax.evaluation.evaluator import headline_network
+from classmix_jax.evaluation.evaluator import Evaluator, headline_network
 from classmix_jax.evaluation.summary import result_table
-from classmix_jax.inference.evaluate_run import other_protocol
+from classmix_jax.inference.evaluate_run import override_protocol
 from classmix_jax.models.segmenter import Segmenter
 from classmix_jax.types import VOID
 
@@ -65,7 +65,8 @@ def evaluator(val, devices=1, raw_ids=None, **fields):
   config.update_from_flattened_dict({'eval_batch_size': 2, **fields})
   palette = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
   dataset = Dataset('colours', NAMES, palette, val, val, raw_ids=raw_ids)
-  return build_evaluator(config, dataset, MODEL, jax.devices()[:devices], ('abcdef12', 3))
+  evaluation = make_evaluation_setup(config)._asdict()
+  return Evaluator(dataset, MODEL, jax.devices()[:devices], ('abcdef12', 3), **evaluation)
 
 
 def counted(prediction, val):
@@ -197,22 +198,17 @@ def test_the_data_set_is_read_at_the_protocols_sizes(tmp_path, name, image, labe
 
 
 def test_another_protocol_is_known_by_its_fields():
-  config = defaults.get_config('method=supervised')
-  assert not other_protocol(config, {})
-  assert not other_protocol(config, {'protocol': 'paper', 'scales': (1.0,)})
-  assert other_protocol(config, {'protocol': 'sliding', 'window': (64, 64), 'stride': (32, 32)})
-  assert build_protocol(config).window == (64, 64)
+  values = defaults.get_config('method=supervised').to_dict()
+  assert override_protocol(values, {}) == (values, False)
+  assert not override_protocol(values, {'protocol': 'paper', 'scales': (1.0,)})[1]
+  windows = {'protocol': 'sliding', 'window': (64, 64), 'stride': (32, 32)}
+  sliding, other = override_protocol(values, windows)
+  assert other and sliding['eval']['window'] == (64, 64)
+  assert values['eval']['window'] == (801, 801)  # unchanged
   with pytest.raises(UserError, match='--pad belongs to --protocol=paper, .* is sliding'):
-    other_protocol(config, {'pad': (5, 5)})
+    override_protocol(sliding, {'pad': (5, 5)})
   with pytest.raises(UserError, match='full .*config.data.size is empty'):
-    other_protocol(config, {'protocol': 'full'})
-
-
-def test_runs_from_before_there_were_protocols():
-  config = defaults.get_config('method=supervised')
-  with config.unlocked():
-    del config.eval
-  assert build_protocol(config) == build_protocol(defaults.get_config())
+    override_protocol(values, {'protocol': 'full'})
 
 
 def test_unknown_network():

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import toy
 
 from classmix_jax.evaluation.evaluator import Seen
 from classmix_jax.tools.report.gallery import View
@@ -35,18 +36,8 @@ def write_run(folder, miou=0.5, protocol='paper at 2x3', method='classmix'):
   """Writes what a report reads; step 10 scores less than step 5."""
   (folder / 'splits').mkdir(parents=True)
   (folder / 'eval').mkdir()
-  config = {
-    'name': 'folder',
-    'method': {'name': method},
-    'steps': 10,
-    'seed': 0,
-    'model': {'backbone': 'tiny', 'head': 'conv3x3', 'bn': 'batch', 'dtype': 'float32'},
-    'data': {'name': 'folder', 'root': '/nowhere', 'size': [], 'crop': []},
-    'eval_network': 'teacher',
-    'eval_batch_size': 1,
-    'paper': {'steps': 1},
-  }
-  (folder / 'config.json').write_text(json.dumps(config))
+  config = toy.config('/nowhere', f'method={method}', steps=10, **{'data.crop': ()})
+  (folder / 'config.json').write_text(json.dumps(config.to_dict()))
   (folder / 'classes.json').write_text(json.dumps({'names': NAMES, 'palette': PALETTE}))
   (folder / 'splits' / 'labeled.txt').write_text('a\nb\n')
   (folder / 'splits' / 'unlabeled.txt').write_text('c\n')

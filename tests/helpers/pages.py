@@ -17,7 +17,8 @@ from typing import NamedTuple
 from unittest import mock
 
 from absl import flags
-from ml_collections import config_flags
+
+from classmix_jax.config.flags import define_config
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md')), ROOT / 'benchmarks/README.md']
@@ -94,12 +95,13 @@ def program_flags(program: str) -> flags.FlagValues:
   module = f'classmix_jax.cli.{body.replace("-", "_")}'
   sys.modules.pop(module, None)
   importlib.import_module(module)
+  sys.modules.pop(module)  # its flags are removed below; the next import defines them again
   result = flags.FlagValues()
   for name in set(flags.FLAGS) - registered:
     flag = flags.FLAGS[name]
     delattr(flags.FLAGS, name)
     if name == 'config':  # it looks for overrides among the flags that it was defined with
-      config_flags.DEFINE_config_file('config', None, flag_values=result)
+      define_config('', result)
     elif name not in result:
       result[name] = flag
   return result
@@ -108,11 +110,12 @@ def program_flags(program: str) -> flags.FlagValues:
 def parse_flags(command: Command) -> None:
   """Parses a command of launch/ as the program does; raises the program's errors."""
   from classmix_jax.cli import command_line
+  from classmix_jax.config.flags import load_without_overrides
 
   values, arguments = program_flags(command.program), command.words[1:]
   with mock.patch.object(sys, 'argv', arguments):
     if 'config' in values:
-      config = command_line.config_without_overrides(arguments)
+      config = load_without_overrides(arguments)
       command_line.check_overrides(arguments, config or {})
     rest = values(arguments)
   if len(rest) > 1:
@@ -121,15 +124,28 @@ def parse_flags(command: Command) -> None:
 
 @contextlib.contextmanager
 def tutorial() -> Iterator[dict]:
-  """Runs the code of docs/extending.md and enrols its mask and its method."""
+  """Runs the blocks of docs/extending.md and adds one line to each of seven tables."""
+  from classmix_jax.datasets import DATASETS
+  from classmix_jax.evaluation.protocols import PROTOCOLS
   from classmix_jax.masks import MASKS
   from classmix_jax.methods import METHODS
+  from classmix_jax.models.backbones import BACKBONES
+  from classmix_jax.models.heads import HEADS
+  from classmix_jax.pretrained import LAYOUTS
 
   page, names = ROOT / 'docs' / 'extending.md', {'__name__': 'tutorial'}
   for block in blocks(page, 'python'):
     exec(compile(block, str(page), 'exec'), names)
-  with (
-    mock.patch.dict(MASKS, {'stripe': names['stripe_mask']}),
-    mock.patch.dict(METHODS, {'entropy': names['EntropyMinimization']}),
-  ):
+  lines = (
+    (MASKS, 'stripe', 'stripe_mask'),
+    (METHODS, 'entropy', 'EntropyMinimization'),
+    (BACKBONES, 'patches', 'Patches'),
+    (HEADS, 'linear', 'Linear'),
+    (DATASETS, 'checkers', 'load_checkers'),
+    (PROTOCOLS, 'upside_down', 'UPSIDE_DOWN'),
+    (LAYOUTS, 'patches', 'PATCHES'),
+  )
+  with contextlib.ExitStack() as stack:
+    for table, key, name in lines:
+      stack.enter_context(mock.patch.dict(table, {key: names[name]}))
     yield names

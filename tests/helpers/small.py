@@ -22,7 +22,7 @@ from classmix_jax.methods import METHODS, hyper_parameters
 from classmix_jax.models.layers.batch_norm import batch_norm
 from classmix_jax.models.layers.conv_bn import conv
 from classmix_jax.models.segmenter import Segmenter
-from classmix_jax.training.step import create_state
+from classmix_jax.training.create_state import create_state
 from classmix_jax.types import VOID, Batch, Example, Features
 
 CLASSES = 4
@@ -91,8 +91,10 @@ def method(name, bn='batch', dtype=jnp.float32, **options):
   return METHODS[name](model(bn=bn, dtype=dtype), CLASSES, **options)
 
 
-def optimizer():
-  return poly_optimizer(0.05, 10, head_multiplier=2.0, weight_decay=1e-3)
+def optimizer(method=None):
+  """An optimizer of segmentation networks, and of the other networks of a method."""
+  others = method.optimizers(10, 0.9) if method else {}
+  return poly_optimizer(0.05, 10, head_multiplier=2.0, weight_decay=1e-3, others=others)
 
 
 def state(method, tx, devices):
@@ -106,7 +108,8 @@ def factory(name):
 
 @functools.cache
 def started(kind):
-  return jax.device_get(state(method(kind), optimizer(), jax.devices()[:1]))
+  made = method(kind)
+  return jax.device_get(state(made, optimizer(made), jax.devices()[:1]))
 
 
 def start(name):

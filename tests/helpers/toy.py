@@ -4,13 +4,14 @@ import builtins
 from collections.abc import Callable
 import os
 from pathlib import Path
+from typing import Any
 import zipfile
 
-from ml_collections import ConfigDict
 import numpy as np
 from PIL import Image
 import pytest
 
+from classmix_jax.config.lookup import Config
 from classmix_jax.datasets.folder import voc_palette
 from classmix_jax.errors import UserError
 from configs import folder
@@ -90,7 +91,7 @@ def write_folder(root: Path, labeled: int = 4, unlabeled: int = 6, val: int = 3)
   return root
 
 
-def config(root: Path, arguments: str = 'method=classmix', **fields) -> ConfigDict:
+def config(root: Path, arguments: str = 'method=classmix', **fields) -> Config:
   """A config of a few steps on `write_folder`."""
   config = folder.get_config(arguments)
   config.data.root = str(root)
@@ -106,19 +107,28 @@ def config(root: Path, arguments: str = 'method=classmix', **fields) -> ConfigDi
   return config
 
 
+def train(config: Config, run: Path, **options) -> dict[str, Any]:
+  """Prepares and trains a run; `options` are those of `run_training`. Returns its result."""
+  from classmix_jax.training.prepare import prepare
+  from classmix_jax.training.trainer import run_training
+
+  setup, weights = prepare(config, run)
+  return run_training(setup, run, weights, **options)
+
+
 def write_run(run: Path, root: Path, **fields) -> Path:
   """Writes a run that was initialised and never trained, as its step 1; returns its folder."""
   import jax
 
   from classmix_jax.config.data import build_dataset
   from classmix_jax.config.model import build_method, build_optimizer
-  from classmix_jax.training.step import create_state
+  from classmix_jax.training.create_state import create_state
   from classmix_jax.workdir import checkpoint, layout
 
   settings = config(root, **fields)
   dataset = build_dataset(settings)
   method = build_method(settings, len(CLASSES))
-  tx = build_optimizer(settings, settings.steps)
+  tx = build_optimizer(settings, method, settings.steps)
   image = jax.ShapeDtypeStruct((1, *settings.data.crop, 3), np.float32)
   state = create_state(method, tx, jax.random.key(0, impl='rbg'), image, jax.local_devices()[:1])
   layout.open_run(run, settings.to_dict())

@@ -14,6 +14,8 @@ from PIL import Image
 import pytest
 import toy
 
+from classmix_jax.config.load import read_config
+from classmix_jax.config.trained import trained_setup
 from classmix_jax.data.files.image_io import read_image
 from classmix_jax.data.splits import split_hash
 from classmix_jax.errors import UserError
@@ -43,13 +45,7 @@ def expected(run, images):
 
 def logits(run, images):
   """Logits of the run's teacher, by way of the model itself."""
-  import ml_collections
-
-  from classmix_jax.config.model import build_model
-  from classmix_jax.workdir import layout
-
-  config = ml_collections.ConfigDict(layout.read_json(run / 'config.json'))
-  model = build_model(config, len(toy.CLASSES))
+  model = trained_setup(read_config(run), len(toy.CLASSES)).method.model
   _, networks = load_networks(run, 'latest')
   return np.asarray(
     jax.jit(lambda x: model.apply(networks['teacher'], x, train=False))(
@@ -88,6 +84,8 @@ def test_savedmodel(run, images, expected, tmp_path):
     np.testing.assert_array_equal(found['label'], expected[:count].argmax(-1))
   signature = loaded.signatures['serving_default'](images=tf.constant(images))
   np.testing.assert_allclose(signature['logits'], expected, atol=1e-4)
+  # Whatever JAX writes by itself, older releases of TensorFlow than this one should read.
+  assert b'StableHLO_v1.8.0' in (tmp_path / 'savedmodel' / 'saved_model.pb').read_bytes()
 
 
 def test_tflite(run, images, expected, tmp_path):

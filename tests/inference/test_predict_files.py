@@ -81,6 +81,6 @@ def test_globs_with_parent_directories(predict, tmp_path, monkeypatch):
 
 def test_an_image_is_not_replaced_by_its_prediction(predict, tmp_path):
   path = toy.save(tmp_path / 'in/a.png', np.full((2, 3, 3), 9))
-  with pytest.raises(UserError, match='would replace the picture .*a.png.* choose another folder'):
+  with pytest.raises(UserError, match='would replace the image .*a.png.* choose another directory'):
     predict(tmp_path / 'in', tmp_path / 'in')
   assert read_image(path).max() == 9

@@ -4,7 +4,6 @@ import sys
 import types
 
 import jax
-import ml_collections
 import numpy as np
 from PIL import Image
 import pytest
@@ -12,9 +11,9 @@ import toy
 
 import classmix_jax
 from classmix_jax.config.load import read_config
-from classmix_jax.config.model import build_model, build_protocol
+from classmix_jax.config.trained import trained_setup
 from classmix_jax.errors import UserError
-from classmix_jax.inference.predict_files import frames, inputs, predict_files
+from classmix_jax.inference.predict_files import find_inputs, predict_files, read_frames
 
 
 @pytest.fixture(scope='module')
@@ -37,7 +36,7 @@ def test_what_a_picture_may_be(trained, tmp_path):
   assert 1 / len(toy.CLASSES) <= confidence.min() and confidence.max() <= 1
   for other in (str(tmp_path / 'x.png'), tmp_path / 'x.png', Image.fromarray(image)):
     np.testing.assert_array_equal(trained.predict(other).label, label)
-  with pytest.raises(ValueError, match=r'is float64 of shape \(2, 2\); wanted is uint8'):
+  with pytest.raises(ValueError, match=r'is float64 of shape \(2, 2\); expected is uint8'):
     trained.predict(np.zeros((2, 2)))
 
 
@@ -67,12 +66,11 @@ def test_windows(tmp_path):
   trained = classmix_jax.load(run)
   image = np.concatenate([toy.draw(index)[0] for index in range(2)], axis=1)[:, :80]
   label, _ = trained.predict(image)
-  config = ml_collections.ConfigDict(read_config(run))
-  model = build_model(config, len(toy.CLASSES))
+  method, evaluation = trained_setup(read_config(run), len(toy.CLASSES))
   padded = np.pad(image, [(0, 0), (0, 16), (0, 0)])[None]
   valid = np.arange(96)[None, None, :].repeat(32, 1) < 80
   score = jax.jit(
-    lambda image, valid: predict(model, trained.variables, image, valid, build_protocol(config))
+    lambda image, valid: predict(method.model, trained.variables, image, valid, evaluation.protocol)
   )(padded, valid)
   np.testing.assert_array_equal(label, np.argmax(score[0, :, :80], -1))
 
@@ -103,13 +101,13 @@ def test_globs(tmp_path):
   for name in ('a/1.png', 'a/2.png', 'b/1.png', 'b/1.txt'):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     Image.new('RGB', (2, 3)).save(tmp_path / name, 'png')
-  names = lambda pattern: [picture.name for picture in inputs(str(tmp_path / pattern))[1]]
+  names = lambda pattern: [picture.name for picture in find_inputs(str(tmp_path / pattern))[1]]
   assert names('**/1.png') == ['a/1', 'b/1'] and names('a/*.png') == ['1', '2']
   assert names('a/2.png') == ['2']
   with pytest.raises(UserError, match="both have the name '1'"):
-    inputs(str(tmp_path / 'b' / '*'))
-  with pytest.raises(UserError, match='neither an image, a video, a folder with images nor a glob'):
-    inputs(str(tmp_path / '*.jpg'))
+    find_inputs(str(tmp_path / 'b' / '*'))
+  with pytest.raises(UserError, match='neither an image, .*, a directory with images nor a glob'):
+    find_inputs(str(tmp_path / '*.jpg'))
 
 
 def test_video(run, tmp_path):
@@ -127,14 +125,14 @@ def test_video(run, tmp_path):
   assert [frame.name[:6] for frame in frames] == ['000000', '000001', '000002']
   path.write_bytes(b'no video')
   with pytest.raises(UserError, match='drive.mp4 cannot be read as a video'):
-    list(inputs(str(path))[1])
+    list(find_inputs(str(path))[1])
 
 
 def test_video_without_its_library(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'av', None)
   (tmp_path / 'a.mp4').touch()
   with pytest.raises(UserError, match=r"pip install '\.\[video\]'"):
-    next(inputs(str(tmp_path / 'a.mp4'))[1])
+    next(find_inputs(str(tmp_path / 'a.mp4'))[1])
 
 
 def test_unreadable_video(tmp_path, monkeypatch):
@@ -147,5 +145,5 @@ def test_unreadable_video(tmp_path, monkeypatch):
   av = types.SimpleNamespace(open=fail, error=types.SimpleNamespace(FFmpegError=FFmpegError))
   monkeypatch.setitem(sys.modules, 'av', av)
   toy.assert_fails(
-    lambda: next(frames(tmp_path / 'x.mp4')), 'x.mp4 cannot be read as a video', 'moov atom'
+    lambda: next(read_frames(tmp_path / 'x.mp4')), 'x.mp4 cannot be read as a video', 'moov atom'
   )

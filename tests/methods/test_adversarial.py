@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import small
 
-from classmix_jax.methods import s4gan
+from classmix_jax.methods import s4gan_targets
 from classmix_jax.methods.adversarial import Adversarial, Judged, Targets
 from classmix_jax.methods.labeled_loss import Labeled
+from classmix_jax.methods.s4gan import S4GAN
 from classmix_jax.models.discriminators import ImageDiscriminator, PixelDiscriminator
 from classmix_jax.types import AXIS, VOID
 
@@ -97,14 +98,9 @@ def gates():
   def run(step, convinced):
     discriminator = jax.tree.map(jnp.zeros_like, start.params['discriminator'])
     discriminator['classifier']['bias'] += jnp.where(convinced, 9.0, -9.0)
-    targets, _, _ = method.targets(
-      {**start.params, 'discriminator': discriminator},
-      start.model_state,
-      {},
-      batch,
-      jax.random.key(0),
-      step,
-    )
+    params = {**start.params, 'discriminator': discriminator}
+    state = start.replace(params=params, step=step)
+    targets, _, _ = method.targets(state, batch, jax.random.key(0))
     return targets.unlabeled
 
   return lambda *arguments: on_one_device(run, *arguments)
@@ -130,7 +126,7 @@ def scored(features, gap):
   keys = jnp.zeros((2, 2))
   pair = jnp.zeros((2, 1, 2, 3), jnp.uint8)
   chosen = jnp.array([False, True])[:, None, None] & jnp.ones((2, 1, 2), bool)
-  return s4gan.Scored(
+  return s4gan_targets.Scored(
     pair / 1.0,
     pair,
     jnp.zeros((1, 1, 2, 3)),
@@ -147,7 +143,7 @@ def scored(features, gap):
 def test_feature_matching():
   """|gap| averaged over features; each image pulls against its sign."""
   features = jnp.array([[1.0, 0.0], [3.0, 2.0]])
-  method = s4gan.S4GAN(Fixed(), 2)
+  method = S4GAN(Fixed(), 2)
   value, slope = jax.value_and_grad(method.matching_loss)(
     features, scored(features, [0.5, -1.0]), jnp.float32(1.0)
   )
@@ -156,7 +152,7 @@ def test_feature_matching():
 
 
 @dataclasses.dataclass(frozen=True)
-class LinearImages(s4gan.S4GAN):
+class LinearImages(S4GAN):
   """D's logit is its parameter times the mean of p_0 - 1/2, which is its only feature."""
 
   def judge(self, discriminator, prob, image, keys):
@@ -168,7 +164,7 @@ def s4gan_terms(discriminator=2.0, logits=LOGITS):
   """Mean probabilities above 1/2: 1/8 of the predictions, 0 of a truth of one class each."""
   method = LinearImages(Fixed(), 2, lambda_fm=0.5, lambda_st=0.25)
   params = {'segmenter': logits, 'discriminator': jnp.float32(discriminator)}
-  targets = s4gan.Targets(labeled(0, 1), scored(jnp.full((2, 1), 0.125), [-0.125]))
+  targets = s4gan_targets.Targets(labeled(0, 1), scored(jnp.full((2, 1), 0.125), [-0.125]))
   return method.loss(params, {'segmenter': {}}, targets)
 
 
@@ -202,14 +198,9 @@ def test_images_train_themselves_above_gamma():
   def run(bias):
     discriminator = jax.tree.map(jnp.zeros_like, start.params['discriminator'])
     discriminator['classifier']['bias'] += bias
-    targets, _, metrics = small.method('s4gan', gamma=0.5).targets(
-      {**start.params, 'discriminator': discriminator},
-      start.model_state,
-      {},
-      batch,
-      jax.random.key(0),
-      jnp.array(0),
-    )
+    state = start.replace(params={**start.params, 'discriminator': discriminator})
+    method = small.method('s4gan', gamma=0.5)
+    targets, _, metrics = method.targets(state, batch, jax.random.key(0))
     return targets.unlabeled, metrics['self_trained_share']
 
   (unsure, none), (sure, every) = (on_one_device(run, jnp.float32(x)) for x in (0.0, 0.1))

@@ -15,7 +15,6 @@ from classmix_jax.errors import UserError
 from classmix_jax.methods.dst_cbc import DstCbc, Targets
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.training.self_training import balanced_label, class_thresholds
-from classmix_jax.training.trainer import run_training
 from classmix_jax.types import VOID, Stage
 
 # Class 0 has a probability of 1/2 and of 3/4.
@@ -51,8 +50,8 @@ def test_stages():
   method = DstCbc(Fixed(), 2, rounds=2)
   assert method.stages(12) == (
     Stage(0, 4, unlabeled=False),
-    Stage(4, 8, share=0.5),
-    Stage(8, 12, share=1.0),
+    Stage(4, 8, fraction=0.5),
+    Stage(8, 12, fraction=1.0),
   )
   # What cannot be divided lengthens the first.
   lengths = [stage.stop - stage.start for stage in method.stages(13)]
@@ -84,7 +83,7 @@ def run(tmp_path_factory):
   config.steps, config.method.rounds = 6, 2
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr('classmix_jax.config.model.build_model', lambda config, count: small.model(count))
-    run_training(config, folder / 'run')
+    toy.train(config, folder / 'run')
     yield folder, config
 
 
@@ -120,22 +119,22 @@ def test_metrics_tell_the_stages_apart(run):
 
 def test_interrupted_in_a_round_ends_in_the_same_bits(run, monkeypatch):
   """Stopped inside of step 5 and started again: labels are read, not made again."""
-  from classmix_jax.training import trainer
+  from classmix_jax.training.callbacks import Callbacks
 
   folder, config = run
   other = folder / 'other'
-  write, after_step = trainer.AfterStep.__call__, []
+  write, after_step = Callbacks.__call__, []
 
-  def stopping(self, step, state, metrics):
+  def stopping(self, inputs, step, state, metrics):
     if step == 5 and not after_step:
       after_step.append(step)
       raise KeyboardInterrupt
-    write(self, step, state, metrics)
+    write(self, inputs, step, state, metrics)
 
-  monkeypatch.setattr(trainer.AfterStep, '__call__', stopping)
+  monkeypatch.setattr(Callbacks, '__call__', stopping)
   with pytest.raises(KeyboardInterrupt):
-    run_training(config, other)
-  run_training(config, other)
+    toy.train(config, other)
+  toy.train(config, other)
   first, second = ((folder / name / 'eval' / '6.json').read_text() for name in ('run', 'other'))
   assert first == second
 
@@ -152,5 +151,5 @@ def test_lost_labels_are_named(run):
       path.unlink() if path.is_file() else path.rmdir()
     (folder / 'run' / 'checkpoints' / name).rmdir()
   with pytest.raises(UserError, match='pseudo_labels/4 is not complete'):
-    run_training(config, folder / 'run')
+    toy.train(config, folder / 'run')
   lost.write_text(kept)

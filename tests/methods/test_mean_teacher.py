@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import small
 
-from classmix_jax.core.mixing import GREY, erase
+from classmix_jax.core.erasing import MEAN_COLOR, erase
 from classmix_jax.methods import METHODS
 from classmix_jax.methods.labeled_loss import Labeled
-from classmix_jax.methods.mean_teacher import Consistency, Targets
+from classmix_jax.methods.mean_teacher import Targets
 from classmix_jax.methods.pseudo_label import PseudoLabel
-from classmix_jax.types import AXIS
+from classmix_jax.types import AXIS, TrainState
 
 # Class 0 has a probability of 1/2 and of 3/4.
 LOGITS = jnp.array([[[[0.0, 0.0], [LN3, 0.0]]]])
@@ -20,18 +20,18 @@ LOGITS = jnp.array([[[[0.0, 0.0], [LN3, 0.0]]]])
 
 @pytest.mark.parametrize('consistency, classes', [('mse', 2), ('mse_sum', 1)])
 def test_squared_error(consistency, classes):
-  """From (1, 0): 2 / 4 and 2 / 16 by the sum over classes, half of it by the mean; weight 1/2."""
+  """From (1, 0): 2 / 4 and 2 / 16 by the sum over classes, half of it by the mean."""
   method = METHODS['cutmix_french'](Fixed(), 2, consistency=consistency)
   prob = pixels((1.0, 0.0), (1.0, 0.0))
   mixed = PseudoLabel(image(2) / 1.0, pixels(0, 0), pixels(1.0, 1.0), prob, pixels(True, True))
-  found = method.consistency_loss(LOGITS, Consistency(mixed, pixels(0.5, 0.5), jnp.float32(2.0)))
-  np.testing.assert_allclose(found, 0.5 * (2 / 4 + 2 / 16) / 2 / classes, rtol=1e-6)
+  found = method.pixel_loss(LOGITS, mixed)
+  np.testing.assert_allclose(found[0, 0], np.array([2 / 4, 2 / 16]) / classes, rtol=1e-6)
 
 
 def test_erase():
   image = jnp.arange(6, dtype=jnp.float32).reshape(1, 1, 2, 3)
   found = erase(pixels(True, False), image)
-  np.testing.assert_allclose(found[0, 0], [[0, 1, 2], GREY], rtol=1e-6)
+  np.testing.assert_allclose(found[0, 0], [[0, 1, 2], MEAN_COLOR], rtol=1e-6)
 
 
 def test_cutout_learns_what_it_keeps():
@@ -40,25 +40,26 @@ def test_cutout_learns_what_it_keeps():
   batch = jax.tree.map(lambda x: x[None, None], small.batch())
 
   def run(batch):
-    targets, _, metrics = method.targets(
-      start.params, start.model_state, start.method_state, batch, jax.random.key(0), jnp.array(0)
-    )
-    return targets.unlabeled, metrics['confident_share']
+    targets, _, metrics = method.targets(start, batch, jax.random.key(0))
+    return targets, metrics['confident_share']
 
   found, share = jax.pmap(run, AXIS, out_axes=None, devices=jax.devices()[:1])(batch)
   shown, before = np.asarray(found.mixed.image[0]), batch.unlabeled.image[0, 0] / 255
   kept = np.isclose(shown, before, atol=1e-6).all(-1)
-  np.testing.assert_allclose(shown[~kept], np.broadcast_to(GREY, shown[~kept].shape), rtol=1e-6)
+  np.testing.assert_allclose(
+    shown[~kept], np.broadcast_to(MEAN_COLOR, shown[~kept].shape), rtol=1e-6
+  )
   np.testing.assert_allclose(found.weight[0], np.where(kept, share, 0.0), rtol=1e-6)
   assert 0.2 < kept.mean() < 0.8 and float(found.count[0]) == batch.unlabeled.valid.sum()
 
 
 @pytest.mark.parametrize('step, progress', [(0, 0.0), (5, 0.5), (10, 1.0), (50, 1.0)])
 def test_the_ramp_lasts_as_long_as_it_says(step, progress):
-  method = METHODS['classmix'](Fixed(), 2, pixel_weight='sigmoid', ramp_steps=10)
-  mixed = PseudoLabel(image(2) / 1.0, pixels(0, 0), pixels(1.0, 1.0), None, pixels(True, True))
-  run = lambda mixed: method.weighted(mixed, pixels(True, True), jnp.array(step), 1)[0].weight
-  weight = jax.pmap(run, AXIS, devices=jax.devices()[:1])(jax.tree.map(lambda x: x[None], mixed))
+  start = small.start('classmix').replace(step=jnp.array(step))
+  method = small.method('classmix', pixel_weight='sigmoid', ramp_steps=10)
+  run = lambda batch: method.targets(start, batch, jax.random.key(0))[0].weight
+  batch = jax.tree.map(lambda x: x[None, None], small.batch())
+  weight = jax.pmap(run, AXIS, devices=jax.devices()[:1])(batch)
   np.testing.assert_allclose(weight, np.exp(-5 * (1 - progress) ** 2), rtol=1e-6)
 
 
@@ -67,7 +68,7 @@ def test_the_terms_are_weighed():
   method = METHODS['classmix'](Fixed(), 2, lambda_u=0.25)
   labeled = Labeled(image(2), pixels(0, 255), pixels(1.0, 0.0), jnp.float32(1.0), jnp.float32(1.0))
   mixed = PseudoLabel(image(2) / 1.0, pixels(0, 0), pixels(1.0, 1.0), None, pixels(True, True))
-  targets = Targets(labeled, Consistency(mixed, pixels(0.5, 1.0), jnp.float32(2.0)))
+  targets = Targets(labeled, mixed, pixels(0.5, 1.0), jnp.float32(2.0))
   loss, (_, found) = method.loss(
     {'segmenter': LOGITS[0]}, {'segmenter': {}, 'teacher': {}}, targets
   )
@@ -78,6 +79,7 @@ def test_the_terms_are_weighed():
 
 def test_a_teacher_without_warm_up_moves_slowly_from_the_start():
   params, teacher = {'segmenter': jnp.array(1.0)}, {'teacher': jnp.array(0.0)}
+  state = TrainState(jnp.array(0), params, {}, (), teacher)
   for name, expected in (('cutmix_french', 0.01), ('classmix', 1.0)):
-    moved = METHODS[name](Fixed(), 2).finish(params, teacher, jnp.array(0))
+    moved = METHODS[name](Fixed(), 2).finish(state)
     np.testing.assert_allclose(moved['teacher'], expected, rtol=1e-5)

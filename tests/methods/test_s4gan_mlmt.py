@@ -13,8 +13,8 @@ from test_adversarial import LOGITS, labeled, on_one_device, scored
 from classmix_jax.evaluation.eval_step import predict
 from classmix_jax.methods.s4gan_mlmt import (
   S4GANMLMT,
+  Presence,
   Targets,
-  Taught,
   cosine_distance,
   shown_classes,
 )
@@ -49,7 +49,7 @@ class Branches(S4GANMLMT):
 def terms(classifier=(0.0, LN3), logits=LOGITS):
   """The labelled image shows class 0 only, the teacher sees class 0 only; w is 1/4."""
   method = Branches(Fixed(), 2)
-  taught = Taught(image(2) / 1.0, jnp.array([[2.0, 0.0], [1.0, 0.0]]), jnp.float32(0.25))
+  taught = Presence(image(2) / 1.0, jnp.array([[2.0, 0.0], [1.0, 0.0]]), jnp.float32(0.25))
   targets = Targets(labeled(0, VOID), scored(jnp.full((2, 1), 0.125), [-0.125]), taught)
   params = {
     'segmenter': logits,
@@ -88,10 +88,8 @@ def test_consistency_begins_at_its_step(started):
   batch = jax.tree.map(lambda x: x[None], small.batch())
 
   def run(step):
-    targets, _, _ = method.targets(
-      started.params, started.model_state, started.method_state, batch, jax.random.key(0), step
-    )
-    return targets.taught.weight[0], targets.taught.image
+    targets, _, _ = method.targets(started.replace(step=step), batch, jax.random.key(0))
+    return targets.classifier.weight[0], targets.classifier.image
 
   found = [on_one_device(run, step) for step in (3, 4, 5, 6, 7)]
   assert [float(weight) for weight, _ in found] == [0.0, 0.0, 0.5, 1.0, 1.0]
@@ -106,7 +104,7 @@ def test_the_fused_network_leaves_out_what_is_not_seen(started):
   presence = state.method_state['classifier_teacher']['logits']
   presence['kernel'] *= 0.0
   presence['bias'] += jnp.array([9.0, -9.0, 9.0, -9.0])
-  networks = method.networks(state.params, state.model_state, state.method_state)
+  networks = method.networks(state)
   images = small.batch().labeled.image[:2]
   plain, fused = (
     predicted_logits(method.model, networks[name], to_unit_range(images))

@@ -1,5 +1,7 @@
 """FixMatch, UniMatch and its second version by hand."""
 
+import dataclasses
+
 from fixed import LN2, LN3, Fixed, image, pixels
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 import small
 
-from classmix_jax.core.channel_dropout import complementary, dropped_channels
+from classmix_jax.core.channel_dropout import drop_channels, drop_complementary_channels
 from classmix_jax.methods import METHODS
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.pseudo_label import PseudoLabel
@@ -77,7 +79,7 @@ def features(count):
 def test_dropped_channels():
   """Whole channels of an image, half of them, the others doubled."""
   keys, x = jax.random.split(jax.random.key(0), 8), features(8)
-  for before, after in zip(x, dropped_channels(keys, x, 0.5), strict=True):
+  for before, after in zip(x, drop_channels(keys, x, 0.5), strict=True):
     ratio = np.asarray(after / before)
     assert (ratio == ratio[:, :1, :1]).all() and set(ratio.ravel()) == {0.0, 2.0}
     assert 0.4 < (ratio > 0).mean() < 0.6
@@ -88,7 +90,7 @@ def test_complementary_channels():
   """Both views of an image add up to twice their features; some images are left alone."""
   keys, x = jax.random.split(jax.random.key(1), 16), features(16)
   twice = jax.tree.map(lambda x: jnp.concatenate([x, x]), x)
-  for before, after in zip(x, complementary(keys, twice), strict=True):
+  for before, after in zip(x, drop_complementary_channels(keys, twice), strict=True):
     first, second = np.asarray(after[:16] / before), np.asarray(after[16:] / before)
     np.testing.assert_array_equal(first + second, 2.0)
     alone = (first == 1).all(axis=(1, 2, 3))
@@ -102,17 +104,14 @@ def test_views_are_mixed_with_their_labels():
   batch = jax.tree.map(lambda x: x[None, None], small.batch())
 
   def run(batch):
-    targets, _, _ = method.targets(
-      start.params, start.model_state, {}, batch, jax.random.key(3), jnp.array(0)
-    )
-    return targets
+    return method.targets(start, batch, jax.random.key(3))[0]
 
   found = jax.pmap(run, AXIS, out_axes=None, devices=jax.devices()[:1])(batch)
-  weak = jax.tree.map(lambda x: np.asarray(x[0]), found.weak.pseudo)
+  weak = jax.tree.map(lambda x: np.asarray(x[0]), found.weak.images)
   next_one = jax.tree.map(lambda x: np.roll(x, -1, axis=0), weak)
   masks = []
   for view in found.views:
-    view = jax.tree.map(lambda x: np.asarray(x[0]), view.pseudo)
+    view = jax.tree.map(lambda x: np.asarray(x[0]), view.images)
     own = (view.image == weak.image).all(-1)
     for name in ('label', 'confidence', 'valid'):
       mixed = np.where(own, getattr(weak, name), getattr(next_one, name))
@@ -131,23 +130,23 @@ def test_wrong_masks_are_named():
 def test_statistics_of_the_second_version_follow_with_the_last_step(step, decay):
   """The teacher's parameters moved after step s - 1, and so do its BN statistics, before s."""
   method, start = small.method('unimatch_v2'), small.start('unimatch_v2')
-  state = {
+  model_state = {
     'segmenter': jax.tree.map(lambda x: x + 2, start.model_state['segmenter']),
     'teacher': jax.tree.map(lambda x: x + 1, start.model_state['segmenter']),
   }
+  state = start.replace(model_state=model_state, step=jnp.array(step))
 
   class Blind(type(method)):
-    def pseudo_label(self, params, model_state, method_state, example):
-      raise Seen(model_state['teacher'])
+    def pseudo_label(self, state, example):
+      raise Seen(state.model_state['teacher'])
 
   class Seen(Exception):
     pass
 
-  blind = Blind(**{field: getattr(method, field) for field in method.__dataclass_fields__})
+  fields = dataclasses.fields(method)
+  blind = Blind(**{field.name: getattr(method, field.name) for field in fields})
   with pytest.raises(Seen) as seen:
-    blind.targets(
-      start.params, state, start.method_state, small.batch(), jax.random.key(0), jnp.array(step)
-    )
+    blind.targets(state, small.batch(), jax.random.key(0))
   jax.tree.map(
     lambda found, x: np.testing.assert_allclose(found, x + decay + 2 * (1 - decay), rtol=1e-5),
     seen.value.args[0],

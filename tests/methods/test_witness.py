@@ -11,7 +11,7 @@ import pytest
 from witness_rule import torch_array
 
 from classmix_jax import masks
-from classmix_jax.core.collectives import next_image
+from classmix_jax.core.collectives import ALL_DEVICES, ONE_DEVICE
 from classmix_jax.core.ema import ema_decay
 from classmix_jax.core.losses import cross_entropy, masked_mean, squared_error
 from classmix_jax.core.mixing import mix
@@ -24,7 +24,8 @@ from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.backbones.preprocessing import Preprocessing
 from classmix_jax.models.backbones.resnet import Bottleneck, ResNet
 from classmix_jax.models.heads import HEADS
-from classmix_jax.training.step import create_state, make_train_step
+from classmix_jax.training.create_state import create_state
+from classmix_jax.training.step import make_train_step
 from classmix_jax.types import AXIS, VOID, Batch, Example
 
 AS_IT_IS = Preprocessing('rgb', (0.0,) * 3, (1.0,) * 3, 1.0)  # the witness has no 0..255 pixels
@@ -261,7 +262,7 @@ def resnet101(witness, dtype):
   def loss(params):
     logits, updated = small_logits({**variables, 'params': params}, True)
     error = cross_entropy(resize_bilinear(logits, image.shape[1:3]), label)
-    return masked_mean(error, label != VOID, AXIS), (logits, updated['batch_stats'])
+    return masked_mean(error, label != VOID, ALL_DEVICES), (logits, updated['batch_stats'])
 
   def run(params):
     (value, (logits, statistics)), gradients = jax.value_and_grad(loss, has_aux=True)(params)
@@ -319,4 +320,4 @@ def test_resnet101_in_float32():
 
 def test_next_image_is_cyclic():
   x = jnp.arange(3)
-  assert next_image(x).tolist() == [1, 2, 0]
+  assert ONE_DEVICE.next_image(x).tolist() == [1, 2, 0]

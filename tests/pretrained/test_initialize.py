@@ -97,7 +97,7 @@ def test_the_fingerprint_names_the_weights(preprocessing, expected):
     'preprocessing': 'caffe',
     'matched': 'matched 520 of 528 tensors',
   }
-  assert settings('/data/coco.pth', preprocessing, origin) == {
+  assert settings(preprocessing, origin) == {
     'pre-training': 'COCO',
     'weights': 'coco.pth, matched 520 of 528 tensors',
     'preprocessing': expected,

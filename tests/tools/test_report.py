@@ -55,7 +55,10 @@ def test_runs_whose_folders_share_a_name(tmp_path):
 
 def test_what_differs(tmp_path, run):
   other = read_run(page_runs.write_run(tmp_path / 'other', method='cutmix'))
-  assert differences([run, other]) == {'method.name': ['classmix', 'cutmix']}
+  assert differences([run, other]) == {
+    'method.mask': ['class', 'cut'],
+    'method.name': ['classmix', 'cutmix'],
+  }
 
 
 def test_curves(run):

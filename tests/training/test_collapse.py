@@ -3,14 +3,14 @@
 import pytest
 from toy import assert_says
 
-from classmix_jax.training.collapse import Health, count_present
+from classmix_jax.training.collapse import CollapseMonitor, count_present
 
 LABELED = [0.5, 0.3, 0.2]
 ALONE = [0.0005, 0.999, 0.0005]
 
 
-def read(health, pseudo, labeled=LABELED):
-  return health.read({'loss/sup': 1.0, 'pseudo_shares': pseudo, 'labeled_shares': labeled})
+def read(monitor, pseudo, labeled=LABELED):
+  return monitor.read({'loss/sup': 1.0, 'pseudo_shares': pseudo, 'labeled_shares': labeled})
 
 
 def test_a_thousandth_counts():
@@ -18,24 +18,24 @@ def test_a_thousandth_counts():
 
 
 def test_a_row():
-  row, warning = read(Health('abc'), [0.6, 0.4, 0.0])
+  row, warning = read(CollapseMonitor('abc'), [0.6, 0.4, 0.0])
   assert row == {'loss/sup': 1.0, 'pseudo_classes': 2, 'pseudo_largest_share': 0.6}
   assert warning == ''
 
 
 def test_a_collapse_is_told_once_in_words():
-  health = Health(('road', 'sky', 'car'))
-  warnings = [read(health, ALONE)[1] for _ in range(4)]
+  monitor = CollapseMonitor(('road', 'sky', 'car'))
+  warnings = [read(monitor, ALONE)[1] for _ in range(4)]
   assert [bool(warning) for warning in warnings] == [False, True, False, False]
   assert_says(
     warnings[1],
     "99.90 % of the pseudo-labels are 'sky'",
-    'show 3 classes',
+    'have 3 classes',
     'collapsed',
     'learning_rate',
   )
-  read(health, LABELED)
-  assert [bool(read(health, ALONE)[1]) for _ in range(2)] == [False, True]
+  read(monitor, LABELED)
+  assert [bool(read(monitor, ALONE)[1]) for _ in range(2)] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ def test_a_collapse_is_told_once_in_words():
   ],
 )
 def test_no_collapse(pseudo, labeled):
-  health = Health('abc')
-  assert [read(health, pseudo, labeled)[1] for _ in range(3)] == [''] * 3
+  monitor = CollapseMonitor('abc')
+  assert [read(monitor, pseudo, labeled)[1] for _ in range(3)] == [''] * 3
 
 
 def test_methods_without_pseudo_labels():
-  assert Health('ab').read({'loss/sup': 1.0}) == ({'loss/sup': 1.0}, '')
+  assert CollapseMonitor('ab').read({'loss/sup': 1.0}) == ({'loss/sup': 1.0}, '')

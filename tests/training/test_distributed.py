@@ -47,13 +47,13 @@ class Clock:
 
 @pytest.fixture
 def world(monkeypatch):
-  """Three processes that have all been heard of once, at step 5."""
+  """Three processes that have all sent a heartbeat, at step 5."""
   clock, store = Clock(), Store()
   hosts = iter(['host0', 'host1', 'host2', 'spare'])
   monkeypatch.setattr(distributed.socket, 'gethostname', lambda: next(hosts))
   watches = [Watch(store, index, 3, clock=clock) for index in range(3)]
   for watch in watches:
-    watch.reached(5)
+    watch.on_step(5)
     watch.beat()
   watches[0].beat()
   return clock, store, watches
@@ -65,7 +65,7 @@ def test_all_is_well(world):
     clock.now += 30
     for watch in watches:
       watch.beat()
-    assert [watch.lost(60, 1e9) for watch in watches] == [None] * 3
+    assert [watch.find_lost(60, 1e9) for watch in watches] == [None] * 3
 
 
 def test_a_silent_process_is_named_with_its_host_and_step(world):
@@ -74,10 +74,10 @@ def test_a_silent_process_is_named_with_its_host_and_step(world):
     clock.now += 25
     first.beat()
     second.beat()
-  assert first.lost(60, 1e9) == (
-    'process 2 of 3 on host2 has not been heard of for 75 s; its last step was 5'
+  assert first.find_lost(60, 1e9) == (
+    'process 2 of 3 on host2 has sent no heartbeat for 75 s; its last step was 5'
   )
-  assert first.lost(80, 1e9) is None
+  assert first.find_lost(80, 1e9) is None
 
 
 def test_a_process_that_never_came_is_named(world):
@@ -87,7 +87,7 @@ def test_a_process_that_never_came_is_named(world):
   store.said['classmix_jax/alive/1'] = '2 5 host1'
   store.said['classmix_jax/alive/2'] = '2 5 host2'
   watch.beat()
-  assert watch.lost(60, 1e9).startswith('process 3 of 4 has not been heard of for 61 s')
+  assert watch.find_lost(60, 1e9).startswith('process 3 of 4 has sent no heartbeat for 61 s')
 
 
 def test_a_silent_coordinator_is_named_and_nobody_else(world):
@@ -96,8 +96,8 @@ def test_a_silent_coordinator_is_named_and_nobody_else(world):
   clock.now += 61
   with pytest.raises(RuntimeError):
     second.beat()
-  assert second.lost(60, 1e9) == (
-    'process 0 of 3 on host0, which coordinates, has not answered for 61 s'
+  assert second.find_lost(60, 1e9) == (
+    'process 0 of 3 on host0, the coordinator, has not answered for 61 s'
   )
 
 
@@ -105,13 +105,13 @@ def test_the_slowest_is_named_where_no_step_ends(world):
   """All are alive, process 1 is a step behind, and nobody gets on."""
   clock, _, watches = world
   for index in (0, 2):
-    watches[index].reached(6)
+    watches[index].on_step(6)
   for _ in range(4):
     clock.now += 50
     for watch in watches:
       watch.beat()
-  assert watches[0].lost(60, 250) is None
-  assert watches[0].lost(60, 150) == (
+  assert watches[0].find_lost(60, 250) is None
+  assert watches[0].find_lost(60, 150) == (
     'no step was finished for 200 s; process 1 of 3 on host1 is behind, at step 5'
   )
 
@@ -273,7 +273,7 @@ def test_the_others_end_and_say_who_is_missing(tmp_path, blow):
   second.kill()
   second.communicate()
   assert time.monotonic() - begin < 120 and first.returncode == distributed.LOST
-  assert 'error: process 1 of 2 on' in said and 'has not been heard of' in said
+  assert 'error: process 1 of 2 on' in said and 'has sent no heartbeat' in said
   steps = 10 + 5 * (len(losses(run)) // 5)
   pair = start(folder, run, steps, 2, free_port())
   said = [process.communicate(timeout=500)[1] for process in pair]
@@ -287,5 +287,5 @@ def test_processes_that_do_not_connect(monkeypatch):
 
   monkeypatch.setattr(jax.distributed, 'initialize', fail)
   toy.assert_fails(
-    lambda: distributed.connect('host:1', 2, 0), 'the processes do not meet: no coordinator'
+    lambda: distributed.connect('host:1', 2, 0), 'the processes do not connect: no coordinator'
   )

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import toy
 
-from classmix_jax.training import trainer
+from classmix_jax.config import setup
+from classmix_jax.training import stages
 from classmix_jax.training.preemption import Stop
-from classmix_jax.training.trainer import run_training
 from classmix_jax.utils.interrupt import Stopped
 from classmix_jax.workdir import checkpoint
 
@@ -28,7 +28,7 @@ class StopAfter(Stop):
 
 def train_on(devices, until, data, run, monkeypatch):
   """Trains to a step; returns a checksum of every example of every step, in global order."""
-  seen, loop, stop = [], trainer.train, StopAfter(until)
+  seen, loop, stop = [], stages.train, StopAfter(until)
 
   def noting(state, train_step, batches, **options):
     def noted():
@@ -43,8 +43,8 @@ def train_on(devices, until, data, run, monkeypatch):
     return loop(state, train_step, noted(), **options)
 
   with monkeypatch.context() as patch:
-    patch.setattr(trainer, 'choose_devices', lambda config: jax.devices()[:devices])
-    patch.setattr(trainer, 'train', noting)
+    patch.setattr(setup, 'choose_devices', lambda config: jax.devices()[:devices])
+    patch.setattr(stages, 'train', noting)
     config = toy.config(
       data,
       steps=STEPS,
@@ -55,7 +55,7 @@ def train_on(devices, until, data, run, monkeypatch):
       **{'data.scale': (0.8, 1.25)},
     )
     try:
-      run_training(config, run, lambda step: setattr(stop, 'reached', step), stop)
+      toy.train(config, run, on_step=lambda step: setattr(stop, 'reached', step), stop=stop)
     except Stopped as stopped:
       assert stopped.step == until
   return seen

@@ -15,7 +15,7 @@ import pytest
 import small
 
 from classmix_jax.methods import METHODS
-from classmix_jax.training.metric_logger import one_by_one
+from classmix_jax.training.metric_logger import split_steps
 from classmix_jax.training.step import make_train_step
 
 DEVICES = (1, 2, 4, 8)
@@ -66,7 +66,7 @@ class World:
     self.name = name
     options = AUGMENTED.get(name, {})
     self.method = small.method(name, **options)
-    self.tx = small.optimizer()
+    self.tx = small.optimizer(self.method)
     self.start = small.start(name)
     self.counted = {devices: Counted(self.method) for devices in DEVICES}
 
@@ -159,7 +159,7 @@ def test_losses_of_twenty_steps(name):
 
 def test_labels_of_unlabelled_images_do_not_leak(world):
   """Methods that write pseudo-labels there say so in their stages."""
-  if any(stage.share is not None for stage in world.method.stages(1000)):
+  if any(stage.fraction is not None for stage in world.method.stages(1000)):
     return
   batches = [small.batch(0), small.batch(1)]
   garbage = np.random.default_rng(9).integers(0, 256, batches[0].labeled.label.shape, np.uint8)
@@ -216,7 +216,7 @@ def test_two_equal_micro_batches_are_one():
   jax.tree.map(
     second_move_is_nine_tenths, world.start.model_state, once.model_state, twice.model_state
   )
-  with pytest.raises(ValueError, match='1 micro-batches, no multiple of accumulate, which is 2'):
+  with pytest.raises(ValueError, match='1 micro-batches are no multiple of accumulate=2'):
     step(small.place(world.start, jax.devices()[:1]), small.shard(batch, 1))
 
 
@@ -230,7 +230,7 @@ def test_steps_of_one_dispatch_are_those_of_several():
   step = make_train_step(world.method, world.tx, 0, jax.devices()[:2])
   state, metrics = jax.device_get(step(small.place(world.start, jax.devices()[:2]), together))
   assert_close(state, after, rtol=1e-5, atol=1e-6)
-  assert_close(one_by_one(metrics, 2), rows, rtol=1e-5, atol=1e-6)
+  assert_close(split_steps(metrics, 2), rows, rtol=1e-5, atol=1e-6)
 
 
 def test_teacher_follows():

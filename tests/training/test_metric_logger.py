@@ -10,7 +10,7 @@ from PIL import Image
 import pytest
 
 from classmix_jax.training import metric_logger
-from classmix_jax.training.metric_logger import Logbook, progress_line
+from classmix_jax.training.metric_logger import MetricLogger, progress_line
 from classmix_jax.utils.progress import format_duration
 from classmix_jax.workdir.metrics_file import lines_until
 
@@ -28,51 +28,53 @@ def rows(run):
 
 
 def test_averages_and_rates(tmp_path, clock):
-  book = Logbook(tmp_path, steps=10, images_per_step=8, writing=False)
+  logger = MetricLogger(tmp_path, steps=10, images_per_step=8, writing=False)
   for step, loss in enumerate((1.0, 2.0, 6.0)):
     clock[0] += 0.5
-    book.collect(step + 1, {'loss/sup': jnp.array(loss)})
-  assert book.averages() == {'loss/sup': 3.0, 'steps_per_second': 2.0, 'images_per_second': 16.0}
-  book.collect(4, {'loss/sup': jnp.array(5.0)})
+    logger.collect(step + 1, {'loss/sup': jnp.array(loss), 'finite': jnp.array(1.0)})
+  assert logger.averages() == {'loss/sup': 3.0, 'steps_per_second': 2.0, 'images_per_second': 16.0}
+  logger.collect(4, {'loss/sup': jnp.array(5.0), 'finite': jnp.array(1.0)})
   clock[0] += 100  # an evaluation
-  book.restart_clock()
+  logger.restart_clock()
   clock[0] += 0.5
-  assert book.averages() == {'loss/sup': 5.0, 'steps_per_second': 2.0, 'images_per_second': 16.0}
+  assert logger.averages() == {'loss/sup': 5.0, 'steps_per_second': 2.0, 'images_per_second': 16.0}
 
 
 @pytest.mark.parametrize('together', [1, 2])
 def test_what_is_compiled_with_the_first_steps_is_not_their_speed(tmp_path, clock, together):
-  book = Logbook(tmp_path, steps=100, images_per_step=8, writing=False)
-  ones = {'loss/sup': jnp.ones(together) if together > 1 else jnp.array(1.0)}
+  logger = MetricLogger(tmp_path, steps=100, images_per_step=8, writing=False)
+  ones = dict.fromkeys(
+    ('loss/sup', 'finite'), jnp.ones(together) if together > 1 else jnp.array(1.0)
+  )
 
   def rate(until):
-    for step in range(book._collected + together, until + 1, together):
+    for step in range(logger._collected + together, until + 1, together):
       clock[0] += together / 2
-      book.collect(step, ones)
-    return book.averages()['steps_per_second']
+      logger.collect(step, ones)
+    return logger.averages()['steps_per_second']
 
   clock[0] += 60  # compiling
   assert rate(until=6) == 2.0 and rate(until=10) == 2.0
-  book.restart_clock()
+  logger.restart_clock()
   clock[0] += 60
   assert rate(until=10 + together) == pytest.approx(together / (60 + together / 2))  # nothing else
 
 
 def test_several_steps_at_once_count_as_many(tmp_path, clock):
-  book = Logbook(tmp_path, steps=10, images_per_step=8, writing=False)
-  book.resume(2)
-  book.collect(3, {'loss/sup': jnp.array(5.0)})
-  book.collect(6, {'loss/sup': jnp.array([0.0, 1.0, 2.0])})
+  logger = MetricLogger(tmp_path, steps=10, images_per_step=8, writing=False)
+  logger.resume(2)
+  logger.collect(3, {'loss/sup': jnp.array(5.0), 'finite': jnp.array(1.0)})
+  logger.collect(6, {'loss/sup': jnp.array([0.0, 1.0, 2.0]), 'finite': jnp.ones(3)})
   clock[0] += 1.5
-  assert book.averages() == {'loss/sup': 2.0, 'steps_per_second': 2.0, 'images_per_second': 16.0}
+  assert logger.averages() == {'loss/sup': 2.0, 'steps_per_second': 2.0, 'images_per_second': 16.0}
 
 
 def test_write_and_resume(tmp_path, capsys):
-  book = Logbook(tmp_path, steps=100, images_per_step=8)
-  book.write(10, {'loss/sup': 2.0})
-  book.write(20, {'loss/sup': 1.0, 'eval/miou': 0.5})
-  book.write(30, {'eval/miou': 0.4})
-  book.close()
+  logger = MetricLogger(tmp_path, steps=100, images_per_step=8)
+  logger.write(10, {'loss/sup': 2.0})
+  logger.write(20, {'loss/sup': 1.0, 'eval/miou': 0.5})
+  logger.write(30, {'eval/miou': 0.4})
+  logger.close()
   assert rows(tmp_path)[1] == {'step': 20, 'loss/sup': 1.0, 'eval/miou': 0.5}
   printed = capsys.readouterr().out.splitlines()
   assert printed[0] == 'step  10/100  loss/sup 2.0000'
@@ -81,11 +83,11 @@ def test_write_and_resume(tmp_path, capsys):
 
   with open(tmp_path / 'metrics.jsonl', 'a') as file:
     file.write('{"step": 40, "loss')  # a crash while writing
-  book = Logbook(tmp_path, steps=100, images_per_step=8)
-  book.resume(20)
+  logger = MetricLogger(tmp_path, steps=100, images_per_step=8)
+  logger.resume(20)
   assert [row['step'] for row in rows(tmp_path)] == [10, 20]
-  book.write(30, {'eval/miou': 0.1})
-  book.close()
+  logger.write(30, {'eval/miou': 0.1})
+  logger.close()
   assert capsys.readouterr().out == 'step  30/100  mIoU 10.00  best 50.00\n'
 
 
@@ -95,13 +97,13 @@ def test_events_are_what_tensorboard_reads(tmp_path):
   from tensorboard.plugins.hparams import plugin_data_pb2
   from tensorboard.util.tensor_util import make_ndarray
 
-  book = Logbook(tmp_path, steps=10, images_per_step=8)
-  book.write_settings({'method.name': 'classmix', 'data.crop': (96, 96), 'seed': 1, 'flip': True})
-  book.write(5, {'eval/miou': 0.25})
-  book.write(10, {'eval/miou': 0.5, 'eval/protocol': 'paper at 96x96'})
+  logger = MetricLogger(tmp_path, steps=10, images_per_step=8)
+  logger.write_settings({'method.name': 'classmix', 'data.crop': (96, 96), 'seed': 1, 'flip': True})
+  logger.write(5, {'eval/miou': 0.25})
+  logger.write(10, {'eval/miou': 0.5, 'eval/protocol': 'paper at 96x96'})
   images = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3), np.uint8)
-  book.write_images(10, {'train/mixed': images})
-  book.close()
+  logger.write_images(10, {'train/mixed': images})
+  logger.close()
   events = accumulators.EventAccumulator(str(tmp_path / 'tensorboard')).Reload()
   content = events.SummaryMetadata('_hparams_/session_start_info').plugin_data.content
   settings = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
@@ -124,11 +126,11 @@ def test_events_are_what_tensorboard_reads(tmp_path):
 
 def test_without_tensorboard_a_line_says_so(tmp_path, monkeypatch, capsys):
   monkeypatch.setitem(sys.modules, 'tensorboard', None)  # as if it was not installed
-  book = Logbook(tmp_path, steps=10, images_per_step=8)
-  book.write_settings({'seed': 1})
-  book.write(10, {'eval/miou': 0.5, 'eval/protocol': 'paper'})
-  book.write_images(10, {})
-  book.close()
+  logger = MetricLogger(tmp_path, steps=10, images_per_step=8)
+  logger.write_settings({'seed': 1})
+  logger.write(10, {'eval/miou': 0.5, 'eval/protocol': 'paper'})
+  logger.write_images(10, {})
+  logger.close()
   assert capsys.readouterr().out.splitlines() == [
     'no TensorBoard events: the package tensorboard is not installed',
     'step 10/10  mIoU 50.00  best 50.00',
@@ -138,18 +140,18 @@ def test_without_tensorboard_a_line_says_so(tmp_path, monkeypatch, capsys):
 
 def test_resume_at_zero_drops_everything(tmp_path):
   (tmp_path / 'metrics.jsonl').write_text('{"step": 10, "eval/miou": 0.5}\n')
-  book = Logbook(tmp_path, steps=100, images_per_step=8)
-  book.resume(0)
-  book.close()
+  logger = MetricLogger(tmp_path, steps=100, images_per_step=8)
+  logger.resume(0)
+  logger.close()
   assert rows(tmp_path) == []
 
 
 def test_only_one_process_writes(tmp_path, capsys):
-  book = Logbook(tmp_path, steps=10, images_per_step=8, writing=False)
-  book.resume(5)
-  book.write(5, {'loss/sup': 1.0})
-  book.write_images(5, {})
-  book.close()
+  logger = MetricLogger(tmp_path, steps=10, images_per_step=8, writing=False)
+  logger.resume(5)
+  logger.write(5, {'loss/sup': 1.0})
+  logger.write_images(5, {})
+  logger.close()
   assert list(tmp_path.iterdir()) == [] and capsys.readouterr().out == ''
 
 
@@ -165,11 +167,11 @@ def test_a_row_is_amended(tmp_path, before, row):
   """An evaluation that was interrupted is made up for by the next start."""
   if before:
     (tmp_path / 'metrics.jsonl').write_text(''.join(json.dumps(x) + '\n' for x in before))
-  book = Logbook(tmp_path, steps=10, images_per_step=8)
-  book.amend(2, {'eval/miou': 0.5})
-  book.close()
+  logger = MetricLogger(tmp_path, steps=10, images_per_step=8)
+  logger.amend(2, {'eval/miou': 0.5})
+  logger.close()
   assert rows(tmp_path) == [*before[:1], row]
-  silent = Logbook(tmp_path, steps=10, images_per_step=8, writing=False)
+  silent = MetricLogger(tmp_path, steps=10, images_per_step=8, writing=False)
   silent.amend(2, {'eval/miou': 0.7})
   assert rows(tmp_path) == [*before[:1], row]
 

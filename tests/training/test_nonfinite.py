@@ -14,8 +14,8 @@ import small
 import toy
 
 from classmix_jax.errors import UserError
-from classmix_jax.training import nonfinite, trainer
-from classmix_jax.training.metric_logger import Logbook
+from classmix_jax.training import nonfinite
+from classmix_jax.training.metric_logger import MetricLogger
 from classmix_jax.training.nonfinite import NonFiniteWatch
 from classmix_jax.training.step import make_train_step
 from classmix_jax.training.streams import batch_names, open_streams
@@ -63,7 +63,11 @@ def run(on_nan, devices=1, batches=BATCHES, spoils='gradient'):
     pmap = jax.pmap
     patch.setattr(jax, 'pmap', lambda f, **options: pmap(f, **(options | dict(out_axes=0))))
     step = make_train_step(
-      Poisoned(small.method('mean_teacher'), spoils), small.optimizer(), 0, local, on_nan=on_nan
+      Poisoned(small.method('mean_teacher'), spoils),
+      small.optimizer(),
+      0,
+      local,
+      on_nonfinite=on_nan,
     )
   state, seen = small.start('mean_teacher'), []
   for batch in batches:
@@ -119,7 +123,7 @@ def looked(tmp_path, on_nan, flags, skipped=0):
     )
   batch = small.shard(small.batch(4), 1)
   state = small.start('supervised').replace(step=jnp.array(-2))
-  watch.look(state, lambda step: batch, lambda step: {'labeled': [f'of {step}', 'b']})
+  watch.check(state, lambda step: batch, lambda step: {'labeled': [f'of {step}', 'b']})
   return watch
 
 
@@ -158,41 +162,43 @@ def test_skip_warns_and_goes_on(tmp_path, capsys):
 
 
 def test_skipping_for_ever_ends(tmp_path):
-  assert looked(tmp_path, 'skip', [False, True, False], nonfinite.ENDLESS).skipped == 1
+  assert looked(tmp_path, 'skip', [False, True, False], nonfinite.MAX_SKIPPED).skipped == 1
   with pytest.raises(UserError, match='the last 101 steps were all skipped.*learning_rate'):
-    looked(tmp_path, 'skip', [False, False], nonfinite.ENDLESS - 1)
+    looked(tmp_path, 'skip', [False, False], nonfinite.MAX_SKIPPED - 1)
 
 
 def test_skipped_steps_are_counted_and_not_averaged(tmp_path):
-  book = Logbook(tmp_path, steps=10, images_per_step=1, writing=False)
+  logger = MetricLogger(tmp_path, steps=10, images_per_step=1, writing=False)
   for step, (loss, finite) in enumerate(((1.0, True), (np.nan, False), (3.0, True)), start=1):
-    book.collect(step, {'loss/sup': jnp.array(loss), 'finite': jnp.float32(finite)})
-  row = book.averages()
+    logger.collect(step, {'loss/sup': jnp.array(loss), 'finite': jnp.float32(finite)})
+  row = logger.averages()
   assert row['loss/sup'] == 2.0 and row['skipped_steps'] == 1 and 'finite' not in row
-  book.collect(4, {'loss/sup': jnp.array(np.nan), 'finite': jnp.float32(0)})
-  assert book.averages().keys() == {'skipped_steps', 'steps_per_second', 'images_per_second'}
+  logger.collect(4, {'loss/sup': jnp.array(np.nan), 'finite': jnp.float32(0)})
+  assert logger.averages().keys() == {'skipped_steps', 'steps_per_second', 'images_per_second'}
 
 
 def test_steps_that_were_dispatched_together(tmp_path):
   """Metrics come with an axis for the steps."""
-  book = Logbook(tmp_path, steps=10, images_per_step=1, writing=False)
+  logger = MetricLogger(tmp_path, steps=10, images_per_step=1, writing=False)
   watch = NonFiniteWatch(tmp_path, 'stop')
   for step, loss, flags in ((3, [1, 1, 1], [1, 1, 1]), (6, [2, np.nan, 4], [1, 0, 1])):
     metrics = {'loss/sup': jnp.array(loss, jnp.float32), 'finite': jnp.array(flags, jnp.float32)}
-    book.collect(step, metrics)
+    logger.collect(step, metrics)
     watch.collect(step, metrics)
-  row = book.averages()
+  row = logger.averages()
   assert row['loss/sup'] == pytest.approx((3 + 2 + 4) / 5) and row['skipped_steps'] == 1
   batch, state = small.shard(small.batch(4), 1), small.start('supervised')
   with pytest.raises(UserError, match='step 5: loss/sup is nan;'):
-    watch.look(state.replace(step=jnp.array(-5)), lambda step: batch, lambda step: {'labeled': 'a'})
+    watch.check(
+      state.replace(step=jnp.array(-5)), lambda step: batch, lambda step: {'labeled': 'a'}
+    )
 
 
 def test_one_program_of_three_steps():
   """It leaves out what three programs leave out."""
   local = jax.devices()[:1]
   step = make_train_step(
-    Poisoned(small.method('mean_teacher')), small.optimizer(), 0, local, on_nan='skip'
+    Poisoned(small.method('mean_teacher')), small.optimizer(), 0, local, on_nonfinite='skip'
   )
   batches = [small.shard(batch, 1) for batch in BATCHES]
   together = jax.tree.map(lambda *x: np.concatenate(x, axis=1), *batches)
@@ -208,15 +214,15 @@ def test_one_program_of_three_steps():
 
 def test_names_are_those_of_the_batch(tmp_path):
   """The images that the pipeline reads at a step carry the names that are told."""
-  from classmix_jax.config.data import build_dataset, build_split
+  from classmix_jax.config.setup import make_setup
 
   root = toy.write_folder(tmp_path / 'data')
   config = toy.config(root, **{'data.crop': (toy.HEIGHT, toy.WIDTH)})
-  dataset = build_dataset(config)
-  split = build_split(config, dataset)
-  stream = open_streams(config, split, jax.local_devices()[:2])
+  setup = make_setup(config)
+  split = setup.split
+  stream = open_streams(setup.batches, split, jax.local_devices()[:2])
   for step in (1, 4):
-    batch, names = next(stream(step - 1, step)), batch_names(config, split, step)
+    batch, names = next(stream(step - 1, step)), batch_names(setup.batches, split, step)
     for part, source in (('labeled', split.labeled), ('unlabeled', split.unlabeled)):
       image = np.asarray(getattr(batch, part).image).reshape(-1, toy.HEIGHT, toy.WIDTH, 3)
       for found, name in zip(image, names[part], strict=True):
@@ -236,15 +242,15 @@ def test_a_training_that_explodes(tmp_path, capsys):
     'eval_every': 0,
   }
   with pytest.raises(UserError) as caught:
-    trainer.run_training(toy.config(root, **fields), tmp_path / 'run')
+    toy.train(toy.config(root, **fields), tmp_path / 'run')
   step = int(re.search(r'step (\d+):', str(caught.value))[1])
   folder = tmp_path / 'run' / 'nonfinite' / str(step)
   assert 1 < step <= 5 and str(folder) in str(caught.value)
   names = json.loads((folder / 'names.json').read_text())
   assert len(names['labeled']) == len(names['unlabeled']) == 2 and (folder / 'state').is_dir()
   monkey = pytest.MonkeyPatch()
-  monkey.setattr(nonfinite, 'ENDLESS', 5)
+  monkey.setattr(nonfinite, 'MAX_SKIPPED', 5)
   with pytest.raises(UserError, match='steps were all skipped'):
-    trainer.run_training(toy.config(root, on_nan='skip', **fields), tmp_path / 'run')
+    toy.train(toy.config(root, on_nan='skip', **fields), tmp_path / 'run')
   monkey.undo()
   assert 'were skipped' in capsys.readouterr().out

@@ -1,13 +1,15 @@
 """The table before a training says where a run departs from the paper's row."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import pytest
 
 from classmix_jax.config.data import Split
+from classmix_jax.config.setup import make_batch_setup, make_evaluation_setup, make_schedule
 from classmix_jax.data.source import Source
-from classmix_jax.training.paper_settings import fingerprint, settings
-from classmix_jax.types import TrainState
+from classmix_jax.training.paper_settings import fingerprint, run_settings
 from configs import cityscapes, pascal_voc
 
 SAME = 'as in the paper'
@@ -18,12 +20,18 @@ def lines(module, **fields):
   config = module.get_config('method=classmix')
   config.update_from_flattened_dict(fields)
   source = Source(('a', 'b'), lambda index: None)
-  state = TrainState(jnp.array(0), {'segmenter': jnp.zeros(3)}, {}, {}, {})
-  found = settings(
-    config, Split(source, source, '0123'), jax.devices()[:1], state, 'paper at 512x1024', origin={}
+  setup = SimpleNamespace(
+    values=config.to_dict(),
+    split=Split(source, source, '0123'),
+    devices=jax.devices()[:1],
+    batches=make_batch_setup(config),
+    schedule=make_schedule(config),
+    evaluation=make_evaluation_setup(config),
   )
-  table = fingerprint(found, config.paper.to_dict()).splitlines()
-  return {name: line for name in found for line in table if line.startswith(f'  {name}  ')}
+  params = {'segmenter': jnp.zeros(3)}
+  settings = run_settings(setup, params, 'paper at 512x1024', origin={})
+  table = fingerprint(settings, setup.values['paper']).splitlines()
+  return {name: line for name in settings for line in table if line.startswith(f'  {name}  ')}
 
 
 @pytest.mark.parametrize('module', [cityscapes, pascal_voc])

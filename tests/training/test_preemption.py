@@ -145,20 +145,20 @@ def test_among_several_processes_jax_says_after_which_call(monkeypatch):
 
 TAKEN_BACK = """
 import ctypes, os, signal, time
-from classmix_jax.training.preemption import take_back
+from classmix_jax.training.preemption import restore_python_handler
 told, heard = [], []
 theirs = ctypes.CFUNCTYPE(None, ctypes.c_int)(told.append)
 signal.signal(signal.SIGTERM, lambda number, frame: heard.append(int(number)))
 library = ctypes.CDLL(None)
 library.signal.argtypes = ctypes.c_int, ctypes.c_void_p
 library.signal(signal.SIGTERM, ctypes.cast(theirs, ctypes.c_void_p))  # as JAX does
-tell = take_back(signal.SIGTERM)
+tell = restore_python_handler(signal.SIGTERM)
 os.kill(os.getpid(), signal.SIGTERM)
 time.sleep(0.01)
 assert (told, heard) == ([], [15])
 tell()
 assert (told, heard) == ([15], [15])
-take_back(signal.SIGUSR1)()  # nobody has set a handler of this one: nobody is told
+restore_python_handler(signal.SIGUSR1)()  # nobody has set a handler of this one: nobody is told
 """
 
 

@@ -20,9 +20,8 @@ from classmix_jax.inference.predictor import load
 from classmix_jax.pretrained.converted_folder import write_weights
 from classmix_jax.tools.report.runs import read_run
 from classmix_jax.tools.report.write_report import report_training
-from classmix_jax.training import trainer
+from classmix_jax.training.callbacks import Callbacks
 from classmix_jax.training.preemption import Stop
-from classmix_jax.training.trainer import run_training
 from classmix_jax.utils.interrupt import Stopped
 from classmix_jax.workdir import checkpoint, layout
 
@@ -36,7 +35,7 @@ def data(tmp_path_factory):
 def finished(data, tmp_path_factory):
   """A finished run of four steps and its result."""
   run = tmp_path_factory.mktemp('finished') / 'run'
-  return run, run_training(toy.config(data), run, on_end=report_training)
+  return run, toy.train(toy.config(data), run, on_end=report_training)
 
 
 def saved(run, step='latest'):
@@ -89,7 +88,7 @@ def test_without_tensorflow_the_same_bits(finished, data, tmp_path, monkeypatch,
   """Nothing is resized here, so both pipelines make equal batches."""
   for package in ('tensorflow', 'tensorflow_datasets', 'tensorboard'):
     monkeypatch.setitem(sys.modules, package, None)  # as if it was not installed
-  result = run_training(toy.config(data), tmp_path / 'run')
+  result = toy.train(toy.config(data), tmp_path / 'run')
   said = capsys.readouterr().out
   assert 'threads (TensorFlow is not installed)' in said
   assert said.count('no TensorBoard events: the package tensorboard is not installed') == 1
@@ -136,19 +135,19 @@ def test_interrupted_run_ends_in_the_same_bits(finished, data, tmp_path, monkeyp
   class Stop(Exception):
     pass
 
-  original = trainer.AfterStep.__call__
+  original = Callbacks.__call__
 
-  def stop_at_three(self, step, state, metrics):
+  def stop_at_three(self, inputs, step, state, metrics):
     if step == 3:
-      self.logbook.write(3, {'loss/sup': -1.0})  # written, but never saved
+      self.logger.write(3, {'loss/sup': -1.0})  # written, but never saved
       raise Stop
-    original(self, step, state, metrics)
+    original(self, inputs, step, state, metrics)
 
   with monkeypatch.context() as patch:
-    patch.setattr(trainer.AfterStep, '__call__', stop_at_three)
+    patch.setattr(Callbacks, '__call__', stop_at_three)
     with pytest.raises(Stop):
-      run_training(toy.config(data), run)
-  run_training(toy.config(data), run)
+      toy.train(toy.config(data), run)
+  toy.train(toy.config(data), run)
   jax.tree.map(np.testing.assert_array_equal, saved(run), saved(finished[0]))
   assert [row['step'] for row in rows(run)] == [1, 2, 3, 4]
   assert [row['loss/sup'] for row in rows(run)] == [row['loss/sup'] for row in rows(finished[0])]
@@ -157,7 +156,7 @@ def test_interrupted_run_ends_in_the_same_bits(finished, data, tmp_path, monkeyp
 @pytest.mark.slow
 @pytest.mark.parametrize('copy', ['memory', 'device'])
 def test_steps_of_one_dispatch_train_the_same(finished, data, tmp_path, copy):
-  run_training(
+  toy.train(
     toy.config(
       data, steps_per_dispatch=2, checkpoint_every=2, log_every=2, **{'data.working_copy': copy}
     ),
@@ -197,11 +196,11 @@ def test_a_stopped_run_ends_in_the_same_bits(finished, data, tmp_path, call, ste
   """An evaluation that was interrupted is made up for: its score decides what is best."""
   run, stop = tmp_path / 'run', StopAt(call)
   with pytest.raises(Stopped, match=f'after step {step}'):
-    run_training(toy.config(data), run, stop=stop)
+    toy.train(toy.config(data), run, stop=stop)
   assert not stop.unsaved and checkpoint.load(run, 'latest')[0] == step
   assert [row['step'] for row in rows(run)] == list(range(1, step + 1))
   assert (run / 'eval' / '2.json').exists() == (evaluated or step == 4)
-  result = run_training(toy.config(data), run)
+  result = toy.train(toy.config(data), run)
   assert result['iou'] == finished[1]['iou']
   for which in ('latest', 'best'):
     jax.tree.map(np.testing.assert_array_equal, saved(run, which), saved(finished[0], which))
@@ -212,14 +211,14 @@ def test_a_stopped_run_ends_in_the_same_bits(finished, data, tmp_path, call, ste
 @pytest.mark.slow
 def test_the_same_command_twice_gives_the_same_bits(finished, data, tmp_path):
   run = tmp_path / 'run'
-  assert run_training(toy.config(data), run)['iou'] == finished[1]['iou']
+  assert toy.train(toy.config(data), run)['iou'] == finished[1]['iou']
   jax.tree.map(np.testing.assert_array_equal, saved(run), saved(finished[0]))
 
 
 def test_a_second_start_beside_a_training_is_refused(finished, data):
   run, _ = finished
   with layout.held(run), pytest.raises(UserError, match=f'in use by process {os.getpid()} on '):
-    run_training(toy.config(data), run)
+    toy.train(toy.config(data), run)
 
 
 @pytest.mark.slow
@@ -233,8 +232,8 @@ def test_a_disk_that_is_full_or_read_only_stops_the_training(finished, data, tmp
 
     patch.setattr(checkpoint, 'read_back', refuse)
     with pytest.raises(UserError, match='could not be written to .*Read-only file system'):
-      run_training(toy.config(data), run)
-  run_training(toy.config(data), run)
+      toy.train(toy.config(data), run)
+  toy.train(toy.config(data), run)
   jax.tree.map(np.testing.assert_array_equal, saved(run), saved(finished[0]))
 
 
@@ -242,7 +241,7 @@ def test_a_disk_that_is_full_or_read_only_stops_the_training(finished, data, tmp
 def test_working_copies_train_the_same_bits(finished, data, tmp_path, kind):
   """Frames are not resized here, so even what the devices cut is equal to the byte."""
   run = tmp_path / 'run'
-  result = run_training(
+  result = toy.train(
     toy.config(data, **{'data.working_copy': kind, 'data.copy_root': str(tmp_path / 'copies')}), run
   )
   jax.tree.map(np.testing.assert_array_equal, saved(run), saved(finished[0]))
@@ -259,19 +258,19 @@ def test_working_copies_train_the_same_bits(finished, data, tmp_path, kind):
 def test_finished_run_started_again_only_reports(finished, data):
   run, result = finished
   before = (run / 'metrics.jsonl').read_text()
-  assert run_training(toy.config(data), run)['miou'] == result['miou']
+  assert toy.train(toy.config(data), run)['miou'] == result['miou']
   assert (run / 'metrics.jsonl').read_text() == before
 
 
 def test_another_config_is_refused(finished, data):
   with pytest.raises(UserError, match='config.batch_size was 2 and is now 4.*another --workdir'):
-    run_training(toy.config(data, batch_size=4), finished[0])
+    toy.train(toy.config(data, batch_size=4), finished[0])
 
 
 @pytest.mark.slow
 def test_accumulation_runs(data, tmp_path):
   config = toy.config(data, batch_size=4, unlabeled_batch_size=4, accumulate=2, steps=1)
-  assert np.isfinite(run_training(config, tmp_path / 'run')['miou'])
+  assert np.isfinite(toy.train(config, tmp_path / 'run')['miou'])
 
 
 def test_pretrained_run_is_taken_over(finished, data, tmp_path, capsys):
@@ -280,7 +279,7 @@ def test_pretrained_run_is_taken_over(finished, data, tmp_path, capsys):
     'method=supervised',
     **{'model.pretrained': str(finished[0]), 'optim.learning_rate': 0.0, 'steps': 1},
   )
-  run_training(config, tmp_path / 'run')
+  toy.train(config, tmp_path / 'run')
   said = capsys.readouterr().out
   assert re.search(r'matched (\d+) of \1 tensors\n', said)
   assert re.search(r'pre-training +folder +differs \(paper: COCO\)', said)
@@ -315,7 +314,7 @@ def test_preprocessing_travels_from_the_weights_to_the_run(finished, data, tmp_p
       'model.bn': 'running',
     },
   )
-  result = run_training(config, run)
+  result = toy.train(config, run)
   assert config.model.preprocessing == ''  # the caller's own stays
   assert json.loads((run / 'config.json').read_text())['model']['preprocessing'] == 'caffe'
   said = capsys.readouterr().out
@@ -329,7 +328,7 @@ def test_preprocessing_travels_from_the_weights_to_the_run(finished, data, tmp_p
   )
 
   shutil.rmtree(weights)  # nobody needs them any more
-  assert run_training(config, run)['iou'] == result['iou']
+  assert toy.train(config, run)['iou'] == result['iou']
   assert re.search(r'pre-training +COCO +as in', capsys.readouterr().out)
   assert evaluate_run(run, step='latest', network='', root='')['iou'] == result['iou']
 
@@ -363,7 +362,7 @@ def test_camvid_and_scenes_configs_train_two_steps(tmp_path, monkeypatch):
     config.update_from_flattened_dict(
       {**fields, 'steps': 2, 'batch_size': 2, 'unlabeled_batch_size': 2, 'eval_batch_size': 2}
     )
-    result = run_training(config, tmp_path / config.name)
+    result = toy.train(config, tmp_path / config.name)
     assert result['step'] == 2 and result['labeled'] == 2 and 0 <= result['miou'] <= 1
 
 
@@ -372,7 +371,7 @@ def test_camvid_and_scenes_configs_train_two_steps(tmp_path, monkeypatch):
 
 def check_sentence(root, tmp_path, *parts, **fields):
   with pytest.raises(UserError) as caught:
-    run_training(toy.config(root, **fields), tmp_path / 'run')
+    toy.train(toy.config(root, **fields), tmp_path / 'run')
   for part in parts:
     assert part in str(caught.value), str(caught.value)
   assert '\n' not in str(caught.value)
@@ -437,4 +436,4 @@ def test_intervals_that_dispatches_do_not_divide(data, tmp_path):
 def test_workdir_that_cannot_be_written(data, tmp_path):
   (tmp_path / 'file').write_text('')
   with pytest.raises(UserError, match='file/run cannot be written.*--workdir'):
-    run_training(toy.config(data), tmp_path / 'file' / 'run')
+    toy.train(toy.config(data), tmp_path / 'file' / 'run')

@@ -255,11 +255,10 @@ def test_checksums_do_not_depend_on_the_tree_but_on_every_bit():
   assert checkpoint.checksum(tree) != checkpoint.checksum({**tree, 'a': changed})
 
 
-def test_a_checkpoint_without_a_checksum_is_taken(two, tmp_path, monkeypatch):
-  """Those of older versions have none."""
-  monkeypatch.setattr(checkpoint_integrity, 'remembered_checksum', lambda folder: None)
-  assert_same(resume(two), tiny(20))
-  assert checkpoint.load(two, 'latest')[0] == 20
+def test_a_checkpoint_without_a_checksum_is_damaged(two, monkeypatch):
+  monkeypatch.setattr(checkpoint_integrity, 'saved_checksum', lambda folder: None)
+  with pytest.raises(UserError, match='its checksum is missing'):
+    checkpoint.load(two, 'latest')
 
 
 @pytest.mark.filterwarnings('ignore')

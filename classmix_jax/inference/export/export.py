@@ -1,4 +1,4 @@
-"""A trained network for other programs: StableHLO, TensorFlow, TFLite, ONNX.
+"""Exports a trained network as StableHLO, SavedModel, TFLite or ONNX.
 
 Synopsis:
 
@@ -8,9 +8,9 @@ Synopsis:
     OUT/savedmodel/        tf.saved_model.load('OUT/savedmodel')(images)
     OUT/model.tflite       LiteRT, one image at a time
     OUT/model.onnx         onnxruntime.InferenceSession('OUT/model.onnx').run(None, {'images': ...})
-    OUT/MODEL_CARD.md      what it is, what it learned from, how good it is
+    OUT/MODEL_CARD.md      network, training data, scores and licence
 
-Each takes `[B, H, W, 3]` uint8 RGB, for any B but with TFLite, normalises by itself, and returns
+Each model takes `[B, H, W, 3]` uint8 RGB with any B (TFLite: 1), normalises it, and returns
 `logits` `[B, H, W, C]` float32 and `label` `[B, H, W]` uint8.
 """
 
@@ -23,11 +23,10 @@ from typing import Any
 import jax
 from jax import export as jax_export
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 
 from classmix_jax.config.load import read_config
-from classmix_jax.config.model import build_model
+from classmix_jax.config.trained import trained_setup
 from classmix_jax.data.splits import split_hash
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import headline_network
@@ -39,14 +38,14 @@ from classmix_jax.utils.atomic_write import replacing, write_atomically
 from classmix_jax.workdir import layout
 
 PLATFORMS = ('cpu', 'cuda', 'rocm', 'tpu')
-CHECKED = 3  # images that the exported model must agree on
-TOLERANCE = 1e-4  # of logits, relative to the largest
+CHECKED = 3  # images on which the exported model is compared with JAX
+TOLERANCE = 1e-4  # largest difference of logits, relative to the largest logit
 
 Network = Callable[[Array], dict[str, Array]]
 
 
 def stablehlo(network: Network, size: tuple[int, int], output: Path) -> Callable:
-  """Writes OUT/model.stablehlo for CPUs, GPUs and TPUs; returns how to call what was written."""
+  """Writes OUT/model.stablehlo for CPUs, GPUs and TPUs; returns the exported model."""
   (batch,) = jax_export.symbolic_shape('b')
   image = jax.ShapeDtypeStruct((batch, *size, 3), jnp.uint8)
   program = jax_export.export(jax.jit(network), platforms=PLATFORMS)(image)
@@ -57,28 +56,28 @@ def stablehlo(network: Network, size: tuple[int, int], output: Path) -> Callable
 
 
 def _with_tensorflow() -> ModuleType:
-  """Returns the module whose formats TensorFlow writes."""
+  """Imports the module that writes SavedModel and TFLite; raises UserError without TensorFlow."""
   try:
     from classmix_jax.inference.export import tensorflow
   except ImportError as error:
     raise UserError(
-      f'SavedModel and TFLite are written by TensorFlow ({error}): pip install tensorflow adds it.'
+      f'SavedModel and TFLite need TensorFlow ({error}): install it with pip install tensorflow.'
     ) from None
   return tensorflow
 
 
 def savedmodel(network: Network, size: tuple[int, int], output: Path) -> Callable:
-  """Writes OUT/savedmodel/; returns how to call what was written."""
-  return _with_tensorflow().write_savedmodel(network, size, output / 'savedmodel')
+  """Writes OUT/savedmodel/; returns the exported model."""
+  return _with_tensorflow().write_savedmodel(network, size, output / 'savedmodel', PLATFORMS)
 
 
 def tflite(network: Network, size: tuple[int, int], output: Path) -> Callable:
-  """Writes OUT/model.tflite, for one image; returns how to call what was written."""
+  """Writes OUT/model.tflite, for one image; returns the exported model."""
   return _with_tensorflow().write_tflite(network, size, output / 'model.tflite')
 
 
 def onnx(network: Network, size: tuple[int, int], output: Path) -> Callable:
-  """Writes OUT/model.onnx; returns how to call what was written.
+  """Writes OUT/model.onnx; returns the exported model.
 
   Raises:
     UserError: jax2onnx is not installed.
@@ -87,8 +86,7 @@ def onnx(network: Network, size: tuple[int, int], output: Path) -> Callable:
     from classmix_jax.inference.export.onnx import write_onnx
   except ImportError as error:
     raise UserError(
-      f'ONNX is written by jax2onnx and tried with onnxruntime ({error}): '
-      "pip install '.[onnx]' adds them."
+      f"ONNX needs jax2onnx and onnxruntime ({error}): install them with pip install '.[onnx]'."
     ) from None
   return write_onnx(network, size, output / 'model.onnx')
 
@@ -110,22 +108,22 @@ def export(
   step: str = 'best',
   network: str = '',
 ) -> dict[str, float]:
-  """Writes a run's network in some formats, and calls each on images to see that it agrees.
+  """Writes a network of a run in some formats and compares each with JAX.
 
   Args:
-    run: the run's folder.
-    output: where the files go.
+    run: directory of the run.
+    output: directory of the files.
     formats: names of `FORMATS`.
-    size: (H, W) of the images it takes; None is the run's working size or crop.
+    size: (H, W) of the images; None takes the run's working size or crop.
     step: 'latest', 'best' or a step.
-    network: 'student' or 'teacher'; '' is the config's `eval_network`.
+    network: e.g. 'teacher'; '' takes the config's `eval_network`.
 
   Returns:
-    format -> largest difference of its logits from JAX's, relative to the largest logit.
+    Format -> largest difference of its logits from JAX's, relative to the largest logit.
 
   Raises:
-    UserError: no such run, format or network; a size or a library that is missing; or an exported
-      model that does not agree.
+    UserError: the run, the format or the network does not exist; a size or a library is missing;
+      or the logits of an exported model differ from JAX's.
   """
   run, output = Path(run).expanduser().absolute(), Path(output).expanduser().absolute()
   unknown = [name for name in formats if name not in FORMATS]
@@ -135,44 +133,45 @@ def export(
   size = tuple(size or data['size'] or data['crop'])
   if not size:
     raise UserError('the run has images of many sizes: give --size=HEIGHT,WIDTH.')
-  apply, found, chosen = restored(run, step, network)
+  apply, restored_step, name = restore_network(run, step, network)
   output.mkdir(parents=True, exist_ok=True)
   differences = {}
-  for name in formats:
-    differences[name] = difference(written(name, apply, size, output), apply, size)
-    if not differences[name] <= TOLERANCE:
+  for kind in formats:
+    differences[kind] = compare_logits(write_format(kind, apply, size, output), apply, size)
+    if not differences[kind] <= TOLERANCE:
       raise UserError(
-        f"the {name} model's logits differ from JAX's by {differences[name]:.1e} of the largest, "
+        f"the {kind} model's logits differ from JAX's by {differences[kind]:.1e} of the largest, "
         f'more than {TOLERANCE:.0e}; the files in {output} should not be used.'
       )
-  write_atomically(output / 'MODEL_CARD.md', model_card(run, found, chosen, size, differences))
+  card = model_card(run, restored_step, name, size, differences)
+  write_atomically(output / 'MODEL_CARD.md', card)
   return differences
 
 
-def written(name: str, network: Network, size: tuple[int, int], output: Path) -> Callable:
-  """Writes a format; UserError where its library does not know an operation of the network."""
+def write_format(name: str, network: Network, size: tuple[int, int], output: Path) -> Callable:
+  """Writes a format; raises UserError if its library does not support the network."""
   try:
     return FORMATS[name](network, size, output)
   except UserError:
     raise
-  except Exception as error:  # every library has exceptions of its own
+  except Exception as error:  # every library raises exceptions of its own
     raise UserError(
       f'the library behind {name} cannot write this network ({type(error).__name__}: '
-      f'{str(error).strip().partition(chr(10))[0][:200]}); docs/export.md says which it can.'
+      f'{str(error).strip().partition(chr(10))[0][:200]}); docs/export.md lists those it can.'
     ) from error
 
 
-def restored(run: Path, step: str, network: str) -> tuple[Network, int, str]:
-  """Returns a run's network, the step it was found at, and its name; see `export`."""
-  config = ml_collections.ConfigDict(read_config(run))
+def restore_network(run: Path, step: str, network: str) -> tuple[Network, int, str]:
+  """Restores a network of a run; returns it with its step and its name."""
   names, _ = layout.read_classes(run)
-  found, networks = load_networks(run, step)
-  chosen = headline_network(network or config.eval_network, networks)
-  return with_label(build_model(config, len(names)), networks[chosen]), found, chosen
+  method, evaluation = trained_setup(read_config(run), len(names))
+  restored_step, networks = load_networks(run, step)
+  name = headline_network(network or evaluation.headline, networks)
+  return with_label(method.model, networks[name]), restored_step, name
 
 
 def with_label(model: Any, variables: Any) -> Network:
-  """Binds a network to its variables: `[B, H, W, 3]` uint8 to logits and class ids."""
+  """Binds a model to its variables: maps `[B, H, W, 3]` uint8 to logits and class ids."""
 
   def network(image: Array) -> dict[str, Array]:
     logits = predicted_logits(model, variables, to_unit_range(image))
@@ -181,38 +180,43 @@ def with_label(model: Any, variables: Any) -> Network:
   return network
 
 
-def difference(exported: Callable, network: Network, size: tuple[int, int]) -> float:
-  """Largest difference of logits on images of coarse noise, relative to the largest logit."""
+def compare_logits(exported: Callable, network: Network, size: tuple[int, int]) -> float:
+  """Returns the largest difference of logits on coarse noise, relative to the largest logit."""
   coarse = np.random.default_rng(0).integers(0, 256, (CHECKED, *(-(-n // 8) for n in size), 3))
   images = np.kron(coarse, np.ones((1, 8, 8, 1), int))[:, : size[0], : size[1]].astype(np.uint8)
   expected = np.asarray(jax.jit(network)(images)['logits'])
-  found = np.asarray(exported(images)['logits'])
-  return float(np.abs(found - expected).max() / np.abs(expected).max())
+  logits = np.asarray(exported(images)['logits'])
+  return float(np.abs(logits - expected).max() / np.abs(expected).max())
+
+
+def describe_score(result: Mapping[str, Any], network: str) -> str:
+  """Returns the mIoU of a network with its protocol, for the model card."""
+  if not result:
+    return 'not evaluated at this step'
+  miou = 100 * result['networks'][network]['miou']
+  return f'{miou:.2f} % on {result["images"]} validation images, protocol {result["protocol"]}'
+
+
+def describe_licence(origin: Mapping[str, Any]) -> str:
+  """Returns whose licence applies to the weights, for the model card."""
+  if not origin:
+    return 'trained from scratch: only the licence of the data applies'
+  return (
+    f'started from {origin["name"]} (trained on {origin["trained_on"] or "unknown data"}, SHA-256 '
+    f'{origin["sha256"]}), whose licence applies, too'
+  )
 
 
 def model_card(
   run: Path, step: int, network: str, size: tuple[int, int], differences: Mapping[str, float]
 ) -> str:
-  """Markdown: data, split, score, and whose licence the weights are under."""
+  """Returns the model card in Markdown: network, data, split, scores and licence."""
   config = read_config(run)
   names, _ = layout.read_classes(run)
   labeled, unlabeled = (layout.read_split(run, part) for part in ('labeled', 'unlabeled'))
   path = layout.evaluation_path(run, step)
-  result = layout.read_json(path) if path.exists() else None
-  origin = layout.read_pretrained(run)
-  score = 'not evaluated at this step'
-  if result:
-    score = (
-      f'{100 * result["networks"][network]["miou"]:.2f} % on {result["images"]} validation '
-      f'images, protocol {result["protocol"]}'
-    )
-  licence = 'from scratch: yours, as far as the licence of the data lets you'
-  if origin:
-    licence = (
-      f'started from {origin["name"]} (trained on {origin["trained_on"] or "unknown data"}'
-      f', SHA-256 {origin["sha256"]}), whose licence applies, too'
-    )
-  written = '\n'.join(
+  result = layout.read_json(path) if path.exists() else {}
+  formats = '\n'.join(
     f'- {name}: logits within {value:.1e} of JAX, relative to the largest'
     for name, value in differences.items()
   )
@@ -225,14 +229,14 @@ def model_card(
 - network: {config['model']['backbone']} + {config['model']['head']}, the {network} at step {step}
 - data: {len(labeled)} labelled and {len(unlabeled)} unlabelled images of {config['name']}
 - split: {split_hash(labeled)}
-- mIoU: {score}
-- weights: {licence}
-- input: images [B, {size[0]}, {size[1]}, 3], uint8, RGB; the model normalises by itself;
+- mIoU: {describe_score(result, network)}
+- weights: {describe_licence(layout.read_pretrained(run))}
+- input: images [B, {size[0]}, {size[1]}, 3], uint8, RGB; the model normalises them;
   B is 1 with TFLite, anything elsewhere
 - output: logits [B, {size[0]}, {size[1]}, {len(names)}], float32, and
   label [B, {size[0]}, {size[1]}], uint8
 - classes: {', '.join(f'{index} {name}' for index, name in enumerate(names))}
-{written}
+{formats}
 
 | class | IoU in % |
 |---|---|

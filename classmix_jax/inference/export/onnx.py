@@ -1,4 +1,4 @@
-"""Writes ONNX files; imported on use, because jax2onnx and onnxruntime are optional."""
+"""Writes ONNX files; imported when used, because jax2onnx and onnxruntime are optional."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +10,12 @@ import onnxruntime
 
 from classmix_jax.models.layers.depthwise import as_one_convolution
 
-NAMES = ['label', 'logits']  # as JAX sorts them
+NAMES = ['label', 'logits']  # JAX sorts the keys of a dict
 
 
 def write_onnx(network: Callable, size: tuple[int, int], path: Path) -> Callable:
-  """Writes `network`, `[B, H, W, 3]` uint8 to named arrays; returns what was written, loaded."""
-  # jax2onnx adds biases of one dimension, which users may have forbidden.
+  """Writes a network from `[B, H, W, 3]` uint8 to named arrays; returns the file, loaded."""
+  # jax2onnx adds one-dimensional biases, which JAX_NUMPY_RANK_PROMOTION=raise would forbid.
   with as_one_convolution(), jax.numpy_rank_promotion('allow'):
     to_onnx(
       network,

@@ -1,20 +1,61 @@
-"""Writes SavedModels and TFLite files; imported on use, because TensorFlow is slow to load."""
+"""Writes SavedModels and TFLite files; imported when used, because TensorFlow is slow to load."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 import tempfile
 
-from jax.experimental import jax2tf
+import jax
+from jax import export as jax_export
+from jax.extend.mlir.dialects import stablehlo
+import jax.numpy as jnp
 import numpy as np
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
 
 from classmix_jax.utils.atomic_write import replacing
 
+# jax.export writes the StableHLO of its own release: 1.18 in jax 0.11.2, while TensorFlow 2.21
+# reads up to 1.13. jax2tf has no option for an older version. 1.8 (2024) is older than
+# TensorFlow 2.20.
+STABLEHLO = '1.8.0'
 
-def save(network: Callable, batch: int | None, size: tuple[int, int], folder: Path) -> None:
-  """Writes a SavedModel for `batch` images, None for any number."""
+
+def as_tensorflow(
+  network: Callable, batch: int | None, size: tuple[int, int], platforms: Sequence[str]
+) -> Callable:
+  """Returns a network as one TensorFlow operation, for `batch` images, or any number if None."""
+  images = jax.ShapeDtypeStruct((batch or jax_export.symbolic_shape('b')[0], *size, 3), jnp.uint8)
+  program = jax_export.export(jax.jit(network), platforms=platforms)(images)
+  module = stablehlo.serialize_portable_artifact_str(
+    stablehlo.deserialize_portable_artifact_str(program.mlir_module_serialized), STABLEHLO
+  )
+
+  def call(images: tf.Tensor) -> dict[str, tf.Tensor]:
+    outputs = xla.call_module(
+      [images],
+      module=module,
+      version=program.calling_convention_version,
+      platforms=[platform.upper() for platform in program.platforms],
+      Tout=[value.dtype for value in program.out_avals],
+      Sout=[
+        [n if isinstance(n, int) else None for n in value.shape] for value in program.out_avals
+      ],
+    )
+    return jax.tree.unflatten(program.out_tree, outputs)
+
+  return call
+
+
+def save(
+  network: Callable,
+  batch: int | None,
+  size: tuple[int, int],
+  folder: Path,
+  platforms: Sequence[str],
+) -> None:
+  """Writes a SavedModel for `batch` images, or for any number if it is None."""
   function = tf.function(
-    jax2tf.convert(network, polymorphic_shapes=[f'({batch or "b"}, {size[0]}, {size[1]}, 3)']),
+    as_tensorflow(network, batch, size, platforms),
     input_signature=[tf.TensorSpec((batch, *size, 3), tf.uint8, name='images')],
     autograph=False,
   )
@@ -24,26 +65,28 @@ def save(network: Callable, batch: int | None, size: tuple[int, int], folder: Pa
   tf.saved_model.save(module, str(folder), signatures=function.get_concrete_function())
 
 
-def write_savedmodel(network: Callable, size: tuple[int, int], folder: Path) -> Callable:
-  """Writes `network`, `[B, H, W, 3]` uint8 to named arrays; returns what was written, loaded."""
-  save(network, None, size, folder)
+def write_savedmodel(
+  network: Callable, size: tuple[int, int], folder: Path, platforms: Sequence[str]
+) -> Callable:
+  """Writes a network from `[B, H, W, 3]` uint8 to named arrays; returns the model, loaded."""
+  save(network, None, size, folder, platforms)
   return lambda images: tf.saved_model.load(str(folder)).f(tf.constant(images))
 
 
 def write_tflite(network: Callable, size: tuple[int, int], path: Path) -> Callable:
-  """Writes `network` for one image, of TFLite's own operations alone; returns it, loaded.
+  """Writes a network for one image, with TFLite's own operations only; returns it, loaded.
 
-  Of a batch of any size the converter knows no argmax, and slices that it cannot write.
+  For a batch of any size the converter lacks argmax and some slices.
   """
   with tempfile.TemporaryDirectory() as folder:
-    save(network, 1, size, Path(folder))
+    save(network, 1, size, Path(folder), ('cpu',))
     model = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
   with replacing(path) as temporary:
     temporary.write_bytes(model)
   call = tf.lite.Interpreter(str(path)).get_signature_runner()
 
   def each(images: np.ndarray) -> dict[str, np.ndarray]:
-    found = [call(images=image[None]) for image in np.asarray(images)]
-    return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+    outputs = [call(images=image[None]) for image in np.asarray(images)]
+    return {name: np.concatenate([one[name] for one in outputs]) for name in outputs[0]}
 
   return each

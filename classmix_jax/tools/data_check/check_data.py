@@ -11,9 +11,8 @@ Synopsis:
 
 from pathlib import Path
 
-import ml_collections
-
 from classmix_jax.config.data import check_pool, choose_split, open_dataset
+from classmix_jax.config.lookup import Config
 from classmix_jax.data.files.findings import Finding, keep_findings
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.errors import UserError
@@ -23,7 +22,6 @@ from classmix_jax.tools.data_check.survey import Part, survey
 from classmix_jax.utils.atomic_write import write_atomically, write_png
 from classmix_jax.utils.text import plural
 
-Config = ml_collections.ConfigDict
 NAMED = 3  # further files of a finding that are printed
 
 

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from classmix_jax.core.collectives import example_keys
+from classmix_jax.core.collectives import ONE_DEVICE
 from classmix_jax.core.mixing import mix
 from classmix_jax.data.label_statistics import spread
 from classmix_jax.data.source import Dataset
@@ -82,7 +82,7 @@ def mixed_sheet(part: Part, dataset: Dataset) -> Image.Image | None:
 @functools.partial(jax.jit, static_argnames='num_classes')
 def mixture(image: Array, label: Array, num_classes: int) -> tuple[Array, Array, Array]:
   """Returns the masks of ClassMix by these labels `[B, H, W]`, and what they mix."""
-  keys = example_keys(jax.random.key(0), len(image))
+  keys = ONE_DEVICE.keys(jax.random.key(0), len(image))
   mask = jax.vmap(class_mask, in_axes=(0, 0, None))(keys, label, num_classes)
   return mask, mix(mask, image), mix(mask, label)
 

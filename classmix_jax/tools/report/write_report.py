@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 
-from classmix_jax.config.data import build_dataset
+from classmix_jax.config.trained import open_training_data, override
 from classmix_jax.data.source import Source, subset
 from classmix_jax.data.unreadable import NOTHING, LeftOut
 from classmix_jax.errors import UserError
@@ -78,24 +78,22 @@ def report_runs(folders: Sequence[Path], output: Path | None = None, root: str =
   return output
 
 
-def config_of(run: Run, root: str) -> ml_collections.ConfigDict:
-  config = ml_collections.ConfigDict(run.config)
-  config.data.root = root or config.data.root
-  return config
+def values_of(run: Run, root: str) -> dict[str, Any]:
+  """Returns the config of a run, with another directory of the data set unless `root` is ''."""
+  return override(run.config, {'data.root': root} if root else {})
 
 
 def best_gallery(run: Run, root: str, names: Sequence[str] | None) -> list[View]:
   """Looks at validation images with the best checkpoint of a run, see `gallery`."""
-  evaluator = open_evaluator(config_of(run, root), run.path)
+  evaluator = open_evaluator(values_of(run, root), run.path)
   _, networks = load_networks(run.path, 'best')
   name = headline_network(evaluator.headline, networks)
   return gallery(evaluator, networks[name], names)
 
 
 def class_frequencies(run: Run, root: str) -> Frequencies:
-  dataset = build_dataset(
-    config_of(run, root), LeftOut(**(layout.read_left_out(run.path) or NOTHING._asdict()))
-  )
+  left_out = LeftOut(**(layout.read_left_out(run.path) or NOTHING._asdict()))
+  dataset = open_training_data(values_of(run, root), left_out)
   position = {name: index for index, name in enumerate(dataset.train.names)}
   labeled = [position[name] for name in layout.read_split(run.path, 'labeled') if name in position]
   return frequencies(

@@ -1,0 +1,74 @@
+"""Evaluates the networks of a training run and records the results.
+
+Synopsis:
+
+    callback = EvaluationCallback(run, method, dataset, evaluator)
+    row = callback.evaluate(1000, state)        # {'eval/miou': 0.41, ...}
+    callback.result['iou']
+"""
+
+from collections.abc import Mapping
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+import numpy as np
+
+from classmix_jax.data.source import Dataset
+from classmix_jax.evaluation.evaluator import Evaluator
+from classmix_jax.training.metric_logger import MetricLogger
+from classmix_jax.training.pictures import Views, view_images, write_view_grid
+from classmix_jax.types import Method, PyTree, TrainState
+from classmix_jax.workdir import layout
+
+
+@dataclasses.dataclass
+class EvaluationCallback:
+  """Evaluates the networks of a state and writes what an evaluation leaves behind.
+
+  Attributes:
+    run: directory of the run.
+    method: the method, which names the networks of a state.
+    dataset: class names and palette.
+    evaluator: evaluates them.
+    result: of the last evaluation in this process, None before the first.
+  """
+
+  run: Path
+  method: Method
+  dataset: Dataset
+  evaluator: Evaluator
+  result: dict[str, Any] | None = None
+
+  def networks(self, state: TrainState) -> Mapping[str, PyTree]:
+    """Returns the variables of every network that can predict, by name."""
+    return self.method.networks(state)
+
+  def evaluate(self, step: int, state: TrainState) -> dict[str, Any]:
+    """Evaluates a state and returns the fields of its row in metrics.jsonl.
+
+    Raises:
+      Stopped: a stop was requested between two batches.
+    """
+    result = self.result = self.evaluator(step, self.networks(state))
+    scores = {f'eval/miou_{name}': summary['miou'] for name, summary in result['networks'].items()}
+    origin = {f'eval/{name}': result[name] for name in ('protocol', 'split')}
+    return {'eval/miou': result['miou'], **scores, **origin}
+
+  def is_pending(self, step: int) -> bool:
+    """Returns whether process 0 has no result of this step on disk; the same in all processes."""
+    pending = not layout.evaluation_path(self.run, step).exists()
+    return bool(multihost_utils.broadcast_one_to_all(np.array(pending)))
+
+  def write_result(self) -> None:
+    """Writes the last result to RUN/eval/."""
+    layout.write_evaluation(self.run, self.result)
+
+  def write_images(self, step: int, state: TrainState, views: Views, logger: MetricLogger) -> None:
+    """Writes what the method learns from to TensorBoard and RUN/training.png."""
+    images = view_images(views(state), self.dataset)
+    logger.write_images(step, {f'train/{key}': x for key, x in images.items()})
+    if jax.process_index() == 0:
+      write_view_grid(layout.training_image(self.run), images, self.dataset)

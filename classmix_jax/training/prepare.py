@@ -1,0 +1,86 @@
+"""Prepares a training run: opens its initial weights and makes its setup.
+
+Synopsis:
+
+    setup, weights = prepare(config, Path('runs/scenes-classmix'))
+    run_training(setup, Path('runs/scenes-classmix'), weights)
+"""
+
+from pathlib import Path
+
+from classmix_jax.config.check import check_config
+from classmix_jax.config.data import find_unreadable, skips_unreadable
+from classmix_jax.config.load import read_config
+from classmix_jax.config.lookup import Config
+from classmix_jax.config.setup import Setup, make_setup, with_preprocessing
+from classmix_jax.data.label_check import check_at_start
+from classmix_jax.data.unreadable import LeftOut
+from classmix_jax.pretrained.load import Weights, locate, open_weights
+from classmix_jax.workdir import checkpoint, layout
+
+
+def open_initial_weights(pretrained: str, run: Path) -> tuple[Weights | None, str]:
+  """Opens the weights that a run starts from.
+
+  Args:
+    pretrained: `config.model.pretrained`.
+    run: directory of the run.
+
+  Returns:
+    The weights, or None if the run starts from scratch or resumes; and the preprocessing that
+    they expect, which a resumed run has in its config.json.
+
+  Raises:
+    UserError: the weights do not exist, or are unreadable.
+  """
+  if not pretrained:
+    return None, ''
+  if checkpoint.newest_step(run / 'checkpoints') is not None:
+    return None, read_config(run)['model']['preprocessing']
+  weights = open_weights(locate(pretrained))
+  return weights, weights.preprocessing
+
+
+def choose_left_out(config: Config, run: Path) -> LeftOut | None:
+  """Returns the unreadable training examples; a resumed run leaves out the same ones as before.
+
+  Returns None if unreadable examples are errors.
+  """
+  if not skips_unreadable(config):
+    return None
+  recorded = layout.read_left_out(run)
+  left_out = find_unreadable(config) if recorded is None else LeftOut(**recorded)
+  if left_out:
+    reason = next(iter((left_out.train or left_out.unlabeled).values()))
+    path = run / 'left_out.json'
+    print(f'warning: unreadable examples are left out: {left_out}, see {path}. {reason}')
+  return left_out
+
+
+def warn_of_labels(setup: Setup) -> None:
+  """Checks a sample of the masks: raises for wrong values, warns of classes without pixels."""
+  dataset = setup.dataset
+  for warning in check_at_start(setup.split.labeled, dataset.val, dataset.class_names):
+    print(f'warning: {warning}')
+
+
+def prepare(config: Config, run: Path) -> tuple[Setup, Weights | None]:
+  """Opens everything that a training run needs; writes nothing to its directory.
+
+  Args:
+    config: see classmix_jax/config/defaults.py.
+    run: directory of the run, which may not exist yet.
+
+  Returns:
+    The setup, and the weights to start from, None if the run starts from scratch or resumes.
+
+  Raises:
+    UserError: a field, the data or the weights are missing or wrong.
+  """
+  with layout.disk_errors(run):
+    check_config(config)
+    weights, preprocessing = open_initial_weights(config.model.pretrained, run)
+    config = with_preprocessing(config, preprocessing)
+    setup = make_setup(config, choose_left_out(config, run))
+    warn_of_labels(setup)
+  return setup, weights
