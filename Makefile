@@ -14,8 +14,9 @@ train: $(VENV)/.installed  ## ClassMix on the built-in street scenes
 test: $(VENV)/.installed  ## the fast tests
 	$(RUN) -m pytest -n 2 --dist loadscope
 
-test-slow: $(VENV)/.installed  ## the long ones
+test-slow: $(VENV)/.installed  ## the long ones, and 150 examples of every fuzz test
 	$(RUN) -m pytest -m slow
+	$(RUN) -m pytest -k test_fuzz --hypothesis-profile=thorough
 
 coverage: $(VENV)/.installed  ## the fast tests, and which lines they do not run
 	$(RUN) -m pytest -n 2 --dist loadscope --cov --cov-report=term:skip-covered

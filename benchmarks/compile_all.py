@@ -1,4 +1,4 @@
-"""Compiles training steps for accelerators that are not here, and checks what comes out.
+"""Compiles training steps for accelerators that are not present, and checks the programs.
 
     python benchmarks/compile_all.py [--only=TEXT,TEXT] [--jobs=2] \
         [--output=benchmarks/results/accelerators.json]
@@ -6,7 +6,7 @@
 Every backbone (supervised, ClassMix) and every method on `tiny` for an H100, in bfloat16; ResNet-50
 for eight of them; ResNet-101 for TPUs v5e, `tiny` for v5e and v6e. Needs `pip install '.[aot]'` and
 no accelerator: one to three minutes a program, ten for ResNet-101 on a TPU. Each is compiled in a
-process of its own, because XLA may abort. Ends with status 1 if one aborts or has a fault.
+separate process, because XLA may abort. Ends with status 1 if one aborts or has a fault.
 """
 
 import argparse
@@ -61,7 +61,7 @@ SMALL = {'size': '128,160', 'batch': 4, 'classes': 11}
 
 
 def programs() -> list[Program]:
-  """Returns what `make accelerators` compiles, what takes longest first."""
+  """Returns the programs of `make accelerators`, the slowest to compile first."""
   return [
     Program('v5e:2x2', 'resnet101', 'classmix'),
     Program('v5e:2x2', 'resnet101', 'classmix', remat='on'),
@@ -81,7 +81,7 @@ def programs() -> list[Program]:
 
 
 def measure(program: Program) -> dict:
-  """Compiles a program in a process of its own; returns its row."""
+  """Compiles a program in a separate process; returns its row."""
   with tempfile.TemporaryDirectory() as folder:
     path, begin = Path(folder) / 'result.json', time.monotonic()
     done = subprocess.run(
@@ -100,7 +100,7 @@ def measure(program: Program) -> dict:
         '--accumulate=1',
         f'--output={path}',
       ],
-      # Nothing is taken from a cache: compiling is what is tested.
+      # No cache: compiling is under test.
       env={**os.environ, 'JAX_ENABLE_COMPILATION_CACHE': 'false'},
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
@@ -122,7 +122,7 @@ def measure(program: Program) -> dict:
 
 
 def last_words(output: str) -> str:
-  """Returns the line of a failed process that says why: XLA's fatal one, or the last."""
+  """Returns the line with the cause of a failure: XLA's fatal one, or the last."""
   lines = [line for line in output.splitlines() if line.strip()] or ['']
   return next((line for line in lines if 'Check failed' in line), lines[-1])[:300]
 
@@ -139,7 +139,7 @@ def printed(row: dict) -> str:
 
 
 def write(path: Path, rows: list[dict]) -> None:
-  """Writes rows; those of programs that were not compiled now stay in the file."""
+  """Writes rows; rows of other programs stay in the file."""
   kept = json.loads(path.read_text())['rows'] if path.exists() else []
   found = {row['name']: row for row in [*kept, *rows]}
   order = [one.name for one in programs()]

@@ -1,18 +1,18 @@
-"""How fast frames of 2048x1024 become batches of 512x1024: PIL loop, pipeline, working copies.
+"""Times batches of 512x1024 from frames of 2048x1024: PIL loop, pipeline, working copies.
 
     python benchmarks/input.py [--frames=32] [--output=benchmarks/results/input.json]
 
-Draws made-up frames in the layout of Cityscapes, as PNG pairs, then measures, in images
+Draws random frames in the layout of Cityscapes, as PNG pairs, then measures, in images
 per second of wall clock and per second of one core's time:
 
-    PIL loop         what the original loader does in every epoch: decode image and label,
-                     resize both, look the ids up
+    PIL loop         the work of the original loader in every epoch: decode image and label,
+                     resize both, map the ids
     first epoch      the pipeline, which decodes with the same library on several threads
     preparing        writing the working copy, once
     prepared epoch   the pipeline on the working copy
     device           batches cut on the device from resident frames
 
-and the share of a training step that waits for the next batch.
+and the fraction of a training step that waits for the next batch.
 """
 
 import argparse
@@ -50,7 +50,7 @@ BATCH = 2
 
 
 def draw_frames(folder: Path, count: int) -> None:
-  """Writes scenes at the size of Cityscapes, with sensor noise so that PNG has work to do."""
+  """Writes scenes at the size of Cityscapes, with sensor noise for realistic PNG files."""
   for kind in ('images', 'masks'):
     (folder / kind).mkdir()
   for index in range(count):
@@ -82,7 +82,7 @@ def timed(run: Callable[[], int]) -> dict[str, float]:
 
 
 def in_turn(runs: dict[str, Callable[[], int]], times: int = 5) -> dict[str, dict[str, float]]:
-  """Measures A B A B ...; keeps of each the measurement with the median rate per core."""
+  """Measures A B A B ...; returns the measurement with the median rate per core of each."""
   rounds = [{name: timed(run) for name, run in runs.items()} for _ in range(times)]
   return {
     name: sorted((r[name] for r in rounds), key=lambda row: row['per_core_second'])[times // 2]
@@ -113,9 +113,9 @@ def epoch(source: Source, epochs: int = 1) -> Callable[[], int]:
 
 
 def waiting_share(batches: Iterator, steps: int, milliseconds: float) -> float:
-  """Share of the time in which an accelerator with steps of this length lacks a batch.
+  """Returns the fraction of time in which an accelerator with such steps waits for a batch.
 
-  The accelerator is a clock: it begins a step when its batch is there and the step before
+  The accelerator is simulated: a step starts when its batch is ready and the step before
   is done. As in training, the host fetches the next batch while a step runs.
   """
   next(batches)
@@ -135,7 +135,7 @@ def measure(folder: Path, frames: int) -> dict[str, object]:
   draw_frames(folder, frames)
   pairs = pair(find_images(folder / 'images'), find_images(folder / 'masks'))
   source = paired_source(pairs, DECODING, WORKING)
-  epoch(source)()  # imports, threads and the file cache are warm for everybody
+  epoch(source)()  # warms imports, threads and the file cache for all variants
   rows = in_turn(
     {
       'PIL loop': lambda: sum(1 for _ in pil_loop(folder)),

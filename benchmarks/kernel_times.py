@@ -1,4 +1,4 @@
-"""Reads how often each kernel of a GPU ran, and how long, from the profiler's trace.
+"""Reads launches and time of each GPU kernel from the profiler's trace.
 
 Synopsis:
 
@@ -22,7 +22,7 @@ def read_events(folder: Path) -> list[dict]:
 
 
 def gpu_kernels(events: list[dict]) -> list[dict]:
-  """Returns the events that are kernels of a GPU: an annotation around kernels is none."""
+  """Returns the events that are kernels of a GPU, without the annotations around them."""
   process = {
     event['pid']: event['args'].get('name', '')
     for event in events
@@ -38,11 +38,11 @@ def gpu_kernels(events: list[dict]) -> list[dict]:
 
 
 def kernel_times(folder: Path, steps: int) -> list[Row]:
-  """Returns [name, launches per step, ms per step] of the dearest kernels.
+  """Returns [name, launches per step, ms per step] of the slowest kernels.
 
   Args:
-    folder: what `jax.profiler.trace` wrote.
-    steps: how many were traced.
+    folder: output directory of `jax.profiler.trace`.
+    steps: number of traced steps.
 
   Returns:
     The first row is 'all' kernels together; [] for a trace without kernels of a GPU.

@@ -1,12 +1,12 @@
-"""A long training, watched: does it keep memory, open files and speed, and end when asked to?
+"""Samples memory, open files and speed of a long training run, and its end after SIGTERM.
 
     python benchmarks/long_run.py --minutes=60 --workdir=RUN --output=FILE.json \
         --config=configs/scenes.py --config.eval_every=500 --config.checkpoint_every=500
 
-Starts launch/main.py with the remaining arguments and more steps than it can do, looks at it once
-in a minute (from /proc, so on Linux), ends it with SIGTERM, and starts it again, to compare the
-step time after a resume with the one before. The speed is that of the rows of metrics.jsonl, which
-leave evaluations out.
+Starts launch/main.py with the remaining arguments and more steps than fit, samples it once a
+minute (from /proc, so on Linux), ends it with SIGTERM, and starts it again, to compare the step
+time before and after a resume. The speed is that of the rows of metrics.jsonl, which exclude
+evaluations.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import time
 from provenance import provenance
 
 MAIN = Path(__file__).resolve().parent.parent / 'launch' / 'main.py'
-NEAR = 40  # rows on each side of a resume: what else the machine does changes within minutes
+NEAR = 40  # rows on each side of a resume: the load of the machine changes within minutes
 
 
 def look(process: int) -> dict[str, float]:
@@ -42,7 +42,7 @@ def rows(run: Path) -> list[dict]:
 
 
 def watch(command: list[str], run: Path, minutes: float) -> tuple[list[dict], float]:
-  """Runs a training for some minutes; returns what was seen, and the seconds it took to end."""
+  """Trains for some minutes; returns the samples, and the seconds until the process ended."""
   process = subprocess.Popen(command, stdout=sys.stderr)
   begin, seen = time.monotonic(), []
   while (spent := time.monotonic() - begin) < 60 * minutes and process.poll() is None:
@@ -69,7 +69,7 @@ def milliseconds(some: list[dict]) -> float:
 
 
 def speed_around_resume(before: list[dict], after: list[dict]) -> dict[str, float]:
-  """Compares the rows next to a resume; the first after it is left out, it may compile."""
+  """Compares the rows next to a resume, without the first after it, which may compile."""
   near = min(NEAR, len(after) - 1)
   return {
     'step_ms_before_resume': round(milliseconds(before[-near:]), 2),
@@ -78,7 +78,7 @@ def speed_around_resume(before: list[dict], after: list[dict]) -> dict[str, floa
 
 
 def summary(seen: list[dict], before: list[dict], after: list[dict]) -> dict:
-  """Puts the last third beside the first, without the first row, in which things are compiled."""
+  """Compares the last third with the first, without the first row, in which programs compile."""
   third = max(2, len(seen) // 3)
   mean = lambda some, key: statistics.mean(look[key] for look in some)
   compared = {

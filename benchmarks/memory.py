@@ -1,20 +1,20 @@
-"""How much memory a training step needs, by XLA's own account; nothing is executed.
+"""Prints the memory of a training step as computed by XLA; nothing is executed.
 
     python benchmarks/memory.py [--backbone=resnet50] [--size=321,321] [--batch=4]
         [--method=supervised,classmix] [--dtype=float32,bfloat16] [--remat=off,on]
         [--accumulate=1,2,4] [--classes=21] [--topology=h100] [--output=FILE.json]
 
-Compiles the step for every combination, on the CPU and for one device, and prints what the compiler
-has laid out, in MiB:
+Compiles the step for every combination, on the CPU and for one device, and prints the compiler's
+allocation in MiB:
 
-    temp        activations, gradients and scratch: what accumulation and remat lower
+    temp        activations, gradients and scratch: reduced by accumulation and remat
     argument    the state (parameters, momentum, teacher) and the batch
-    output      the new state; it takes the place of the old one
+    output      the new state, which overwrites the old one
 
 --topology compiles for accelerators that need not be there (pip install '.[aot]'): h100, h100:8,
 v5e:2x2, v6e:2x2, ..., with --batch labelled and unlabelled images on each: a minute or more for
-every combination. Then it also prints the kernels of a step, the bytes they move, what devices
-exchange, the kinds of work with a roofline of each, and faults: what makes a step slow or wrong.
+every combination. Then it also prints the kernels of a step, their bytes, the
+collectives, the kinds of work with a roofline of each, and faults, which make a step slow or wrong.
 """
 
 import argparse
@@ -28,7 +28,7 @@ import sys
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ['JAX_PLATFORMS'] = 'cpu'
 if not any(argument.startswith('--topology') for argument in sys.argv):
-  # The CPU's machine code is not optimised, as it never runs; buffers are the same.
+  # Machine code for the CPU is not optimized, as it never runs; buffers are the same.
   os.environ['XLA_FLAGS'] = os.environ.get('XLA_FLAGS', '') + ' --xla_backend_optimization_level=0'
 
 from compiled.step import Setting, analysis, compile_step, memory  # noqa: E402
@@ -99,7 +99,7 @@ def measure(setting: Setting, topology: str) -> dict:
 
 
 def printed(row: dict) -> str:
-  """Returns a row for people, with the analysis of a topology below it."""
+  """Returns a row as text, with the analysis of a topology below it."""
   line = (
     f'{row["method"]:14}{row["dtype"]:10}{row["remat"]:>6}{row["accumulate"]:>6}'
     f'{row["temp"]:9.0f}{row["argument"]:9.0f}{row["output"]:8.0f}{row["seconds"]:8.0f} s'

@@ -10,9 +10,9 @@ XLA's own `cost_analysis()` is None on some devices, and counts 0 for what a lib
     product       2 M N K: two operations per element of the result and summed element
     convolution   2 * result * kh * kw * inputs / groups, / the product of `lhs_dilation`
 
-The zeros that padding adds are counted, those that `lhs_dilation` puts between elements are not:
+The zeros that padding adds are counted, those that `lhs_dilation` inserts between elements are not:
 so both gradients of a strided convolution have the operations of its forward pass, up to the
-images' edges. Element-wise functions and reductions are not counted. What is computed again for
+images' edges. Element-wise functions and reductions are not counted. Recomputation for
 the gradient (`jax.checkpoint`) is counted again.
 """
 
@@ -48,7 +48,7 @@ COUNTERS = {'dot_general': product, 'conv_general_dilated': convolution}
 
 
 def repetitions(equation: core.JaxprEqn) -> int:
-  """Returns how often the body of an equation is computed: a scan's length, or all devices."""
+  """Returns how often the body of an equation runs: a scan's length, or the number of devices."""
   if equation.primitive.name == 'scan':
     return equation.params['length']
   if equation.primitive.name == 'shard_map':
@@ -57,7 +57,7 @@ def repetitions(equation: core.JaxprEqn) -> int:
 
 
 def count_equation(equation: core.JaxprEqn) -> Counted:
-  """Counts one equation with all that it calls; of the branches of a `cond` the largest."""
+  """Counts one equation with its sub-computations; of the branches of a `cond` the largest."""
   name = equation.primitive.name
   if name in COUNTERS:
     return Counted(COUNTERS[name](equation))

@@ -1,11 +1,11 @@
-"""How fast each way of a convolution is: forward, gradient by the images, gradient by the kernel.
+"""Times implementations of a convolution: forward, and the gradients of images and kernel.
 
     python benchmarks/ops.py [--batch=4] [--size=41] [--only=NAME] [--repeats=5] \
         [--dtype=float32] [--output=benchmarks/results/FILE.json]
 
 The shapes are those of DeepLab-v2 on a ResNet with bottlenecks at output stride 8, where a crop
-of 321x321 becomes 41x41. Prints GFLOP/s of the fastest of some runs; every way counts the same
-2 B h w k^2 F G operations. What the network uses is marked with a star.
+of 321x321 has features of 41x41. Prints GFLOP/s of the fastest run; all implementations count the
+same 2 B h w k^2 F G operations. A star marks the implementation that the network uses.
 """
 
 import argparse
@@ -54,7 +54,7 @@ LAYERS = (
 
 
 def in_interleaved_images(x, kernel, strides, padding, *, rhs_dilation, **options):
-  """The whole convolution in space to batch, there and back."""
+  """Computes the convolution in space to batch, with both conversions."""
   del padding
   step, reach = rhs_dilation[0], (kernel.shape[0] - 1) // 2
   y = lax.conv_general_dilated(
@@ -66,7 +66,7 @@ def in_interleaved_images(x, kernel, strides, padding, *, rhs_dilation, **option
 
 
 def products_of_shifts(x, kernel, strides, padding, *, rhs_dilation, **options):
-  """k^2 products, one per element of the kernel, of the shifted images."""
+  """Computes the convolution as k^2 products of shifted images, one per kernel element."""
   del strides
   padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
   height, width = x.shape[1:3]

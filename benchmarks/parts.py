@@ -1,11 +1,10 @@
-"""Times each part of a training step, compiled alone, on made-up images.
+"""Times each part of a training step, compiled alone, on random images.
 
     python benchmarks/parts.py --config=configs/camvid.py:method=classmix,labeled=46 \
         [--config.FIELD=VALUE] [--classes=11] [--steps=30] [--output=FILE.json]
 
-For methods with a mean teacher, one device. A part's ms are those of --steps calls in a row, with
-one wait at their end. What a part takes alone is not quite what it takes
-within the step, where the compiler joins it with others.
+For methods with a mean teacher, one device. Times are those of --steps consecutive calls, with one
+wait at the end. Within the step, the compiler fuses parts, so their times differ slightly.
 """
 
 import functools
@@ -18,7 +17,7 @@ from step import CLASSES, CONFIG, OUTPUT, STEPS, about, prepare
 
 
 def programs(config):
-  """Returns name -> function without arguments, and what has to be computed before."""
+  """Returns name -> function without arguments; their inputs are computed before."""
   import jax
   import numpy as np
   import optax

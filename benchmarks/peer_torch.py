@@ -4,18 +4,18 @@
         [--batch=2] [--classes=19] [--steps=10] [--dtype=float32] \
         [--variants=eager,parts,whole,graphs] [--output=FILE.json]
 
-What benchmarks/compare.py compares with. Variants, in turn; `ms` is that of the fastest:
+benchmarks/compare.py compares with it. Runs the variants in order; `ms` is that of the fastest:
 
     eager     no compiler
     parts     student and teacher through torch.compile
     whole     the whole loss, teacher and mixing included, as one graph
-    graphs    that, replayed by CUDA graphs; only on a GPU
+    graphs    the same, replayed by CUDA graphs; only on a GPU
 
 By default all of them on a GPU, eager and whole on a CPU. One that fails is recorded with its
-error. All have channels_last, a fused optimizer, an EMA in one call, and no read by the host
-within a step; bfloat16 is autocast. float32 on a GPU means products in TF32, which is what JAX
-does there by default. Mixed images are neither jittered nor blurred. Needs torch 2.11 or newer,
-which this project does not install.
+error. All have channels_last, a fused optimizer, an EMA in one call, and no
+synchronization with the host within a step; bfloat16 is autocast. float32 products on a GPU are
+TF32, as in JAX by default. Mixed images are neither jittered nor blurred. Needs torch 2.11 or
+newer, which this project does not install.
 """
 
 import argparse
@@ -40,7 +40,7 @@ THRESHOLD, DECAY = 0.968, 0.99
 
 
 class Bottleneck(nn.Module):
-  """1x1, 3x3, 1x1 with the stride on the first, as in DeepLab-v2's code."""
+  """Bottleneck of 1x1, 3x3 and 1x1 with the stride on the first, as in DeepLab-v2's code."""
 
   def __init__(self, inside: int, width: int, stride: int, dilation: int):
     super().__init__()
@@ -63,7 +63,7 @@ class Bottleneck(nn.Module):
 
 
 class DeepLabV2(nn.Module):
-  """A ResNet of stride 8 and the two branches of the head that act."""
+  """A ResNet of stride 8 with the two active branches of the head."""
 
   def __init__(self, blocks, classes: int):
     super().__init__()
@@ -142,7 +142,7 @@ def build(backbone: str, classes: int) -> nn.Module:
 def class_mask(label, classes: int):
   """Returns `[B, H, W]` bool: floor(n / 2) of the n classes of each `[B, H, W]` of ids.
 
-  Like masks/class_mask.py: nothing here has a size that the host must know.
+  Like masks/class_mask.py: no shape depends on values.
   """
   pixels = label.flatten(1)
   known = torch.arange(classes, device=label.device)
@@ -154,7 +154,7 @@ def class_mask(label, classes: int):
 
 
 def choose_kernels() -> None:
-  """Lets cuDNN choose by timing, and float32 products be TF32, as JAX's are on a GPU."""
+  """Turns on cuDNN's autotuning, and TF32 for float32 products, as in JAX on a GPU."""
   torch.backends.cudnn.benchmark = True
   torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
 
@@ -250,7 +250,7 @@ def measure(options, variant: str, device) -> dict:
 
 
 def guarded(options, variant: str, device) -> dict:
-  """Returns the measurement, or the error; then gives the memory of both back."""
+  """Returns the measurement, or the error; then frees the memory of both."""
   try:
     return measure(options, variant, device)
   except Exception as error:  # of any kind: the other variants still count
@@ -276,7 +276,7 @@ def fastest(variants: dict[str, dict]) -> dict:
 
 
 def about(options, device) -> dict:
-  """Returns what a result needs said, under the names of benchmarks/step.py."""
+  """Returns the conditions of a result, under the names of benchmarks/step.py."""
   name = torch.cuda.get_device_name() if device.type == 'cuda' else platform.machine()
   return {
     'device': f'1 x {name} ({len(os.sched_getaffinity(0))} cores)',
@@ -329,7 +329,7 @@ def main() -> None:
 
 
 def sentence(found: dict) -> str:
-  """Returns what is printed of a variant."""
+  """Returns the printed line of a variant."""
   if 'error' in found:
     return found['error']
   memory = found['peak_bytes']

@@ -2,7 +2,7 @@
 
     python benchmarks/probe.py [--side=8192] [--megabytes=2048] [--output=FILE.json]
 
-These are the ceilings that a step can be held against. Products are of bfloat16; a copy reads and
+They are the upper bounds for a step. Products are of bfloat16; a copy reads and
 writes each byte once. Both are called 20 times in a row, with one wait at the end.
 """
 
@@ -36,7 +36,7 @@ def seconds(function: Callable, *arguments: jax.Array) -> float:
 
 
 def driver() -> str:
-  """Returns what the driver says of the card; '' without one."""
+  """Returns the driver's description of the GPU, '' without one."""
   try:
     return subprocess.run(
       ['nvidia-smi', f'--query-gpu={QUERY}', '--format=csv'],

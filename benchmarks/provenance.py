@@ -1,4 +1,4 @@
-"""When, where and with what a result was measured: the same words in every file of results/.
+"""Returns date, machine and versions of a measurement, for every file of results/.
 
 Synopsis:
 

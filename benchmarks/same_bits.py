@@ -1,10 +1,10 @@
-"""Trains twice, the second time killed half-way and resumed: are the bits the same?
+"""Compares the bits of a training run with those of one that was killed and resumed.
 
     python benchmarks/same_bits.py --workdir=DIR --steps=200 --output=FILE.json \
         --config=configs/camvid.py ... --config.deterministic=True
 
-Arguments that this program does not know go to launch/main.py. Compared are the losses of the last
-row, the confusion matrix, and every bit of the networks' weights.
+Unknown arguments go to launch/main.py. Compares the losses of the last row, the confusion matrix,
+and every bit of the networks' weights.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from provenance import provenance  # noqa: E402
 
 
 def train(command: list[str], checkpoint: Path | None = None) -> None:
-  """Runs a training; with a checkpoint, kills it as soon as that is there, and starts it again."""
+  """Trains; with a checkpoint, kills the process once it exists, and starts it again."""
   if checkpoint is not None:
     with subprocess.Popen(command) as process:
       while process.poll() is None and not checkpoint.exists():
@@ -35,7 +35,7 @@ def train(command: list[str], checkpoint: Path | None = None) -> None:
 
 
 def digests(run: Path, steps: int) -> dict[str, str]:
-  """Returns short hashes of what a training left."""
+  """Returns short hashes of the results of a training run."""
   import jax
 
   from classmix_jax.inference.restore import load_networks
@@ -55,10 +55,10 @@ def digests(run: Path, steps: int) -> dict[str, str]:
 
 
 def compare(folder: Path, steps: int, arguments: list[str]) -> dict:
-  """Trains an undisturbed run and a killed one; returns the hashes of both."""
+  """Trains an uninterrupted run and a killed one; returns the hashes of both."""
   runs = {'undisturbed': folder / 'undisturbed', 'killed': folder / 'killed'}
   for name, run in runs.items():
-    kept = runs['undisturbed'] / 'compiled'  # of a GPU: the kernels that were chosen
+    kept = runs['undisturbed'] / 'compiled'  # on GPUs: the chosen kernels
     if name == 'killed' and kept.exists():
       shutil.copytree(kept, run / 'compiled')
     command = [
@@ -70,7 +70,7 @@ def compare(folder: Path, steps: int, arguments: list[str]) -> dict:
       f'--config.checkpoint_every={steps // 2}',
     ]
     train(command, run / 'checkpoints' / str(steps // 2) if name == 'killed' else None)
-  os.environ['JAX_PLATFORMS'] = 'cpu'  # weights are only read here
+  os.environ['JAX_PLATFORMS'] = 'cpu'  # weights are read only
   found = {name: digests(run, steps) for name, run in runs.items()}
   same = {key: found['killed'][key] == value for key, value in found['undisturbed'].items()}
   return {'same': all(same.values()), 'same_each': same, **found}

@@ -1,13 +1,13 @@
-"""A training step on 1, 2, 4, ... devices: weak scaling (the batch grows) and strong (it stays).
+"""Times a step on 1, 2, 4, ... devices: weak scaling (the batch grows) and strong (it is fixed).
 
     python benchmarks/scaling.py --config=configs/camvid.py:method=classmix,labeled=46 \
         [--config.FIELD=VALUE] [--devices=1,2,4,8] [--steps=10] [--output=FILE.json]
 
-Runs benchmarks/step.py once per point; arguments that this program does not know go there. The
+Runs benchmarks/step.py once per point; unknown arguments go there. The
 config's batch is that of one device (weak) or of all together (strong; it must divide). On a CPU
-the devices are made up and share its cores: what is measured there is what sharing costs, and an
-efficiency of 100 % is a step that takes as long per image as on one device. Also counts what
-devices exchange in a step, from the compiled program.
+the devices are simulated and share its cores: this measures the cost of communication, and an
+efficiency of 100 % is a step that takes as long per image as on one device. Also counts the
+collectives of a step, from the compiled program.
 """
 
 import argparse
@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def measured(devices: int, times: int, arguments: list[str]) -> dict:
-  """Runs a step on some devices, with `times` the batch of the config."""
+  """Runs a step on some devices, with `times` times the batch of the config."""
   with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / 'result.json'
     subprocess.run(
@@ -51,7 +51,7 @@ def main() -> None:
       times = devices if kind == 'weak' else max(counts)
       found = measured(devices, times, arguments)
       per_image = found['ms'] / found['images_per_step']
-      # Made-up devices share the cores that one had; real ones each bring their own.
+      # Simulated devices share the cores of one; real ones have their own.
       cost = per_image * (1 if found['made_up_devices'] else devices)
       rows.append({'kind': kind, 'devices': devices, 'cost': cost, **found})
   for row in rows:

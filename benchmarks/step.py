@@ -1,22 +1,22 @@
-"""Times a training step on made-up images that are already on the devices.
+"""Times a training step on random images that are already on the devices.
 
     python benchmarks/step.py --config=configs/camvid.py:method=classmix,labeled=46 \
         [--config.FIELD=VALUE] [--classes=11] [--steps=30] [--devices=0] [--times_batch=1] \
         [--default_malloc] [--profile=DIR] [--hlo=FILE.txt] [--output=FILE.json]
 
 Builds network, method, optimizer and step, and sets XLA's flags, as launch/main.py does; the
-config's crop (or size) says how large images are. Three times of a step, all in ms:
+config's crop (or size) is the size of the images. Three times of a step, all in ms:
 
-    ms               of --steps steps in a row, with one wait at their end: what training reaches
-    ms_one_by_one    median, least and most of as many steps, each waited for
-    dispatch_ms      median until the call returns, of the same: the host's share
+    ms               of --steps consecutive steps, with one wait at the end, as in training
+    ms_one_by_one    median, minimum and maximum of as many steps, with a wait after each
+    dispatch_ms      median until the call returns, of the same steps: the time of the host
 
-Also, in the file: compile_s; temp_mib, XLA's plan of temporaries; peak_bytes, what the devices
-say (None on CPUs); losses of the last step; processor time and page faults of the process; the
-operations of products and convolutions (benchmarks/operations.py) as a share of what one large
-product of random matrices reaches on these devices; how often devices exchange data, and how
-much. --profile traces three more steps into DIR and lists the dearest kernels of a GPU;
---hlo writes the optimised program. The file is written after compiling, and after each stage.
+Also, in the file: compile_s; temp_mib, XLA's plan of temporaries; peak_bytes, peak memory of the
+devices (None on CPUs); losses of the last step; processor time and page faults of the process;
+operations of products and convolutions (benchmarks/operations.py) relative to one large product of
+random matrices on these devices; number and bytes of collectives. --profile traces three more steps
+into DIR and lists the slowest kernels of a GPU; --hlo writes the optimized program. The file is
+written after compiling, and after each stage.
 """
 
 import os
@@ -78,7 +78,7 @@ def product_peak(dtype: str, devices) -> float:
 
 
 def collectives(program: str) -> list[float]:
-  """Returns the bytes of every result that devices exchange, from a compiled program's text."""
+  """Returns the bytes of every collective, from the text of a compiled program."""
   return [one.bytes for one in parse(program).instructions if is_collective(one)]
 
 
@@ -101,7 +101,7 @@ def about(config, devices) -> dict:
 
 
 def one_by_one(program, steps: int) -> tuple[list[float], list[float]]:
-  """Returns the ms of calls that are waited for each, and of these until the call returned."""
+  """Returns the ms of calls with a wait after each, and of these until the call returned."""
   import jax
 
   whole, dispatch = [], []
@@ -115,7 +115,7 @@ def one_by_one(program, steps: int) -> tuple[list[float], list[float]]:
 
 
 def compile_step(step, state, batch, config, devices):
-  """Compiles the step; returns it, and what the compiler knows of it."""
+  """Compiles the step; returns it, and the analyses of the compiler."""
   import jax
   from operations import count
 
@@ -228,7 +228,7 @@ def measure(config):
 
 
 def sentence(found: dict) -> str:
-  """Returns what is printed of a result."""
+  """Returns the printed line of a result."""
   model, each = found['model'], found['ms_one_by_one']
   return (
     f'{found["method"]}, {model["backbone"]} + {model["head"]}, {model["dtype"]}, '
@@ -244,7 +244,7 @@ def sentence(found: dict) -> str:
 
 
 def prepare(config) -> None:
-  """Sets what launch/main.py sets before JAX opens its devices."""
+  """Sets the flags of launch/main.py before JAX opens its devices."""
   if not DEFAULT_MALLOC.value:
     keep_freed_memory()
   gpu_flags.set_flags(config.deterministic)

@@ -2,7 +2,7 @@
 
     python benchmarks/tables.py
 
-A table stands between `<!-- NAME -->` and `<!-- end -->`; NAME is one of `TABLES`.
+A table is between `<!-- NAME -->` and `<!-- end -->`; NAME is one of `TABLES`.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def against_torch() -> str:
-  """A row for each results/compare_*.json: ours and torch in turn."""
+  """Returns a row for each results/compare_*.json: ours and torch alternately."""
   rows = []
   for path in sorted((HERE / 'results').glob('compare_*.json')):
     found = read(path.name)
@@ -61,7 +61,7 @@ def against_torch() -> str:
 
 
 def parts() -> str:
-  """Of results/parts_*.json, side by side."""
+  """Returns the table of results/parts_*.json, side by side."""
   found = [read(path.name) for path in sorted((HERE / 'results').glob('parts_*.json'))]
   head = ['part, in ms'] + [
     f'{one["model"]["backbone"]}, {one["images"]} of {"x".join(map(str, one["crop"]))}'
@@ -77,7 +77,7 @@ def parts() -> str:
 
 
 def memory() -> str:
-  """Of results/memory.json: MiB of temporaries, without and with remat."""
+  """Returns the table of results/memory.json: MiB of temporaries, without and with remat."""
   rows = read('memory.json')['rows']
   cells = {
     (row['method'], row['dtype'], row['accumulate'], row['remat']): row['temp'] for row in rows
@@ -96,9 +96,9 @@ def memory() -> str:
 
 
 def accelerators() -> str:
-  """Of results/accelerators.json: a row for each program that was compiled.
+  """Returns the table of results/accelerators.json: a row for each compiled program.
 
-  Only GPUs have a roofline: much of what a TPU's kernels move stays on the chip.
+  Only GPUs have a roofline: much of the data of a TPU's kernels stays on the chip.
   """
   rows = []
   for row in read('accelerators.json')['rows']:
@@ -145,7 +145,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
 
 
 def filled(text: str) -> str:
-  """Returns the text with every table made anew."""
+  """Returns the text with every table replaced."""
   return BLOCK.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
 
 

@@ -1,8 +1,8 @@
-"""Runs launch/main.py to its end and writes what came out: score, classes, speed.
+"""Runs launch/main.py to its end and writes score, classes and speed.
 
     python benchmarks/training.py --workdir=RUN --output=FILE.json --config=configs/camvid.py ...
 
-Arguments that this program does not know go to launch/main.py.
+Unknown arguments go to launch/main.py.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""Lists every package that an installation brings, with version and licence.
+"""Lists every installed package with its version and licence.
 
     python docs/make_dependencies.py docs/dependencies.md        # or: make dependencies
 
-What is listed is what is installed: requirements.txt and the extras, and whatever these ask for
-in turn. Licences are those that the packages state in their metadata.
+Lists the packages of requirements.txt and of the extras with their dependencies. Licences are those
+in the metadata of the packages.
 """
 
 from importlib import metadata
@@ -25,11 +25,11 @@ PARTS = {
 }
 HEAD = """# Dependencies
 
-Every package that `pip install -e '.[{extras}]'` brings on Python {python} (Linux,
-x86_64), as `make dependencies` found them installed. The column *for* says which part of the
-project asks first: requirements.txt (to train) or an extra of pyproject.toml. Packages in **bold**
-are asked for by name, the others by those. Licences are what packages say of themselves. What the
-extras `cuda` and `tpu` add, the plugins of JAX for these devices, is not listed.
+Every package that `pip install -e '.[{extras}]'` installs on Python {python} (Linux,
+x86_64), as listed by `make dependencies`. The column *for* has the first part of the project that
+requires the package: requirements.txt (to train) or an extra of pyproject.toml. Packages in
+**bold** are required by name, the others by those. Licences are those in the packages' metadata.
+The plugins of JAX in the extras `cuda` and `tpu` are not listed.
 
 `make audit` compares the versions with the advisories that PyPI publishes (pip-audit); it needs the
 network.
@@ -39,7 +39,7 @@ network.
 """
 
 
-def asked_for() -> dict[str, list[Requirement]]:
+def read_requirements() -> dict[str, list[Requirement]]:
   """Returns the requirements of each part of `PARTS`."""
   lines = (ROOT / 'requirements.txt').read_text().splitlines()
   extras = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['optional-dependencies']
@@ -47,27 +47,27 @@ def asked_for() -> dict[str, list[Requirement]]:
   return {part: [Requirement(text) for text in texts[part] if text] for part in PARTS}
 
 
-def needed(requirement: Requirement, extras: frozenset[str] = frozenset()) -> bool:
-  """Whether a requirement holds on this machine, for some extras of who asks."""
+def is_needed(requirement: Requirement, extras: frozenset[str] = frozenset()) -> bool:
+  """Returns whether a requirement applies on this machine, with these extras."""
   marker = requirement.marker
   return marker is None or any(marker.evaluate({'extra': extra}) for extra in extras or {''})
 
 
-def installed(requirement: Requirement, found: dict[str, str], part: str) -> None:
-  """Adds a package and what it asks for to `found`, name -> the part that asked first."""
+def add_package(requirement: Requirement, first_part: dict[str, str], part: str) -> None:
+  """Adds a package and its requirements to `first_part`: name -> part that requires it first."""
   name = canonicalize_name(requirement.name)
-  if name in found or name == OWN or not needed(requirement):
+  if name in first_part or name == OWN or not is_needed(requirement):
     return
-  found[name] = part
+  first_part[name] = part
   for text in metadata.requires(name) or ():
     inner = Requirement(text)
-    if needed(inner, frozenset(requirement.extras)):
+    if is_needed(inner, frozenset(requirement.extras)):
       inner.marker = None
-      installed(inner, found, part)
+      add_package(inner, first_part, part)
 
 
-def licence(name: str) -> str:
-  """Returns what a package says of its licence, in a few words."""
+def read_licence(name: str) -> str:
+  """Returns the licence in a package's metadata, in a few words."""
   about = metadata.metadata(name)
   expression = about.get('License-Expression')
   classifiers = [
@@ -81,16 +81,18 @@ def licence(name: str) -> str:
 
 
 def main(output: Path) -> None:
-  parts = asked_for()
-  found: dict[str, str] = {}
+  parts = read_requirements()
+  first_part: dict[str, str] = {}
   for part, requirements in parts.items():
     for requirement in requirements:
-      installed(requirement, found, part)
+      add_package(requirement, first_part, part)
   named = {canonicalize_name(one.name) for part in parts.values() for one in part}
   rows = []
-  for name in sorted(found):
+  for name in sorted(first_part):
     shown = f'**{name}**' if name in named else name
-    rows.append(f'| {shown} | {metadata.version(name)} | {licence(name)} | {PARTS[found[name]]} |')
+    rows.append(
+      f'| {shown} | {metadata.version(name)} | {read_licence(name)} | {PARTS[first_part[name]]} |'
+    )
   head = HEAD.format(extras=','.join(filter(None, PARTS)), python=sys.version.split()[0])
   output.write_text(head + '\n'.join(rows) + f'\n\n{len(rows)} packages.\n', encoding='utf-8')
   print(f'wrote {output}: {len(rows)} packages')

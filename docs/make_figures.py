@@ -1,11 +1,11 @@
-"""Draws the pictures of docs/how_it_works.md from a finished run of ClassMix.
+"""Draws the figures of docs/how_it_works.md from a finished ClassMix run.
 
 python docs/make_figures.py RUN docs/images
 
-classmix.png      what is cut out and pasted, and what the student is asked
+classmix.png      cut-outs, mixed images and labels of the student
 masks.png         every mask of MASKS on the same two images
-confidence.png    which pixels the teacher is sure of
-predictions.png   validation images, truth, prediction, errors
+confidence.png    confident pixels of the teacher
+predictions.png   validation images, ground truth, prediction, errors
 """
 
 from pathlib import Path
@@ -28,8 +28,8 @@ EXAMPLES = (22, 50, 65)  # unlabelled images of the scenes, in daylight and with
 COLORS = 160  # of the files, beside those of the classes: it makes them small
 
 
-class Shown:
-  """A run with its networks and images, and how labels are drawn."""
+class Run:
+  """Networks, images and palette of a run."""
 
   def __init__(self, run: Path):
     self.config = ml_collections.ConfigDict(run_files.read_json(run / 'config.json'))
@@ -38,12 +38,12 @@ class Shown:
     self.teacher = cm.load(run, step='latest', network='teacher')
     self.student = cm.load(run, step='latest', network='student')
 
-  def unlabeled(self, count: int) -> np.ndarray:
-    """`[count, H, W, 3]` uint8."""
+  def read_unlabeled(self, count: int) -> np.ndarray:
+    """Returns unlabelled images `[count, H, W, 3]` uint8."""
     source = choose_split(self.config, self.dataset).unlabeled
     return np.stack([source.read_image(index % len(source)) for index in EXAMPLES[:count]])
 
-  def tinted(self, image: np.ndarray, label: np.ndarray) -> np.ndarray:
+  def tint(self, image: np.ndarray, label: np.ndarray) -> np.ndarray:
     return overlay(image, colorize(label, self.palette), opacity=0.65)
 
   def draw(self, rows, captions, path: Path, legend: bool = True) -> None:
@@ -55,48 +55,47 @@ class Shown:
     picture.quantize(palette=table, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-def faded(image: np.ndarray) -> np.ndarray:
+def fade(image: np.ndarray) -> np.ndarray:
   return np.repeat(image.mean(axis=-1, keepdims=True) // 2 + 90, 3, axis=-1).astype(np.uint8)
 
 
-def masks_of(mask_name: str, labels: np.ndarray, num_classes: int) -> np.ndarray:
+def draw_random_masks(mask_name: str, labels: np.ndarray, num_classes: int) -> np.ndarray:
   keys = jax.random.split(jax.random.key(4), len(labels))
   mask = jax.vmap(cm.MASKS[mask_name], in_axes=(0, 0, None))
   return np.asarray(mask(keys, labels, num_classes))
 
 
-def classmix(shown: Shown, path: Path) -> None:
-  """A training step of ClassMix, in the order in which it happens."""
-  images = shown.unlabeled(3)
-  labels = np.stack([found.label for found in shown.teacher.predict_all(images)])
-  mask = masks_of('class', labels, len(shown.names))
-  mixed, mixed_label = np.asarray(cm.mix(mask, images)), np.asarray(cm.mix(mask, labels))
+def draw_classmix(run: Run, path: Path) -> None:
+  """Draws a training step of ClassMix in its order."""
+  images = run.read_unlabeled(3)
+  labels = np.stack([prediction.label for prediction in run.teacher.predict_all(images)])
+  masks = draw_random_masks('class', labels, len(run.names))
+  mixed, mixed_labels = np.asarray(cm.mix(masks, images)), np.asarray(cm.mix(masks, labels))
   augmented = to_bytes(
     np.asarray(
       cm.strong_augment(
         jax.random.key(5),
         mixed / np.float32(255),
-        jitter=shown.config.method.jitter,
-        blur=shown.config.method.blur,
+        jitter=run.config.method.jitter,
+        blur=run.config.method.blur,
       )
     )
   )
-  answers = [found.label for found in shown.student.predict_all(augmented)]
-  color = lambda label: colorize(label, shown.palette)
+  answers = [prediction.label for prediction in run.student.predict_all(augmented)]
   rows = [
     (
       image,
-      shown.tinted(image, label),
-      np.where(kept[..., None], image, WHITE),
+      run.tint(image, label),
+      np.where(mask[..., None], image, WHITE),
       changed,
-      color(wanted),
-      color(answer),
+      colorize(target, run.palette),
+      colorize(answer, run.palette),
     )
-    for image, label, kept, changed, wanted, answer in zip(
-      images, labels, mask, augmented, mixed_label, answers, strict=True
+    for image, label, mask, changed, target, answer in zip(
+      images, labels, masks, augmented, mixed_labels, answers, strict=True
     )
   ]
-  shown.draw(
+  run.draw(
     rows,
     (
       'unlabelled image',
@@ -110,47 +109,47 @@ def classmix(shown: Shown, path: Path) -> None:
   )
 
 
-def every_mask(shown: Shown, path: Path) -> None:
-  """One image, pasted on the next by every mask."""
-  images = shown.unlabeled(2)
-  labels = np.stack([found.label for found in shown.teacher.predict_all(images)])
+def draw_masks(run: Run, path: Path) -> None:
+  """Draws one image, pasted on the next by every mask."""
+  images = run.read_unlabeled(2)
+  labels = np.stack([prediction.label for prediction in run.teacher.predict_all(images)])
   columns = []
   for name in cm.MASKS:
-    mask = masks_of(name, labels, len(shown.names))
+    mask = draw_random_masks(name, labels, len(run.names))
     columns.append(
       (
         np.where(mask[0][..., None], WHITE, np.uint8(40)).repeat(3, axis=-1),
         np.asarray(cm.mix(mask, images))[0],
       )
     )
-  shown.draw(zip(*columns, strict=True), list(cm.MASKS), path, legend=False)
+  run.draw(zip(*columns, strict=True), list(cm.MASKS), path, legend=False)
 
 
-def confidence(shown: Shown, path: Path) -> None:
-  """Where the teacher is sure, and what share of the pixels that is."""
-  threshold, rows = shown.config.method.threshold, []
-  images = shown.unlabeled(2)
-  for image, (label, sure) in zip(images, shown.teacher.predict_all(images), strict=True):
-    counted = np.where((sure >= threshold)[..., None], colorize(label, shown.palette), GREY)
+def draw_confidence(run: Run, path: Path) -> None:
+  """Draws the confident pixels of the teacher and their fraction."""
+  threshold, rows = run.config.method.threshold, []
+  images = run.read_unlabeled(2)
+  for image, (label, confidence) in zip(images, run.teacher.predict_all(images), strict=True):
+    counted = np.where((confidence >= threshold)[..., None], colorize(label, run.palette), GREY)
     rows.append(
       (
         image,
-        colorize(label, shown.palette),
-        np.repeat(to_bytes(sure)[..., None], 3, axis=-1),
+        colorize(label, run.palette),
+        np.repeat(to_bytes(confidence)[..., None], 3, axis=-1),
         counted,
       )
     )
-  shown.draw(
+  run.draw(
     rows,
     ('unlabelled image', 'pseudo-label', 'confidence (white: 1)', f'at least {threshold:g}'),
     path,
   )
 
 
-def predictions(shown: Shown, path: Path) -> None:
-  """The headline network on validation images."""
-  val, rows = shown.dataset.val, []
-  network = shown.teacher if shown.config.eval_network == 'teacher' else shown.student
+def draw_predictions(run: Run, path: Path) -> None:
+  """Draws predictions of the headline network on validation images."""
+  val, rows = run.dataset.val, []
+  network = run.teacher if run.config.eval_network == 'teacher' else run.student
   for index in np.linspace(0, len(val) - 1, 3).astype(int):
     image, truth = val.read_image(index), val.read_label(index)
     label = network.predict(image).label
@@ -158,21 +157,21 @@ def predictions(shown: Shown, path: Path) -> None:
     rows.append(
       (
         image,
-        colorize(truth, shown.palette),
-        colorize(label, shown.palette),
-        np.where(wrong, RED, faded(image)),
+        colorize(truth, run.palette),
+        colorize(label, run.palette),
+        np.where(wrong, RED, fade(image)),
       )
     )
-  shown.draw(rows, ('validation image', 'truth', 'prediction', 'errors'), path)
+  run.draw(rows, ('validation image', 'truth', 'prediction', 'errors'), path)
 
 
-def main(run: Path, folder: Path) -> None:
-  shown = Shown(run)
-  folder.mkdir(parents=True, exist_ok=True)
-  classmix(shown, folder / 'classmix.png')
-  every_mask(shown, folder / 'masks.png')
-  confidence(shown, folder / 'confidence.png')
-  predictions(shown, folder / 'predictions.png')
+def main(path: Path, directory: Path) -> None:
+  run = Run(path)
+  directory.mkdir(parents=True, exist_ok=True)
+  draw_classmix(run, directory / 'classmix.png')
+  draw_masks(run, directory / 'masks.png')
+  draw_confidence(run, directory / 'confidence.png')
+  draw_predictions(run, directory / 'predictions.png')
 
 
 if __name__ == '__main__':

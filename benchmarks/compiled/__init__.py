@@ -1,1 +1,1 @@
-"""What XLA makes of a program for accelerators that need not be there."""
+"""Compiles programs for accelerators that are not present, and analyses them."""

@@ -1,4 +1,4 @@
-"""Finds what a compiled training step must not hold; each of these has been in one.
+"""Finds faults of a compiled training step; each of them has occurred in one.
 
 Synopsis:
 
@@ -21,7 +21,7 @@ def faults(program: Program, largest_kernel: int, donated: int) -> Iterator[str]
   Args:
     program: a training step compiled for a GPU or TPU.
     largest_kernel: side of the largest kernel among the network's parameters, in pixels.
-    donated: how many arrays the state has; each must be written in its own place.
+    donated: number of arrays of the state; each must be updated in place.
   """
   if program.aliases < donated:
     yield f'{donated - program.aliases} of {donated} arrays of the state are not updated in place'

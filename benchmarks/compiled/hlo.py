@@ -60,10 +60,10 @@ class Instruction(NamedTuple):
   Attributes:
     name: without its '%'.
     op: e.g. 'fusion'.
-    results: of an array one, of a tuple several.
+    results: one for an array, several for a tuple.
     operands: names.
-    inside: the text between the parentheses: of a parameter its number.
-    attributes: the text behind them.
+    inside: the text between the parentheses; for a parameter its number.
+    attributes: the text after them.
   """
 
   name: str
@@ -75,19 +75,19 @@ class Instruction(NamedTuple):
 
   @property
   def path(self) -> str:
-    """Where in the Python program it comes from, modules and primitives with slashes."""
+    """Returns the origin in the Python program: modules and primitives, joined by slashes."""
     found = re.search(r'op_name="([^"]*)"', self.attributes)
     return found[1] if found else ''
 
   @property
   def target(self) -> str:
-    """Whom a custom call calls, '' if it is none."""
+    """Returns the target of a custom call, '' for other instructions."""
     found = re.search(r'custom_call_target="([^"]*)"', self.attributes)
     return found[1] if found else ''
 
   @property
   def called(self) -> tuple[str, ...]:
-    """Names of the computations that it calls: a fusion's, a loop's body, branches."""
+    """Returns the names of the computations that it calls: of a fusion, a loop's body, branches."""
     single = re.findall(
       r'(?:calls|body|to_apply|true_computation|false_computation)=%([\w.\-]+)', self.attributes
     )
@@ -106,9 +106,9 @@ class Program(NamedTuple):
   """A compiled module.
 
   Attributes:
-    computations: by name, each instructions by name.
-    entry: the one that is run.
-    aliases: how many results take the place of an argument.
+    computations: by name; each has instructions by name.
+    entry: the computation that is executed.
+    aliases: number of results that overwrite an argument.
   """
 
   computations: Mapping[str, Computation]
@@ -117,12 +117,12 @@ class Program(NamedTuple):
 
   @property
   def instructions(self) -> Iterable[Instruction]:
-    """All instructions, also those inside of fusions and loops."""
+    """Returns all instructions, also those within fusions and loops."""
     return (one for computation in self.computations.values() for one in computation.values())
 
 
 def _closing(text: str, start: int) -> int:
-  """Returns where the parenthesis that opens at `start` closes."""
+  """Returns the position of the parenthesis that closes the one at `start`."""
   depth = 0
   for index in range(start, len(text)):
     depth += (text[index] == '(') - (text[index] == ')')
@@ -145,7 +145,7 @@ def shapes(text: str) -> tuple[Shape, ...]:
 
 
 def parse_line(line: str) -> Instruction | None:
-  """Reads an instruction; None if the line is none."""
+  """Reads an instruction; returns None for other lines."""
   match = LINE.match(line)
   if not match:
     return None

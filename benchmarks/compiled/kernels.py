@@ -1,8 +1,8 @@
-"""The kernels of a compiled program: what each moves and computes, and what kind of work it is.
+"""Lists the kernels of a compiled program: bytes, operations and kind of work.
 
     time of a kernel = max(bytes / bandwidth, operations / rate), plus its launch
 
-summed over all kernels: a roofline, no measurement.
+summed over all kernels: a roofline, not a measurement.
 
 Synopsis:
 
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from compiled.hlo import Computation, Instruction, Program
 from compiled.targets import Card
 
-FREE = {  # no kernel
+FREE = {  # not a kernel
   'parameter',
   'get-tuple-element',
   'tuple',
@@ -37,7 +37,7 @@ SLICES = ('slice', 'dynamic-slice')
 
 
 class Kernel(NamedTuple):
-  """One launch, or as many as the turns of the loop around it.
+  """A kernel, launched once or in every iteration of the loop around it.
 
   Attributes:
     instruction: in the program.
@@ -55,12 +55,12 @@ class Kernel(NamedTuple):
 
 
 def is_collective(instruction: Instruction) -> bool:
-  """Whether devices exchange its results; of a pair start and done, the start."""
+  """Returns whether it is a collective; of a pair start and done, the start."""
   return instruction.op.removesuffix('-start') in COLLECTIVES
 
 
 def kernels(program: Program) -> Iterator[Kernel]:
-  """Yields the kernels of a step; of branches, the one that moves most."""
+  """Yields the kernels of a step; of branches, the one with the most bytes."""
   yield from _of_computation(program, program.entry, 1)
 
 
@@ -89,7 +89,7 @@ def _of_computation(program: Program, some: Computation, turns: int) -> Iterator
 
 
 def _read(one: Instruction, some: Computation, body: Computation) -> float:
-  """Returns the bytes that a kernel reads: of an operand that is only sliced, the slices."""
+  """Returns the bytes that a kernel reads; of an operand that is only sliced, the slices."""
   numbers = {int(x.inside): x.name for x in body.values() if x.op == 'parameter'}
   users = defaultdict(list)
   for inner in body.values():
@@ -143,13 +143,13 @@ def _of_convolution(one: Instruction, some: Computation) -> float:
     image, kernel = right, one.results[0]
   elif one.target.endswith('BackwardInput'):
     image = left
-  zeros = re.search(r'lhs_dilate=([\dx]+)', one.attributes)  # between inputs: no work for them
+  zeros = re.search(r'lhs_dilate=([\dx]+)', one.attributes)  # between inputs: no operations
   spread = math.prod(map(int, zeros[1].split('x'))) if zeros and not one.target else 1
   return 2 * image.size * kernel.size / image.lengths[features] / spread
 
 
 def kind(one: Instruction, body: Computation) -> str:
-  """Names the work of a kernel, from what it holds and where in the network it comes from."""
+  """Names the work of a kernel, from its instructions and its origin in the network."""
   path, ops = one.path, {inner.op for inner in body.values()}
   primitive, backward = path.rpartition('/')[2], 'transpose(' in path
   if is_collective(one):
@@ -187,7 +187,7 @@ def _direction(one: Instruction, backward: bool) -> str:
 
 
 def fusion_kinds(program: Program) -> Mapping[str, int]:
-  """Counts what XLA calls the kinds of the entry's fusions, and the targets of its custom calls."""
+  """Counts XLA's kinds of fusions in the entry, and the targets of its custom calls."""
   kinds = Counter()
   for one in program.entry.values():
     if one.op == 'fusion':
@@ -211,8 +211,8 @@ def model(some: Iterable[Kernel], card: Card, half: bool = True) -> Model:
 
   Args:
     some: kernels.
-    card: what the device reaches.
-    half: whether products are of bfloat16; those of float32 take twice as long.
+    card: peak of the device.
+    half: whether products are of bfloat16; float32 takes twice as long.
   """
   rate = card.operations if half else card.operations / 2
   launches = moved = computed = seconds = 0
@@ -225,7 +225,7 @@ def model(some: Iterable[Kernel], card: Card, half: bool = True) -> Model:
 
 
 def by_kind(some: Iterable[Kernel], card: Card, half: bool = True) -> Mapping[str, Model]:
-  """Returns the roofline of each kind of work, the dearest first."""
+  """Returns the roofline of each kind of work, the slowest first."""
   groups = defaultdict(list)
   for kernel in some:
     groups[kernel.kind].append(kernel)

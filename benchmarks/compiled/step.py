@@ -36,12 +36,12 @@ class Setting:
   """A training step.
 
   Attributes:
-    backbone, head, method: names of the tables.
+    backbone, head, method: names in the registries.
     size: (H, W) of the crops.
     batch: labelled images of each device, and unlabelled ones.
     classes: C.
     dtype: 'float32' or 'bfloat16'.
-    remat: whether convolutions are computed again for gradients.
+    remat: whether convolutions are recomputed for gradients.
     accumulate: micro-batches; must divide `batch`.
   """
 
@@ -57,12 +57,12 @@ class Setting:
 
 
 class Compiled(NamedTuple):
-  """A compiled step, and what it was compiled from.
+  """A compiled step and its inputs.
 
   Attributes:
-    step: what `.compile()` returns.
+    step: the result of `.compile()`.
     state: shapes of its first argument.
-    seconds: of compiling, tracing included.
+    seconds: time of tracing and compiling.
   """
 
   step: jax.stages.Compiled

@@ -1,4 +1,4 @@
-"""Devices to compile for: accelerators that need not be there, or one CPU.
+"""Opens devices to compile for: accelerators that are not present, or one CPU.
 
 Synopsis:
 
@@ -40,16 +40,16 @@ H100: Mapping[str, Any] = {
     'block_dim_limit_z': 2**16 - 1,
   },
 }
-NAMES = ('ACCELERATED_FEATURES',)  # of enumerations, which are written without quotes
+NAMES = ('ACCELERATED_FEATURES',)  # of enumerations, which have no quotes
 
 
 class Card(NamedTuple):
-  """What one device reaches in practice, for a roofline.
+  """Practical peak of one device, for a roofline.
 
   Attributes:
     bandwidth: bytes/s of its memory, 90 % of the data sheet.
     operations: per second in bfloat16 products, 70 % of the data sheet; float32 has half of it.
-    launch: seconds that a kernel costs beside its work.
+    launch: overhead of a kernel in seconds.
   """
 
   bandwidth: float
@@ -98,7 +98,7 @@ def open_devices(topology: str) -> list[jax.Device]:
     topology: 'h100', 'h100:8' (of one host), 'v5e:2x2', 'v6e:2x2', ...; '' is one CPU.
 
   Raises:
-    SystemExit: what compiles for this device is not installed, or there is no such device.
+    SystemExit: the compiler for this device is not installed, or the topology is unknown.
   """
   if not topology:
     return jax.devices()[:1]
@@ -110,8 +110,8 @@ def open_devices(topology: str) -> list[jax.Device]:
       return topologies.get_topology_desc(
         platform='cuda', target_config=text_proto(H100), topology=f'1x1x{shape or 1}'
       ).devices
-    # A TPU machine has these; without them libtpu looks for one in the network.
-    # And its lock is for those that run on a TPU: compilations do not disturb each other.
+    # TPU machines set these; without them libtpu searches the network for one.
+    # libtpu's lock is for programs on a TPU: compilations may run concurrently.
     os.environ |= {
       'TPU_SKIP_MDS_QUERY': '1',
       'TPU_WORKER_HOSTNAMES': 'localhost',

@@ -1,6 +1,6 @@
-"""What people may mistype, program by program: one sentence and status 2.
+"""Mistyped command lines of every program: one sentence and exit status 2.
 
-Programs run in this process; tests/cli/test_command_line.py starts some as people do.
+The programs run in this process; tests/cli/test_command_line.py starts some as processes.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ from classmix_jax.cli import command_line
 
 
 @contextlib.contextmanager
-def loaded(name):
-  """A program of cli/, whose flags are gone afterwards: two programs share some names."""
+def load_program(name):
+  """Yields a program of cli/ and removes its flags afterwards: programs share some names."""
   before = set(flags.FLAGS)
   try:
     yield importlib.import_module(f'classmix_jax.cli.{name}')
@@ -29,17 +29,17 @@ def loaded(name):
 
 
 @pytest.fixture
-def says(monkeypatch, capsys, tmp_path):
-  """Runs a program; returns what it says before it ends with status 2."""
+def fail(monkeypatch, capsys, tmp_path):
+  """Returns a function that runs a program and returns its message; it exits with status 2."""
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(command_line, 'keep_freed_memory', lambda: None)
 
   def run(name, *arguments):
     monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
-    with loaded(name) as program, pytest.raises(SystemExit) as ended:
+    with load_program(name) as program, pytest.raises(SystemExit) as exit_status:
       command_line.run(program)
     error = capsys.readouterr().err
-    assert ended.value.code == 2 and error.startswith('error: ')
+    assert exit_status.value.code == 2 and error.startswith('error: ')
     return error
 
   return run
@@ -90,27 +90,27 @@ CONFIG = f'--config={command_line.__file__.rpartition("classmix_jax")[0]}configs
     ('table', [CONFIG, '--methods=classmix:config.model.bacbone=1'], ["mean 'backbone'?"]),
   ],
 )
-def test_mistakes(says, name, arguments, parts):
-  toy.assert_says(says(name, *arguments), *parts)
+def test_mistakes(fail, name, arguments, parts):
+  toy.assert_says(fail(name, *arguments), *parts)
 
 
-def test_check_data_counts_findings(says, tmp_path):
+def test_check_data_counts_findings(fail, tmp_path):
   root = toy.write_folder(tmp_path / 'data')
   (root / 'labeled/masks/street/0.png').write_text('no picture')
-  text = says('check_data', CONFIG, f'--config.data.root={root}', '--output=OUT')
+  text = fail('check_data', CONFIG, f'--config.data.root={root}', '--output=OUT')
   toy.assert_says(text, 'see above and OUT/report.txt')
 
 
-def test_table_of_another_config(says, tmp_path):
+def test_table_of_another_config(fail, tmp_path):
   (tmp_path / 'OUT').mkdir()
   (tmp_path / 'OUT/table.json').write_text(json.dumps({'config': 'other.py', 'overrides': []}))
-  text = says('table', CONFIG, '--methods=supervised', '--output=OUT')
+  text = fail('table', CONFIG, '--methods=supervised', '--output=OUT')
   toy.assert_says(text, 'OUT holds a table of', 'other.py', 'use another --output')
 
 
-def test_cells_that_failed_are_told(says, tmp_path, monkeypatch):
+def test_failed_cells_are_reported(fail, tmp_path, monkeypatch):
   from classmix_jax.tools.sweep import scheduler
 
   monkeypatch.setattr(scheduler, 'run_cells', lambda cells, *_: {cells[0]: 'the disk is full'})
-  text = says('table', CONFIG, '--methods=supervised', '--labeled=2', '--output=OUT')
+  text = fail('table', CONFIG, '--methods=supervised', '--labeled=2', '--output=OUT')
   toy.assert_says(text, 'supervised, 2 labelled, seed 0 failed: the disk is full', 'log.txt')

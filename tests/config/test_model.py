@@ -89,3 +89,12 @@ def test_the_loss_of_labelled_images_comes_from_the_config():
   assert build_method(config, 2).labeled_loss == LabeledLoss(class_weights=(1.0, 2.0), dice=0.5)
   with pytest.raises(UserError, match='class_weights has 2 numbers for 3 classes'):
     build_method(config, 3)
+
+
+def test_misspelled_fields():
+  config = toy.config('')
+  config.method.thresold = 0.5
+  toy.assert_fails(lambda: build_method(config, 3), "(classmix) is 'thresold'", "mean 'threshold'?")
+  config = toy.config('')
+  config.labeled_loss.dise = 0.5
+  toy.assert_fails(lambda: build_method(config, 3), "config.labeled_loss is 'dise'", "mean 'dice'?")

@@ -1,10 +1,14 @@
 """Batches cut on the devices are those of the input pipeline."""
 
+import types
+
 import jax
 import numpy as np
 import pytest
 from test_input_pipeline import make_source
+import toy
 
+from classmix_jax.data import device_pipeline
 from classmix_jax.data.device_pipeline import device_stream
 from classmix_jax.data.feed import micro_batches
 from classmix_jax.data.input_pipeline import train_batches
@@ -160,3 +164,12 @@ def test_frames_of_several_sizes_are_refused():
 def test_a_batch_that_cannot_be_shared_is_refused():
   with pytest.raises(UserError, match='config.batch_size=4 cannot be shared by 3 devices'):
     on_device(GEOMETRIES['crop'], devices=3)
+
+
+def test_frames_that_exceed_the_memory_of_a_device():
+  device = types.SimpleNamespace(
+    memory_stats=lambda: {'bytes_limit': 10**9}, __str__=lambda self: 'small'
+  )
+  check = device_pipeline._check_memory
+  toy.assert_fails(lambda: check(6 * 10**8, device), '0.6 GB', 'has 1.0 GB', 'disk')
+  check(5 * 10**8, device)

@@ -1,11 +1,12 @@
 """Images, masks and label checks on small files whose values are known by hand."""
 
+import os
 import pickle
 
 import numpy as np
 from PIL import Image
 import pytest
-from toy import assert_says, save
+from toy import assert_fails, assert_says, save
 
 from classmix_jax.data import label_statistics
 from classmix_jax.data.files import image_io, pairs
@@ -405,3 +406,55 @@ def test_label_warnings():
     "class 2 'train' occurs in 0 of 30 labelled images: its IoU cannot rise above 0."
   ]
   assert label_statistics.label_warnings([1, 1], 1, ('a', 'b')) == []
+
+
+# ------------------------------------------------------------------ files and directories
+
+
+def test_unreadable_file(tmp_path, monkeypatch):
+  path = save(tmp_path / 'x.png', np.zeros((2, 3)))
+
+  def deny(*_, **__):
+    raise PermissionError(13, 'Permission denied')
+
+  monkeypatch.setattr(Image, 'open', deny)
+  assert_fails(lambda: read_image(path), path, 'may not be read', 'permissions')
+
+
+@pytest.mark.parametrize(
+  'create, parts',
+  [
+    (
+      lambda path: path.symlink_to('x.png'),
+      ['Too many levels of symbolic links', 'replace the file'],
+    ),
+    (lambda path: path.mkdir(), ['is a folder', 'rename or remove']),
+    (os.mkfifo, ['is no regular file']),
+  ],
+)
+def test_not_a_file(tmp_path, create, parts):
+  path = tmp_path / 'x.png'
+  create(path)
+  assert_fails(lambda: read_image(path), path, *parts)
+
+
+@pytest.mark.parametrize('name', [b'a\nb.png', b'\xff.png'])
+def test_names_that_no_list_can_hold(tmp_path, name):
+  (tmp_path / os.fsdecode(name)).touch()
+  assert_fails(lambda: pairs.find_images(tmp_path), 'control characters, or in another encoding')
+
+
+def test_directories_that_link_to_themselves_are_read_once(tmp_path):
+  for name in ('a', 'b'):
+    save(tmp_path / name / 'x.png', np.zeros((2, 3)))
+  (tmp_path / 'a/up').symlink_to('..')
+  (tmp_path / 'a/self').symlink_to('.')
+  (tmp_path / 'a/other').symlink_to('../b')
+  (tmp_path / 'b/other').symlink_to('../a')
+  assert list(pairs.find_images(tmp_path / 'a')) == ['other/x', 'x']
+
+
+def test_unreadable_list(tmp_path):
+  (tmp_path / 'train.txt').write_bytes(b'\xff\xfe')
+  assert_fails(lambda: pairs.read_list(tmp_path / 'train.txt'), 'train.txt', 'not text in UTF-8')
+  assert_fails(lambda: pairs.read_list(tmp_path / 'no.txt'), 'no.txt', 'No such file')

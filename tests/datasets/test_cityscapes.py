@@ -1,10 +1,12 @@
 """Cityscapes on tiny files in the public layout: unpacked and as archives, which must agree."""
 
+import io
 import pickle
 import shutil
 import zipfile
 
 import numpy as np
+from PIL import Image
 import pytest
 import toy
 from toy import assert_says, save
@@ -276,3 +278,35 @@ def test_shipped_config_trains_and_evaluates(root, tmp_path):
   assert result['protocol'] == 'paper at 24x32' and len(result['iou']) == 19
   known = sum((toy.draw(seed)[1] != 255).sum() for seed in (4, 5))
   assert abs(result['pixels'] / (2 * 24 * 32) - known / (2 * toy.HEIGHT * toy.WIDTH)) < 0.04
+
+
+def test_zip_bombs_are_refused(tmp_path):
+  for name in ('leftImg8bit', 'gtFine'):
+    path = tmp_path / f'{name}_trainvaltest.zip'
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+      archive.writestr(f'{name}/train/a.png', bytes(30 * 2**20))
+  with pytest.raises(UserError, match=r'would unpack to 31,457,280, .* refused'):
+    cityscapes.load(str(tmp_path))
+
+
+def test_archives_write_inside_their_directory(tmp_path):
+  """Members with .. or an absolute name are skipped, the others prepared; links are refused."""
+  folders, root = toy.write_cityscapes(tmp_path / 'folders'), tmp_path / 'deep' / 'root'
+  toy.write_cityscapes_archives(tmp_path / 'made', folders)
+  root.mkdir(parents=True)
+  for path in (tmp_path / 'made').iterdir():
+    (root / path.name).write_bytes(path.read_bytes())
+  image = io.BytesIO()
+  Image.new('RGB', (2, 2)).save(image, 'PNG')
+  outside = tmp_path / 'absolute.png'
+  with zipfile.ZipFile(root / 'leftImg8bit_trainvaltest.zip', 'a') as archive:
+    for name in ('../evil.png', 'leftImg8bit/train/../../../../evil.png', str(outside)):
+      archive.writestr(name, image.getvalue())
+  assert len(cityscapes.load(str(root)).train) == 4
+  assert not outside.exists() and not list(tmp_path.rglob('evil*'))
+  link = zipfile.ZipInfo('leftImg8bit/train/link')
+  link.external_attr = 0o120777 << 16
+  with zipfile.ZipFile(root / 'leftImg8bit_trainvaltest.zip', 'a') as archive:
+    archive.writestr(link, str(tmp_path))
+  with pytest.raises(UserError, match='holds the link leftImg8bit/train/link'):
+    cityscapes.load(str(root), tfds_dir=str(tmp_path / 'anew'))

@@ -12,7 +12,7 @@ from classmix_jax.config.data import build_dataset
 from classmix_jax.config.setup import make_evaluation_setup
 from classmix_jax.data.source import Dataset, Source, with_labels_of
 from classmix_jax.errors import UserError
-from classmix_jax.evaluation.evaluator import Evaluator
+from classmix_jax.evaluation.evaluator import Evaluator, headline_network
 from classmix_jax.evaluation.summary import result_table
 from classmix_jax.inference.evaluate_run import override_protocol
 from classmix_jax.models.segmenter import Segmenter
@@ -209,3 +209,9 @@ def test_another_protocol_is_known_by_its_fields():
     override_protocol(sliding, {'pad': (5, 5)})
   with pytest.raises(UserError, match='full .*config.data.size is empty'):
     override_protocol(values, {'protocol': 'full'})
+
+
+def test_unknown_network():
+  toy.assert_fails(
+    lambda: headline_network('pupil', ()), "config.eval_network is 'pupil'", 'teacher'
+  )

@@ -1,19 +1,14 @@
-"""What the docs hold, for test_docs.py and test_doc_commands.py.
+"""Reads the documentation: its pages, their code blocks and their commands.
 
-Commands stand in fenced blocks, one a line, or between backticks in the text. Words in capitals
-(DIR, RUN, OUT) are files and folders of the reader. What needs more than this repository says so:
-behind a command, `# needs Cityscapes` is about it; on a line of its own, about the rest of the
-block.
-
-Synopsis:
-
-    for command in commands(page):
-      command.words, command.needs     # ['python', 'launch/main.py', ...], 'Cityscapes'
+Commands are in fenced blocks, one a line, or between backticks in the text. Words in capitals
+(DIR, RUN, OUT) are the reader's files and directories. `# needs Cityscapes` marks what cannot run
+with the repository alone: at the end of a command for that command, on a line of its own for the
+rest of the block.
 """
 
 from collections.abc import Iterator
 import contextlib
-import importlib.util
+import importlib
 from pathlib import Path
 import re
 import shlex
@@ -32,15 +27,13 @@ PAGES = [
   ROOT / 'benchmarks/README.md',
 ]
 PROGRAMS = ('python', 'make', 'pip', 'tensorboard', 'git', 'source', 'classmix-jax')
-# What a reader writes instead of a word that is no file.
+# Values for placeholders that are not files.
 CHOICES = {'METHOD': 'classmix', 'NAME': 'cutmix', 'SEED': '1', 'STEPS': '2000'}
-_FENCE = re.compile(r'^```(\w*)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-_NEEDS = re.compile(r'# needs (.+)$')
-_SETTING = re.compile(r'[A-Z_]+=')
+FENCE = re.compile(r'^```(\w*)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 
 class Command(NamedTuple):
-  """A command of a page: its words, its line as it is written, and what it needs or ''."""
+  """A command of a page: its words, its line, and what it needs besides the repository, or ''."""
 
   words: list[str]
   text: str
@@ -48,7 +41,7 @@ class Command(NamedTuple):
 
   @property
   def program(self) -> str:
-    """The file that python runs, else the program."""
+    """The file that python runs, or the first word."""
     return self.words[1] if self.words[0] == 'python' else self.words[0]
 
 
@@ -56,95 +49,81 @@ def name_of(page: Path) -> str:
   return page.relative_to(ROOT).as_posix()
 
 
-def blocks(page: Path, *languages: str) -> Iterator[str]:
-  """The fenced blocks of a page in these languages."""
-  for language, text in _FENCE.findall(page.read_text(encoding='utf-8')):
-    if language in languages:
-      yield text
-
-
-def commands(page: Path) -> list[Command]:
-  """The commands in the fenced blocks of a page, in order."""
-  found = []
-  for block in blocks(page, '', 'sh', 'bash'):
-    rest = ''
-    for line in block.replace('\\\n', ' ').splitlines():
-      command = command_of(line, rest)
-      if line.lstrip().startswith('#'):
-        rest = command.needs
-      elif command.words and command.words[0] in PROGRAMS:
-        found.append(command)
-  return found
+def blocks(page: Path, *languages: str) -> list[str]:
+  """Returns the fenced blocks of a page in these languages."""
+  text = page.read_text(encoding='utf-8')
+  return [block for language, block in FENCE.findall(text) if language in languages]
 
 
 def text_of(page: Path) -> str:
-  """The text outside of fenced blocks; of coming_from.md not what it says of other projects."""
-  text = _FENCE.sub('', page.read_text(encoding='utf-8'))
-  return re.sub(r'^\|[^|]*', '', text, flags=re.M) if page.name == 'coming_from.md' else text
+  """Returns the text outside of fenced blocks."""
+  text = FENCE.sub('', page.read_text(encoding='utf-8'))
+  if page.name == 'coming_from.md':  # the first column of its tables is about other projects
+    text = re.sub(r'^\|[^|]*', '', text, flags=re.MULTILINE)
+  return text
 
 
-def inline_commands(page: Path) -> list[Command]:
-  """The commands between backticks, but for those that are cut short by dots."""
-  text = text_of(page)
-  spans = re.findall(r'`((?:python|make) [^`]+)`', text)
-  return [command_of(span) for span in spans if '...' not in span]
+def commands(page: Path) -> list[Command]:
+  """Returns the commands of a page: those of its blocks in order, then those of its text."""
+  result = []
+  for block in blocks(page, '', 'sh', 'bash'):
+    needs = ''
+    for line in block.replace('\\\n', ' ').splitlines():
+      command = parse_line(line, needs)
+      if line.lstrip().startswith('#'):
+        needs = command.needs
+      elif command.words and command.words[0] in PROGRAMS:
+        result.append(command)
+  spans = re.findall(r'`((?:python|make) [^`]+)`', text_of(page))
+  return result + [parse_line(span) for span in spans if '...' not in span]
 
 
-def command_of(line: str, needs: str = '') -> Command:
-  own = _NEEDS.search(line)
-  return Command(words_of(line), line, own[1] if own else needs)
-
-
-def words_of(line: str) -> list[str]:
-  """The words of a shell's line without settings such as A=1 in front; [] where it is none."""
-  for word, choice in CHOICES.items():
-    line = re.sub(rf'\b{word}\b', choice, line)
+def parse_line(line: str, needs: str = '') -> Command:
+  """Splits a line of a shell; settings such as A=1 in front are dropped."""
+  marked = re.search(r'# needs (.+)$', line)
+  for placeholder, value in CHOICES.items():
+    line = re.sub(rf'\b{placeholder}\b', value, line)
   try:
     words = shlex.split(line, comments=True)
-  except ValueError:  # an apostrophe in what a program printed
-    return []
-  while words and _SETTING.match(words[0]):
+  except ValueError:  # an apostrophe in the output of a program
+    words = []
+  while words and re.match(r'[A-Z_]+=', words[0]):
     words = words[1:]
-  return words
+  return Command(words, line, marked[1] if marked else needs)
 
 
-# ------------------------------------------------------------------- real flags
-
-
-def own_flags(program: str) -> flags.FlagValues:
-  """The flags that a program of this repository defines, as a table of their own."""
-  before = set(flags.FLAGS)
-  started = re.search(r"start\('(.+)'\)", (ROOT / program).read_text(encoding='utf-8'))[1]
-  module = f'classmix_jax.cli.{started.replace("-", "_")}'
+def program_flags(program: str) -> flags.FlagValues:
+  """Returns the flags that a program of launch/ defines, without registering them."""
+  registered = set(flags.FLAGS)
+  body = re.search(r"start\('(.+)'\)", (ROOT / program).read_text(encoding='utf-8'))[1]
+  module = f'classmix_jax.cli.{body.replace("-", "_")}'
   sys.modules.pop(module, None)
   importlib.import_module(module)
-  own = flags.FlagValues()
-  for name in set(flags.FLAGS) - before:
+  sys.modules.pop(module)  # its flags are removed below; the next import defines them again
+  result = flags.FlagValues()
+  for name in set(flags.FLAGS) - registered:
     flag = flags.FLAGS[name]
     delattr(flags.FLAGS, name)
-    if name == 'config':  # it looks for overrides in the table that it was defined in
-      define_config('', own)
-    elif name not in own:
-      own[name] = flag
-  return own
+    if name == 'config':  # it looks for overrides among the flags that it was defined with
+      define_config('', result)
+    elif name not in result:
+      result[name] = flag
+  return result
 
 
-def parse(command: Command) -> None:
-  """Parses a command of launch/ as the program would; raises what it would end with."""
+def parse_flags(command: Command) -> None:
+  """Parses a command of launch/ as the program does; raises the program's errors."""
   from classmix_jax.cli import command_line
   from classmix_jax.config.flags import load_without_overrides
 
-  own, arguments = own_flags(command.program), command.words[1:]
+  values, arguments = program_flags(command.program), command.words[1:]
   with mock.patch.object(sys, 'argv', arguments):
-    if 'config' in own:
+    if 'config' in values:
       config = load_without_overrides(arguments)
       command_line.check_overrides(arguments, config or {})
-    rest = own(arguments)
+    rest = values(arguments)
   if len(rest) > 1:
-    raise flags.Error(f'{rest[1:]} is not understood')
-
-
-# ------------------------------------------------------- the code of extending.md
+    raise flags.Error(f'unexpected arguments: {rest[1:]}')
 
 
 @contextlib.contextmanager

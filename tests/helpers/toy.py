@@ -1,14 +1,19 @@
 """Small data sets on disk and small configs, for tests that run the whole program."""
 
+import builtins
+from collections.abc import Callable
+import os
 from pathlib import Path
 from typing import Any
 import zipfile
 
 import numpy as np
 from PIL import Image
+import pytest
 
 from classmix_jax.config.lookup import Config
 from classmix_jax.datasets.folder.palette import voc_palette
+from classmix_jax.errors import UserError
 from configs import folder
 
 HEIGHT, WIDTH = 32, 48
@@ -26,6 +31,27 @@ def save(path: Path, values, mode: str | None = None, *, dtype=np.uint8, **optio
 def assert_says(text: str, *parts) -> None:
   for part in parts:
     assert str(part) in text, f'{part!r} not in {text!r}'
+
+
+def assert_fails(call: Callable, *parts) -> None:
+  """Asserts that `call` raises a UserError whose sentence has these parts."""
+  with pytest.raises(UserError) as error:
+    call()
+  assert_says(str(error.value), *parts)
+
+
+def deny_writing(monkeypatch) -> None:
+  """Makes `mkdir` and `open` for writing fail; permissions would not stop root."""
+
+  def deny(*_, **__):
+    raise PermissionError(13, 'Permission denied')
+
+  def open_for_reading(file, mode='r', *rest, **options):
+    return deny() if mode[0] in 'wax' else original(file, mode, *rest, **options)
+
+  original = builtins.open
+  monkeypatch.setattr(os, 'mkdir', deny)
+  monkeypatch.setattr(builtins, 'open', open_for_reading)
 
 
 def draw(seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,10 @@
 """Exported networks say what JAX says, for batches of any size, and notice where they do not."""
 
 import importlib.util
+import json
 import os
 from pathlib import Path
+import shutil
 import sys
 
 import jax
@@ -168,3 +170,20 @@ def test_what_does_not_agree_is_refused(run, tmp_path, monkeypatch):
     export.export(run, tmp_path, formats=['wrong'])
   with pytest.raises(UserError, match="'caffe'; choose of stablehlo, savedmodel, tflite"):
     export.export(run, tmp_path, formats=['caffe'])
+
+
+@pytest.mark.parametrize('write', [export.savedmodel, export.tflite])
+def test_without_tensorflow(write, monkeypatch, tmp_path):
+  monkeypatch.delattr('classmix_jax.inference.export.tensorflow', raising=False)
+  monkeypatch.setitem(sys.modules, 'classmix_jax.inference.export.tensorflow', None)
+  toy.assert_fails(lambda: write(None, (2, 2), tmp_path), 'pip install tensorflow')
+
+
+def test_a_run_of_many_image_sizes_needs_a_size(run, tmp_path):
+  copy = shutil.copytree(run, tmp_path / 'run')
+  config = json.loads((copy / 'config.json').read_text())
+  config['data']['crop'] = []
+  (copy / 'config.json').write_text(json.dumps(config))
+  toy.assert_fails(
+    lambda: export.export(copy, tmp_path / 'out'), 'many sizes', '--size=HEIGHT,WIDTH'
+  )

@@ -1,6 +1,7 @@
 """Prediction of pictures of any kind and size, from a run's folder alone."""
 
 import sys
+import types
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ import classmix_jax
 from classmix_jax.config.load import read_config
 from classmix_jax.config.trained import trained_setup
 from classmix_jax.errors import UserError
-from classmix_jax.inference.predict_files import find_inputs, predict_files
+from classmix_jax.inference.predict_files import find_inputs, predict_files, read_frames
 
 
 @pytest.fixture(scope='module')
@@ -132,3 +133,17 @@ def test_video_without_its_library(tmp_path, monkeypatch):
   (tmp_path / 'a.mp4').touch()
   with pytest.raises(UserError, match=r"pip install 'classmix_jax\[video\]'"):
     next(find_inputs(str(tmp_path / 'a.mp4'))[1])
+
+
+def test_unreadable_video(tmp_path, monkeypatch):
+  class FFmpegError(Exception):
+    pass
+
+  def fail(name):
+    raise FFmpegError('moov atom not found')
+
+  av = types.SimpleNamespace(open=fail, error=types.SimpleNamespace(FFmpegError=FFmpegError))
+  monkeypatch.setitem(sys.modules, 'av', av)
+  toy.assert_fails(
+    lambda: next(read_frames(tmp_path / 'x.mp4')), 'x.mp4 cannot be read as a video', 'moov atom'
+  )

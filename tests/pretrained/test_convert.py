@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import state_dicts
 from state_dicts import save
+import toy
 from toy import assert_says
 
 from classmix_jax.errors import UserError
@@ -295,3 +296,10 @@ def test_the_program_there_and_back_and_refused(tmp_path):
   )
   assert_says(ended.stderr, 'error: --input=x.safetensors does not contain exactly this network')
   assert 'Traceback' not in ended.stderr
+
+
+def test_weights_that_cannot_be_written(tmp_path, monkeypatch):
+  toy.deny_writing(monkeypatch)
+  toy.assert_fails(
+    lambda: write_weights(tmp_path / 'new' / 'x', {}, {}), '--output=', 'cannot be written'
+  )

@@ -6,13 +6,16 @@ import jax
 import numpy as np
 import pytest
 import state_dicts
+import toy
 from toy import assert_says
 
 from classmix_jax.errors import UserError
+from classmix_jax.pretrained import load
 from classmix_jax.pretrained.convert import compute_shapes, convert_to_folder
 from classmix_jax.pretrained.converted_folder import DESCRIPTION_FIELDS
 from classmix_jax.pretrained.initialize import describe_weights, initialize_from_weights
 from classmix_jax.pretrained.load import open_weights
+from classmix_jax.workdir import resume
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +105,11 @@ def test_the_fingerprint_names_the_weights(preprocessing, expected):
     'weights': 'coco.pth, matched 520 of 528 tensors',
     'preprocessing': expected,
   }
+
+
+def test_a_network_that_a_run_does_not_have(tmp_path, monkeypatch):
+  resume.open_run(tmp_path, toy.config('DATA').to_dict())
+  monkeypatch.setattr(load, 'load_networks', lambda *_: (3, {'student': {}, 'teacher': {}}))
+  toy.assert_fails(
+    lambda: open_weights(tmp_path, network='fused'), 'has no fused', 'student, teacher'
+  )

@@ -1,14 +1,17 @@
-"""Files of tensors: reading, refusing, and executing nothing."""
+"""Files of tensors: which are read, which are refused, and that none executes code."""
 
 import os
 import pickle
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 from state_dicts import NEEDED, save
+import toy
 
 from classmix_jax.errors import UserError
+from classmix_jax.pretrained.load import open_weights
 from classmix_jax.pretrained.state_dict_files import read_file, unwrap, write_file
 
 SMALL = {'conv1.weight': np.arange(6, dtype=np.float32).reshape(2, 3), 'bn1.bias': np.ones(2)}
@@ -100,7 +103,7 @@ def test_nothing_in_a_file_is_executed(torch, kind, tmp_path):
     read_file(path)
   assert not trace.exists()
   torch.load(path, weights_only=False) if kind != 'pickle' else pickle.loads(path.read_bytes())
-  assert trace.exists()  # it would have been
+  assert trace.exists()  # without the check
 
 
 @pytest.mark.parametrize('name', ['x.pth', 'x.safetensors'])
@@ -124,4 +127,50 @@ def test_without_the_package_the_remedy_is_named(name, package, tmp_path, monkey
 
 def test_a_missing_file_is_an_error(tmp_path):
   with pytest.raises(UserError, match='x.pth cannot be read'):
+    read_file(tmp_path / 'x.pth')
+
+
+def test_file_that_cannot_be_written(tmp_path, monkeypatch):
+  toy.deny_writing(monkeypatch)
+  toy.assert_fails(lambda: write_file(tmp_path / 'new/x.safetensors', {}), 'cannot be written')
+
+
+def test_a_single_tensor_is_no_state_dict(torch, tmp_path):
+  torch.save(torch.ones(2), tmp_path / 'x.pth')
+  toy.assert_fails(lambda: read_file(tmp_path / 'x.pth'), 'holds one ndarray', 'a state dict')
+
+
+@pytest.mark.parametrize('name', ['x.npz', 'x.npy', 'x.pkl', 'x'])
+def test_other_formats_are_refused(name, tmp_path):
+  path, trace = tmp_path / name, tmp_path / 'executed'
+  content = np.array([Malicious(trace)], object)
+  with open(path, 'wb') as file:
+    np.savez(file, a=content) if name == 'x.npz' else np.save(file, content, allow_pickle=True)
+  with pytest.raises(UserError, match=f'{name} is neither .* nor a file whose name ends in .pth'):
+    open_weights(path)
+  assert not trace.exists()
+  with open(path, 'rb') as file:
+    loaded = np.load(file, allow_pickle=True)
+    loaded['a'] if name == 'x.npz' else loaded  # noqa: B018
+  assert trace.exists()  # without the check
+
+
+@pytest.mark.parametrize('name', ['x.pth', 'x.safetensors'])
+def test_pickles_under_the_name_of_weights(name, tmp_path):
+  pytest.importorskip('torch' if name == 'x.pth' else 'safetensors')
+  for content in (
+    pickle.dumps(Malicious(tmp_path / 'executed')),
+    pickle.dumps([Malicious(tmp_path / 'executed')], protocol=2),
+  ):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=name):
+      read_file(tmp_path / name)
+  assert not (tmp_path / 'executed').exists()
+
+
+def test_zip_bomb_in_place_of_weights(torch, tmp_path):
+  with zipfile.ZipFile(tmp_path / 'x.pth', 'w', zipfile.ZIP_DEFLATED) as archive:
+    archive.writestr('x/data.pkl', b'')
+    archive.writestr('x/data/0', bytes(30 * 2**20))
+  with pytest.raises(UserError, match=r'x\.pth has .* bytes and would unpack to 31,457,280'):
     read_file(tmp_path / 'x.pth')

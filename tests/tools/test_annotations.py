@@ -10,11 +10,20 @@ import sys
 import numpy as np
 from PIL import Image
 import pytest
-from toy import assert_says, save
+from toy import assert_fails, assert_says, deny_writing, save
 
 from classmix_jax.datasets import folder
 from classmix_jax.errors import UserError
-from classmix_jax.tools.annotations import CONVERTERS, class_table, convert, paint
+from classmix_jax.tools.annotations import (
+  CONVERTERS,
+  class_table,
+  coco,
+  convert,
+  cvat,
+  labelme,
+  paint,
+  parsing,
+)
 from classmix_jax.tools.annotations.annotation import Problem
 from classmix_jax.tools.annotations.parsing import parse_image_name
 
@@ -771,3 +780,59 @@ def test_the_program_ends_with_status_2_and_explains_itself(source, tmp_path):
   helped = subprocess.run([*program, '--help'], capture_output=True, text=True, timeout=120)
   assert helped.returncode == 0
   assert_says(helped.stdout, 'larger regions first', 'z_order', '--background', 'void (255)')
+
+
+# -------------------------------------------------------------------------- more errors
+
+
+def test_class_table_that_is_not_text(tmp_path):
+  (tmp_path / 'x.txt').write_bytes(b'\xff')
+  assert_fails(lambda: class_table.read_class_table(str(tmp_path / 'x.txt')), 'x.txt', 'UTF-8')
+
+
+def test_coco_ids_that_are_not_integers():
+  assert_fails(lambda: coco.number({'id': 1.5}, 'id'), "{'id': 1.5} has id = 1.5", 'an integer')
+
+
+def test_coco_category_that_the_file_lacks():
+  assert_fails(
+    lambda: coco.category_name({'id': 3, 'category_id': 9}, {1: 'car'}),
+    'annotation 3 has the category_id 9',
+    "not in 'categories'",
+  )
+
+
+def test_coco_panoptic_image_of_another_size(tmp_path):
+  save(tmp_path / 'a.png', np.zeros((2, 3, 3)))
+  annotation = {'file_name': 'a.png', 'segments_info': []}
+  assert_fails(
+    lambda: coco.segments(tmp_path / 'x.json', annotation, {}, (5, 6)),
+    'a.png is (3, 2), expected is (6, 5)',
+  )
+
+
+def test_labelme_mask_in_colours():
+  file = io.BytesIO()
+  Image.new('RGB', (2, 2)).save(file, 'PNG')
+  shape = {'mask': base64.b64encode(file.getvalue()).decode()}
+  stencil = labelme.stencil(((0, 0), (1, 1)), shape)
+  assert_fails(lambda: stencil.paint(Image.new('L', (4, 4)), 1), 'a picture in colours', 'grey')
+
+
+def test_unreadable_annotation_files(tmp_path):
+  assert_fails(lambda: parsing.read_json(tmp_path / 'no.json'), 'cannot be read (No such file')
+  assert_fails(lambda: cvat.parse_xml(tmp_path / 'no.xml'), 'no.xml cannot be read', '--input')
+
+
+def test_outputs_that_cannot_be_written(tmp_path, monkeypatch):
+  deny_writing(monkeypatch)
+  assert_fails(
+    lambda: convert.write_classes(tmp_path / 'new/classes.txt', 'ab', [None] * 2, False),
+    'new/classes.txt cannot be written (Permission denied)',
+    '--output',
+  )
+  assert_fails(
+    lambda: convert.save_mask(np.zeros((2, 2), np.uint8), [0] * 768, tmp_path / 'new/a.png'),
+    'new/a.png cannot be written (Permission denied)',
+    '--output',
+  )

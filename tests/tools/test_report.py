@@ -10,6 +10,7 @@ import markupsafe
 import numpy as np
 import page_runs
 import pytest
+import toy
 
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import Seen
@@ -182,3 +183,13 @@ def test_a_page_does_not_tell_where_it_was_made(tmp_path):
   text = page([read_run(folder), other], [page_runs.views()] * 2)
   assert text.count('…/street') == 2  # among the differences, and in the config
   assert '/home' not in text and str(tmp_path) not in text
+
+
+def test_evaluation_of_other_classes(tmp_path):
+  folder = page_runs.write_run(tmp_path / 'run')
+  path = folder / 'eval/5.json'
+  result = json.loads(path.read_text())
+  for network in result['networks'].values():
+    network['iou'] = {}
+  path.write_text(json.dumps(result))
+  toy.assert_fails(lambda: read_run(folder), 'eval/5.json is damaged', 'no IoU of each class')

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 import toy
@@ -278,3 +279,13 @@ def test_the_others_end_and_say_who_is_missing(tmp_path, blow):
   said = [process.communicate(timeout=500)[1] for process in pair]
   assert [process.returncode for process in pair] == [0, 0], said
   assert len(losses(run)) == steps
+
+
+def test_processes_that_do_not_connect(monkeypatch):
+  def fail(**_):
+    raise RuntimeError('no coordinator\nat all')
+
+  monkeypatch.setattr(jax.distributed, 'initialize', fail)
+  toy.assert_fails(
+    lambda: distributed.connect('host:1', 2, 0), 'the processes do not connect: no coordinator'
+  )

@@ -10,6 +10,7 @@ import sys
 
 from flax.traverse_util import flatten_dict
 import pytest
+import toy
 
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.errors import UserError
@@ -193,3 +194,16 @@ def test_disk_errors_are_one_sentence(tmp_path):
     raise OSError(errno.EIO, os.strerror(errno.EIO))
   with pytest.raises(FileNotFoundError), resume.convert_disk_errors(tmp_path):
     (tmp_path / 'nothing').read_text()
+
+
+@pytest.mark.parametrize('palette, names', [([[0, 0, 0]], ['a', 'b']), ([[0, 0, 0]] * 2, [1, 2])])
+def test_damaged_classes(tmp_path, palette, names):
+  path = tmp_path / 'classes.json'
+  path.write_text(json.dumps({'names': names, 'palette': palette}))
+  toy.assert_fails(
+    lambda: run_files.read_classes(tmp_path), path, 'is damaged', 'as many names as colours'
+  )
+
+
+def test_missing_split(tmp_path):
+  toy.assert_fails(lambda: run_files.read_split(tmp_path, 'labeled'), 'labeled.txt cannot be read')

@@ -1,0 +1,148 @@
+"""Images, masks and lists of any content: read exactly, or refused in one sentence."""
+
+import io
+from pathlib import Path
+import unicodedata
+
+from fuzz import FILE_NAMES, TEXTS, damaged, result_or_error, temporary_directory
+from hypothesis import given
+from hypothesis import strategies as st
+import numpy as np
+from PIL import Image
+
+from classmix_jax.data.files import pairs
+from classmix_jax.data.files.image_io import Encoded, image_size, read_image
+from classmix_jax.data.files.mask_io import Decoding, label_table, raw_values, read_mask
+from classmix_jax.data.splits import choose_labeled
+from classmix_jax.datasets.folder import voc_palette
+from classmix_jax.types import VOID
+
+MODES = ('1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'CMYK', 'I;16', 'I', 'F', 'YCbCr', 'HSV', 'LAB', 'PA')
+FORMATS = ('PNG', 'JPEG', 'TIFF', 'BMP', 'WEBP', 'GIF', 'PPM')
+COLORS = {(0, 0, 0): 0, (255, 0, 0): 1, (0, 0, 255): 2, (9, 9, 9): VOID}
+IDS = {0: 0, 1: 1, 2: 2, 255: VOID}
+SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9))
+
+
+def make_image(values, mode):
+  """An image of any PIL mode from uint8 values `[H, W]`."""
+  if mode in ('I;16', 'I', 'F'):
+    dtype = {'I;16': np.uint16, 'I': np.int32, 'F': np.float32}[mode]
+    return Image.fromarray(values.astype(dtype) * (1 if mode == 'F' else 200))
+  image = Image.fromarray(values)
+  if mode == 'LAB':
+    return Image.merge('LAB', [image] * 3)
+  if mode in ('HSV', 'PA'):  # PIL converts to these from one mode each
+    image = image.convert({'HSV': 'RGB', 'PA': 'P'}[mode])
+  return image.convert(mode)
+
+
+@st.composite
+def images(draw):
+  """(name, bytes) of any mode, format and orientation, damaged or not."""
+  rng = np.random.default_rng(draw(st.integers(0, 3)))
+  values = rng.integers(0, 256, draw(SIZES), np.uint8)
+  image = make_image(values, draw(st.sampled_from(MODES)))
+  options = {}
+  if draw(st.booleans()):
+    exif = Image.Exif()
+    exif[0x0112] = draw(st.integers(0, 12))  # orientation; 1 to 8 are defined
+    options['exif'] = exif.tobytes()
+  kind, file = draw(st.sampled_from(FORMATS)), io.BytesIO()
+  try:
+    image.save(file, kind, **options)
+  except (OSError, ValueError, KeyError, SystemError):  # a format without such a mode
+    file = io.BytesIO()
+    image.convert('RGB').save(file, 'PNG', **options)
+  suffix = draw(st.sampled_from(pairs.EXTENSIONS))  # PIL goes by content
+  return draw(FILE_NAMES) + suffix, draw(damaged(file.getvalue()))
+
+
+@given(images())
+def test_fuzz_images(case):
+  """A file and a record of the same bytes read alike, at the size that the header gives."""
+  name, data = case
+  with temporary_directory() as root:
+    path = root / name
+    path.write_bytes(data)
+    size = result_or_error(lambda: image_size(path), path)
+    image = result_or_error(lambda: read_image(path), path)
+    record = Encoded(data, 'record 3', 'Prepare it again.')
+    again = result_or_error(lambda: read_image(record), 'record 3')
+    assert (image is None) == (again is None)
+    if image is not None:
+      assert image.dtype == np.uint8 and image.shape == (*size, 3)
+      np.testing.assert_array_equal(image, again)
+    stem = Path(name).with_suffix('').as_posix()
+    assert pairs.find_images(root).keys() == {unicodedata.normalize('NFC', stem)}
+
+
+@st.composite
+def masks(draw):
+  """(damaged bytes, bytes, mode, values, format) of listed and unlisted ids and colours."""
+  mode = draw(st.sampled_from(['L', 'P', 'I;16', '1', 'RGB', 'RGBA', 'LA', 'F', 'CMYK']))
+  only_listed = draw(st.booleans())
+  ids = [0, 1, 2, 255] if only_listed else [0, 1, 2, 255, 3, 7, 254]
+  height, width = draw(st.tuples(st.integers(1, 6), st.integers(1, 6)))
+  pixels = st.lists(st.sampled_from(ids), min_size=height * width, max_size=height * width)
+  values = np.array(draw(pixels), np.uint8).reshape(height, width)
+  if mode in ('RGB', 'RGBA'):
+    table = np.array([*COLORS, *([] if only_listed else [(1, 2, 3)])], np.uint8)
+    values = table[values % len(table)]
+    image = Image.fromarray(values).convert(mode)
+  elif mode == 'I;16':
+    image = Image.fromarray(values.astype(np.uint16))
+  elif mode == '1':
+    values = (values > 1).astype(np.uint8)
+    image = Image.fromarray(values * 255).convert('1')
+  elif mode == 'P':
+    image = Image.fromarray(values)
+    image.putpalette([channel for color in voc_palette(256) for channel in color])
+  elif mode == 'F':
+    image = Image.fromarray(values.astype(np.float32))
+  else:
+    image = Image.fromarray(values).convert(mode)
+  file = io.BytesIO()
+  kind = {'F': 'TIFF', 'CMYK': 'TIFF'}.get(mode, draw(st.sampled_from(['PNG', 'PNG', 'JPEG'])))
+  try:
+    image.save(file, kind)
+  except OSError:  # JPEG has no such mode
+    image.save(file, kind := 'PNG')
+  return draw(damaged(file.getvalue())), file.getvalue(), mode, values, kind
+
+
+@given(masks())
+def test_fuzz_masks(case):
+  """Labels are exactly those that were drawn, or the mask is refused: never others."""
+  data, intact, mode, values, kind = case
+  colors = COLORS if mode in ('RGB', 'RGBA') else {}
+  decoding = Decoding(('ground', 'box', 'ball'), label_table(3), colors)
+  with temporary_directory() as root:
+    path = root / 'm.png'
+    path.write_bytes(data)
+    label = result_or_error(lambda: read_mask(path, decoding), path)
+    counts = result_or_error(lambda: raw_values(path, decoding), path)
+  table = colors or IDS
+  flat = values.reshape(-1, 3) if values.ndim == 3 else values.ravel()
+  keys = [tuple(map(int, value)) if values.ndim == 3 else int(value) for value in flat]
+  decodable = kind == 'PNG' and all(key in table for key in keys)
+  if decodable and data.startswith(intact):
+    assert label is not None and sum(counts.values()) == values.shape[0] * values.shape[1]
+  resized = kind == 'PNG' and data[16:24] != intact[16:24]  # its image would not fit
+  if decodable and label is not None and not resized:
+    expected = np.array([table[key] for key in keys], np.uint8).reshape(values.shape[:2])
+    np.testing.assert_array_equal(label, expected)
+  assert decodable or label is None, (kind, mode)
+
+
+@given(TEXTS)
+def test_fuzz_labeled(text):
+  """`config.data.labeled`, as a list of names or as an option, chooses existing images."""
+  names = ['a', 'b', 'c/d']
+  with temporary_directory() as root:
+    path = root / 'list.txt'
+    path.write_bytes(text.encode('utf-8', 'surrogatepass'))
+    result_or_error(lambda: pairs.read_list(path), path)
+    for labeled in (str(path), text):
+      chosen = result_or_error(lambda labeled=labeled: choose_labeled(names, labeled, 0))
+      assert chosen is None or set(chosen.tolist()) <= {0, 1, 2} and 1 <= len(chosen) <= 3

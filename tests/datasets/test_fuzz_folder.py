@@ -1,0 +1,123 @@
+"""Folders, class files and options of any content: opened and read, or refused in a sentence."""
+
+import dataclasses
+import io
+import os
+
+from fuzz import FILE_NAMES, TEXTS, result_or_error, temporary_directory
+from hypothesis import given
+from hypothesis import strategies as st
+import numpy as np
+from PIL import Image
+import toy
+
+from classmix_jax.config.data import build_dataset, build_split, find_unreadable
+from classmix_jax.data.unreadable import find_left_out
+from classmix_jax.datasets import folder
+from classmix_jax.types import VOID
+
+CONTENTS = (
+  'valid', 'valid', 'small', 'void', 'ids', 'rgb', 'cut', 'empty',
+  'loop', 'dangling', 'folder', 'pipe',
+)  # fmt: skip
+CLASS_FILES = (
+  None, 'ground\nbox\nball\n', 'ground\nbox\n', 'a\n', '', 'x\nx\n',
+  'a 1 2 999\nb\n', 'a\x00\nb\n',
+)  # fmt: skip
+FILES = st.tuples(
+  st.sampled_from(['labeled', 'unlabeled', 'val', 'test']),
+  st.sampled_from(['images', 'masks']),
+  FILE_NAMES,
+  st.sampled_from(['.png', '.jpg', '.PNG', '.txt']),
+  st.sampled_from(CONTENTS),
+)
+
+
+def write_file(path, content, seed):
+  """Writes an image or a mask, or something else in its place, unless the path exists."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  if path.exists() or path.is_symlink():
+    return
+  if content == 'loop':
+    path.symlink_to(path.name)
+  elif content == 'dangling':
+    path.symlink_to('nowhere')
+  elif content == 'folder':
+    path.mkdir()
+  elif content == 'pipe':
+    os.mkfifo(path)
+  else:
+    image, label = toy.draw(seed)
+    array = label if path.parent.name == 'masks' else image
+    changes = {'small': array[:9], 'void': np.full_like(array, 255), 'ids': array + np.uint8(40)}
+    file = io.BytesIO()
+    Image.fromarray({**changes, 'rgb': image}.get(content, array)).save(file, 'PNG')
+    path.write_bytes({'cut': file.getvalue()[:50], 'empty': b''}.get(content, file.getvalue()))
+
+
+@given(
+  files=st.lists(FILES, max_size=6),
+  classes=st.sampled_from(CLASS_FILES),
+  size=st.sampled_from([(), (4, 6)]),
+  on_error=st.sampled_from(['raise', 'skip']),
+  link=st.sampled_from([None, 'labeled/images/up', 'val/masks/up']),
+)
+def test_fuzz_folder(files, classes, size, on_error, link):
+  """A data set opens and every example that is used is valid, or one sentence says why not."""
+  with temporary_directory() as place:
+    root = toy.write_folder(place / 'data', labeled=2, unlabeled=2, val=1)
+    for seed, (part, kind, name, suffix, content) in enumerate(files):
+      write_file(root / part / kind / (name + suffix), content, seed)
+    if link:
+      (root / link).symlink_to('..')
+    if classes is None:
+      (root / 'classes.txt').unlink()
+    else:
+      (root / 'classes.txt').write_text(classes)
+    options = {'data.on_error': on_error, 'data.size': size, 'data.cache_gb': 0.0}
+    check_examples(toy.config(root, **options), root)
+
+
+def check_examples(config, root):
+  def open_split():
+    left_out = find_unreadable(config)
+    dataset = build_dataset(config, left_out)
+    return dataset, build_split(config, dataset, left_out)
+
+  result = result_or_error(open_split)
+  if result is None:
+    return
+  dataset, split = result
+  assert len(set(dataset.train.names)) == len(dataset.train.names)
+  flaws = find_left_out(dataset, range(len(split.labeled)))
+  if config.data.on_error == 'skip':
+    labeled = dataclasses.replace(dataset, train=split.labeled, unlabeled=None)
+    assert not flaws.unlabeled and not find_left_out(labeled, range(len(split.labeled)))
+  for source in (split.labeled, dataset.val):
+    for index in range(len(source)):
+      label = result_or_error(lambda s=source, i=index: s.read_label(i), root)
+      image = result_or_error(lambda s=source, i=index: s.read_image(i), root)
+      if label is not None and image is not None:
+        assert label.shape == image.shape[:2]
+        assert set(np.unique(label)) <= {*range(len(dataset.class_names)), VOID}
+
+
+@given(TEXTS)
+def test_fuzz_class_file(text):
+  with temporary_directory() as root:
+    path = root / 'classes.txt'
+    path.write_bytes(text.encode('utf-8', 'surrogatepass'))
+    classes = result_or_error(lambda: folder.read_classes(path), path)
+  assert classes is None or len(set(classes[0])) == len(classes[0]) >= 2
+
+
+@given(TEXTS)
+def test_fuzz_label_options(text):
+  """`label_map`, `ignore` and `colors` map to classes of the data set, or are refused."""
+  for parse in (
+    lambda: folder.parse_label_map(text, '', toy.CLASSES),
+    lambda: folder.parse_label_map('', text, toy.CLASSES),
+    lambda: folder.parse_colors(text, toy.CLASSES),
+  ):
+    table = result_or_error(parse)
+    assert table is None or set(table.values()) <= {0, 1, 2, VOID}
