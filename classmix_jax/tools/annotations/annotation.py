@@ -18,8 +18,8 @@ from PIL import Image
 
 from classmix_jax.data.files.colors import Color
 from classmix_jax.data.files.find_images import EXTENSIONS
-from classmix_jax.data.files.image_io import Size
 from classmix_jax.errors import UserError
+from classmix_jax.types import Size
 from classmix_jax.utils.text import listed
 
 Point = tuple[float, float]  # (x, y); the first pixel lies between 0 and 1

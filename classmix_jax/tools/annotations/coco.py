@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from classmix_jax.data.files.colors import Color, unpack_color
-from classmix_jax.data.files.image_io import Size
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import (
   Export,
@@ -35,6 +34,7 @@ from classmix_jax.tools.annotations.annotation import (
 )
 from classmix_jax.tools.annotations.raster import ColorRegion, packed_colors
 from classmix_jax.tools.annotations.rle import Runs, mask_module, polygon_runs, stored_runs
+from classmix_jax.types import Size
 from classmix_jax.utils.text import listed
 
 Record = dict[str, Any]

@@ -20,7 +20,6 @@ from xml.parsers import expat
 import numpy as np
 
 from classmix_jax.data.files.colors import Color
-from classmix_jax.data.files.image_io import Size
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import (
   Export,
@@ -36,6 +35,7 @@ from classmix_jax.tools.annotations.annotation import (
 )
 from classmix_jax.tools.annotations.raster import RowRuns
 from classmix_jax.tools.annotations.rle import Runs, mask_module, polygon_runs
+from classmix_jax.types import Size
 
 Element = ElementTree.Element
 
