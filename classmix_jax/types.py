@@ -13,6 +13,7 @@ AXIS = 'batch'  # name of the device axis inside pmap
 Array = jax.Array
 PyTree = Any
 Metrics = Mapping[str, Array]
+Size = tuple[int, int]  # (height, width)
 
 
 class Example(NamedTuple):

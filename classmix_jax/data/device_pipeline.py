@@ -21,7 +21,7 @@ import numpy as np
 
 from classmix_jax.core.devices import replicated
 from classmix_jax.data.feed import dispatches
-from classmix_jax.data.random_crop import Geometry, Size, draw_view
+from classmix_jax.data.random_crop import Geometry, draw_view
 from classmix_jax.data.sampler import (
   LABELED,
   UNLABELED,
@@ -31,7 +31,7 @@ from classmix_jax.data.sampler import (
 )
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
-from classmix_jax.types import AXIS, VOID, Array, Batch, Example
+from classmix_jax.types import AXIS, VOID, Array, Batch, Example, Size
 from classmix_jax.utils.threads import in_parallel
 
 MEMORY_FRACTION = 0.5  # of a device's memory that frames may take

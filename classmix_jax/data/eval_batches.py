@@ -10,11 +10,10 @@ from collections.abc import Iterator
 import itertools
 
 from classmix_jax.data.example_reader import read_padded, stack
-from classmix_jax.data.random_crop import Size
 from classmix_jax.data.sampler import share_of_batch, share_positions
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
-from classmix_jax.types import Example
+from classmix_jax.types import Example, Size
 from classmix_jax.utils.threads import in_parallel
 
 

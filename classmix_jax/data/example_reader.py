@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from classmix_jax.data.random_crop import Geometry, Size, View, draw_view
+from classmix_jax.data.random_crop import Geometry, View, draw_view
 from classmix_jax.data.sampler import LABELED, UNLABELED, index_stream, share_of_batch
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
-from classmix_jax.types import VOID, Batch, Example
+from classmix_jax.types import VOID, Batch, Example, Size
 
 Read = Callable[[int], tuple[np.ndarray, np.ndarray, View]]
 

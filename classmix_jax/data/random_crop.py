@@ -16,8 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from classmix_jax.errors import UserError
-
-Size = tuple[int, int]  # (height, width)
+from classmix_jax.types import Size
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,11 +17,10 @@ from classmix_jax.data.files.checks import check_exists, check_pairs
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import paired_source
 from classmix_jax.data.files.find_images import find_images
-from classmix_jax.data.files.image_io import Size
 from classmix_jax.data.files.pairs import listed_pairs, pair
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.errors import UserError
-from classmix_jax.types import VOID
+from classmix_jax.types import VOID, Size
 
 CLASS_NAMES = (
   'sky',

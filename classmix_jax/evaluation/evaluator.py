@@ -34,13 +34,11 @@ from classmix_jax.evaluation.eval_step import (
 from classmix_jax.evaluation.protocols import PROTOCOLS, Protocol, describe
 from classmix_jax.methods import network_names
 from classmix_jax.models.segmenter import Segmenter
-from classmix_jax.types import Example, PyTree
+from classmix_jax.types import Example, PyTree, Size
 from classmix_jax.utils.atomic_write import write_png
 from classmix_jax.utils.interrupt import until
 from classmix_jax.utils.paths import inside
 from classmix_jax.utils.visualize import colorize, grid, thumbnail
-
-Size = tuple[int, int]
 
 
 def headline_network(name: str, networks: Mapping[str, Any]) -> str:

@@ -18,9 +18,8 @@ import jax.numpy as jnp
 
 from classmix_jax.core.resize import resize_bilinear, resize_each
 from classmix_jax.errors import UserError
-from classmix_jax.types import Array
+from classmix_jax.types import Array, Size
 
-Size = tuple[int, int]  # (height, width)
 Logits = Callable[[Array], Array]  # `[B, h, w, 3]` in 0..1 -> `[B, h, w, C]`
 
 

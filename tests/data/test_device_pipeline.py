@@ -122,10 +122,10 @@ def test_several_steps_are_cut_at_once():
   geometry = GEOMETRIES['crop']
   first, second = on_device(geometry, start=1, stop=4, accumulate=2, together=2)
   assert first.labeled.image.shape[:2] == (1, 2) and second.labeled.image.shape[:2] == (1, 4)
-  for found, steps in ((first, range(1, 2)), (second, range(2, 4))):
+  for batch, steps in ((first, range(1, 2)), (second, range(2, 4))):
     one_by_one = on_device(geometry, start=steps.start, stop=steps.stop, accumulate=2)
     joined = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *one_by_one)
-    jax.tree.map(np.testing.assert_array_equal, found, joined)
+    jax.tree.map(np.testing.assert_array_equal, batch, joined)
 
 
 def test_micro_batches_are_parts_of_one_global_batch():

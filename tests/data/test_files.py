@@ -266,9 +266,9 @@ def test_find_images_walks_nested_folders_and_all_endings(tmp_path):
     save(tmp_path / name, np.zeros((2, 2, 3)))
   (tmp_path / '._a.png').write_text('what archives from a Mac hold')
   (tmp_path / 'notes.txt').write_text('no picture')
-  found = find_images(tmp_path)
-  assert list(found) == ['a.b', 'b/c d/ü', 'k', 'm', 'n', 'z']
-  assert found['z'] == tmp_path / 'z.TIFF'
+  paths = find_images(tmp_path)
+  assert list(paths) == ['a.b', 'b/c d/ü', 'k', 'm', 'n', 'z']
+  assert paths['z'] == tmp_path / 'z.TIFF'
 
 
 def test_names_match_across_unicode_forms(tmp_path):

@@ -1,7 +1,7 @@
-"""Which examples a step sees, and which windows of them, never changes: pinned across versions.
+"""The order of examples and their views is pinned across versions.
 
-A run that goes on with a newer version of this project, of NumPy or of Python would otherwise see
-other images. `python tests/data/test_golden_order.py` writes it anew, for a deliberate change.
+Otherwise a run that resumes with a newer version of this project, NumPy or Python would train on
+other images. `python tests/data/test_golden_order.py` rewrites the file after a deliberate change.
 """
 
 import json
@@ -55,12 +55,12 @@ def order() -> dict:
   }
 
 
-def test_the_order_of_examples_is_the_one_of_earlier_versions():
-  found = json.loads(json.dumps(order()))
+def test_the_order_of_examples_equals_that_of_earlier_versions():
+  actual = json.loads(json.dumps(order()))
   pinned = json.loads(FILE.read_text())
-  assert found.keys() == pinned.keys()
+  assert actual.keys() == pinned.keys()
   for part, cases in pinned.items():
-    assert found[part] == cases, part
+    assert actual[part] == cases, part
 
 
 if __name__ == '__main__':

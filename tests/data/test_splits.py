@@ -141,7 +141,7 @@ def test_a_stream_can_start_anywhere():
 def test_streams_and_seeds_differ():
   streams = [index_stream(*key, 50, 0, 50).tolist() for key in [(0, 0), (0, 1), (1, 0), (1, 1)]]
   assert len({tuple(s) for s in streams}) == 4
-  assert index_stream(0, 0, 5, 0, 10).tolist() == [0, 3, 1, 2, 4, 4, 1, 2, 0, 3]  # for ever
+  assert index_stream(0, 0, 5, 0, 10).tolist() == [0, 3, 1, 2, 4, 4, 1, 2, 0, 3]  # and so on
 
 
 def test_wrong_windows():

@@ -1,4 +1,4 @@
-"""Training examples that do not read: left out when that is wanted, and counted."""
+"""Unreadable training examples: they raise an error, or are skipped and listed with the reason."""
 
 import json
 
@@ -23,7 +23,7 @@ from classmix_jax.training.prepare import choose_left_out
 
 @pytest.fixture
 def data(tmp_path):
-  """Of 8 labelled pairs four are broken in four ways, of 6 unlabelled images one."""
+  """Of 8 labelled pairs four are unreadable, for four reasons; of 6 unlabelled images one is."""
   root = toy.write_folder(tmp_path / 'data', labeled=8)
   images, masks = root / 'labeled/images/street', root / 'labeled/masks/street'
   (images / '0.png').write_bytes((images / '0.png').read_bytes()[:300])
@@ -34,14 +34,14 @@ def data(tmp_path):
   return root
 
 
-def opened(config):
+def open_training_data(config):
   left_out = find_unreadable(config)
   dataset = build_dataset(config, left_out)
   return left_out, build_split(config, dataset, left_out)
 
 
 @pytest.mark.parametrize('copy', ['memory', 'disk'])
-def test_what_does_not_read_is_left_out_and_told(data, tmp_path, copy):
+def test_unreadable_examples_are_skipped_with_the_reason(data, tmp_path, copy):
   config = toy.config(
     data,
     **{
@@ -51,7 +51,7 @@ def test_what_does_not_read_is_left_out_and_told(data, tmp_path, copy):
       'data.size': (toy.HEIGHT, toy.WIDTH),
     },
   )
-  left_out, split = opened(config)
+  left_out, split = open_training_data(config)
   assert split.labeled.names == tuple(f'street/{i}' for i in (4, 5, 6, 7))
   assert split.unlabeled.names == tuple('01234')
   assert set(left_out.unlabeled) == {'5'} and len(left_out.train) == 4
@@ -72,10 +72,10 @@ def test_by_default_it_raises(data):
     build_dataset(config)
 
 
-def test_the_split_does_not_depend_on_who_reads(data):
-  """A choice of 4 out of 8 keeps those of its four that read; nobody takes the others' place."""
+def test_the_split_does_not_depend_on_unreadable_examples(data):
+  """Of 4 chosen examples the readable ones are labelled; no other example replaces the rest."""
   config = toy.config(data, **{'data.on_error': 'skip', 'data.labeled': '4'})
-  left_out, split = opened(config)
+  left_out, split = open_training_data(config)
   sound = toy.config(toy.write_folder(data.parent / 'sound', labeled=8), **{'data.labeled': '4'})
   whole = build_split(sound, build_dataset(sound))
   assert split.labeled.names == tuple(n for n in whole.labeled.names if n not in left_out.train)
@@ -84,11 +84,11 @@ def test_the_split_does_not_depend_on_who_reads(data):
   assert images <= set(split.unlabeled.names)
 
 
-def test_nothing_labelled_reads(data):
+def test_no_labelled_example_is_readable(data):
   for index in range(4, 8):
     (data / f'labeled/masks/street/{index}.png').write_text('')
   with pytest.raises(UserError, match='None of the labelled examples reads: .*0.png does not'):
-    opened(toy.config(data, **{'data.on_error': 'skip'}))
+    open_training_data(toy.config(data, **{'data.on_error': 'skip'}))
 
 
 def test_layout_and_validation_are_never_skipped(data):
@@ -99,18 +99,18 @@ def test_layout_and_validation_are_never_skipped(data):
   (data / 'labeled/masks/street/7.png').unlink()
   with pytest.raises(UserError, match='street/7.png has no mask'):
     build_dataset(config)
-  with keep_findings() as findings:  # the check of the data, which tells all
+  with keep_findings() as findings:  # as the check of the data does
     open_dataset(config, None)
   assert len(findings) == 1
 
 
-def test_wrong_word(data):
+def test_unknown_policy(data):
   with pytest.raises(UserError, match="config.data.on_error is 'ignore'.*raise, skip"):
     build_dataset(toy.config(data, **{'data.on_error': 'ignore'}))
 
 
 def test_sources_without_files(data):
-  """Examples that come from nowhere have no headers to compare."""
+  """Examples without files have no headers to compare."""
   dataset = build_dataset(toy.config(toy.write_folder(data.parent / 'sound')))
   import dataclasses
 
@@ -119,20 +119,20 @@ def test_sources_without_files(data):
   assert drop_examples(bare.train, ()) is bare.train
 
 
-def test_a_run_goes_on_with_the_examples_it_began_with(data, tmp_path, capsys):
+def test_a_resumed_run_skips_the_same_examples(data, tmp_path, capsys):
   run = tmp_path / 'run'
   run.mkdir()
   config = toy.config(data, **{'data.on_error': 'skip'})
   first = choose_left_out(config, run)
   (run / 'left_out.json').write_text(json.dumps(first._asdict()))
   assert 'left out: 4 of train, 1 of unlabeled, see' in capsys.readouterr().out
-  Image.fromarray(toy.draw(5)[0]).save(data / 'unlabeled/images/5.jpg')  # mended meanwhile
+  Image.fromarray(toy.draw(5)[0]).save(data / 'unlabeled/images/5.jpg')  # repaired meanwhile
   assert choose_left_out(config, run) == first
   assert find_unreadable(config).unlabeled == {}
 
 
-def test_masks_of_void_alone_stop_a_training(tmp_path):
-  """All of them are read before: a single pixel of a class is enough."""
+def test_void_masks_end_training(tmp_path):
+  """All masks are read before: a single pixel of a class is enough."""
   root = toy.write_folder(tmp_path / 'data', labeled=3)
   for index in range(3):
     path = root / f'labeled/masks/street/{index}.png'
@@ -150,7 +150,7 @@ def test_masks_of_void_alone_stop_a_training(tmp_path):
 
 @pytest.mark.slow
 def test_training_and_report(data, tmp_path):
-  """It trains on the rest, and the page counts what was left out."""
+  """Training uses the readable examples, and the report counts the skipped ones."""
   config = toy.config(data, **{'data.on_error': 'skip', 'steps': 2})
   toy.train(config, tmp_path / 'run', on_end=report_training)
   left_out = json.loads((tmp_path / 'run/left_out.json').read_text())

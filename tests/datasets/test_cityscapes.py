@@ -130,11 +130,11 @@ def test_archives_unpacked_each_into_a_folder_of_its_own(root):
 
 
 def test_train_ids_where_there_are_no_label_ids(root):
-  wanted = cityscapes.load(str(root)).val.read_label(0)
+  expected = cityscapes.load(str(root)).val.read_label(0)
   for path in (root / 'gtFine/val/frankfurt').glob('*_labelIds.png'):
-    save(path.with_name(path.name.replace('labelIds', 'labelTrainIds')), wanted)
+    save(path.with_name(path.name.replace('labelIds', 'labelTrainIds')), expected)
     path.unlink()
-  np.testing.assert_array_equal(cityscapes.load(str(root)).val.read_label(0), wanted)
+  np.testing.assert_array_equal(cityscapes.load(str(root)).val.read_label(0), expected)
 
 
 def test_train_extra_is_unlabeled_and_optional(root):

@@ -51,8 +51,8 @@ def test_render_agrees_between_processes(many):
     'import zlib; from classmix_jax.datasets.scenes.render import render; '
     f'print(*[zlib.crc32(x.tobytes()) for x in render({TRAIN_SEED}, 7)])'
   )
-  told = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
-  assert told.stdout.split() == [str(zlib.crc32(x.tobytes())) for x in many[7]]
+  process = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+  assert process.stdout.split() == [str(zlib.crc32(x.tobytes())) for x in many[7]]
 
 
 def test_every_class_has_its_share(many):
@@ -196,5 +196,5 @@ def test_module_imports_without_tensorflow():
     'import sys, classmix_jax.datasets.scenes; '
     'print([m for m in sys.modules if m.startswith("tensorflow")])'
   )
-  told = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
-  assert told.stdout.strip() == '[]'
+  process = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+  assert process.stdout.strip() == '[]'

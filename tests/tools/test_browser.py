@@ -60,8 +60,8 @@ def pixel(tab, x, y):
   )
 
 
-def near(found, wanted, by=3):  # the photo is a JPEG
-  return all(abs(a - b) <= by for a, b in zip(found, wanted, strict=True))
+def near(color, expected, tolerance=3):  # the photo is a JPEG
+  return all(abs(a - b) <= tolerance for a, b in zip(color, expected, strict=True))
 
 
 @pytest.fixture

@@ -17,16 +17,16 @@ PALETTE = ((255, 0, 0), (0, 255, 0))
 
 
 def test_to_bytes_rounds_and_clips():
-  found = to_bytes(np.array([[[-1.0, 0.0, 0.5], [0.499 / 255, 0.501 / 255, 2.0]]]))
-  assert found.tolist() == [[[0, 0, 128], [0, 1, 255]]] and found.dtype == np.uint8
+  actual = to_bytes(np.array([[[-1.0, 0.0, 0.5], [0.499 / 255, 0.501 / 255, 2.0]]]))
+  assert actual.tolist() == [[[0, 0, 128], [0, 1, 255]]] and actual.dtype == np.uint8
   image = np.full((1, 1, 3), 7, np.uint8)
   assert to_bytes(image) is image
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.int32, np.int64])
 def test_colorize(dtype):
-  found = colorize(np.array([[0, 1], [255, 0]], dtype), PALETTE)
-  assert found.tolist() == [[[255, 0, 0], [0, 255, 0]], [[0, 0, 0], [255, 0, 0]]]
+  actual = colorize(np.array([[0, 1], [255, 0]], dtype), PALETTE)
+  assert actual.tolist() == [[[255, 0, 0], [0, 255, 0]], [[0, 0, 0], [255, 0, 0]]]
   assert colorize(np.zeros((2, 3, 4), dtype), PALETTE).shape == (2, 3, 4, 3)
 
 

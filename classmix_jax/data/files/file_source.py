@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from classmix_jax.data.files.decoding import Decoding
-from classmix_jax.data.files.image_io import File, Size, read_image
+from classmix_jax.data.files.image_io import File, read_image
 from classmix_jax.data.files.mask_io import read_mask
 from classmix_jax.data.files.pairs import Pairs
 from classmix_jax.data.source import Files, Source
+from classmix_jax.types import Size
 
 READER_VERSION = 1  # increment when the same file gives other pixels: copies are made again
 

@@ -23,8 +23,7 @@ from PIL import Image, ImageOps
 
 from classmix_jax.data.files.colors import Color
 from classmix_jax.errors import UserError
-
-Size = tuple[int, int]  # (height, width)
+from classmix_jax.types import Size
 
 # PIL reads many more, and starts other programs for some (Ghostscript for EPS).
 FORMATS = ('PNG', 'JPEG', 'TIFF', 'WEBP', 'BMP', 'GIF', 'PPM')

@@ -13,14 +13,9 @@ from PIL import Image
 from classmix_jax.data.files import mask_messages
 from classmix_jax.data.files.colors import pack_colors, unpack_color
 from classmix_jax.data.files.decoding import RAW_VALUES, UNKNOWN, Decoding, Raw
-from classmix_jax.data.files.image_io import (
-  DEEP_GREY_MODES,
-  File,
-  Size,
-  load_image,
-  verify_mask_file,
-)
+from classmix_jax.data.files.image_io import DEEP_GREY_MODES, File, load_image, verify_mask_file
 from classmix_jax.errors import UserError
+from classmix_jax.types import Size
 
 
 def read_mask(file: File, decoding: Decoding, size: Size | None = None) -> np.ndarray:

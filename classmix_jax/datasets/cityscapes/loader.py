@@ -12,11 +12,11 @@ from pathlib import Path
 
 from classmix_jax.data.files.checks import check_choice, check_exists, check_pairs
 from classmix_jax.data.files.file_source import image_source, paired_source
-from classmix_jax.data.files.image_io import Size
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.datasets.cityscapes import archives, folders
 from classmix_jax.datasets.cityscapes.classes import CLASS_NAMES, LABEL_IDS, PALETTE, RAW_IDS
 from classmix_jax.errors import UserError
+from classmix_jax.types import Size
 from classmix_jax.utils.text import listed
 
 READERS = ('', 'folders', 'tfds')

@@ -14,13 +14,13 @@ from classmix_jax.data.files.checks import check_exists, check_pairs
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import image_source, paired_source
 from classmix_jax.data.files.find_images import find_images
-from classmix_jax.data.files.image_io import Size
 from classmix_jax.data.files.pairs import Pairs, pair
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.datasets.folder.class_file import color_table, read_classes
 from classmix_jax.datasets.folder.options import parse_colors, parse_label_map
 from classmix_jax.datasets.folder.palette import choose_palette
 from classmix_jax.errors import UserError
+from classmix_jax.types import Size
 
 LAYOUT = (
   'labeled/images, labeled/masks, val/images, val/masks, classes.txt and, if you have them, '

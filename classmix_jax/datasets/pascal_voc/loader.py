@@ -11,10 +11,10 @@ from pathlib import Path
 
 from classmix_jax.data.files.checks import check_choice, check_exists
 from classmix_jax.data.files.file_source import paired_source
-from classmix_jax.data.files.image_io import Size
 from classmix_jax.data.source import Dataset
 from classmix_jax.datasets.pascal_voc.classes import CLASS_NAMES, DECODING, PALETTE
 from classmix_jax.datasets.pascal_voc.folders import LAYOUT, TRAIN_LISTS, find_base, find_pairs
+from classmix_jax.types import Size
 
 
 def load(

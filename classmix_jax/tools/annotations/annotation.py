@@ -13,8 +13,8 @@ from typing import NamedTuple, Protocol
 from PIL import Image
 
 from classmix_jax.data.files.colors import Color
-from classmix_jax.data.files.image_io import Size
 from classmix_jax.errors import UserError
+from classmix_jax.types import Size
 
 Point = tuple[float, float]  # (x, y); the first pixel lies between 0 and 1
 

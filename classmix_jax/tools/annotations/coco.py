@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from classmix_jax.data.files.colors import Color, unpack_color
-from classmix_jax.data.files.image_io import Size
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import (
   AnnotatedImage,
@@ -37,6 +36,7 @@ from classmix_jax.tools.annotations.parsing import (
 )
 from classmix_jax.tools.annotations.raster import ColorRegion, read_packed_colors
 from classmix_jax.tools.annotations.rle import Runs, encode_polygons, import_mask_module, parse_runs
+from classmix_jax.types import Size
 from classmix_jax.utils.text import listed
 
 Record = dict[str, Any]

@@ -19,7 +19,6 @@ from xml.parsers import expat
 import numpy as np
 
 from classmix_jax.data.files.colors import Color
-from classmix_jax.data.files.image_io import Size
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import (
   AnnotatedImage,

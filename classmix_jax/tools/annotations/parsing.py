@@ -15,9 +15,9 @@ import unicodedata
 from PIL import Image
 
 from classmix_jax.data.files.find_images import EXTENSIONS
-from classmix_jax.data.files.image_io import Size
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import Point
+from classmix_jax.types import Size
 from classmix_jax.utils.text import listed
 
 MAX_PIXELS = 2 * Image.MAX_IMAGE_PIXELS  # PIL refuses to read larger masks

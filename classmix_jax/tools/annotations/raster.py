@@ -15,8 +15,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from classmix_jax.data.files.colors import Color, pack_color, pack_colors
-from classmix_jax.data.files.image_io import Size, read_image
+from classmix_jax.data.files.image_io import read_image
 from classmix_jax.tools.annotations.annotation import Point, Region
+from classmix_jax.types import Size
 
 
 def rasterize(size: Size, shapes: Sequence[tuple[int, Region]], blank: int) -> np.ndarray:

@@ -13,10 +13,10 @@ from typing import Any
 
 from PIL import Image
 
-from classmix_jax.data.files.image_io import Size
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import Point
 from classmix_jax.tools.annotations.raster import paste
+from classmix_jax.types import Size
 
 
 def import_mask_module() -> Any:

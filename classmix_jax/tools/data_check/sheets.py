@@ -15,12 +15,11 @@ from PIL import Image
 
 from classmix_jax.core.collectives import ONE_DEVICE
 from classmix_jax.core.mixing import mix
-from classmix_jax.data.files.image_io import Size
 from classmix_jax.data.label_statistics import spread
 from classmix_jax.data.source import Dataset
 from classmix_jax.masks.class_mask import class_mask
 from classmix_jax.tools.data_check.survey import Part
-from classmix_jax.types import Array
+from classmix_jax.types import Array, Size
 from classmix_jax.utils.visualize import colorize, grid, overlay
 
 CELL_WIDTH = 240  # pixels

@@ -19,11 +19,12 @@ import numpy as np
 from classmix_jax.data.files.checks import describe_misfit
 from classmix_jax.data.files.decoding import Decoding, Raw
 from classmix_jax.data.files.findings import Finding
-from classmix_jax.data.files.image_io import Header, Size, read_header
+from classmix_jax.data.files.image_io import Header, read_header
 from classmix_jax.data.files.mask_io import count_raw_values
 from classmix_jax.data.label_statistics import binary_finding, count_values, void_finding
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
+from classmix_jax.types import Size
 from classmix_jax.utils.progress import progress
 from classmix_jax.utils.threads import in_parallel
 
