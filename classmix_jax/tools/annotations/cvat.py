@@ -37,6 +37,7 @@ from classmix_jax.tools.annotations.parsing import (
 )
 from classmix_jax.tools.annotations.raster import RowRuns
 from classmix_jax.tools.annotations.rle import Runs, encode_polygons, import_mask_module
+from classmix_jax.types import Size
 
 Element = ElementTree.Element
 
