@@ -35,11 +35,12 @@ def expected_fields(method: str) -> dict[str, type | tuple[type, ...]]:
   Example: `expected_fields('classmix')['data.crop']` is `list`.
   """
   values = get_config(f'method={method}').to_dict()
-  parts = {name: dict for name, value in values.items() if isinstance(value, dict)}
-  del values['paper']  # its fields are whatever the publication reports
-  fields = {
-    name: JSON_TYPES.get(type(x), type(x)) for name, x in flatten_dict(values, sep='.').items()
+  parts: dict[str, type | tuple[type, ...]] = {
+    str(name): dict for name, value in values.items() if isinstance(value, dict)
   }
+  del values['paper']  # its fields are whatever the publication reports
+  leaves: dict[str, Any] = flatten_dict(values, sep='.')
+  fields = {name: JSON_TYPES.get(type(leaf), type(leaf)) for name, leaf in leaves.items()}
   return {**parts, **fields}
 
 

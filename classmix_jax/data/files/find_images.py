@@ -54,7 +54,9 @@ def _image_name(path: Path, folder: str | Path) -> str:
 
 def _walk(folder: str | Path) -> Iterator[Path]:
   """Yields the image files below a directory; follows links, but not in circles."""
-  ancestors = {os.fspath(folder): (os.path.realpath(folder),)}  # real path of each ancestor
+  ancestors: dict[str, tuple[str, ...]] = {
+    os.fspath(folder): (os.path.realpath(folder),)
+  }  # real path of each ancestor
   for parent, folders, files in os.walk(folder, followlinks=True):
     chain, entered = ancestors.pop(parent), []
     for name in folders:

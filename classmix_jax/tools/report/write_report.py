@@ -64,7 +64,8 @@ def report_runs(folders: Sequence[Path], output: Path | None = None, root: str =
   """
   runs = [read_run(*named) for named in zip(folders, short_names(folders), strict=True)]
   check_comparable(runs)
-  galleries, classes, note = [], None, ''
+  galleries: list[Any] = []
+  classes, note = None, ''
   try:
     for run in runs:
       names = [view.seen.name for view in galleries[0]] if galleries else None
