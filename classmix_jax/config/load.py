@@ -12,7 +12,8 @@ from classmix_jax.errors import UserError
 from classmix_jax.methods import METHODS
 from classmix_jax.workdir.run_files import read_object
 
-JSON_TYPES = {tuple: list, float: (int, float)}  # types that JSON changes; others stay
+# Types that JSON changes; others stay.
+JSON_TYPES: dict[type, type | tuple[type, ...]] = {tuple: list, float: (int, float)}
 
 
 def names_of(tree: Mapping[str, Any]) -> list[str]:

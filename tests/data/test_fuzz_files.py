@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import numpy as np
 from PIL import Image
 
-from classmix_jax.data.files import find_images
+from classmix_jax.data.files import find_images, pairs
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.image_io import Encoded, read_header, read_image
 from classmix_jax.data.files.mask_io import count_raw_values, read_mask

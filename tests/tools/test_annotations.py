@@ -680,7 +680,7 @@ def test_all_bad_files_are_counted_and_ten_listed(source, tmp_path):
 def test_table_of_classes(source, tmp_path, capsys):
   write_labelme(source / '3.json', square('b', 0, 0, 4, 3))
   run('labelme', source, tmp_path / 'out')
-  assert capsys.readouterr().out.splitlines()[:4] == [  # of 3 x 20 pixels
+  assert capsys.readouterr().out.splitlines()[4:8] == [  # of 3 x 20 pixels
     'id  class  images   pixels',
     ' 0  a           2   13.33 %',  # 2 x 4
     ' 1  b           3   46.67 %',  # 2 x 4 + 20
@@ -710,7 +710,7 @@ def test_coco_panoptic_image_of_another_size(tmp_path):
   annotation = {'file_name': 'a.png', 'segments_info': []}
   assert_fails(
     lambda: coco.read_segments(tmp_path / 'x.json', annotation, {}, (5, 6)),
-    'a.png is (3, 2), expected is (6, 5)',
+    'a.png is (3, 2); expected (6, 5)',
   )
 
 
@@ -719,7 +719,7 @@ def test_labelme_mask_in_colours():
   Image.new('RGB', (2, 2)).save(file, 'PNG')
   shape = {'mask': base64.b64encode(file.getvalue()).decode()}
   stencil = labelme.build_stencil(((0, 0), (1, 1)), shape)
-  assert_fails(lambda: stencil.paint(Image.new('L', (4, 4)), 1), 'a picture in colours', 'grey')
+  assert_fails(lambda: stencil.paint(Image.new('L', (4, 4)), 1), 'a colour image', 'grey')
 
 
 def test_unreadable_annotation_files(tmp_path):
