@@ -46,7 +46,10 @@ def digests(run: Path, steps: int) -> dict[str, str]:
   weights = hashlib.sha256()
   for leaf in jax.tree.leaves(networks):
     weights.update(jax.device_get(leaf).tobytes())
-  short = lambda content: hashlib.sha256(content).hexdigest()[:16]
+
+  def short(content):
+    return hashlib.sha256(content).hexdigest()[:16]
+
   return {
     'losses': short(losses.encode()),
     'weights': weights.hexdigest()[:16],

@@ -54,7 +54,10 @@ def passed_on(method: str) -> list[str]:
 
   name, *own = method.split(':')
   prefix, known = f'{OVERRIDE}method.', hyper_parameters(name)
-  field = lambda argument: argument.removeprefix(prefix).partition('=')[0]
+
+  def field(argument):
+    return argument.removeprefix(prefix).partition('=')[0]
+
   common = [
     argument
     for argument in overrides()

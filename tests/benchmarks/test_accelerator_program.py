@@ -54,7 +54,10 @@ def test_products_outside_of_the_network_are_of_full_precision(name):
 
 def in_bfloat16(matrix, x):
   """Returns a product as a TPU computes it by default: factors rounded, sums in float32."""
-  half = lambda x: np.asarray(jnp.asarray(x, jnp.bfloat16).astype(jnp.float32))
+
+  def half(x):
+    return np.asarray(jnp.asarray(x, jnp.bfloat16).astype(jnp.float32))
+
   return np.einsum('Hh,bhwc->bHwc', half(matrix), half(x))
 
 

@@ -12,9 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def write_repository(folder):
   """Commits this working tree, as the notebook clones it."""
-  git = lambda *words, cwd=folder: (
-    subprocess.run(['git', *words], cwd=cwd, check=True, capture_output=True, text=True).stdout
-  )
+
+  def git(*words, cwd=folder):
+    return subprocess.run(
+      ['git', *words], cwd=cwd, check=True, capture_output=True, text=True
+    ).stdout
+
   names = git('ls-files', '--cached', '--others', '--exclude-standard', '-z', cwd=ROOT)
   for name in filter(None, names.split('\0')):
     if (ROOT / name).exists():

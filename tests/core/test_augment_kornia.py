@@ -160,6 +160,9 @@ def test_one_switch_per_batch(options, share):
 def test_eager_is_jit():
   image = jnp.asarray(np.random.default_rng(3).random((2, 8, 8, 3)), jnp.float32)
   order = jnp.array([3, 1, 0, 2])
-  jitter = lambda key: augment_kornia.color_jitter(key, image, order, 0.25)
+
+  def jitter(key):
+    return augment_kornia.color_jitter(key, image, order, 0.25)
+
   key = jax.random.key(4)
   np.testing.assert_allclose(jitter(key), jax.jit(jitter)(key), atol=1e-6)

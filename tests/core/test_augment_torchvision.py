@@ -95,7 +95,10 @@ def test_the_three_switches_are_independent():
   )
   found = np.asarray(run(jnp.repeat(jnp.asarray(image), 160, axis=0)))
   grey = (found == found[..., :1]).all(axis=(1, 2, 3))
-  luma = lambda x: np.asarray(augment_torchvision.to_grey(jnp.asarray(x)))[..., 0]
+
+  def luma(x):
+    return np.asarray(augment_torchvision.to_grey(jnp.asarray(x)))[..., 0]
+
   factor = luma(found[:, 20, 15]) / luma(image[:, 20, 15])
   jittered = np.abs(factor - 1) > 1e-3
   spread = luma(found)[:, :, 31:].std(axis=(1, 2)) / factor

@@ -138,7 +138,10 @@ def test_void_masks_end_training(tmp_path):
     path = root / f'labeled/masks/street/{index}.png'
     toy.save(path, np.full((toy.HEIGHT, toy.WIDTH), 255))
   dataset = build_dataset(toy.config(root))
-  check = lambda: check_at_start(dataset.train, dataset.val, dataset.class_names)
+
+  def check():
+    return check_at_start(dataset.train, dataset.val, dataset.class_names)
+
   with pytest.raises(UserError, match="all 3 masks hold nothing but void .*'street/0'"):
     check()
   one = np.full((toy.HEIGHT, toy.WIDTH), 255)

@@ -112,7 +112,10 @@ def test_flip_averages_with_the_mirrored_image(name):
 
 def test_flip_makes_a_network_symmetric():
   protocol, own = Protocol(flip=True), valid(3, frame=3)
-  tilted = lambda image: two_classes(image[..., 0] * jnp.array([1, 0.7, 0.4])[None, None])
+
+  def tilted(image):
+    return two_classes(image[..., 0] * jnp.array([1, 0.7, 0.4])[None, None])
+
   seen = first(protocol, tilted, rows([0.2, 0.4, 0.8]), own)
   mirrored = first(protocol, tilted, rows([0.8, 0.4, 0.2]), own)
   np.testing.assert_allclose(mirrored, seen[:, ::-1], rtol=1e-6)

@@ -32,7 +32,9 @@ FAULTS.faults_log.restype = ctypes.c_char_p
 
 
 def state_of(step: int) -> TrainState:
-  array = lambda *shape: np.random.default_rng(step).normal(size=shape).astype(np.float32)
+  def array(*shape):
+    return np.random.default_rng(step).normal(size=shape).astype(np.float32)
+
   return TrainState(
     step=np.int32(step),
     params={'a': array(3000), 'b': array(3, 4)},

@@ -162,9 +162,9 @@ def test_what_a_library_does_not_know_is_said(run, tmp_path, monkeypatch):
 
 
 def test_what_does_not_agree_is_refused(run, tmp_path, monkeypatch):
-  wrong = lambda network, size, output: (
-    lambda images: {'logits': 1.01 * np.asarray(network(images)['logits'])}
-  )
+  def wrong(network, size, output):
+    return lambda images: {'logits': 1.01 * np.asarray(network(images)['logits'])}
+
   monkeypatch.setitem(export.FORMATS, 'wrong', wrong)
   with pytest.raises(UserError, match='wrong model.*differ from JAX.* should not be used'):
     export.export(run, tmp_path, formats=['wrong'])

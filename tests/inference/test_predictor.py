@@ -83,7 +83,10 @@ def test_folders(run, trained, tmp_path):
   assert Image.open(tmp_path / 'out' / 'y.png').size == (41, 29)
   assert Image.open(tmp_path / 'out' / 'a b' / 'x_overlay.png').size == (toy.WIDTH, toy.HEIGHT)
   label, confidence = trained.predict(toy.draw(5)[0])
-  written = lambda name: np.asarray(Image.open(tmp_path / 'out' / 'a b' / name))
+
+  def written(name):
+    return np.asarray(Image.open(tmp_path / 'out' / 'a b' / name))
+
   np.testing.assert_array_equal(written('x.png'), label)
   np.testing.assert_allclose(written('x_confidence.png') / 255, confidence, atol=0.5 / 255)
 
@@ -101,7 +104,10 @@ def test_globs(tmp_path):
   for name in ('a/1.png', 'a/2.png', 'b/1.png', 'b/1.txt'):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     Image.new('RGB', (2, 3)).save(tmp_path / name, 'png')
-  names = lambda pattern: [picture.name for picture in find_inputs(str(tmp_path / pattern))[1]]
+
+  def names(pattern):
+    return [picture.name for picture in find_inputs(str(tmp_path / pattern))[1]]
+
   assert names('**/1.png') == ['a/1', 'b/1'] and names('a/*.png') == ['1', '2']
   assert names('a/2.png') == ['2']
   with pytest.raises(UserError, match="both have the name '1'"):

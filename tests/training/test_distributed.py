@@ -167,11 +167,14 @@ def start(folder, run, steps, count, port=0, method='classmix', devices=1):
     '--config.log_every=1',
     '--config.checkpoint_every=5',
   ]
-  together = lambda index: [
-    f'--coordinator=127.0.0.1:{port}',
-    f'--processes={count}',
-    f'--process={index}',
-  ]
+
+  def together(index):
+    return [
+      f'--coordinator=127.0.0.1:{port}',
+      f'--processes={count}',
+      f'--process={index}',
+    ]
+
   return [
     subprocess.Popen(
       [*arguments, *(together(index) if count > 1 else [])],

@@ -49,7 +49,10 @@ def test_tpu_vm(stub, tmp_path, monkeypatch):
   stub('gcloud', GCLOUD)
   for name, value in {'SAID': str(tmp_path / 'said'), 'TPU': 'mine', 'ZONE': 'here'}.items():
     monkeypatch.setenv(name, value)
-  run = lambda *words: subprocess.run([LAUNCH / 'tpu_vm.sh', *words], cwd=ROOT, check=True)
+
+  def run(*words):
+    return subprocess.run([LAUNCH / 'tpu_vm.sh', *words], cwd=ROOT, check=True)
+
   run('create', 'v4-32', 'tpu-ubuntu2204-base')
   run('install')
   run('train', '--config=configs/scenes.py', '--workdir=my runs', '--config.data.crop=(64,64)')

@@ -207,8 +207,13 @@ def steps(run):
 
 def phases(run, log):
   """Each phase: when the signal comes, and what has happened before it."""
-  said = lambda text: lambda: text in log.read_text()
-  reached = lambda step: lambda: steps(run)[-1:] >= [step]
+
+  def said(text):
+    return lambda: text in log.read_text()
+
+  def reached(step):
+    return lambda: steps(run)[-1:] >= [step]
+
   return {
     'importing': lambda: True,
     'building': lambda: (run / 'lock').exists(),

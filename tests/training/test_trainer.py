@@ -162,7 +162,10 @@ def test_steps_of_one_dispatch_train_the_same(finished, data, tmp_path, copy):
     ),
     tmp_path,
   )
-  close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+  def close(a, b):
+    return np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
   jax.tree.map(close, saved(tmp_path)['params'], saved(finished[0])['params'])
   assert [row['step'] for row in rows(tmp_path)] == [2, 4]
   losses = [row['loss/sup'] for row in rows(finished[0])]
@@ -204,7 +207,10 @@ def test_a_stopped_run_ends_in_the_same_bits(finished, data, tmp_path, call, ste
   assert result['iou'] == finished[1]['iou']
   for which in ('latest', 'best'):
     jax.tree.map(np.testing.assert_array_equal, saved(run, which), saved(finished[0], which))
-  same = lambda row: {key: row[key] for key in row if 'per_second' not in key}
+
+  def same(row):
+    return {key: row[key] for key in row if 'per_second' not in key}
+
   assert list(map(same, rows(run))) == list(map(same, rows(finished[0])))
 
 
