@@ -174,7 +174,7 @@ def places(options: argparse.Namespace, output: Path) -> dict[str, str]:
   }
 
 
-def draw_frames(folder: Path, count: int = 8) -> Path:
+def draw_frames(directory: Path, count: int = 8) -> Path:
   """Draws a data set in the layout of CamVid, for --dry without data."""
   from PIL import Image
 
@@ -182,13 +182,13 @@ def draw_frames(folder: Path, count: int = 8) -> Path:
 
   for seed, part in enumerate(('train', 'val')):
     for kind in (part, f'{part}annot'):
-      (folder / kind).mkdir(parents=True, exist_ok=True)
+      (directory / kind).mkdir(parents=True, exist_ok=True)
     for index in range(count):
       image, label = render(seed, index)
       label[label > 10] = 11  # CamVid's void
-      Image.fromarray(image).save(folder / part / f'{index:03d}.png')
-      Image.fromarray(label).save(folder / f'{part}annot' / f'{index:03d}.png')
-  return folder
+      Image.fromarray(image).save(directory / part / f'{index:03d}.png')
+      Image.fromarray(label).save(directory / f'{part}annot' / f'{index:03d}.png')
+  return directory
 
 
 def environment(one: Measurement, output: Path, extra: str) -> dict[str, str]:

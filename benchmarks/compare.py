@@ -64,8 +64,8 @@ def torch_command(options) -> list[str]:
 
 def run_for_result(command: list[str]) -> dict:
   """Runs a program that writes its result to --output."""
-  with tempfile.TemporaryDirectory() as folder:
-    path = Path(folder) / 'result.json'
+  with tempfile.TemporaryDirectory() as directory:
+    path = Path(directory) / 'result.json'
     subprocess.run([*command, f'--output={path}'], check=True)
     return json.loads(path.read_text(encoding='utf-8'))
 

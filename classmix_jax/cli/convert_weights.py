@@ -46,7 +46,7 @@ PARTIAL = flags.DEFINE_bool('partial', False, 'Accept a file without a tenth of 
 
 def main() -> None:
   from classmix_jax.errors import UserError
-  from classmix_jax.pretrained.convert import convert_to_file, convert_to_folder
+  from classmix_jax.pretrained.convert import convert_to_directory, convert_to_file
   from classmix_jax.pretrained.load import open_weights
   from classmix_jax.pretrained.state_dict_files import is_file_name
 
@@ -74,7 +74,7 @@ def main() -> None:
   if back:
     convert_to_file(weights, output, LAYOUT.value)
   else:
-    convert_to_folder(
+    convert_to_directory(
       weights,
       output,
       backbone=BACKBONE.value,

@@ -52,9 +52,9 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   # sizes must be multiples.
   config.accumulate = 1
   # A step whose loss or gradient is not finite: stop keeps its batch in RUN/nonfinite/ and ends,
-  # skip keeps the batch, counts the step and goes on without it.
+  # skip keeps the batch, counts the step and continues without it.
   config.on_nan = 'stop'
-  # On NVIDIA GPUs: kernels that add in a fixed order, and the same ones whenever the run goes on.
+  # On NVIDIA GPUs: kernels that add in a fixed order, and the same ones if the run is resumed.
   # Slower there; CPUs repeat their bits anyway. See docs/reproducibility.md.
   config.deterministic = False
   # Steps that the devices are given at once, so that a fast one does not wait for the host. The
@@ -76,7 +76,7 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
 
   config.data = ml_collections.ConfigDict()
   config.data.name = 'scenes'  # a name of DATASETS
-  config.data.root = ''  # folder of the data set; '' is the default place of `scenes`
+  config.data.root = ''  # directory of the data set; '' is the default place of `scenes`
   # A count, a fraction such as 1/8, or a text file of ids; '' is all.
   config.data.labeled = arguments['labeled']
   # A training image or mask that does not read: raise ends with a sentence before the first step
@@ -94,7 +94,7 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   # once, then mapped into memory), device (prepared on disk, then on every device).
   config.data.working_copy = 'memory'
   config.data.cache_gb = 4.0  # for working_copy=memory
-  config.data.copy_root = ''  # folder of prepared frames; '' is the user's cache folder
+  config.data.copy_root = ''  # directory of prepared frames; '' is the user's cache directory
 
   config.model = ml_collections.ConfigDict()
   config.model.backbone = 'resnet101'  # a name of BACKBONES
@@ -110,7 +110,7 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   # Compute convolutions again for gradients: half of the memory on TPUs, 9 % less on NVIDIA GPUs.
   config.model.remat = False
   config.model.bn = 'batch'  # batch: statistics of the global batch; running: frozen
-  # Weights to start from: a run, a folder of launch/convert.py, or a file (.pth, .safetensors),
+  # Weights to start from: a run, a directory of launch/convert.py, or a file (.pth, .safetensors),
   # see docs/weights.md; '' is from scratch.
   config.model.pretrained = ''
 

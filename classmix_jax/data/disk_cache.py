@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    train = copy_images(dataset.train, folder=Path('cache/camvid'))
+    train = copy_images(dataset.train, directory=Path('cache/camvid'))
     train.read_image(0)        # opens no PNG
 
 A copy is a directory:
@@ -42,8 +42,8 @@ Read = Callable[[int], np.ndarray]
 Shape = tuple[int, ...]
 
 
-def copy_images(source: Source, folder: Path) -> Source:
-  """Returns the source with images from a copy below `folder`, which it makes if it is missing.
+def copy_images(source: Source, directory: Path) -> Source:
+  """Returns the source with images from a copy below `directory`, which it makes if it is missing.
 
   Raises:
     UserError: images are unreadable (after all others were copied), the disk is full, or the
@@ -51,24 +51,24 @@ def copy_images(source: Source, folder: Path) -> Source:
 
   Example: `copy_images(dataset.train, Path('cache'))`; a second call opens the copy of the first.
   """
-  return dataclasses.replace(source, read_image=_open_or_make(source, 'images', folder))
+  return dataclasses.replace(source, read_image=_open_or_make(source, 'images', directory))
 
 
-def copy_labels(source: Source, folder: Path) -> Source:
-  """Returns the source with labels from a copy below `folder`; reads all its labels.
+def copy_labels(source: Source, directory: Path) -> Source:
+  """Returns the source with labels from a copy below `directory`; reads all its labels.
 
   Pass the labelled subset: labels of unlabelled examples must not be opened.
   """
-  return dataclasses.replace(source, read_label=_open_or_make(source, 'labels', folder))
+  return dataclasses.replace(source, read_label=_open_or_make(source, 'labels', directory))
 
 
-def _open_or_make(source: Source, kind: str, folder: Path) -> Read:
+def _open_or_make(source: Source, kind: str, root: Path) -> Read:
   read = {'images': source.read_image, 'labels': source.read_label}[kind]
   if source.version is None or not len(source):
     return read  # a change of the source would go unnoticed
   identity = '\n'.join([kind, source.version(), *source.names])
   digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
-  directory = folder / f'{kind}-{len(source)}-{digest}'
+  directory = root / f'{kind}-{len(source)}-{digest}'
   with _creating(directory), file_lock(directory / 'lock'):  # other processes wait for the copy
     if not (directory / 'index.jsonl').exists():
       _make_copy(directory, read, source.names, kind)

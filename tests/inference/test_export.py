@@ -28,8 +28,8 @@ CAMVID = Path(os.environ.get('CLASSMIX_JAX_DATA', SHARED)) / 'camvid' / 'val'
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-  folder = tmp_path_factory.mktemp('export')
-  return toy.write_run(folder / 'run', toy.write_folder(folder / 'data'))
+  directory = tmp_path_factory.mktemp('export')
+  return toy.write_run(directory / 'run', toy.write_folder(directory / 'data'))
 
 
 @pytest.fixture(scope='module')
@@ -132,7 +132,7 @@ def test_on_real_images(backbone, head, formats, tmp_path):
   """What docs/export.md says of networks and formats, on frames of CamVid."""
   files = sorted(CAMVID.glob('*.png'))[::40]
   if not files:
-    pytest.skip('no camvid folder in ../shared/data or in $CLASSMIX_JAX_DATA')
+    pytest.skip('no camvid directory in ../shared/data or in $CLASSMIX_JAX_DATA')
   frames = np.stack(
     [np.asarray(Image.open(file).convert('RGB').resize((120, 90))) for file in files]
   )

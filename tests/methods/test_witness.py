@@ -306,7 +306,7 @@ def compare_resnet101(found, witness, *, logits, loss, gradients):
 
 @pytest.mark.slow
 def test_resnet101_is_exact():
-  """In float64, where rounding plays no part; see the README of the witness folder.
+  """In float64, where rounding plays no part; see the README of the witness directory.
 
   In training 104 normalisations by small maps amplify rounding: the original's float32 numbers
   are 1.4e-4 (logits) and 3.4e-3 (the stem's gradient) away from its own in float64.

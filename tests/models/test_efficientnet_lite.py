@@ -171,12 +171,12 @@ def test_strides_and_dilations():
 
 def images():
   """Two of CamVid, cut to what the package's network takes, and two of noise; 0..1."""
-  folder = DATA / 'camvid' / 'train'
-  if not folder.is_dir():
-    pytest.skip('no camvid folder in ../shared/data or in $CLASSMIX_JAX_DATA')
+  directory = DATA / 'camvid' / 'train'
+  if not directory.is_dir():
+    pytest.skip('no camvid directory in ../shared/data or in $CLASSMIX_JAX_DATA')
   real = [
     np.asarray(Image.open(path).convert('RGB'))[:224, 100:324]
-    for path in sorted(folder.glob('*.png'))[::200]
+    for path in sorted(directory.glob('*.png'))[::200]
   ]
   noise = np.random.RandomState(0).randint(0, 256, (2, 224, 224, 3))
   return np.concatenate([real, noise]).astype(np.float32) / 255

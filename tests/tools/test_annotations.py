@@ -544,7 +544,7 @@ def test_malformed_tables(tmp_path, text, parts):
     7,
   ],
 )
-def test_names_never_leave_the_folder(name):
+def test_names_never_leave_the_directory(name):
   with pytest.raises(UserError, match='; expected '):
     parse_image_name(name)
 
@@ -816,7 +816,7 @@ def test_labelme_mask_in_colours():
   Image.new('RGB', (2, 2)).save(file, 'PNG')
   shape = {'mask': base64.b64encode(file.getvalue()).decode()}
   stencil = labelme.stencil(((0, 0), (1, 1)), shape)
-  assert_fails(lambda: stencil.paint(Image.new('L', (4, 4)), 1), 'a picture in colours', 'grey')
+  assert_fails(lambda: stencil.paint(Image.new('L', (4, 4)), 1), 'an image in colours', 'grey')
 
 
 def test_unreadable_annotation_files(tmp_path):

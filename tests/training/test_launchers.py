@@ -101,7 +101,7 @@ def test_kubernetes(name):
 def test_slurm(stub, tmp_path, monkeypatch):
   """The script starts two processes that find each other by what Slurm says."""
   stub('srun', SRUN)
-  folder, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
+  directory, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
   for name, value in {
     'PYTHON': sys.executable,
     'JAX_COORDINATOR_PORT': str(free_port()),
@@ -113,7 +113,7 @@ def test_slurm(stub, tmp_path, monkeypatch):
     [
       LAUNCH / 'slurm.sh',
       f'--config={ROOT}/configs/folder.py',
-      f'--config.data.root={folder}',
+      f'--config.data.root={directory}',
       f'--workdir={run}',
       '--config.steps=3',
       '--config.data.crop=(32,32)',

@@ -17,7 +17,7 @@ from classmix_jax.datasets import DATASETS, scenes
 from classmix_jax.errors import UserError
 from classmix_jax.inference.evaluate_run import evaluate_run
 from classmix_jax.inference.predictor import load
-from classmix_jax.pretrained.converted_folder import write_weights
+from classmix_jax.pretrained.converted_directory import write_weights
 from classmix_jax.tools.report.runs import read_run
 from classmix_jax.tools.report.write_report import report_training
 from classmix_jax.training.callbacks import Callbacks
@@ -347,9 +347,9 @@ def test_camvid_and_scenes_configs_train_two_steps(tmp_path, monkeypatch):
   for split in ('train', 'val'):
     for index in range(4):
       image, label = toy.draw(index)
-      for folder, array in ((split, image), (f'{split}annot', np.minimum(label, 11))):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(array).save(root / folder / f'{split}{index}.png')
+      for directory, array in ((split, image), (f'{split}annot', np.minimum(label, 11))):
+        (root / directory).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array).save(root / directory / f'{split}{index}.png')
     lines = [
       f'/SegNet/CamVid/{split}/{split}{i}.png /SegNet/CamVid/{split}annot/{split}{i}.png'
       for i in range(4)

@@ -124,8 +124,8 @@ def test_missing_checkpoints_are_named(run, which):
     checkpoint_lookup.load(run, which)
 
 
-def test_a_folder_that_is_no_run(tmp_path):
-  with pytest.raises(UserError, match='is not the folder of a run'):
+def test_a_directory_that_is_no_run(tmp_path):
+  with pytest.raises(UserError, match='is not the directory of a run'):
     checkpoint_lookup.load(tmp_path)
   (tmp_path / 'checkpoints').mkdir()
   with pytest.raises(UserError, match='none was saved yet'):
@@ -239,7 +239,7 @@ def test_without_a_valid_checkpoint_the_training_does_not_start_over(two, tmp_pa
   run = shutil.copytree(two, tmp_path / 'run')
   shutil.rmtree(run / 'checkpoints' / '10')
   data_file(run).unlink()
-  with pytest.raises(UserError, match='no checkpoint in .* is valid .*; remove that folder'):
+  with pytest.raises(UserError, match='no checkpoint in .* is valid .*; remove that directory'):
     resume(run)
 
 
@@ -263,7 +263,7 @@ def test_checksums_do_not_depend_on_the_tree_but_on_every_bit():
 
 
 def test_a_checkpoint_without_a_checksum_is_corrupt(two, monkeypatch):
-  monkeypatch.setattr(checkpoint_integrity, 'read_checksum', lambda folder: None)
+  monkeypatch.setattr(checkpoint_integrity, 'read_checksum', lambda directory: None)
   with pytest.raises(UserError, match='its checksum is missing'):
     checkpoint_lookup.load(two, 'latest')
 

@@ -110,14 +110,14 @@ def _stream(file: File) -> io.BytesIO | str | Path:
     return io.BytesIO(file.data)
   mode = os.stat(file).st_mode
   if not stat.S_ISREG(mode):
-    kind = 'a folder' if stat.S_ISDIR(mode) else 'no regular file'
+    kind = 'a directory' if stat.S_ISDIR(mode) else 'no regular file'
     raise UserError(f'{file} is {kind}, expected is an image: rename or remove it.')
   return file
 
 
 def _undecodable_message(file: File, error: Exception) -> str:
   unidentified = isinstance(error, Image.UnidentifiedImageError)
-  reason = 'not a picture that can be identified' if unidentified else error
+  reason = 'not an image that can be identified' if unidentified else error
   if isinstance(file, Encoded):
     return f'{file} does not decode ({reason}; {len(file.data)} bytes). {file.remedy}'
   return (

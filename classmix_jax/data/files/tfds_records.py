@@ -21,7 +21,7 @@ from classmix_jax.data.files.tfds_prepare import Builder
 from classmix_jax.errors import UserError
 from classmix_jax.utils.atomic_write import write_atomically
 
-REMEDY = 'Remove that folder and start again.'
+REMEDY = 'Remove that directory and start again.'
 
 
 def damaged_error(where: object, reason: object) -> UserError:
@@ -39,7 +39,7 @@ def _open_records(builder: Builder, split: str) -> Sequence:
   if file_format != 'array_record':
     raise UserError(
       f'{builder.data_dir} was prepared as {file_format}; expected is array_record. Set '
-      '--config.data.tfds_dir=DIR to another folder.'
+      '--config.data.tfds_dir=DIR to another directory.'
     )
   decoders = {
     name: tfds.decode.SkipDecoding()

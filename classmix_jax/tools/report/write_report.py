@@ -29,30 +29,30 @@ NO_IMAGES = (
 
 
 def report_training(
-  folder: Path, evaluator: Evaluator, networks: Mapping[str, PyTree], labeled: Source
+  directory: Path, evaluator: Evaluator, networks: Mapping[str, PyTree], labeled: Source
 ) -> None:
   """Writes the report of a training run at its end, from objects in memory.
 
   Args:
-    folder: directory of the run.
+    directory: directory of the run.
     evaluator: of the run.
     networks: name -> variables.
     labeled: the labelled images.
   """
-  run = read_run(folder)
+  run = read_run(directory)
   network = headline_network(evaluator.headline, networks)
   sources = {'labelled': labeled, 'validation': evaluator.dataset.val}
   classes = class_frequencies(sources, run.class_names)
-  write(folder / 'report.html', [run], [gallery(evaluator, networks[network])], classes)
+  write(directory / 'report.html', [run], [gallery(evaluator, networks[network])], classes)
 
 
-def report_runs(folders: Sequence[Path], output: Path | None = None, root: str = '') -> Path:
+def report_runs(directories: Sequence[Path], output: Path | None = None, root: str = '') -> Path:
   """Writes the report of the first run, with the others beside it.
 
   If the data cannot be read, the page has a note in place of the images.
 
   Args:
-    folders: directories of the runs.
+    directories: directories of the runs.
     output: the file; None is report.html in the first directory, or compare.html for several runs.
     root: root of the data; '' is the configs' own `data.root`.
 
@@ -62,7 +62,7 @@ def report_runs(folders: Sequence[Path], output: Path | None = None, root: str =
   Raises:
     UserError: a directory holds no evaluated run, or the runs do not compare.
   """
-  runs = [read_run(*named) for named in zip(folders, short_names(folders), strict=True)]
+  runs = [read_run(*named) for named in zip(directories, short_names(directories), strict=True)]
   check_comparable(runs)
   galleries, classes, note = [], None, ''
   try:
@@ -73,7 +73,7 @@ def report_runs(folders: Sequence[Path], output: Path | None = None, root: str =
   except UserError as error:
     print(f'no validation images: {error}')
     galleries, note = [], NO_IMAGES
-  output = output or folders[0] / ('report.html' if len(folders) == 1 else 'compare.html')
+  output = output or directories[0] / ('report.html' if len(directories) == 1 else 'compare.html')
   write(output, runs, galleries, classes, note)
   return output
 

@@ -25,8 +25,8 @@ def step_time(cell: Cell, command: Command, cores: set[int]) -> float:
   Raises:
     UserError: the program failed; the message has the last line that it printed.
   """
-  with tempfile.TemporaryDirectory() as folder:
-    path = Path(folder) / 'step.json'
+  with tempfile.TemporaryDirectory() as directory:
+    path = Path(directory) / 'step.json'
     process = start_process(command(cell, path), cores, stdout=subprocess.PIPE, text=True)
     said = process.communicate()[0].strip().splitlines() or ['it printed nothing']
     if process.returncode:
