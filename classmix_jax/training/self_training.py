@@ -38,7 +38,7 @@ from classmix_jax.utils.paths import inside
 from classmix_jax.utils.progress import progress
 from classmix_jax.utils.threads import in_parallel
 
-STRIDE = 16  # every 16th pixel is enough for a quantile, and fits in memory
+CONFIDENCE_STRIDE = 16  # every 16th pixel is enough for a quantile, and fits in memory
 SUMMARY = 'summary.json'
 KEEP_ALL = 1e-4  # threshold below every probability of a predicted class
 
@@ -135,7 +135,7 @@ class Labeler:
     predictions = self.map_images(source, predict_class)
     for done, (_, (label, confidence)) in enumerate(predictions, 1):
       for index in np.unique(label):
-        collected[index].append(confidence[label == index][::STRIDE])
+        collected[index].append(confidence[label == index][::CONFIDENCE_STRIDE])
       report(done)
     return [np.concatenate(values) if values else np.zeros(0) for values in collected]
 

@@ -6,7 +6,7 @@ import numpy as np
 import toy
 
 from classmix_jax.evaluation.evaluator import Seen
-from classmix_jax.tools.report.gallery import View
+from classmix_jax.tools.report.gallery import GalleryView
 
 NAMES, PALETTE = ['road', '<b>car & Co</b>'], [[10, 20, 30], [200, 100, 0]]
 TRUTH = np.array([[0, 0, 1], [1, 255, 1]], np.uint8)
@@ -58,4 +58,4 @@ def write_run(directory, miou=0.5, protocol='paper at 2x3', method='classmix'):
 
 def views(prediction=PREDICTION):
   seen = Seen('street/1', PHOTO, TRUTH, prediction, np.full((2, 3), 0.2, np.float32))
-  return [View(seen, 0.6, False)]
+  return [GalleryView(seen, 0.6, False)]

@@ -21,12 +21,12 @@ from classmix_jax.data.files.tfds_prepare import Builder
 from classmix_jax.errors import UserError
 from classmix_jax.utils.atomic_write import write_atomically
 
-REMEDY = 'Remove that directory and start again.'
+RESTART_REMEDY = 'Remove that directory and start again.'
 
 
 def damaged_error(where: object, reason: object) -> UserError:
   """Returns the error for prepared files that are damaged."""
-  return UserError(f'{where} is damaged ({reason}). {REMEDY}')
+  return UserError(f'{where} is damaged ({reason}). {RESTART_REMEDY}')
 
 
 def _open_records(builder: Builder, split: str) -> Sequence:
@@ -137,7 +137,7 @@ class EncodedImages(Sequence[Encoded]):
   def __getitem__(self, index: int) -> Encoded:
     data = _read_feature(self.records, self.order[index], self.feature, self.where)
     where = f"{self.feature} of '{self.names[index]}' in {self.where}"
-    return Encoded(data, where, f'If the original is in order: {REMEDY}')
+    return Encoded(data, where, f'If the original is in order: {RESTART_REMEDY}')
 
 
 def _read_feature(records: Sequence, index: int, feature: str, where: object) -> bytes:

@@ -15,13 +15,13 @@ from pathlib import Path
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import paired_source
 from classmix_jax.data.files.tfds_prepare import Builder, needs_tfds, open_prepared, prepare
-from classmix_jax.data.files.tfds_records import REMEDY, damaged_error, record_pairs
+from classmix_jax.data.files.tfds_records import RESTART_REMEDY, damaged_error, record_pairs
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.datasets.scenes.classes import CLASS_NAMES, NUM_TRAIN, NUM_VAL, PALETTE
 from classmix_jax.types import Size
 from classmix_jax.utils.paths import cache_root
 
-DECODING = Decoding(CLASS_NAMES, label_table(len(CLASS_NAMES)), advice=REMEDY)
+DECODING = Decoding(CLASS_NAMES, label_table(len(CLASS_NAMES)), advice=RESTART_REMEDY)
 
 
 def load(

@@ -14,7 +14,7 @@ from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import Evaluator, headline_network
 from classmix_jax.inference.evaluate_run import open_evaluator
 from classmix_jax.inference.restore import load_networks
-from classmix_jax.tools.report.gallery import Frequencies, View, class_frequencies, gallery
+from classmix_jax.tools.report.gallery import Frequencies, GalleryView, class_frequencies, gallery
 from classmix_jax.tools.report.page import page
 from classmix_jax.tools.report.runs import Run, check_comparable, read_run, short_names
 from classmix_jax.types import PyTree
@@ -83,7 +83,7 @@ def values_of(run: Run, root: str) -> dict[str, Any]:
   return override(run.config, {'data.root': root} if root else {})
 
 
-def best_gallery(run: Run, root: str, names: Sequence[str] | None) -> list[View]:
+def best_gallery(run: Run, root: str, names: Sequence[str] | None) -> list[GalleryView]:
   """Predicts validation images with the best checkpoint of a run, see `gallery`."""
   evaluator = open_evaluator(values_of(run, root), run.path)
   _, networks = load_networks(run.path, 'best')
@@ -110,7 +110,7 @@ def frequencies_of_run(run: Run, root: str) -> Frequencies:
 def write(
   path: Path,
   runs: Sequence[Run],
-  galleries: Sequence[Sequence[View]],
+  galleries: Sequence[Sequence[GalleryView]],
   classes: Frequencies | None,
   note: str = '',
 ) -> None:
