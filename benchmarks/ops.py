@@ -75,6 +75,7 @@ def products_of_shifts(x, kernel, strides, padding, *, rhs_dilation, **options):
     for v in range(kernel.shape[1]):
       row, column = u * rhs_dilation[0], v * rhs_dilation[1]
       seen = padded[:, row : row + height, column : column + width]
+      # Sums over the input channels f at this offset of the kernel.
       total += jnp.einsum('bhwf,fg->bhwg', seen, kernel[u, v], precision=options['precision'])
   return total
 

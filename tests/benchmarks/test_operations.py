@@ -31,6 +31,7 @@ def test_products(counted):
   assert counted(jnp.dot, np.ones((3, 4)), np.ones((4, 5))) == (2 * 3 * 5 * 4, 0)
 
   def product(x, y):
+    # A batch of seven matrix products.
     return jnp.einsum('bij,bjk->bik', x, y)
 
   assert counted(product, np.ones((7, 3, 4)), np.ones((7, 4, 5))).operations == 7 * 2 * 3 * 5 * 4

@@ -137,6 +137,7 @@ def test_resize_each_is_resize_bilinear():
   found = np.asarray(jax.jit(resize_each, static_argnums=2)(x, np.array(sizes), (8, 12)))
   assert found.shape == (3, 8, 12, 2)
   for index, (height, width) in enumerate(sizes):
+    # Enlarges rows h to H and columns w to W.
     expected = np.einsum(
       'Hh,Ww,hwc->HWc', interpolation_matrix(4, height), interpolation_matrix(5, width), x[index]
     )
