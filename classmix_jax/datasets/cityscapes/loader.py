@@ -71,7 +71,7 @@ def load(
 def _choose_reader(reader: str, base: Path, cache: Path) -> str:
   """Returns 'folders' or 'tfds'; raises UserError if the files that it reads are missing."""
   missing = {
-    'folders': folders.missing_folders(base),
+    'folders': folders.missing_directories(base),
     'tfds': [] if archives.is_prepared(cache) else archives.missing_archives(base),
   }
   readers = [reader] if reader else list(missing)
