@@ -22,7 +22,7 @@ PRODUCT = re.compile(
 def lowered(name):
   """Returns the text of a method's step for an NVIDIA GPU."""
   method, devices = small.method(name), jax.devices()[:1]
-  step = make_train_step(method, small.optimizer(), 0, devices)
+  step = make_train_step(method, small.optimizer(method), 0, devices)
   batch = small.shard(small.batch(), 1)
   traced = jax.jit(step).trace(small.start(name), batch)
   return traced.lower(lowering_platforms=('cuda',)).as_text()

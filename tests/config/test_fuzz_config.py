@@ -1,6 +1,6 @@
 """Config fields of any value: accepted and finite, or refused in one sentence."""
 
-from classmix_jax.utils.nested import flatten
+from flax.traverse_util import flatten_dict
 from fuzz import result_or_error
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +27,7 @@ VALUES = {
 def overrides(draw):
   """A method, and one to three fields with other values of their type."""
   method = draw(st.sampled_from(list(METHODS)))
-  fields = flatten(toy.config('', f'method={method}').to_dict())
+  fields = flatten_dict(toy.config('', f'method={method}').to_dict(), sep='.')
   names = sorted(f for f in fields if not f.startswith(('paper', 'method.name', 'data.root')))
   chosen = draw(st.lists(st.sampled_from(names), min_size=1, max_size=3, unique=True))
   return method, {name: draw(VALUES[type(fields[name])]) for name in chosen}

@@ -11,7 +11,7 @@ from classmix_jax.config.load import read_config
 @pytest.mark.parametrize(
   'change, parts',
   [
-    (lambda x: [x], ['no JSON object']),
+    (lambda x: [x], ['is not a JSON object']),
     (lambda x: x.pop('steps') and x, ["steps is 'None'"]),
     (lambda x: {**x, 'eval': 3}, ["eval is '3'"]),
     (lambda x: x['optim'].pop('rule') and x, ["optim.rule is 'None'"]),

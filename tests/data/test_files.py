@@ -441,7 +441,7 @@ def test_not_a_file(tmp_path, create, parts):
 @pytest.mark.parametrize('name', [b'a\nb.png', b'\xff.png'])
 def test_names_that_no_list_can_hold(tmp_path, name):
   (tmp_path / os.fsdecode(name)).touch()
-  assert_fails(lambda: pairs.find_images(tmp_path), 'control characters, or in another encoding')
+  assert_fails(lambda: find_images(tmp_path), 'control characters, or in another encoding')
 
 
 def test_directories_that_link_to_themselves_are_read_once(tmp_path):
@@ -451,7 +451,7 @@ def test_directories_that_link_to_themselves_are_read_once(tmp_path):
   (tmp_path / 'a/self').symlink_to('.')
   (tmp_path / 'a/other').symlink_to('../b')
   (tmp_path / 'b/other').symlink_to('../a')
-  assert list(pairs.find_images(tmp_path / 'a')) == ['other/x', 'x']
+  assert list(find_images(tmp_path / 'a')) == ['other/x', 'x']
 
 
 def test_unreadable_list(tmp_path):

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 import numpy as np
 from PIL import Image
 
-from classmix_jax.data.files import pairs
-from classmix_jax.data.files.image_io import Encoded, image_size, read_image
-from classmix_jax.data.files.mask_io import Decoding, label_table, raw_values, read_mask
+from classmix_jax.data.files import find_images, pairs
+from classmix_jax.data.files.decoding import Decoding, label_table
+from classmix_jax.data.files.image_io import Encoded, read_header, read_image
+from classmix_jax.data.files.mask_io import count_raw_values, read_mask
 from classmix_jax.data.splits import choose_labeled
-from classmix_jax.datasets.folder import voc_palette
+from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.types import VOID
 
 MODES = ('1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'CMYK', 'I;16', 'I', 'F', 'YCbCr', 'HSV', 'LAB', 'PA')
@@ -54,7 +55,7 @@ def images(draw):
   except (OSError, ValueError, KeyError, SystemError):  # a format without such a mode
     file = io.BytesIO()
     image.convert('RGB').save(file, 'PNG', **options)
-  suffix = draw(st.sampled_from(pairs.EXTENSIONS))  # PIL goes by content
+  suffix = draw(st.sampled_from(find_images.EXTENSIONS))  # PIL goes by content
   return draw(FILE_NAMES) + suffix, draw(damaged(file.getvalue()))
 
 
@@ -65,7 +66,7 @@ def test_fuzz_images(case):
   with temporary_directory() as root:
     path = root / name
     path.write_bytes(data)
-    size = result_or_error(lambda: image_size(path), path)
+    size = result_or_error(lambda: read_header(path).size, path)
     image = result_or_error(lambda: read_image(path), path)
     record = Encoded(data, 'record 3', 'Prepare it again.')
     again = result_or_error(lambda: read_image(record), 'record 3')
@@ -74,7 +75,7 @@ def test_fuzz_images(case):
       assert image.dtype == np.uint8 and image.shape == (*size, 3)
       np.testing.assert_array_equal(image, again)
     stem = Path(name).with_suffix('').as_posix()
-    assert pairs.find_images(root).keys() == {unicodedata.normalize('NFC', stem)}
+    assert find_images.find_images(root).keys() == {unicodedata.normalize('NFC', stem)}
 
 
 @st.composite
@@ -121,7 +122,7 @@ def test_fuzz_masks(case):
     path = root / 'm.png'
     path.write_bytes(data)
     label = result_or_error(lambda: read_mask(path, decoding), path)
-    counts = result_or_error(lambda: raw_values(path, decoding), path)
+    counts = result_or_error(lambda: count_raw_values(path, decoding), path)
   table = colors or IDS
   flat = values.reshape(-1, 3) if values.ndim == 3 else values.ravel()
   keys = [tuple(map(int, value)) if values.ndim == 3 else int(value) for value in flat]

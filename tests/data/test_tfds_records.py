@@ -4,7 +4,7 @@ import sys
 
 import toy
 
-from classmix_jax.data.files.tfds_records import needs_tfds
+from classmix_jax.data.files.tfds_prepare import needs_tfds
 
 
 def test_missing_packages(monkeypatch):

@@ -12,8 +12,8 @@ from PIL import Image
 import toy
 
 from classmix_jax.config.data import build_dataset, build_split, find_unreadable
-from classmix_jax.data.unreadable import find_left_out
-from classmix_jax.datasets import folder
+from classmix_jax.data.unreadable import find_unreadable_examples
+from classmix_jax.datasets.folder import class_file, options
 from classmix_jax.types import VOID
 
 CONTENTS = (
@@ -89,10 +89,10 @@ def check_examples(config, root):
     return
   dataset, split = result
   assert len(set(dataset.train.names)) == len(dataset.train.names)
-  flaws = find_left_out(dataset, range(len(split.labeled)))
+  flaws = find_unreadable_examples(dataset, range(len(split.labeled)))
   if config.data.on_error == 'skip':
     labeled = dataclasses.replace(dataset, train=split.labeled, unlabeled=None)
-    assert not flaws.unlabeled and not find_left_out(labeled, range(len(split.labeled)))
+    assert not flaws.unlabeled and not find_unreadable_examples(labeled, range(len(split.labeled)))
   for source in (split.labeled, dataset.val):
     for index in range(len(source)):
       label = result_or_error(lambda s=source, i=index: s.read_label(i), root)
@@ -107,7 +107,7 @@ def test_fuzz_class_file(text):
   with temporary_directory() as root:
     path = root / 'classes.txt'
     path.write_bytes(text.encode('utf-8', 'surrogatepass'))
-    classes = result_or_error(lambda: folder.read_classes(path), path)
+    classes = result_or_error(lambda: class_file.read_classes(path), path)
   assert classes is None or len(set(classes[0])) == len(classes[0]) >= 2
 
 
@@ -115,9 +115,9 @@ def test_fuzz_class_file(text):
 def test_fuzz_label_options(text):
   """`label_map`, `ignore` and `colors` map to classes of the data set, or are refused."""
   for parse in (
-    lambda: folder.parse_label_map(text, '', toy.CLASSES),
-    lambda: folder.parse_label_map('', text, toy.CLASSES),
-    lambda: folder.parse_colors(text, toy.CLASSES),
+    lambda: options.parse_label_map(text, '', toy.CLASSES),
+    lambda: options.parse_label_map('', text, toy.CLASSES),
+    lambda: options.parse_colors(text, toy.CLASSES),
   ):
     table = result_or_error(parse)
     assert table is None or set(table.values()) <= {0, 1, 2, VOID}

@@ -144,7 +144,7 @@ def test_on_real_images(backbone, head, formats, tmp_path):
   wanted = logits(run, frames)
   if importlib.util.find_spec('jax2onnx') is None:
     formats = [name for name in formats if name != 'onnx']
-  network = export.restored(run, 'latest', '')[0]
+  network = export.restore_network(run, 'latest', '')[0]
   for name in formats:
     found = export.FORMATS[name](network, (90, 120), tmp_path)(frames)
     np.testing.assert_allclose(found['logits'], wanted, atol=1e-4, err_msg=name)

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 from pathlib import Path
-import subprocess
 import sys
 
 import numpy as np
@@ -12,10 +11,10 @@ from PIL import Image
 import pytest
 from toy import assert_fails, assert_says, deny_writing, save
 
-from classmix_jax.datasets import folder
+from classmix_jax.datasets.folder.class_file import read_classes
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations import (
-  CONVERTERS,
+  class_file,
   class_table,
   coco,
   convert,
@@ -24,7 +23,6 @@ from classmix_jax.tools.annotations import (
   paint,
   parsing,
 )
-from classmix_jax.tools.annotations.annotation import Problem
 from classmix_jax.tools.annotations.parsing import parse_image_name
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -475,7 +473,7 @@ def test_colors_of_a_cvat_export(tmp_path):
 def test_colors_of_voc(tmp_path):
   save(tmp_path / 'in/a.png', [[(0, 0, 0), (64, 0, 0), (224, 224, 192), (0, 64, 128)]])
   same(run('colors', tmp_path / 'in', tmp_path / 'out', classes='voc')['a'], [[0, 8, V, 20]])
-  names, colors = folder.read_classes(tmp_path / 'out/classes.txt')
+  names, colors = read_classes(tmp_path / 'out/classes.txt')
   assert len(names) == 21 and names[8] == 'cat' and colors[20] == (0, 64, 128)
 
 
@@ -682,107 +680,12 @@ def test_all_bad_files_are_counted_and_ten_listed(source, tmp_path):
 def test_table_of_classes(source, tmp_path, capsys):
   write_labelme(source / '3.json', square('b', 0, 0, 4, 3))
   run('labelme', source, tmp_path / 'out')
-  assert capsys.readouterr().out.splitlines()[:4] == [  # of 3 x 20 pixels
+  assert capsys.readouterr().out.splitlines()[4:8] == [  # of 3 x 20 pixels
     'id  class  images   pixels',
     ' 0  a           2   13.33 %',  # 2 x 4
     ' 1  b           3   46.67 %',  # 2 x 4 + 20
     '    void        2   40.00 %',
   ]  # 2 x 12
-
-
-def test_progress_is_printed_now_and_then(monkeypatch, capsys):
-  assert list(paint.progress('ab', 2, 'read')) == ['a', 'b']
-  assert capsys.readouterr().out == ''  # long work only
-  monkeypatch.setattr(paint, 'PROGRESS_SECONDS', -1)
-  assert list(paint.progress('ab', 2, 'read')) == ['a', 'b']
-  assert capsys.readouterr().out == 'read 1/2\nread 2/2\n'
-
-
-@pytest.mark.parametrize(
-  'labels, options, parts',
-  [
-    (('cell',), {}, ('1 classes: cell', '--background=NAME')),
-    (('a', '#b'), {}, ("'#b'", 'classes.txt')),
-    (('a', 'lane 1 2 3'), {}, ("'lane 1 2 3'", 'colour')),
-    (tuple(f'c{index}' for index in range(255)), {}, ('255 classes', '2 to 254')),
-  ],
-)
-def test_classes_that_cannot_be_trained(tmp_path, labels, options, parts):
-  write_labelme(tmp_path / 'in/1.json', *(square(label) for label in labels))
-  assert_says(message('labelme', tmp_path / 'in', tmp_path / 'out', **options), *parts)
-  assert not (tmp_path / 'out').exists()
-
-
-def test_mistakes_in_the_command(tmp_path):
-  assert_says(message('coko', tmp_path, tmp_path / 'out'), "'coko'", *CONVERTERS)
-  assert_says(message('coco', tmp_path / 'no', tmp_path / 'out'), tmp_path / 'no', 'not exist')
-  assert_says(message('labelme', tmp_path, tmp_path / 'out'), 'has no image')
-  assert_says(
-    message('labelme', tmp_path, tmp_path / 'out', classes=str(tmp_path / 'no.txt')), 'no.txt'
-  )
-
-
-def test_converters_tell_problems_instead_of_raising(tmp_path):
-  """A new converter is enrolled by being listed: give it a bad image here."""
-  (tmp_path / 'labelme').mkdir()
-  (tmp_path / 'labelme/a.json').write_text('')
-  write_coco(tmp_path / 'coco/a.json', [], images=[('a.png', 0, 0)])
-  write_cvat(tmp_path / 'cvat/a.xml', '', name='/a')
-  (tmp_path / 'colors').mkdir()
-  (tmp_path / 'colors/a.png').write_text('')
-  for kind, read in CONVERTERS.items():
-    export = read(tmp_path / kind, {'a': (0, 0, 0)})
-    items = list(export.items)
-    assert len(items) == export.total == 1 and isinstance(items[0], Problem), kind
-
-
-# ----------------------------------------------------------------------- round trip
-
-
-def test_folder_reads_what_was_converted(tmp_path):
-  """Labelled from CVAT with colours, validation from labelme by the same class file."""
-  write_cvat(tmp_path / 'cvat/a.xml', ROAD + DOOR.format(1), name='city/1.jpg')
-  convert.convert('cvat', tmp_path / 'cvat', tmp_path / 'data/labeled', background='ground')
-  write_labelme(
-    tmp_path / 'me/v.json', ('car', 'point', [[0, 0]]), ('void', 'point', [[1, 0]]), height=1
-  )
-  convert.convert(
-    'labelme',
-    tmp_path / 'me',
-    tmp_path / 'data/val',
-    background='ground',
-    classes=str(tmp_path / 'data/labeled/classes.txt'),
-  )
-  save(tmp_path / 'data/labeled/images/city/1.jpg', np.zeros((3, 5, 3)))
-  save(tmp_path / 'data/val/images/v.png', np.zeros((1, 5, 3)))
-  data = folder.load(str(tmp_path / 'data'), classes='labeled/classes.txt')
-  assert data.class_names == ('ground', 'car', 'road')
-  assert data.palette == ((0, 0, 0), (255, 96, 55), (128, 64, 128))
-  assert data.train.names == ('city/1',) and data.val.names == ('v',)
-  same(data.train.read_label(0), [[0, 2, 2, 2, 0], [0, 2, 2, 1, 0], [0, 2, 2, 1, 0]])
-  same(data.val.read_label(0), [[1, V, 0, 0, 0]])
-
-
-def test_the_program_ends_with_status_2_and_explains_itself(source, tmp_path):
-  (source / 'bad.json').write_text('')
-  program = [sys.executable, str(ROOT / 'launch' / 'convert_labels.py')]
-  ended = subprocess.run(
-    [*program, '--from=labelme', f'--input={source}', '--output=out'],
-    cwd=tmp_path,
-    capture_output=True,
-    text=True,
-    timeout=120,
-  )
-  assert ended.returncode == 2 and 'Traceback' not in ended.stderr
-  assert_says(ended.stderr, 'error: 1 of 3 images', 'bad.json')
-  assert_says(ended.stdout, 'id  class', '2 masks written')
-  assert sorted(read_masks(tmp_path / 'out')) == ['1', '2']
-  helped = subprocess.run([*program, '--help'], capture_output=True, text=True, timeout=120)
-  assert helped.returncode == 0
-  assert_says(helped.stdout, 'larger regions first', 'z_order', '--background', 'void (255)')
-
-
-# -------------------------------------------------------------------------- more errors
 
 
 def test_class_table_that_is_not_text(tmp_path):
@@ -791,12 +694,12 @@ def test_class_table_that_is_not_text(tmp_path):
 
 
 def test_coco_ids_that_are_not_integers():
-  assert_fails(lambda: coco.number({'id': 1.5}, 'id'), "{'id': 1.5} has id = 1.5", 'an integer')
+  assert_fails(lambda: coco.get_id({'id': 1.5}, 'id'), "{'id': 1.5} has id = 1.5", 'an integer')
 
 
 def test_coco_category_that_the_file_lacks():
   assert_fails(
-    lambda: coco.category_name({'id': 3, 'category_id': 9}, {1: 'car'}),
+    lambda: coco.get_category_name({'id': 3, 'category_id': 9}, {1: 'car'}),
     'annotation 3 has the category_id 9',
     "not in 'categories'",
   )
@@ -806,8 +709,8 @@ def test_coco_panoptic_image_of_another_size(tmp_path):
   save(tmp_path / 'a.png', np.zeros((2, 3, 3)))
   annotation = {'file_name': 'a.png', 'segments_info': []}
   assert_fails(
-    lambda: coco.segments(tmp_path / 'x.json', annotation, {}, (5, 6)),
-    'a.png is (3, 2), expected is (6, 5)',
+    lambda: coco.read_segments(tmp_path / 'x.json', annotation, {}, (5, 6)),
+    'a.png is (3, 2); expected (6, 5)',
   )
 
 
@@ -815,24 +718,24 @@ def test_labelme_mask_in_colours():
   file = io.BytesIO()
   Image.new('RGB', (2, 2)).save(file, 'PNG')
   shape = {'mask': base64.b64encode(file.getvalue()).decode()}
-  stencil = labelme.stencil(((0, 0), (1, 1)), shape)
-  assert_fails(lambda: stencil.paint(Image.new('L', (4, 4)), 1), 'an image in colours', 'grey')
+  stencil = labelme.build_stencil(((0, 0), (1, 1)), shape)
+  assert_fails(lambda: stencil.paint(Image.new('L', (4, 4)), 1), 'a colour image', 'grey')
 
 
 def test_unreadable_annotation_files(tmp_path):
-  assert_fails(lambda: parsing.read_json(tmp_path / 'no.json'), 'cannot be read (No such file')
+  assert_fails(lambda: parsing.read_json_file(tmp_path / 'no.json'), 'cannot be read (No such file')
   assert_fails(lambda: cvat.parse_xml(tmp_path / 'no.xml'), 'no.xml cannot be read', '--input')
 
 
 def test_outputs_that_cannot_be_written(tmp_path, monkeypatch):
   deny_writing(monkeypatch)
   assert_fails(
-    lambda: convert.write_classes(tmp_path / 'new/classes.txt', 'ab', [None] * 2, False),
+    lambda: class_file.write_class_file(tmp_path / 'new/classes.txt', 'ab', [None] * 2, False),
     'new/classes.txt cannot be written (Permission denied)',
     '--output',
   )
   assert_fails(
-    lambda: convert.save_mask(np.zeros((2, 2), np.uint8), [0] * 768, tmp_path / 'new/a.png'),
+    lambda: paint.write_mask(np.zeros((2, 2), np.uint8), [0] * 768, tmp_path / 'new/a.png'),
     'new/a.png cannot be written (Permission denied)',
     '--output',
   )

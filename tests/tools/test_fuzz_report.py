@@ -12,7 +12,7 @@ from classmix_jax.config.load import read_config
 from classmix_jax.config.model import build_method, build_protocol
 from classmix_jax.tools.report.page import page
 from classmix_jax.tools.report.runs import read_run
-from classmix_jax.workdir import run_files
+from classmix_jax.workdir import layout, run_files
 
 NETWORK = {'miou': 0.5, 'iou': dict.fromkeys(toy.CLASSES, 0.5)}
 RESULT = {
@@ -36,6 +36,8 @@ FILES = {  # all but the arrays
   'splits/labeled.txt': 'a',
   'splits/unlabeled.txt': 'b',
 }
+
+CONFUSION = 'truth,a,b,c\na,1,1,1\nb,1,1,1\nc,1,1,1\n'
 
 
 @st.composite
@@ -65,6 +67,7 @@ def test_fuzz_run(case):
     for name, content in FILES.items():
       (run / name).parent.mkdir(exist_ok=True)
       (run / name).write_text(json.dumps(content))
+    layout.confusion_path(run, 2).write_text(CONFUSION)
     (run / changed).write_bytes(data)
 
     def write_page():

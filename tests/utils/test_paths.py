@@ -3,7 +3,7 @@
 import pytest
 
 from classmix_jax.errors import UserError
-from classmix_jax.tools.annotations.annotation import inner_path
+from classmix_jax.tools.annotations.parsing import parse_relative_path
 from classmix_jax.training.self_training import label_path
 from classmix_jax.utils.paths import inside
 
@@ -13,7 +13,7 @@ def test_names_that_lead_out_are_refused(name, tmp_path):
   for call in (
     lambda: inside(tmp_path, name),
     lambda: label_path(tmp_path, name),
-    lambda: inner_path(name),
+    lambda: parse_relative_path(name),
   ):
     with pytest.raises(UserError, match='leads? out'):
       call()

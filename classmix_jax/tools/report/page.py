@@ -144,7 +144,7 @@ def data_uri(image: np.ndarray, kind: str) -> str:
 
 def training_image(run: Run) -> str:
   """Returns the run's training.png as a data URI, '' if there is none."""
-  path = layout.training_image(run.path)
+  path = layout.training_image_path(run.path)
   return data_uri(np.asarray(Image.open(path).convert('RGB')), 'jpeg') if path.exists() else ''
 
 
