@@ -234,8 +234,8 @@ def finish(process: subprocess.Popen, seconds: float) -> str:
 def collect(name: str, state: str, seconds: float, output: Path) -> dict:
   """Returns the results of a measurement, with the end of its log if it failed."""
   path, log = output / f'{name}.json', output / f'{name}.log'
-  found = json.loads(path.read_text()) if path.exists() else {}
-  row = {'state': state, 'seconds': round(seconds, 1), **found}
+  result = json.loads(path.read_text()) if path.exists() else {}
+  row = {'state': state, 'seconds': round(seconds, 1), **result}
   return row if state == 'done' else {**row, 'log': log.read_text(errors='replace')[-1500:]}
 
 
@@ -296,8 +296,8 @@ def headline(row: dict) -> str:
     return f'{row["product_tflops"]:.3g} TFLOP/s, {row["copy_gb_s"]:.4g} GB/s, {row["device"]}'
   if 'variants' in row:
     return ', '.join(
-      f'{name} {found["ms"]:.1f} ms' if 'ms' in found else f'{name} failed'
-      for name, found in row['variants'].items()
+      f'{name} {result["ms"]:.1f} ms' if 'ms' in result else f'{name} failed'
+      for name, result in row['variants'].items()
     )
   if 'miou' in row:
     return f'{100 * row["miou"]:.2f} mIoU ({row["network"]}), {row["steps_per_second"]:.1f} steps/s'

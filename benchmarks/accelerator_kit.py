@@ -61,7 +61,7 @@ def pack_image(path: Path, directory: Path, lossless: bool) -> None:
 
 def pack_wheels(directory: Path) -> None:
   """Downloads the wheels of the installed versions."""
-  wanted = [f'{name}=={version(name)}' for name in WHEELS]
+  requirements = [f'{name}=={version(name)}' for name in WHEELS]
   subprocess.run(
     [
       sys.executable,
@@ -73,7 +73,7 @@ def pack_wheels(directory: Path) -> None:
       '--no-deps',
       '--only-binary=:all:',
       f'--dest={directory}',
-      *wanted,
+      *requirements,
     ],
     check=True,
   )

@@ -1,4 +1,4 @@
-"""Times the training step here and in torch alternately, A B A B; prints the ratio of each pair.
+"""Times the training step here and in torch in turn, A B A B; prints the ratio of each pair.
 
     python benchmarks/compare.py --method=classmix --backbone=resnet50 --size=321,321 --batch=2 \
         [--pairs=3] [--steps=5] [--classes=19] [--dtype=float32] \

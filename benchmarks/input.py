@@ -76,7 +76,7 @@ def pil_loop(directory: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def timed(run: Callable[[], int]) -> dict[str, float]:
-  """Runs `run`, which returns a number of images; rates per second of wall clock and of a core."""
+  """Returns images per second of wall clock and of a core; `run` returns the number of images."""
   wall, core = time.perf_counter(), time.process_time()
   images = run()
   wall, core = time.perf_counter() - wall, time.process_time() - core

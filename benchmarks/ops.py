@@ -82,15 +82,15 @@ def products_of_shifts(x, kernel, strides, padding, *, rhs_dilation, **options):
 
 def ways(layer: Layer) -> dict[str, tuple]:
   """Returns name -> (function, whether the network uses it)."""
-  found = {'convolution': (lax.conv_general_dilated, False)}
+  result = {'convolution': (lax.conv_general_dilated, False)}
   if layer.side == 1:
-    return {**found, 'pointwise': (convolution.pointwise, True)}
+    return {**result, 'pointwise': (convolution.pointwise, True)}
   if layer.outputs < 64:
-    return {**found, 'product_and_shifts': (convolution.product_and_shifts, True)}
-  found['products_of_shifts'] = (products_of_shifts, False)
+    return {**result, 'product_and_shifts': (convolution.product_and_shifts, True)}
+  result['products_of_shifts'] = (products_of_shifts, False)
   if layer.dilation > 1:
-    found['in_interleaved_images'] = (in_interleaved_images, False)
-  return {**found, 'same_size': (convolution.same_size, True)}
+    result['in_interleaved_images'] = (in_interleaved_images, False)
+  return {**result, 'same_size': (convolution.same_size, True)}
 
 
 def seconds(function, *inputs, repeats: int) -> float:
@@ -164,11 +164,11 @@ def main() -> None:
     if options.only not in layer.name:
       continue
     for name, (way, used) in ways(layer).items():
-      found = measure(layer, way, options)
-      rows.append({'layer': layer._asdict(), 'way': name, 'used': used, **found})
+      result = measure(layer, way, options)
+      rows.append({'layer': layer._asdict(), 'way': name, 'used': used, **result})
       print(
-        f'{layer.name:16}{name + " *" * used:24}{found["forward"]:9.0f}'
-        f'{found["by_images"]:11.0f}{found["by_kernel"]:11.0f}',
+        f'{layer.name:16}{name + " *" * used:24}{result["forward"]:9.0f}'
+        f'{result["by_images"]:11.0f}{result["by_kernel"]:11.0f}',
         flush=True,
       )
   if options.output:

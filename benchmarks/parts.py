@@ -86,10 +86,10 @@ def programs(config):
   low = [-(-length // 8) for length in label.shape[2:]]
   logits = np.zeros((*label.shape[:2], *low, CLASSES.value), np.float32)
 
-  step, kept = make_train_step(method, tx, 0, devices), [create_fresh_state()]
+  step, states = make_train_step(method, tx, 0, devices), [create_fresh_state()]
 
   def whole():
-    kept[0], metrics = step(kept[0], batch)
+    states[0], metrics = step(states[0], batch)
     return metrics
 
   return {
@@ -110,19 +110,19 @@ def main(_) -> None:
 
   config = CONFIG.value
   prepare(config)
-  found = {}
+  result = {}
   for name, program in programs(config).items():
     time_calls(program, WARM_UP)
-    found[name] = time_calls(program, STEPS.value)
-    print(f'{name:56}{found[name]:9.1f} ms{found[name] / found["whole step"]:6.0%}', flush=True)
+    result[name] = time_calls(program, STEPS.value)
+    print(f'{name:56}{result[name]:9.1f} ms{result[name] / result["whole step"]:6.0%}', flush=True)
   around = (
-    found['targets: teacher, mixing, augmentation']
-    - found['teacher']
-    + found["optimizer and teacher's average"]
+    result['targets: teacher, mixing, augmentation']
+    - result['teacher']
+    + result["optimizer and teacher's average"]
   )
   print(
     f'{"mixing, augmentation, optimizer, average":56}{around:9.1f} ms'
-    f'{around / found["whole step"]:6.0%}'
+    f'{around / result["whole step"]:6.0%}'
   )
   json_file.write(
     OUTPUT.value,
@@ -130,7 +130,7 @@ def main(_) -> None:
       **about(config, jax.devices()[:1]),
       'images': config.batch_size + config.unlabeled_batch_size,
       'steps': STEPS.value,
-      'ms': found,
+      'ms': result,
       'around_ms': around,
     },
   )

@@ -61,9 +61,9 @@ def compare(directory: Path, steps: int, arguments: list[str]) -> dict:
   """Trains an uninterrupted run and a killed one; returns the hashes of both."""
   runs = {'undisturbed': directory / 'undisturbed', 'killed': directory / 'killed'}
   for name, run in runs.items():
-    kept = runs['undisturbed'] / 'compiled'  # on GPUs: the chosen kernels
-    if name == 'killed' and kept.exists():
-      shutil.copytree(kept, run / 'compiled')
+    cache = runs['undisturbed'] / 'compiled'  # on GPUs: the chosen kernels
+    if name == 'killed' and cache.exists():
+      shutil.copytree(cache, run / 'compiled')
     command = [
       sys.executable,
       str(MAIN),
@@ -74,9 +74,9 @@ def compare(directory: Path, steps: int, arguments: list[str]) -> dict:
     ]
     train(command, run / 'checkpoints' / str(steps // 2) if name == 'killed' else None)
   os.environ['JAX_PLATFORMS'] = 'cpu'  # weights are read only
-  found = {name: digests(run, steps) for name, run in runs.items()}
-  same = {key: found['killed'][key] == value for key, value in found['undisturbed'].items()}
-  return {'same': all(same.values()), 'same_each': same, **found}
+  result = {name: digests(run, steps) for name, run in runs.items()}
+  same = {key: result['killed'][key] == value for key, value in result['undisturbed'].items()}
+  return {'same': all(same.values()), 'same_each': same, **result}
 
 
 def main() -> None:
@@ -85,14 +85,14 @@ def main() -> None:
   parser.add_argument('--steps', type=int, default=200)
   parser.add_argument('--output', default='')
   options, arguments = parser.parse_known_args()
-  found = {
+  result = {
     **provenance('jax', 'jaxlib'),
     'steps': options.steps,
     'arguments': arguments,
     **compare(options.workdir, options.steps, arguments),
   }
-  json_file.write(options.output, found)
-  print('the same bits' if found['same'] else f'not the same bits: {found["same_each"]}')
+  json_file.write(options.output, result)
+  print('the same bits' if result['same'] else f'not the same bits: {result["same_each"]}')
 
 
 if __name__ == '__main__':

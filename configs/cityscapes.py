@@ -1,4 +1,4 @@
-"""ClassMix on Cityscapes at 512x1024: arXiv 2007.07936, DeepLab-v2 with ResNet-101, 372 labels.
+"""ClassMix on Cityscapes at 512x1024 (arXiv 2007.07936): DeepLab-v2, ResNet-101, 372 labels.
 
     python launch/main.py --config=configs/cityscapes.py --config.data.root=DIR
 

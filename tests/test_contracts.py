@@ -77,8 +77,8 @@ def test_backbones_have_the_documented_stride(name):
     name, TORCHVISION_SIZES if name.endswith(('_tv', '_deep')) else CAFFE_SIZES
   )
   # The deep ones repeat the shallow ones' strides: one size is enough for them.
-  kept = dict(list(sizes.items())[:1]) if name in DEEP else sizes
-  for size, expected in kept.items():
+  tested_sizes = dict(list(sizes.items())[:1]) if name in DEEP else sizes
+  for size, expected in tested_sizes.items():
     assert features_of(BACKBONES[name](), size)[:3] == (2, *expected), size
 
 

@@ -136,8 +136,8 @@ def test_everything_but_the_input_pipeline_imports_without_tensorflow():
     name for room, name, _ in MODULES if name not in OPTIONAL and room not in ('launch', 'cli')
   ]  # programs define flags
   assert f'{PACKAGE}.training.step' in names and f'{PACKAGE}.training.trainer' in names
-  told = subprocess.run(
+  process = subprocess.run(
     [sys.executable, '-c', BLOCKER, *names], capture_output=True, text=True, cwd=REPOSITORY
   )
-  assert told.returncode == 0, told.stderr
-  assert told.stdout.split() == ['done', 'False']
+  assert process.returncode == 0, process.stderr
+  assert process.stdout.split() == ['done', 'False']

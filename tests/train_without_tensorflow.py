@@ -109,9 +109,9 @@ def main(directory: Path) -> None:
 
   arguments = train(data, run, 'disk', STEPS)
   kill_half_way(arguments, run)
-  said = launch(*arguments)
-  assert 'resumes after step' in said and 'threads (TensorFlow is not installed)' in said
-  assert 'no TensorBoard events: the package tensorboard is not installed' in said
+  output = launch(*arguments)
+  assert 'resumes after step' in output and 'threads (TensorFlow is not installed)' in output
+  assert 'no TensorBoard events: the package tensorboard is not installed' in output
   check(run, STEPS)
 
   assert 'cut on the devices' in launch(*train(data, other, 'device', 4))
@@ -130,8 +130,8 @@ def main(directory: Path) -> None:
   launch('report', f'--workdir={run}')
   check(run, STEPS)
 
-  said = launch('main', '--config=configs/scenes.py', f'--workdir={directory / "none"}', status=2)
-  assert "error: dataset 'scenes' needs packages that are not installed: pip install" in said
+  output = launch('main', '--config=configs/scenes.py', f'--workdir={directory / "none"}', status=2)
+  assert "error: dataset 'scenes' needs packages that are not installed: pip install" in output
   print('trained, evaluated, predicted and reported without TensorFlow')
 
 

@@ -80,7 +80,7 @@ def check_option(config, method: str, option: str) -> None:
 
 
 def check(config) -> None:
-  """Raises UserError for methods or options that do not exist, wrong seeds, or a --config.seed."""
+  """Raises UserError for unknown methods or options, invalid seeds, or a --config.seed."""
   from classmix_jax.config.lookup import lookup
   from classmix_jax.errors import UserError
   from classmix_jax.methods import METHODS
@@ -99,7 +99,7 @@ def check(config) -> None:
 
 
 def check_same_table(directory: Path, description: dict) -> None:
-  """Raises UserError where the directory holds the cells of another config."""
+  """Raises UserError if the directory holds the cells of another config."""
   from classmix_jax.errors import UserError
   from classmix_jax.utils.atomic_write import write_atomically
 

@@ -122,7 +122,7 @@ def build_dataset(config: Config, left_out: UnreadableExamples = NONE_UNREADABLE
 
 
 def working_copy(config: Config, source: Source, share: float) -> Source:
-  """Returns a source that reads from a disk copy, or caches a fraction of `cache_gb` in memory."""
+  """Returns a source that reads a disk copy, or caches a fraction of `cache_gb` in memory."""
   if on_disk(config):
     return copy_images(source, copy_directory(config))
   return cached(source, config.data.cache_gb * share)

@@ -19,7 +19,7 @@ ARGUMENTS = {'method': DEFAULT, 'labeled': ''}
 
 
 def parse_arguments(text: str | None) -> dict[str, str]:
-  """Reads what stands behind the colon of `--config=FILE:method=...,labeled=...`.
+  """Parses the text after the colon of `--config=FILE:method=...,labeled=...`.
 
   Raises:
     UserError: an argument or a method that does not exist.
@@ -98,7 +98,7 @@ def data_defaults(labeled: str) -> ml_collections.ConfigDict:
   data.root = ''  # directory of the data set; '' is the default place of `scenes`
   # A count, a fraction such as 1/8, or a text file of ids; '' is all.
   data.labeled = labeled
-  # A training image or mask that does not read: raise ends with a sentence before the first step
+  # An unreadable training image or mask: raise ends with a sentence before the first step
   # or when it is read; skip reads all once, leaves such examples out and counts them.
   data.on_error = 'raise'
   data.split_seed = 0  # of the labelled choice, when it is a count or a fraction
@@ -160,7 +160,7 @@ def labeled_loss_defaults() -> ml_collections.ConfigDict:
   labeled_loss = ml_collections.ConfigDict()
   labeled_loss.class_weights = ()  # of class 0, 1, ...; () weighs all alike
   labeled_loss.ohem_threshold = 1.0  # pixels that are more probable do not count, e.g. 0.7
-  labeled_loss.ohem_min_kept = 0  # but at least so many pixels of the batch count
+  labeled_loss.ohem_min_kept = 0  # but at least this many pixels of the batch count
   labeled_loss.dice = 0.0  # weight of the Dice term
   return labeled_loss
 

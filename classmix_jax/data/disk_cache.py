@@ -42,7 +42,7 @@ ReadArray = Callable[[int], np.ndarray]
 
 
 def copy_images(source: Source, directory: Path) -> Source:
-  """Returns the source with images from a copy below `directory`, which it makes if it is missing.
+  """Returns the source with images from a copy below `directory`; makes a missing copy first.
 
   Raises:
     UserError: images are unreadable (after all others were copied), the disk is full, or the

@@ -146,7 +146,7 @@ def open_file(path: Path, network: str, layout: str, preprocessing: str) -> Weig
 
 
 def read_origin(content: Mapping[str, Any], layout: Layout) -> tuple[str, str]:
-  """Returns (trained_on, preprocessing) of a checkpoint with a config, or the layout's default."""
+  """Returns (trained_on, preprocessing) of a checkpoint with a config, or layout defaults."""
   config = content.get('config')
   dataset = str(config.get('dataset')) if isinstance(config, Mapping) else ''
   return layout.origins.get(dataset, ('', layout.preprocessing))

@@ -1,4 +1,4 @@
-"""Reads and writes files of tensors: .safetensors, and torch.save without executing any code.
+"""Reads and writes tensor files: .safetensors, and torch.save without executing any code.
 
 Synopsis:
 

@@ -50,7 +50,7 @@ def stage_compiler(setup: Setup) -> CompileStage:
 
 
 def stage_split(setup: Setup, stage: Stage, state: TrainState, labels: Path) -> Split:
-  """Returns the images of a stage, with pseudo-labels in the directory `labels` if it has them."""
+  """Returns the images of a stage, with the pseudo-labels in `labels` if it has them."""
   split = setup.split
   if not stage.unlabeled:
     return split._replace(unlabeled=None)

@@ -104,7 +104,7 @@ def verify_save(directory: Path) -> None:
 
 
 def quarantine_unscored(directory: Path, read_only: bool) -> None:
-  """Moves checkpoints with corrupt metrics away; orbax would not open any checkpoint otherwise.
+  """Moves checkpoints with corrupt metrics away; orbax would open no checkpoint otherwise.
 
   Raises:
     UserError: there is such a checkpoint and `read_only` is True.

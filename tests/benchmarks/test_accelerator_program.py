@@ -48,8 +48,8 @@ def test_a_gathered_loss_would_be_found(monkeypatch):
 @pytest.mark.parametrize('name', ['classmix', 'cowmix', 'unimatch'])
 def test_products_outside_of_the_network_are_of_full_precision(name):
   """The small network has no product of its own, so that all of them enlarge logits or mix."""
-  found = PRODUCT.findall(lowered(name))
-  assert found and set(found) == {('HIGHEST', 'f32')}
+  result = PRODUCT.findall(lowered(name))
+  assert result and set(result) == {('HIGHEST', 'f32')}
 
 
 def in_bfloat16(matrix, x):

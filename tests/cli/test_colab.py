@@ -1,4 +1,4 @@
-"""The notebook from the first cell to the last, on a CPU, with a stand-in for Google Drive."""
+"""Runs the notebook on a CPU, with a stand-in for Google Drive."""
 
 import os
 from pathlib import Path
@@ -36,7 +36,7 @@ def set_parameters(notebook, **values):
   cell.source = '\n'.join(f'{name} = {value!r}' for name, value in values.items())
 
 
-def said(cell):
+def read_output(cell):
   return ''.join(output.get('text', '') for output in cell.get('outputs', ()))
 
 
@@ -69,7 +69,7 @@ def test_every_cell(tmp_path, monkeypatch):
   nbclient.NotebookClient(
     notebook, timeout=900, resources={'metadata': {'path': str(tmp_path / 'content')}}
   ).execute()
-  text = ''.join(map(said, notebook.cells))
+  text = ''.join(map(read_output, notebook.cells))
   assert 'jax 0.' in text and 'tensorflow-cpu 2.' in text and 'cpu:0' in text
   assert 'resumes after step 4' in text
   runs = tmp_path / 'drive' / 'MyDrive' / 'classmix_jax'
@@ -92,7 +92,7 @@ def test_every_cell(tmp_path, monkeypatch):
 
 
 def test_no_output_is_kept():
-  """Whoever runs the notebook does not commit what it showed."""
+  """The committed notebook has no outputs."""
   nbformat = pytest.importorskip('nbformat', reason='nbformat is not installed')
   notebook = nbformat.read(ROOT / 'launch' / 'colab.ipynb', as_version=4)
   assert not any(cell.get('outputs') or cell.get('execution_count') for cell in notebook.cells)

@@ -80,7 +80,7 @@ def test_nothing_leaves_the_range():
 
 
 def test_the_three_switches_are_independent():
-  """Colours tell of grey, a patch of one colour of jitter, the other pixels of blur."""
+  """Grey shows in the colours, jitter in a uniform patch, blur in the other pixels."""
   image = np.random.default_rng(0).uniform(0.3, 0.7, (1, 40, 40, 3)).astype(np.float32)
   image[:, :, :30] = (0.5, 0.4, 0.6)  # blurring does not reach its middle
   run = jax.jit(
@@ -93,15 +93,15 @@ def test_the_three_switches_are_independent():
       blur=0.5,
     )
   )
-  found = np.asarray(run(jnp.repeat(jnp.asarray(image), 160, axis=0)))
-  grey = (found == found[..., :1]).all(axis=(1, 2, 3))
+  result = np.asarray(run(jnp.repeat(jnp.asarray(image), 160, axis=0)))
+  grey = (result == result[..., :1]).all(axis=(1, 2, 3))
 
   def luma(x):
     return np.asarray(augment_torchvision.to_grey(jnp.asarray(x)))[..., 0]
 
-  factor = luma(found[:, 20, 15]) / luma(image[:, 20, 15])
+  factor = luma(result[:, 20, 15]) / luma(image[:, 20, 15])
   jittered = np.abs(factor - 1) > 1e-3
-  spread = luma(found)[:, :, 31:].std(axis=(1, 2)) / factor
+  spread = luma(result)[:, :, 31:].std(axis=(1, 2)) / factor
   blurred = spread < 0.98 * luma(image)[:, :, 31:].std()
   switches = np.array([grey, jittered, blurred])
   assert (np.abs(switches.mean(axis=1) - 0.5) < 0.15).all()

@@ -273,7 +273,7 @@ GEOMETRIES = {
 @pytest.mark.parametrize('name', GEOMETRIES)
 def test_both_pipelines_make_the_same_batches(name):
   geometry = GEOMETRIES[name]
-  ours, theirs = (
+  ours, reference = (
     list(
       module.train_batches(
         make_source(),
@@ -289,8 +289,8 @@ def test_both_pipelines_make_the_same_batches(name):
     )
     for module in PIPELINES.values()
   )
-  assert len(ours) == len(theirs) == 6
-  for batch, other in zip(ours, theirs, strict=True):
+  assert len(ours) == len(reference) == 6
+  for batch, other in zip(ours, reference, strict=True):
     for a, b in zip(batch, other, strict=True):
       assert [x.dtype for x in a] == [x.dtype for x in b]
       np.testing.assert_array_equal(a.label, b.label)

@@ -1,4 +1,4 @@
-"""Unreadable training examples: they raise an error, or are skipped and listed with the reason."""
+"""Unreadable training examples raise an error, or are skipped and listed with the reason."""
 
 import json
 

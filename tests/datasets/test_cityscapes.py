@@ -158,8 +158,8 @@ def test_train_extra_is_unlabeled_and_optional(root):
 def test_archives_and_directories_agree_in_every_bit(both, size):
   directories, archives = both
   ours = cityscapes.load(str(directories), size)
-  theirs = cityscapes.load(str(archives), size)
-  for a, b in ((ours.train, theirs.train), (ours.val, theirs.val)):
+  reference = cityscapes.load(str(archives), size)
+  for a, b in ((ours.train, reference.train), (ours.val, reference.val)):
     assert a.names == b.names
     for index in range(len(a)):
       image = a.read_image(index)

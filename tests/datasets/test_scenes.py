@@ -66,7 +66,7 @@ def test_every_class_has_its_share(many):
 
 
 def test_looks_vary_within_a_class_and_overlap_between_classes(many):
-  """The mean colour alone must not tell the classes of an image region apart."""
+  """The mean colour alone must not separate the classes of an image region."""
   pairs = (
     ('sky', 'building'),
     ('building', 'road'),
@@ -106,7 +106,7 @@ def test_second_load_does_not_render(root, monkeypatch, capsys):
   assert capsys.readouterr().out == ''
 
 
-def test_first_load_says_what_it_does(tmp_path, capsys):
+def test_first_load_prints_its_steps(tmp_path, capsys):
   scenes.load(str(tmp_path / 'new'), num_train=1, num_val=1)
   lines = capsys.readouterr().out.splitlines()
   assert len(lines) == 2

@@ -16,7 +16,7 @@ LN2, LN3 = np.log(2.0), np.log(3.0)
 
 @dataclasses.dataclass(frozen=True)
 class Fixed:
-  """Says `variables['params']`, `[H, W, C]`, to every image."""
+  """Predicts the logits `variables['params']`, `[H, W, C]`, for every image."""
 
   def apply(self, variables, image, train, mutable=(), perturb=lambda x: x, upsample=True):
     del train, perturb, upsample  # full size anyway

@@ -42,8 +42,8 @@ def write_run(directory, miou=0.5, protocol='paper at 2x3', method='classmix'):
   (directory / 'splits' / 'labeled.txt').write_text('a\nb\n')
   (directory / 'splits' / 'unlabeled.txt').write_text('c\n')
   for step, score in ((5, miou), (10, miou - 0.1)):
-    found = {**result(step, score), 'protocol': protocol}
-    (directory / 'eval' / f'{step}.json').write_text(json.dumps(found))
+    actual = {**result(step, score), 'protocol': protocol}
+    (directory / 'eval' / f'{step}.json').write_text(json.dumps(actual))
   (directory / 'eval' / '5-full-at-4x6.json').write_text('{}')
   (directory / 'eval' / '5-confusion.csv').write_text(
     'truth,road,<b>car & Co</b>\nroad,3,1\n<b>car & Co</b>,0,0\n'

@@ -45,7 +45,7 @@ def state_of(step: int) -> TrainState:
 
 
 def save(directory: Path, step: int) -> int:
-  """Returns a status: 0 saved, 2 told that it could not."""
+  """Returns the exit status: 0 if saved, 2 if an error was reported."""
   try:
     with checkpoint.open_manager(directory / 'checkpoints') as manager:
       try:
@@ -62,12 +62,12 @@ def restore(directory: Path) -> int:
   try:
     with checkpoint.open_manager(directory / 'checkpoints') as manager:
       target = jax.device_put(state_of(9), jax.devices()[0])
-      found = jax.device_get(checkpoint.restore_newest(manager, target))
+      result = jax.device_get(checkpoint.restore_newest(manager, target))
   except UserError as error:
     print(f'error: {error}', file=sys.stderr)
     return 3
-  step = int(found.step)
-  jax.tree.map(np.testing.assert_array_equal, found, state_of(step))
+  step = int(result.step)
+  jax.tree.map(np.testing.assert_array_equal, result, state_of(step))
   left = [path.name for path in directory.glob('checkpoints/*') if not path.name.isdecimal()]
   return 3 if left else 10 + step
 
@@ -105,9 +105,9 @@ def main(root: Path) -> None:
       directory = root / f'{nth}-{name}'
       shutil.copytree(root / 'base', directory)
       ended = in_a_process(save_under, directory, nth, way)
-      found = in_a_process(restore, directory)
+      result = in_a_process(restore, directory)
       print(
-        json.dumps({'nth': nth, 'kind': kind, 'way': name, 'ended': ended, 'found': found}),
+        json.dumps({'nth': nth, 'kind': kind, 'way': name, 'ended': ended, 'found': result}),
         flush=True,
       )
       shutil.rmtree(directory)

@@ -183,7 +183,7 @@ def write_cityscapes_archives(root: Path, directories: Path) -> Path:
 
 
 def write_pascal_voc(root: Path) -> Path:
-  """Writes VOCdevkit/VOC2012: 4 + 1 training masks of SegmentationClassAug, 2 validation images.
+  """Writes VOCdevkit/VOC2012: 4 + 1 masks of SegmentationClassAug, 2 validation images.
 
   'a' and 'b' have masks in SegmentationClass too; 'e' is in no list.
   """

@@ -44,8 +44,8 @@ def test_many_at_once_are_what_each_is_alone(trained):
   """Sizes change on the way; no batch but one is full."""
   images = [toy.draw(index)[0] for index in range(4)]
   images = [*images[:3], images[3][:29, :41], images[3][:29, :40], images[0][:60, :50]]
-  found = list(trained.predict_all(images, batch_size=2))
-  for image, (label, confidence) in zip(images, found, strict=True):
+  result = list(trained.predict_all(images, batch_size=2))
+  for image, (label, confidence) in zip(images, result, strict=True):
     alone = trained.predict(image)
     assert label.shape == image.shape[:2]
     np.testing.assert_array_equal(label, alone.label)
@@ -54,7 +54,7 @@ def test_many_at_once_are_what_each_is_alone(trained):
 
 @pytest.mark.slow
 def test_windows(tmp_path):
-  """A run that is evaluated by sliding windows predicts by them: an image larger than any crop."""
+  """A run evaluated by sliding windows predicts with them an image larger than any crop."""
   from classmix_jax.evaluation.eval_step import predict
 
   root = toy.write_folder(tmp_path / 'data')

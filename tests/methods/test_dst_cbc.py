@@ -32,10 +32,10 @@ def terms(logits=LOGITS, gamma=2.0):
 def test_loss():
   """Pseudo-labels 0 at 1/2 and 1 at 1/4: CE times p^gamma, over all three pixels."""
   for gamma, weight in ((0.0, (1, 1)), (2.0, (1 / 4, 1 / 16))):
-    loss, (_, found) = terms(gamma=gamma)
+    loss, (_, result) = terms(gamma=gamma)
     pseudo = (weight[0] * LN2 + weight[1] * 2 * LN2) / 3
-    np.testing.assert_allclose(found['loss/pseudo'], pseudo, rtol=1e-6)
-    np.testing.assert_allclose(found['loss/sup'], LN2, rtol=1e-6)
+    np.testing.assert_allclose(result['loss/pseudo'], pseudo, rtol=1e-6)
+    np.testing.assert_allclose(result['loss/sup'], LN2, rtol=1e-6)
     np.testing.assert_allclose(loss, LN2 / 3 + pseudo, rtol=1e-6)
 
 
@@ -91,26 +91,26 @@ def test_pseudo_labels_are_images(run):
   """Of every unlabelled image, in the classes' colours, with a summary beside them."""
   directory, _ = run
   names = (directory / 'run' / 'splits' / 'unlabeled.txt').read_text().split()
-  kept = []
+  fractions = []
   for start, share in ((2, 0.5), (4, 1.0)):
     labels = directory / 'run' / 'pseudo_labels' / str(start)
     summary = json.loads((labels / 'summary.json').read_text())
-    found = []
+    result = []
     for name in names:
       with Image.open(labels / f'{name}.png') as image:
         assert image.mode == 'P' and image.size == (toy.WIDTH, toy.HEIGHT)
-        found.append(np.array(image))
-    found = np.stack(found)
-    assert set(np.unique(found)) <= {0, 1, 2, VOID}
+        result.append(np.array(image))
+    result = np.stack(result)
+    assert set(np.unique(result)) <= {0, 1, 2, VOID}
     assert summary['share'] == share and summary['images'] == len(names)
-    np.testing.assert_allclose(summary['labeled'], (found != VOID).mean())
+    np.testing.assert_allclose(summary['labeled'], (result != VOID).mean())
     counts = [entry['pixels'] for entry in summary['classes'].values()]
-    assert counts == [int((found == i).sum()) for i in range(3)]
-    kept.append((found != VOID).mean())
-  assert 0.3 < kept[0] < 0.7 and kept[1] == 1.0
+    assert counts == [int((result == i).sum()) for i in range(3)]
+    fractions.append((result != VOID).mean())
+  assert 0.3 < fractions[0] < 0.7 and fractions[1] == 1.0
 
 
-def test_metrics_tell_the_stages_apart(run):
+def test_metrics_differ_by_stage(run):
   directory, _ = run
   rows = [
     json.loads(line) for line in (directory / 'run' / 'metrics.jsonl').read_text().splitlines()
@@ -146,7 +146,7 @@ def test_lost_labels_are_named(run):
   lost = directory / 'run' / 'pseudo_labels' / '4' / 'summary.json'
   config = config.copy_and_resolve_references()
   config.steps = 6
-  kept = lost.read_text()
+  summary = lost.read_text()
   lost.unlink()
   for name in ('6',):
     for path in sorted((directory / 'run' / 'checkpoints' / name).rglob('*'), reverse=True):
@@ -154,4 +154,4 @@ def test_lost_labels_are_named(run):
     (directory / 'run' / 'checkpoints' / name).rmdir()
   with pytest.raises(UserError, match='pseudo_labels/4 is not complete'):
     toy.train(config, directory / 'run')
-  lost.write_text(kept)
+  lost.write_text(summary)

@@ -213,7 +213,7 @@ def test_six_training_steps(witness_method, variant, devices):
     student, teacher = state.params['segmenter'], state.method_state['teacher']
     norm = jnp.linalg.norm
     jax.effects_barrier()
-    found = {
+    result = {
       'mask_mean': np.mean(MASK_MEANS[-2:]),
       'loss_sup': metrics['loss/sup'],
       'loss_unsup': metrics['loss/unsup'],
@@ -231,13 +231,13 @@ def test_six_training_steps(witness_method, variant, devices):
         state.model_state['teacher']['backbone']['bn1']['mean']
       ),
     }
-    for name, value in found.items():
+    for name, value in result.items():
       np.testing.assert_allclose(value, expected[name][index], rtol=1e-4, err_msg=name)
-  assert found.keys() == expected.keys()
+  assert result.keys() == expected.keys()
 
 
-def relative_to_range(found, expected):
-  return np.abs(np.asarray(found) - expected).max() / np.ptp(expected)
+def relative_to_range(result, expected):
+  return np.abs(np.asarray(result) - expected).max() / np.ptp(expected)
 
 
 def shape_in_torch(leaf):
@@ -282,9 +282,9 @@ def resnet101(witness, dtype):
   return jax.tree.map(lambda x: np.asarray(x[0]), run(with_device))
 
 
-def compare_resnet101(found, witness, *, logits, loss, gradients):
-  """The arguments say how near: to the logits' range, relative to the loss, to each norm."""
-  eval_logits, train_logits, value, gradient, statistics = found
+def compare_resnet101(result, witness, *, logits, loss, gradients):
+  """The arguments are tolerances: relative to the logits' range, the loss, each norm."""
+  eval_logits, train_logits, value, gradient, statistics = result
   assert relative_to_range(eval_logits, nhwc(witness['logits_eval_nchw'])) < 1e-5
   assert relative_to_range(train_logits, nhwc(witness['logits_train_nchw'])) < logits
   np.testing.assert_allclose(value, witness['loss'], rtol=loss)
@@ -313,17 +313,17 @@ def test_resnet101_is_exact():
   """
   witness = dict(np.load(WITNESS / 'deeplab_v2_resnet101.npz'))
   with jax.enable_x64(True):
-    found = resnet101(witness, jnp.float64)
-  compare_resnet101(found, witness, logits=2e-4, loss=1e-5, gradients=5e-3)
+    result = resnet101(witness, jnp.float64)
+  compare_resnet101(result, witness, logits=2e-4, loss=1e-5, gradients=5e-3)
   exact = np.load(WITNESS / 'deeplab_v2_resnet101_float64.npz')
-  compare_resnet101(found, {**witness, **exact}, logits=1e-6, loss=1e-6, gradients=1e-5)
+  compare_resnet101(result, {**witness, **exact}, logits=1e-6, loss=1e-6, gradients=1e-5)
 
 
 @pytest.mark.slow
 def test_resnet101_in_float32():
   witness = np.load(WITNESS / 'deeplab_v2_resnet101.npz')
-  found = resnet101(witness, jnp.float32)
-  compare_resnet101(found, witness, logits=2e-4, loss=1e-5, gradients=5e-3)
+  result = resnet101(witness, jnp.float32)
+  compare_resnet101(result, witness, logits=2e-4, loss=1e-5, gradients=5e-3)
 
 
 def test_next_image_is_cyclic():

@@ -70,7 +70,7 @@ def test_wide_layers(dilation):
 
 @pytest.mark.parametrize('dilation, products', [(6, 0), (12, 9), (18, 9)])
 def test_gpus_interleave_unless_images_become_too_small(dilation, products):
-  """At 32x64, every twelfth pixel is an image of 3x6: too small for a kernel gradient of cuDNN."""
+  """At 32x64, every twelfth pixel is an image of 3x6: too small for cuDNN's kernel gradient."""
   gradient = jax.jit(
     lambda x, y: convolution._kernel_gradient(x, y, jnp.zeros((3, 3, 4, 5)), dilation, None)
   )

@@ -63,7 +63,7 @@ def test_there_and_back_is_the_same_bits(name, ending, tmp_path, capsys):
   assert_same_bits(tensors, read_file(tmp_path / f'back{ending}'))
 
 
-def test_the_directory_says_where_it_comes_from(tmp_path):
+def test_the_directory_names_its_origin(tmp_path):
   directory = convert(state_dicts.deeplab_v2(7), tmp_path, 'mine.safetensors')
   described = json.loads((directory / 'weights.json').read_text())
   assert len(described.pop('sha256')) == 64

@@ -158,26 +158,26 @@ def test_gallery_shows_the_worst():
 
 
 def test_without_data(tmp_path, capsys):
-  """The page is written without images, and its note says why."""
+  """The page is written without images, and its note gives the reason."""
   directory = page_runs.write_run(tmp_path / 'run')
   config = json.loads((directory / 'config.json').read_text())
   from configs import folder as folder_config
 
   full = folder_config.get_config('method=classmix').to_dict()
-  full['data']['root'] = '/home/somebody/nowhere'
+  full['data']['root'] = '/home/user/nowhere'
   (directory / 'config.json').write_text(json.dumps({**full, 'steps': config['steps']}))
   path = report_runs([directory])
   assert '/home' not in path.read_text()
   assert path == directory / 'report.html'
   assert 'No validation images: ' in path.read_text()
-  assert '/home/somebody/nowhere' in capsys.readouterr().out
+  assert '/home/user/nowhere' in capsys.readouterr().out
 
 
-def test_a_page_does_not_tell_where_it_was_made(tmp_path):
+def test_a_page_contains_no_path_of_its_machine(tmp_path):
   """Of paths in the config the last part stays; the directory of the run is its name."""
   directory = page_runs.write_run(tmp_path / 'run')
   config = json.loads((directory / 'config.json').read_text())
-  config['data']['root'] = '/home/somebody/street'
+  config['data']['root'] = '/home/user/street'
   (directory / 'config.json').write_text(json.dumps(config))
   other = read_run(page_runs.write_run(tmp_path / 'other'))
   text = page([read_run(directory), other], [page_runs.views()] * 2)

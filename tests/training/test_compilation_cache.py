@@ -67,12 +67,12 @@ def test_cuda_is_found_by_its_plugin(tmp_path, monkeypatch):
   assert gpu_flags.has_cuda()
 
 
-def test_xla_knows_the_flag(tmp_path):
+def test_xla_accepts_the_flag(tmp_path):
   environ = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': gpu_flags.with_fixed_order('')}
   subprocess.run([sys.executable, '-c', 'import jax; jax.devices()'], env=environ, check=True)
 
 
-def test_what_the_user_says_of_the_flag_stays():
+def test_a_flag_set_by_the_user_stays():
   off = '--xla_dump_to=DIR --xla_gpu_exclude_nondeterministic_ops=false'
   assert gpu_flags.with_fixed_order(off) == off
   assert gpu_flags.with_fixed_order('--xla_dump_to=DIR') == (
@@ -85,7 +85,7 @@ def test_what_the_user_says_of_the_flag_stays():
   [
     (True, True, '--xla_dump_to=DIR --xla_gpu_exclude_nondeterministic_ops=true'),
     (False, True, '--xla_dump_to=DIR'),
-    (True, False, '--xla_dump_to=DIR'),  # XLA for TPUs may not know the flag, and aborts then
+    (True, False, '--xla_dump_to=DIR'),  # XLA for TPUs may not have the flag, and aborts then
   ],
 )
 def test_the_flag_is_a_choice(monkeypatch, deterministic, cuda, expected):

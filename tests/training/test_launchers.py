@@ -1,4 +1,4 @@
-"""Launchers of clusters, with stand-ins for what only a cluster has: srun, gcloud, Kubernetes."""
+"""Launchers of clusters, with stand-ins for srun, gcloud and Kubernetes."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / 'launch'
 
 SRUN = """#!/usr/bin/env bash
-# Two tasks on one node, told what Slurm tells.
+# Two tasks on one node, with the environment variables of Slurm.
 while [[ $1 == --* ]]; do shift; done
 export SLURM_JOB_ID=1 SLURM_STEP_NODELIST=localhost SLURM_STEP_NUM_NODES=1
 export SLURM_NTASKS=2 SLURM_STEP_NUM_TASKS=2
@@ -73,13 +73,13 @@ def test_tpu_vm(stub, tmp_path, monkeypatch):
 
 def test_tpu_vm_without_names(monkeypatch):
   monkeypatch.delenv('TPU', raising=False)
-  told = subprocess.run([LAUNCH / 'tpu_vm.sh'], capture_output=True, text=True)
-  assert told.returncode != 0 and 'TPU: is the name of the TPU VM' in told.stderr
+  process = subprocess.run([LAUNCH / 'tpu_vm.sh'], capture_output=True, text=True)
+  assert process.returncode != 0 and 'TPU: is the name of the TPU VM' in process.stderr
 
 
 @pytest.mark.parametrize('name', ['kubernetes.yaml', 'gke_tpu.yaml'])
 def test_kubernetes(name):
-  """What the job starts exists, its processes are as many as its pods, and they share the batch."""
+  """The job's files exist; it has one process per pod, and they share the batch."""
   service, job = yaml.safe_load_all((LAUNCH / name).read_text())
   spec = job['spec']
   pod = spec['template']['spec']
@@ -99,7 +99,7 @@ def test_kubernetes(name):
 
 @pytest.mark.slow
 def test_slurm(stub, tmp_path, monkeypatch):
-  """The script starts two processes that find each other by what Slurm says."""
+  """The script starts two processes that find each other by the variables of Slurm."""
   stub('srun', SRUN)
   directory, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
   for name, value in {
@@ -109,7 +109,7 @@ def test_slurm(stub, tmp_path, monkeypatch):
     'XLA_FLAGS': '',
   }.items():
     monkeypatch.setenv(name, value)
-  told = subprocess.run(
+  process = subprocess.run(
     [
       LAUNCH / 'slurm.sh',
       f'--config={ROOT}/configs/folder.py',
@@ -126,6 +126,6 @@ def test_slurm(stub, tmp_path, monkeypatch):
     text=True,
     timeout=550,
   )
-  assert told.returncode == 0, told.stderr
-  assert '1 of 2 (cpu)' in told.stdout or '2 of 2 (cpu)' in told.stdout, told.stdout
+  assert process.returncode == 0, process.stderr
+  assert '1 of 2 (cpu)' in process.stdout or '2 of 2 (cpu)' in process.stdout, process.stdout
   assert len(losses(run)) == 3

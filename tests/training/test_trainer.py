@@ -1,4 +1,4 @@
-"""The whole program, in this process: train, resume, evaluate, predict, and the user's mistakes."""
+"""The whole program in one process: train, resume, evaluate, predict, and user errors."""
 
 import errno
 import json
@@ -89,9 +89,9 @@ def test_without_tensorflow_the_same_bits(finished, data, tmp_path, monkeypatch,
   for package in ('tensorflow', 'tensorflow_datasets', 'tensorboard'):
     monkeypatch.setitem(sys.modules, package, None)  # as if it was not installed
   result = toy.train(toy.config(data), tmp_path / 'run')
-  said = capsys.readouterr().out
-  assert 'threads (TensorFlow is not installed)' in said
-  assert said.count('no TensorBoard events: the package tensorboard is not installed') == 1
+  output = capsys.readouterr().out
+  assert 'threads (TensorFlow is not installed)' in output
+  assert output.count('no TensorBoard events: the package tensorboard is not installed') == 1
   assert not (tmp_path / 'run' / 'tensorboard').exists()
   assert result == finished[1]
   jax.tree.map(np.testing.assert_array_equal, saved(tmp_path / 'run'), saved(finished[0]))
@@ -175,7 +175,10 @@ def test_steps_of_one_dispatch_train_the_same(finished, data, tmp_path, copy):
 
 
 class StopAt(Stop):
-  """Says so at its nth call. With two networks of two batches: steps 1 and 2, four batches, ..."""
+  """Returns True at its nth call.
+
+  With two networks of two batches, the calls are steps 1 and 2, four batches, ...
+  """
 
   def __init__(self, call):
     super().__init__()
@@ -286,9 +289,9 @@ def test_pretrained_run_is_taken_over(finished, data, tmp_path, capsys):
     **{'model.pretrained': str(finished[0]), 'optim.learning_rate': 0.0, 'steps': 1},
   )
   toy.train(config, tmp_path / 'run')
-  said = capsys.readouterr().out
-  assert re.search(r'matched (\d+) of \1 tensors\n', said)
-  assert re.search(r'pre-training +folder +differs \(paper: COCO\)', said)
+  output = capsys.readouterr().out
+  assert re.search(r'matched (\d+) of \1 tensors\n', output)
+  assert re.search(r'pre-training +folder +differs \(paper: COCO\)', output)
   own = saved(tmp_path / 'run')['params']['segmenter']
   jax.tree.map(
     np.testing.assert_array_equal, own, saved(finished[0], 'best')['params']['segmenter']
@@ -323,17 +326,17 @@ def test_preprocessing_travels_from_the_weights_to_the_run(finished, data, tmp_p
   result = toy.train(config, run)
   assert config.model.preprocessing == ''  # the caller's own stays
   assert json.loads((run / 'config.json').read_text())['model']['preprocessing'] == 'caffe'
-  said = capsys.readouterr().out
-  assert re.search(r'pre-training +COCO +as in the paper\n', said)
-  assert re.search(r'weights +coco.pth, matched (\d+) of \1 tensors\n', said)
-  assert re.search(r'preprocessing +caffe\n', said)
+  output = capsys.readouterr().out
+  assert re.search(r'pre-training +COCO +as in the paper\n', output)
+  assert re.search(r'weights +coco.pth, matched (\d+) of \1 tensors\n', output)
+  assert re.search(r'preprocessing +caffe\n', output)
   taken = saved(run)
   jax.tree.map(np.testing.assert_array_equal, taken['params']['segmenter'], tree['params'])
   jax.tree.map(
     np.testing.assert_array_equal, taken['model_state']['segmenter'], tree['batch_stats']
   )
 
-  shutil.rmtree(weights)  # nobody needs them any more
+  shutil.rmtree(weights)  # no longer needed
   assert toy.train(config, run)['iou'] == result['iou']
   assert re.search(r'pre-training +COCO +as in', capsys.readouterr().out)
   assert evaluate_run(run, step='latest', network='', root='')['iou'] == result['iou']

@@ -21,13 +21,13 @@ from classmix_jax.errors import UserError
 from classmix_jax.utils.file_lock import file_lock
 
 Builder = Any  # tfds.core.DatasetBuilder; TFDS takes seconds to import and is optional
-# Modules without which TFDS does not read.
+# Modules that TFDS needs for reading.
 REQUIRED_MODULES = ('tensorflow_datasets', 'array_record', 'importlib_resources', 'tensorflow')
 
 
 @contextlib.contextmanager
 def needs_tfds(dataset: str) -> Iterator[None]:
-  """Raises a UserError with the command to install if TFDS or a package that it needs is missing.
+  """Raises a UserError with the install command if TFDS or a dependency of it is missing.
 
   TFDS only logs that a package is missing, and continues without most of itself. Hence the
   packages are looked up before it is imported.

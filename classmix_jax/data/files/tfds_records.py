@@ -1,4 +1,4 @@
-"""Reads the ArrayRecord files of TensorFlow Datasets, with random access and without tf.data.
+"""Reads ArrayRecord files of TensorFlow Datasets with random access, without tf.data.
 
 Synopsis:
 

@@ -36,7 +36,7 @@ def load(
   colors: str = '',
   ignore: str = '',
 ) -> Dataset:
-  """Returns the data set in a directory; checks paths, pairs and sizes without decoding an image.
+  """Returns the data set in a directory; checks paths, pairs and sizes without decoding.
 
   Images and masks are matched by their path below images/ and masks/ without extension, which is
   also the name of the example. Masks hold class ids (grey or palette images) or colours (RGB

@@ -1,4 +1,4 @@
-"""Writes SavedModels and TFLite files; imported when used, because TensorFlow is slow to load."""
+"""Writes SavedModels and TFLite files; imported lazily, because TensorFlow loads slowly."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -172,7 +172,7 @@ def gradient_by_products(
 def gradient_by_interleaving(
   x: Array, gradient: Array, kernel: Array, dilation: int, precision: Any
 ) -> Array:
-  """Computes the gradient by a kernel as that of an undilated convolution of interleaved images."""
+  """Computes a kernel gradient as that of an undilated convolution of interleaved images."""
 
   def convolve(kernel: Array) -> Array:
     return _convolution(interleave(x, dilation), kernel, 1, precision)

@@ -1,4 +1,4 @@
-"""The cells of a table: method x labelled count x seed, each a training in its own directory.
+"""Cells of a table: method x labelled count x seed, each a run in its own directory.
 
 Synopsis:
 
