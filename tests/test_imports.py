@@ -37,7 +37,6 @@ TENSORFLOW = (
   'classmix_jax.data.input_pipeline',
   'classmix_jax.inference.export.tensorflow',
   'classmix_jax.datasets.scenes.builder',
-  'classmix_jax.datasets.pascal_voc.builder',
 )
 OPTIONAL = (*TENSORFLOW, 'classmix_jax.inference.export.onnx')  # what may not be installed
 TENSORBOARD = 'classmix_jax.training.tensorboard_writer'
