@@ -82,8 +82,8 @@ def programs() -> list[Program]:
 
 def measure(program: Program) -> dict:
   """Compiles a program in a separate process; returns its row."""
-  with tempfile.TemporaryDirectory() as folder:
-    path, begin = Path(folder) / 'result.json', time.monotonic()
+  with tempfile.TemporaryDirectory() as directory:
+    path, begin = Path(directory) / 'result.json', time.monotonic()
     done = subprocess.run(
       [
         sys.executable,

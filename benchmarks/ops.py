@@ -75,6 +75,7 @@ def products_of_shifts(x, kernel, strides, padding, *, rhs_dilation, **options):
     for v in range(kernel.shape[1]):
       row, column = u * rhs_dilation[0], v * rhs_dilation[1]
       seen = padded[:, row : row + height, column : column + width]
+      # Sums over the input channels f at this offset of the kernel.
       total += jnp.einsum('bhwf,fg->bhwg', seen, kernel[u, v], precision=options['precision'])
   return total
 
@@ -120,19 +121,24 @@ def measure(layer: Layer, way, options: argparse.Namespace) -> dict[str, float]:
     precision=None,
   )
   if way is not lax.conv_general_dilated:
-    forward = lambda x, kernel: way(
-      x,
-      kernel,
-      (1, 1),
-      [(reach, reach)] * 2,
-      rhs_dilation=(layer.dilation,) * 2,
-      dimension_numbers=convolution.DIMENSIONS,
-      precision=None,
-    )
-  by_x = lambda x, kernel, gradient: jax.vjp(lambda x: forward(x, kernel), x)[1](gradient)
-  by_kernel = lambda x, kernel, gradient: jax.vjp(lambda kernel: forward(x, kernel), kernel)[1](
-    gradient
-  )
+
+    def forward(x, kernel):
+      return way(
+        x,
+        kernel,
+        (1, 1),
+        [(reach, reach)] * 2,
+        rhs_dilation=(layer.dilation,) * 2,
+        dimension_numbers=convolution.DIMENSIONS,
+        precision=None,
+      )
+
+  def by_x(x, kernel, gradient):
+    return jax.vjp(lambda x: forward(x, kernel), x)[1](gradient)
+
+  def by_kernel(x, kernel, gradient):
+    return jax.vjp(lambda kernel: forward(x, kernel), kernel)[1](gradient)
+
   operations = 2 * np.prod(shape) * layer.side**2 * layer.inputs * layer.outputs / 1e9
   time_of = functools.partial(seconds, repeats=options.repeats)
   return {

@@ -35,8 +35,11 @@ def programs(config):
   method = build_method(config, CLASSES.value)
   tx = build_optimizer(config, method, config.steps)
   image = jax.ShapeDtypeStruct((1, *image_size(config), 3), np.float32)
-  fresh = lambda: create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
-  state, (batch, _) = fresh(), random_batch(config, CLASSES.value, devices)
+
+  def create_fresh_state():
+    return create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
+
+  state, (batch, _) = create_fresh_state(), random_batch(config, CLASSES.value, devices)
   on_device = functools.partial(jax.pmap, axis_name=AXIS, devices=devices)
   key = jax.random.key(0)
 
@@ -66,7 +69,9 @@ def programs(config):
 
   @on_device
   def upsampled_loss(logits, label):
-    whole = lambda logits: per_pixel(cross_entropy, logits, label).mean()
+    def whole(logits):
+      return per_pixel(cross_entropy, logits, label).mean()
+
     return jax.grad(whole)(logits)
 
   @jax.jit
@@ -81,7 +86,7 @@ def programs(config):
   low = [-(-length // 8) for length in label.shape[2:]]
   logits = np.zeros((*label.shape[:2], *low, CLASSES.value), np.float32)
 
-  step, kept = make_train_step(method, tx, 0, devices), [fresh()]
+  step, kept = make_train_step(method, tx, 0, devices), [create_fresh_state()]
 
   def whole():
     kept[0], metrics = step(kept[0], batch)

@@ -126,13 +126,15 @@ class Tiny(nn.Module):
     self.head = nn.Conv2d(32, classes, 3, padding=1)
 
   def forward(self, image):
-    enlarged = lambda x, size: functional.interpolate(x, size, mode='bilinear', align_corners=True)
+    def enlarge(x, size):
+      return functional.interpolate(x, size, mode='bilinear', align_corners=True)
+
     fine = self.fine(image)
     middle = self.middle(fine)
     x = self.coarse(middle)
-    x = functional.relu(self.lateral_middle(middle) + enlarged(x, middle.shape[2:]))
-    x = functional.relu(self.lateral_fine(fine) + enlarged(x, fine.shape[2:]))
-    return enlarged(self.head(self.merge(x)).float(), image.shape[2:])
+    x = functional.relu(self.lateral_middle(middle) + enlarge(x, middle.shape[2:]))
+    x = functional.relu(self.lateral_fine(fine) + enlarge(x, fine.shape[2:]))
+    return enlarge(self.head(self.merge(x)).float(), image.shape[2:])
 
 
 def build(backbone: str, classes: int) -> nn.Module:
@@ -191,7 +193,10 @@ class Step:
     with torch.no_grad():
       confidence, label = self.run_teacher(image).softmax(1).max(1)
       mask = class_mask(label, self.classes)
-      mix = lambda x: torch.where(mask if x.dim() == 3 else mask[:, None], x, torch.roll(x, -1, 0))
+
+      def mix(x):
+        return torch.where(mask if x.dim() == 3 else mask[:, None], x, torch.roll(x, -1, 0))
+
       mixed, label = mix(image), mix(label)
       weight = (mix(confidence) >= THRESHOLD).float().mean()
     return weight * functional.cross_entropy(self.run_student(mixed), label)

@@ -46,7 +46,10 @@ def digests(run: Path, steps: int) -> dict[str, str]:
   weights = hashlib.sha256()
   for leaf in jax.tree.leaves(networks):
     weights.update(jax.device_get(leaf).tobytes())
-  short = lambda content: hashlib.sha256(content).hexdigest()[:16]
+
+  def short(content):
+    return hashlib.sha256(content).hexdigest()[:16]
+
   return {
     'losses': short(losses.encode()),
     'weights': weights.hexdigest()[:16],
@@ -54,9 +57,9 @@ def digests(run: Path, steps: int) -> dict[str, str]:
   }
 
 
-def compare(folder: Path, steps: int, arguments: list[str]) -> dict:
+def compare(directory: Path, steps: int, arguments: list[str]) -> dict:
   """Trains an uninterrupted run and a killed one; returns the hashes of both."""
-  runs = {'undisturbed': folder / 'undisturbed', 'killed': folder / 'killed'}
+  runs = {'undisturbed': directory / 'undisturbed', 'killed': directory / 'killed'}
   for name, run in runs.items():
     kept = runs['undisturbed'] / 'compiled'  # on GPUs: the chosen kernels
     if name == 'killed' and kept.exists():

@@ -23,8 +23,8 @@ HERE = Path(__file__).resolve().parent
 
 def measured(devices: int, times: int, arguments: list[str]) -> dict:
   """Runs a step on some devices, with `times` times the batch of the config."""
-  with tempfile.TemporaryDirectory() as folder:
-    path = Path(folder) / 'result.json'
+  with tempfile.TemporaryDirectory() as directory:
+    path = Path(directory) / 'result.json'
     subprocess.run(
       [
         sys.executable,

@@ -48,7 +48,7 @@ DEFAULT_MALLOC = flags.DEFINE_boolean(
 )
 DEVICES = flags.DEFINE_integer('devices', 0, 'Number of devices, 0 for all that the batch fits.')
 TIMES_BATCH = flags.DEFINE_integer('times_batch', 1, "Multiplies the config's batch.")
-PROFILE = flags.DEFINE_string('profile', '', "Folder for the profiler's trace of three steps.")
+PROFILE = flags.DEFINE_string('profile', '', "Directory for the profiler's trace of three steps.")
 HLO = flags.DEFINE_string('hlo', '', "File for the optimised program's text.")
 OUTPUT = flags.DEFINE_string('output', '', 'File for the result.')
 PROFILED = 3  # steps
@@ -167,15 +167,15 @@ def last_metrics(metrics) -> dict:
   }
 
 
-def profile(run, folder: Path) -> list:
+def profile(run, directory: Path) -> list:
   """Traces `PROFILED` calls; returns the rows of benchmarks/kernel_times.py."""
   import jax
 
   from classmix_jax.tools.sweep.random_step import time_calls
 
-  with jax.profiler.trace(str(folder)):
+  with jax.profiler.trace(str(directory)):
     time_calls(run, PROFILED)
-  return kernel_times(folder, PROFILED)
+  return kernel_times(directory, PROFILED)
 
 
 def measure(config):

@@ -68,9 +68,10 @@ def parts() -> str:
     for one in found
   ]
   whole = [one['ms']['whole step'] for one in found]
-  share = lambda values: [
-    f'{value:.1f} ({value / of:.1%})' for value, of in zip(values, whole, strict=True)
-  ]
+
+  def share(values):
+    return [f'{value:.1f} ({value / of:.1%})' for value, of in zip(values, whole, strict=True)]
+
   rows = [[name, *share([one['ms'][name] for one in found])] for name in found[0]['ms']]
   around = '**mixing, augmentation, optimizer, average together**'
   return table(head, [*rows, [around, *share([one['around_ms'] for one in found])]])
@@ -84,8 +85,13 @@ def memory() -> str:
   }
   kinds = list(dict.fromkeys((row['method'], row['dtype']) for row in rows))
   counts = list(dict.fromkeys(row['accumulate'] for row in rows))
-  number = lambda key: f'{cells[key]:.0f}' if key in cells else '-'  # not measured
-  cell = lambda kind, count: ' / '.join(number((*kind, count, remat)) for remat in ('off', 'on'))
+
+  def number(key):
+    return f'{cells[key]:.0f}' if key in cells else '-'  # not measured
+
+  def cell(kind, count):
+    return ' / '.join(number((*kind, count, remat)) for remat in ('off', 'on'))
+
   return table(
     [
       'temporaries in MiB, without / with `config.model.remat`',

@@ -51,7 +51,10 @@ def run(tmp_path, monkeypatch, options, programs):
   """Measures with programs written here; returns name -> result."""
   for name, code in programs.items():
     (tmp_path / f'{name}.py').write_text(code)
-  one = lambda name: accelerator.Measurement(2.0, f'{name}.py', ('{name}',))
+
+  def one(name):
+    return accelerator.Measurement(2.0, f'{name}.py', ('{name}',))
+
   monkeypatch.setattr(accelerator, 'HERE', tmp_path)
   monkeypatch.setattr(
     accelerator, 'plan', lambda dry, pretrained: {name: one(name) for name in programs}

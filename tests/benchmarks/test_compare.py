@@ -31,7 +31,9 @@ def compare(monkeypatch, tmp_path):
   module, path = importlib.import_module('compare'), tmp_path / 'result.json'
 
   def run(torch):
-    result = lambda command: torch if 'peer_torch' in command[1] else OURS
+    def result(command):
+      return torch if 'peer_torch' in command[1] else OURS
+
     monkeypatch.setattr(module, 'run_for_result', result)
     monkeypatch.setattr(sys, 'argv', ['compare.py', '--pairs=2', f'--output={path}'])
     module.main()

@@ -146,7 +146,10 @@ def test_rows_have_names_of_their_own_and_stay_when_others_are_compiled(tmp_path
   names = [one.name for one in compile_all.programs()]
   assert len(set(names)) == len(names)
   path = tmp_path / 'rows.json'
-  row = lambda name, temp: {'name': name, 'temp': temp}
+
+  def row(name, temp):
+    return {'name': name, 'temp': temp}
+
   compile_all.write(path, [row(names[3], 1), row(names[1], 2)])
   compile_all.write(path, [row(names[3], 4), row(names[0], 5)])
   assert json.loads(path.read_text())['rows'] == [

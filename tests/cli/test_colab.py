@@ -10,20 +10,23 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def write_repository(folder):
+def write_repository(directory):
   """Commits this working tree, as the notebook clones it."""
-  git = lambda *words, cwd=folder: (
-    subprocess.run(['git', *words], cwd=cwd, check=True, capture_output=True, text=True).stdout
-  )
+
+  def git(*words, cwd=directory):
+    return subprocess.run(
+      ['git', *words], cwd=cwd, check=True, capture_output=True, text=True
+    ).stdout
+
   names = git('ls-files', '--cached', '--others', '--exclude-standard', '-z', cwd=ROOT)
   for name in filter(None, names.split('\0')):
     if (ROOT / name).exists():
-      (folder / name).parent.mkdir(parents=True, exist_ok=True)
-      shutil.copy(ROOT / name, folder / name)
+      (directory / name).parent.mkdir(parents=True, exist_ok=True)
+      shutil.copy(ROOT / name, directory / name)
   git('init', '--quiet')
   git('add', '--all', '--force')
   git('-c', 'user.name=test', '-c', 'user.email=test@example.org', 'commit', '--quiet', '-m', 'x')
-  return folder
+  return directory
 
 
 def set_parameters(notebook, **values):
@@ -48,7 +51,7 @@ def test_every_cell(tmp_path, monkeypatch):
   colab.mkdir(parents=True)
   (colab / '__init__.py').touch()
   (colab / 'drive.py').write_text(
-    'import os\ndef mount(folder): os.makedirs(folder + "/MyDrive")\n'
+    'import os\ndef mount(directory): os.makedirs(directory + "/MyDrive")\n'
   )
   monkeypatch.setenv('PYTHONPATH', str(colab.parents[1]))
   monkeypatch.setenv('XLA_FLAGS', '')

@@ -65,6 +65,7 @@ def test_blur_is_a_convolution(sigma):
   kernel = np.outer(taps, taps) / np.outer(taps, taps).sum()
   padded = np.pad(image, [(0, 0), (6, 6), (6, 6), (0, 0)], mode='reflect')
   windows = np.lib.stride_tricks.sliding_window_view(padded, (13, 13), axis=(1, 2))
+  # Weighs the 13x13 neighbourhood of every pixel and channel.
   expected = np.einsum('bhwcij,ij->bhwc', windows, kernel)
   found = augment_kornia.gaussian_blur(jnp.asarray(image), jnp.array(sigma))
   np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -160,6 +161,9 @@ def test_one_switch_per_batch(options, share):
 def test_eager_is_jit():
   image = jnp.asarray(np.random.default_rng(3).random((2, 8, 8, 3)), jnp.float32)
   order = jnp.array([3, 1, 0, 2])
-  jitter = lambda key: augment_kornia.color_jitter(key, image, order, 0.25)
+
+  def jitter(key):
+    return augment_kornia.color_jitter(key, image, order, 0.25)
+
   key = jax.random.key(4)
   np.testing.assert_allclose(jitter(key), jax.jit(jitter)(key), atol=1e-6)

@@ -40,7 +40,7 @@ def test_zero_strength_changes_nothing():
 
 
 def many(count=200, **options):
-  """The same picture so many times, distorted."""
+  """The same image so many times, distorted."""
   image = np.random.default_rng(0).uniform(0.3, 0.7, (1, 9, 9, 3)).astype(np.float32)
   options = dict(jitter=(0.0,) * 4) | options
   run = jax.jit(lambda image: augment_torchvision.distort(jax.random.key(1), image, **options))
@@ -67,7 +67,7 @@ def test_every_image_has_a_switch_of_its_own(options, share):
 
 
 def test_blur_keeps_the_mean_of_the_middle():
-  """A constant stays, so a blurred picture stays within its range and varies less."""
+  """A constant stays, so a blurred image stays within its range and varies less."""
   before, after = many(blur=0.5)
   changed = (np.abs(after - before) > 1e-4).any(axis=(1, 2, 3))
   assert after.min() >= before.min() - 1e-6 and after.max() <= before.max() + 1e-6
@@ -95,7 +95,10 @@ def test_the_three_switches_are_independent():
   )
   found = np.asarray(run(jnp.repeat(jnp.asarray(image), 160, axis=0)))
   grey = (found == found[..., :1]).all(axis=(1, 2, 3))
-  luma = lambda x: np.asarray(augment_torchvision.to_grey(jnp.asarray(x)))[..., 0]
+
+  def luma(x):
+    return np.asarray(augment_torchvision.to_grey(jnp.asarray(x)))[..., 0]
+
   factor = luma(found[:, 20, 15]) / luma(image[:, 20, 15])
   jittered = np.abs(factor - 1) > 1e-3
   spread = luma(found)[:, :, 31:].std(axis=(1, 2)) / factor

@@ -69,7 +69,10 @@ def test_mix_keeps_the_dtype_and_checks_shapes():
 
 def test_mean_and_sum():
   x = jnp.arange(4.0)
-  both = lambda x: (ALL_DEVICES.mean(x), ALL_DEVICES.sum(x))
+
+  def both(x):
+    return (ALL_DEVICES.mean(x), ALL_DEVICES.sum(x))
+
   mean, total = jax.pmap(both, AXIS)(x)
   assert mean.tolist() == [1.5] * 4 and total.tolist() == [6.0] * 4
   assert ONE_DEVICE.mean(x) is x and ONE_DEVICE.sum(x) is x

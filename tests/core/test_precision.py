@@ -60,7 +60,10 @@ def test_statistics_are_computed_in_full():
     'params': {'scale': jnp.ones(1), 'bias': jnp.zeros(1)},
     'batch_stats': {'mean': jnp.zeros(1), 'var': jnp.ones(1)},
   }
-  run = lambda x: layer.apply(variables, x, mutable=['batch_stats'])
+
+  def run(x):
+    return layer.apply(variables, x, mutable=['batch_stats'])
+
   y, updated = jax.pmap(run, AXIS, devices=jax.devices()[:1])(x)
   assert y.dtype == HALF
   # Momentum 0.9, from a mean of 0.

@@ -66,13 +66,17 @@ def test_no_array_of_full_size_is_made(label):
   """16 rows of 64 at a time: nothing in the program is as large as all logits."""
   logits = jnp.zeros((2, 8, 8, 19))
   label = jnp.zeros((2, 64, 64), jnp.uint8)
-  loss = lambda logits: per_pixel(
-    cross_entropy, logits, label, tile_bytes=16 * 4 * 2 * 64 * 19
-  ).sum()
+
+  def loss(logits):
+    return per_pixel(cross_entropy, logits, label, tile_bytes=16 * 4 * 2 * 64 * 19).sum()
+
   program = jax.jit(jax.grad(loss)).lower(logits).compile()
   whole = 4 * 2 * 64 * 64 * 19
   assert program.memory_analysis().temp_size_in_bytes < whole
-  at_once = lambda logits: cross_entropy(resize_bilinear(logits, (64, 64)), label).sum()
+
+  def at_once(logits):
+    return cross_entropy(resize_bilinear(logits, (64, 64)), label).sum()
+
   found = jax.jit(jax.grad(at_once)).lower(logits).compile().memory_analysis()
   assert found.temp_size_in_bytes > whole
 

@@ -136,6 +136,7 @@ def test_crop_and_flip_keep_image_and_label_together(run):
 def _place(crop: np.ndarray, frame: np.ndarray) -> tuple[int, int, bool]:
   """Returns (top, left, flipped) of a crop; it must be somewhere in the frame."""
   h, w, _ = crop.shape
+  # The first offset at which the crop, mirrored or not, equals the frame.
   return next(
     (top, left, flipped)
     for flipped in (False, True)

@@ -1,4 +1,4 @@
-"""Folders, class files and options of any content: opened and read, or refused in a sentence."""
+"""Directories, class files and options of any content are read, or refused in one sentence."""
 
 import dataclasses
 import io

@@ -27,9 +27,9 @@ def many():
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-  folder = str(tmp_path_factory.mktemp('scenes'))
-  scenes.load(folder, **COUNTS)
-  return folder
+  directory = str(tmp_path_factory.mktemp('scenes'))
+  scenes.load(directory, **COUNTS)
+  return directory
 
 
 def test_render_shapes_types_and_values(many):
@@ -150,8 +150,8 @@ def test_killed_build_is_not_trusted(tmp_path, monkeypatch):
   assert len(scenes.load(str(tmp_path), **COUNTS).train) == 4
 
 
-def _load_lengths(folder):
-  return len(scenes.load(folder, **COUNTS).train)
+def _load_lengths(directory):
+  return len(scenes.load(directory, **COUNTS).train)
 
 
 def test_two_processes_may_prepare_at_once(tmp_path):
@@ -181,7 +181,7 @@ def test_damage_is_named(root, tmp_path):
   broken = tmp_path / 'broken'
   shutil.copytree(root, broken)
   next(broken.glob('**/dataset_info.json')).unlink()
-  with pytest.raises(UserError, match='is damaged.*Remove that folder'):
+  with pytest.raises(UserError, match='is damaged.*Remove that directory'):
     scenes.load(str(broken), **COUNTS)
 
 

@@ -65,7 +65,7 @@ def made_up():
 
 
 def official(predictions, truth):
-  """What the official script finds in two folders, without the instances."""
+  """What the official script finds in two directories, without the instances."""
   for index, name in enumerate(FRAMES):
     path = truth / f'{name}_gtFine_labelIds.png'
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,9 @@ def test_count_is_numpys_count(devices):
 
 
 def test_sums_leave_int32():
-  count = lambda variables, example: np.array([[2**31 - 1, 1], [0, 2**24 + 1]], np.int32)
+  def count(variables, example):
+    return np.array([[2**31 - 1, 1], [0, 2**24 + 1]], np.int32)
+
   found = evaluate(count, None, range(5), 2)
   assert found.tolist() == [[5 * (2**31 - 1), 5], [0, 5 * (2**24 + 1)]]
 

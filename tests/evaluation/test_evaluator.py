@@ -154,12 +154,12 @@ def test_an_image_larger_than_the_padding():
     small.batches()
 
 
-def test_the_picture_shows_the_protocols_prediction():
+def test_the_figure_shows_the_protocols_prediction():
   val = source([(4, 6)] * 2, factor=2)
-  picture = evaluator(val, **{'data.size': (4, 6), 'eval.protocol': 'full'}).picture(
+  figure = evaluator(val, **{'data.size': (4, 6), 'eval.protocol': 'full'}).draw_predictions(
     {'student': EMPTY}, rows=2
   )
-  assert picture.width == 4 + 3 * (12 + 4)  # image, truth, student at 12 pixels and margins
+  assert figure.width == 4 + 3 * (12 + 4)  # image, truth, student at 12 pixels and margins
 
 
 def test_the_table_has_both_means_where_they_differ():

@@ -112,7 +112,10 @@ def test_flip_averages_with_the_mirrored_image(name):
 
 def test_flip_makes_a_network_symmetric():
   protocol, own = Protocol(flip=True), valid(3, frame=3)
-  tilted = lambda image: two_classes(image[..., 0] * jnp.array([1, 0.7, 0.4])[None, None])
+
+  def tilted(image):
+    return two_classes(image[..., 0] * jnp.array([1, 0.7, 0.4])[None, None])
+
   seen = first(protocol, tilted, rows([0.2, 0.4, 0.8]), own)
   mirrored = first(protocol, tilted, rows([0.8, 0.4, 0.2]), own)
   np.testing.assert_allclose(mirrored, seen[:, ::-1], rtol=1e-6)
@@ -134,6 +137,7 @@ def test_resize_each_is_resize_bilinear():
   found = np.asarray(jax.jit(resize_each, static_argnums=2)(x, np.array(sizes), (8, 12)))
   assert found.shape == (3, 8, 12, 2)
   for index, (height, width) in enumerate(sizes):
+    # Enlarges rows h to H and columns w to W.
     expected = np.einsum(
       'Hh,Ww,hwc->HWc', interpolation_matrix(4, height), interpolation_matrix(5, width), x[index]
     )

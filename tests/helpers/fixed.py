@@ -25,7 +25,7 @@ class Fixed:
 
 
 def pixels(*values):
-  """A picture of one row: `[1, 1, pixels, ...]`."""
+  """An image of one row: `[1, 1, pixels, ...]`."""
   return jnp.asarray(values)[None, None]
 
 

@@ -28,8 +28,8 @@ CAMVID = Path(os.environ.get('CLASSMIX_JAX_DATA', SHARED)) / 'camvid' / 'val'
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-  folder = tmp_path_factory.mktemp('export')
-  return toy.write_run(folder / 'run', toy.write_folder(folder / 'data'))
+  directory = tmp_path_factory.mktemp('export')
+  return toy.write_run(directory / 'run', toy.write_folder(directory / 'data'))
 
 
 @pytest.fixture(scope='module')
@@ -132,7 +132,7 @@ def test_on_real_images(backbone, head, formats, tmp_path):
   """What docs/export.md says of networks and formats, on frames of CamVid."""
   files = sorted(CAMVID.glob('*.png'))[::40]
   if not files:
-    pytest.skip('no camvid folder in ../shared/data or in $CLASSMIX_JAX_DATA')
+    pytest.skip('no camvid directory in ../shared/data or in $CLASSMIX_JAX_DATA')
   frames = np.stack(
     [np.asarray(Image.open(file).convert('RGB').resize((120, 90))) for file in files]
   )
@@ -162,9 +162,9 @@ def test_what_a_library_does_not_know_is_said(run, tmp_path, monkeypatch):
 
 
 def test_what_does_not_agree_is_refused(run, tmp_path, monkeypatch):
-  wrong = lambda network, size, output: (
-    lambda images: {'logits': 1.01 * np.asarray(network(images)['logits'])}
-  )
+  def wrong(network, size, output):
+    return lambda images: {'logits': 1.01 * np.asarray(network(images)['logits'])}
+
   monkeypatch.setitem(export.FORMATS, 'wrong', wrong)
   with pytest.raises(UserError, match='wrong model.*differ from JAX.* should not be used'):
     export.export(run, tmp_path, formats=['wrong'])

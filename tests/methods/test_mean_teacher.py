@@ -57,7 +57,10 @@ def test_cutout_learns_what_it_keeps():
 def test_the_ramp_lasts_as_long_as_it_says(step, progress):
   start = small.start('classmix').replace(step=jnp.array(step))
   method = small.method('classmix', pixel_weight='sigmoid', ramp_steps=10)
-  run = lambda batch: method.targets(start, batch, jax.random.key(0))[0].weight
+
+  def run(batch):
+    return method.targets(start, batch, jax.random.key(0))[0].weight
+
   batch = jax.tree.map(lambda x: x[None, None], small.batch())
   weight = jax.pmap(run, AXIS, devices=jax.devices()[:1])(batch)
   np.testing.assert_allclose(weight, np.exp(-5 * (1 - progress) ** 2), rtol=1e-6)

@@ -194,7 +194,10 @@ def test_six_training_steps(witness_method, variant, devices):
   local = jax.devices()[:devices]
   image = jax.ShapeDtypeStruct((2, 49, 49, 3), jnp.float32)
   state = create_state(witness_method, tx, jax.random.key(0), image, local)
-  replace = lambda tree: jax.tree.map_with_path(witness_leaf, tree)
+
+  def replace(tree):
+    return jax.tree.map_with_path(witness_leaf, tree)
+
   state = state.replace(
     params={'segmenter': replace(state.params['segmenter'])},
     method_state={'teacher': replace(state.method_state['teacher'])},
@@ -202,7 +205,10 @@ def test_six_training_steps(witness_method, variant, devices):
   )
   step = make_train_step(witness_method, tx, 0, local)
   for index, batch in enumerate(witness_batches()):
-    shard = lambda x: x.reshape((devices, 1, 2 // devices) + x.shape[1:])
+
+    def shard(x):
+      return x.reshape((devices, 1, 2 // devices) + x.shape[1:])
+
     state, metrics = step(state, jax.tree.map(shard, batch))
     student, teacher = state.params['segmenter'], state.method_state['teacher']
     norm = jnp.linalg.norm
@@ -256,7 +262,9 @@ def resnet101(witness, dtype):
   assert names == dict(zip(witness['param_names'], witness['param_shapes'], strict=True))
 
   def small_logits(variables, train):
-    forward = lambda module: module.head(module.backbone(image, train), train)
+    def forward(module):
+      return module.head(module.backbone(image, train), train)
+
     return model.apply(variables, method=forward, mutable=['batch_stats'])
 
   def loss(params):
@@ -298,7 +306,7 @@ def compare_resnet101(found, witness, *, logits, loss, gradients):
 
 @pytest.mark.slow
 def test_resnet101_is_exact():
-  """In float64, where rounding plays no part; see the README of the witness folder.
+  """In float64, where rounding plays no part; see the README of the witness directory.
 
   In training 104 normalisations by small maps amplify rounding: the original's float32 numbers
   are 1.4e-4 (logits) and 3.4e-3 (the stem's gradient) away from its own in float64.

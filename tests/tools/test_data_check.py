@@ -42,10 +42,10 @@ def figures(output):
   return sorted(path.name for path in output.glob('*.png'))
 
 
-# ------------------------------------------------------------------------ a sound folder
+# ------------------------------------------------------------------------ a sound directory
 
 
-def test_sound_folder(tmp_path, capsys):
+def test_sound_directory(tmp_path, capsys):
   root = toy.write_folder(tmp_path / 'data')
   findings, report = check(root, tmp_path / 'out')
   assert findings == [] and '\nno findings\n' in report and 'warning' not in report
@@ -202,7 +202,7 @@ def binary(root):
     (
       colors_without_a_table,
       'labeled/masks/street/1.png',
-      ['RGB picture', '#000000, #010000, #020000, #ff0000', '--config.data.colors='],
+      ['RGB image', '#000000, #010000, #020000, #ff0000', '--config.data.colors='],
     ),
     (mask_of_another_size, 'labeled/masks/street/1.png', ['48x20', '48x32', 'Export']),
     (no_mask, 'labeled/images/street/1.png', ['no mask', 'unlabeled/images']),

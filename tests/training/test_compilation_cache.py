@@ -18,7 +18,7 @@ import jax
 from classmix_jax.training.compilation_cache import keep_programs
 hits = []
 jax.monitoring.register_event_listener(lambda name, **_: hits.append('cache_hits' in name))
-jax.jit(lambda x: x + 1)(1.0)  # opens the folder of all runs
+jax.jit(lambda x: x + 1)(1.0)  # opens the directory of all runs
 keep_programs(Path(sys.argv[1]), sys.argv[2])
 jax.jit(lambda x: x * 3)(2.0)
 print(sum(hits))
@@ -52,7 +52,7 @@ def test_a_gpu_run_keeps_its_programs_and_finds_them_again(tmp_path):
   assert compile_in(run, 'gpu', tmp_path / 'second') >= 1
 
 
-def test_other_platforms_share_one_folder(tmp_path):
+def test_other_platforms_share_one_directory(tmp_path):
   compile_in(tmp_path / 'run', 'cpu', tmp_path / 'shared')
   assert not (tmp_path / 'run').exists()
   assert compile_in(tmp_path / 'other', 'cpu', tmp_path / 'shared') >= 2

@@ -72,7 +72,9 @@ class World:
 
   @functools.cache  # noqa: B019
   def step(self, devices):
-    make = lambda: make_train_step(self.counted[devices], self.tx, 0, jax.devices()[:devices])
+    def make():
+      return make_train_step(self.counted[devices], self.tx, 0, jax.devices()[:devices])
+
     if devices != 2:
       return make()
     with pytest.MonkeyPatch.context() as patch:
@@ -175,7 +177,10 @@ def test_order_of_steps_and_seeds_matter(world):
 
 def test_the_step_compiles_once(world):
   compiled = []
-  listen = lambda event, duration, **_: compiled.append(event)
+
+  def listen(event, duration, **_):
+    return compiled.append(event)
+
   batches = [small.batch(seed) for seed in range(3)]
   world.two_steps(2)
   step, devices = world.step(2), jax.devices()[:2]

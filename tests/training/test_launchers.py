@@ -49,7 +49,10 @@ def test_tpu_vm(stub, tmp_path, monkeypatch):
   stub('gcloud', GCLOUD)
   for name, value in {'SAID': str(tmp_path / 'said'), 'TPU': 'mine', 'ZONE': 'here'}.items():
     monkeypatch.setenv(name, value)
-  run = lambda *words: subprocess.run([LAUNCH / 'tpu_vm.sh', *words], cwd=ROOT, check=True)
+
+  def run(*words):
+    return subprocess.run([LAUNCH / 'tpu_vm.sh', *words], cwd=ROOT, check=True)
+
   run('create', 'v4-32', 'tpu-ubuntu2204-base')
   run('install')
   run('train', '--config=configs/scenes.py', '--workdir=my runs', '--config.data.crop=(64,64)')
@@ -98,7 +101,7 @@ def test_kubernetes(name):
 def test_slurm(stub, tmp_path, monkeypatch):
   """The script starts two processes that find each other by what Slurm says."""
   stub('srun', SRUN)
-  folder, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
+  directory, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
   for name, value in {
     'PYTHON': sys.executable,
     'JAX_COORDINATOR_PORT': str(free_port()),
@@ -110,7 +113,7 @@ def test_slurm(stub, tmp_path, monkeypatch):
     [
       LAUNCH / 'slurm.sh',
       f'--config={ROOT}/configs/folder.py',
-      f'--config.data.root={folder}',
+      f'--config.data.root={directory}',
       f'--workdir={run}',
       '--config.steps=3',
       '--config.data.crop=(32,32)',

@@ -1,4 +1,4 @@
-"""What a run writes down, and what it drops when it goes on."""
+"""Rows that a run logs, and rows that a resumed run drops."""
 
 import io
 import json
@@ -92,7 +92,7 @@ def test_write_and_resume(tmp_path, capsys):
 
 
 def test_events_are_what_tensorboard_reads(tmp_path):
-  """Settings for its page 'hparams', beside the scores that it compares; words and pictures."""
+  """Settings for its page 'hparams', beside the scores that it compares; words and images."""
   accumulators = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator')
   from tensorboard.plugins.hparams import plugin_data_pb2
   from tensorboard.util.tensor_util import make_ndarray

@@ -135,19 +135,19 @@ def test_nothing_is_kept_of_finite_steps(tmp_path):
 def test_stop_keeps_batch_and_state_and_says_where(tmp_path):
   with pytest.raises(UserError) as caught:
     looked(tmp_path, 'stop', [True, False, True, False])
-  folder = tmp_path / 'nonfinite' / '2'
+  directory = tmp_path / 'nonfinite' / '2'
   toy.assert_says(
-    str(caught.value), 'step 2: loss/sup is nan;', 'of 2, b', folder, '--config.on_nan=skip'
+    str(caught.value), 'step 2: loss/sup is nan;', 'of 2, b', directory, '--config.on_nan=skip'
   )
-  with np.load(folder / 'batch-0.npz') as kept:
+  with np.load(directory / 'batch-0.npz') as kept:
     batch = small.shard(small.batch(4), 1)
     np.testing.assert_array_equal(kept['labeled_image'], batch.labeled.image)
     np.testing.assert_array_equal(kept['unlabeled_valid'], batch.unlabeled.valid)
-  assert read_json(folder / 'names.json') == {'labeled': ['of 2', 'b']}
+  assert read_json(directory / 'names.json') == {'labeled': ['of 2', 'b']}
   start = small.start('supervised').replace(step=np.array(1, np.int32))
   with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
     args = ocp.args.StandardRestore(start)
-    assert_same(checkpointer.restore(folder / 'state', args=args), start)
+    assert_same(checkpointer.restore(directory / 'state', args=args), start)
 
 
 def test_skip_warns_and_goes_on(tmp_path, capsys):
@@ -244,10 +244,10 @@ def test_a_training_that_explodes(tmp_path, capsys):
   with pytest.raises(UserError) as caught:
     toy.train(toy.config(root, **fields), tmp_path / 'run')
   step = int(re.search(r'step (\d+):', str(caught.value))[1])
-  folder = tmp_path / 'run' / 'nonfinite' / str(step)
-  assert 1 < step <= 5 and str(folder) in str(caught.value)
-  names = json.loads((folder / 'names.json').read_text())
-  assert len(names['labeled']) == len(names['unlabeled']) == 2 and (folder / 'state').is_dir()
+  directory = tmp_path / 'run' / 'nonfinite' / str(step)
+  assert 1 < step <= 5 and str(directory) in str(caught.value)
+  names = json.loads((directory / 'names.json').read_text())
+  assert len(names['labeled']) == len(names['unlabeled']) == 2 and (directory / 'state').is_dir()
   monkey = pytest.MonkeyPatch()
   monkey.setattr(nonfinite, 'MAX_SKIPPED', 5)
   with pytest.raises(UserError, match='steps were all skipped'):

@@ -74,7 +74,7 @@ def test_before_the_first_step_it_ends_at_once_even_while_compiling(number):
   assert status == 0 and seconds < 5
   assert said.splitlines() == [
     f'{number.name}: saving and ending; once more ends at once',
-    f'{number.name}: everything is saved; the same command goes on',
+    f'{number.name}: everything is saved; the same command resumes the training',
   ]
 
 
@@ -207,8 +207,13 @@ def steps(run):
 
 def phases(run, log):
   """Each phase: when the signal comes, and what has happened before it."""
-  said = lambda text: lambda: text in log.read_text()
-  reached = lambda step: lambda: steps(run)[-1:] >= [step]
+
+  def said(text):
+    return lambda: text in log.read_text()
+
+  def reached(step):
+    return lambda: steps(run)[-1:] >= [step]
+
   return {
     'importing': lambda: True,
     'building': lambda: (run / 'lock').exists(),
@@ -245,7 +250,7 @@ def test_a_training_is_stopped_in_every_phase(tmp_path):
     status = process.wait(timeout=60)
     seconds, said = time.monotonic() - begin, log.read_text()
     print(f'{phase}: {seconds:.2f} s, then at step {steps(run)[-1:]}', flush=True)
-    assert status == 0 and 'the same command goes on' in said, (phase, said)
+    assert status == 0 and 'the same command resumes the training' in said, (phase, said)
     assert seconds < 10, phase  # 5 s on a core that nobody else uses
     if phase == 'evaluating':
       assert not (run / 'eval' / '20.json').exists()

@@ -17,7 +17,7 @@ from classmix_jax.datasets import DATASETS, scenes
 from classmix_jax.errors import UserError
 from classmix_jax.inference.evaluate_run import evaluate_run
 from classmix_jax.inference.predictor import load
-from classmix_jax.pretrained.converted_folder import write_weights
+from classmix_jax.pretrained.converted_directory import write_weights
 from classmix_jax.tools.report.runs import read_run
 from classmix_jax.tools.report.write_report import report_training
 from classmix_jax.training.callbacks import Callbacks
@@ -162,7 +162,10 @@ def test_steps_of_one_dispatch_train_the_same(finished, data, tmp_path, copy):
     ),
     tmp_path,
   )
-  close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+  def close(a, b):
+    return np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
   jax.tree.map(close, saved(tmp_path)['params'], saved(finished[0])['params'])
   assert [row['step'] for row in rows(tmp_path)] == [2, 4]
   losses = [row['loss/sup'] for row in rows(finished[0])]
@@ -204,7 +207,10 @@ def test_a_stopped_run_ends_in_the_same_bits(finished, data, tmp_path, call, ste
   assert result['iou'] == finished[1]['iou']
   for which in ('latest', 'best'):
     jax.tree.map(np.testing.assert_array_equal, saved(run, which), saved(finished[0], which))
-  same = lambda row: {key: row[key] for key in row if 'per_second' not in key}
+
+  def same(row):
+    return {key: row[key] for key in row if 'per_second' not in key}
+
   assert list(map(same, rows(run))) == list(map(same, rows(finished[0])))
 
 
@@ -341,9 +347,9 @@ def test_camvid_and_scenes_configs_train_two_steps(tmp_path, monkeypatch):
   for split in ('train', 'val'):
     for index in range(4):
       image, label = toy.draw(index)
-      for folder, array in ((split, image), (f'{split}annot', np.minimum(label, 11))):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(array).save(root / folder / f'{split}{index}.png')
+      for directory, array in ((split, image), (f'{split}annot', np.minimum(label, 11))):
+        (root / directory).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array).save(root / directory / f'{split}{index}.png')
     lines = [
       f'/SegNet/CamVid/{split}/{split}{i}.png /SegNet/CamVid/{split}annot/{split}{i}.png'
       for i in range(4)

@@ -51,7 +51,7 @@ def _missing_packages(dataset: str, modules: Sequence[str]) -> UserError:
 def open_prepared(
   make_builder: Callable[[], Builder],
   make_files: Callable[[Builder], None],
-  folder: Path,
+  directory: Path,
   option: str,
 ) -> Builder:
   """Returns a builder whose files exist; calls `make_files` first if they do not.
@@ -59,7 +59,7 @@ def open_prepared(
   Args:
     make_builder: returns a new builder, which reads its directory.
     make_files: called with a builder that has no files yet; see `prepare`.
-    folder: directory of the builder.
+    directory: directory of the builder.
     option: the config field of the directory.
 
   Raises:
@@ -77,7 +77,7 @@ def open_prepared(
           builder = make_builder()
   except OSError as error:
     raise UserError(
-      f'{folder} cannot hold the prepared data set ({error}): set --{option}=DIR to a folder '
+      f'{directory} cannot hold the prepared data set ({error}): set --{option}=DIR to a directory '
       'that can be written.'
     ) from error
   return builder

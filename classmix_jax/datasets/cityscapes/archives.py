@@ -74,7 +74,7 @@ def _prepare(base: Path, cache: Path, builder: Builder) -> None:
 
 def _pairs(builder: Builder, split: str) -> Pairs:
   stems = record_names(builder, split, 'image_id')
-  names = [f'{stem.split("_")[0]}/{stem}' for stem in stems]  # CITY/CITY_..., as in the folders
+  names = [f'{stem.split("_")[0]}/{stem}' for stem in stems]  # CITY/CITY_..., as in the directories
   return record_pairs(builder, split, names, image='image_left', mask='segmentation_label')
 
 

@@ -205,6 +205,7 @@ def interleave(x: Array, step: int) -> Array:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _product(x: Array, matrix: Array, precision: Any) -> Array:
   """Multiplies `[B, h, w, F]` by `[F, G]`, with a gradient by `sum_products`."""
+  # Sums over the channels f of every pixel; g are the output channels.
   return jnp.einsum('bhwf,fg->bhwg', x, matrix, precision=precision)
 
 

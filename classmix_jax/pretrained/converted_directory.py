@@ -25,7 +25,7 @@ DESCRIPTION_FIELDS = dict.fromkeys(
 )
 
 
-def is_weights_folder(path: Path) -> bool:
+def is_weights_directory(path: Path) -> bool:
   """Returns whether a path is a directory of converted weights."""
   return (path / DESCRIPTION).is_file()
 
