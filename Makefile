@@ -6,7 +6,7 @@ AOT ?= $(VENV)-aot
 
 ACCELERATORS ?= benchmarks/results/accelerators.json
 
-.PHONY: train test test-slow coverage wheel lint install accelerators accelerator-kit dependencies audit
+.PHONY: train test test-slow coverage wheel lint types install accelerators accelerator-kit dependencies audit
 
 train: $(VENV)/.installed  ## ClassMix on the built-in street scenes
 	$(RUN) launch/main.py --config=configs/scenes.py
@@ -28,6 +28,9 @@ wheel: $(VENV)/.installed  ## dist/classmix_jax-VERSION-py3-none-any.whl
 lint: $(VENV)/.installed
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+
+types: $(VENV)/.installed  ## checks the annotations of the package
+	$(RUN) -m mypy
 
 # A separate environment: with these plugins, JAX would look for a GPU at every start.
 accelerators: $(AOT)/.installed-aot  ## compiles training steps for GPUs and TPUs on a CPU; an hour; PYTHON from 3.12

@@ -1,7 +1,7 @@
 """Shared data structures: examples, batches, train state, and the Method protocol."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import flax.struct
 import jax
@@ -13,15 +13,17 @@ AXIS = 'batch'  # name of the device axis inside pmap
 Array = jax.Array
 PyTree = Any
 Metrics = Mapping[str, Array]
+ArraySpec = Array | jax.ShapeDtypeStruct  # only its shape and type are used
+ArrayT = TypeVar('ArrayT')  # jax.Array on the devices, np.ndarray on the host
 Size = tuple[int, int]  # (height, width)
 
 
-class Example(NamedTuple):
+class Example(NamedTuple, Generic[ArrayT]):
   """Images and labels; in evaluation, labels may have another size than the images."""
 
-  image: Array  # [B, H, W, 3] uint8, RGB
-  label: Array  # [B, H, W] uint8 class ids, VOID if unknown
-  valid: Array  # [B, H, W] bool, False on padding
+  image: ArrayT  # [B, H, W, 3] uint8, RGB
+  label: ArrayT  # [B, H, W] uint8 class ids, VOID if unknown
+  valid: ArrayT  # [B, H, W] bool, False on padding
 
 
 class Batch(NamedTuple):
@@ -38,8 +40,7 @@ class Features(NamedTuple):
   high: Array  # [B, h', w', F'] at the output stride
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
   """Content of a checkpoint: arrays only, no key and no function."""
 
   step: Array  # int32, number of finished steps; -1 - s if step s stopped the training run
@@ -73,7 +74,11 @@ class Method(Protocol):
   network_names: ClassVar[tuple[str, ...]]  # keys of `networks`
   recipes: ClassVar[Mapping[str, Mapping[str, Any]]]  # data set -> config fields of the paper
 
-  def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
+  @property
+  def model(self) -> Any:
+    """The segmentation network."""
+
+  def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
     """Returns `(params, model_state, method_state)` for images of this shape."""
 
   def stages(self, steps: int) -> tuple[Stage, ...]:

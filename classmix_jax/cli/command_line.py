@@ -7,6 +7,7 @@ from pathlib import Path
 import sys
 from types import ModuleType
 
+from classmix_jax.config.lookup import Config
 from classmix_jax.errors import UserError
 from classmix_jax.utils.paths import cache_root
 
@@ -121,7 +122,7 @@ def parse_flags(program: ModuleType) -> None:
     fail(' '.join(str(error).split()))
 
 
-def required(config: Mapping | None) -> Mapping:
+def required(config: Config | None) -> Config:
   """Returns the config; raises UserError if the flag is missing."""
   if config is None:
     raise UserError('--config is missing; for example --config=configs/scenes.py.')

@@ -37,7 +37,7 @@ def main() -> None:
     command_line.existing_run(WORKDIR.value),
     OUTPUT.value,
     formats=FORMAT.value,
-    size=tuple(map(int, SIZE.value)) or None,
+    size=(int(SIZE.value[0]), int(SIZE.value[1])) if SIZE.value else None,
     step=STEP.value,
     network=NETWORK.value,
   )

@@ -39,7 +39,8 @@ def summary(program: str) -> str:
   The module is parsed and not imported: flags of two programs share names.
   """
   path = Path(__file__).with_name(f'{module_name(program)}.py')
-  return ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))).partition('\n')[0]
+  docstring = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))) or ''
+  return docstring.partition('\n')[0]
 
 
 def usage() -> str:

@@ -71,7 +71,7 @@ def check_ranges(fields: Mapping[str, Any]) -> None:
 
   Example: `check_ranges({'steps': 0})` says 'config.steps is 0; it must be 1 or more.'
   """
-  method = fields.get('method.name')
+  method = fields.get('method.name', '')
   options = bounds(method) if method in METHODS else {}
   ranges = {**RANGES, **{f'method.{name}': limits for name, limits in options.items()}}
   for field, value in fields.items():

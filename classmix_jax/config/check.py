@@ -42,4 +42,4 @@ def check_config(config: Config) -> None:
 
 def check_eval_network(config: Config) -> None:
   """Raises UserError if no method has a network named `config.eval_network`."""
-  headline_network(config.eval_network, ())
+  headline_network(config.eval_network, {})

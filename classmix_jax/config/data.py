@@ -171,6 +171,7 @@ def choose_split(
 def check_pool(config: Config, split: Split) -> None:
   """Raises UserError if the method needs more unlabelled images than there are."""
   least = fewest_unlabeled(config)
+  assert split.unlabeled is not None
   if len(split.unlabeled) < least:
     why = 'mixes pairs of' if least > 1 else 'learns from'
     raise UserError(

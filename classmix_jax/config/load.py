@@ -12,7 +12,8 @@ from classmix_jax.errors import UserError
 from classmix_jax.methods import METHODS
 from classmix_jax.workdir.run_files import read_object
 
-JSON_TYPES = {tuple: list, float: (int, float)}  # types that JSON changes; others stay
+# Types that JSON changes; others stay.
+JSON_TYPES: dict[type, type | tuple[type, ...]] = {tuple: list, float: (int, float)}
 
 
 def names_of(tree: Mapping[str, Any]) -> list[str]:
@@ -35,11 +36,12 @@ def expected_fields(method: str) -> dict[str, type | tuple[type, ...]]:
   Example: `expected_fields('classmix')['data.crop']` is `list`.
   """
   values = get_config(f'method={method}').to_dict()
-  parts = {name: dict for name, value in values.items() if isinstance(value, dict)}
-  del values['paper']  # its fields are whatever the publication reports
-  fields = {
-    name: JSON_TYPES.get(type(x), type(x)) for name, x in flatten_dict(values, sep='.').items()
+  parts: dict[str, type | tuple[type, ...]] = {
+    str(name): dict for name, value in values.items() if isinstance(value, dict)
   }
+  del values['paper']  # its fields are whatever the publication reports
+  leaves: dict[str, Any] = flatten_dict(values, sep='.')
+  fields = {name: JSON_TYPES.get(type(leaf), type(leaf)) for name, leaf in leaves.items()}
   return {**parts, **fields}
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Mapping
 import difflib
-from typing import Any
+from typing import Any, TypeAlias
 
 import ml_collections
 
 from classmix_jax.errors import UserError
 
-Config = ml_collections.ConfigDict
+Config: TypeAlias = ml_collections.ConfigDict
 
 
 def lookup(table: Mapping[str, Any], name: str, field: str) -> Any:

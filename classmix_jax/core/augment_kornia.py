@@ -8,6 +8,8 @@ Distributions follow kornia 0.3.0 (ColorJitter): one switch, one order of operat
 width per *batch*, jitter factors per *image*. Images are `[B, H, W, 3]` float32, RGB in 0..1.
 """
 
+from typing import cast
+
 import jax
 from jax import lax
 import jax.numpy as jnp
@@ -111,9 +113,8 @@ def gaussian_blur(image: Array, sigma: Array, radius: int = BLUR_RADIUS) -> Arra
     pad[axis] = (radius, radius)
     padded = jnp.pad(image, pad, mode='reflect')
     size = image.shape[axis]
-    image = sum(
-      tap[i] * lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(offset.size)
-    )
+    taps = (tap[i] * lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(offset.size))
+    image = cast(Array, sum(taps))
   return image
 
 

@@ -8,22 +8,19 @@ Synopsis:
 """
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import jax
 from jax import lax
 
 from classmix_jax.types import PyTree
 
-_Carry = TypeVar('_Carry')
-
 
 def fold_micro_batches(
-  function: Callable[[PyTree, _Carry, PyTree], _Carry],
+  function: Callable[[PyTree, PyTree, PyTree], PyTree],
   params: PyTree,
-  carry: _Carry,
+  carry: PyTree,
   batches: PyTree,
-) -> _Carry:
+) -> PyTree:
   """Applies `function` to one micro-batch after another and returns the last carry.
 
   Args:

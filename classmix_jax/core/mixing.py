@@ -17,15 +17,12 @@ def mix(mask: Array, x: Array, global_batch: GlobalBatch = ONE_DEVICE) -> Array:
   """Pastes the masked region of every image on the next image of the batch.
 
   x_mix[i] = M[i] x[i] + (1 - M[i]) x[(i + 1) mod N] (ClassMix, arXiv 2007.07936, section 3.1;
-  cyclic as in the original code), over the global batch of N images.
+  cyclic as in the original code), over the global batch of N images, in the dtype of x.
 
   Args:
     mask: `[B, H, W]` bool, True where image i is kept.
     x: `[B, H, W]` or `[B, H, W, C]`, any dtype.
     global_batch: where this device's images belong; inside `pmap`, pass its axis.
-
-  Returns:
-    An array of the shape and dtype of `x`.
 
   Raises:
     ValueError: the shapes do not match (at trace time).

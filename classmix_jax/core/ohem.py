@@ -70,5 +70,6 @@ def hard_pixels(
   """
   prob = jnp.where(known, lax.stop_gradient(prob), 1.0)
   if min_kept > 0:
-    threshold = jnp.maximum(threshold, kth_smallest(prob, min_kept, global_batch))
+    smallest = kth_smallest(prob, min_kept, global_batch)
+    return known & (prob <= jnp.maximum(threshold, smallest))
   return known & (prob <= threshold)

@@ -12,7 +12,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from classmix_jax.types import Array
+from classmix_jax.types import Array, Size
 
 PRECISION = lax.Precision.HIGHEST  # of float32 matrix products
 
@@ -29,7 +29,12 @@ def interpolation_matrix(size_in: int, size_out: int) -> np.ndarray:
   return np.maximum(0.0, 1.0 - distance).astype(np.float32)
 
 
-def resize_bilinear(x: Array, size: tuple[int, int]) -> Array:
+def get_size(x: Array | np.ndarray) -> Size:
+  """Returns (H, W) of a batch of images, labels or features `[B, H, W, ...]`."""
+  return x.shape[1], x.shape[2]
+
+
+def resize_bilinear(x: Array, size: Size) -> Array:
   """Resizes `[B, h, w, C]` to `[B, H, W, C]` for `size = (H, W)`, keeping the dtype.
 
   Example:
@@ -48,7 +53,7 @@ def enlarge(x: Array, rows: Array, columns: Array) -> Array:
   return jnp.einsum('Ww,bHwc->bHWc', columns, x, precision=PRECISION)
 
 
-def resize_each(x: Array, sizes: Array, frame: tuple[int, int]) -> Array:
+def resize_each(x: Array, sizes: Array, frame: Size) -> Array:
   """Resizes image i to `sizes[i]` like `resize_bilinear`; the sizes may be traced.
 
   Args:

@@ -17,8 +17,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from classmix_jax.core.resize import enlarge, interpolation_matrix, resize_bilinear
-from classmix_jax.types import Array, PyTree
+from classmix_jax.core.resize import enlarge, get_size, interpolation_matrix, resize_bilinear
+from classmix_jax.types import Array, PyTree, Size
 
 TILE_BYTES = 2**25  # of upsampled float32 logits, 32 MiB
 
@@ -27,7 +27,7 @@ def per_pixel(
   function: Callable[..., PyTree],
   logits: Array,
   *maps: Array,
-  size: tuple[int, int] | None = None,
+  size: Size | None = None,
   tile_bytes: int = TILE_BYTES,
 ) -> PyTree:
   """Applies `function` to logits upsampled to full size with aligned corners.
@@ -42,13 +42,20 @@ def per_pixel(
     size: (H, W), required if there are no maps.
     tile_bytes: size of the upsampled logits of a tile; smaller images are a single tile.
 
+  Raises:
+    ValueError: there are neither maps nor a size.
+
   Example:
     >>> logits = jnp.array([[[[1.0, 2.0]], [[3.0, 4.0]]]])
     >>> per_pixel(lambda x: x.sum(-1), logits, size=(3, 1))[0, :, 0].tolist()
     [3.0, 5.0, 7.0]
   """
-  height, width = size = maps[0].shape[1:3] if maps else size
-  if logits.shape[1:3] == size:
+  if maps:
+    size = get_size(maps[0])
+  if size is None:
+    raise ValueError('per_pixel needs `size` or a map of the full size')
+  height, width = size
+  if get_size(logits) == size:
     return function(logits, *maps)
   row_bytes = 4 * logits.shape[0] * width * logits.shape[3]
   rows = min(height, max(1, tile_bytes // max(row_bytes, 1)))  # a batch may be empty

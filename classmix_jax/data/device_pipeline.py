@@ -168,7 +168,7 @@ def cut_view(image: Array, label: Array, view: Array, geometry: Geometry) -> Exa
   Returns:
     Example of `[h, w, 3]`, `[h, w]`, `[h, w]` with (h, w) the crop.
   """
-  frame = image.shape[:2]
+  frame = image.shape[0], image.shape[1]
   size = geometry.crop or frame
   scaled, corner, kept = view[0:2], view[2:4], view[4:6]
   # Rows and columns of the window; past its end the last one repeats, and is padding below.

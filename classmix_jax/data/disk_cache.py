@@ -62,7 +62,7 @@ def copy_labels(source: Source, directory: Path) -> Source:
 
 
 def _open_or_make(source: Source, kind: str, root: Path) -> ReadArray:
-  read = {'images': source.read_image, 'labels': source.read_label}[kind]
+  read = source.read_image if kind == 'images' else source.load_label
   if source.version is None or not len(source):
     return read  # a change of the source would go unnoticed
   identity = '\n'.join([kind, source.version(), *source.names])
@@ -136,7 +136,7 @@ def _make_copy(directory: Path, read: ReadArray, names: tuple[str, ...], kind: s
       _check_space(directory, arrays, len(missing) - num_done)
       # Arrays first: after a crash every row must have its bytes.
       for _, array in arrays:
-        array_file.write(np.ascontiguousarray(array, np.uint8))
+        array_file.write(np.ascontiguousarray(array, np.uint8).data)
       _sync(array_file)
       row_file.writelines(json.dumps([index, array.shape]) + '\n' for index, array in arrays)
       _sync(row_file)
@@ -172,8 +172,8 @@ def _try_read(read: ReadArray, names: tuple[str, ...], index: int) -> np.ndarray
 
 
 def _chunks(indices: list[int]) -> Iterator[list[int]]:
-  indices = iter(indices)
-  while chunk := list(itertools.islice(indices, CHUNK)):
+  iterator = iter(indices)
+  while chunk := list(itertools.islice(iterator, CHUNK)):
     yield chunk
 
 

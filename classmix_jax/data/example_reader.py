@@ -175,7 +175,7 @@ def stack(examples: Sequence[Example], local_devices: int) -> Example:
   return split([np.stack(arrays) for arrays in zip(*examples, strict=True)], local_devices)
 
 
-def split(arrays: Sequence[np.ndarray], local_devices: int) -> Example:
+def split(arrays: Sequence[np.ndarray], local_devices: int) -> Example[np.ndarray]:
   """Splits image, label and valid `[N, ...]` by device: one Example `[D, N / D, ...]`."""
   return Example(*(x.reshape(local_devices, -1, *x.shape[1:]) for x in arrays))
 

@@ -51,7 +51,7 @@ def check_at_start(labeled: Source, val: Source, class_names: Sequence[str]) -> 
   Example: `check_at_start(split.labeled, dataset.val, ('road', 'car')) == []`.
   """
   path = result_path(labeled, val, class_names)
-  stored = path and read_result(path)
+  stored = None if path is None else read_result(path)
   if stored is not None:
     return stored
   print(
@@ -62,7 +62,7 @@ def check_at_start(labeled: Source, val: Source, class_names: Sequence[str]) -> 
   counts = count_sample(labeled, MAX_LABELED, class_names)
   count_sample(val, MAX_VAL, class_names)
   _, images = class_counts(counts, len(class_names))
-  warnings = label_warnings(images, len(counts), class_names, of=len(labeled))
+  warnings = label_warnings(images.tolist(), len(counts), class_names, of=len(labeled))
   if path:
     with contextlib.suppress(OSError):  # a read-only directory: the next start checks again
       path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ def count_sample(source: Source, most: int, class_names: Sequence[str]) -> np.nd
     UserError: as `check_at_start`.
   """
   for indices in (spread(len(source), most), np.arange(len(source))):
-    counts = label_counts(source, indices, class_names)
+    counts = label_counts(source, indices.tolist(), class_names)
     names = [source.names[index] for index in indices]
     sentence = binary_finding(names, counts, class_names) or void_finding(
       names, counts, class_names
@@ -94,8 +94,8 @@ def result_path(labeled: Source, val: Source, class_names: Sequence[str]) -> Pat
   """Returns the path of the stored result, None if the version of the data is not known."""
   if labeled.version is None or val.version is None:
     return None
-  identity = [CHECK_VERSION, MAX_LABELED, MAX_VAL, list(class_names)]
-  identity += [[source.version(), source.names] for source in (labeled, val)]
+  versions = [[labeled.version(), labeled.names], [val.version(), val.names]]
+  identity = [CHECK_VERSION, MAX_LABELED, MAX_VAL, list(class_names), *versions]
   digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
   return cache_root() / 'checks' / f'{digest}.json'
 

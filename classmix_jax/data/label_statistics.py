@@ -56,7 +56,7 @@ def label_counts(source: Source, indices: Sequence[int], class_names: Sequence[s
 
 def count_values(source: Source, index: int, class_names: Sequence[str]) -> np.ndarray:
   """Counts the pixels of every value in a label, `[256]`; raises UserError as `label_counts`."""
-  counts = np.bincount(source.read_label(index).ravel(), minlength=256)
+  counts = np.bincount(source.load_label(index).ravel(), minlength=256)
   present = np.flatnonzero(counts)
   unknown = present[(present >= len(class_names)) & (present != VOID)].tolist()
   if unknown:

@@ -96,10 +96,11 @@ def draw_view(geometry: Geometry, *, seed: int, stream: int, position: int, fram
   factors = [draw_factor(geometry, u[0])] * 2
   if geometry.scale_apart:
     factors[1] = draw_factor(geometry, uniform4(seed, stream, position, block=1)[0])
-  scaled = tuple(max(1, round(n * factor)) for n, factor in zip(frame, factors, strict=True))
-  kept = tuple(map(min, geometry.crop or scaled, scaled))
-  corner = tuple(int(u[1 + axis] * (scaled[axis] - kept[axis] + 1)) for axis in (0, 1))
-  return View(scaled, corner, kept, int(geometry.flip and u[3] < 0.5))
+  scaled = max(1, round(frame[0] * factors[0])), max(1, round(frame[1] * factors[1]))
+  crop = geometry.crop or scaled
+  kept = min(crop[0], scaled[0]), min(crop[1], scaled[1])
+  top, left = (int(u[1 + axis] * (scaled[axis] - kept[axis] + 1)) for axis in (0, 1))
+  return View(scaled, (top, left), kept, int(geometry.flip and u[3] < 0.5))
 
 
 def draw_factor(geometry: Geometry, u: float) -> float:

@@ -6,7 +6,7 @@ A stream is an endless shuffled sequence of examples. Batch s consists of the po
 
 from collections.abc import Iterable, Iterator
 import functools
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from classmix_jax.errors import UserError
 
 LABELED, UNLABELED = 0, 1  # numbers of the streams of one seed
 
-Index = TypeVar('Index')  # an int, or a tensor of ints
+Index = TypeVar('Index', int, Any)  # an int, or a tensor of ints
 
 
 def share_of_batch(size: int, local_devices: int, process_count: int, field: str) -> int:

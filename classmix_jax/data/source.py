@@ -59,6 +59,12 @@ class Source:
   def __len__(self) -> int:
     return len(self.names)
 
+  def load_label(self, index: int) -> np.ndarray:
+    """Returns `read_label(index)`; raises ValueError if the source has no labels."""
+    if self.read_label is None:
+      raise ValueError('the source has no labels')
+    return self.read_label(index)
+
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
@@ -93,16 +99,16 @@ def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:
   """
   chosen = [int(i) for i in indices]
 
-  def pick(read: Callable | None) -> Callable | None:
-    return read and (lambda i: read(chosen[i]))
+  def pick(read: Callable[[int], Any]) -> Callable[[int], Any]:
+    return lambda i: read(chosen[i])
 
   files = source.files
   return Source(
     tuple(source.names[i] for i in chosen),
     pick(source.read_image),
-    pick(source.read_label),
+    source.read_label and pick(source.read_label),
     source.version,
-    files and files._replace(image=pick(files.image), mask=pick(files.mask)),
+    files and files._replace(image=pick(files.image), mask=files.mask and pick(files.mask)),
   )
 
 
@@ -127,7 +133,10 @@ def concat(a: Source, b: Source) -> Source:
 
 def _versions(a: Source, b: Source) -> Callable[[], str] | None:
   """Returns the version of both sources together, None if one has none."""
-  return a.version and b.version and (lambda: f'{a.version()}\n{b.version()}')
+  first, second = a.version, b.version
+  if first is None or second is None:
+    return None
+  return lambda: f'{first()}\n{second()}'
 
 
 def with_labels_of(source: Source, other: Source) -> Source:
@@ -142,7 +151,12 @@ def with_labels_of(source: Source, other: Source) -> Source:
 
 def label_sizes(source: Source) -> set[tuple[int, int]]:
   """Reads all labels and returns their sizes (H, W)."""
-  return set(in_parallel(lambda i: source.read_label(i).shape, range(len(source))))
+
+  def read_size(index: int) -> tuple[int, int]:
+    height, width = source.load_label(index).shape
+    return height, width
+
+  return set(in_parallel(read_size, range(len(source))))
 
 
 def cached(source: Source, cache_gb: float) -> Source:

@@ -60,7 +60,8 @@ def choose_labeled(names: Sequence[str], labeled: int | str, seed: int) -> np.nd
     ranks = _ranks_of_count(len(names), int(text or 0), seed)
   else:
     position = {names[i]: rank for rank, i in enumerate(order)}
-    ranks = [position[name] for name in _read_ids(pathlib.Path(os.path.expanduser(text)), names)]
+    path = pathlib.Path(os.path.expanduser(text))
+    ranks = np.array([position[name] for name in _read_ids(path, names)])
   return np.array(order, np.int64)[np.sort(ranks)]
 
 

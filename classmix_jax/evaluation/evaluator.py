@@ -105,8 +105,8 @@ class Evaluator:
   @functools.cached_property
   def sizes(self) -> set[Size]:
     """The sizes of the labels; reads all labels if they keep their own size."""
-    fixed = self.size and not PROTOCOLS[self.protocol.name].native_label
-    return {self.size} if fixed else label_sizes(self.dataset.val)
+    native = PROTOCOLS[self.protocol.name].native_label
+    return {self.size} if self.size and not native else label_sizes(self.dataset.val)
 
   @functools.cached_property
   def description(self) -> str:
@@ -120,8 +120,9 @@ class Evaluator:
     Raises:
       UserError: an image is larger than `config.eval.pad`.
     """
-    largest = tuple(int(n) for n in np.max(list(self.sizes), axis=0))
-    if self.protocol.name == 'full':
+    heights, widths = zip(*self.sizes, strict=True)
+    largest = int(max(heights)), int(max(widths))
+    if self.protocol.name == 'full' and self.size:
       return self.size, largest
     if self.protocol.name != 'paper' or self.protocol.pad is None:
       return largest, None
@@ -224,14 +225,14 @@ class Evaluator:
     val, variables = self.dataset.val, jax.device_get(variables)
     for index in map(int, indices):
       example = jax.tree.map(lambda x: x[None], read_padded(val, index, *self.frames))
-      truth = val.read_label(index)
+      truth = val.load_label(index)
       part = tuple(map(slice, truth.shape))
       prediction, confidence = (np.asarray(x[0])[part] for x in self.score(variables, example))
       yield Seen(val.names[index], val.read_image(index), truth, prediction, confidence)
 
   def draw_predictions(self, networks: Mapping[str, PyTree], rows: int = 4) -> Image.Image:
     """Draws validation images beside their labels and the predictions of every network."""
-    indices = np.linspace(0, len(self.dataset.val) - 1, rows).round().astype(int)
+    indices = np.linspace(0, len(self.dataset.val) - 1, rows).round().astype(int).tolist()
     palette, cells = self.dataset.palette, []
     for seen in zip(*(self.look(network, indices) for network in networks.values()), strict=True):
       labels = [seen[0].truth, *(one.prediction for one in seen)]

@@ -10,13 +10,13 @@ Synopsis:
 from collections.abc import Callable, Collection, Mapping
 import dataclasses
 import re
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 from jax import lax
 import jax.numpy as jnp
 
-from classmix_jax.core.resize import resize_bilinear, resize_each
+from classmix_jax.core.resize import get_size, resize_bilinear, resize_each
 from classmix_jax.errors import UserError
 from classmix_jax.types import Array, Size
 
@@ -71,14 +71,14 @@ def paper(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> Arr
 def full(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> Array:
   """Scores whole images at the working size; logits are enlarged to the size of each label."""
   del protocol
-  return jax.nn.softmax(resize_each(logits(image), label_extents(valid), valid.shape[1:3]))
+  return jax.nn.softmax(resize_each(logits(image), label_extents(valid), get_size(valid)))
 
 
 def sliding(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> Array:
   """Sums the probabilities of overlapping windows, which pass the network as one batch."""
-  batch, *frame, channels = image.shape
-  window = tuple(map(min, protocol.window, frame))
-  corner, used = window_corners(label_extents(valid), tuple(frame), window, protocol.stride)
+  batch, height, width, channels = image.shape
+  window = min(protocol.window[0], height), min(protocol.window[1], width)
+  corner, used = window_corners(label_extents(valid), (height, width), window, protocol.stride)
 
   def cut(image: Array, corner: Array) -> Array:
     return lax.dynamic_slice(image, (*corner, 0), (*window, channels))
@@ -90,7 +90,7 @@ def sliding(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> A
   windows = jax.vmap(jax.vmap(cut, in_axes=(None, 0)))(image, corner)
   prob = jax.nn.softmax(logits(windows.reshape(-1, *window, channels)))
   prob = jnp.where(used[..., None, None, None], prob.reshape(*used.shape, *prob.shape[1:]), 0)
-  total = jnp.zeros((batch, *frame, prob.shape[-1]), prob.dtype)
+  total = jnp.zeros((batch, height, width, prob.shape[-1]), prob.dtype)
   for index in range(used.shape[1]):
     total = jax.vmap(paste)(total, prob[:, index], corner[:, index])
   return total
@@ -129,7 +129,8 @@ def scores(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> Ar
   views = [at_scale(logits, scale) for scale in protocol.scales]
   if protocol.flip:
     views += [mirrored(view) for view in views]
-  return sum(score(protocol, view, image, valid) for view in views) / len(views)
+  total = sum(score(protocol, view, image, valid) for view in views)
+  return cast(Array, total) / len(views)
 
 
 def mirrored(logits: Logits) -> Logits:
@@ -143,8 +144,8 @@ def at_scale(logits: Logits, scale: float) -> Logits:
     return logits
 
   def scaled(image: Array) -> Array:
-    size = image.shape[1:3]
-    scaled_size = tuple(max(1, round(length * scale)) for length in size)
+    size = get_size(image)
+    scaled_size = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
     return resize_bilinear(logits(resize_bilinear(image, scaled_size)), size)
 
   return scaled

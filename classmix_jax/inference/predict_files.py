@@ -7,6 +7,7 @@ OUT/classes.json         the names of the ids
 """
 
 from collections.abc import Callable, Iterator
+import functools
 import glob
 import json
 import os
@@ -66,7 +67,7 @@ def find_inputs(source: str) -> tuple[int | None, Iterator[Input]]:
       'matches any.'
     )
   return len(files), (
-    Input(name, lambda file=file: read_image(file), file) for name, file in files.items()
+    Input(name, functools.partial(read_image, file), file) for name, file in files.items()
   )
 
 
@@ -105,7 +106,7 @@ def read_frames(video: Path) -> Iterator[Input]:
     with av.open(str(video)) as container:
       for index, frame in enumerate(container.decode(video=0)):
         image = frame.to_ndarray(format='rgb24')
-        yield Input(f'{video.stem}/{index:06d}', lambda image=image: image)
+        yield Input(f'{video.stem}/{index:06d}', functools.partial(np.asarray, image))
   except (av.error.FFmpegError, IndexError) as error:
     raise UserError(f'{video} cannot be read as a video: {error}') from None
 

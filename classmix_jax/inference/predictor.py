@@ -152,10 +152,9 @@ class Predictor:
     padding = [(0, frame[0] - height), (0, frame[1] - width)]
     valid = np.pad(np.ones((height, width), bool), padding)
     if self.size is not None:
-      frame_image = Image.fromarray(image).resize(self.size[::-1], Image.Resampling.BILINEAR)
-    else:
-      frame_image = np.pad(image, [*padding, (0, 0)])
-    return Framed(np.asarray(frame_image), valid, (height, width))
+      resized = Image.fromarray(image).resize(self.size[::-1], Image.Resampling.BILINEAR)
+      return Framed(np.asarray(resized), valid, (height, width))
+    return Framed(np.pad(image, [*padding, (0, 0)]), valid, (height, width))
 
 
 def load(run: str | os.PathLike, *, step: str = 'best', network: str = '') -> Predictor:

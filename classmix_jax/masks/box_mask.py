@@ -7,12 +7,13 @@ from classmix_jax.masks.rectangle import rectangle
 from classmix_jax.types import Array
 
 
-def draw_box(key: Array, height: int, width: int, area: Array) -> Array:
-  """Returns `[H, W]` bool, True inside a box that covers a fraction p = `area` of the image.
+def draw_box(key: Array, label: Array, area: Array) -> Array:
+  """Returns `[H, W]` bool, True inside a box that covers a fraction p = `area` of `label`.
 
   The height is H p^u with u ~ U(0, 1) and the width is W p / p^u, both rounded, so the aspect
   ratio is log-uniform. The position is uniform within the image.
   """
+  height, width = label.shape
   draw = jax.random.uniform(key, (3,))
   tall = area ** draw[0]
   box_height, box_width = jnp.round(height * tall), jnp.round(width * area / tall)
@@ -24,11 +25,11 @@ def draw_box(key: Array, height: int, width: int, area: Array) -> Array:
 def half_box_mask(key: Array, label: Array, num_classes: int) -> Array:
   """Selects a box of half of the area: `[H, W]` bool, the shape of `label`."""
   del num_classes
-  return draw_box(key, *label.shape, jnp.float32(0.5))
+  return draw_box(key, label, jnp.float32(0.5))
 
 
 def any_box_mask(key: Array, label: Array, num_classes: int) -> Array:
   """Selects a box of U(0, 1) of the area: `[H, W]` bool, the shape of `label`."""
   del num_classes
   area_key, box_key = jax.random.split(key)
-  return draw_box(box_key, *label.shape, jax.random.uniform(area_key, minval=1e-6))
+  return draw_box(box_key, label, jax.random.uniform(area_key, minval=1e-6))

@@ -7,18 +7,14 @@ from classmix_jax.types import Array
 
 
 def class_mask(key: Array, label: Array, num_classes: int) -> Array:
-  """Selects the pixels of half of the present classes (arXiv 2007.07936, section 3.1).
+  """Returns True on the pixels of half of the present classes (arXiv 2007.07936, section 3.1).
 
   Of the n classes present in `label`, floor(n / 2) are drawn uniformly without replacement. The
   mask is empty if n = 1. Void is never drawn.
 
   Args:
-    key: random key.
     label: `[H, W]` integer class ids 0..C-1; larger values (255) are void.
     num_classes: C.
-
-  Returns:
-    `[H, W]` bool, True on the drawn classes.
 
   Example:
     >>> mask = class_mask(jax.random.key(0), jnp.array([[0, 0, 3, 255]]), 5)

@@ -35,4 +35,4 @@ def cut_mask(key: Array, label: Array, num_classes: int) -> Array:
   box_height = jnp.minimum(box_height, height)
   top = jax.random.randint(row_key, (), 0, height - box_height + 1)
   left = jax.random.randint(column_key, (), 0, width - box_width + 1)
-  return ~rectangle(label.shape, top, left, box_height, box_width)
+  return ~rectangle((height, width), top, left, box_height, box_width)

@@ -39,5 +39,5 @@ def small_box_mask(key: Array, label: Array, num_classes: int) -> Array:
   box_height, box_width = jnp.minimum(heights[first], height), jnp.minimum(widths[first], width)
   top = jnp.floor(draw[first, 2] * (height - box_height + 1))
   left = jnp.floor(draw[first, 3] * (width - box_width + 1))
-  inside = rectangle(label.shape, top, left, box_height, box_width)
+  inside = rectangle((height, width), top, left, box_height, box_width)
   return ~inside | (draw[TRIALS, 0] >= PROBABILITY)

@@ -16,7 +16,7 @@ Synopsis:
 
 from collections.abc import Mapping
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, cast
 
 import jax
 from jax import lax
@@ -35,10 +35,11 @@ from classmix_jax.methods.adversary import discriminator_optimizer
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import class_metrics, valid_pixels
+from classmix_jax.methods.recipes import Recipes
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.discriminators import PixelDiscriminator
 from classmix_jax.models.segmenter import forward, forward_in_order, to_unit_range
-from classmix_jax.types import VOID, Array, Batch, Example, Metrics, PyTree, TrainState
+from classmix_jax.types import VOID, Array, ArraySpec, Batch, Example, Metrics, PyTree, TrainState
 from classmix_jax.utils.ranges import FRACTION, NON_NEGATIVE, POSITIVE_COUNT
 
 
@@ -47,7 +48,7 @@ class Judged(NamedTuple):
 
   image: Array  # [A, b, H, W, 3] uint8
   valid: Array  # [A, b, H, W] bool, False on padding if that is excluded
-  count: Array  # [A] float32, `device_count` of the valid pixels of the whole batch
+  num_pixels: Array  # [A] float32, `device_count` of the valid pixels of the whole batch
   label: Array  # [A, b, H, W] int32, classes that the student predicts
   trusted: Array  # [A, b, H, W] bool, True if the discriminator takes the prediction for real
   trusted_count: Array  # [A] float32, `device_count` of the trusted pixels
@@ -91,12 +92,12 @@ class Adversarial(Supervised):
   discriminator_learning_rate: float = option(1e-4, NON_NEGATIVE)
   exclude_padding: bool = option(True)
 
-  min_unlabeled = 1
-  recipes = {  # crops without scaling, half as many steps as ClassMix
+  min_unlabeled: ClassVar[int] = 1
+  recipes: ClassVar[Recipes] = {  # crops without scaling, half as many steps as ClassMix
     'pascal_voc': {'steps': 20_000, 'data.scale': (1.0, 1.0), 'data.scale_step': 0.0}
   }
 
-  def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
+  def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
     params, model_state, method_state = super().init(key, image)
     prob = jnp.zeros((1, *image.shape[1:3], self.num_classes))
     discriminator = self.discriminator.init(jax.random.fold_in(key, 1), prob)['params']
@@ -112,7 +113,7 @@ class Adversarial(Supervised):
 
   def judge(self, discriminator: PyTree, prob: Array) -> Array:
     """Returns the discriminator's logits `[B, H, W]` for probabilities `[B, H, W, C]`."""
-    return self.discriminator.apply({'params': discriminator}, prob)
+    return cast(Array, self.discriminator.apply({'params': discriminator}, prob))
 
   def label(self, params: PyTree, batch_stats: PyTree, example: Example) -> tuple[Array, Array]:
     """Returns the student's classes of images `[A, b, ...]`, and where they are trusted."""
@@ -169,8 +170,8 @@ class Adversarial(Supervised):
 
     return {
       'loss/sup': self.labeled_loss(logits, labeled),
-      'loss/adv': masked_mean(fool(logits), labeled.label != VOID, count=labeled.count),
-      'loss/semi_adv': masked_mean(fool(unlabeled_logits), judged.valid, count=judged.count),
+      'loss/adv': masked_mean(fool(logits), labeled.label != VOID, count=labeled.num_pixels),
+      'loss/semi_adv': masked_mean(fool(unlabeled_logits), judged.valid, count=judged.num_pixels),
       'loss/semi': masked_mean(
         cross_entropy(unlabeled_logits, judged.label), judged.trusted, count=judged.trusted_count
       ),
@@ -182,9 +183,13 @@ class Adversarial(Supervised):
     """Returns L_D, to be summed over micro-batches."""
     labeled, judged = targets
     known = labeled.label != VOID
-    fake, mask, count = [logits], [known], labeled.count
+    fake, mask, count = [logits], [known], labeled.num_pixels
     if self.judge_unlabeled:
-      fake, mask, count = [logits, unlabeled_logits], [known, judged.valid], count + judged.count
+      fake, mask, count = (
+        [logits, unlabeled_logits],
+        [known, judged.valid],
+        count + judged.num_pixels,
+      )
     prob = jax.nn.softmax(lax.stop_gradient(jnp.concatenate(fake)))
     loss_fake = masked_mean(
       binary_cross_entropy(self.judge(discriminator, prob), real=False),
@@ -193,7 +198,9 @@ class Adversarial(Supervised):
     )
     truth = jax.nn.one_hot(labeled.label, self.num_classes)  # void is 0 everywhere
     loss_real = masked_mean(
-      binary_cross_entropy(self.judge(discriminator, truth), real=True), known, count=labeled.count
+      binary_cross_entropy(self.judge(discriminator, truth), real=True),
+      known,
+      count=labeled.num_pixels,
     )
     return (loss_fake + loss_real) / 2
 

@@ -14,7 +14,7 @@ Synopsis:
 
 from collections.abc import Mapping
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,13 +22,14 @@ import jax.numpy as jnp
 from classmix_jax.core.class_frequencies import class_counts, class_shares
 from classmix_jax.core.collectives import ALL_DEVICES
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
+from classmix_jax.core.resize import get_size
 from classmix_jax.core.tiling import per_pixel, top_class
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.options import option
-from classmix_jax.methods.recipes import UNIMATCH_CITYSCAPES, UNIMATCH_PASCAL_VOC
+from classmix_jax.methods.recipes import UNIMATCH_CITYSCAPES, UNIMATCH_PASCAL_VOC, Recipes
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.segmenter import forward, forward_in_order, initialize, to_unit_range
-from classmix_jax.types import VOID, Array, Batch, Metrics, PyTree, TrainState
+from classmix_jax.types import VOID, Array, ArraySpec, Batch, Metrics, PyTree, TrainState
 from classmix_jax.utils.ranges import NON_NEGATIVE
 
 _KEYS = ('segmenter', 'second')
@@ -40,7 +41,7 @@ class Targets(NamedTuple):
   labeled: Labeled
   image: Array  # [A, b, H, W, 3] uint8, unlabelled
   valid: Array  # [A, B, H, W] bool of labelled and unlabelled images, False on excluded padding
-  count: Array  # [A] float32, `device_count` of the valid pixels of the whole batch
+  num_pixels: Array  # [A] float32, `device_count` of the valid pixels of the whole batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,13 +56,15 @@ class CrossPseudo(Supervised):
   lambda_cps: float = option(1.5, NON_NEGATIVE)
   exclude_padding: bool = option(True)
 
-  min_unlabeled = 1
-  recipes = {  # arXiv 2106.01226, with the network and crops of UniMatch for comparison
+  min_unlabeled: ClassVar[int] = 1
+  recipes: ClassVar[
+    Recipes
+  ] = {  # arXiv 2106.01226, with the network and crops of UniMatch for comparison
     'cityscapes': {**UNIMATCH_CITYSCAPES, 'method.lambda_cps': 6.0},
     'pascal_voc': {**UNIMATCH_PASCAL_VOC, 'optim.learning_rate': 0.0025},
   }
 
-  def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
+  def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
     params, model_state, method_state = super().init(key, image)
     second, batch_stats = initialize(self.model, jax.random.fold_in(key, 1), image)
     return {**params, 'second': second}, {**model_state, 'second': batch_stats}, method_state
@@ -90,19 +93,20 @@ class CrossPseudo(Supervised):
       )
       loss_sup.append(self.labeled_loss(labeled, targets.labeled))
       logits.append(jnp.concatenate([labeled, unlabeled]))
-    size = targets.valid.shape[1:]
+    size = get_size(targets.valid)
     labels = [per_pixel(top_class, x, size=size)[0] for x in logits]  # without a gradient
 
     def cross_loss(logits: Array, label: Array) -> Array:
       pixel_loss = per_pixel(cross_entropy, logits, label)
-      return masked_mean(pixel_loss, targets.valid, count=targets.count)
+      return masked_mean(pixel_loss, targets.valid, count=targets.num_pixels)
 
     loss_cps = cross_loss(logits[0], labels[1]) + cross_loss(logits[1], labels[0])
     metrics = {
       'loss/sup': loss_sup[0],
       'loss/sup_second': loss_sup[1],
       'loss/cps': loss_cps,
-      'pseudo_shares': class_counts(labels[0], targets.valid, self.num_classes) / targets.count,
+      'pseudo_shares': class_counts(labels[0], targets.valid, self.num_classes)
+      / targets.num_pixels,
     }
     return sum(loss_sup) + self.lambda_cps * loss_cps, ({**model_state, **statistics}, metrics)
 

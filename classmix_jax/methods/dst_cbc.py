@@ -16,7 +16,7 @@ Synopsis:
 
 from collections.abc import Mapping
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 from jax import lax
@@ -29,6 +29,7 @@ from classmix_jax.errors import UserError
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import class_metrics
+from classmix_jax.methods.recipes import Recipes
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.segmenter import forward, to_unit_range
 from classmix_jax.types import VOID, Array, Batch, Metrics, PyTree, Stage, TrainState
@@ -54,7 +55,9 @@ class Targets(NamedTuple):
   labeled: Labeled
   image: Array | None  # [A, b, H, W, 3] uint8, unlabelled; None in the supervised stage
   label: Array | None  # [A, b, H, W] uint8 pseudo-labels or `VOID`; None in the supervised stage
-  count: Array  # [A] float32, `device_count` of labelled and pseudo-labelled pixels of the batch
+  num_pixels: (
+    Array  # [A] float32, `device_count` of labelled and pseudo-labelled pixels of the batch
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +74,8 @@ class DstCbc(Supervised):
   supervised_share: float = option(0.0, FRACTION_BELOW_ONE, small=1 / 3)
   gamma: float = option(9.0, NON_NEGATIVE, small=2.0)  # small networks are rarely confident
 
-  min_unlabeled = 1
-  recipes = {
+  min_unlabeled: ClassVar[int] = 1
+  recipes: ClassVar[Recipes] = {
     'cityscapes': {**_RECIPE, 'data.crop': (257, 513), 'data.scale': (0.5, 1.0)},
     'pascal_voc': {**_RECIPE, 'data.scale': (0.5, 1.5), 'data.scale_step': 0.0},
   }
@@ -106,14 +109,14 @@ class DstCbc(Supervised):
     # XLA of jaxlib 0.11 crashes if arrays without images are passed on, so these are None.
     if not unlabeled.image.shape[1]:
       metrics = {'pseudo_labeled_share': jnp.zeros(())}
-      return Targets(labeled, None, None, labeled.count), state.model_state, metrics
+      return Targets(labeled, None, None, labeled.num_pixels), state.model_state, metrics
     pseudo_count = device_count(label != VOID, ALL_DEVICES)
     valid_count = device_count(unlabeled.valid, ALL_DEVICES)
     metrics = {
       'pseudo_labeled_share': pseudo_count / jnp.maximum(valid_count, 1.0),
       **class_metrics(batch.labeled, label, label != VOID, self.num_classes),
     }
-    targets = Targets(labeled, unlabeled.image, label, labeled.count + pseudo_count)
+    targets = Targets(labeled, unlabeled.image, label, labeled.num_pixels + pseudo_count)
     return targets, state.model_state, metrics
 
   def loss(
@@ -121,7 +124,7 @@ class DstCbc(Supervised):
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
     """Labelled and pseudo-labelled images pass the student as one batch, as in the original."""
     labeled = targets.labeled
-    if targets.image is None:
+    if targets.image is None or targets.label is None:
       loss, (model_state, metrics) = super().loss(params, model_state, labeled)
       return loss, (model_state, {**metrics, 'loss/pseudo': jnp.zeros(())})
     image = to_unit_range(jnp.concatenate([labeled.image, targets.image]))
@@ -132,8 +135,8 @@ class DstCbc(Supervised):
     loss_sup = self.labeled_loss(logits, labeled)
     pixel_loss = per_pixel(cross_entropy, pseudo_logits, targets.label)
     weight = jnp.exp(-self.gamma * lax.stop_gradient(pixel_loss))  # p^gamma
-    loss_pseudo = masked_mean(weight * pixel_loss, targets.label != VOID, count=targets.count)
-    loss = loss_sup * labeled.count / targets.count + loss_pseudo
+    loss_pseudo = masked_mean(weight * pixel_loss, targets.label != VOID, count=targets.num_pixels)
+    loss = loss_sup * labeled.num_pixels / targets.num_pixels + loss_pseudo
     return loss, (
       {**model_state, 'segmenter': batch_stats},
       {'loss/sup': loss_sup, 'loss/pseudo': loss_pseudo},

@@ -11,6 +11,7 @@ Synopsis:
 """
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 
@@ -21,6 +22,7 @@ from classmix_jax.masks import MASKS
 from classmix_jax.methods.mean_teacher import MeanTeacher
 from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import PseudoLabel
+from classmix_jax.methods.recipes import Recipes
 from classmix_jax.types import Array
 from classmix_jax.utils.ranges import FRACTION, NON_NEGATIVE
 
@@ -64,7 +66,7 @@ class FrenchCutMix(MeanTeacher):
   jitter: float = option(0.0, NON_NEGATIVE)
   blur: bool = option(False)
 
-  recipes = {
+  recipes: ClassVar[Recipes] = {
     'cityscapes': {**_RECIPE, 'data.crop': (256, 512)},
     'pascal_voc': {**_RECIPE, 'batch_size': 10, 'unlabeled_batch_size': 10},
   }

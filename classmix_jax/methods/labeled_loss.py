@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from classmix_jax.core.collectives import ALL_DEVICES, ONE_DEVICE, GlobalBatch
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
 from classmix_jax.core.ohem import hard_pixels
-from classmix_jax.core.resize import resize_bilinear
+from classmix_jax.core.resize import get_size, resize_bilinear
 from classmix_jax.core.tiling import per_pixel
 from classmix_jax.errors import UserError
 from classmix_jax.types import VOID, Array, Example
@@ -32,14 +32,14 @@ class Labeled(NamedTuple):
     image: `[A, b, H, W, 3]` uint8.
     label: `[A, b, H, W]` uint8, `VOID` on padding, too.
     weight: `[A, b, H, W]` float32, weight of each pixel, 0 on void.
-    count: `[A]` float32, sum of the weights of the whole batch, per device on average.
+    num_pixels: `[A]` float32, sum of the weights of the whole batch, per device on average.
     share: `[A]` float32, 1 / A.
   """
 
   image: Array
   label: Array
   weight: Array
-  count: Array
+  num_pixels: Array
   share: Array
 
 
@@ -126,8 +126,8 @@ class LabeledLoss:
       count = device_count(jnp.where(hard, labeled.weight, 0.0), ALL_DEVICES) / labeled.share
       loss = masked_mean(labeled.weight * pixel_loss, hard, count=count)
     else:
-      loss = masked_mean(labeled.weight * pixel_loss, known, count=labeled.count)
+      loss = masked_mean(labeled.weight * pixel_loss, known, count=labeled.num_pixels)
     if self.dice:
-      logits = resize_bilinear(logits, known.shape[1:])
+      logits = resize_bilinear(logits, get_size(known))
       loss += self.dice * labeled.share * dice_loss(logits, labeled.label, ALL_DEVICES)
     return loss

@@ -10,7 +10,7 @@ L = L_sup + lambda_u L_u (arXiv 2007.07936, equation 1 and section 3.2):
 
 from collections.abc import Mapping
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,11 +27,11 @@ from classmix_jax.masks import MASKS, draw_masks
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import PseudoLabel, class_metrics, make_pseudo_label
-from classmix_jax.methods.recipes import CLASSMIX
+from classmix_jax.methods.recipes import CLASSMIX, Recipes
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.methods.teacher import add_teacher, teacher_network
 from classmix_jax.models.segmenter import forward_in_order, to_unit_range
-from classmix_jax.types import AXIS, Array, Batch, Example, Metrics, PyTree, TrainState
+from classmix_jax.types import AXIS, Array, ArraySpec, Batch, Example, Metrics, PyTree, TrainState
 from classmix_jax.utils.ranges import FRACTION, NON_NEGATIVE, POSITIVE_COUNT
 
 
@@ -41,7 +41,7 @@ class Targets(NamedTuple):
   labeled: Labeled
   mixed: PseudoLabel  # [A, b, ...], `prob` is None unless the loss needs it
   weight: Array  # [A, b, H, W] float32, of each mixed pixel
-  count: Array  # [A] float32, `device_count` of the valid mixed pixels of the whole batch
+  num_pixels: Array  # [A] float32, `device_count` of the valid mixed pixels of the whole batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,14 +60,13 @@ class MeanTeacher(Supervised):
   blur: bool = option(True)  # whether mixed images are sometimes blurred
   exclude_padding: bool = option(True)  # whether L_u ignores padding (not in the original)
 
-  averages = {'teacher': 'segmenter'}
-  min_unlabeled = 2
-  network_names = ('student', 'teacher')
-  recipes = CLASSMIX
+  averages: ClassVar[Mapping[str, str]] = {'teacher': 'segmenter'}
+  min_unlabeled: ClassVar[int] = 2
+  network_names: ClassVar[tuple[str, ...]] = ('student', 'teacher')
+  recipes: ClassVar[Recipes] = CLASSMIX
 
-  def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
-    params, model_state, _ = super().init(key, image)
-    return add_teacher(params, model_state)
+  def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
+    return add_teacher(*super().init(key, image)[:2])
 
   def combine(
     self, mask: Array, images: PseudoLabel, key: Array, global_batch: GlobalBatch
@@ -106,15 +105,16 @@ class MeanTeacher(Supervised):
     labeled = self.labeled_loss.targets(batch.labeled)
     micro_batches = len(batch.unlabeled.image)
     count = jnp.broadcast_to(device_count(valid, ALL_DEVICES), micro_batches)
-    targets = Targets(labeled, *split_micro_batches((mixed, weight), micro_batches), count)
     fraction = confident_share(confidence, valid, threshold, ALL_DEVICES)
     metrics = class_metrics(batch.labeled, mixed.label, valid, self.num_classes)
+    mixed, weight = split_micro_batches((mixed, weight), micro_batches)
     model_state = {**state.model_state, 'teacher': batch_stats}
+    targets = Targets(labeled, mixed, weight, count)
     return targets, model_state, {'confident_share': fraction, **metrics}
 
   def pixel_loss(self, logits: Array, mixed: PseudoLabel) -> Array:
     """Returns the consistency per pixel, `[b, H, W]`; logits may be smaller than the images."""
-    if self.consistency == 'ce':
+    if mixed.prob is None:
       return per_pixel(cross_entropy, logits, mixed.label)
     return per_pixel(squared_error, logits, mixed.prob)
 
@@ -128,7 +128,7 @@ class MeanTeacher(Supervised):
     )
     loss_sup = self.labeled_loss(labeled, targets.labeled)
     pixel_loss = targets.weight * self.pixel_loss(mixed, targets.mixed)
-    loss_unsup = masked_mean(pixel_loss, targets.mixed.valid, count=targets.count)
+    loss_unsup = masked_mean(pixel_loss, targets.mixed.valid, count=targets.num_pixels)
     metrics = {'loss/sup': loss_sup, 'loss/unsup': loss_unsup}
     loss = loss_sup + self.lambda_u * loss_unsup
     return loss, ({**model_state, 'segmenter': batch_stats}, metrics)
@@ -136,8 +136,7 @@ class MeanTeacher(Supervised):
   def finish(self, state: TrainState) -> PyTree:
     """Moves the teacher towards the student."""
     decay = ema_decay(state.step, self.max_decay) if self.warm_up else self.max_decay
-    average = ema_update(state.params['segmenter'], state.method_state['teacher'], decay)
-    return {'teacher': average}
+    return {'teacher': ema_update(state.params['segmenter'], state.method_state['teacher'], decay)}
 
   def networks(self, state: TrainState) -> Mapping[str, PyTree]:
     return {**super().networks(state), **teacher_network(state)}

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from classmix_jax.core.class_frequencies import class_shares
 from classmix_jax.core.collectives import ALL_DEVICES
 from classmix_jax.core.microbatch import fold_micro_batches
-from classmix_jax.core.resize import resize_bilinear
+from classmix_jax.core.resize import get_size, resize_bilinear
 from classmix_jax.core.tiling import per_pixel, top_class
 from classmix_jax.models.segmenter import Segmenter, forward, to_unit_range
 from classmix_jax.types import Array, Example, Metrics, PyTree
@@ -93,7 +93,7 @@ def make_pseudo_label(
     parts, batch_stats = carry
     image = to_unit_range(example.image)
     logits, batch_stats = forward(model, params, batch_stats, image, train=train, upsample=False)
-    size = image.shape[1:3]
+    size = get_size(image)
     classes, confidence = per_pixel(top_class, logits, size=size)
     prob = jax.nn.softmax(resize_bilinear(logits, size)) if keep_prob else None
     valid = valid_pixels(example, exclude_padding)

@@ -16,6 +16,7 @@ Synopsis:
 
 from collections.abc import Mapping
 import dataclasses
+from typing import Any, ClassVar
 
 import jax
 from jax import lax
@@ -34,11 +35,12 @@ from classmix_jax.methods.adversary import discriminator_optimizer
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import class_metrics, valid_pixels
+from classmix_jax.methods.recipes import Recipes
 from classmix_jax.methods.s4gan_targets import Scored, Targets, dropout_keys, stretch_contrast
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.discriminators import ImageDiscriminator
 from classmix_jax.models.segmenter import forward, forward_in_order, to_unit_range
-from classmix_jax.types import VOID, Array, Batch, Example, Metrics, PyTree, TrainState
+from classmix_jax.types import VOID, Array, ArraySpec, Batch, Example, Metrics, PyTree, TrainState
 from classmix_jax.utils.ranges import NON_NEGATIVE, POSITIVE_COUNT
 
 _RECIPE = {'batch_size': 8, 'unlabeled_batch_size': 8}  # starts from ImageNet weights
@@ -65,8 +67,8 @@ class S4GAN(Supervised):
   discriminator_learning_rate: float = option(1e-4, NON_NEGATIVE)
   exclude_padding: bool = option(True)
 
-  min_unlabeled = 1
-  recipes = {
+  min_unlabeled: ClassVar[int] = 1
+  recipes: ClassVar[Recipes] = {
     'cityscapes': {
       **_RECIPE,
       'data.crop': (256, 512),
@@ -77,7 +79,7 @@ class S4GAN(Supervised):
     'pascal_voc': {**_RECIPE, 'data.scale': (1.0, 1.0), 'data.scale_step': 0.0},
   }
 
-  def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
+  def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
     params, model_state, method_state = super().init(key, image)
     pair = jnp.zeros((1, *image.shape[1:3], self.num_classes + 3))
     keys = jax.random.split(key, 2)
@@ -97,7 +99,8 @@ class S4GAN(Supervised):
   ) -> tuple[Array, Array]:
     """Returns D's logits `[b]` and the features before its last layer, `[b, F]`."""
     pair = jnp.concatenate([prob, image], axis=-1)
-    return self.discriminator.apply({'params': discriminator}, pair, keys)
+    judged: Any = self.discriminator.apply({'params': discriminator}, pair, keys)
+    return judged
 
   def true_prob(self, labeled: Labeled) -> Array:
     return jax.nn.one_hot(labeled.label, self.num_classes)  # void is 0 everywhere
@@ -132,7 +135,7 @@ class S4GAN(Supervised):
     means = fold_micro_batches(judge, discriminator, (), (labeled, image, keys))
     return ALL_DEVICES.mean(jnp.mean(jnp.stack(means), axis=0))
 
-  def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Targets, PyTree, Metrics]:
+  def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Any, PyTree, Metrics]:
     params, example = state.params, batch.unlabeled
     labeled = self.labeled_loss.targets(batch.labeled)
     keys = dropout_keys(key, example)
@@ -183,7 +186,7 @@ class S4GAN(Supervised):
     return share * jnp.mean(jnp.sign(scored.gap) * (scored.gap + difference))
 
   def loss(
-    self, params: PyTree, model_state: PyTree, targets: Targets
+    self, params: PyTree, model_state: PyTree, targets: Any
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
     labeled, scored = targets.labeled, targets.unlabeled
     student, discriminator = params['segmenter'], params['discriminator']
@@ -197,7 +200,9 @@ class S4GAN(Supervised):
       lax.stop_gradient(discriminator), prob, scored.image, scored.keys[:, 0]
     )
     loss_fm = self.matching_loss(features, scored, labeled.share)
-    loss_st = masked_mean(cross_entropy(logits, scored.label), scored.chosen, count=scored.count)
+    loss_st = masked_mean(
+      cross_entropy(logits, scored.label), scored.chosen, count=scored.num_pixels
+    )
     loss_discriminator = labeled.share * self.discriminator_loss(
       discriminator, lax.stop_gradient(prob), labeled, scored
     )

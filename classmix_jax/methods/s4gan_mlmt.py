@@ -14,7 +14,7 @@ Synopsis:
 
 from collections.abc import Mapping
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,11 +30,12 @@ from classmix_jax.core.microbatch import (
 )
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.options import option
+from classmix_jax.methods.recipes import Recipes
 from classmix_jax.methods.s4gan import S4GAN
 from classmix_jax.methods.s4gan_targets import Scored
 from classmix_jax.models.image_classifier import ImageClassifier
 from classmix_jax.models.segmenter import forward, initialize, to_unit_range
-from classmix_jax.types import AXIS, Array, Batch, Metrics, PyTree, TrainState
+from classmix_jax.types import AXIS, Array, ArraySpec, Batch, Metrics, PyTree, TrainState
 from classmix_jax.utils.ranges import FRACTION, NON_NEGATIVE, POSITIVE_COUNT
 
 # The optimizer of the classifier in the original code.
@@ -83,9 +84,9 @@ class S4GANMLMT(S4GAN):
   mlmt_decay: float = option(0.999, FRACTION)
   classifier_learning_rate: float = option(0.03, NON_NEGATIVE)
 
-  averages = {'classifier_teacher': 'classifier'}
-  network_names = ('student', 'fused')
-  recipes = {  # the paper has no second branch on Cityscapes
+  averages: ClassVar[Mapping[str, str]] = {'classifier_teacher': 'classifier'}
+  network_names: ClassVar[tuple[str, ...]] = ('student', 'fused')
+  recipes: ClassVar[Recipes] = {  # the paper has no second branch on Cityscapes
     name: {**recipe, 'eval_network': 'fused'} for name, recipe in S4GAN.recipes.items()
   }
 
@@ -93,7 +94,7 @@ class S4GANMLMT(S4GAN):
   def classifier(self) -> ImageClassifier:
     return ImageClassifier(self.model.backbone, self.num_classes)
 
-  def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
+  def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
     """The teacher starts as a copy of the classifier."""
     params, model_state, _ = super().init(key, image)
     classifier, batch_stats = initialize(self.classifier, jax.random.fold_in(key, 2), image)
@@ -170,7 +171,11 @@ class S4GANMLMT(S4GAN):
       params['classifier'], model_state['classifier'], targets
     )
     loss += loss_presence + targets.classifier.weight * loss_consistency
-    metrics |= {'loss/presence': loss_presence, 'loss/presence_consistency': loss_consistency}
+    metrics = {
+      **metrics,
+      'loss/presence': loss_presence,
+      'loss/presence_consistency': loss_consistency,
+    }
     return loss, ({**model_state, 'classifier': batch_stats}, metrics)
 
   def finish(self, state: TrainState) -> PyTree:

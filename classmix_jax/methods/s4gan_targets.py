@@ -25,7 +25,7 @@ class Scored(NamedTuple):
   fake_features: Array  # [A, F] float32, mean f(fake) of the whole batch
   label: Array  # [A, b, H, W] int32, classes that the student predicts
   chosen: Array  # [A, b, H, W] bool, the images that D takes for real
-  count: Array  # [A] float32, `device_count` of the chosen pixels of the whole batch
+  num_pixels: Array  # [A] float32, `device_count` of the chosen pixels of the whole batch
 
 
 class Targets(NamedTuple):

@@ -14,7 +14,7 @@ import optax
 from classmix_jax.methods.labeled_loss import Labeled, LabeledLoss
 from classmix_jax.methods.options import check_choices
 from classmix_jax.models.segmenter import Segmenter, forward, initialize, to_unit_range
-from classmix_jax.types import Array, Batch, Metrics, PyTree, Stage, TrainState
+from classmix_jax.types import Array, ArraySpec, Batch, Metrics, PyTree, Stage, TrainState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Supervised:
   def stages(self, steps: int) -> tuple[Stage, ...]:
     return (Stage(0, steps),)
 
-  def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
+  def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
     params, batch_stats = initialize(self.model, key, image)
     return {'segmenter': params}, {'segmenter': batch_stats}, {}
 

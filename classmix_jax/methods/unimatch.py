@@ -16,7 +16,7 @@ Synopsis:
 
 from collections.abc import Mapping
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ from classmix_jax.masks import MASKS, draw_masks
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import PseudoLabel, class_metrics, make_pseudo_label
-from classmix_jax.methods.recipes import UNIMATCH_CITYSCAPES, UNIMATCH_PASCAL_VOC
+from classmix_jax.methods.recipes import UNIMATCH_CITYSCAPES, UNIMATCH_PASCAL_VOC, Recipes
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.models.segmenter import forward, to_unit_range
 from classmix_jax.types import (
@@ -60,7 +60,7 @@ class Counted(NamedTuple):
   """Images with the pixel count that their loss is divided by; one micro-batch has no axis A."""
 
   images: PseudoLabel  # [A, b, ...]
-  count: Array  # [A] float32, `device_count` of the valid pixels of the whole batch
+  num_pixels: Array  # [A] float32, `device_count` of the valid pixels of the whole batch
 
 
 class Targets(NamedTuple):
@@ -101,8 +101,8 @@ class UniMatch(Supervised):
   batch_labels: bool = option(True)
   exclude_padding: bool = option(True)
 
-  min_unlabeled = 2
-  recipes = {
+  min_unlabeled: ClassVar[int] = 2
+  recipes: ClassVar[Recipes] = {
     'cityscapes': {**UNIMATCH_CITYSCAPES, 'method.threshold': 0.0},
     'pascal_voc': UNIMATCH_PASCAL_VOC,
   }
@@ -167,7 +167,7 @@ class UniMatch(Supervised):
     images = counted.images
     confident = images.confidence >= self.threshold
     pixel_loss = confident * per_pixel(cross_entropy, logits, images.label)
-    return masked_mean(pixel_loss, images.valid, count=counted.count)
+    return masked_mean(pixel_loss, images.valid, count=counted.num_pixels)
 
   def joint_pass(
     self, student: PyTree, batch_stats: PyTree, targets: Targets
@@ -212,8 +212,9 @@ class UniMatch(Supervised):
       self.matching_loss(logits, view)
       for logits, view in zip(jnp.split(strong, len(targets.views)), targets.views, strict=True)
     ]
-    metrics |= {'loss/sup': loss_sup, 'loss/unsup': sum(losses) / len(losses)}
-    loss = loss_sup + (1 - self.lambda_fp) * metrics['loss/unsup']
+    loss_unsup = cast(Array, sum(losses)) / len(losses)
+    metrics |= {'loss/sup': loss_sup, 'loss/unsup': loss_unsup}
+    loss = loss_sup + (1 - self.lambda_fp) * loss_unsup
     loss += self.lambda_fp * metrics.get('loss/fp', 0.0)
     return loss / 2, ({**model_state, 'segmenter': batch_stats}, metrics)
 

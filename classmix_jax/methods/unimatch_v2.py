@@ -15,6 +15,7 @@ Synopsis:
 
 from collections.abc import Mapping
 import dataclasses
+from typing import ClassVar
 
 import jax.numpy as jnp
 
@@ -22,11 +23,11 @@ from classmix_jax.core.channel_dropout import drop_complementary_channels
 from classmix_jax.core.ema import ema_decay, ema_update
 from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import PseudoLabel, make_pseudo_label
-from classmix_jax.methods.recipes import UNIMATCH_CITYSCAPES, UNIMATCH_PASCAL_VOC
+from classmix_jax.methods.recipes import UNIMATCH_CITYSCAPES, UNIMATCH_PASCAL_VOC, Recipes
 from classmix_jax.methods.teacher import add_teacher, teacher_network
 from classmix_jax.methods.unimatch import Targets, UniMatch
 from classmix_jax.models.segmenter import forward
-from classmix_jax.types import Array, Batch, Example, Metrics, PyTree, TrainState
+from classmix_jax.types import Array, ArraySpec, Batch, Example, Metrics, PyTree, TrainState
 from classmix_jax.utils.ranges import FRACTION
 
 
@@ -42,11 +43,14 @@ class UniMatchV2(UniMatch):
   lambda_fp: float = option(0.0, FRACTION)
   max_decay: float = option(0.996, FRACTION)
 
-  averages = {'teacher': 'segmenter'}
-  network_names = ('student', 'teacher')
-  recipes = {'cityscapes': UNIMATCH_CITYSCAPES, 'pascal_voc': UNIMATCH_PASCAL_VOC}
+  averages: ClassVar[Mapping[str, str]] = {'teacher': 'segmenter'}
+  network_names: ClassVar[tuple[str, ...]] = ('student', 'teacher')
+  recipes: ClassVar[Recipes] = {
+    'cityscapes': UNIMATCH_CITYSCAPES,
+    'pascal_voc': UNIMATCH_PASCAL_VOC,
+  }
 
-  def init(self, key: Array, image: Array) -> tuple[PyTree, PyTree, PyTree]:
+  def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
     """The teacher starts as a copy of the student."""
     params, model_state, _ = super().init(key, image)
     return add_teacher(params, model_state)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from classmix_jax.core.channel_dropout import channel_mask
-from classmix_jax.core.resize import resize_bilinear
+from classmix_jax.core.resize import get_size, resize_bilinear
 from classmix_jax.types import Array
 
 NUM_LAYERS = 4  # before the classifier; each has twice the channels of the previous one
@@ -63,7 +63,7 @@ class PixelDiscriminator(nn.Module):
     for index, width in enumerate(compute_widths(self.width)):
       x = nn.leaky_relu(build_convolution(width, f'conv{index + 1}')(x), LEAKY_SLOPE)
     x = build_convolution(1, 'classifier')(x)
-    return resize_bilinear(x, prob.shape[1:3])[..., 0]
+    return resize_bilinear(x, get_size(prob))[..., 0]
 
 
 class ImageDiscriminator(nn.Module):

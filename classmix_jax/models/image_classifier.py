@@ -8,6 +8,7 @@ Synopsis:
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -67,4 +68,5 @@ def predict_logits(model: Segmenter, network: Mapping[str, PyTree], image: Array
   if 'classifier' not in network:
     return logits
   classifier = ImageClassifier(model.backbone, logits.shape[-1])
-  return mask_absent_classes(logits, classifier.apply(network['classifier'], image, train=False))
+  presence: Any = classifier.apply(network['classifier'], image, train=False)
+  return mask_absent_classes(logits, presence)

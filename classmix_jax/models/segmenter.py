@@ -8,14 +8,15 @@ Synopsis:
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from classmix_jax.core.resize import resize_bilinear
+from classmix_jax.core.resize import get_size, resize_bilinear
 from classmix_jax.models.layers.batch_norm import normalize_separately
-from classmix_jax.types import Array, Features, PyTree
+from classmix_jax.types import Array, ArraySpec, Features, PyTree
 
 Perturbation = Callable[[Features], Features]
 
@@ -48,7 +49,7 @@ class Segmenter(nn.Module):
     """
     features = perturb(self.backbone(image, train))
     logits = self.head(features, train).astype(jnp.float32)
-    return resize_bilinear(logits, image.shape[1:3]) if upsample else logits
+    return resize_bilinear(logits, get_size(image)) if upsample else logits
 
 
 def build_segmenter(
@@ -77,20 +78,20 @@ def to_unit_range(image: Array) -> Array:
   return image.astype(jnp.float32) / 255.0
 
 
-def initialize(model: Segmenter, key: Array, image: Array) -> tuple[PyTree, PyTree]:
+def initialize(model: nn.Module, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree]:
   """Returns `(params, batch_stats)`; `image` is `[B, H, W, 3]` or has that shape."""
   variables = model.init(key, jnp.zeros(image.shape, jnp.float32), train=False)
   return variables['params'], variables['batch_stats']
 
 
 def forward(
-  model: Segmenter,
+  model: nn.Module,
   params: PyTree,
   batch_stats: PyTree,
   image: Array,
   *,
   train: bool,
-  **options: Perturbation | bool,
+  **options: Any,
 ) -> tuple[Array, PyTree]:
   """Returns `(logits [B, H, W, C], batch_stats)`; only training updates the statistics.
 
@@ -98,7 +99,8 @@ def forward(
   """
   variables = {'params': params, 'batch_stats': batch_stats}
   if not train:
-    return model.apply(variables, image, train=False, **options), batch_stats
+    predicted: Any = model.apply(variables, image, train=False, **options)
+    return predicted, batch_stats
   logits, updated = model.apply(variables, image, train=True, mutable=['batch_stats'], **options)
   # With frozen statistics (bn='running'), `updated` is empty.
   return logits, updated.get('batch_stats', batch_stats)

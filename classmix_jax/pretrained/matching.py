@@ -82,12 +82,16 @@ def compare(actual: Mapping[str, Shape], expected: Mapping[str, Shape]) -> Match
 def select_tensors(result: MatchResult, predicate: Callable[[str], bool]) -> MatchResult:
   """Returns the result for those tensors whose name satisfies `predicate`."""
 
-  def select(entries: Sequence[str | Mismatch]) -> tuple[str | Mismatch, ...]:
-    return tuple(
-      entry for entry in entries if predicate(entry.name if isinstance(entry, Mismatch) else entry)
-    )
+  def select(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(filter(predicate, names))
 
-  return MatchResult(*map(select, result))
+  return MatchResult(
+    matched=select(result.matched),
+    missing=select(result.missing),
+    unexpected=select(result.unexpected),
+    wrong_shape=tuple(entry for entry in result.wrong_shape if predicate(entry.name)),
+    ignored=select(result.ignored),
+  )
 
 
 def select_backbone(result: MatchResult, layout: Layout) -> MatchResult:

@@ -41,7 +41,7 @@ def hash_file(path: Path) -> str:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-def read_file(path: Path) -> dict[str, Any]:
+def read_file(path: Path) -> Mapping[str, Any]:
   """Reads a file of tensors as nested dicts with NumPy arrays.
 
   Raises:

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import optax
 
 from classmix_jax.core.devices import Devices, replicated
-from classmix_jax.types import Array, Method, TrainState
+from classmix_jax.types import Array, ArraySpec, Method, TrainState
 
 
 def create_state(
-  method: Method, tx: optax.GradientTransformation, key: Array, image: Array, devices: Devices
+  method: Method, tx: optax.GradientTransformation, key: Array, image: ArraySpec, devices: Devices
 ) -> TrainState:
   """Returns the state before step 0, replicated on the devices.
 

@@ -64,6 +64,7 @@ class EvaluationCallback:
 
   def write_result(self) -> None:
     """Writes the last result to RUN/eval/."""
+    assert self.result is not None
     run_files.write_evaluation(self.run, self.result)
 
   def write_images(self, step: int, state: TrainState, views: Views, logger: MetricLogger) -> None:

@@ -39,7 +39,8 @@ def load_weights(
   Returns:
     The state, and the origin of the weights, see `run_files.write_pretrained`.
   """
-  params, statistics, origin = dict(state.params), {}, {}
+  params, statistics = dict(state.params), {}
+  origin: dict[str, Any] = {}
   # Discriminators have no statistics, and averages are not in `params`.
   for name in [name for name in params if name in state.model_state]:
     created = jax.device_get({'params': params[name], 'batch_stats': state.model_state[name]})

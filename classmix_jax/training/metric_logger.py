@@ -71,6 +71,7 @@ class MetricLogger:
     self._writing = writing
     self._waiting: list[tuple[int, Metrics]] = []  # (number of steps, their metrics)
     self._collected = 0  # last collected step
+    self._first: tuple[int, float] | None = None  # steps of the first dispatch, and its end
     self.restart_clock()
     self._best: float | None = None
     self._tensorboard: TensorBoardWriter | None = None
@@ -100,7 +101,7 @@ class MetricLogger:
   def restart_clock(self) -> None:
     """Leaves out the time since the last row, e.g. of an evaluation."""
     self._clock = time.monotonic()
-    self._first: tuple[int, float] | None = None  # steps of the first dispatch, and its end
+    self._first = None
 
   def _rate(self, count: int) -> float:
     """Returns steps per second of the `count` steps since the last row; restarts the clock.

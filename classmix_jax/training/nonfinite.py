@@ -59,7 +59,7 @@ def split_dispatches(dispatches: Sequence[tuple[int, Metrics]]) -> list[tuple[in
   Args:
     dispatches: (number of finished steps, metrics of the steps that were dispatched together).
   """
-  steps = []
+  steps: list[tuple[int, Metrics]] = []
   for last, metrics in dispatches:
     count = np.size(metrics['finite'])
     steps += zip(range(last - count + 1, last + 1), split_steps(metrics, count), strict=True)
@@ -142,7 +142,7 @@ def write_batch(directory: Path, batch: Batch, names: Names) -> None:
     replacing(directory / f'batch-{jax.process_index()}.npz') as temporary,
     open(temporary, 'wb') as file,
   ):
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, allow_pickle=False, **arrays)
   if jax.process_index() == 0:
     write_atomically(directory / 'names.json', json.dumps(dict(names), indent=2) + '\n')
 

@@ -72,6 +72,7 @@ def run_settings(
   devices = len(setup.devices) * jax.process_count()
   rate, head = f'{optim["learning_rate"]:g}', f'{optim["head_multiplier"]:g}x'
   labeled, unlabeled = batches.labeled, batches.unlabeled
+  assert split.unlabeled is not None
   return {
     'method': setup.values['method']['name'],
     'network': f'{model["backbone"]} + {model["head"]}',

@@ -130,7 +130,7 @@ class Labeler:
     def predict_class(prob: Array) -> tuple[Array, Array]:
       return jnp.argmax(prob, axis=-1).astype(jnp.uint8), jnp.max(prob, axis=-1)
 
-    collected = [[] for _ in self.dataset.class_names]
+    collected: list[list[np.ndarray]] = [[] for _ in self.dataset.class_names]
     report = progress('confidences of the unlabelled images', len(source))
     predictions = self.map_images(source, predict_class)
     for done, (_, (label, confidence)) in enumerate(predictions, 1):

@@ -58,6 +58,7 @@ def stage_split(setup: Setup, stage: Stage, state: TrainState, labels: Path) -> 
     return split
   method = setup.method
   student = method.networks(state)['student']
+  assert split.unlabeled is not None
   labeler = Labeler(method.model, student, setup.dataset, setup.evaluation.batch_size)
   return split._replace(unlabeled=pseudo_label(labeler, split.unlabeled, stage.fraction, labels))
 

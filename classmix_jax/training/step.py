@@ -10,6 +10,7 @@ Synopsis:
 
 from collections.abc import Callable
 import functools
+from typing import Any, TypeAlias
 
 import jax
 from jax import lax
@@ -21,7 +22,7 @@ from classmix_jax.core.finite import all_finite, where_tree
 from classmix_jax.core.microbatch import fold_micro_batches
 from classmix_jax.types import AXIS, Array, Batch, Method, Metrics, PyTree, TrainState
 
-Optimizer = optax.GradientTransformation
+Optimizer: TypeAlias = optax.GradientTransformation
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
@@ -116,5 +117,5 @@ def make_train_step(
 
   # Across processes `pmap` finds all devices itself.
   local = list(devices) if jax.process_count() == 1 else None
-  specs = {'in_axes': (None, 0), 'out_axes': (None, None), 'donate_argnums': 0}
+  specs: dict[str, Any] = {'in_axes': (None, 0), 'out_axes': (None, None), 'donate_argnums': 0}
   return jax.pmap(train_steps, axis_name=AXIS, devices=local, **specs)

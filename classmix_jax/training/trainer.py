@@ -46,6 +46,7 @@ def write_setup(setup: Setup, run: Path) -> None:
   run_files.write_classes(run, setup.dataset)
   if setup.left_out is not None:
     run_files.write_left_out(run, setup.left_out._asdict())
+  assert setup.split.unlabeled is not None
   run_files.write_split(run, setup.split.labeled.names, setup.split.unlabeled.names)
 
 
@@ -134,6 +135,7 @@ def conclude_run(
   if evaluation.result is None:  # the run had finished before
     evaluation.evaluate(int(state.step), state)
     evaluation.write_result()
+  assert evaluation.result is not None
   conclude(run, evaluation.result, evaluation.evaluator, networks)
   if on_end is not None and jax.process_index() == 0:
     on_end(run, evaluation.evaluator, networks, setup.split.labeled)

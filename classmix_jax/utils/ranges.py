@@ -22,8 +22,9 @@ class Range(NamedTuple):
     return f'{self.low:,} or more' if math.isinf(self.high) else f'{self.low:,} to {self.high:,}'
 
   def __contains__(self, value: object) -> bool:
-    number = isinstance(value, int | float) and math.isfinite(value)
-    return number and self.low <= value <= self.high and value < self.below
+    if not isinstance(value, int | float) or not math.isfinite(value):
+      return False
+    return self.low <= value <= self.high and value < self.below
 
 
 NON_NEGATIVE, POSITIVE_COUNT = Range(0), Range(1)

@@ -20,7 +20,7 @@ def listed(items: Iterable[object], most: int) -> str:
     >>> listed('abcd', 2)
     'a, b and 2 more'
   """
-  items = [str(item) for item in items]
-  if len(items) <= most:
-    return ', '.join(items)
-  return f'{", ".join(items[:most])} and {len(items) - most} more'
+  texts = [str(item) for item in items]
+  if len(texts) <= most:
+    return ', '.join(texts)
+  return f'{", ".join(texts[:most])} and {len(texts) - most} more'

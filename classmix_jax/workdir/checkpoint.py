@@ -210,10 +210,10 @@ def restore_newest(manager: ocp.CheckpointManager, state: TrainState) -> TrainSt
     except OSError as error:
       errors[step] = error
       continue
-    for corrupt_step, error in errors.items():
+    for corrupt_step, cause in errors.items():
       quarantine(directory / str(corrupt_step))
       print(
-        f'warning: {directory / str(corrupt_step)} is damaged ({error}): it is now in '
+        f'warning: {directory / str(corrupt_step)} is damaged ({cause}): it is now in '
         f'{directory.parent / DAMAGED_DIRECTORY}, and the training resumes from step {step}',
         file=sys.stderr,
         flush=True,

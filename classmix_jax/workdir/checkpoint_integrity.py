@@ -34,8 +34,8 @@ def compute_checksum(tree: PyTree) -> str:
     True
   """
   arrays = (np.ascontiguousarray(x) for x in jax.tree.leaves(tree))
-  checksums = sorted(zlib.crc32(x.reshape(-1).view(np.uint8)) for x in arrays)
-  return f'{zlib.crc32(np.array(checksums, np.uint32)):08x}'
+  checksums = sorted(zlib.crc32(x.reshape(-1).view(np.uint8).data) for x in arrays)
+  return f'{zlib.crc32(np.array(checksums, np.uint32).data):08x}'
 
 
 def read_checksum(directory: Path) -> str | None:

@@ -86,7 +86,7 @@ def write_classes(run: Path, dataset: Dataset) -> None:
   write_json(run / 'classes.json', classes, indent=None)
 
 
-def read_classes(run: Path) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
+def read_classes(run: Path) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]]:
   """Returns the names and the colors of a run's classes.
 
   Raises:

@@ -111,7 +111,7 @@ def test_self_training_begins_at_its_step(gates):
   assert (float(before.weight_semi[0]), float(after.weight_semi[0])) == (0.0, np.float32(0.1))
   assert before.weight_adv[0] == after.weight_adv[0] == np.float32(0.001)
   np.testing.assert_array_equal(after.trusted, after.valid)
-  assert after.trusted_count[0] == after.count[0] == after.valid.sum()
+  assert after.trusted_count[0] == after.num_pixels[0] == after.valid.sum()
 
 
 def test_without_trust_the_adversarial_term_is_skipped_too(gates):
@@ -206,7 +206,7 @@ def test_images_train_themselves_above_gamma():
   (unsure, none), (sure, every) = (on_one_device(run, jnp.float32(x)) for x in (0.0, 0.1))
   assert not unsure.chosen.any() and none == 0
   np.testing.assert_array_equal(sure.chosen, batch.unlabeled.valid)
-  assert sure.count[0] == batch.unlabeled.valid.sum() and every == 1
+  assert sure.num_pixels[0] == batch.unlabeled.valid.sum() and every == 1
   assert sure.image.min() == 0 and sure.image.max() == 1  # stretched over the batch
 
 

@@ -50,7 +50,7 @@ def test_padding_is_void_for_any_label():
   run = jax.pmap(LabeledLoss().targets, AXIS, devices=jax.devices()[:1])
   labeled = run(jax.tree.map(lambda x: x[None], example))
   assert labeled.label.ravel().tolist() == [0, VOID, 1, VOID]
-  assert labeled.weight.ravel().tolist() == [1, 0, 1, 0] and labeled.count.item() == 2
+  assert labeled.weight.ravel().tolist() == [1, 0, 1, 0] and labeled.num_pixels.item() == 2
 
 
 @pytest.mark.parametrize('devices', [1, 2])

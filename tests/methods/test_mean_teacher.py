@@ -50,7 +50,7 @@ def test_cutout_learns_what_it_keeps():
     shown[~is_kept], np.broadcast_to(MEAN_COLOR, shown[~is_kept].shape), rtol=1e-6
   )
   np.testing.assert_allclose(result.weight[0], np.where(is_kept, share, 0.0), rtol=1e-6)
-  assert 0.2 < is_kept.mean() < 0.8 and float(result.count[0]) == batch.unlabeled.valid.sum()
+  assert 0.2 < is_kept.mean() < 0.8 and float(result.num_pixels[0]) == batch.unlabeled.valid.sum()
 
 
 @pytest.mark.parametrize('step, progress', [(0, 0.0), (5, 0.5), (10, 1.0), (50, 1.0)])

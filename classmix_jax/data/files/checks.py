@@ -38,12 +38,13 @@ def check_pairs(pairs: Pairs) -> None:
 
 def file_pairs(source: Source) -> Pairs:
   """Returns the image and mask files of a source; empty if its images are not files."""
-  if source.files is None or not len(source) or not isinstance(source.files.image(0), str | Path):
+  files, mask = source.files, source.files and source.files.mask
+  if files is None or mask is None or not len(source):
+    return Pairs((), (), ())
+  if not isinstance(files.image(0), str | Path):
     return Pairs((), (), ())
   indices = range(len(source))
-  return Pairs(
-    source.names, [source.files.image(i) for i in indices], [source.files.mask(i) for i in indices]
-  )
+  return Pairs(source.names, [files.image(i) for i in indices], [mask(i) for i in indices])
 
 
 def describe_misfit(image: File, image_header: Header, mask: File, mask_header: Header) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from classmix_jax.data.files.decoding import Decoding
-from classmix_jax.data.files.image_io import File, read_image
+from classmix_jax.data.files.image_io import Encoded, File, read_image
 from classmix_jax.data.files.mask_io import read_mask
 from classmix_jax.data.files.pairs import Pairs
 from classmix_jax.data.source import Files, Source
@@ -49,7 +49,7 @@ def _version(
   """
   digest = hashlib.sha256(repr((READER_VERSION, size)).encode())
   for files in parts:
-    texts = [files.version] if hasattr(files, 'version') else map(_stamp, files)
+    texts = [files.version] if hasattr(files, 'version') else [_stamp(file) for file in files]
     digest.update('\n'.join(texts).encode())
   if decoding is not None:
     digest.update(decoding.table.tobytes())
@@ -57,7 +57,8 @@ def _version(
   return digest.hexdigest()
 
 
-def _stamp(path: str | Path) -> str:
+def _stamp(path: File) -> str:
+  assert not isinstance(path, Encoded)
   status = os.stat(path)
   return f'{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}'
 

@@ -54,7 +54,9 @@ def _image_name(path: Path, directory: str | Path) -> str:
 
 def _walk(directory: str | Path) -> Iterator[Path]:
   """Yields the image files below a directory; follows links, but not in circles."""
-  ancestors = {os.fspath(directory): (os.path.realpath(directory),)}  # real path of each ancestor
+  ancestors: dict[str, tuple[str, ...]] = {
+    os.fspath(directory): (os.path.realpath(directory),)
+  }  # real path of each ancestor
   for parent, directories, files in os.walk(directory, followlinks=True):
     chain, entered = ancestors.pop(parent), []
     for name in directories:

@@ -95,11 +95,11 @@ def _open_image(file: File) -> Iterator[Image.Image]:
     raise UserError(f'{file} may not be read: change its permissions.') from None
   except Image.DecompressionBombError:
     raise UserError(
-      f'{file} has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels: cut it into parts, or '
+      f'{file} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels: cut it into parts, or '
       'remove it.'
     ) from None
   except _DECODING_ERRORS as error:
-    if getattr(error, 'errno', None):  # of the file system, not of PIL
+    if isinstance(error, OSError) and error.errno:  # of the file system, not of PIL
       raise UserError(f'{file} cannot be read ({error.strerror}): replace the file.') from None
     raise UserError(_undecodable_message(file, error)) from error
 
@@ -176,7 +176,7 @@ def read_palette(file: File) -> list[Color]:
   """Reads the colours of a palette image from its header; [] for other images."""
   with _open_image(file) as image:
     flat = (image.mode == 'P' and image.getpalette('RGB')) or []
-  return [tuple(flat[start : start + 3]) for start in range(0, len(flat), 3)]
+  return list(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
 
 
 def read_image(file: File, size: Size | None = None) -> np.ndarray:

@@ -106,7 +106,10 @@ def check_palette(image: Image.Image, decoding: Decoding, file: File) -> None:
     return
   palette = np.array(image.getpalette('RGB')).reshape(-1, 3)
   for index in np.unique(np.asarray(image.getchannel(0))).tolist():
-    color = tuple(palette[index].tolist()) if index < len(palette) else None
+    if index >= len(palette):
+      continue
+    red, green, blue = palette[index].tolist()
+    color = red, green, blue
     by_color, by_index = decoding.colors.get(color), int(decoding.table[index])
     if by_color is not None and by_color != by_index:
       raise UserError(
@@ -128,7 +131,7 @@ def count_raw_values(file: File, decoding: Decoding) -> dict[Raw, int]:
   if raw.ndim == 3 and not decoding.colors and (raw == raw[..., :1]).all():
     raw = raw[..., 0]  # as `decode` does
   if raw.ndim == 2:
-    return _count(raw.astype(np.int64))
+    return {key: pixels for key, pixels in _count(raw.astype(np.int64)).items()}
   return {unpack_color(key): pixels for key, pixels in _count(pack_colors(raw)).items()}
 
 

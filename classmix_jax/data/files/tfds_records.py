@@ -134,7 +134,7 @@ class EncodedImages(Sequence[Encoded]):
   def __len__(self) -> int:
     return len(self.order)
 
-  def __getitem__(self, index: int) -> Encoded:
+  def __getitem__(self, index: int) -> Encoded:  # type: ignore[override]  # slices are not used
     data = _read_feature(self.records, self.order[index], self.feature, self.where)
     where = f"{self.feature} of '{self.names[index]}' in {self.where}"
     return Encoded(data, where, f'If the original is in order: {RESTART_REMEDY}')

@@ -71,7 +71,8 @@ def split_color(line: str, where: str) -> tuple[str, Color | None]:
   words = line.split()
   if len(words) < 4 or not all(word.isdecimal() for word in words[-3:]):
     return ' '.join(words), None
-  color = tuple(map(int, words[-3:]))
+  red, green, blue = map(int, words[-3:])
+  color = red, green, blue
   if max(color) > 255:
     raise UserError(f"{where} is '{line}': a colour is three integers from 0 to 255.")
   return ' '.join(words[:-3]), color

@@ -97,4 +97,5 @@ def _parse_color(text: str) -> Color | None:
   digits = text.removeprefix('#')
   if len(digits) != 6 or not set(digits.lower()) <= set('0123456789abcdef'):
     return None
-  return tuple(bytes.fromhex(digits))
+  red, green, blue = bytes.fromhex(digits)
+  return red, green, blue

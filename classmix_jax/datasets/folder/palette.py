@@ -1,17 +1,16 @@
 """Chooses the colours of classes: the user's, those of the masks' palette, or VOC's."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from classmix_jax.data.files.colors import Color
-from classmix_jax.data.files.image_io import read_palette
+from classmix_jax.data.files.image_io import File, read_palette
 from classmix_jax.errors import UserError
 
 
 def choose_palette(
   class_colors: Sequence[Color | None],
   option_colors: Mapping[Color, int],
-  masks: Sequence[Path],
+  masks: Sequence[File],
 ) -> tuple[Color, ...]:
   """Returns a colour for every class, from the first of these that has one.
 
@@ -20,14 +19,14 @@ def choose_palette(
     option_colors: colour -> class, from the option `colors`.
     masks: the palette of the first one is used, and then that of PASCAL VOC.
   """
-  by_class = {label: color for color, label in reversed(option_colors.items())}
+  by_class = {label: color for color, label in reversed(list(option_colors.items()))}
   spare = _mask_palette(masks, len(class_colors)) or voc_palette(len(class_colors))
   return tuple(
     color or by_class.get(label) or spare[label] for label, color in enumerate(class_colors)
   )
 
 
-def _mask_palette(masks: Sequence[Path], count: int) -> tuple[Color, ...] | None:
+def _mask_palette(masks: Sequence[File], count: int) -> tuple[Color, ...] | None:
   """Returns the first colours of the first mask's palette, None if it has fewer."""
   try:
     palette = read_palette(masks[0]) if masks else []
@@ -48,4 +47,4 @@ def voc_palette(count: int) -> tuple[Color, ...]:
   def channel(label: int, offset: int) -> int:
     return sum((label >> (3 * bit + offset) & 1) << (7 - bit) for bit in range(3))
 
-  return tuple(tuple(channel(label, offset) for offset in range(3)) for label in range(count))
+  return tuple((channel(label, 0), channel(label, 1), channel(label, 2)) for label in range(count))

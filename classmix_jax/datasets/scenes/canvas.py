@@ -95,7 +95,8 @@ class Canvas:
 
   def bands(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns class, depth and material, uint8 `[192, 384]` each."""
-    return tuple(np.asarray(band) for band in self._meta_image.split())
+    label, depth, material = self._meta_image.split()
+    return np.asarray(label), np.asarray(depth), np.asarray(material)
 
 
 def _flat(points: Points) -> Sequence:

@@ -22,7 +22,7 @@ def chance(rng: Rng, probability: float) -> bool:
 
 def pick(rng: Rng, options: Sequence[Option]) -> Option:
   """Draws one of the options."""
-  return options[rng.integers(len(options))]
+  return options[int(rng.integers(len(options)))]
 
 
 def grey(rng: Rng, low: float, high: float, tint: float = 0.04) -> Rgb:

@@ -5,6 +5,7 @@ Synopsis:
     colour, meta = paint_ground(rng, camera, street)  # uint8 [192, 384, 3] each
 """
 
+from collections.abc import Callable
 import functools
 
 import numpy as np
@@ -34,7 +35,7 @@ def paint_ground(rng: Rng, camera: Camera, street: Street) -> tuple[np.ndarray, 
   verge = PAVEMENT if paved else VEGETATION
   cls = np.where(is_road, np.uint8(ROAD), np.where(is_walk, np.uint8(PAVEMENT), np.uint8(verge)))
   albedo = np.empty((cls.size, 3), np.float32)
-  painters = {
+  painters: dict[int, Callable[..., np.ndarray]] = {
     ROAD: functools.partial(_road_colour, street=street),
     PAVEMENT: _pavement_colour,
     VEGETATION: _grass_colour,

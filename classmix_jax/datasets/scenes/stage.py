@@ -34,7 +34,8 @@ def jobs(scene: Scene) -> list[Job]:
 
 def _verge(scene: Scene, side: int, walk: float) -> list[Job]:
   """Returns the jobs along one side of the road, stretch by stretch, from near to far."""
-  rng, street, jobs = scene.rng, scene.street, []
+  rng, street = scene.rng, scene.street
+  jobs: list[Job] = []
   garden = rng.uniform(1.5, 6) if street.area in ('suburb', 'park') else rng.uniform(0, 1.5)
   leaf, z = leaf_colour(rng), NEAR + rng.uniform(-6, 0)
   gap = street.junction, street.junction + street.junction_width
@@ -56,7 +57,8 @@ def _stretch(
   scene: Scene, side: int, walk: float, garden: float, z1: float, z2: float, lot: float, leaf: Rgb
 ) -> list[Job]:
   """Returns the jobs of one stretch: a house, trees, or a fence in front of open ground."""
-  rng, base, jobs = scene.rng, walk + side * garden, []
+  rng, base = scene.rng, walk + side * garden
+  jobs: list[Job] = []
   houses, trees = _VERGES[scene.street.area]
   border = walk + side * 0.1
   if lot < houses:
@@ -117,7 +119,8 @@ def _maker(rng: Rng, trucks: float):
 
 def _walkers(scene: Scene) -> list[Job]:
   """Returns the jobs of people on the pavements, alone or in groups, and on the road."""
-  rng, street, jobs = scene.rng, scene.street, []
+  rng, street = scene.rng, scene.street
+  jobs: list[Job] = []
   for _ in range(rng.integers(3, 8)):
     _, inner, outer = pick(rng, street.sides())
     middle = 4.5 + 12 * rng.random() ** 1.5
@@ -135,7 +138,8 @@ def _walkers(scene: Scene) -> list[Job]:
 
 def _furniture(scene: Scene) -> list[Job]:
   """Returns the jobs of lamp posts, signs, lights, trees and bins along both kerbs."""
-  rng, street, jobs = scene.rng, scene.street, []
+  rng, street = scene.rng, scene.street
+  jobs: list[Job] = []
   for side, kerb, walk in street.sides():
     s = kerb + side * rng.uniform(0.4, 0.7)
     if chance(rng, 0.65):

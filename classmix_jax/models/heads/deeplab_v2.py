@@ -6,7 +6,7 @@ Synopsis:
     logits = head(features, train)
 """
 
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -56,4 +56,5 @@ class DeepLabV2(nn.Module):
     if self.is_initializing():
       for dilation in self.unused:
         apply_branch(dilation, 'unused')  # `core/optim.py` freezes parameters of this name
-    return sum(apply_branch(dilation, 'dilation') for dilation in self.dilations)
+    branches = (apply_branch(dilation, 'dilation') for dilation in self.dilations)
+    return cast(Array, sum(branches))

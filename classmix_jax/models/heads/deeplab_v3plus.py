@@ -13,7 +13,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from classmix_jax.core.resize import resize_bilinear
+from classmix_jax.core.resize import get_size, resize_bilinear
 from classmix_jax.models.layers.conv_bn import conv_bn
 from classmix_jax.types import Array, Features
 
@@ -71,7 +71,7 @@ class DeepLabV3Plus(nn.Module):
     branches.append(jnp.broadcast_to(pooled, branches[0].shape))
     x = layer(jnp.concatenate(branches, axis=-1), self.width, 1, 'project')
 
-    x = resize_bilinear(x, low.shape[1:3])
+    x = resize_bilinear(x, get_size(low))
     x = jnp.concatenate([layer(low, self.low_width, 1, 'low'), x], axis=-1)
     x = layer(x, self.width, 3, 'decoder1')
     x = layer(x, self.width, 3, 'decoder2')

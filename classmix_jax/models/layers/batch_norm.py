@@ -40,7 +40,7 @@ def _repeat_per_image(values: Array, sizes: Sequence[int]) -> Array:
   return jnp.concatenate(repeated)
 
 
-def _compute_moments(x: Array, sizes: Sequence[int], axis_name: str) -> tuple[Array, Array]:
+def _compute_moments(x: Array, sizes: Sequence[int], axis_name: Any) -> tuple[Array, Array]:
   """Returns mean and variance of each part of the *global* batch, `[parts, F]` float32 each."""
   x = x.astype(jnp.float32)
   image_moments = jnp.stack([jnp.mean(x, (1, 2)), jnp.mean(x * x, (1, 2))])  # [2, B, F]

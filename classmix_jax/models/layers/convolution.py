@@ -64,7 +64,7 @@ def product_and_shifts(
   lengths = [
     products.shape[axis + 1] - rhs_dilation[axis] * (kernel.shape[axis] - 1) for axis in range(2)
   ]
-  total = 0.0
+  total: Any = 0.0
   for index in range(height * width):
     # Kernel element (u, v) contributes its products shifted by (dilation u, dilation v).
     row, column = (at * step for at, step in zip(divmod(index, width), rhs_dilation, strict=True))

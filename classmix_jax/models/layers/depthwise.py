@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import contextvars
 import functools
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -231,4 +231,5 @@ def _weighted_slices(
     )
     return padded[:, rows, columns] * weight[u, v].reshape(1, 1, 1, -1)
 
-  return sum(weigh(u, v) for u in range(size) for v in range(size))
+  taps = (weigh(u, v) for u in range(size) for v in range(size))
+  return cast(Array, sum(taps))

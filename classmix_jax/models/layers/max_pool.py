@@ -5,6 +5,7 @@ atomic additions, whose order is not deterministic, and on CPUs four times as lo
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -61,7 +62,7 @@ def _backward(
   rows, columns = y.shape[1:3]
   stride = POOL_STRIDE
   taken = jnp.zeros(y.shape, bool)
-  sums = [[0.0, 0.0], [0.0, 0.0]]
+  sums: list[list[Any]] = [[0.0, 0.0], [0.0, 0.0]]
   for u in range(POOL_SIZE):
     for v in range(POOL_SIZE):
       # Pixel (u, v) of every window, `[B, rows, columns, F]`.

@@ -51,7 +51,7 @@ def read_class_table(source: str) -> dict[str, Color | None]:
   Example: `read_class_table('voc')['cat'] == (64, 0, 0)`.
   """
   if source == 'voc':
-    return dict(zip(CLASS_NAMES, PALETTE, strict=True)) | {'void': VOC_VOID}
+    return {**dict(zip(CLASS_NAMES, PALETTE, strict=True)), 'void': VOC_VOID}
   path = Path(os.path.expanduser(source))
   try:
     lines = path.read_text(encoding='utf-8-sig').splitlines()

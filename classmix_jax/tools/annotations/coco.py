@@ -90,12 +90,12 @@ def get_records(data: Any, key: str) -> list[Record]:
 def get_color(category: Record) -> Color | None:
   """Returns the colour of a category, which panoptic files have; None if it has none."""
   color = category.get('color')
-  valid = (
-    isinstance(color, list)
-    and len(color) == 3
-    and all(type(value) is int and 0 <= value <= 255 for value in color)
-  )
-  return tuple(color) if valid else None
+  if not isinstance(color, list) or len(color) != 3:
+    return None
+  if not all(type(value) is int and 0 <= value <= 255 for value in color):
+    return None
+  red, green, blue = color
+  return red, green, blue
 
 
 def parse_images(
@@ -134,21 +134,22 @@ def parse_image(
       shape for annotation in annotations for shape in read_segments(file, annotation, names, size)
     ]
     return AnnotatedImage(name, source, size, shapes)
-  shapes, skipped = [], []
+  regions: list[tuple[str, Runs]] = []
+  skipped = []
   for annotation in annotations:
     region = parse_region(annotation, size)
     if region is None:
       skipped.append('annotation without polygon or mask')
     else:
-      shapes.append((get_category_name(annotation, names), region))
-  shapes.sort(key=lambda shape: -shape[1].area)  # stable: equal areas stay in the file's order
-  return AnnotatedImage(name, source, size, shapes, skipped)
+      regions.append((get_category_name(annotation, names), region))
+  regions.sort(key=lambda shape: -shape[1].area)  # stable: equal areas stay in the file's order
+  return AnnotatedImage(name, source, size, regions, skipped)
 
 
 def get_id(record: Record, key: str) -> int | str:
   """Returns the id of a record; raises UserError if it is not an integer or text."""
   value = record.get(key)
-  if type(value) not in (int, str):
+  if type(value) is not int and type(value) is not str:
     raise UserError(f'{str(record)[:60]} has {key} = {value!r}; expected an integer.')
   return value
 

@@ -46,7 +46,7 @@ def read(path: Path, classes: Mapping[str, Color | None]) -> Export:
     )
   directory = path / 'SegmentationClass' if (path / 'SegmentationClass').is_dir() else path
   files = find_images(directory) if directory.is_dir() else {directory.stem: directory}
-  names = {color: name for name, color in table.items()}
+  names = {color: name for name, color in table.items() if color is not None}
   items = (
     attempt(str(file), functools.partial(parse_image, name, file, names))
     for name, file in files.items()

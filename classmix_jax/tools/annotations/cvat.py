@@ -154,7 +154,7 @@ def parse_polygon(shape: Element, size: Size) -> Runs:
   """Parses <polygon points="x,y;x,y;...">."""
   pairs = [pair.split(',') for pair in shape.get('points', '').split(';')]
   if any(len(pair) != 2 for pair in pairs):
-    raise UserError(f"a polygon is {shape.get('points')[:40]!r}; expected 'x,y;x,y;...'.")
+    raise UserError(f"a polygon is {shape.get('points', '')[:40]!r}; expected 'x,y;x,y;...'.")
   return encode_polygons([[(parse_float(x), parse_float(y)) for x, y in pairs]], size)
 
 
@@ -210,8 +210,8 @@ def parse_int(element: Element, key: str, default: str = '') -> int:
 def parse_float(text: str | None) -> float:
   """Parses the text of a coordinate; raises UserError if it is not a finite number."""
   try:
-    value = float(text)
-  except (ValueError, TypeError):
+    value: object = float(text or '')
+  except ValueError:
     value = text  # `parse_coordinate` raises with the text in its message
   return parse_coordinate(value)
 

@@ -135,8 +135,8 @@ def build_stencil(points: tuple[Point, ...], shape: Mapping[str, Any]) -> Stenci
   """Builds a stencil from its first corner and the base64 text in `shape['mask']`."""
   (left, top), _ = points
   try:
-    png = base64.b64decode(shape.get('mask'), validate=True)
-  except (ValueError, TypeError):
+    png = base64.b64decode(shape['mask'], validate=True)
+  except (KeyError, ValueError, TypeError):
     raise UserError("a mask has no base64 text at 'mask': save the file again.") from None
   return Stencil(int(left), int(top), png)
 

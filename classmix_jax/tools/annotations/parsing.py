@@ -20,7 +20,7 @@ from classmix_jax.tools.annotations.annotation import Point
 from classmix_jax.types import Size
 from classmix_jax.utils.text import listed
 
-MAX_PIXELS = 2 * Image.MAX_IMAGE_PIXELS  # PIL refuses to read larger masks
+MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # PIL refuses to read larger masks
 MAX_COORDINATE = 1e6  # in pixels; rasterisers allocate memory in proportion to the distance
 
 
@@ -134,7 +134,7 @@ def parse_size(height: object, width: object) -> Size:
     >>> parse_size(360, 480)
     (360, 480)
   """
-  if not all(type(side) is int and side > 0 for side in (height, width)):
+  if type(height) is not int or type(width) is not int or height < 1 or width < 1:
     raise UserError(
       f'the size is {width!r} x {height!r} (width x height); expected positive integers; '
       'export the annotation again.'
@@ -174,7 +174,7 @@ def parse_coordinate(value: object) -> float:
     >>> parse_coordinate(3)
     3.0
   """
-  valid = type(value) in (int, float) and math.isfinite(value) and abs(value) <= MAX_COORDINATE
-  if not valid:
+  number = float(value) if type(value) is int or type(value) is float else math.nan
+  if not abs(number) <= MAX_COORDINATE:  # True for NaN
     raise UserError(f'a coordinate is {value!r}; expected a number of pixels.')
-  return float(value)
+  return number

@@ -48,8 +48,9 @@ def check_data(config: Config, output: Path) -> list[Finding]:
   Example: `check_data(config, Path('OUT')) == []`.
   """
   dataset, sources, findings = open_parts(config)
+  names = dataset.class_names if dataset else ()
   parts = [
-    survey(title, source, dataset.class_names, with_masks=title != 'unlabelled')
+    survey(title, source, names, with_masks=title != 'unlabelled')
     for title, source in sources.items()
   ]
   findings += [finding for part in parts for finding in part.findings]
@@ -57,7 +58,9 @@ def check_data(config: Config, output: Path) -> list[Finding]:
   try:
     output.mkdir(parents=True, exist_ok=True)
     tables = [format_report(dataset, parts)] if dataset else []
-    figures = [write_sheets(dataset, part, output) for part in parts if part.title == 'labelled']
+    figures = [
+      write_sheets(dataset, part, output) for part in parts if dataset and part.title == 'labelled'
+    ]
     # report.txt names all files, the terminal a few for each finding.
     full, short = (
       '\n\n'.join([*tables, *format_conclusions(dataset, parts, findings, most), *figures])
@@ -84,6 +87,7 @@ def open_parts(config: Config) -> tuple[Dataset | None, dict[str, Source], list[
       dataset = open_dataset(config, size=None)
       sources = {'val': dataset.val}
       split = choose_split(config, dataset)
+      assert split.unlabeled is not None
       sources = {'labelled': split.labeled, 'unlabelled': split.unlabeled, **sources}
       check_pool(config, split)
     except UserError as error:

@@ -162,7 +162,7 @@ def list_warnings(dataset: Dataset, parts: Sequence[Part]) -> list[str]:
       continue
     _, images = class_counts(part.counts, len(dataset.class_names))
     if part.title == 'labelled':
-      sentences += label_warnings(images, len(part.counts), dataset.class_names)
+      sentences += label_warnings(images.tolist(), len(part.counts), dataset.class_names)
     else:
       sentences += [
         f"class {label} '{dataset.class_names[label]}' occurs in 0 of {len(part.counts)} "

@@ -36,7 +36,7 @@ def draw_contact_sheet(part: Part, dataset: Dataset) -> Image.Image | None:
   """
   cells = []
   for index in choose_examples(part, NUM_EXAMPLES):
-    image, label = part.source.read_image(index), part.source.read_label(index)
+    image, label = part.source.read_image(index), part.source.load_label(index)
     size = (max(1, round(CELL_WIDTH * image.shape[0] / image.shape[1])), CELL_WIDTH)
     image, label = resize(image, size), resize(label, size)
     cells.append([image, tint(image, label, dataset)])
@@ -63,7 +63,7 @@ def draw_mixed_sheet(part: Part, dataset: Dataset) -> Image.Image | None:
   images = [part.source.read_image(index) for index in chosen]
   size = (max(1, round(CELL_WIDTH * images[0].shape[0] / images[0].shape[1])), CELL_WIDTH)
   image = np.stack([resize(image, size) for image in images])
-  label = np.stack([resize(part.source.read_label(index), size) for index in chosen])
+  label = np.stack([resize(part.source.load_label(index), size) for index in chosen])
   mask, mixed, mixed_label = map(
     np.asarray, mix_by_labels(image, label, num_classes=len(dataset.class_names))
   )

@@ -159,11 +159,12 @@ def inspect_example(
   image = image_file and attempt(image_file, read_header, image_file)
   pixels = attempt(image_file or name, source.read_image, index)
   size = image.size if image else None if pixels is None else pixels.shape[:2]
-  mask, values, counts = None, {}, None
+  mask, counts = None, None
+  values: Mapping[Raw, int] = {}
   if with_mask and files and files.mask:
     mask_file = attempt(name, files.mask, index)
     mask = mask_file and attempt(mask_file, read_header, mask_file)
-    if image and mask:
+    if image_file and image and mask:
       sentence = describe_misfit(image_file, image, mask_file, mask)
       findings += [Finding(str(mask_file), sentence)] if sentence else []
     values = mask and attempt(mask_file, count_raw_values, mask_file, files.decoding) or {}
@@ -193,6 +194,7 @@ def _add_values(values: Mapping[Raw, int], table: dict[Raw, Value], source: Sour
   """Adds the values of one mask to the table; returns the pixels beyond its limit."""
   room = MAX_UNKNOWN_VALUES - sum(value.label is None for value in table.values())
   uncounted = 0
+  assert source.files is not None
   for raw, pixels in values.items():
     label = source.files.decoding.label_of(raw)
     if label is None and raw not in table:

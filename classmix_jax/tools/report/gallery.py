@@ -56,7 +56,7 @@ def gallery(
   """
   val = evaluator.dataset.val
   if names is None:
-    return _pick(_predict(evaluator, variables, spread(len(val), NUM_CANDIDATES)))
+    return _pick(_predict(evaluator, variables, spread(len(val), NUM_CANDIDATES).tolist()))
   index = {name: position for position, name in enumerate(val.names)}
   return _predict(evaluator, variables, [index[name] for name in names if name in index])
 
@@ -84,7 +84,7 @@ def class_frequencies(sources: Mapping[str, Source], class_names: Sequence[str])
   """
   frequencies = {}
   for part, source in sources.items():
-    counts = label_counts(source, spread(len(source), MAX_MASKS), class_names)
+    counts = label_counts(source, spread(len(source), MAX_MASKS).tolist(), class_names)
     pixels, images = class_counts(counts, len(class_names))
     fractions = pixels / max(pixels.sum(), 1)
     frequencies[part] = (fractions.tolist(), (images / len(counts)).tolist())

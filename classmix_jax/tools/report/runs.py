@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 import csv
 import dataclasses
 import json
-import math
 from pathlib import Path
 import re
+import sys
 from typing import Any
 
 from flax.traverse_util import flatten_dict
@@ -164,7 +164,7 @@ def read_run(path: Path, name: str = '') -> Run:
 def read_rows(path: Path) -> list[dict[str, Any]]:
   """Reads the rows of metrics.jsonl; skips lines that a crash has truncated."""
   text = path.read_text(encoding='utf-8', errors='replace') if path.exists() else ''
-  return [json.loads(line) for line in truncate_metrics(text, math.inf).splitlines()]
+  return [json.loads(line) for line in truncate_metrics(text, sys.maxsize).splitlines()]
 
 
 def read_result(path: Path, names: Sequence[str]) -> dict[str, Any]:

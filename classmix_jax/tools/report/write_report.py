@@ -64,7 +64,8 @@ def report_runs(directories: Sequence[Path], output: Path | None = None, root: s
   """
   runs = [read_run(*named) for named in zip(directories, short_names(directories), strict=True)]
   check_comparable(runs)
-  galleries, classes, note = [], None, ''
+  galleries: list[Any] = []
+  classes, note = None, ''
   try:
     for run in runs:
       names = [view.seen.name for view in galleries[0]] if galleries else None

@@ -143,7 +143,7 @@ def plan(results: Sequence[Result], speeds: Mapping[str, float], jobs: int = 1) 
   left, unknown, lines = 0.0, 0, []
   for result in results:
     cell = result.cell
-    if result.finished:
+    if result.finished and result.miou is not None:
       state = f'mIoU {100 * result.miou:.2f}'
     elif cell.method in speeds:
       need = (cell.steps - result.done) * speeds[cell.method]

@@ -60,7 +60,8 @@ def random_batch(config, num_classes: int, devices: Devices) -> tuple[Batch, int
     )
 
   unlabeled = config.unlabeled_batch_size if needs_unlabeled(config) else 0
-  batch = Batch(example(config.batch_size), example(unlabeled) if unlabeled else None)
+  no_images: Any = None  # methods that need none do not read them
+  batch = Batch(example(config.batch_size), example(unlabeled) if unlabeled else no_images)
   return next(to_devices([batch], devices)), config.batch_size + unlabeled
 
 

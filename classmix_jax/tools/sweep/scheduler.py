@@ -99,9 +99,11 @@ def run_cells(cells: Sequence[Cell], command: Command, jobs: int = 1) -> dict[Ce
     for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
       cell, status = future.result()
       result = read(cell)
-      if not result.finished:
+      if result.finished and result.miou is not None:
+        state = f'mIoU {100 * result.miou:.2f}'
+      else:
         failed[cell] = last_line(cell)
-      state = f'mIoU {100 * result.miou:.2f}' if result.finished else f'FAILED (status {status})'
+        state = f'FAILED (status {status})'
       spent = time.monotonic() - begin
       eta = format_duration(spent / done * (len(waiting) - done))
       print(

@@ -39,7 +39,7 @@ class Row:
   @property
   def scores(self) -> list[float]:
     """mIoU in %, of finished cells."""
-    return [100 * result.miou for result in self.results if result.finished]
+    return [100 * result.miou for result in self.results if result.miou is not None]
 
   @property
   def mean(self) -> float | None:
@@ -172,7 +172,9 @@ def plot(rows: Sequence[Row], path: Path) -> None:
   counts = list(dict.fromkeys(row.labeled for row in rows))
   methods = list(dict.fromkeys(row.method for row in rows))
   figure, axes = pyplot.subplots(figsize=(8, 1.2 + len(methods) * (0.2 + 0.16 * len(counts))))
-  for row in (row for row in rows if row.mean is not None):
+  for row in rows:
+    if row.mean is None:
+      continue
     index, color = counts.index(row.labeled), f'C{counts.index(row.labeled) % 10}'
     y = methods.index(row.method) + 0.22 * (index - (len(counts) - 1) / 2)
     if row.method == methods[0]:
