@@ -174,7 +174,7 @@ def places(options: argparse.Namespace, output: Path) -> dict[str, str]:
   }
 
 
-def draw_frames(folder: Path, count: int = 8) -> Path:
+def draw_frames(directory: Path, count: int = 8) -> Path:
   """Draws a data set in the layout of CamVid, for --dry without data."""
   from PIL import Image
 
@@ -182,13 +182,13 @@ def draw_frames(folder: Path, count: int = 8) -> Path:
 
   for seed, part in enumerate(('train', 'val')):
     for kind in (part, f'{part}annot'):
-      (folder / kind).mkdir(parents=True, exist_ok=True)
+      (directory / kind).mkdir(parents=True, exist_ok=True)
     for index in range(count):
       image, label = render(seed, index)
       label[label > 10] = 11  # CamVid's void
-      Image.fromarray(image).save(folder / part / f'{index:03d}.png')
-      Image.fromarray(label).save(folder / f'{part}annot' / f'{index:03d}.png')
-  return folder
+      Image.fromarray(image).save(directory / part / f'{index:03d}.png')
+      Image.fromarray(label).save(directory / f'{part}annot' / f'{index:03d}.png')
+  return directory
 
 
 def environment(one: Measurement, output: Path, extra: str) -> dict[str, str]:
@@ -234,8 +234,8 @@ def finish(process: subprocess.Popen, seconds: float) -> str:
 def collect(name: str, state: str, seconds: float, output: Path) -> dict:
   """Returns the results of a measurement, with the end of its log if it failed."""
   path, log = output / f'{name}.json', output / f'{name}.log'
-  found = json.loads(path.read_text()) if path.exists() else {}
-  row = {'state': state, 'seconds': round(seconds, 1), **found}
+  result = json.loads(path.read_text()) if path.exists() else {}
+  row = {'state': state, 'seconds': round(seconds, 1), **result}
   return row if state == 'done' else {**row, 'log': log.read_text(errors='replace')[-1500:]}
 
 
@@ -257,7 +257,10 @@ def groups(names: list[str], known: Mapping[str, Measurement]) -> Iterator[list[
 def measure(options: argparse.Namespace, output: Path) -> Iterator[tuple[str, dict]]:
   """Yields (name, result) of every measurement as it ends."""
   known, begin, extra = plan(options.dry, bool(options.weights)), time.monotonic(), ''
-  left = lambda: 60 * options.minutes - (time.monotonic() - begin)
+
+  def seconds_left():
+    return 60 * options.minutes - (time.monotonic() - begin)
+
   names = options.only.split(',') if options.only else default_names(list(known))
   for name in [name for name in names if not find_spec(known[name].package)]:
     names.remove(name)
@@ -265,17 +268,20 @@ def measure(options: argparse.Namespace, output: Path) -> Iterator[tuple[str, di
   waiting = list(groups(names, known))
   while waiting:
     group = waiting.pop(0)
-    if left() < LEAST:
+    if seconds_left() < LEAST:
       yield from ((name, {'state': 'no time left'}) for name in group)
       continue
     since = time.monotonic()
-    spent = lambda since=since: time.monotonic() - since
+
+    def measure_spent(since=since):
+      return time.monotonic() - since
+
     running = {
       name: start(name, known[name], places(options, output), output, extra) for name in group
     }
     for name, process in running.items():
-      state = finish(process, min(known[name].seconds - spent(), left() - 5))
-      row = collect(name, state, spent(), output)
+      state = finish(process, min(known[name].seconds - measure_spent(), seconds_left() - 5))
+      row = collect(name, state, measure_spent(), output)
       if state == f'status {-signal.SIGABRT}' and not extra:
         extra = NO_FUSED_PRODUCTS
         yield f'{name}_aborted', row
@@ -290,8 +296,8 @@ def headline(row: dict) -> str:
     return f'{row["product_tflops"]:.3g} TFLOP/s, {row["copy_gb_s"]:.4g} GB/s, {row["device"]}'
   if 'variants' in row:
     return ', '.join(
-      f'{name} {found["ms"]:.1f} ms' if 'ms' in found else f'{name} failed'
-      for name, found in row['variants'].items()
+      f'{name} {result["ms"]:.1f} ms' if 'ms' in result else f'{name} failed'
+      for name, result in row['variants'].items()
     )
   if 'miou' in row:
     return f'{100 * row["miou"]:.2f} mIoU ({row["network"]}), {row["steps_per_second"]:.1f} steps/s'

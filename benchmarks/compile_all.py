@@ -34,7 +34,7 @@ HEADS = {'tiny': 'conv3x3', 'efficientnet_lite0': 'deeplab_v3plus_small'}  # the
 
 
 class Program(NamedTuple):
-  """One training step to compile; `batch` labelled images of `size` and as many unlabelled ones."""
+  """A training step to compile: `batch` labelled and unlabelled images each, of `size`."""
 
   topology: str
   backbone: str
@@ -82,8 +82,8 @@ def programs() -> list[Program]:
 
 def measure(program: Program) -> dict:
   """Compiles a program in a separate process; returns its row."""
-  with tempfile.TemporaryDirectory() as folder:
-    path, begin = Path(folder) / 'result.json', time.monotonic()
+  with tempfile.TemporaryDirectory() as directory:
+    path, begin = Path(directory) / 'result.json', time.monotonic()
     done = subprocess.run(
       [
         sys.executable,
@@ -140,10 +140,10 @@ def printed(row: dict) -> str:
 
 def write(path: Path, rows: list[dict]) -> None:
   """Writes rows; rows of other programs stay in the file."""
-  kept = json.loads(path.read_text())['rows'] if path.exists() else []
-  found = {row['name']: row for row in [*kept, *rows]}
+  earlier_rows = json.loads(path.read_text())['rows'] if path.exists() else []
+  result = {row['name']: row for row in [*earlier_rows, *rows]}
   order = [one.name for one in programs()]
-  ordered = sorted(found.values(), key=lambda row: order.index(row['name']))
+  ordered = sorted(result.values(), key=lambda row: order.index(row['name']))
   json_file.write(path, {'rows': ordered})
 
 
@@ -153,8 +153,8 @@ def main() -> None:
   parser.add_argument('--jobs', type=int, default=2)
   parser.add_argument('--output', type=Path)
   options = parser.parse_args()
-  wanted = options.only.split(',')
-  chosen = [one for one in programs() if any(text in f'{one.name} ' for text in wanted)]
+  patterns = options.only.split(',')
+  chosen = [one for one in programs() if any(text in f'{one.name} ' for text in patterns)]
   if not chosen:
     parser.error(f'--only={options.only} fits none of: ' + ', '.join(x.name for x in programs()))
   rows = []

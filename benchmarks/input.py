@@ -49,32 +49,34 @@ DECODING = Decoding(CLASSES, label_table(len(CLASSES)))
 BATCH = 2
 
 
-def draw_frames(folder: Path, count: int) -> None:
+def draw_frames(directory: Path, count: int) -> None:
   """Writes scenes at the size of Cityscapes, with sensor noise for realistic PNG files."""
   for kind in ('images', 'masks'):
-    (folder / kind).mkdir()
+    (directory / kind).mkdir()
   for index in range(count):
     image, label = render(3, index)
     rng = np.random.default_rng(index)
     image = np.asarray(Image.fromarray(image).resize(FRAME[::-1], Image.Resampling.BICUBIC))
     image = np.clip(image + rng.normal(0, 3, image.shape), 0, 255).astype(np.uint8)
-    Image.fromarray(image).save(folder / 'images' / f'{index:03d}.png')
+    Image.fromarray(image).save(directory / 'images' / f'{index:03d}.png')
     Image.fromarray(label).resize(FRAME[::-1], Image.Resampling.NEAREST).save(
-      folder / 'masks' / f'{index:03d}.png'
+      directory / 'masks' / f'{index:03d}.png'
     )
 
 
-def pil_loop(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def pil_loop(directory: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
   """Decodes and resizes one pair after the other."""
   table = DECODING.table.astype(np.uint8)
-  for path in sorted((folder / 'images').iterdir()):
+  for path in sorted((directory / 'images').iterdir()):
     image = Image.open(path).convert('RGB').resize(WORKING[::-1], Image.Resampling.BILINEAR)
-    label = Image.open(folder / 'masks' / path.name).resize(WORKING[::-1], Image.Resampling.NEAREST)
+    label = Image.open(directory / 'masks' / path.name).resize(
+      WORKING[::-1], Image.Resampling.NEAREST
+    )
     yield np.asarray(image), table[np.asarray(label)]
 
 
 def timed(run: Callable[[], int]) -> dict[str, float]:
-  """Runs `run`, which returns a number of images; rates per second of wall clock and of a core."""
+  """Returns images per second of wall clock and of a core; `run` returns the number of images."""
   wall, core = time.perf_counter(), time.process_time()
   images = run()
   wall, core = time.perf_counter() - wall, time.process_time() - core
@@ -131,18 +133,18 @@ def waiting_share(batches: Iterator, steps: int, milliseconds: float) -> float:
   return idle / (free - start)
 
 
-def measure(folder: Path, frames: int) -> dict[str, object]:
-  draw_frames(folder, frames)
-  pairs = pair(find_images(folder / 'images'), find_images(folder / 'masks'))
+def measure(directory: Path, frames: int) -> dict[str, object]:
+  draw_frames(directory, frames)
+  pairs = pair(find_images(directory / 'images'), find_images(directory / 'masks'))
   source = paired_source(pairs, DECODING, WORKING)
   epoch(source)()  # warms imports, threads and the file cache for all variants
   rows = in_turn(
     {
-      'PIL loop': lambda: sum(1 for _ in pil_loop(folder)),
+      'PIL loop': lambda: sum(1 for _ in pil_loop(directory)),
       'first epoch': epoch(source),
     }
   )
-  copies = folder / 'copies'
+  copies = directory / 'copies'
   rows['preparing'] = timed(lambda: len(copy_labels(copy_images(source, copies), copies)))
   prepared = copy_labels(copy_images(source, copies), copies)
   rows['prepared epoch'] = timed(epoch(prepared, epochs=8))
@@ -197,8 +199,8 @@ def main() -> None:
   parser.add_argument('--frames', type=int, default=32)
   parser.add_argument('--output', type=Path)
   options = parser.parse_args()
-  with tempfile.TemporaryDirectory() as folder:
-    result = measure(Path(folder), options.frames)
+  with tempfile.TemporaryDirectory() as directory:
+    result = measure(Path(directory), options.frames)
   base = result['rows']['PIL loop']['per_core_second']
   print(f'{"":16}{"images/s":>10}{"per core":>10}{"times PIL":>10}')
   for name, row in result['rows'].items():

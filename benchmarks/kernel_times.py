@@ -2,9 +2,9 @@
 
 Synopsis:
 
-    with jax.profiler.trace(folder):
+    with jax.profiler.trace(directory):
       run_steps(3)
-    rows = kernel_times(folder, steps=3)    # [['all', 812.0, 40.3], [name, launches, ms], ...]
+    rows = kernel_times(directory, steps=3)    # [['all', 812.0, 40.3], [name, launches, ms], ...]
 """
 
 import gzip
@@ -15,9 +15,9 @@ MOST = 80  # kernels that are listed
 Row = list  # [name, launches per step, ms per step]
 
 
-def read_events(folder: Path) -> list[dict]:
-  """Returns the events of the newest trace below a folder; none without a trace."""
-  traces = sorted(folder.rglob('*.trace.json.gz'), key=lambda path: path.stat().st_mtime)
+def read_events(directory: Path) -> list[dict]:
+  """Returns the events of the newest trace below a directory; none without a trace."""
+  traces = sorted(directory.rglob('*.trace.json.gz'), key=lambda path: path.stat().st_mtime)
   return json.loads(gzip.decompress(traces[-1].read_bytes()))['traceEvents'] if traces else []
 
 
@@ -37,18 +37,18 @@ def gpu_kernels(events: list[dict]) -> list[dict]:
   ]
 
 
-def kernel_times(folder: Path, steps: int) -> list[Row]:
+def kernel_times(directory: Path, steps: int) -> list[Row]:
   """Returns [name, launches per step, ms per step] of the slowest kernels.
 
   Args:
-    folder: output directory of `jax.profiler.trace`.
+    directory: output directory of `jax.profiler.trace`.
     steps: number of traced steps.
 
   Returns:
     The first row is 'all' kernels together; [] for a trace without kernels of a GPU.
   """
   launches, duration = {}, {}
-  for event in gpu_kernels(read_events(folder)):
+  for event in gpu_kernels(read_events(directory)):
     name = event['name']
     launches[name] = launches.get(name, 0) + 1
     duration[name] = duration.get(name, 0.0) + event['dur'] / 1000  # the trace has microseconds

@@ -28,7 +28,10 @@ NEAR = 40  # rows on each side of a resume: the load of the machine changes with
 def look(process: int) -> dict[str, float]:
   """Returns resident memory in MiB, open files and threads of a process."""
   status = Path(f'/proc/{process}/status').read_text()
-  field = lambda name: int(status.split(f'{name}:')[1].split()[0])
+
+  def field(name):
+    return int(status.split(f'{name}:')[1].split()[0])
+
   return {
     'memory_mib': field('VmRSS') / 1024,
     'threads': field('Threads'),
@@ -80,7 +83,10 @@ def speed_around_resume(before: list[dict], after: list[dict]) -> dict[str, floa
 def summary(seen: list[dict], before: list[dict], after: list[dict]) -> dict:
   """Compares the last third with the first, without the first row, in which programs compile."""
   third = max(2, len(seen) // 3)
-  mean = lambda some, key: statistics.mean(look[key] for look in some)
+
+  def mean(some, key):
+    return statistics.mean(look[key] for look in some)
+
   compared = {
     f'{key}_{name}': round(mean(some, key), 1)
     for key in ('memory_mib', 'open_files', 'threads')

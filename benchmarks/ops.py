@@ -75,21 +75,22 @@ def products_of_shifts(x, kernel, strides, padding, *, rhs_dilation, **options):
     for v in range(kernel.shape[1]):
       row, column = u * rhs_dilation[0], v * rhs_dilation[1]
       seen = padded[:, row : row + height, column : column + width]
+      # Sums over the input channels f at this offset of the kernel.
       total += jnp.einsum('bhwf,fg->bhwg', seen, kernel[u, v], precision=options['precision'])
   return total
 
 
 def ways(layer: Layer) -> dict[str, tuple]:
   """Returns name -> (function, whether the network uses it)."""
-  found = {'convolution': (lax.conv_general_dilated, False)}
+  result = {'convolution': (lax.conv_general_dilated, False)}
   if layer.side == 1:
-    return {**found, 'pointwise': (convolution.pointwise, True)}
+    return {**result, 'pointwise': (convolution.pointwise, True)}
   if layer.outputs < 64:
-    return {**found, 'product_and_shifts': (convolution.product_and_shifts, True)}
-  found['products_of_shifts'] = (products_of_shifts, False)
+    return {**result, 'product_and_shifts': (convolution.product_and_shifts, True)}
+  result['products_of_shifts'] = (products_of_shifts, False)
   if layer.dilation > 1:
-    found['in_interleaved_images'] = (in_interleaved_images, False)
-  return {**found, 'same_size': (convolution.same_size, True)}
+    result['in_interleaved_images'] = (in_interleaved_images, False)
+  return {**result, 'same_size': (convolution.same_size, True)}
 
 
 def seconds(function, *inputs, repeats: int) -> float:
@@ -120,19 +121,24 @@ def measure(layer: Layer, way, options: argparse.Namespace) -> dict[str, float]:
     precision=None,
   )
   if way is not lax.conv_general_dilated:
-    forward = lambda x, kernel: way(
-      x,
-      kernel,
-      (1, 1),
-      [(reach, reach)] * 2,
-      rhs_dilation=(layer.dilation,) * 2,
-      dimension_numbers=convolution.DIMENSIONS,
-      precision=None,
-    )
-  by_x = lambda x, kernel, gradient: jax.vjp(lambda x: forward(x, kernel), x)[1](gradient)
-  by_kernel = lambda x, kernel, gradient: jax.vjp(lambda kernel: forward(x, kernel), kernel)[1](
-    gradient
-  )
+
+    def forward(x, kernel):
+      return way(
+        x,
+        kernel,
+        (1, 1),
+        [(reach, reach)] * 2,
+        rhs_dilation=(layer.dilation,) * 2,
+        dimension_numbers=convolution.DIMENSIONS,
+        precision=None,
+      )
+
+  def by_x(x, kernel, gradient):
+    return jax.vjp(lambda x: forward(x, kernel), x)[1](gradient)
+
+  def by_kernel(x, kernel, gradient):
+    return jax.vjp(lambda kernel: forward(x, kernel), kernel)[1](gradient)
+
   operations = 2 * np.prod(shape) * layer.side**2 * layer.inputs * layer.outputs / 1e9
   time_of = functools.partial(seconds, repeats=options.repeats)
   return {
@@ -158,11 +164,11 @@ def main() -> None:
     if options.only not in layer.name:
       continue
     for name, (way, used) in ways(layer).items():
-      found = measure(layer, way, options)
-      rows.append({'layer': layer._asdict(), 'way': name, 'used': used, **found})
+      result = measure(layer, way, options)
+      rows.append({'layer': layer._asdict(), 'way': name, 'used': used, **result})
       print(
-        f'{layer.name:16}{name + " *" * used:24}{found["forward"]:9.0f}'
-        f'{found["by_images"]:11.0f}{found["by_kernel"]:11.0f}',
+        f'{layer.name:16}{name + " *" * used:24}{result["forward"]:9.0f}'
+        f'{result["by_images"]:11.0f}{result["by_kernel"]:11.0f}',
         flush=True,
       )
   if options.output:

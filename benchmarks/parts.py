@@ -35,8 +35,11 @@ def programs(config):
   method = build_method(config, CLASSES.value)
   tx = build_optimizer(config, method, config.steps)
   image = jax.ShapeDtypeStruct((1, *image_size(config), 3), np.float32)
-  fresh = lambda: create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
-  state, (batch, _) = fresh(), random_batch(config, CLASSES.value, devices)
+
+  def create_fresh_state():
+    return create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
+
+  state, (batch, _) = create_fresh_state(), random_batch(config, CLASSES.value, devices)
   on_device = functools.partial(jax.pmap, axis_name=AXIS, devices=devices)
   key = jax.random.key(0)
 
@@ -66,7 +69,9 @@ def programs(config):
 
   @on_device
   def upsampled_loss(logits, label):
-    whole = lambda logits: per_pixel(cross_entropy, logits, label).mean()
+    def whole(logits):
+      return per_pixel(cross_entropy, logits, label).mean()
+
     return jax.grad(whole)(logits)
 
   @jax.jit
@@ -81,10 +86,10 @@ def programs(config):
   low = [-(-length // 8) for length in label.shape[2:]]
   logits = np.zeros((*label.shape[:2], *low, CLASSES.value), np.float32)
 
-  step, kept = make_train_step(method, tx, 0, devices), [fresh()]
+  step, states = make_train_step(method, tx, 0, devices), [create_fresh_state()]
 
   def whole():
-    kept[0], metrics = step(kept[0], batch)
+    states[0], metrics = step(states[0], batch)
     return metrics
 
   return {
@@ -105,19 +110,19 @@ def main(_) -> None:
 
   config = CONFIG.value
   prepare(config)
-  found = {}
+  result = {}
   for name, program in programs(config).items():
     time_calls(program, WARM_UP)
-    found[name] = time_calls(program, STEPS.value)
-    print(f'{name:56}{found[name]:9.1f} ms{found[name] / found["whole step"]:6.0%}', flush=True)
+    result[name] = time_calls(program, STEPS.value)
+    print(f'{name:56}{result[name]:9.1f} ms{result[name] / result["whole step"]:6.0%}', flush=True)
   around = (
-    found['targets: teacher, mixing, augmentation']
-    - found['teacher']
-    + found["optimizer and teacher's average"]
+    result['targets: teacher, mixing, augmentation']
+    - result['teacher']
+    + result["optimizer and teacher's average"]
   )
   print(
     f'{"mixing, augmentation, optimizer, average":56}{around:9.1f} ms'
-    f'{around / found["whole step"]:6.0%}'
+    f'{around / result["whole step"]:6.0%}'
   )
   json_file.write(
     OUTPUT.value,
@@ -125,7 +130,7 @@ def main(_) -> None:
       **about(config, jax.devices()[:1]),
       'images': config.batch_size + config.unlabeled_batch_size,
       'steps': STEPS.value,
-      'ms': found,
+      'ms': result,
       'around_ms': around,
     },
   )

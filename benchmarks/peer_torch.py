@@ -126,13 +126,15 @@ class Tiny(nn.Module):
     self.head = nn.Conv2d(32, classes, 3, padding=1)
 
   def forward(self, image):
-    enlarged = lambda x, size: functional.interpolate(x, size, mode='bilinear', align_corners=True)
+    def enlarge(x, size):
+      return functional.interpolate(x, size, mode='bilinear', align_corners=True)
+
     fine = self.fine(image)
     middle = self.middle(fine)
     x = self.coarse(middle)
-    x = functional.relu(self.lateral_middle(middle) + enlarged(x, middle.shape[2:]))
-    x = functional.relu(self.lateral_fine(fine) + enlarged(x, fine.shape[2:]))
-    return enlarged(self.head(self.merge(x)).float(), image.shape[2:])
+    x = functional.relu(self.lateral_middle(middle) + enlarge(x, middle.shape[2:]))
+    x = functional.relu(self.lateral_fine(fine) + enlarge(x, fine.shape[2:]))
+    return enlarge(self.head(self.merge(x)).float(), image.shape[2:])
 
 
 def build(backbone: str, classes: int) -> nn.Module:
@@ -191,7 +193,10 @@ class Step:
     with torch.no_grad():
       confidence, label = self.run_teacher(image).softmax(1).max(1)
       mask = class_mask(label, self.classes)
-      mix = lambda x: torch.where(mask if x.dim() == 3 else mask[:, None], x, torch.roll(x, -1, 0))
+
+      def mix(x):
+        return torch.where(mask if x.dim() == 3 else mask[:, None], x, torch.roll(x, -1, 0))
+
       mixed, label = mix(image), mix(label)
       weight = (mix(confidence) >= THRESHOLD).float().mean()
     return weight * functional.cross_entropy(self.run_student(mixed), label)
@@ -270,7 +275,7 @@ def fastest(variants: dict[str, dict]) -> dict:
     >>> fastest({'eager': {'ms': 2.0}, 'parts': {'ms': 1.0}, 'whole': {'error': 'no compiler'}})
     {'best': 'parts', 'ms': 1.0}
   """
-  ran = {name: found for name, found in variants.items() if 'ms' in found}
+  ran = {name: result for name, result in variants.items() if 'ms' in result}
   best = min(ran, key=lambda name: ran[name]['ms'], default=None)
   return {'best': best, **ran.get(best, {'ms': None})}
 
@@ -317,25 +322,25 @@ def main() -> None:
   variants = {}
   for variant in filter(None, options.variants.split(',')) if options.variants else by_default:
     variants[variant] = guarded(options, variant, device)
-    found = {**about(options, device), 'variants': variants, **fastest(variants)}
-    json_file.write(options.output, found)
+    result = {**about(options, device), 'variants': variants, **fastest(variants)}
+    json_file.write(options.output, result)
     print(
       f'torch {torch.__version__}, {options.method}, {options.backbone}, {options.dtype}, '
-      f'{found["device"]}, {variant}: ' + sentence(variants[variant]),
+      f'{result["device"]}, {variant}: ' + sentence(variants[variant]),
       flush=True,
     )
-  if found['best'] is None:
+  if result['best'] is None:
     raise SystemExit('no variant ran')
 
 
-def sentence(found: dict) -> str:
+def sentence(result: dict) -> str:
   """Returns the printed line of a variant."""
-  if 'error' in found:
-    return found['error']
-  memory = found['peak_bytes']
+  if 'error' in result:
+    return result['error']
+  memory = result['peak_bytes']
   return (
-    f'{found["ms"]:.1f} ms a step, loss {found["loss"]:.4g}, warm after '
-    f'{found["warm_up_s"]:.0f} s' + (f', {memory / 2**30:.2f} GiB' if memory else '')
+    f'{result["ms"]:.1f} ms a step, loss {result["loss"]:.4g}, warm after '
+    f'{result["warm_up_s"]:.0f} s' + (f', {memory / 2**30:.2f} GiB' if memory else '')
   )
 
 

@@ -73,9 +73,11 @@ def main() -> None:
   parser.add_argument('--megabytes', type=int, default=2048)
   parser.add_argument('--output', default='')
   options = parser.parse_args()
-  found = measure(options.side, options.megabytes)
-  json_file.write(options.output, found)
-  print(f'{found["device"]}: {found["product_tflops"]:.3g} TFLOP/s, {found["copy_gb_s"]:.4g} GB/s')
+  result = measure(options.side, options.megabytes)
+  json_file.write(options.output, result)
+  print(
+    f'{result["device"]}: {result["product_tflops"]:.3g} TFLOP/s, {result["copy_gb_s"]:.4g} GB/s'
+  )
 
 
 if __name__ == '__main__':

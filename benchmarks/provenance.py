@@ -17,9 +17,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def commit() -> str | None:
   """Returns the commit of this tree, with '+' where files differ from it; None without git."""
-  git = lambda *words: subprocess.run(
-    ['git', '-C', str(ROOT), *words], capture_output=True, text=True, check=True
-  ).stdout.strip()
+
+  def git(*words):
+    return subprocess.run(
+      ['git', '-C', str(ROOT), *words], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
   try:
     return git('rev-parse', '--short=10', 'HEAD') + '+' * bool(
       git('status', '--porcelain', '--untracked-files=no', '--', ':!benchmarks/results')

@@ -46,7 +46,10 @@ def digests(run: Path, steps: int) -> dict[str, str]:
   weights = hashlib.sha256()
   for leaf in jax.tree.leaves(networks):
     weights.update(jax.device_get(leaf).tobytes())
-  short = lambda content: hashlib.sha256(content).hexdigest()[:16]
+
+  def short(content):
+    return hashlib.sha256(content).hexdigest()[:16]
+
   return {
     'losses': short(losses.encode()),
     'weights': weights.hexdigest()[:16],
@@ -54,13 +57,13 @@ def digests(run: Path, steps: int) -> dict[str, str]:
   }
 
 
-def compare(folder: Path, steps: int, arguments: list[str]) -> dict:
+def compare(directory: Path, steps: int, arguments: list[str]) -> dict:
   """Trains an uninterrupted run and a killed one; returns the hashes of both."""
-  runs = {'undisturbed': folder / 'undisturbed', 'killed': folder / 'killed'}
+  runs = {'undisturbed': directory / 'undisturbed', 'killed': directory / 'killed'}
   for name, run in runs.items():
-    kept = runs['undisturbed'] / 'compiled'  # on GPUs: the chosen kernels
-    if name == 'killed' and kept.exists():
-      shutil.copytree(kept, run / 'compiled')
+    cache = runs['undisturbed'] / 'compiled'  # on GPUs: the chosen kernels
+    if name == 'killed' and cache.exists():
+      shutil.copytree(cache, run / 'compiled')
     command = [
       sys.executable,
       str(MAIN),
@@ -71,9 +74,9 @@ def compare(folder: Path, steps: int, arguments: list[str]) -> dict:
     ]
     train(command, run / 'checkpoints' / str(steps // 2) if name == 'killed' else None)
   os.environ['JAX_PLATFORMS'] = 'cpu'  # weights are read only
-  found = {name: digests(run, steps) for name, run in runs.items()}
-  same = {key: found['killed'][key] == value for key, value in found['undisturbed'].items()}
-  return {'same': all(same.values()), 'same_each': same, **found}
+  result = {name: digests(run, steps) for name, run in runs.items()}
+  same = {key: result['killed'][key] == value for key, value in result['undisturbed'].items()}
+  return {'same': all(same.values()), 'same_each': same, **result}
 
 
 def main() -> None:
@@ -82,14 +85,14 @@ def main() -> None:
   parser.add_argument('--steps', type=int, default=200)
   parser.add_argument('--output', default='')
   options, arguments = parser.parse_known_args()
-  found = {
+  result = {
     **provenance('jax', 'jaxlib'),
     'steps': options.steps,
     'arguments': arguments,
     **compare(options.workdir, options.steps, arguments),
   }
-  json_file.write(options.output, found)
-  print('the same bits' if found['same'] else f'not the same bits: {found["same_each"]}')
+  json_file.write(options.output, result)
+  print('the same bits' if result['same'] else f'not the same bits: {result["same_each"]}')
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Times a step on 1, 2, 4, ... devices: weak scaling (the batch grows) and strong (it is fixed).
+"""Times a step on 1, 2, 4, ... devices: weak scaling (batch grows) and strong (batch fixed).
 
     python benchmarks/scaling.py --config=configs/camvid.py:method=classmix,labeled=46 \
         [--config.FIELD=VALUE] [--devices=1,2,4,8] [--steps=10] [--output=FILE.json]
@@ -23,8 +23,8 @@ HERE = Path(__file__).resolve().parent
 
 def measured(devices: int, times: int, arguments: list[str]) -> dict:
   """Runs a step on some devices, with `times` times the batch of the config."""
-  with tempfile.TemporaryDirectory() as folder:
-    path = Path(folder) / 'result.json'
+  with tempfile.TemporaryDirectory() as directory:
+    path = Path(directory) / 'result.json'
     subprocess.run(
       [
         sys.executable,
@@ -49,11 +49,11 @@ def main() -> None:
   for kind in ('weak', 'strong'):
     for devices in counts:
       times = devices if kind == 'weak' else max(counts)
-      found = measured(devices, times, arguments)
-      per_image = found['ms'] / found['images_per_step']
+      result = measured(devices, times, arguments)
+      per_image = result['ms'] / result['images_per_step']
       # Simulated devices share the cores of one; real ones have their own.
-      cost = per_image * (1 if found['made_up_devices'] else devices)
-      rows.append({'kind': kind, 'devices': devices, 'cost': cost, **found})
+      cost = per_image * (1 if result['made_up_devices'] else devices)
+      rows.append({'kind': kind, 'devices': devices, 'cost': cost, **result})
   for row in rows:
     first = next(other for other in rows if other['kind'] == row['kind'])
     row['efficiency'] = first['cost'] / row['cost']

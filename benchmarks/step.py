@@ -48,7 +48,7 @@ DEFAULT_MALLOC = flags.DEFINE_boolean(
 )
 DEVICES = flags.DEFINE_integer('devices', 0, 'Number of devices, 0 for all that the batch fits.')
 TIMES_BATCH = flags.DEFINE_integer('times_batch', 1, "Multiplies the config's batch.")
-PROFILE = flags.DEFINE_string('profile', '', "Folder for the profiler's trace of three steps.")
+PROFILE = flags.DEFINE_string('profile', '', "Directory for the profiler's trace of three steps.")
 HLO = flags.DEFINE_string('hlo', '', "File for the optimised program's text.")
 OUTPUT = flags.DEFINE_string('output', '', 'File for the result.')
 PROFILED = 3  # steps
@@ -167,15 +167,15 @@ def last_metrics(metrics) -> dict:
   }
 
 
-def profile(run, folder: Path) -> list:
+def profile(run, directory: Path) -> list:
   """Traces `PROFILED` calls; returns the rows of benchmarks/kernel_times.py."""
   import jax
 
   from classmix_jax.tools.sweep.random_step import time_calls
 
-  with jax.profiler.trace(str(folder)):
+  with jax.profiler.trace(str(directory)):
     time_calls(run, PROFILED)
-  return kernel_times(folder, PROFILED)
+  return kernel_times(directory, PROFILED)
 
 
 def measure(config):
@@ -189,7 +189,7 @@ def measure(config):
   together = config.steps_per_dispatch
   step, state, (batch, images) = build_step(config, CLASSES.value, devices)
   step, compiled = compile_step(step, state, batch, config, devices)
-  found = {
+  result = {
     **about(config, devices),
     'images_per_step': images,
     'steps': STEPS.value,
@@ -199,7 +199,7 @@ def measure(config):
     'made_up_devices': devices[0].platform == 'cpu',
     **compiled,
   }
-  yield found
+  yield result
 
   def run():
     nonlocal state
@@ -207,39 +207,39 @@ def measure(config):
     return metrics
 
   time_calls(run, WARM_UP)
-  found |= time_step(run, together)
-  found |= {
-    'images_per_s': 1000 * images / found['ms'],
+  result |= time_step(run, together)
+  result |= {
+    'images_per_s': 1000 * images / result['ms'],
     **last_metrics(run()),
     'peak_bytes': (devices[0].memory_stats() or {}).get('peak_bytes_in_use'),
   }
-  yield found
+  yield result
   peak = product_peak(config.model.dtype, devices)
-  found |= {
+  result |= {
     'product_operations_per_s': peak,
-    'share_of_product': 1000 * found['operations'] / found['ms'] / peak,
+    'share_of_product': 1000 * result['operations'] / result['ms'] / peak,
   }
-  yield found
+  yield result
   if PROFILE.value:
     kernels = profile(run, Path(PROFILE.value))
-    yield found | {
+    yield result | {
       'kernels': [[name, launches / together, ms / together] for name, launches, ms in kernels]
     }
 
 
-def sentence(found: dict) -> str:
+def sentence(result: dict) -> str:
   """Returns the printed line of a result."""
-  model, each = found['model'], found['ms_one_by_one']
+  model, each = result['model'], result['ms_one_by_one']
   return (
-    f'{found["method"]}, {model["backbone"]} + {model["head"]}, {model["dtype"]}, '
-    f'{found["device"]}: {found["ms"]:.1f} ms a step, {found["images_per_s"]:.1f} images/s; '
+    f'{result["method"]}, {model["backbone"]} + {model["head"]}, {model["dtype"]}, '
+    f'{result["device"]}: {result["ms"]:.1f} ms a step, {result["images_per_s"]:.1f} images/s; '
     f'one by one {each["median"]:.1f} ms ({each["least"]:.1f} to {each["most"]:.1f}), dispatch '
-    f'{found["dispatch_ms"]:.1f} ms; {found["processor_ms"]:.0f} ms of processor time, '
-    f'{found["page_faults"]:.0f} page faults; compiled in {found["compile_s"]:.0f} s, '
-    f"{found['operations'] / 1e9:.0f} GFLOP, {found['share_of_product']:.0%} of a product's "
-    f'{found["product_operations_per_s"] / 1e9:.0f} GFLOP/s; losses '
-    + ', '.join(f'{name} {value:.4g}' for name, value in found['losses'].items())
-    + f'; XLA_FLAGS={found["xla_flags"]!r}'
+    f'{result["dispatch_ms"]:.1f} ms; {result["processor_ms"]:.0f} ms of processor time, '
+    f'{result["page_faults"]:.0f} page faults; compiled in {result["compile_s"]:.0f} s, '
+    f"{result['operations'] / 1e9:.0f} GFLOP, {result['share_of_product']:.0%} of a product's "
+    f'{result["product_operations_per_s"] / 1e9:.0f} GFLOP/s; losses '
+    + ', '.join(f'{name} {value:.4g}' for name, value in result['losses'].items())
+    + f'; XLA_FLAGS={result["xla_flags"]!r}'
   )
 
 
@@ -252,9 +252,9 @@ def prepare(config) -> None:
 
 def main(_) -> None:
   prepare(CONFIG.value)
-  for found in measure(CONFIG.value):
-    json_file.write(OUTPUT.value, found)
-  print(sentence(found))
+  for result in measure(CONFIG.value):
+    json_file.write(OUTPUT.value, result)
+  print(sentence(result))
 
 
 if __name__ == '__main__':

@@ -29,20 +29,20 @@ def against_torch() -> str:
   """Returns a row for each results/compare_*.json: ours and torch alternately."""
   rows = []
   for path in sorted((HERE / 'results').glob('compare_*.json')):
-    found = read(path.name)
-    images = f'{found["batch"]}' + f' + {found["batch"]}' * (found['method'] == 'classmix')
-    ms = [f'{pair["ours"]["ms"]:.0f} / {pair["torch"]["ms"]:.0f}' for pair in found['pairs']]
-    variants = dict.fromkeys(pair['torch']['best'] for pair in found['pairs'])
+    result = read(path.name)
+    images = f'{result["batch"]}' + f' + {result["batch"]}' * (result['method'] == 'classmix')
+    ms = [f'{pair["ours"]["ms"]:.0f} / {pair["torch"]["ms"]:.0f}' for pair in result['pairs']]
+    variants = dict.fromkeys(pair['torch']['best'] for pair in result['pairs'])
     rows.append(
       [
-        found['backbone'],
-        found['method'],
-        found['dtype'],
-        f'{images} of {found["size"].replace(",", "x")}',
+        result['backbone'],
+        result['method'],
+        result['dtype'],
+        f'{images} of {result["size"].replace(",", "x")}',
         ', '.join(variants),
         ', '.join(ms),
-        ' '.join(f'{ratio:.2f}' for ratio in found['ratios']),
-        f'**{statistics.median(found["ratios"]):.2f}**',
+        ' '.join(f'{ratio:.2f}' for ratio in result['ratios']),
+        f'**{statistics.median(result["ratios"]):.2f}**',
       ]
     )
   return table(
@@ -62,18 +62,19 @@ def against_torch() -> str:
 
 def parts() -> str:
   """Returns the table of results/parts_*.json, side by side."""
-  found = [read(path.name) for path in sorted((HERE / 'results').glob('parts_*.json'))]
+  result = [read(path.name) for path in sorted((HERE / 'results').glob('parts_*.json'))]
   head = ['part, in ms'] + [
     f'{one["model"]["backbone"]}, {one["images"]} of {"x".join(map(str, one["crop"]))}'
-    for one in found
+    for one in result
   ]
-  whole = [one['ms']['whole step'] for one in found]
-  share = lambda values: [
-    f'{value:.1f} ({value / of:.1%})' for value, of in zip(values, whole, strict=True)
-  ]
-  rows = [[name, *share([one['ms'][name] for one in found])] for name in found[0]['ms']]
+  whole = [one['ms']['whole step'] for one in result]
+
+  def share(values):
+    return [f'{value:.1f} ({value / of:.1%})' for value, of in zip(values, whole, strict=True)]
+
+  rows = [[name, *share([one['ms'][name] for one in result])] for name in result[0]['ms']]
   around = '**mixing, augmentation, optimizer, average together**'
-  return table(head, [*rows, [around, *share([one['around_ms'] for one in found])]])
+  return table(head, [*rows, [around, *share([one['around_ms'] for one in result])]])
 
 
 def memory() -> str:
@@ -84,8 +85,13 @@ def memory() -> str:
   }
   kinds = list(dict.fromkeys((row['method'], row['dtype']) for row in rows))
   counts = list(dict.fromkeys(row['accumulate'] for row in rows))
-  number = lambda key: f'{cells[key]:.0f}' if key in cells else '-'  # not measured
-  cell = lambda kind, count: ' / '.join(number((*kind, count, remat)) for remat in ('off', 'on'))
+
+  def number(key):
+    return f'{cells[key]:.0f}' if key in cells else '-'  # not measured
+
+  def cell(kind, count):
+    return ' / '.join(number((*kind, count, remat)) for remat in ('off', 'on'))
+
   return table(
     [
       'temporaries in MiB, without / with `config.model.remat`',
@@ -146,7 +152,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
 
 def filled(text: str) -> str:
   """Returns the text with every table replaced."""
-  return BLOCK.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+  return BLOCK.sub(lambda match: match[1] + TABLES[match[2]]() + match[3], text)
 
 
 def main() -> None:

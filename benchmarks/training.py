@@ -24,10 +24,20 @@ def result(run: Path) -> dict:
   rows = read_rows(run)
   path = run / 'eval' / f'{rows[-1]["step"]}.json'
   score = json.loads(path.read_text(encoding='utf-8'))
-  kept = ('step', 'miou', 'iou', 'network', 'protocol', 'split', 'labeled', 'images', 'devices')
+  fields = (
+    'step',
+    'miou',
+    'iou',
+    'network',
+    'protocol',
+    'split',
+    'labeled',
+    'images',
+    'devices',
+  )
   return {
-    **{key: score[key] for key in kept},
-    'networks': {name: found['miou'] for name, found in score['networks'].items()},
+    **{key: score[key] for key in fields},
+    'networks': {name: actual['miou'] for name, actual in score['networks'].items()},
     'steps_per_second': statistics.median(row['steps_per_second'] for row in rows),
   }
 
@@ -41,16 +51,16 @@ def main() -> None:
   subprocess.run(
     [sys.executable, str(MAIN), f'--workdir={options.workdir}', *arguments], check=True
   )
-  found = {
+  actual = {
     **provenance('jax', 'jaxlib'),
     'arguments': arguments,
     'wall_s': time.monotonic() - begin,
     **result(options.workdir),
   }
-  json_file.write(options.output, found)
+  json_file.write(options.output, actual)
   print(
-    f'{found["network"]}: {100 * found["miou"]:.2f} mIoU after {found["step"]} steps, '
-    f'{found["wall_s"]:.0f} s'
+    f'{actual["network"]}: {100 * actual["miou"]:.2f} mIoU after {actual["step"]} steps, '
+    f'{actual["wall_s"]:.0f} s'
   )
 
 

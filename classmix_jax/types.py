@@ -55,7 +55,7 @@ class Stage(NamedTuple):
   start: int
   stop: int
   unlabeled: bool = True  # whether unlabelled images take part
-  fraction: float | None = None  # of each class's pixels to pseudo-label before, surest first
+  fraction: float | None = None  # of each class's pixels to pseudo-label, most confident first
 
 
 class Method(Protocol):

@@ -1,4 +1,4 @@
-"""ClassMix on Cityscapes at 512x1024: arXiv 2007.07936, DeepLab-v2 with ResNet-101, 372 labels.
+"""ClassMix on Cityscapes at 512x1024 (arXiv 2007.07936): DeepLab-v2, ResNet-101, 372 labels.
 
     python launch/main.py --config=configs/cityscapes.py --config.data.root=DIR
 
@@ -24,7 +24,7 @@ def get_config(text: str | None = None):
   config.name = 'cityscapes'
   config.checkpoint_every = 5_000
   config.data.name = 'cityscapes'
-  config.data.reader = ''  # folders, tfds; '' for folders if they are unpacked, else tfds
+  config.data.reader = ''  # folders, tfds; '' for directories if they are unpacked, else tfds
   config.data.tfds_dir = ''  # directory of tfds; '' for ROOT/tensorflow_datasets
   config.data.train_extra = False  # adds leftImg8bit/train_extra to the unlabelled images
   config.data.labeled = config.data.labeled or '1/8'

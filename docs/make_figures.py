@@ -48,11 +48,11 @@ class Run:
 
   def draw(self, rows, captions, path: Path, legend: bool = True) -> None:
     names, palette = (self.names, self.palette) if legend else ((), ())
-    picture = grid([list(row) for row in rows], captions, names, palette)
-    colors = picture.quantize(COLORS).getpalette()[: 3 * COLORS]
+    figure = grid([list(row) for row in rows], captions, names, palette)
+    colors = figure.quantize(COLORS).getpalette()[: 3 * COLORS]
     table = Image.new('P', (1, 1))
     table.putpalette(np.ravel(self.palette).tolist() + colors)
-    picture.quantize(palette=table, dither=Image.Dither.NONE).save(path, optimize=True)
+    figure.quantize(palette=table, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def fade(image: np.ndarray) -> np.ndarray:

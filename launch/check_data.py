@@ -1,4 +1,4 @@
-"""Checks a data set before a training run: contents, errors, sample pictures.
+"""Checks a data set before a training run: contents, errors, sample images.
 
 `--help` lists the flags.
 """

@@ -48,12 +48,12 @@ def test_names():
 
 def test_arguments_stay_as_they_are():
   functions = {name: getattr(cm, name) for name in NAMES}
-  found = {
+  result = {
     name: ', '.join(inspect.signature(function).parameters)
     for name, function in functions.items()
     if inspect.isfunction(function)
   }
-  assert found == ARGUMENTS
+  assert result == ARGUMENTS
 
 
 def test_every_function_has_an_example():
@@ -68,8 +68,8 @@ def test_type_checkers_export_the_names():
 
 
 def test_importing_is_cheap():
-  """Neither JAX nor TensorFlow by itself, and no TensorFlow for any name."""
-  told = subprocess.run(
+  """Importing loads neither JAX nor TensorFlow, and no name loads TensorFlow."""
+  process = subprocess.run(
     [
       sys.executable,
       '-c',
@@ -80,4 +80,4 @@ def test_importing_is_cheap():
     text=True,
     check=True,
   )
-  assert told.stdout.split() == ['False', 'False']
+  assert process.stdout.split() == ['False', 'False']

@@ -77,8 +77,8 @@ def test_backbones_have_the_documented_stride(name):
     name, TORCHVISION_SIZES if name.endswith(('_tv', '_deep')) else CAFFE_SIZES
   )
   # The deep ones repeat the shallow ones' strides: one size is enough for them.
-  kept = dict(list(sizes.items())[:1]) if name in DEEP else sizes
-  for size, expected in kept.items():
+  tested_sizes = dict(list(sizes.items())[:1]) if name in DEEP else sizes
+  for size, expected in tested_sizes.items():
     assert features_of(BACKBONES[name](), size)[:3] == (2, *expected), size
 
 
@@ -121,7 +121,10 @@ def test_backbones_take_bn_dtype_and_remat(name, bn):
 def test_heads_keep_the_size_of_features(name, bn):
   """Of the late features or of the early ones."""
   head = HEADS[name](num_classes=7, output_stride=8, bn=bn, dtype=jnp.bfloat16)
-  run = lambda low, high: head.init_with_output(jax.random.key(0), Features(low, high), False)
+
+  def run(low, high):
+    return head.init_with_output(jax.random.key(0), Features(low, high), False)
+
   low, high = (jax.ShapeDtypeStruct((2, *size, 16), jnp.float32) for size in ((9, 17), (5, 9)))
   logits, variables = jax.eval_shape(run, low, high)
   assert logits.shape in ((2, 5, 9, 7), (2, 9, 17, 7)) and logits.dtype == jnp.bfloat16
@@ -213,7 +216,10 @@ def test_methods_name_networks_that_predict(name):
   networks = method.networks(state)
   assert tuple(networks) == method.network_names and 'student' in networks
   for variables in networks.values():
-    run = lambda variables, image: predict(method.model, variables, image)
+
+    def run(variables, image):
+      return predict(method.model, variables, image)
+
     prob = jax.eval_shape(run, variables, jnp.zeros((2, 33, 35, 3), jnp.uint8))
     assert prob.shape == (2, 33, 35, small.CLASSES)
 

@@ -1,4 +1,4 @@
-"""The package executes nothing that a file holds, and imports nothing from the user's directory."""
+"""The package executes no content of files and imports nothing from the user's directory."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Trains, goes on, evaluates, predicts and reports where TensorFlow is not installed.
+"""Trains, resumes, evaluates, predicts and reports where TensorFlow is not installed.
 
     python tests/train_without_tensorflow.py FOLDER
 
@@ -95,23 +95,23 @@ def check(run: Path, steps: int) -> None:
   assert (run / 'training.png').exists() and not (run / 'tensorboard').exists()
 
 
-def main(folder: Path) -> None:
+def main(directory: Path) -> None:
   present = [name for name in ABSENT if find_spec(name)]
   assert not present, f'{present} are installed here'
-  data, run, other = (folder / name for name in ('data', 'disk', 'device'))
+  data, run, other = (directory / name for name in ('data', 'disk', 'device'))
   draw(data)
   launch(
     'check_data',
     '--config=configs/folder.py',
     f'--config.data.root={data}',
-    f'--output={folder / "check"}',
+    f'--output={directory / "check"}',
   )
 
   arguments = train(data, run, 'disk', STEPS)
   kill_half_way(arguments, run)
-  said = launch(*arguments)
-  assert 'resumes after step' in said and 'threads (TensorFlow is not installed)' in said
-  assert 'no TensorBoard events: the package tensorboard is not installed' in said
+  output = launch(*arguments)
+  assert 'resumes after step' in output and 'threads (TensorFlow is not installed)' in output
+  assert 'no TensorBoard events: the package tensorboard is not installed' in output
   check(run, STEPS)
 
   assert 'cut on the devices' in launch(*train(data, other, 'device', 4))
@@ -123,15 +123,15 @@ def main(folder: Path) -> None:
     'predict',
     f'--workdir={run}',
     f'--input={data / "unlabeled" / "images"}',
-    f'--output={folder / "predicted"}',
+    f'--output={directory / "predicted"}',
   )
-  assert len(list((folder / 'predicted').rglob('*.png'))) >= PARTS['unlabeled']
+  assert len(list((directory / 'predicted').rglob('*.png'))) >= PARTS['unlabeled']
   (run / 'report.html').unlink()
   launch('report', f'--workdir={run}')
   check(run, STEPS)
 
-  said = launch('main', '--config=configs/scenes.py', f'--workdir={folder / "none"}', status=2)
-  assert "error: dataset 'scenes' needs packages that are not installed: pip install" in said
+  output = launch('main', '--config=configs/scenes.py', f'--workdir={directory / "none"}', status=2)
+  assert "error: dataset 'scenes' needs packages that are not installed: pip install" in output
   print('trained, evaluated, predicted and reported without TensorFlow')
 
 

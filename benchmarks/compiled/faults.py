@@ -44,5 +44,5 @@ def window(attributes: str) -> int:
     >>> window(', window={size=3x5 pad=1_1x2_2}, dim_labels=b01f_o01i->b01f')
     5
   """
-  found = re.search(r'window=\{size=([\dx]+)', attributes)
-  return max(map(int, found[1].split('x'))) if found else 1
+  result = re.search(r'window=\{size=([\dx]+)', attributes)
+  return max(map(int, result[1].split('x'))) if result else 1

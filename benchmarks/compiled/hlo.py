@@ -76,14 +76,14 @@ class Instruction(NamedTuple):
   @property
   def path(self) -> str:
     """Returns the origin in the Python program: modules and primitives, joined by slashes."""
-    found = re.search(r'op_name="([^"]*)"', self.attributes)
-    return found[1] if found else ''
+    result = re.search(r'op_name="([^"]*)"', self.attributes)
+    return result[1] if result else ''
 
   @property
   def target(self) -> str:
     """Returns the target of a custom call, '' for other instructions."""
-    found = re.search(r'custom_call_target="([^"]*)"', self.attributes)
-    return found[1] if found else ''
+    result = re.search(r'custom_call_target="([^"]*)"', self.attributes)
+    return result[1] if result else ''
 
   @property
   def called(self) -> tuple[str, ...]:

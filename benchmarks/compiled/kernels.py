@@ -74,7 +74,7 @@ def _of_computation(program: Program, some: Computation, turns: int) -> Iterator
       yield from _of_computation(program, inner[-1], turns * int(count[1] if count else 1))
     elif one.op == 'conditional':
       branches = [list(_of_computation(program, branch, turns)) for branch in inner]
-      yield from max(branches, key=lambda found: sum(kernel.bytes for kernel in found))
+      yield from max(branches, key=lambda result: sum(kernel.bytes for kernel in result))
     elif one.op in ('call', 'async-start'):
       yield from _of_computation(program, inner[0], turns)
     else:
@@ -132,7 +132,7 @@ def _contracted_by_cublas(one: Instruction, some: Computation) -> int:
 
 
 def _of_convolution(one: Instruction, some: Computation) -> float:
-  """Returns 2 x result x kernel elements x inputs of a group; of gradients, those of the forward.
+  """Returns 2 x result x kernel elements x inputs of a group, also for the gradients.
 
   cuDNN's calls for gradients hold the gradient where a forward convolution has its result.
   """
@@ -229,5 +229,5 @@ def by_kind(some: Iterable[Kernel], card: Card, half: bool = True) -> Mapping[st
   groups = defaultdict(list)
   for kernel in some:
     groups[kernel.kind].append(kernel)
-  found = {name: model(group, card, half) for name, group in groups.items()}
-  return dict(sorted(found.items(), key=lambda entry: -entry[1].ms))
+  result = {name: model(group, card, half) for name, group in groups.items()}
+  return dict(sorted(result.items(), key=lambda entry: -entry[1].ms))

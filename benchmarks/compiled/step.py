@@ -103,11 +103,11 @@ def compile_step(setting: Setting, devices: Sequence[jax.Device]) -> Compiled:
 
 def memory(compiled: Compiled) -> dict[str, float]:
   """Returns MiB of temporaries, arguments and results, and the seconds of compiling."""
-  found = compiled.step.memory_analysis()
+  result = compiled.step.memory_analysis()
   return {
-    'temp': found.temp_size_in_bytes / MIB,
-    'argument': found.argument_size_in_bytes / MIB,
-    'output': found.output_size_in_bytes / MIB,
+    'temp': result.temp_size_in_bytes / MIB,
+    'argument': result.argument_size_in_bytes / MIB,
+    'output': result.output_size_in_bytes / MIB,
     'seconds': compiled.seconds,
   }
 
@@ -120,9 +120,9 @@ def largest_kernel(state: TrainState) -> int:
 def analysis(compiled: Compiled, card: Card, half: bool) -> dict:
   """Returns kernels, bytes, collectives, kinds of work, the roofline, and faults of a step."""
   program = parse(compiled.step.as_text())
-  found = list(kernels(program))
-  exchanged = [kernel for kernel in found if is_collective(kernel.instruction)]
-  total = model(found, card, half)
+  result = list(kernels(program))
+  exchanged = [kernel for kernel in result if is_collective(kernel.instruction)]
+  total = model(result, card, half)
   return {
     'kernels': total.launches,
     'gigabytes': total.bytes / 1e9,
@@ -131,7 +131,7 @@ def analysis(compiled: Compiled, card: Card, half: bool) -> dict:
     'launch_ms': 1000 * card.launch * total.launches,
     'collectives': sum(kernel.launches for kernel in exchanged),
     'collective_mb': sum(kernel.launches * kernel.instruction.bytes for kernel in exchanged) / 1e6,
-    'kinds': {name: part._asdict() for name, part in by_kind(found, card, half).items()},
+    'kinds': {name: part._asdict() for name, part in by_kind(result, card, half).items()},
     'fusions': fusion_kinds(program),
     'faults': list(
       faults(program, largest_kernel(compiled.state), len(jax.tree.leaves(compiled.state)))

@@ -151,5 +151,5 @@ def run(program: ModuleType) -> None:
   except UserError as error:
     fail(str(error))
   except KeyboardInterrupt:
-    print('interrupted; the same command goes on from the last checkpoint.', file=sys.stderr)
+    print('interrupted; the same command resumes from the last checkpoint.', file=sys.stderr)
     sys.exit(130)

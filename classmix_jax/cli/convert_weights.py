@@ -26,7 +26,7 @@ OUTPUT = flags.DEFINE_string(
 BACKBONE = flags.DEFINE_string('backbone', '', 'Backbone of the network, e.g. resnet101.')
 HEAD = flags.DEFINE_string('head', '', "Head, e.g. deeplab_v2; '' converts the backbone only.")
 NUM_CLASSES = flags.DEFINE_integer(
-  'num_classes', 0, 'Classes of the head; 0: as many as in the file.', lower_bound=0
+  'num_classes', 0, 'Classes of the head; 0: the number in the file.', lower_bound=0
 )
 NETWORK = flags.DEFINE_string(
   'network', '', "'student' or 'teacher', if the input has both; default: the student."
@@ -44,37 +44,45 @@ PREPROCESSING = flags.DEFINE_string(
 PARTIAL = flags.DEFINE_bool('partial', False, 'Accept a file without a tenth of the backbone.')
 
 
-def main() -> None:
+def check_flags() -> tuple[Path, Path]:
+  """Returns the input and the output; raises UserError if one is missing or both are files."""
   from classmix_jax.errors import UserError
-  from classmix_jax.pretrained.convert import convert_to_file, convert_to_folder
-  from classmix_jax.pretrained.load import open_weights
   from classmix_jax.pretrained.state_dict_files import is_file_name
 
   for name, flag in (('--input', INPUT), ('--output', OUTPUT)):
     if not flag.value:
       raise UserError(f'{name} is missing; --help shows examples.')
   source, output = Path(INPUT.value).expanduser(), Path(OUTPUT.value).expanduser()
-  back = is_file_name(output)
-  if back == is_file_name(source):
+  if is_file_name(output) == is_file_name(source):
     raise UserError(
       f'--input={source} and --output={output}: one must be a file (.pth, .safetensors), the '
       'other a directory.'
     )
-  if not back and not BACKBONE.value:
+  if not is_file_name(output) and not BACKBONE.value:
     raise UserError('--backbone is missing; for example --backbone=resnet101.')
+  return source, output
+
+
+def main() -> None:
+  from classmix_jax.pretrained.convert import convert_to_directory, convert_to_file
+  from classmix_jax.pretrained.load import open_weights
+  from classmix_jax.pretrained.state_dict_files import is_file_name
+
+  source, output = check_flags()
+  to_file = is_file_name(output)
   weights = open_weights(
     source,
     network=NETWORK.value,
     step=STEP.value,
-    layout='' if back else LAYOUT.value,
+    layout='' if to_file else LAYOUT.value,
     preprocessing=PREPROCESSING.value,
   )
   if weights.warning:
     print(f'warning: {weights.warning}')
-  if back:
+  if to_file:
     convert_to_file(weights, output, LAYOUT.value)
   else:
-    convert_to_folder(
+    convert_to_directory(
       weights,
       output,
       backbone=BACKBONE.value,

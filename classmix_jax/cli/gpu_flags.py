@@ -12,7 +12,7 @@ def has_cuda() -> bool:
   """Returns whether JAX is installed for NVIDIA GPUs; XLA for TPUs may not have the flag."""
   plugins = importlib.util.find_spec('jax_plugins')
   return plugins is not None and any(
-    any(Path(folder).glob('xla_cuda*')) for folder in plugins.submodule_search_locations or ()
+    any(Path(directory).glob('xla_cuda*')) for directory in plugins.submodule_search_locations or ()
   )
 
 

@@ -24,6 +24,8 @@ ROOT = flags.DEFINE_string('root', '', "Directory of the data set; default: the 
 def main() -> None:
   from classmix_jax.tools.report.write_report import report_runs
 
-  folders = [command_line.existing_run(folder) for folder in (WORKDIR.value, *COMPARE.value)]
+  directories = [
+    command_line.existing_run(directory) for directory in (WORKDIR.value, *COMPARE.value)
+  ]
   output = Path(OUTPUT.value).expanduser() if OUTPUT.value else None
-  report_runs(folders, output, ROOT.value)
+  report_runs(directories, output, ROOT.value)

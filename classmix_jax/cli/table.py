@@ -4,7 +4,7 @@
         --methods=supervised,classmix --labeled=46,92 --seeds=0,1 --output=OUT \\
         [--dry-run] [--jobs=2]
 
-Writes OUT/table.md, table.csv and table.png. The same command again goes on: finished
+Writes OUT/table.md, table.csv and table.png. The same command again resumes: finished
 cells are never run again, a failed one does not stop the others. --dry-run lists the cells and how
 long they take, and times a few steps of every method that has not run yet, on random images.
 --config.method.FIELD is passed on to the methods that have it. A method may carry options of its
@@ -29,7 +29,7 @@ METHODS_WANTED = flags.DEFINE_list(
 )
 LABELED = flags.DEFINE_list('labeled', [], "Counts, fractions or files; default: the config's.")
 SEEDS = flags.DEFINE_list('seeds', ['0'], 'Seeds.')
-OUTPUT = flags.DEFINE_string('output', '', 'Folder of the table; default: runs/<config>-table.')
+OUTPUT = flags.DEFINE_string('output', '', 'Directory of the table; default: runs/<config>-table.')
 JOBS = flags.DEFINE_integer(
   'jobs', 1, 'Trainings at once, each on its share of the cores.', lower_bound=1
 )
@@ -54,7 +54,10 @@ def passed_on(method: str) -> list[str]:
 
   name, *own = method.split(':')
   prefix, known = f'{OVERRIDE}method.', hyper_parameters(name)
-  field = lambda argument: argument.removeprefix(prefix).partition('=')[0]
+
+  def field(argument):
+    return argument.removeprefix(prefix).partition('=')[0]
+
   common = [
     argument
     for argument in overrides()
@@ -77,7 +80,7 @@ def check_option(config, method: str, option: str) -> None:
 
 
 def check(config) -> None:
-  """Raises UserError for methods or options that do not exist, wrong seeds, or a --config.seed."""
+  """Raises UserError for unknown methods or options, invalid seeds, or a --config.seed."""
   from classmix_jax.config.lookup import lookup
   from classmix_jax.errors import UserError
   from classmix_jax.methods import METHODS
@@ -95,19 +98,19 @@ def check(config) -> None:
       raise UserError(f'--config.{field} belongs to each cell: use --{flag}.')
 
 
-def check_same_table(folder: Path, description: dict) -> None:
-  """Raises UserError where the folder holds the cells of another config."""
+def check_same_table(directory: Path, description: dict) -> None:
+  """Raises UserError if the directory holds the cells of another config."""
   from classmix_jax.errors import UserError
   from classmix_jax.utils.atomic_write import write_atomically
 
-  path = folder / 'table.json'
+  path = directory / 'table.json'
   if path.exists():
     before = json.loads(path.read_text(encoding='utf-8'))
     if before != description:
       raise UserError(
-        f'{folder} holds a table of {before}, and now it is {description}: use another --output.'
+        f'{directory} holds a table of {before}, and now it is {description}: use another --output.'
       )
-  folder.mkdir(parents=True, exist_ok=True)
+  directory.mkdir(parents=True, exist_ok=True)
   write_atomically(path, json.dumps(description, indent=2) + '\n')
 
 
@@ -142,17 +145,17 @@ def dry_run(file: str, results: Sequence) -> None:
   print(plan(results, speeds, JOBS.value), flush=True)
 
 
-def write_table(folder: Path, results: Sequence, dataset: str) -> None:
+def write_table(directory: Path, results: Sequence, dataset: str) -> None:
   """Writes table.md, table.csv and table.png, and prints the first."""
   from classmix_jax.tools.sweep.table import markdown, plot, published_for, summarize, table_csv
   from classmix_jax.utils.atomic_write import write_atomically
 
   rows = summarize(results)
   text = markdown(rows, published_for(dataset))
-  write_atomically(folder / 'table.md', text)
-  write_atomically(folder / 'table.csv', table_csv(results))
-  plot(rows, folder / 'table.png')
-  print(f'{text}wrote {folder}/table.md, table.csv and table.png', flush=True)
+  write_atomically(directory / 'table.md', text)
+  write_atomically(directory / 'table.csv', table_csv(results))
+  plot(rows, directory / 'table.png')
+  print(f'{text}wrote {directory}/table.md, table.csv and table.png', flush=True)
 
 
 def main() -> None:
@@ -163,21 +166,21 @@ def main() -> None:
   config = command_line.required(CONFIG.value)
   check(config)
   file = config_file()
-  folder = Path(OUTPUT.value or Path('runs') / f'{config.name}-table').expanduser().absolute()
+  directory = Path(OUTPUT.value or Path('runs') / f'{config.name}-table').expanduser().absolute()
   labeled = LABELED.value or [str(config.data.labeled)]
-  cells = grid(folder, methods(), labeled, list(map(int, SEEDS.value)), config.steps)
+  cells = grid(directory, methods(), labeled, list(map(int, SEEDS.value)), config.steps)
   results = [read(cell) for cell in cells]
   if DRY_RUN.value:
     dry_run(file, results)
     return
   print(plan(results, seconds_per_step(results), JOBS.value), flush=True)
-  check_same_table(folder, {'config': file, 'overrides': sorted(overrides())})
+  check_same_table(directory, {'config': file, 'overrides': sorted(overrides())})
 
   def training(cell) -> list[str]:
     return [*command('train', file, cell), f'--workdir={cell.run}']
 
   failed = run_cells(cells, training, JOBS.value)
-  write_table(folder, [read(cell) for cell in cells], config.data.name)
+  write_table(directory, [read(cell) for cell in cells], config.data.name)
   if failed:
     raise UserError(
       '; '.join(

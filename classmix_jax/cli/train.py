@@ -55,6 +55,6 @@ def train(on_step: Callable[[int], None]) -> None:
     run_training(setup, run, weights, on_step=on_step, stop=STOP, on_end=report_training)
   except Stopped as stopped:
     print(
-      f'{run}: saved after step {stopped.step}; the same command goes on from there', flush=True
+      f'{run}: saved after step {stopped.step}; the same command resumes from there', flush=True
     )
     STOP.leave()

@@ -67,7 +67,7 @@ def check_ranges(fields: Mapping[str, Any]) -> None:
     fields: dotted name -> a number, or a sequence of them.
 
   Raises:
-    UserError: the first that is out of range, or no pair where one is wanted.
+    UserError: the first that is out of range, or no pair if one is expected.
 
   Example: `check_ranges({'steps': 0})` says 'config.steps is 0; it must be 1 or more.'
   """

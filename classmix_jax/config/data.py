@@ -106,7 +106,7 @@ def build_validation(config: Config) -> Dataset:
     val = native if entry.native_image else with_labels_of(val, native)
   val = working_copy(config, val, VAL_SHARE)
   if on_disk(config):
-    val = copy_labels(val, copy_folder(config))
+    val = copy_labels(val, copy_directory(config))
   return dataclasses.replace(dataset, val=val)
 
 
@@ -122,9 +122,9 @@ def build_dataset(config: Config, left_out: UnreadableExamples = NONE_UNREADABLE
 
 
 def working_copy(config: Config, source: Source, share: float) -> Source:
-  """Returns a source that reads from a disk copy, or caches a fraction of `cache_gb` in memory."""
+  """Returns a source that reads a disk copy, or caches a fraction of `cache_gb` in memory."""
   if on_disk(config):
-    return copy_images(source, copy_folder(config))
+    return copy_images(source, copy_directory(config))
   return cached(source, config.data.cache_gb * share)
 
 
@@ -135,7 +135,7 @@ def on_disk(config: Config) -> bool:
   return kind != 'memory'
 
 
-def copy_folder(config: Config) -> Path:
+def copy_directory(config: Config) -> Path:
   root = config.data.copy_root
   return (Path(os.path.expanduser(root)) if root else cache_root() / 'copies') / config.data.name
 
@@ -194,7 +194,7 @@ def build_split(
   if not on_disk(config):
     return split
   # After the choice, because masks of unlabelled images are never opened.
-  return split._replace(labeled=copy_labels(split.labeled, copy_folder(config)))
+  return split._replace(labeled=copy_labels(split.labeled, copy_directory(config)))
 
 
 def build_geometry(config: Config) -> Geometry:

@@ -19,7 +19,7 @@ ARGUMENTS = {'method': DEFAULT, 'labeled': ''}
 
 
 def parse_arguments(text: str | None) -> dict[str, str]:
-  """Reads what stands behind the colon of `--config=FILE:method=...,labeled=...`.
+  """Parses the text after the colon of `--config=FILE:method=...,labeled=...`.
 
   Raises:
     UserError: an argument or a method that does not exist.
@@ -52,9 +52,9 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   # sizes must be multiples.
   config.accumulate = 1
   # A step whose loss or gradient is not finite: stop keeps its batch in RUN/nonfinite/ and ends,
-  # skip keeps the batch, counts the step and goes on without it.
+  # skip keeps the batch, counts the step and continues without it.
   config.on_nan = 'stop'
-  # On NVIDIA GPUs: kernels that add in a fixed order, and the same ones whenever the run goes on.
+  # On NVIDIA GPUs: kernels that add in a fixed order, and the same ones if the run is resumed.
   # Slower there; CPUs repeat their bits anyway. See docs/reproducibility.md.
   config.deterministic = False
   # Steps that the devices are given at once, so that a fast one does not wait for the host. The
@@ -66,78 +66,103 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.eval_batch_size = 8  # validation images at once, over all devices
   config.eval_network = 'student'  # whose mIoU decides what is best, e.g. teacher
 
-  config.eval = ml_collections.ConfigDict()
-  config.eval.protocol = 'paper'  # a name of PROTOCOLS: paper, full or sliding
-  config.eval.pad = ()  # of paper: (H, W) to which images are padded; () is the largest image
-  config.eval.window = (801, 801)  # of sliding: (H, W) at the images' own size
-  config.eval.stride = (534, 534)  # of sliding: distance of the windows, down and right
-  config.eval.flip = False  # average with the mirrored image
-  config.eval.scales = (1.0,)  # average over these factors of the image's size
-
-  config.data = ml_collections.ConfigDict()
-  config.data.name = 'scenes'  # a name of DATASETS
-  config.data.root = ''  # folder of the data set; '' is the default place of `scenes`
-  # A count, a fraction such as 1/8, or a text file of ids; '' is all.
-  config.data.labeled = arguments['labeled']
-  # A training image or mask that does not read: raise ends with a sentence before the first step
-  # or when it is read; skip reads all once, leaves such examples out and counts them.
-  config.data.on_error = 'raise'
-  config.data.split_seed = 0  # of the labelled choice, when it is a count or a fraction
-  config.data.unlabeled = 'rest'  # images without labels: rest, or all (labelled ones as well)
-  config.data.size = ()  # working resolution (H, W); () keeps the images as they are
-  config.data.crop = ()  # (H, W) of training crops; () takes whole images
-  config.data.scale = (1.0, 1.0)  # random resizing before the crop: smallest, largest factor
-  config.data.scale_step = 0.0  # e.g. 0.1 draws smallest, smallest + 0.1, ...; 0 any factor
-  config.data.scale_apart = False  # draw the factors of height and width independently
-  config.data.flip = False  # mirror left and right, p = 0.5
-  # Where decoded frames are kept: memory (up to cache_gb, lost at the end), disk (prepared
-  # once, then mapped into memory), device (prepared on disk, then on every device).
-  config.data.working_copy = 'memory'
-  config.data.cache_gb = 4.0  # for working_copy=memory
-  config.data.copy_root = ''  # folder of prepared frames; '' is the user's cache folder
-
-  config.model = ml_collections.ConfigDict()
-  config.model.backbone = 'resnet101'  # a name of BACKBONES
-  config.model.head = 'deeplab_v2'  # a name of HEADS
-  # Stride of the features that the head takes: 8 or 16 for ResNets; 0 is the backbone's own.
-  config.model.output_stride = 0
-  # How images are fed: imagenet, caffe, ... of PREPROCESSING; '' is what the pretrained weights
-  # expect, from scratch the backbone's own way.
-  config.model.preprocessing = ''
-  # Of the network's products: float32 (TF32 on NVIDIA GPUs, bfloat16 factors on TPUs by JAX's
-  # default) or bfloat16. Parameters, BN statistics and losses are float32.
-  config.model.dtype = 'float32'
-  # Compute convolutions again for gradients: half of the memory on TPUs, 9 % less on NVIDIA GPUs.
-  config.model.remat = False
-  config.model.bn = 'batch'  # batch: statistics of the global batch; running: frozen
-  # Weights to start from: a run, a folder of launch/convert.py, or a file (.pth, .safetensors),
-  # see docs/weights.md; '' is from scratch.
-  config.model.pretrained = ''
-
-  config.optim = ml_collections.ConfigDict()
-  config.optim.rule = 'sgd'  # of the segmentation networks: sgd, adam or adamw
-  config.optim.learning_rate = 2.5e-4  # of the backbone at step 0, for the global batch
-  config.optim.head_multiplier = 10.0  # the head learns this many times faster
-  config.optim.momentum = 0.9  # of sgd
-  config.optim.weight_decay = 5e-4
-  config.optim.power = 0.9  # of the poly schedule; 0 keeps the learning rate
-  config.optim.freeze_bn_affine = False  # the original keeps BN scale and shift as loaded
-  # The original steps the blocks of a ResNet three times with each gradient and their shortcuts
-  # four times; see classmix_jax/core/duplicate_steps.py.
-  config.optim.duplicate_steps = False
-
+  config.eval = evaluation_defaults()
+  config.data = data_defaults(arguments['labeled'])
+  config.model = model_defaults()
+  config.optim = optimizer_defaults()
   # Of the labelled images, for every method; see classmix_jax/methods/labeled_loss.py.
-  config.labeled_loss = ml_collections.ConfigDict()
-  config.labeled_loss.class_weights = ()  # of class 0, 1, ...; () weighs all alike
-  config.labeled_loss.ohem_threshold = 1.0  # pixels that are more probable do not count, e.g. 0.7
-  config.labeled_loss.ohem_min_kept = 0  # but at least so many pixels of the batch count
-  config.labeled_loss.dice = 0.0  # weight of the Dice term
-
+  config.labeled_loss = labeled_loss_defaults()
   config.method = ml_collections.ConfigDict(
     {'name': arguments['method'], **hyper_parameters(arguments['method'])}
   )
   config.paper = paper_row()
   return config
+
+
+def evaluation_defaults() -> ml_collections.ConfigDict:
+  """Returns the defaults of the evaluation, `config.eval`."""
+  eval = ml_collections.ConfigDict()
+  eval.protocol = 'paper'  # a name of PROTOCOLS: paper, full or sliding
+  eval.pad = ()  # of paper: (H, W) to which images are padded; () is the largest image
+  eval.window = (801, 801)  # of sliding: (H, W) at the images' own size
+  eval.stride = (534, 534)  # of sliding: distance of the windows, down and right
+  eval.flip = False  # average with the mirrored image
+  eval.scales = (1.0,)  # average over these factors of the image's size
+  return eval
+
+
+def data_defaults(labeled: str) -> ml_collections.ConfigDict:
+  """Returns the defaults of the data set, `config.data`."""
+  data = ml_collections.ConfigDict()
+  data.name = 'scenes'  # a name of DATASETS
+  data.root = ''  # directory of the data set; '' is the default place of `scenes`
+  # A count, a fraction such as 1/8, or a text file of ids; '' is all.
+  data.labeled = labeled
+  # An unreadable training image or mask: raise ends with a sentence before the first step
+  # or when it is read; skip reads all once, leaves such examples out and counts them.
+  data.on_error = 'raise'
+  data.split_seed = 0  # of the labelled choice, when it is a count or a fraction
+  data.unlabeled = 'rest'  # images without labels: rest, or all (labelled ones as well)
+  data.size = ()  # working resolution (H, W); () keeps the images as they are
+  data.crop = ()  # (H, W) of training crops; () takes whole images
+  data.scale = (1.0, 1.0)  # random resizing before the crop: smallest, largest factor
+  data.scale_step = 0.0  # e.g. 0.1 draws smallest, smallest + 0.1, ...; 0 any factor
+  data.scale_apart = False  # draw the factors of height and width independently
+  data.flip = False  # mirror left and right, p = 0.5
+  # Where decoded frames are kept: memory (up to cache_gb, lost at the end), disk (prepared
+  # once, then mapped into memory), device (prepared on disk, then on every device).
+  data.working_copy = 'memory'
+  data.cache_gb = 4.0  # for working_copy=memory
+  data.copy_root = ''  # directory of prepared frames; '' is the user's cache directory
+  return data
+
+
+def model_defaults() -> ml_collections.ConfigDict:
+  """Returns the defaults of the network, `config.model`."""
+  model = ml_collections.ConfigDict()
+  model.backbone = 'resnet101'  # a name of BACKBONES
+  model.head = 'deeplab_v2'  # a name of HEADS
+  # Stride of the features that the head takes: 8 or 16 for ResNets; 0 is the backbone's own.
+  model.output_stride = 0
+  # How images are fed: imagenet, caffe, ... of PREPROCESSING; '' is what the pretrained weights
+  # expect, from scratch the backbone's own way.
+  model.preprocessing = ''
+  # Of the network's products: float32 (TF32 on NVIDIA GPUs, bfloat16 factors on TPUs by JAX's
+  # default) or bfloat16. Parameters, BN statistics and losses are float32.
+  model.dtype = 'float32'
+  # Compute convolutions again for gradients: half of the memory on TPUs, 9 % less on NVIDIA GPUs.
+  model.remat = False
+  model.bn = 'batch'  # batch: statistics of the global batch; running: frozen
+  # Weights to start from: a run, a directory of launch/convert.py, or a file (.pth, .safetensors),
+  # see docs/weights.md; '' is from scratch.
+  model.pretrained = ''
+  return model
+
+
+def optimizer_defaults() -> ml_collections.ConfigDict:
+  """Returns the defaults of the optimizer, `config.optim`."""
+  optim = ml_collections.ConfigDict()
+  optim.rule = 'sgd'  # of the segmentation networks: sgd, adam or adamw
+  optim.learning_rate = 2.5e-4  # of the backbone at step 0, for the global batch
+  optim.head_multiplier = 10.0  # the head learns this many times faster
+  optim.momentum = 0.9  # of sgd
+  optim.weight_decay = 5e-4
+  optim.power = 0.9  # of the poly schedule; 0 keeps the learning rate
+  optim.freeze_bn_affine = False  # the original keeps BN scale and shift as loaded
+  # The original steps the blocks of a ResNet three times with each gradient and their shortcuts
+  # four times; see classmix_jax/core/duplicate_steps.py.
+  optim.duplicate_steps = False
+  return optim
+
+
+def labeled_loss_defaults() -> ml_collections.ConfigDict:
+  """Returns the defaults of the labelled loss, `config.labeled_loss`."""
+  labeled_loss = ml_collections.ConfigDict()
+  labeled_loss.class_weights = ()  # of class 0, 1, ...; () weighs all alike
+  labeled_loss.ohem_threshold = 1.0  # pixels that are more probable do not count, e.g. 0.7
+  labeled_loss.ohem_min_kept = 0  # but at least this many pixels of the batch count
+  labeled_loss.dice = 0.0  # weight of the Dice term
+  return labeled_loss
 
 
 def small(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:

@@ -17,7 +17,7 @@ OVERRIDE = '--config.'
 
 
 def define_config(text: str, values: flags.FlagValues = flags.FLAGS) -> flags.FlagHolder:
-  """Defines --config in a table of flags, with an override --config.FIELD=VALUE for each field."""
+  """Defines --config and an override --config.FIELD=VALUE for each field in a flag table."""
   return config_flags.DEFINE_config_file('config', None, text, flag_values=values)
 
 

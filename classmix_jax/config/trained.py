@@ -80,5 +80,5 @@ def open_validation(values: Mapping[str, Any]) -> Dataset:
 
 
 def open_training_data(values: Mapping[str, Any], left_out: UnreadableExamples) -> Dataset:
-  """Opens the data set of a run without unreadable examples; raises UserError if it is missing."""
+  """Opens a run's data set without unreadable examples; raises UserError if it is missing."""
   return build_dataset(Config(values), left_out)

@@ -24,17 +24,17 @@ BLUR_SIGMA = (0.15, 1.15)
 BLUR_RADIUS = 6  # taps beyond 5 sigma weigh less than 1e-6
 
 
-def adjust_brightness(image: Float[Array, 'B H W C'], shift: Array) -> Float[Array, 'B H W C']:
+def adjust_brightness(image: Float[Array, '... C'], shift: Array) -> Float[Array, '... C']:
   """Adds `shift` and clamps to 0..1 (torchvision multiplies instead)."""
   return jnp.clip(image + shift, 0.0, 1.0)
 
 
-def adjust_contrast(image: Float[Array, 'B H W 3'], factor: Array) -> Float[Array, 'B H W 3']:
+def adjust_contrast(image: Float[Array, '... 3'], factor: Array) -> Float[Array, '... 3']:
   """Multiplies by `factor` and clamps to 0..1 (torchvision blends with gray instead)."""
   return jnp.clip(image * factor, 0.0, 1.0)
 
 
-def adjust_saturation(image: Float[Array, 'B H W 3'], factor: Array) -> Float[Array, 'B H W 3']:
+def adjust_saturation(image: Float[Array, '... 3'], factor: Array) -> Float[Array, '... 3']:
   """Multiplies S of HSV by `factor`, clamped to 0..1; H and V stay the same.
 
   With V = max(rgb) and S = (V - min(rgb)) / V, every channel is V - S V d, where d depends on the
@@ -47,7 +47,7 @@ def adjust_saturation(image: Float[Array, 'B H W 3'], factor: Array) -> Float[Ar
   return value - (value - image) * ratio
 
 
-def adjust_hue(image: Float[Array, 'B H W 3'], turn: Array) -> Float[Array, 'B H W 3']:
+def adjust_hue(image: Float[Array, '... 3'], turn: Array) -> Float[Array, '... 3']:
   """Rotates H of HSV by `turn` (1 is a full circle); S and V stay the same.
 
   With n = (5, 3, 1) for (R, G, B), a channel is V - C max(0, min(k, 4 - k, 1)), where

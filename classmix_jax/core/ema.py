@@ -15,7 +15,7 @@ from classmix_jax.types import Array, PyTree
 
 
 def ema_decay(step: ArrayLike, max_decay: float = 0.99) -> Array:
-  """Returns the decay alpha_t = min(1 - 1 / (t + 1), max_decay) (arXiv 2007.07936, section 3.2).
+  """Returns alpha_t = min(1 - 1 / (t + 1), max_decay) (arXiv 2007.07936, section 3.2).
 
   Args:
     step: t, 0-based index of the last optimizer step.

@@ -9,7 +9,7 @@ MEAN_COLOR = (0.485, 0.456, 0.406)  # of ImageNet
 
 
 def erase(mask: Bool[Array, 'B H W'], image: Float[Array, 'B H W 3']) -> Float[Array, 'B H W 3']:
-  """Fills `image` with the mean color outside of `mask` (CutOut, arXiv 1906.01916, section 3.3).
+  """Fills `image` with the mean color outside `mask` (CutOut, arXiv 1906.01916, section 3.3).
 
   Args:
     mask: `[B, H, W]` bool, True where the image is kept.

@@ -52,7 +52,7 @@ def hard_pixels(
   min_kept: int,
   global_batch: GlobalBatch = ONE_DEVICE,
 ) -> Bool[Array, '...']:
-  """Selects pixels whose label has a probability <= `threshold`, at least the worst `min_kept`.
+  """Selects pixels with a label probability <= `threshold`, at least the worst `min_kept`.
 
   The rule of PSPNet's code, which UniMatch uses on Cityscapes with 0.7 and 200,000. Pixels are
   counted over the global batch here, on each device there.

@@ -18,7 +18,7 @@ from classmix_jax.types import Array, PyTree
 
 
 def poly_schedule(learning_rate: float, steps: int, power: float = 0.9) -> optax.Schedule:
-  """Returns lr_t = lr_0 (1 - t / steps)^power for 0-based steps t (arXiv 1606.00915, section 3).
+  """Returns lr_t = lr_0 (1 - t / steps)^power for t = 0, 1, ... (arXiv 1606.00915, section 3).
 
   Example:
     >>> [round(float(poly_schedule(1.0, 10)(t)), 4) for t in (0, 5, 10)]
@@ -66,7 +66,7 @@ def names_of(path: tuple) -> list[str]:
 
 
 def group_of(path: tuple, freeze_bn_affine: bool) -> str:
-  """Returns the group of a parameter of a segmentation network: 'head', 'backbone' or 'frozen'.
+  """Returns the group of a segmentation network's parameter: 'head', 'backbone' or 'frozen'.
 
   Modules whose name starts with 'unused' take no part in the forward pass: their gradient is 0,
   and weight decay must not change them either.

@@ -86,7 +86,7 @@ def per_pixel(
 
 
 def top_class(logits: Array) -> tuple[Array, Array]:
-  """Returns the most probable class, int32, and its probability, float32, of logits `[..., C]`.
+  """Returns the top class, int32, and its probability, float32, of logits `[..., C]`.
 
   Example:
     >>> label, confidence = top_class(jnp.log(jnp.array([1.0, 3.0])))

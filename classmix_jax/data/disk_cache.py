@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    train = copy_images(dataset.train, folder=Path('cache/camvid'))
+    train = copy_images(dataset.train, directory=Path('cache/camvid'))
     train.read_image(0)        # opens no PNG
 
 A copy is a directory:
@@ -38,12 +38,11 @@ from classmix_jax.utils.threads import in_parallel
 
 CHUNK = 64  # arrays that a crash loses at most
 
-Read = Callable[[int], np.ndarray]
-Shape = tuple[int, ...]
+ReadArray = Callable[[int], np.ndarray]
 
 
-def copy_images(source: Source, folder: Path) -> Source:
-  """Returns the source with images from a copy below `folder`, which it makes if it is missing.
+def copy_images(source: Source, directory: Path) -> Source:
+  """Returns the source with images from a copy below `directory`; makes a missing copy first.
 
   Raises:
     UserError: images are unreadable (after all others were copied), the disk is full, or the
@@ -51,24 +50,24 @@ def copy_images(source: Source, folder: Path) -> Source:
 
   Example: `copy_images(dataset.train, Path('cache'))`; a second call opens the copy of the first.
   """
-  return dataclasses.replace(source, read_image=_open_or_make(source, 'images', folder))
+  return dataclasses.replace(source, read_image=_open_or_make(source, 'images', directory))
 
 
-def copy_labels(source: Source, folder: Path) -> Source:
-  """Returns the source with labels from a copy below `folder`; reads all its labels.
+def copy_labels(source: Source, directory: Path) -> Source:
+  """Returns the source with labels from a copy below `directory`; reads all its labels.
 
   Pass the labelled subset: labels of unlabelled examples must not be opened.
   """
-  return dataclasses.replace(source, read_label=_open_or_make(source, 'labels', folder))
+  return dataclasses.replace(source, read_label=_open_or_make(source, 'labels', directory))
 
 
-def _open_or_make(source: Source, kind: str, folder: Path) -> Read:
+def _open_or_make(source: Source, kind: str, root: Path) -> ReadArray:
   read = source.read_image if kind == 'images' else source.load_label
   if source.version is None or not len(source):
     return read  # a change of the source would go unnoticed
   identity = '\n'.join([kind, source.version(), *source.names])
   digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
-  directory = folder / f'{kind}-{len(source)}-{digest}'
+  directory = root / f'{kind}-{len(source)}-{digest}'
   with _creating(directory), file_lock(directory / 'lock'):  # other processes wait for the copy
     if not (directory / 'index.jsonl').exists():
       _make_copy(directory, read, source.names, kind)
@@ -78,7 +77,7 @@ def _open_or_make(source: Source, kind: str, folder: Path) -> Read:
 # ------------------------------------------------------------------------ reading
 
 
-def _open_copy(directory: Path) -> Read:
+def _open_copy(directory: Path) -> ReadArray:
   """Returns index -> read-only array, from a complete copy."""
   rows = _read_rows(directory / 'index.jsonl')
   sizes = [int(np.prod(shape)) for _, shape in rows]
@@ -99,7 +98,7 @@ def _open_copy(directory: Path) -> Read:
   return read
 
 
-def _read_rows(path: Path) -> list[tuple[int, Shape]]:
+def _read_rows(path: Path) -> list[tuple[int, tuple[int, ...]]]:
   """Returns (index, shape) of every line up to one that a crash has truncated."""
   rows = []
   for line in path.read_text(encoding='utf-8').splitlines() if path.exists() else ():
@@ -114,7 +113,7 @@ def _read_rows(path: Path) -> list[tuple[int, Shape]]:
 # ------------------------------------------------------------------------- copying
 
 
-def _make_copy(directory: Path, read: Read, names: tuple[str, ...], kind: str) -> None:
+def _make_copy(directory: Path, read: ReadArray, names: tuple[str, ...], kind: str) -> None:
   """Appends the missing arrays, chunk by chunk; raises UserError if some are unreadable."""
   rows = _resume(directory)
   done = {index for index, _ in rows}
@@ -147,7 +146,7 @@ def _make_copy(directory: Path, read: Read, names: tuple[str, ...], kind: str) -
   os.replace(directory / 'rows.jsonl', directory / 'index.jsonl')
 
 
-def _resume(directory: Path) -> list[tuple[int, Shape]]:
+def _resume(directory: Path) -> list[tuple[int, tuple[int, ...]]]:
   """Returns the rows whose arrays are complete; truncates both files to them."""
   rows = _read_rows(directory / 'rows.jsonl')
   path = directory / 'arrays.bin'
@@ -162,7 +161,7 @@ def _resume(directory: Path) -> list[tuple[int, Shape]]:
   return rows
 
 
-def _try_read(read: Read, names: tuple[str, ...], index: int) -> np.ndarray | UserError:
+def _try_read(read: ReadArray, names: tuple[str, ...], index: int) -> np.ndarray | UserError:
   try:
     array = read(index)
   except UserError as error:

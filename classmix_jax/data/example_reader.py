@@ -19,7 +19,7 @@ from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
 from classmix_jax.types import VOID, Batch, Example, Size
 
-Read = Callable[[int], tuple[np.ndarray, np.ndarray, View]]
+ReadExample = Callable[[int], tuple[np.ndarray, np.ndarray, View]]
 
 
 class Stream(NamedTuple):
@@ -31,7 +31,7 @@ class Stream(NamedTuple):
     share: examples of a batch that this process reads.
   """
 
-  read: Read
+  read: ReadExample
   size: int
   share: int
 
@@ -100,7 +100,7 @@ def _make_reader(
   seed: int,
   stream: int,
   check_size: Callable[[str, tuple[int, ...]], None] | None,
-) -> Read:
+) -> ReadExample:
   """Returns position -> (image, label, view): the frame at a position, and its window."""
 
   def read(position: int) -> tuple[np.ndarray, np.ndarray, View]:

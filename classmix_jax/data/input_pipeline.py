@@ -21,7 +21,7 @@ import weakref
 import numpy as np
 import tensorflow as tf
 
-from classmix_jax.data.example_reader import Read, Stream, join, open_streams, split
+from classmix_jax.data.example_reader import ReadExample, Stream, join, open_streams, split
 from classmix_jax.data.random_crop import Geometry
 from classmix_jax.data.sampler import global_position
 from classmix_jax.data.source import Source
@@ -101,7 +101,7 @@ def train_batches(
 
 
 def _read_examples(
-  positions: tf.data.Dataset, read: Read, errors: list[Exception]
+  positions: tf.data.Dataset, read: ReadExample, errors: list[Exception]
 ) -> tf.data.Dataset:
   """Maps positions to (image, label, packed view), several at a time, in order.
 

@@ -1,4 +1,4 @@
-"""Random scaling, cropping and mirroring: the view of a frame that an example shows; NumPy only.
+"""Draws the view of a frame that an example shows: scaled, cropped, mirrored; NumPy only.
 
 Synopsis:
 

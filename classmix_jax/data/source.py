@@ -1,4 +1,4 @@
-"""Random access to examples: `Source` and `Dataset`, and sources made from sources; NumPy only.
+"""Random access to examples: `Source`, `Dataset`, and derived sources; NumPy only.
 
 Synopsis:
 
@@ -140,7 +140,7 @@ def _versions(a: Source, b: Source) -> Callable[[], str] | None:
 
 
 def with_labels_of(source: Source, other: Source) -> Source:
-  """Returns the images of `source` with the labels of `other`, the same examples at another size.
+  """Returns the images of `source` with the labels of `other`, equal examples of another size.
 
   Raises ValueError if the names differ.
   """

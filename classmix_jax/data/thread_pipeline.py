@@ -128,7 +128,8 @@ def _resize_image(image: np.ndarray, view: View) -> np.ndarray:
       view.corner, view.kept, image.shape[:2], view.scaled, strict=True
     )
   )
-  picture = Image.fromarray(image).resize(
-    (width, height), Image.Resampling.BILINEAR, box=(left, top, right, bottom)
+  return np.asarray(
+    Image.fromarray(image).resize(
+      (width, height), Image.Resampling.BILINEAR, box=(left, top, right, bottom)
+    )
   )
-  return np.asarray(picture)

@@ -53,7 +53,7 @@ UNLABELLED = 11  # the void class of the files
 DECODING = Decoding(
   CLASS_NAMES,
   label_table(len(CLASS_NAMES), {UNLABELLED: VOID}),
-  advice='Use the label pictures of the SegNet copy of CamVid, or dataset folder for others.',
+  advice='Use the label images of the SegNet copy of CamVid, or dataset folder for others.',
 )
 LAYOUT = 'train/, trainannot/, val/ and valannot/ (CamVid as the SegNet tutorial publishes it)'
 
@@ -72,8 +72,8 @@ def load(root: str, size: Size | None = None) -> Dataset:
   Example: `len(load('CamVid').train) == 367`.
   """
   base = Path(os.path.expanduser(root))
-  folders = [base / name for name in ('train', 'trainannot', 'val', 'valannot')]
-  check_exists(root and str(base), folders, LAYOUT)
+  directories = [base / name for name in ('train', 'trainannot', 'val', 'valannot')]
+  check_exists(root and str(base), directories, LAYOUT)
   return Dataset(
     name='camvid',
     class_names=CLASS_NAMES,
@@ -94,7 +94,7 @@ def _open_split(base: Path, split: str, size: Size | None) -> Source:
       images,
       masks,
       remedy=f'Unpack them again beside {list_file.name}, or remove the list to read whole '
-      'folders.',
+      'directories.',
     )
   else:
     pairs = pair(images, masks, remedy=f'Add them to {base / f"{split}annot"}.')

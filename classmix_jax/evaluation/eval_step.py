@@ -49,7 +49,7 @@ def predict(
 def make_labels(
   model: Segmenter, devices: Sequence[jax.Device], protocol: Protocol = PAPER
 ) -> Callable[[PyTree, Example], Array]:
-  """Returns the pmapped `labels(variables, example) -> [D, b, H, W] uint8`, predicted class ids."""
+  """Returns the pmapped `labels(variables, example) -> [D, b, H, W] uint8`, the predictions."""
 
   def labels(variables: PyTree, example: Example) -> Array:
     score = predict(model, variables, example.image, example.valid, protocol)

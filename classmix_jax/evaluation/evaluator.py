@@ -5,7 +5,7 @@ Synopsis:
     evaluator = Evaluator(dataset, model, devices, ('e797d043', 46), Protocol(), size=(180, 240))
     result = evaluator(step, networks)          # networks: name -> variables
     print(result_table(result))
-    evaluator.picture(networks).save('predictions.png')
+    evaluator.draw_predictions(networks).save('predictions.png')
     evaluator.write_predictions(networks['student'], Path('OUT'))
 """
 
@@ -196,7 +196,7 @@ class Evaluator:
         height, width = mask.any(axis=1).sum(), mask.any(axis=0).sum()
         yield name, label[:height, :width]
 
-  def write_predictions(self, variables: PyTree, folder: Path) -> None:
+  def write_predictions(self, variables: PyTree, directory: Path) -> None:
     """Writes the prediction of every validation image as a grey PNG.
 
     Pixels are class ids and files are named NAME.png. If the data set has `raw_ids`, pixels are
@@ -205,7 +205,7 @@ class Evaluator:
     raw = self.dataset.raw_ids
     table = np.asarray(raw or range(len(self.dataset.class_names)), np.uint8)
     for name, label in self.predictions(variables):
-      path = inside(folder, f'{name}{"_pred_labelIds" if raw else ""}.png')
+      path = inside(directory, f'{name}{"_pred_labelIds" if raw else ""}.png')
       path.parent.mkdir(parents=True, exist_ok=True)
       write_png(path, Image.fromarray(table[label]))
 
@@ -230,7 +230,7 @@ class Evaluator:
       prediction, confidence = (np.asarray(x[0])[part] for x in self.score(variables, example))
       yield Seen(val.names[index], val.read_image(index), truth, prediction, confidence)
 
-  def picture(self, networks: Mapping[str, PyTree], rows: int = 4) -> Image.Image:
+  def draw_predictions(self, networks: Mapping[str, PyTree], rows: int = 4) -> Image.Image:
     """Draws validation images beside their labels and the predictions of every network."""
     indices = np.linspace(0, len(self.dataset.val) - 1, rows).round().astype(int).tolist()
     palette, cells = self.dataset.palette, []

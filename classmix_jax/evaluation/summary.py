@@ -56,11 +56,11 @@ def conclude(
     result: see `Evaluator`.
     evaluator: draws the predictions.
     networks: name -> variables.
-    protocol: slug of a protocol other than the run's, whose picture is written to RUN/eval/.
+    protocol: slug of a protocol other than the run's, whose figure is written to RUN/eval/.
   """
   if jax.process_index() == 0:
     path = layout.evaluation_path(run, result['step'], protocol)
-    picture = path.with_suffix('.png') if protocol else run / 'predictions.png'
+    figure = path.with_suffix('.png') if protocol else run / 'predictions.png'
     print(result_table(result))
-    write_png(picture, evaluator.picture(networks))
-    print(f'wrote {path} and {picture}', flush=True)
+    write_png(figure, evaluator.draw_predictions(networks))
+    print(f'wrote {path} and {figure}', flush=True)

@@ -31,7 +31,7 @@ from classmix_jax.workdir import run_files
 
 MULTIPLE = 32  # sizes are padded to multiples of this, which compiles fewer shapes
 
-Picture = np.ndarray | Image.Image | str | os.PathLike
+ImageLike = np.ndarray | Image.Image | str | os.PathLike
 
 
 class Prediction(NamedTuple):
@@ -64,7 +64,7 @@ class Framed(NamedTuple):
     return self.image.shape + self.valid.shape
 
 
-def as_array(picture: Picture) -> np.ndarray:
+def as_array(image: ImageLike) -> np.ndarray:
   """Converts an array, a PIL image or a file to `[H, W, 3]` uint8 RGB.
 
   Raises:
@@ -75,16 +75,16 @@ def as_array(picture: Picture) -> np.ndarray:
     >>> as_array(Image.new('L', (4, 3), 7)).shape
     (3, 4, 3)
   """
-  if isinstance(picture, str | os.PathLike):
-    return read_image(Path(picture))
-  if isinstance(picture, Image.Image):
-    return np.asarray(picture.convert('RGB'))
-  if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+  if isinstance(image, str | os.PathLike):
+    return read_image(Path(image))
+  if isinstance(image, Image.Image):
+    return np.asarray(image.convert('RGB'))
+  if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
     raise ValueError(
-      f'the image is {picture.dtype} of shape {picture.shape}; expected is uint8 [H, W, 3], '
+      f'the image is {image.dtype} of shape {image.shape}; expected is uint8 [H, W, 3], '
       'RGB from 0 to 255.'
     )
-  return picture
+  return image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,28 +108,28 @@ class Predictor:
   class_names: tuple[str, ...]
   palette: tuple[tuple[int, int, int], ...]
 
-  def predict(self, picture: Picture) -> Prediction:
+  def predict(self, image: ImageLike) -> Prediction:
     """Predicts an image at its own size.
 
     The image is resized to the working size of the run and its scores back to `[H, W]`; in a run
     without working size it is padded at the bottom and right, like validation images.
 
     Args:
-      picture: `[H, W, 3]` uint8 RGB, a PIL image or a file.
+      image: `[H, W, 3]` uint8 RGB, a PIL image or a file.
 
     Raises:
       ValueError: the array has another shape or type.
       UserError: the file is unreadable as an image.
     """
-    return next(self.predict_all([picture], batch_size=1))
+    return next(self.predict_all([image], batch_size=1))
 
-  def predict_all(self, pictures: Iterable[Picture], batch_size: int = 8) -> Iterator[Prediction]:
+  def predict_all(self, images: Iterable[ImageLike], batch_size: int = 8) -> Iterator[Prediction]:
     """Yields the predictions of many images, in order.
 
     Consecutive images of one size are predicted as batches. At most `batch_size` images are in
     memory, so a video may have any length.
     """
-    framed = (self.framed(as_array(picture)) for picture in pictures)
+    framed = (self.framed(as_array(image)) for image in images)
     for _, neighbours in itertools.groupby(framed, key=lambda example: example.shape):
       while batch := list(itertools.islice(neighbours, batch_size)):
         # Repeats the last image, so that every size is compiled for one batch size only.

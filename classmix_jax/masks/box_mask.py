@@ -11,7 +11,7 @@ from classmix_jax.types import Array
 def draw_box(
   key: Array, label: Integer[Array, 'H W'], area: Float[Array, '']
 ) -> Bool[Array, 'H W']:
-  """Returns `[H, W]` bool, True inside of a box that covers a fraction p = `area` of `label`.
+  """Returns `[H, W]` bool, True inside a box that covers a fraction p = `area` of `label`.
 
   The height is H p^u with u ~ U(0, 1) and the width is W p / p^u, both rounded, so the aspect
   ratio is log-uniform. The position is uniform within the image.

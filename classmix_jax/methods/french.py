@@ -1,4 +1,4 @@
-"""CutMix and CutOut as in French et al. (arXiv 1906.01916): a mean teacher with squared errors.
+"""CutMix and CutOut of French et al. (arXiv 1906.01916): mean teacher with squared errors.
 
     L_u = mean over pixels of w sum over classes of (softmax(S(x_mix)) - p_mix)^2
 

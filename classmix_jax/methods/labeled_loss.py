@@ -44,10 +44,10 @@ class Labeled(NamedTuple):
 
 
 def dice_loss(logits: Array, label: Array, global_batch: GlobalBatch = ONE_DEVICE) -> Array:
-  """Returns 1 - mean over classes of 2 sum(p y) / (sum(p) + sum(y)) (arXiv 1606.04797, section 3).
+  """Returns 1 - mean over classes of 2 sum(p y) / (sum(p) + sum(y)) (arXiv 1606.04797).
 
-  Sums run over the known pixels of the *global* batch. The denominator has p where the paper has
-  p^2. Classes without a known pixel are excluded from the mean.
+  Sums run over the known pixels of the *global* batch. The denominator has p, and p^2 in
+  section 3 of the paper. Classes without a known pixel are excluded from the mean.
 
   Args:
     logits: `[B, H, W, C]` float32.

@@ -1,4 +1,4 @@
-"""s4GAN: adversarial learning with a discriminator of images (Mittal et al., arXiv 1908.05724).
+"""s4GAN: adversarial learning with an image discriminator (Mittal et al., arXiv 1908.05724).
 
     fake = (S(x_u), x_u)    real = (onehot y_l, x_l)     probabilities joined with their image
     L_S = CE(S(x_l), y_l) + lambda_fm |mean f(real) - mean f(fake)|

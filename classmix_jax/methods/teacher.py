@@ -4,7 +4,7 @@ from classmix_jax.types import PyTree, TrainState
 
 
 def add_teacher(params: PyTree, model_state: PyTree) -> tuple[PyTree, PyTree, PyTree]:
-  """Returns `(params, model_state, method_state)` with a teacher that is a copy of the student."""
+  """Returns `(params, model_state, method_state)` with a teacher copied from the student."""
   return (
     params,
     {**model_state, 'teacher': model_state['segmenter']},

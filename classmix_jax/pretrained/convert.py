@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    convert_to_folder(open_weights(Path('resnet101COCO-41f33a49.pth')), Path('coco'),
+    convert_to_directory(open_weights(Path('resnet101COCO-41f33a49.pth')), Path('coco'),
               backbone='resnet101', head='deeplab_v2')
     convert_to_file(open_weights(Path('coco')), Path('again.pth'))     # the same bits
 """
@@ -21,7 +21,7 @@ from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.segmenter import build_segmenter, initialize
 from classmix_jax.pretrained import LAYOUTS, matching
-from classmix_jax.pretrained.converted_folder import check_free, write_weights
+from classmix_jax.pretrained.converted_directory import check_free, write_weights
 from classmix_jax.pretrained.load import Weights
 from classmix_jax.pretrained.state_dict_files import write_file
 from classmix_jax.types import PyTree
@@ -70,7 +70,7 @@ def select_matched_arrays(shapes: PyTree, weights: Weights) -> tuple[PyTree, mat
   return flax.traverse_util.unflatten_dict(arrays), result
 
 
-def convert_to_folder(
+def convert_to_directory(
   weights: Weights,
   output: Path,
   *,
@@ -127,7 +127,7 @@ def convert_to_folder(
 def check_match(
   result: matching.MatchResult, weights: Weights, class_names: frozenset[str], partial: bool
 ) -> None:
-  """Raises UserError if the tensors do not match the network; see `convert_to_folder`."""
+  """Raises UserError if the tensors do not match the network; see `convert_to_directory`."""
   matching.check_backbone(result, weights.layout, f'--input={weights.name}')
   if not partial and not matching.fits_exactly(result, weights.layout, class_names):
     raise UserError(

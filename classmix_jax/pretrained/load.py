@@ -19,7 +19,7 @@ from classmix_jax.errors import UserError
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING
 from classmix_jax.pretrained import INSTALLED, LAYOUTS
-from classmix_jax.pretrained.converted_folder import is_weights_folder, read_weights
+from classmix_jax.pretrained.converted_directory import is_weights_directory, read_weights
 from classmix_jax.pretrained.known_files import identify_file
 from classmix_jax.pretrained.layouts.layout import NATIVE, Layout
 from classmix_jax.pretrained.state_dict_files import (
@@ -80,13 +80,13 @@ def open_weights(
 
   Example: `open_weights(Path('RUN'), network='teacher', step='latest')`.
   """
-  if is_weights_folder(path):
-    return open_converted_folder(path)
+  if is_weights_directory(path):
+    return open_converted_directory(path)
   if (path / 'config.json').is_file():
     return open_run_weights(path, network or 'student', step)
   if not is_file_name(path):
     raise UserError(
-      f'{path} is neither the folder of a run or of converted weights, nor a file whose name '
+      f'{path} is neither the directory of a run or of converted weights, nor a file whose name '
       f'ends in {", ".join(ENDINGS)}.'
     )
   return open_file(path, network or 'student', layout, preprocessing)
@@ -146,7 +146,7 @@ def open_file(path: Path, network: str, layout: str, preprocessing: str) -> Weig
 
 
 def read_origin(content: Mapping[str, Any], layout: Layout) -> tuple[str, str]:
-  """Returns (trained_on, preprocessing) of a checkpoint with a config, or the layout's default."""
+  """Returns (trained_on, preprocessing) of a checkpoint with a config, or layout defaults."""
   config = content.get('config')
   dataset = str(config.get('dataset')) if isinstance(config, Mapping) else ''
   return layout.origins.get(dataset, ('', layout.preprocessing))
@@ -160,7 +160,7 @@ def flatten_arrays(tree: PyTree) -> dict[str, np.ndarray]:
   }
 
 
-def open_converted_folder(path: Path) -> Weights:
+def open_converted_directory(path: Path) -> Weights:
   """Reads weights from a directory written by `launch/convert.py`."""
   tree, description = read_weights(path)
   return Weights(

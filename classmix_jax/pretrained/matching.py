@@ -143,7 +143,7 @@ def copy_matching(tree: PyTree, weights: Weights) -> tuple[PyTree, MatchResult]:
 
 
 def compute_matched_fraction(result: MatchResult) -> float:
-  """Returns the fraction of matched tensors, of the network's or the file's, whichever has more."""
+  """Returns the fraction of matched tensors, relative to the larger of network and file."""
   in_file = len(result.matched) + len(result.unexpected) + len(result.wrong_shape)
   return len(result.matched) / max(result.expected, in_file, 1)
 

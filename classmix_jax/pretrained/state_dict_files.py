@@ -1,4 +1,4 @@
-"""Reads and writes files of tensors: .safetensors, and torch.save without executing any code.
+"""Reads and writes tensor files: .safetensors, and torch.save without executing any code.
 
 Synopsis:
 
@@ -184,7 +184,7 @@ def write_file(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
       if path.suffix == SAFETENSORS:
-        write_safetensors(temporary, tensors)
+        write_safetensors(temporary, tensors, target=path)
       else:
         torch = import_torch(path)
         # Copied, because torch warns of read-only memory.
@@ -193,10 +193,10 @@ def write_file(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
     raise UserError(f'{path} cannot be written ({error.strerror}).') from None
 
 
-def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-  """Writes a .safetensors file; see `write_file` for errors."""
+def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray], target: Path) -> None:
+  """Writes a .safetensors file; errors name `target`, as in `write_file`."""
   try:
     from safetensors.numpy import save_file
   except ImportError:
-    raise UserError(f'{path}: writing it needs safetensors; {INSTALL}.') from None
+    raise UserError(f'{target}: writing it needs safetensors; {INSTALL}.') from None
   save_file(dict(tensors), path, metadata={'format': 'pt'})

@@ -19,8 +19,8 @@ from classmix_jax.training.collapse import CollapseMonitor
 from classmix_jax.training.evaluation_callback import EvaluationCallback
 from classmix_jax.training.metric_logger import MetricLogger
 from classmix_jax.training.nonfinite import NonFiniteWatch
-from classmix_jax.training.pictures import Views
 from classmix_jax.training.preemption import Stop
+from classmix_jax.training.views import Views
 from classmix_jax.types import Batch, Metrics, TrainState
 from classmix_jax.utils.interrupt import Stopped
 from classmix_jax.workdir import checkpoint

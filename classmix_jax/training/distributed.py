@@ -190,7 +190,7 @@ def end_if_lost(watch: Watch) -> None:
   """Ends this process as soon as another one is lost."""
   while (sentence := watch.find_lost()) is None:
     time.sleep(INTERVAL)
-  end(f'{sentence}. The same command on all hosts goes on from the last checkpoint.', status=LOST)
+  end(f'{sentence}. The same command on all hosts resumes from the last checkpoint.', status=LOST)
 
 
 def end(sentence: str, status: int) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from classmix_jax.data.source import Dataset
 from classmix_jax.evaluation.evaluator import Evaluator
 from classmix_jax.training.metric_logger import MetricLogger
-from classmix_jax.training.pictures import Views, view_images, write_view_grid
+from classmix_jax.training.views import Views, view_images, write_view_grid
 from classmix_jax.types import Method, PyTree, TrainState
 from classmix_jax.workdir import layout, run_files
 

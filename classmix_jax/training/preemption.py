@@ -138,5 +138,5 @@ class Stop:
       except Exception as error:
         write_stderr(f'error: {error}')
         os._exit(2)
-      write_stderr(f'{self.signal}: everything is saved; the same command goes on')
+      write_stderr(f'{self.signal}: everything is saved; the same command resumes the training')
       os._exit(0)

@@ -42,7 +42,7 @@ def open_initial_weights(pretrained: str, run: Path) -> tuple[Weights | None, st
 
 
 def choose_left_out(config: Config, run: Path) -> UnreadableExamples | None:
-  """Returns the unreadable training examples; a resumed run leaves out the same ones as before.
+  """Returns the unreadable training examples; a resumed run excludes the same ones as before.
 
   Returns None if unreadable examples are errors.
   """

@@ -38,7 +38,7 @@ from classmix_jax.utils.paths import inside
 from classmix_jax.utils.progress import progress
 from classmix_jax.utils.threads import in_parallel
 
-STRIDE = 16  # every 16th pixel is enough for a quantile, and fits in memory
+CONFIDENCE_STRIDE = 16  # every 16th pixel is enough for a quantile, and fits in memory
 SUMMARY = 'summary.json'
 KEEP_ALL = 1e-4  # threshold below every probability of a predicted class
 
@@ -135,7 +135,7 @@ class Labeler:
     predictions = self.map_images(source, predict_class)
     for done, (_, (label, confidence)) in enumerate(predictions, 1):
       for index in np.unique(label):
-        collected[index].append(confidence[label == index][::STRIDE])
+        collected[index].append(confidence[label == index][::CONFIDENCE_STRIDE])
       report(done)
     return [np.concatenate(values) if values else np.zeros(0) for values in collected]
 
@@ -148,11 +148,11 @@ class Labeler:
     assign = functools.partial(balanced_label, thresholds=jnp.asarray(thresholds))
     for done, (index, label) in enumerate(self.map_images(source, assign), 1):
       counts += np.bincount(label.ravel(), minlength=256)
-      picture = Image.fromarray(label)
-      picture.putpalette(colors.ravel().tolist())
+      image = Image.fromarray(label)
+      image.putpalette(colors.ravel().tolist())
       path = label_path(directory, source.names[index])
       path.parent.mkdir(parents=True, exist_ok=True)
-      write_png(path, picture)
+      write_png(path, image)
       report(done)
     return counts
 
@@ -164,8 +164,8 @@ def label_path(directory: Path, name: str) -> Path:
 
 def read_label(path: Path) -> np.ndarray:
   """Reads a pseudo-label, `[H, W]` uint8."""
-  with Image.open(path) as picture:
-    return np.array(picture)
+  with Image.open(path) as image:
+    return np.array(image)
 
 
 def check_labels_exist(directory: Path) -> None:

@@ -19,10 +19,10 @@ from classmix_jax.config.setup import Setup
 from classmix_jax.core.devices import replicated
 from classmix_jax.training.callbacks import Callbacks, StageInputs
 from classmix_jax.training.loop import train
-from classmix_jax.training.pictures import make_views
 from classmix_jax.training.self_training import Labeler, check_labels_exist, pseudo_label
 from classmix_jax.training.step import TrainStep, make_train_step
 from classmix_jax.training.streams import batch_names, open_streams
+from classmix_jax.training.views import make_views
 from classmix_jax.types import Stage, TrainState
 
 CompileStage = Callable[[int], tuple[optax.GradientTransformation, TrainStep]]
@@ -50,7 +50,7 @@ def stage_compiler(setup: Setup) -> CompileStage:
 
 
 def stage_split(setup: Setup, stage: Stage, state: TrainState, labels: Path) -> Split:
-  """Returns the images of a stage, with pseudo-labels in the directory `labels` if it has them."""
+  """Returns the images of a stage, with the pseudo-labels in `labels` if it has them."""
   split = setup.split
   if not stage.unlabeled:
     return split._replace(unlabeled=None)

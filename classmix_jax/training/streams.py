@@ -19,7 +19,7 @@ from classmix_jax.data.feed import dispatches, micro_batches, to_devices
 from classmix_jax.data.sampler import LABELED, UNLABELED, index_stream
 from classmix_jax.types import Batch
 
-Stream = Callable[[int, int], Iterator[Batch]]
+BatchStream = Callable[[int, int], Iterator[Batch]]
 
 
 def has_tensorflow() -> bool:
@@ -34,7 +34,7 @@ def pipeline_name(batches: BatchSetup) -> str:
   return 'tf.data' if has_tensorflow() else 'threads (TensorFlow is not installed)'
 
 
-def open_streams(batches: BatchSetup, split: Split, devices: list) -> Stream:
+def open_streams(batches: BatchSetup, split: Split, devices: list) -> BatchStream:
   """Returns `stream(start_step, stop_step)`: batches `[D, A, b, ...]` on the devices.
 
   Args:

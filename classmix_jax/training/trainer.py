@@ -114,7 +114,7 @@ def make_callbacks(
 def train_stages(
   setup: Setup, run: Path, state: TrainState, compile_stage: CompileStage, callbacks: Callbacks
 ) -> TrainState:
-  """Trains all stages from the step of `state` on; saves and closes everything, even on errors."""
+  """Trains all stages from the step of `state`; saves and closes everything, even on errors."""
   try:
     if step := int(state.step):
       callbacks.evaluate_pending(step, state)

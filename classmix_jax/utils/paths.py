@@ -12,15 +12,15 @@ def cache_root() -> Path:
   return (Path(cache) if cache else Path.home() / '.cache') / 'classmix_jax'
 
 
-def is_within(path: str, folder: str) -> bool:
+def is_within(path: str, directory: str) -> bool:
   """Returns whether a real path is a directory or something below it.
 
   Example: `is_within('/a/b', '/a')` and not `is_within('/ab', '/a')`.
   """
-  return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+  return path == directory or path.startswith(directory.rstrip(os.sep) + os.sep)
 
 
-def inside(folder: Path, name: str) -> Path:
+def inside(directory: Path, name: str) -> Path:
   """Returns the path of a result with this name below a directory.
 
   Raises:
@@ -29,11 +29,12 @@ def inside(folder: Path, name: str) -> Path:
 
   Example: `inside(Path('OUT'), 'city/a.png')` is `OUT/city/a.png`.
   """
-  path = folder / name
+  path = directory / name
   if Path(name).is_absolute() or '..' in Path(name).parts:
-    raise UserError(f'the name {name!r} leads out of {folder}: rename the picture.')
-  if not is_within(os.path.realpath(path.parent), os.path.realpath(folder)):
+    raise UserError(f'the name {name!r} leads out of {directory}: rename the image.')
+  if not is_within(os.path.realpath(path.parent), os.path.realpath(directory)):
     raise UserError(
-      f'{path.parent} is a link that leads out of {folder}: remove it, or choose another folder.'
+      f'{path.parent} is a link that leads out of {directory}: remove it, or choose another '
+      'directory.'
     )
   return path

@@ -13,16 +13,16 @@ import os
 from typing import TypeVar
 
 Item = TypeVar('Item')
-Result = TypeVar('Result')
+Value = TypeVar('Value')
 
 THREADS = max(2, min(16, os.cpu_count() or 2))
 
 
 def in_parallel(
-  function: Callable[[Item], Result],
+  function: Callable[[Item], Value],
   items: Iterable[Item],
   ahead: int = 0,
-) -> Iterator[Result]:
+) -> Iterator[Value]:
   """Yields `function(item)` in the order of the items; several calls run at a time.
 
   The number of results in memory is bounded, so `items` may be endless. An exception of `function`
@@ -37,7 +37,7 @@ def in_parallel(
   Example: `list(in_parallel(abs, [-2, 1])) == [2, 1]`.
   """
   window = max(ahead, 2 * THREADS)
-  pending: deque[Future[Result]] = deque()
+  pending: deque[Future[Value]] = deque()
   pool = ThreadPoolExecutor(THREADS)
   try:
     for item in items:

@@ -69,8 +69,8 @@ def open_manager(
   quarantine_unscored(directory, read_only)
   if not read_only and jax.process_index() == 0:
     # Orbax would do this in the background, at the same time as the first save.
-    for folder in directory.glob(UNFINISHED_PATTERN):
-      shutil.rmtree(folder, ignore_errors=True)
+    for unfinished_checkpoint in directory.glob(UNFINISHED_PATTERN):
+      shutil.rmtree(unfinished_checkpoint, ignore_errors=True)
   policies = [
     checkpoint_managers.LatestN(keep),
     checkpoint_managers.BestN(
@@ -172,23 +172,23 @@ def restore(manager: ocp.CheckpointManager, state: TrainState, step: int) -> Tra
     UserError: the checkpoint belongs to another network or method.
     OSError: the checkpoint is corrupt.
   """
-  folder = Path(manager.directory) / str(step)
+  directory = Path(manager.directory) / str(step)
   target = jax.tree.map(ocp.utils.to_shape_dtype_struct, make_global(state))
   try:
     global_state = manager.restore(step, args=ocp.args.StandardRestore(target))
     restored = take_local_replica(global_state, state)
-    valid = matches_checksum(folder, jax.device_get(restored))
+    valid = matches_checksum(directory, jax.device_get(restored))
   except Exception as error:
     # `find_corruption` does not read every file, but only a corrupt file is invalid JSON.
     invalid_json = isinstance(error, json.JSONDecodeError) and shorten_error(error)
-    if corruption := find_corruption(folder) or invalid_json:
+    if corruption := find_corruption(directory) or invalid_json:
       raise OSError(corruption) from error
     raise UserError(
-      f'{folder} does not fit the network of this config ({shorten_error(error)}); use the config '
-      'that wrote it, or another --workdir.'
+      f'{directory} does not fit the network of this config ({shorten_error(error)}); use the '
+      'config that wrote it, or another --workdir.'
     ) from error
   if not valid:
-    raise OSError(find_corruption(folder))
+    raise OSError(find_corruption(directory))
   return restored
 
 
@@ -225,6 +225,6 @@ def restore_newest(manager: ocp.CheckpointManager, state: TrainState) -> TrainSt
   if errors:
     raise UserError(
       f'no checkpoint in {directory} is valid ({next(iter(errors.values()))}); remove that '
-      'folder to start over, or restore it from a copy.'
+      'directory to start over, or restore it from a copy.'
     )
   return None

@@ -38,15 +38,15 @@ def compute_checksum(tree: PyTree) -> str:
   return f'{zlib.crc32(np.array(checksums, np.uint32).data):08x}'
 
 
-def read_checksum(folder: Path) -> str | None:
+def read_checksum(directory: Path) -> str | None:
   """Returns the checksum in a checkpoint's metadata; None if it has none."""
   with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
-    return (reader.metadata(folder).custom_metadata or {}).get('checksum')
+    return (reader.metadata(directory).custom_metadata or {}).get('checksum')
 
 
-def matches_checksum(folder: Path, tree: PyTree) -> bool:
+def matches_checksum(directory: Path, tree: PyTree) -> bool:
   """Returns whether arrays match the checksum in a checkpoint's metadata."""
-  return read_checksum(folder) == compute_checksum(tree)
+  return read_checksum(directory) == compute_checksum(tree)
 
 
 class ToNumPy(ocp.type_handlers.NumpyHandler):
@@ -56,7 +56,7 @@ class ToNumPy(ocp.type_handlers.NumpyHandler):
     return 'jax.Array'
 
 
-def read_arrays(folder: Path) -> PyTree:
+def read_arrays(directory: Path) -> PyTree:
   """Reads the state of a checkpoint as nested dicts of NumPy arrays, in one process.
 
   Skips the metadata of the arrays: tensorstore (0.1.86) never frees the JSON objects that hold
@@ -64,13 +64,13 @@ def read_arrays(folder: Path) -> PyTree:
   """
   handlers = ocp.type_handlers.create_type_handler_registry((jax.Array, ToNumPy()))
   reader = ocp.PyTreeCheckpointHandler(type_handler_registry=handlers)
-  return reader.restore(folder / 'default', args=ocp.args.PyTreeRestore())
+  return reader.restore(directory / 'default', args=ocp.args.PyTreeRestore())
 
 
-def find_corruption(folder: Path) -> str | None:
+def find_corruption(directory: Path) -> str | None:
   """Reads a checkpoint and describes its corruption; returns None if it is valid."""
   try:
-    expected, actual = read_checksum(folder), compute_checksum(read_arrays(folder))
+    expected, actual = read_checksum(directory), compute_checksum(read_arrays(directory))
   except Exception as error:  # a corrupt file can raise anything in the readers of many formats
     return shorten_error(error)
   if expected is None:
@@ -92,25 +92,25 @@ def verify_save(directory: Path) -> None:
   Raises:
     OSError: it cannot be flushed or read, or its checksum differs.
   """
-  for folder in directory.glob(UNFINISHED_PATTERN):
-    for path in [*folder.rglob('*'), folder]:
+  for checkpoint in directory.glob(UNFINISHED_PATTERN):
+    for path in [*checkpoint.rglob('*'), checkpoint]:
       file = os.open(path, os.O_RDONLY)
       try:
         os.fsync(file)
       finally:
         os.close(file)
-    if corruption := find_corruption(folder):
+    if corruption := find_corruption(checkpoint):
       raise OSError(f'what was written cannot be read back: {corruption}')
 
 
 def quarantine_unscored(directory: Path, read_only: bool) -> None:
-  """Moves checkpoints with corrupt metrics away; orbax would not open any checkpoint otherwise.
+  """Moves checkpoints with corrupt metrics away; orbax would open no checkpoint otherwise.
 
   Raises:
     UserError: there is such a checkpoint and `read_only` is True.
   """
   for path in sorted(directory.glob('*/metrics/metrics')):
-    folder = path.parents[1]
+    checkpoint = path.parents[1]
     try:
       json.loads(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
@@ -118,23 +118,23 @@ def quarantine_unscored(directory: Path, read_only: bool) -> None:
     except ValueError as error:
       if read_only:
         raise UserError(
-          f'{folder} is damaged (metrics: {shorten_error(error)}); resume the training, which '
+          f'{checkpoint} is damaged (metrics: {shorten_error(error)}); resume the training, which '
           'moves it out of the way.'
         ) from None
-      quarantine(folder)
+      quarantine(checkpoint)
       print(
-        f'warning: {folder} is damaged (metrics: {shorten_error(error)}): it is now in '
-        f'{directory.parent / DAMAGED_DIRECTORY}',
+        f'warning: {checkpoint} is damaged (metrics: {shorten_error(error)}): it is now in '
+        f'{checkpoint.parent / DAMAGED_DIRECTORY}',
         file=sys.stderr,
         flush=True,
       )
 
 
-def quarantine(folder: Path) -> None:
+def quarantine(directory: Path) -> None:
   """Moves a corrupt checkpoint to `damaged_checkpoints`, in process 0 only."""
   if jax.process_index() == 0:
-    target = folder.parent.parent / DAMAGED_DIRECTORY / folder.name
+    target = directory.parent.parent / DAMAGED_DIRECTORY / directory.name
     target.parent.mkdir(exist_ok=True)
     if target.exists():
-      target = target.with_name(f'{folder.name}-{len(list(target.parent.iterdir()))}')
-    folder.rename(target)
+      target = target.with_name(f'{directory.name}-{len(list(target.parent.iterdir()))}')
+    directory.rename(target)

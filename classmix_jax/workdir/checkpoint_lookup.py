@@ -71,18 +71,18 @@ def load(run: Path, which: str = 'best') -> tuple[int, PyTree]:
   """
   directory = run / 'checkpoints'
   if not directory.is_dir():
-    raise UserError(f'{run} is not the folder of a run: there is no {directory}.')
+    raise UserError(f'{run} is not the directory of a run: there is no {directory}.')
   with open_manager(directory, read_only=True) as manager:
     step = find_step(manager, which)
-  folder = directory.absolute() / str(step)  # orbax accepts absolute paths only
+  checkpoint = directory.absolute() / str(step)  # orbax accepts absolute paths only
   try:
-    state = read_arrays(folder)
-    valid = matches_checksum(folder, state)
+    state = read_arrays(checkpoint)
+    valid = matches_checksum(checkpoint, state)
   except Exception:  # a corrupt file can raise anything in the readers of many formats
     valid = False
   if not valid:
     raise UserError(
-      f'{folder} is damaged ({find_corruption(folder)}); choose another --step, or resume the '
-      'training, which falls back to the checkpoint before.'
+      f'{checkpoint} is damaged ({find_corruption(checkpoint)}); choose another --step, or resume '
+      'the training, which falls back to the checkpoint before.'
     )
   return step, jax.device_put(state, jax.local_devices()[0])

@@ -49,10 +49,10 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding='utf-8'))
   except FileNotFoundError:
     raise UserError(
-      f'{path} does not exist; --workdir must be the folder of a training run.'
+      f'{path} does not exist; --workdir must be the directory of a training run.'
     ) from None
   except (ValueError, OSError) as error:
-    raise UserError(f'{path} cannot be read ({error}); is this the folder of a run?') from None
+    raise UserError(f'{path} cannot be read ({error}); is this the directory of a run?') from None
 
 
 def read_object(path: Path, types: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def read_split(run: Path, part: str) -> list[str]:
   try:
     return path.read_text(encoding='utf-8').splitlines()
   except (OSError, ValueError):
-    raise UserError(f'{path} cannot be read; is {run} the folder of a run?') from None
+    raise UserError(f'{path} cannot be read; is {run} the directory of a run?') from None
 
 
 # ------------------------------------------------------------------ evaluations

@@ -28,10 +28,10 @@ def test_what_runs_alone_and_what_side_by_side(options):
   known = accelerator.plan(dry=False, pretrained=True)
   names = accelerator.default_names(list(known))
   assert names[0] == 'probe' and names[-1] == 'same_bits' and 'step_16' not in names
-  found = list(accelerator.groups(names, known))
-  assert found[:4] == [['probe'], ['step_deterministic'], ['step'], ['torch']]
-  assert found[4:] == [['camvid_supervised', 'camvid_classmix', 'camvid_unimatch', 'same_bits']]
-  limits = sum(max(known[name].seconds for name in group) for group in found)
+  result = list(accelerator.groups(names, known))
+  assert result[:4] == [['probe'], ['step_deterministic'], ['step'], ['torch']]
+  assert result[4:] == [['camvid_supervised', 'camvid_classmix', 'camvid_unimatch', 'same_bits']]
+  limits = sum(max(known[name].seconds for name in group) for group in result)
   assert limits < 12 * 60  # of a quarter of an hour that is lent
 
 
@@ -51,7 +51,10 @@ def run(tmp_path, monkeypatch, options, programs):
   """Measures with programs written here; returns name -> result."""
   for name, code in programs.items():
     (tmp_path / f'{name}.py').write_text(code)
-  one = lambda name: accelerator.Measurement(2.0, f'{name}.py', ('{name}',))
+
+  def one(name):
+    return accelerator.Measurement(2.0, f'{name}.py', ('{name}',))
+
   monkeypatch.setattr(accelerator, 'HERE', tmp_path)
   monkeypatch.setattr(
     accelerator, 'plan', lambda dry, pretrained: {name: one(name) for name in programs}
@@ -71,7 +74,7 @@ with open(path, 'w') as file:
 
 
 def test_failures_cost_nothing_else(tmp_path, monkeypatch, options):
-  found = run(
+  result = run(
     tmp_path,
     monkeypatch,
     options,
@@ -82,14 +85,14 @@ def test_failures_cost_nothing_else(tmp_path, monkeypatch, options):
       'last': WRITE,
     },
   )
-  assert [row['state'] for row in found.values()] == [
+  assert [row['state'] for row in result.values()] == [
     'done',
     'status 1',
     'stopped after 2 s',
     'done',
   ]
-  assert [row['seen'] for row in found.values()] == ['good', 'bad', 'slow', 'last']
-  assert 'no memory' in found['bad']['log'] and 'log' not in found['last']
+  assert [row['seen'] for row in result.values()] == ['good', 'bad', 'slow', 'last']
+  assert 'no memory' in result['bad']['log'] and 'log' not in result['last']
 
 
 def test_an_abort_is_repeated_once_without_fused_products(tmp_path, monkeypatch, options):
@@ -101,11 +104,11 @@ if {accelerator.NO_FUSED_PRODUCTS!r} not in os.environ['XLA_FLAGS']:
   os.abort()
 """
   )
-  found = run(tmp_path, monkeypatch, options, {'first': abort, 'second': WRITE})
-  assert list(found) == ['first_aborted', 'first', 'second']
-  assert found['first_aborted']['state'] == f'status {-signal.SIGABRT}'
-  assert 'planted' in found['first_aborted']['log']
-  assert accelerator.NO_FUSED_PRODUCTS in found['second']['flags']
+  result = run(tmp_path, monkeypatch, options, {'first': abort, 'second': WRITE})
+  assert list(result) == ['first_aborted', 'first', 'second']
+  assert result['first_aborted']['state'] == f'status {-signal.SIGABRT}'
+  assert 'planted' in result['first_aborted']['log']
+  assert accelerator.NO_FUSED_PRODUCTS in result['second']['flags']
 
 
 def test_without_time_nothing_is_started(tmp_path, monkeypatch, options):
@@ -172,5 +175,5 @@ def test_the_command_names_what_was_packed():
 
 
 def test_summary_is_json(tmp_path, monkeypatch, options):
-  found = run(tmp_path, monkeypatch, options, {'good': WRITE})
-  assert json.loads(json.dumps(found)) == found
+  result = run(tmp_path, monkeypatch, options, {'good': WRITE})
+  assert json.loads(json.dumps(result)) == result

@@ -48,13 +48,17 @@ def test_a_gathered_loss_would_be_found(monkeypatch):
 @pytest.mark.parametrize('name', ['classmix', 'cowmix', 'unimatch'])
 def test_products_outside_of_the_network_are_of_full_precision(name):
   """The small network has no product of its own, so that all of them enlarge logits or mix."""
-  found = PRODUCT.findall(lowered(name))
-  assert found and set(found) == {('HIGHEST', 'f32')}
+  result = PRODUCT.findall(lowered(name))
+  assert result and set(result) == {('HIGHEST', 'f32')}
 
 
 def in_bfloat16(matrix, x):
   """Returns a product as a TPU computes it by default: factors rounded, sums in float32."""
-  half = lambda x: np.asarray(jnp.asarray(x, jnp.bfloat16).astype(jnp.float32))
+
+  def half(x):
+    return np.asarray(jnp.asarray(x, jnp.bfloat16).astype(jnp.float32))
+
+  # Enlarges the rows h to H.
   return np.einsum('Hh,bhwc->bHwc', half(matrix), half(x))
 
 
@@ -62,6 +66,7 @@ def test_the_default_precision_would_turn_classes():
   """0.33 % of the classes of random logits turn if factors are rounded to bfloat16."""
   logits = 4 * np.random.default_rng(0).standard_normal((1, 33, 65, 19)).astype(np.float32)
   matrix = interpolation_matrix(33, 257)
+  # The exact product enlarges the rows h to H, as `in_bfloat16` does.
   rounded, exact = in_bfloat16(matrix, logits), np.einsum('Hh,bhwc->bHwc', matrix, logits)
   assert np.abs(rounded - exact).max() > 0.03
   assert (rounded.argmax(-1) != exact.argmax(-1)).mean() > 1e-3

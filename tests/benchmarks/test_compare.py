@@ -31,7 +31,9 @@ def compare(monkeypatch, tmp_path):
   module, path = importlib.import_module('compare'), tmp_path / 'result.json'
 
   def run(torch):
-    result = lambda command: torch if 'peer_torch' in command[1] else OURS
+    def result(command):
+      return torch if 'peer_torch' in command[1] else OURS
+
     monkeypatch.setattr(module, 'run_for_result', result)
     monkeypatch.setattr(sys, 'argv', ['compare.py', '--pairs=2', f'--output={path}'])
     module.main()
@@ -60,9 +62,9 @@ def test_unequal_work_is_refused(compare, capsys, name, value):
   with pytest.raises(SystemExit) as ended:
     compare({**TORCH, name: value})
   assert ended.value.code == 2
-  said = capsys.readouterr().err
-  assert said.startswith(f'error: the results cannot be compared: {name} is ')
-  assert said.endswith(f"and {value} in torch's.\n") and said.count('\n') == 1
+  output = capsys.readouterr().err
+  assert output.startswith(f'error: the results cannot be compared: {name} is ')
+  assert output.endswith(f"and {value} in torch's.\n") and output.count('\n') == 1
 
 
 def test_both_sides_get_one_dtype(compare, monkeypatch):

@@ -30,17 +30,17 @@ def test_shapes_and_aliases(program):
 
 
 def test_bytes_and_operations_by_hand(program):
-  found = {kernel.instruction.name: kernel for kernel in kernels(program)}
+  result = {kernel.instruction.name: kernel for kernel in kernels(program)}
   # Of %a only four rows are read.
-  assert found['add_fusion'].bytes == 2 * (400 + 400 + 400)
-  assert found['gemm_fusion'].operations == 2 * 100 * 20 * 50
+  assert result['add_fusion'].bytes == 2 * (400 + 400 + 400)
+  assert result['gemm_fusion'].operations == 2 * 100 * 20 * 50
   forward = 2 * (2 * 9 * 9 * 32) * (3 * 3 * 16)
-  assert found['conv'].operations == forward
-  assert found['back'].operations == forward
-  assert found['y'].launches == 3 and found['y'].bytes == 80
-  assert 'w' in found  # the branch that moves more
-  assert is_collective(found['sum'].instruction) and found['sum'].bytes == 80
-  assert len(found) == 7
+  assert result['conv'].operations == forward
+  assert result['back'].operations == forward
+  assert result['y'].launches == 3 and result['y'].bytes == 80
+  assert 'w' in result  # the branch that moves more
+  assert is_collective(result['sum'].instruction) and result['sum'].bytes == 80
+  assert len(result) == 7
 
 
 def test_kinds_of_work(program):
@@ -146,7 +146,10 @@ def test_rows_have_names_of_their_own_and_stay_when_others_are_compiled(tmp_path
   names = [one.name for one in compile_all.programs()]
   assert len(set(names)) == len(names)
   path = tmp_path / 'rows.json'
-  row = lambda name, temp: {'name': name, 'temp': temp}
+
+  def row(name, temp):
+    return {'name': name, 'temp': temp}
+
   compile_all.write(path, [row(names[3], 1), row(names[1], 2)])
   compile_all.write(path, [row(names[3], 4), row(names[0], 5)])
   assert json.loads(path.read_text())['rows'] == [
@@ -156,7 +159,7 @@ def test_rows_have_names_of_their_own_and_stay_when_others_are_compiled(tmp_path
   ]
 
 
-def test_the_row_of_an_abort_says_why():
+def test_the_row_of_an_abort_has_the_reason():
   fatal = 'F0000 triton_tiling_propagation.cc:703] Check failed: size == dim (8385 vs. 257)'
   assert compile_all.last_words(f'compiling\n{fatal}\n*** SIGABRT\n') == fatal
   assert compile_all.last_words('a\nb\n\n') == 'b'

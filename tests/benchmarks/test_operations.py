@@ -29,7 +29,11 @@ def counted():
 
 def test_products(counted):
   assert counted(jnp.dot, np.ones((3, 4)), np.ones((4, 5))) == (2 * 3 * 5 * 4, 0)
-  product = lambda x, y: jnp.einsum('bij,bjk->bik', x, y)
+
+  def product(x, y):
+    # A batch of seven matrix products.
+    return jnp.einsum('bij,bjk->bik', x, y)
+
   assert counted(product, np.ones((7, 3, 4)), np.ones((7, 4, 5))).operations == 7 * 2 * 3 * 5 * 4
 
 
@@ -62,11 +66,19 @@ def test_a_convolution_and_its_gradients(counted, stride, dilation, groups):
 
 
 def test_loops(counted):
-  body = lambda x, _: (x @ x, None)
+  def body(x, _):
+    return (x @ x, None)
+
   assert counted(lambda x: lax.scan(body, x, length=7)[0], SQUARE) == (7 * PRODUCT, 0)
-  fixed = lambda x: lax.fori_loop(0, 3, lambda _, x: x @ x, x)
+
+  def fixed(x):
+    return lax.fori_loop(0, 3, lambda _, x: x @ x, x)
+
   assert counted(fixed, SQUARE) == (3 * PRODUCT, 0)
-  unknown = lambda x: lax.while_loop(lambda x: x.sum() < 9, lambda x: x @ x, x)
+
+  def unknown(x):
+    return lax.while_loop(lambda x: x.sum() < 9, lambda x: x @ x, x)
+
   assert counted(unknown, SQUARE) == (PRODUCT, 1)
   assert counted(lambda x: lax.map(lambda x: x @ x, x), np.stack([SQUARE] * 5)).operations == (
     5 * PRODUCT
@@ -76,9 +88,15 @@ def test_loops(counted):
 def test_calls_and_branches(counted):
   square = jax.jit(lambda x: x @ x)
   assert counted(lambda x: square(square(x)), SQUARE).operations == 2 * PRODUCT
-  branch = lambda x: lax.cond(x[0, 0] > 0, lambda x: x @ x @ x, lambda x: x @ x, x)
+
+  def branch(x):
+    return lax.cond(x[0, 0] > 0, lambda x: x @ x @ x, lambda x: x @ x, x)
+
   assert counted(branch, SQUARE).operations == 2 * PRODUCT
-  again = lambda x: jax.grad(lambda x: jax.checkpoint(lambda x: jnp.sin(x @ x))(x).sum())(x)
+
+  def again(x):
+    return jax.grad(lambda x: jax.checkpoint(lambda x: jnp.sin(x @ x))(x).sum())(x)
+
   assert counted(again, SQUARE).operations == 4 * PRODUCT  # forward, again, and two gradients
 
 

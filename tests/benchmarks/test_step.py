@@ -1,4 +1,4 @@
-"""A small step, timed in a process of its own. How long it takes is never asserted."""
+"""A small step, timed in a process of its own. Its duration is never asserted."""
 
 import json
 import math
@@ -39,8 +39,8 @@ def test_a_small_step(tmp_path):
   done = subprocess.run(
     [sys.executable, '-c', program], cwd=ROOT, check=True, text=True, capture_output=True
   )
-  found = json.loads(path.read_text())
-  assert set(found) >= {
+  result = json.loads(path.read_text())
+  assert set(result) >= {
     'ms',
     'ms_one_by_one',
     'dispatch_ms',
@@ -54,11 +54,11 @@ def test_a_small_step(tmp_path):
     'versions',
     'commit',
   }
-  assert set(found['ms_one_by_one']) == {'median', 'least', 'most'}
-  assert set(found['losses']) == {'loss/sup', 'loss/unsup'} and found['finite'] is True
-  assert all(map(math.isfinite, found['losses'].values()))
-  assert found['operations'] > 1e6 and found['loops_counted_once'] == 0
-  assert found['kernels'] == []  # of a GPU
+  assert set(result['ms_one_by_one']) == {'median', 'least', 'most'}
+  assert set(result['losses']) == {'loss/sup', 'loss/unsup'} and result['finite'] is True
+  assert all(map(math.isfinite, result['losses'].values()))
+  assert result['operations'] > 1e6 and result['loops_counted_once'] == 0
+  assert result['kernels'] == []  # of a GPU
   assert text.read_text().startswith('HloModule') and not list(tmp_path.glob('*.tmp'))
-  for said in ('ms a step', 'one by one', 'dispatch', 'XLA_FLAGS='):
-    assert said in done.stdout
+  for phrase in ('ms a step', 'one by one', 'dispatch', 'XLA_FLAGS='):
+    assert phrase in done.stdout

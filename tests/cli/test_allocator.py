@@ -29,9 +29,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 def test_freed_memory_is_used_again():
   """64 MiB are 16,384 pages; taken a second time, none of them is new."""
-  said = subprocess.run(
+  output = subprocess.run(
     [sys.executable, '-c', PROGRAM], cwd=REPOSITORY, capture_output=True, text=True, check=True
   )
-  if said.stdout.strip() == 'elsewhere':
+  if output.stdout.strip() == 'elsewhere':
     pytest.skip('needs Linux with glibc')
-  assert int(said.stdout) < 100
+  assert int(output.stdout) < 100

@@ -1,4 +1,4 @@
-"""The notebook from the first cell to the last, on a CPU, with a stand-in for Google Drive."""
+"""Runs the notebook on a CPU, with a stand-in for Google Drive."""
 
 import os
 from pathlib import Path
@@ -10,20 +10,23 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def write_repository(folder):
+def write_repository(directory):
   """Commits this working tree, as the notebook clones it."""
-  git = lambda *words, cwd=folder: (
-    subprocess.run(['git', *words], cwd=cwd, check=True, capture_output=True, text=True).stdout
-  )
+
+  def git(*words, cwd=directory):
+    return subprocess.run(
+      ['git', *words], cwd=cwd, check=True, capture_output=True, text=True
+    ).stdout
+
   names = git('ls-files', '--cached', '--others', '--exclude-standard', '-z', cwd=ROOT)
   for name in filter(None, names.split('\0')):
     if (ROOT / name).exists():
-      (folder / name).parent.mkdir(parents=True, exist_ok=True)
-      shutil.copy(ROOT / name, folder / name)
+      (directory / name).parent.mkdir(parents=True, exist_ok=True)
+      shutil.copy(ROOT / name, directory / name)
   git('init', '--quiet')
   git('add', '--all', '--force')
   git('-c', 'user.name=test', '-c', 'user.email=test@example.org', 'commit', '--quiet', '-m', 'x')
-  return folder
+  return directory
 
 
 def set_parameters(notebook, **values):
@@ -33,7 +36,7 @@ def set_parameters(notebook, **values):
   cell.source = '\n'.join(f'{name} = {value!r}' for name, value in values.items())
 
 
-def said(cell):
+def read_output(cell):
   return ''.join(output.get('text', '') for output in cell.get('outputs', ()))
 
 
@@ -48,7 +51,7 @@ def test_every_cell(tmp_path, monkeypatch):
   colab.mkdir(parents=True)
   (colab / '__init__.py').touch()
   (colab / 'drive.py').write_text(
-    'import os\ndef mount(folder): os.makedirs(folder + "/MyDrive")\n'
+    'import os\ndef mount(directory): os.makedirs(directory + "/MyDrive")\n'
   )
   monkeypatch.setenv('PYTHONPATH', str(colab.parents[1]))
   monkeypatch.setenv('XLA_FLAGS', '')
@@ -66,7 +69,7 @@ def test_every_cell(tmp_path, monkeypatch):
   nbclient.NotebookClient(
     notebook, timeout=900, resources={'metadata': {'path': str(tmp_path / 'content')}}
   ).execute()
-  text = ''.join(map(said, notebook.cells))
+  text = ''.join(map(read_output, notebook.cells))
   assert 'jax 0.' in text and 'tensorflow-cpu 2.' in text and 'cpu:0' in text
   assert 'resumes after step 4' in text
   runs = tmp_path / 'drive' / 'MyDrive' / 'classmix_jax'
@@ -89,7 +92,7 @@ def test_every_cell(tmp_path, monkeypatch):
 
 
 def test_no_output_is_kept():
-  """Whoever runs the notebook does not commit what it showed."""
+  """The committed notebook has no outputs."""
   nbformat = pytest.importorskip('nbformat', reason='nbformat is not installed')
   notebook = nbformat.read(ROOT / 'launch' / 'colab.ipynb', as_version=4)
   assert not any(cell.get('outputs') or cell.get('execution_count') for cell in notebook.cells)

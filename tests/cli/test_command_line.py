@@ -53,7 +53,7 @@ def train_arguments(data, workdir, *fields):
   )
 
 
-def test_train_evaluate_predict_from_another_folder(data, tmp_path):
+def test_train_evaluate_predict_from_another_directory(data, tmp_path):
   trained = run('main.py', *train_arguments(data, 'RUN'), cwd=tmp_path)
   assert trained.returncode == 0, trained.stderr
   for text in ('global batch', '2 labelled + 2 unlabelled', 'differs (paper:', 'step 2/2', 'mIoU'):

@@ -96,7 +96,7 @@ def test_mistakes(fail, name, arguments, parts):
 
 def test_check_data_counts_findings(fail, tmp_path):
   root = toy.write_folder(tmp_path / 'data')
-  (root / 'labeled/masks/street/0.png').write_text('no picture')
+  (root / 'labeled/masks/street/0.png').write_text('no image')
   text = fail('check_data', CONFIG, f'--config.data.root={root}', '--output=OUT')
   toy.assert_says(text, 'see above and OUT/report.txt')
 

@@ -26,7 +26,7 @@ def test_a_backbone_has_its_own_output_stride():
   assert model_of(backbone='tiny', head='deeplab_v3plus').head.output_stride == 4
 
 
-def test_heads_are_told():
+def test_heads_get_the_output_stride():
   model = model_of(backbone='resnet50_deep', head='deeplab_v3plus', output_stride=16, bn='running')
   assert model.backbone.output_stride == model.head.output_stride == 16
   assert model.backbone.bn == model.head.bn == 'running'
@@ -63,7 +63,7 @@ def test_reproduction_configs_are_faithful(module, preprocessing):
 @pytest.mark.parametrize('module', [cityscapes, pascal_voc])
 @pytest.mark.parametrize('name', METHODS)
 def test_every_method_has_a_config_of_its_paper(module, name):
-  """Fields exist, or ml_collections would say so; what the fingerprint compares is the config's."""
+  """All fields exist; the fingerprint compares values of the config."""
   config = module.get_config(f'method={name}')
   check_config(config)
   assert build_method(config, 19).num_classes == 19
@@ -73,7 +73,7 @@ def test_every_method_has_a_config_of_its_paper(module, name):
   assert config.paper['steps'] == str(config.steps)
 
 
-def test_nobody_can_read_masks_of_unlabelled_images(tmp_path):
+def test_masks_of_unlabelled_images_are_not_read(tmp_path):
   config = toy.config(toy.write_folder(tmp_path))
   config.data.labeled = '2'  # of the four in labeled/
   dataset = build_dataset(config)

@@ -31,31 +31,31 @@ def with_hsv(image, change):
 def test_brightness_is_added():
   image = jnp.array([0.0, 0.5, 0.9]).reshape(1, 1, 1, 3)
   image = jnp.concatenate([image, image])
-  found = augment_kornia.adjust_brightness(image, column(0.2, -0.25))
-  np.testing.assert_allclose(found[:, 0, 0], [[0.2, 0.7, 1.0], [0.0, 0.25, 0.65]], rtol=1e-6)
+  result = augment_kornia.adjust_brightness(image, column(0.2, -0.25))
+  np.testing.assert_allclose(result[:, 0, 0], [[0.2, 0.7, 1.0], [0.0, 0.25, 0.65]], rtol=1e-6)
 
 
 def test_contrast_multiplies_about_zero():
   image = jnp.array([0.0, 0.5, 0.9]).reshape(1, 1, 1, 3)
   image = jnp.concatenate([image, image])
-  found = augment_kornia.adjust_contrast(image, column(1.2, 0.5))
-  np.testing.assert_allclose(found[:, 0, 0], [[0.0, 0.6, 1.0], [0.0, 0.25, 0.45]], rtol=1e-6)
+  result = augment_kornia.adjust_contrast(image, column(1.2, 0.5))
+  np.testing.assert_allclose(result[:, 0, 0], [[0.0, 0.6, 1.0], [0.0, 0.25, 0.45]], rtol=1e-6)
 
 
 @pytest.mark.parametrize('factor', [0.75, 1.0, 1.25, 3.0])
 def test_saturation_is_colorsys(factor):
   image = pixels()
   expected = with_hsv(image, lambda h, s, v: (h, min(1.0, s * factor), v))
-  found = augment_kornia.adjust_saturation(jnp.asarray(image), column(factor, factor))
-  np.testing.assert_allclose(found, expected, atol=2e-6)
+  result = augment_kornia.adjust_saturation(jnp.asarray(image), column(factor, factor))
+  np.testing.assert_allclose(result, expected, atol=2e-6)
 
 
 @pytest.mark.parametrize('turn', [-0.25, 0.0, 0.1, 0.25, 1.0])
 def test_hue_is_colorsys(turn):
   image = pixels()
   expected = with_hsv(image, lambda h, s, v: ((h + turn) % 1.0, s, v))
-  found = augment_kornia.adjust_hue(jnp.asarray(image), column(turn, turn))
-  np.testing.assert_allclose(found, expected, atol=3e-6)
+  result = augment_kornia.adjust_hue(jnp.asarray(image), column(turn, turn))
+  np.testing.assert_allclose(result, expected, atol=3e-6)
 
 
 @pytest.mark.parametrize('sigma', [0.15, 0.7, 1.15])
@@ -65,9 +65,10 @@ def test_blur_is_a_convolution(sigma):
   kernel = np.outer(taps, taps) / np.outer(taps, taps).sum()
   padded = np.pad(image, [(0, 0), (6, 6), (6, 6), (0, 0)], mode='reflect')
   windows = np.lib.stride_tricks.sliding_window_view(padded, (13, 13), axis=(1, 2))
+  # Weighs the 13x13 neighbourhood of every pixel and channel.
   expected = np.einsum('bhwcij,ij->bhwc', windows, kernel)
-  found = augment_kornia.gaussian_blur(jnp.asarray(image), jnp.array(sigma))
-  np.testing.assert_allclose(found, expected, atol=1e-6)
+  result = augment_kornia.gaussian_blur(jnp.asarray(image), jnp.array(sigma))
+  np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
 def test_blur_keeps_constants():
@@ -150,9 +151,9 @@ def test_one_switch_per_batch(options, share):
   image = jnp.asarray(np.random.default_rng(2).random((3, 8, 8, 3)), jnp.float32)
   keys = jax.random.split(jax.random.key(0), 300)
   apply = jax.jit(jax.vmap(lambda key: augment_kornia.strong_augment(key, image, **options)))
-  found = np.asarray(apply(keys))
-  assert found.min() > -1e-6 and found.max() < 1 + 1e-6
-  changed = np.abs(found - image[None]).max(axis=(2, 3, 4)) > 1e-6
+  result = np.asarray(apply(keys))
+  assert result.min() > -1e-6 and result.max() < 1 + 1e-6
+  changed = np.abs(result - image[None]).max(axis=(2, 3, 4)) > 1e-6
   assert (changed.all(axis=1) == changed.any(axis=1)).all()
   assert abs(changed[:, 0].mean() - share) < 0.09  # three standard deviations
 
@@ -160,6 +161,9 @@ def test_one_switch_per_batch(options, share):
 def test_eager_is_jit():
   image = jnp.asarray(np.random.default_rng(3).random((2, 8, 8, 3)), jnp.float32)
   order = jnp.array([3, 1, 0, 2])
-  jitter = lambda key: augment_kornia.color_jitter(key, image, order, 0.25)
+
+  def jitter(key):
+    return augment_kornia.color_jitter(key, image, order, 0.25)
+
   key = jax.random.key(4)
   np.testing.assert_allclose(jitter(key), jax.jit(jitter)(key), atol=1e-6)

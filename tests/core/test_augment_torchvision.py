@@ -40,7 +40,7 @@ def test_zero_strength_changes_nothing():
 
 
 def many(count=200, **options):
-  """The same picture so many times, distorted."""
+  """The same image so many times, distorted."""
   image = np.random.default_rng(0).uniform(0.3, 0.7, (1, 9, 9, 3)).astype(np.float32)
   options = dict(jitter=(0.0,) * 4) | options
   run = jax.jit(lambda image: augment_torchvision.distort(jax.random.key(1), image, **options))
@@ -67,7 +67,7 @@ def test_every_image_has_a_switch_of_its_own(options, share):
 
 
 def test_blur_keeps_the_mean_of_the_middle():
-  """A constant stays, so a blurred picture stays within its range and varies less."""
+  """A constant stays, so a blurred image stays within its range and varies less."""
   before, after = many(blur=0.5)
   changed = (np.abs(after - before) > 1e-4).any(axis=(1, 2, 3))
   assert after.min() >= before.min() - 1e-6 and after.max() <= before.max() + 1e-6
@@ -80,7 +80,7 @@ def test_nothing_leaves_the_range():
 
 
 def test_the_three_switches_are_independent():
-  """Colours tell of grey, a patch of one colour of jitter, the other pixels of blur."""
+  """Grey shows in the colours, jitter in a uniform patch, blur in the other pixels."""
   image = np.random.default_rng(0).uniform(0.3, 0.7, (1, 40, 40, 3)).astype(np.float32)
   image[:, :, :30] = (0.5, 0.4, 0.6)  # blurring does not reach its middle
   run = jax.jit(
@@ -93,12 +93,15 @@ def test_the_three_switches_are_independent():
       blur=0.5,
     )
   )
-  found = np.asarray(run(jnp.repeat(jnp.asarray(image), 160, axis=0)))
-  grey = (found == found[..., :1]).all(axis=(1, 2, 3))
-  luma = lambda x: np.asarray(augment_torchvision.to_grey(jnp.asarray(x)))[..., 0]
-  factor = luma(found[:, 20, 15]) / luma(image[:, 20, 15])
+  result = np.asarray(run(jnp.repeat(jnp.asarray(image), 160, axis=0)))
+  grey = (result == result[..., :1]).all(axis=(1, 2, 3))
+
+  def luma(x):
+    return np.asarray(augment_torchvision.to_grey(jnp.asarray(x)))[..., 0]
+
+  factor = luma(result[:, 20, 15]) / luma(image[:, 20, 15])
   jittered = np.abs(factor - 1) > 1e-3
-  spread = luma(found)[:, :, 31:].std(axis=(1, 2)) / factor
+  spread = luma(result)[:, :, 31:].std(axis=(1, 2)) / factor
   blurred = spread < 0.98 * luma(image)[:, :, 31:].std()
   switches = np.array([grey, jittered, blurred])
   assert (np.abs(switches.mean(axis=1) - 0.5) < 0.15).all()

@@ -24,5 +24,5 @@ def test_shares_are_of_the_global_batch():
   """Devices with 3, 0 and 1 pixels that count."""
   label = jnp.array([[0, 0, 1], [1, 1, 1], [1, 0, 0]])
   mask = jnp.array([[1, 1, 1], [0, 0, 0], [1, 0, 0]], bool)
-  found = jax.pmap(lambda x, m: class_shares(x, m, 2, ALL_DEVICES), AXIS)(label, mask)
-  np.testing.assert_allclose(found, [[0.5, 0.5]] * 3)
+  result = jax.pmap(lambda x, m: class_shares(x, m, 2, ALL_DEVICES), AXIS)(label, mask)
+  np.testing.assert_allclose(result, [[0.5, 0.5]] * 3)

@@ -1,5 +1,7 @@
 """The global batch looks the same from any number of devices."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,9 +22,9 @@ def on_devices(devices, function, *arrays, micro_batches=1):
     x.reshape(lead + x.shape[1:]).swapaxes(0, 1).reshape((devices, -1) + x.shape[1:])
     for x in arrays
   ]
-  found = np.asarray(jax.pmap(function, AXIS, devices=jax.devices()[:devices])(*shards))
-  found = found.reshape((devices, micro_batches, -1) + found.shape[2:]).swapaxes(0, 1)
-  return found.reshape((IMAGES,) + found.shape[3:])
+  result = np.asarray(jax.pmap(function, AXIS, devices=jax.devices()[:devices])(*shards))
+  result = result.reshape((devices, micro_batches, -1) + result.shape[2:]).swapaxes(0, 1)
+  return result.reshape((IMAGES,) + result.shape[3:])
 
 
 SHARES = [(1, 1), (2, 1), (4, 1), (8, 1), (1, 2), (1, 8), (2, 2), (4, 2), (2, 4)]
@@ -30,13 +32,13 @@ SHARES = [(1, 1), (2, 1), (4, 1), (8, 1), (1, 2), (1, 8), (2, 2), (4, 2), (2, 4)
 
 @pytest.mark.parametrize('devices, micro_batches', SHARES)
 def test_next_image(devices, micro_batches):
-  found = on_devices(
+  result = on_devices(
     devices,
     lambda x: GlobalBatch(AXIS, micro_batches).next_image(x),
     X,
     micro_batches=micro_batches,
   )
-  np.testing.assert_array_equal(found, np.roll(X, -1, axis=0))
+  np.testing.assert_array_equal(result, np.roll(X, -1, axis=0))
   np.testing.assert_array_equal(ONE_DEVICE.next_image(jnp.asarray(X)), np.roll(X, -1, axis=0))
 
 
@@ -48,28 +50,31 @@ def test_keys(devices, micro_batches):
     return jax.random.key_data(GlobalBatch(axis_name, micro_batches).keys(key, len(x)))
 
   expected = np.asarray(draw(X, None))
-  found = on_devices(devices, draw, X, micro_batches=micro_batches)
-  np.testing.assert_array_equal(found, expected)
+  result = on_devices(devices, draw, X, micro_batches=micro_batches)
+  np.testing.assert_array_equal(result, expected)
   assert len(np.unique(expected, axis=0)) == IMAGES
 
 
 @pytest.mark.parametrize('devices', [1, 4, 8])
 def test_mix(devices):
   mask = np.random.default_rng(1).random((IMAGES, 2, 3)) < 0.5
-  found = on_devices(devices, lambda m, x: mix(m, x, ALL_DEVICES), mask, X)
-  np.testing.assert_array_equal(found, np.where(mask, X, np.roll(X, -1, axis=0)))
+  result = on_devices(devices, lambda m, x: mix(m, x, ALL_DEVICES), mask, X)
+  np.testing.assert_array_equal(result, np.where(mask, X, np.roll(X, -1, axis=0)))
 
 
 def test_mix_keeps_the_dtype_and_checks_shapes():
   mask = jnp.ones((2, 3, 4), bool)
   assert mix(mask, jnp.zeros((2, 3, 4, 3), jnp.uint8)).dtype == jnp.uint8
   with pytest.raises(ValueError, match='does not cover'):
-    mix(mask, jnp.zeros((2, 4, 3, 3)))
+    inspect.unwrap(mix)(mask, jnp.zeros((2, 4, 3, 3)))  # without the check of annotations
 
 
 def test_mean_and_sum():
   x = jnp.arange(4.0)
-  both = lambda x: (ALL_DEVICES.mean(x), ALL_DEVICES.sum(x))
+
+  def both(x):
+    return (ALL_DEVICES.mean(x), ALL_DEVICES.sum(x))
+
   mean, total = jax.pmap(both, AXIS)(x)
   assert mean.tolist() == [1.5] * 4 and total.tolist() == [6.0] * 4
   assert ONE_DEVICE.mean(x) is x and ONE_DEVICE.sum(x) is x

@@ -22,14 +22,14 @@ def test_other_largest_decay():
 def test_update_by_hand():
   student = {'a': jnp.array([1.0, 2.0]), 'b': {'c': jnp.array(4.0)}}
   teacher = {'a': jnp.array([3.0, 2.0]), 'b': {'c': jnp.array(0.0)}}
-  found = ema_update(student, teacher, jnp.array(0.75))
-  np.testing.assert_allclose(found['a'], [2.5, 2.0])
-  np.testing.assert_allclose(found['b']['c'], 1.0)
+  result = ema_update(student, teacher, jnp.array(0.75))
+  np.testing.assert_allclose(result['a'], [2.5, 2.0])
+  np.testing.assert_allclose(result['b']['c'], 1.0)
 
 
 def test_decay_zero_copies_the_student():
-  found = ema_update({'a': jnp.array([0.1])}, {'a': jnp.array([7.0])}, ema_decay(jnp.array(0)))
-  np.testing.assert_array_equal(found['a'], np.float32([0.1]))
+  result = ema_update({'a': jnp.array([0.1])}, {'a': jnp.array([7.0])}, ema_decay(jnp.array(0)))
+  np.testing.assert_array_equal(result['a'], np.float32([0.1]))
 
 
 def test_distance_by_hand():

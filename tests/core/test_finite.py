@@ -1,4 +1,4 @@
-"""What counts as finite, and what is kept where something is not."""
+"""Which values are finite, and what is kept if some are not."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""Counting by hand: void, strange labels, absent classes, and more pixels than float32 holds."""
+"""Counts by hand: void, invalid labels, absent classes, more pixels than float32 holds."""
 
 import jax
 import jax.numpy as jnp
@@ -14,16 +14,16 @@ CONFUSION = [[2, 1, 0], [0, 1, 1], [0, 0, 0]]
 
 
 def test_confusion_by_hand():
-  found = confusion_matrix(PREDICTION, LABEL, 3)
-  assert found.tolist() == CONFUSION and found.dtype == jnp.int32
+  result = confusion_matrix(PREDICTION, LABEL, 3)
+  assert result.tolist() == CONFUSION and result.dtype == jnp.int32
   counted = jax.jit(confusion_matrix, static_argnums=2)(PREDICTION, LABEL, 3)
   np.testing.assert_array_equal(counted, CONFUSION)
 
 
 def test_labels_beyond_the_classes_count_nowhere():
   """A label of C must not be clamped to C - 1, nor wrap into another row."""
-  found = confusion_matrix(jnp.array([0, 1, 2, 2]), jnp.array([3, 4, 254, 2], jnp.uint8), 3)
-  assert found.tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 1]]
+  result = confusion_matrix(jnp.array([0, 1, 2, 2]), jnp.array([3, 4, 254, 2], jnp.uint8), 3)
+  assert result.tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 1]]
 
 
 def test_all_void_counts_nothing():

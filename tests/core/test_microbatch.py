@@ -93,5 +93,8 @@ def test_fold():
   parts = split_micro_batches(x, 3)
   assert parts.shape == (3, 2, 2)
   np.testing.assert_array_equal(merge_micro_batches(parts), x)
-  visit = lambda params, carry, part: (*carry, params + part[0, 0])
+
+  def visit(params, carry, part):
+    return (*carry, params + part[0, 0])
+
   assert [float(y) for y in fold_micro_batches(visit, 100.0, (), parts)] == [100.0, 104.0, 108.0]

@@ -55,12 +55,12 @@ def test_two_steps_by_hand():
 
 
 def test_head_multiplier_and_frozen_affine():
-  found = after_two_steps(head_multiplier=10.0, freeze_bn_affine=True)
+  result = after_two_steps(head_multiplier=10.0, freeze_bn_affine=True)
   for name, start in START['head']['dilation6'].items():
     np.testing.assert_allclose(
-      found['head']['dilation6'][name], by_hand(start, 10 * RATE), rtol=1e-5
+      result['head']['dilation6'][name], by_hand(start, 10 * RATE), rtol=1e-5
     )
-  backbone = found['backbone']
+  backbone = result['backbone']
   np.testing.assert_allclose(backbone['conv1']['kernel'], by_hand(2.0, RATE), rtol=1e-5)
   assert float(backbone['bn1']['scale']) == 1.0 and float(backbone['bn1']['bias']) == -1.0
   assert float(backbone['layer1_0']['bn_shortcut']['scale']) == 3.0
@@ -68,18 +68,18 @@ def test_head_multiplier_and_frozen_affine():
 
 def test_duplicate_steps():
   """Once the stem and the head, three times a block, four times its shortcut."""
-  found = after_two_steps(duplicate_steps=True, head_multiplier=10.0)
+  result = after_two_steps(duplicate_steps=True, head_multiplier=10.0)
   block = START['backbone']['layer1_0']
   for names, times in (
     (('bn_shortcut', 'scale'), 4),
     (('conv_shortcut', 'kernel'), 4),
     (('conv2', 'kernel'), 3),
   ):
-    start, after = (tree[names[0]][names[1]] for tree in (block, found['backbone']['layer1_0']))
+    start, after = (tree[names[0]][names[1]] for tree in (block, result['backbone']['layer1_0']))
     np.testing.assert_allclose(after, by_hand(start, RATE, times), rtol=1e-5)
-  np.testing.assert_allclose(found['backbone']['conv1']['kernel'], by_hand(2.0, RATE), rtol=1e-5)
+  np.testing.assert_allclose(result['backbone']['conv1']['kernel'], by_hand(2.0, RATE), rtol=1e-5)
   np.testing.assert_allclose(
-    found['head']['dilation6']['kernel'], by_hand(-1.0, 10 * RATE), rtol=1e-5
+    result['head']['dilation6']['kernel'], by_hand(-1.0, 10 * RATE), rtol=1e-5
   )
 
 
@@ -155,9 +155,9 @@ def two_adam_steps(weight, rate, gradients, decay, b1, b2, eps=1e-8):
 
 
 def test_adam():
-  found = after_two_steps(rule='adam')
+  result = after_two_steps(rule='adam')
   expected = two_adam_steps(2.0, RATE, GRADIENTS, DECAY, 0.9, 0.999)
-  np.testing.assert_allclose(found['backbone']['conv1']['kernel'], expected, rtol=1e-5)
+  np.testing.assert_allclose(result['backbone']['conv1']['kernel'], expected, rtol=1e-5)
 
 
 def test_adamw_decays_beside_the_gradient():

@@ -31,10 +31,10 @@ def test_convolutions_are_half_and_logits_are_full():
   model, image = tiny_model(), jnp.zeros((2, 24, 32, 3))
   variables = jax.eval_shape(lambda key: model.init(key, image, False), jax.random.key(0))
   jaxpr = jax.make_jaxpr(lambda variables: model.apply(variables, image, False))(variables)
-  found = [
+  result = [
     equation.outvars[0].aval.dtype for equation in equations(jaxpr.jaxpr, 'conv_general_dilated')
   ]
-  assert len(found) == 15 and set(found) == {HALF}
+  assert len(result) == 15 and set(result) == {HALF}
   assert jaxpr.out_avals[0].dtype == FULL
 
 
@@ -48,8 +48,8 @@ def test_everything_that_is_kept_is_full(name):
   )
   step = make_train_step(method, tx, 0, devices, accumulate=2)
   after, metrics = jax.eval_shape(step, state, small.shard(small.batch(), 1, accumulate=2))
-  kept = {leaf.dtype for leaf in jax.tree.leaves((after, metrics))}
-  assert kept == {FULL, jnp.dtype('int32')}  # int32 counts steps
+  dtypes = {leaf.dtype for leaf in jax.tree.leaves((after, metrics))}
+  assert dtypes == {FULL, jnp.dtype('int32')}  # int32 counts steps
 
 
 def test_statistics_are_computed_in_full():
@@ -60,7 +60,10 @@ def test_statistics_are_computed_in_full():
     'params': {'scale': jnp.ones(1), 'bias': jnp.zeros(1)},
     'batch_stats': {'mean': jnp.zeros(1), 'var': jnp.ones(1)},
   }
-  run = lambda x: layer.apply(variables, x, mutable=['batch_stats'])
+
+  def run(x):
+    return layer.apply(variables, x, mutable=['batch_stats'])
+
   y, updated = jax.pmap(run, AXIS, devices=jax.devices()[:1])(x)
   assert y.dtype == HALF
   # Momentum 0.9, from a mean of 0.
@@ -108,14 +111,14 @@ def test_computing_again_changes_no_number(backbone):
   variables = jax.jit(lambda key: backbone.init(key, image[0], False))(
     jax.random.key(0, impl='rbg')
   )
-  found = []
+  result = []
   for remat in (False, True):
     run = training_pass(backbone.clone(remat=remat), variables)
     if isinstance(backbone, ResNet):
       run = jax.value_and_grad(run, has_aux=True)
     run = jax.pmap(run, AXIS, in_axes=(None, 0), devices=jax.devices()[:1])
-    found.append(run(variables['params'], image))
-  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), *found)
+    result.append(run(variables['params'], image))
+  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), *result)
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ def test_a_ramp_stays_a_ramp(before, after):
     row, column = np.linspace(-1, 2, size[0]), np.linspace(5, 3, size[1])
     return np.stack([row[:, None] + column, 2 * row[:, None] - column], -1)[None]
 
-  found = resize_bilinear(jnp.asarray(ramp(before), jnp.float32), after)
-  np.testing.assert_allclose(found, ramp(after), rtol=1e-5, atol=1e-5)
+  result = resize_bilinear(jnp.asarray(ramp(before), jnp.float32), after)
+  np.testing.assert_allclose(result, ramp(after), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize('sizes', [(1, 4), (4, 1), (7, 7), (5, 17), (41, 321)])
@@ -47,8 +47,8 @@ def test_keeps_the_dtype():
 def test_each_to_its_size_and_its_border_beyond():
   x = jnp.asarray(np.random.default_rng(0).random((2, 3, 4, 2)), jnp.float32)
   sizes = [(5, 7), (9, 6)]
-  found = resize_each(x, jnp.array(sizes), (9, 8))
-  for image, one, (height, width) in zip(x, found, sizes, strict=True):
+  result = resize_each(x, jnp.array(sizes), (9, 8))
+  for image, one, (height, width) in zip(x, result, sizes, strict=True):
     expected = resize_bilinear(image[None], (height, width))[0]
     beyond = np.pad(expected, ((0, 9 - height), (0, 8 - width), (0, 0)), 'edge')
     np.testing.assert_allclose(one, beyond, atol=1e-5)

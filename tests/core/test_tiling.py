@@ -38,8 +38,8 @@ def test_value_and_gradient_do_not_depend_on_the_strips(logits, label, rows):
     loss = cross_entropy(resize_bilinear(logits, SIZE), label)
     return jnp.sum(weight * loss), loss
 
-  found = jax.jit(jax.grad(in_strips, has_aux=True))(logits)
-  chex.assert_trees_all_close(found, jax.grad(at_once, has_aux=True)(logits), atol=1e-5)
+  result = jax.jit(jax.grad(in_strips, has_aux=True))(logits)
+  chex.assert_trees_all_close(result, jax.grad(at_once, has_aux=True)(logits), atol=1e-5)
 
 
 def test_logits_of_full_size_stay_as_they_are(label):
@@ -50,8 +50,8 @@ def test_logits_of_full_size_stay_as_they_are(label):
 
 
 def test_no_images_have_no_loss():
-  found = per_pixel(cross_entropy, jnp.zeros((0, 4, 3, 3)), jnp.zeros((0, *SIZE), jnp.uint8))
-  assert found.shape == (0, *SIZE)
+  result = per_pixel(cross_entropy, jnp.zeros((0, 4, 3, 3)), jnp.zeros((0, *SIZE), jnp.uint8))
+  assert result.shape == (0, *SIZE)
 
 
 def test_classes_and_confidence_in_strips(logits):
@@ -66,15 +66,19 @@ def test_no_array_of_full_size_is_made(label):
   """16 rows of 64 at a time: nothing in the program is as large as all logits."""
   logits = jnp.zeros((2, 8, 8, 19))
   label = jnp.zeros((2, 64, 64), jnp.uint8)
-  loss = lambda logits: per_pixel(
-    cross_entropy, logits, label, tile_bytes=16 * 4 * 2 * 64 * 19
-  ).sum()
+
+  def loss(logits):
+    return per_pixel(cross_entropy, logits, label, tile_bytes=16 * 4 * 2 * 64 * 19).sum()
+
   program = jax.jit(jax.grad(loss)).lower(logits).compile()
   whole = 4 * 2 * 64 * 64 * 19
   assert program.memory_analysis().temp_size_in_bytes < whole
-  at_once = lambda logits: cross_entropy(resize_bilinear(logits, (64, 64)), label).sum()
-  found = jax.jit(jax.grad(at_once)).lower(logits).compile().memory_analysis()
-  assert found.temp_size_in_bytes > whole
+
+  def at_once(logits):
+    return cross_entropy(resize_bilinear(logits, (64, 64)), label).sum()
+
+  result = jax.jit(jax.grad(at_once)).lower(logits).compile().memory_analysis()
+  assert result.temp_size_in_bytes > whole
 
 
 def test_top_class_by_hand():

@@ -68,8 +68,8 @@ def on_host(geometry, start=0, stop=3, accumulate=1, unlabeled=True, pseudo_labe
   return list(micro_batches(batches, [accumulate] * (stop - start)))
 
 
-def assert_equal_batches(ours, theirs, rounding=0):
-  for example, other in zip(ours, theirs, strict=True):
+def assert_equal_batches(ours, reference, rounding=0):
+  for example, other in zip(ours, reference, strict=True):
     assert example.image.shape == other.image.shape and example.image.dtype == np.uint8
     difference = np.abs(example.image.astype(int) - other.image)
     assert difference.max(initial=0) <= rounding
@@ -80,11 +80,11 @@ def assert_equal_batches(ours, theirs, rounding=0):
 @pytest.mark.parametrize('name', GEOMETRIES)
 def test_the_same_batches_as_the_input_pipeline(name):
   geometry, pseudo_labels = GEOMETRIES[name], name == 'scaled'
-  ours, theirs = (
+  ours, reference = (
     batches(geometry, pseudo_labels=pseudo_labels) for batches in (on_device, on_host)
   )
   assert len(ours) == 3
-  for a, b in zip(ours, theirs, strict=True):
+  for a, b in zip(ours, reference, strict=True):
     assert_equal_batches(a, b, rounding=int(geometry.resizes))
 
 

@@ -44,8 +44,8 @@ def make_source(calls=None, bad=(), version='1'):
   )
 
 
-def place_of(folder):
-  (place,) = folder.iterdir()
+def place_of(directory):
+  (place,) = directory.iterdir()
   return place
 
 
@@ -183,7 +183,7 @@ def test_a_full_disk_is_named_before_it_is_full(tmp_path, monkeypatch):
     copy_images(make_source(), tmp_path)
 
 
-def test_a_folder_that_cannot_be_written(tmp_path):
+def test_a_directory_that_cannot_be_written(tmp_path):
   (tmp_path / 'file').write_text('')
   with pytest.raises(UserError, match='cannot be written .*copy_root=DIR'):
     copy_images(make_source(), tmp_path / 'file')

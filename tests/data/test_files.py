@@ -117,7 +117,7 @@ def test_damaged_missing_and_unknown_files(tmp_path):
 
 
 @pytest.mark.parametrize('suffix', ['png', 'jpg'])
-def test_pictures_in_memory_read_like_files(tmp_path, suffix):
+def test_images_in_memory_read_like_files(tmp_path, suffix):
   values = np.random.default_rng(0).integers(0, 3, (7, 9, 3))
   for mode in ('RGB', 'L'):
     path = save(tmp_path / f'{mode}.{suffix}', values[..., 0] if mode == 'L' else values, mode)
@@ -261,11 +261,11 @@ def test_reordered_palette_is_refused(tmp_path):
 # ------------------------------------------------------------------------- pairs
 
 
-def test_find_images_walks_nested_folders_and_all_endings(tmp_path):
+def test_find_images_walks_nested_directories_and_all_endings(tmp_path):
   for name in ('b/c d/ü.JPG', 'a.b.png', 'z.TIFF', 'k.webp', 'n.bmp', 'm.jpeg'):
     save(tmp_path / name, np.zeros((2, 2, 3)))
   (tmp_path / '._a.png').write_text('what archives from a Mac hold')
-  (tmp_path / 'notes.txt').write_text('no picture')
+  (tmp_path / 'notes.txt').write_text('no image')
   paths = find_images(tmp_path)
   assert list(paths) == ['a.b', 'b/c d/ü', 'k', 'm', 'n', 'z']
   assert paths['z'] == tmp_path / 'z.TIFF'
@@ -428,7 +428,7 @@ def test_unreadable_file(tmp_path, monkeypatch):
       lambda path: path.symlink_to('x.png'),
       ['Too many levels of symbolic links', 'replace the file'],
     ),
-    (lambda path: path.mkdir(), ['is a folder', 'rename or remove']),
+    (lambda path: path.mkdir(), ['is a directory', 'rename or remove']),
     (os.mkfifo, ['is no regular file']),
   ],
 )

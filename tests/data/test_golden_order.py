@@ -34,6 +34,7 @@ def order() -> dict:
       for labeled in (5, '1/8')
       for seed in (0, 1)
     },
+    # Every combination of seed, stream, length and start.
     'indices': {
       f'seed {seed}, stream {stream}, {length} examples, from {start}': index_stream(
         seed, stream, length, start, start + 24
@@ -43,6 +44,7 @@ def order() -> dict:
       for length in (1, 7, 2975)
       for start in (0, 100_000)
     },
+    # Five positions of every combination of geometry, seed and stream.
     'views': {
       f'{name}, seed {seed}, stream {stream}': [
         draw_view(geometry, seed=seed, stream=stream, position=position, frame=(40, 60)).packed()

@@ -25,7 +25,7 @@ def test_images_start_no_program(tmp_path, monkeypatch):
   monkeypatch.setattr(
     'subprocess.check_call', lambda *_, **__: pytest.fail('a program was started')
   )
-  with pytest.raises(UserError, match='x.png does not decode .*not a picture that can be ident'):
+  with pytest.raises(UserError, match='x.png does not decode .*not an image that can be ident'):
     read_image(path)
 
 

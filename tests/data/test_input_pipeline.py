@@ -136,6 +136,7 @@ def test_crop_and_flip_keep_image_and_label_together(run):
 def _place(crop: np.ndarray, frame: np.ndarray) -> tuple[int, int, bool]:
   """Returns (top, left, flipped) of a crop; it must be somewhere in the frame."""
   h, w, _ = crop.shape
+  # The first offset at which the crop, mirrored or not, equals the frame.
   return next(
     (top, left, flipped)
     for flipped in (False, True)
@@ -272,7 +273,7 @@ GEOMETRIES = {
 @pytest.mark.parametrize('name', GEOMETRIES)
 def test_both_pipelines_make_the_same_batches(name):
   geometry = GEOMETRIES[name]
-  ours, theirs = (
+  ours, reference = (
     list(
       module.train_batches(
         make_source(),
@@ -288,8 +289,8 @@ def test_both_pipelines_make_the_same_batches(name):
     )
     for module in PIPELINES.values()
   )
-  assert len(ours) == len(theirs) == 6
-  for batch, other in zip(ours, theirs, strict=True):
+  assert len(ours) == len(reference) == 6
+  for batch, other in zip(ours, reference, strict=True):
     for a, b in zip(batch, other, strict=True):
       assert [x.dtype for x in a] == [x.dtype for x in b]
       np.testing.assert_array_equal(a.label, b.label)

@@ -1,4 +1,4 @@
-"""Unreadable training examples: they raise an error, or are skipped and listed with the reason."""
+"""Unreadable training examples raise an error, or are skipped and listed with the reason."""
 
 import json
 
@@ -27,7 +27,7 @@ def data(tmp_path):
   root = toy.write_folder(tmp_path / 'data', labeled=8)
   images, masks = root / 'labeled/images/street', root / 'labeled/masks/street'
   (images / '0.png').write_bytes((images / '0.png').read_bytes()[:300])
-  (masks / '1.png').write_text('no picture')
+  (masks / '1.png').write_text('no image')
   toy.save(masks / '2.png', toy.draw(2)[1][:20])
   toy.save(masks / '3.png', np.full((toy.HEIGHT, toy.WIDTH), 9))
   (root / 'unlabeled/images/5.jpg').write_bytes(b'\xff\xd8\xff')
@@ -138,7 +138,10 @@ def test_void_masks_end_training(tmp_path):
     path = root / f'labeled/masks/street/{index}.png'
     toy.save(path, np.full((toy.HEIGHT, toy.WIDTH), 255))
   dataset = build_dataset(toy.config(root))
-  check = lambda: check_at_start(dataset.train, dataset.val, dataset.class_names)
+
+  def check():
+    return check_at_start(dataset.train, dataset.val, dataset.class_names)
+
   with pytest.raises(UserError, match="all 3 masks hold nothing but void .*'street/0'"):
     check()
   one = np.full((toy.HEIGHT, toy.WIDTH), 255)

@@ -60,7 +60,7 @@ def test_working_resolution(root):
   np.testing.assert_array_equal(train.read_label(0), [[10, 5, 1]] * 2)  # centres of 2 x 2 blocks
 
 
-def test_without_a_list_the_folder_counts(root):
+def test_without_a_list_the_directory_counts(root):
   (root / 'train.txt').unlink()
   assert camvid.load(str(root)).train.names == ('a', 'b', 'c')
 
@@ -72,7 +72,7 @@ def test_classes_and_palette():
   assert camvid.CLASS_NAMES.index('car') == 8
 
 
-def test_all_missing_folders_at_once(tmp_path):
+def test_all_missing_directories_at_once(tmp_path):
   (tmp_path / 'train').mkdir()
   assert_says(
     message(tmp_path),
@@ -82,7 +82,9 @@ def test_all_missing_folders_at_once(tmp_path):
     '--config.data.root=DIR',
   )
   assert str(tmp_path / 'train,') not in message(tmp_path)
-  assert_says(message(tmp_path / 'no'), tmp_path / 'no', 'not a folder', '--config.data.root=DIR')
+  assert_says(
+    message(tmp_path / 'no'), tmp_path / 'no', 'not a directory', '--config.data.root=DIR'
+  )
   assert_says(message(''), 'empty', '--config.data.root=DIR')
 
 
@@ -105,7 +107,7 @@ def test_malformed_lists_name_the_line(root, text, parts):
   assert_says(message(root), root / 'train.txt', *parts)
 
 
-def test_image_without_mask_and_empty_folder(root):
+def test_image_without_mask_and_empty_directory(root):
   (root / 'val.txt').unlink()
   (root / 'valannot' / 'v.png').unlink()
   assert_says(message(root), 'v.png', '1 of 1 images has no mask', root / 'valannot')
@@ -129,7 +131,7 @@ def test_foreign_labels_name_the_file(root):
 def test_real_files():
   root = DATA / 'camvid'
   if not root.is_dir():
-    pytest.skip('no camvid folder in ../shared/data or in $CLASSMIX_JAX_DATA')
+    pytest.skip('no camvid directory in ../shared/data or in $CLASSMIX_JAX_DATA')
   dataset = camvid.load(str(root), size=(180, 240))
   assert (len(dataset.train), len(dataset.val)) == (367, 101)
   assert dataset.train.names[0] == '0001TP_006690'

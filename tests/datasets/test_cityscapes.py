@@ -71,10 +71,10 @@ def root(tmp_path):
 
 @pytest.fixture(scope='module')
 def both(tmp_path_factory):
-  """(unpacked folders, archives) of the same images."""
+  """(unpacked directories, archives) of the same images."""
   base = tmp_path_factory.mktemp('cityscapes')
-  folders = toy.write_cityscapes(base / 'folders')
-  return folders, toy.write_cityscapes_archives(base / 'archives', folders)
+  directories = toy.write_cityscapes(base / 'folders')
+  return directories, toy.write_cityscapes_archives(base / 'archives', directories)
 
 
 def message(root, **options):
@@ -84,7 +84,7 @@ def message(root, **options):
   return str(caught.value)
 
 
-# --------------------------------------------------------------- classes and folders
+# --------------------------------------------------------------- classes and directories
 
 
 def test_classes_and_palette():
@@ -122,7 +122,7 @@ def test_folders_give_sorted_names_of_city_and_frame(root):
   np.testing.assert_array_equal(dataset.train.read_label(0), np.where(label == 255, 255, expected))
 
 
-def test_archives_unpacked_each_into_a_folder_of_its_own(root):
+def test_archives_unpacked_each_into_a_directory_of_its_own(root):
   for kind in ('leftImg8bit', 'gtFine'):
     (root / f'{kind}_trainvaltest').mkdir()
     (root / kind).rename(root / f'{kind}_trainvaltest' / kind)
@@ -155,11 +155,11 @@ def test_train_extra_is_unlabeled_and_optional(root):
 
 
 @pytest.mark.parametrize('size', [None, (16, 25)])
-def test_archives_and_folders_agree_in_every_bit(both, size):
-  folders, archives = both
-  ours = cityscapes.load(str(folders), size)
-  theirs = cityscapes.load(str(archives), size)
-  for a, b in ((ours.train, theirs.train), (ours.val, theirs.val)):
+def test_archives_and_directories_agree_in_every_bit(both, size):
+  directories, archives = both
+  ours = cityscapes.load(str(directories), size)
+  reference = cityscapes.load(str(archives), size)
+  for a, b in ((ours.train, reference.train), (ours.val, reference.val)):
     assert a.names == b.names
     for index in range(len(a)):
       image = a.read_image(index)
@@ -169,7 +169,7 @@ def test_archives_and_folders_agree_in_every_bit(both, size):
 
 
 def test_prepared_once_and_read_without_the_archives(both, tmp_path, capsys):
-  folders, archives = both
+  directories, archives = both
   cityscapes.load(str(archives))
   cache = archives / 'tensorflow_datasets'
   assert not list(cache.glob('unpacked_*'))  # only there while it prepares
@@ -180,10 +180,12 @@ def test_prepared_once_and_read_without_the_archives(both, tmp_path, capsys):
   assert train.names == TRAIN_NAMES and capsys.readouterr().out == ''
   copy = pickle.loads(pickle.dumps(train))
   np.testing.assert_array_equal(copy.read_image(1), train.read_image(1))
-  # Elsewhere by name, and folders first where both are there.
-  named = cityscapes.load(str(folders), reader='tfds', tfds_dir=str(moved / 'tensorflow_datasets'))
+  # Elsewhere by name, and directories first where both are there.
+  named = cityscapes.load(
+    str(directories), reader='tfds', tfds_dir=str(moved / 'tensorflow_datasets')
+  )
   assert isinstance(named.val.read_label.args[0], tfds_records.EncodedImages)
-  assert isinstance(cityscapes.load(str(folders)).val.read_label.args[0], tuple)
+  assert isinstance(cityscapes.load(str(directories)).val.read_label.args[0], tuple)
 
 
 def test_other_formats_are_not_read(both, tmp_path):
@@ -193,7 +195,7 @@ def test_other_formats_are_not_read(both, tmp_path):
   info.write_text(info.read_text().replace('array_record', 'tfrecord'))
   assert_says(message(tmp_path), 'as tfrecord', 'is array_record', '--config.data.tfds_dir=DIR')
   info.write_text(info.read_text().replace('"train"', '"training"'))
-  assert_says(message(tmp_path), 'is damaged', 'Remove that folder')
+  assert_says(message(tmp_path), 'is damaged', 'Remove that directory')
 
 
 # ------------------------------------------------------------------- what is missing
@@ -233,7 +235,7 @@ def test_missing_masks_and_images(root):
 
 
 def test_incomplete_archives_are_named_before_they_are_unpacked(both, tmp_path):
-  folders, archives = both
+  directories, archives = both
   for name in ('leftImg8bit_trainvaltest.zip', 'gtFine_trainvaltest.zip'):
     shutil.copy(archives / name, tmp_path)
   with zipfile.ZipFile(tmp_path / 'gtFine_trainvaltest.zip', 'w') as archive:
@@ -291,8 +293,8 @@ def test_zip_bombs_are_refused(tmp_path):
 
 def test_archives_write_inside_their_directory(tmp_path):
   """Members with .. or an absolute name are skipped, the others prepared; links are refused."""
-  folders, root = toy.write_cityscapes(tmp_path / 'folders'), tmp_path / 'deep' / 'root'
-  toy.write_cityscapes_archives(tmp_path / 'made', folders)
+  directories, root = toy.write_cityscapes(tmp_path / 'folders'), tmp_path / 'deep' / 'root'
+  toy.write_cityscapes_archives(tmp_path / 'made', directories)
   root.mkdir(parents=True)
   for path in (tmp_path / 'made').iterdir():
     (root / path.name).write_bytes(path.read_bytes())

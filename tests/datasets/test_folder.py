@@ -1,4 +1,4 @@
-"""The user's own folder: every encoding that is read and every message that is printed."""
+"""The user's own directory: every encoding that is read and every message that is printed."""
 
 import numpy as np
 from PIL import Image
@@ -73,7 +73,7 @@ def test_unlabelled_images_in_the_wrong_place(root):
   save(root / 'unlabeled/u.png', np.zeros((5, 5, 3)))
   assert_says(message(root), root / 'unlabeled', 'Move the images', root / 'unlabeled/images')
   (root / 'unlabeled/images').mkdir()
-  assert_says(message(root), root / 'unlabeled/images', 'no images', 'remove the folder')
+  assert_says(message(root), root / 'unlabeled/images', 'no images', 'remove the directory')
 
 
 def test_all_missing_paths_at_once(tmp_path):
@@ -87,7 +87,9 @@ def test_all_missing_paths_at_once(tmp_path):
     '--config.data.root=DIR',
   )
   assert_says(message(''), 'empty', '--config.data.root=DIR')
-  assert_says(message(tmp_path / 'no'), tmp_path / 'no', 'not a folder', '--config.data.root=DIR')
+  assert_says(
+    message(tmp_path / 'no'), tmp_path / 'no', 'not a directory', '--config.data.root=DIR'
+  )
 
 
 def test_missing_masks(root):
@@ -108,8 +110,8 @@ def test_two_images_of_one_name(root):
   assert_says(message(root), 'x.jpg', 'x.png', "name 'a/x'", 'rename')
 
 
-def test_file_that_is_no_picture(root):
-  (root / 'labeled/images/a/x.png').write_text('no picture')
+def test_file_that_is_no_image(root):
+  (root / 'labeled/images/a/x.png').write_text('no image')
   assert_says(message(root), 'images/a/x.png', 'does not decode', 'remove it')
 
 

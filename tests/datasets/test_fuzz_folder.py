@@ -1,4 +1,4 @@
-"""Folders, class files and options of any content: opened and read, or refused in a sentence."""
+"""Directories, class files and options of any content are read, or refused in one sentence."""
 
 import dataclasses
 import io
@@ -63,7 +63,7 @@ def write_file(path, content, seed):
   link=st.sampled_from([None, 'labeled/images/up', 'val/masks/up']),
 )
 def test_fuzz_folder(files, classes, size, on_error, link):
-  """A data set opens and every example that is used is valid, or one sentence says why not."""
+  """A data set opens with valid examples, or one sentence gives the reason."""
   with temporary_directory() as place:
     root = toy.write_folder(place / 'data', labeled=2, unlabeled=2, val=1)
     for seed, (part, kind, name, suffix, content) in enumerate(files):

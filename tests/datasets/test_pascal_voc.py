@@ -45,7 +45,7 @@ def test_classes_and_palette():
   assert palette['tvmonitor'] == (0, 64, 128)
 
 
-@pytest.mark.parametrize('up', [0, 1, 2])  # VOC2012 itself, VOCdevkit, and the folder around it
+@pytest.mark.parametrize('up', [0, 1, 2])  # VOC2012 itself, VOCdevkit, and the directory around it
 def test_lists_of_pairs_and_of_stems(base, up):
   dataset = pascal_voc.load(str([base, *base.parents][up]))
   assert dataset.name == 'pascal_voc' and dataset.unlabeled is None
@@ -84,7 +84,7 @@ def test_working_resolution(base):
 # ------------------------------------------------------------------- what is missing
 
 
-def test_missing_folders_at_once(base, tmp_path):
+def test_missing_directories_at_once(base, tmp_path):
   shutil.rmtree(base / 'SegmentationClassAug')
   (base / LISTS / 'val.txt').unlink()
   assert_says(
@@ -97,7 +97,7 @@ def test_missing_folders_at_once(base, tmp_path):
   (base / LISTS / 'train.txt').unlink()
   assert_says(message(base, masks='SegmentationClass'), base / LISTS / 'train.txt')
   assert_says(message(''), 'empty', 'VOCdevkit/VOC2012')
-  assert_says(message(tmp_path / 'no'), 'no is not a folder')
+  assert_says(message(tmp_path / 'no'), 'no is not a directory')
 
 
 def test_wrong_options_are_named(base):

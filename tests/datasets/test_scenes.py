@@ -27,9 +27,9 @@ def many():
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-  folder = str(tmp_path_factory.mktemp('scenes'))
-  scenes.load(folder, **COUNTS)
-  return folder
+  directory = str(tmp_path_factory.mktemp('scenes'))
+  scenes.load(directory, **COUNTS)
+  return directory
 
 
 def test_render_shapes_types_and_values(many):
@@ -66,7 +66,7 @@ def test_every_class_has_its_share(many):
 
 
 def test_looks_vary_within_a_class_and_overlap_between_classes(many):
-  """The mean colour alone must not tell the classes of an image region apart."""
+  """The mean colour alone must not separate the classes of an image region."""
   pairs = (
     ('sky', 'building'),
     ('building', 'road'),
@@ -106,7 +106,7 @@ def test_second_load_does_not_render(root, monkeypatch, capsys):
   assert capsys.readouterr().out == ''
 
 
-def test_first_load_says_what_it_does(tmp_path, capsys):
+def test_first_load_prints_its_steps(tmp_path, capsys):
   scenes.load(str(tmp_path / 'new'), num_train=1, num_val=1)
   lines = capsys.readouterr().out.splitlines()
   assert len(lines) == 2
@@ -150,8 +150,8 @@ def test_killed_build_is_not_trusted(tmp_path, monkeypatch):
   assert len(scenes.load(str(tmp_path), **COUNTS).train) == 4
 
 
-def _load_lengths(folder):
-  return len(scenes.load(folder, **COUNTS).train)
+def _load_lengths(directory):
+  return len(scenes.load(directory, **COUNTS).train)
 
 
 def test_two_processes_may_prepare_at_once(tmp_path):
@@ -181,7 +181,7 @@ def test_damage_is_named(root, tmp_path):
   broken = tmp_path / 'broken'
   shutil.copytree(root, broken)
   next(broken.glob('**/dataset_info.json')).unlink()
-  with pytest.raises(UserError, match='is damaged.*Remove that folder'):
+  with pytest.raises(UserError, match='is damaged.*Remove that directory'):
     scenes.load(str(broken), **COUNTS)
 
 

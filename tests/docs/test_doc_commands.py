@@ -162,7 +162,7 @@ WITH_PYTHON = [p for p in PAGES[:-1] if blocks(p, 'python') and p.name != 'exten
 @pytest.mark.usefixtures('workplace')
 def test_python_blocks_run(page):
   """With the names that the surrounding text introduces."""
-  names = {'cm': classmix_jax, 'pictures': [Image.open('photo.jpg'), Path('photo.jpg')]}
+  names = {'cm': classmix_jax, 'images': [Image.open('photo.jpg'), Path('photo.jpg')]}
   for block in blocks(page, 'python'):
     if '# needs ' not in block:
       exec(compile(block, name_of(page), 'exec'), names)

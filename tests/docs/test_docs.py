@@ -1,4 +1,4 @@
-"""The documentation is true: examples run, commands parse, named files, fields and links exist."""
+"""The documentation: examples run, commands parse; named files, fields and links exist."""
 
 import doctest
 import importlib
@@ -139,7 +139,7 @@ def test_named_files_exist(page):
 
 
 def test_rooms_of_contributing_exist():
-  """The table says where a thing goes, with paths below classmix_jax/ or the repository."""
+  """The table maps each task to paths below classmix_jax/ or the repository."""
   table = (ROOT / 'CONTRIBUTING.md').read_text(encoding='utf-8').partition('room and file')[2]
   named = re.findall(r'`([\w/]+(?:/|\.py))`', table.partition('##')[0])
   assert len(named) > 20

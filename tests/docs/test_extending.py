@@ -1,4 +1,4 @@
-"""The code of docs/extending.md, and a method with a memory bank: one file and one line each."""
+"""The code of docs/extending.md, and a method with a memory bank, in one file each."""
 
 from collections.abc import Mapping
 import dataclasses

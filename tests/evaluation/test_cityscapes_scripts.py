@@ -65,7 +65,7 @@ def made_up():
 
 
 def official(predictions, truth):
-  """What the official script finds in two folders, without the instances."""
+  """What the official script finds in two directories, without the instances."""
   for index, name in enumerate(FRAMES):
     path = truth / f'{name}_gtFine_labelIds.png'
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,8 +74,8 @@ def official(predictions, truth):
   args.predictionPath, args.predictionWalk = str(predictions), None
   args.evalInstLevelScore, args.JSONOutput, args.quiet = False, False, True
   files = [str(truth / f'{name}_gtFine_labelIds.png') for name in FRAMES]
-  found = [evaluation.getPrediction(args, file) for file in files]
-  return evaluation.evaluateImgLists(found, files, args)
+  result = [evaluation.getPrediction(args, file) for file in files]
+  return evaluation.evaluateImgLists(result, files, args)
 
 
 def test_classes_are_the_official_ones():
@@ -94,12 +94,12 @@ def test_same_numbers_as_the_official_script(tmp_path):
   )
   variables = {'params': {}, 'batch_stats': {}}
   evaluator.write_predictions(variables, tmp_path / 'predictions')
-  theirs = official(tmp_path / 'predictions', tmp_path / 'truth')
+  reference = official(tmp_path / 'predictions', tmp_path / 'truth')
   ours = evaluator(0, {'student': variables})
   assert ours['classes_present'] == 18 and ours['iou']['bicycle'] is None
-  assert np.isnan(theirs['classScores']['bicycle'])
+  assert np.isnan(reference['classScores']['bicycle'])
   for name, value in ours['iou'].items():
     if value is not None:
-      assert value == pytest.approx(theirs['classScores'][name], abs=1e-6)
-  assert ours['miou'] == pytest.approx(theirs['averageScoreClasses'], abs=1e-6)
+      assert value == pytest.approx(reference['classScores'][name], abs=1e-6)
+  assert ours['miou'] == pytest.approx(reference['averageScoreClasses'], abs=1e-6)
   assert 0.4 < ours['miou'] < 0.6

@@ -23,15 +23,17 @@ def test_count_is_numpys_count(devices):
 
   count = make_count(method.model, small.CLASSES, jax.devices()[:devices])
   sharded = jax.tree.map(lambda x: x.reshape((devices, -1) + x.shape[1:]), example)
-  found = evaluate(count, variables, [sharded, sharded], small.CLASSES)
-  np.testing.assert_array_equal(found, 2 * expected)
-  assert found.dtype == np.int64 and len(np.unique(prediction)) > 1
+  result = evaluate(count, variables, [sharded, sharded], small.CLASSES)
+  np.testing.assert_array_equal(result, 2 * expected)
+  assert result.dtype == np.int64 and len(np.unique(prediction)) > 1
 
 
 def test_sums_leave_int32():
-  count = lambda variables, example: np.array([[2**31 - 1, 1], [0, 2**24 + 1]], np.int32)
-  found = evaluate(count, None, range(5), 2)
-  assert found.tolist() == [[5 * (2**31 - 1), 5], [0, 5 * (2**24 + 1)]]
+  def count(variables, example):
+    return np.array([[2**31 - 1, 1], [0, 2**24 + 1]], np.int32)
+
+  result = evaluate(count, None, range(5), 2)
+  assert result.tolist() == [[5 * (2**31 - 1), 5], [0, 5 * (2**24 + 1)]]
 
 
 def test_summary_by_hand():

@@ -40,7 +40,7 @@ MODEL = Segmenter(backbone=Colors(), head=Keep())
 
 
 def source(sizes, factor=1):
-  """Random colours; labels are the colours, wrong in every fourth pixel, void in the first row.
+  """Random colours and their labels, wrong in every fourth pixel, void in the first row.
 
   `factor` repeats every pixel of the label that often, downwards and sideways.
   """
@@ -51,13 +51,13 @@ def source(sizes, factor=1):
   def image(i):
     return np.eye(3, dtype=np.uint8)[label(i)] * 200
 
-  def told(i):
+  def read_label(i):
     wrong = label(i).copy()
     wrong.reshape(-1)[::4] = 0
     wrong[0] = VOID
     return np.kron(wrong, np.ones((factor, factor), np.uint8))
 
-  return Source(tuple(f'city/{i}' for i in range(len(sizes))), image, told)
+  return Source(tuple(f'city/{i}' for i in range(len(sizes))), image, read_label)
 
 
 def evaluator(val, devices=1, raw_ids=None, **fields):
@@ -123,13 +123,13 @@ def test_full_counts_at_the_size_of_the_labels(devices):
   ]
   images = Source(('a', 'b', 'c'), colors.__getitem__)
   val = with_labels_of(images, Source(('a', 'b', 'c'), colors.__getitem__, labels.__getitem__))
-  found = evaluator(val, devices, **{'data.size': (1, 2), 'eval.protocol': 'full'})
-  result = found(0, {'student': EMPTY})
+  actual = evaluator(val, devices, **{'data.size': (1, 2), 'eval.protocol': 'full'})
+  result = actual(0, {'student': EMPTY})
   matrix = np.array([[6, 1, 0], [1, 10, 0], [1, 0, 4]])  # rows are true, one pixel is void
   assert result['pixels'] == 23 and result['miou'] == pytest.approx(expected_miou(matrix))
   assert result['protocol'] == 'full at 2x4 from 1x2'
   for (name, label), guess in zip(
-    found.predictions(EMPTY), [[0, 0, 1, 1], [2, 2, 0, 0], [1, 1, 1, 1]], strict=True
+    actual.predictions(EMPTY), [[0, 0, 1, 1], [2, 2, 0, 0], [1, 1, 1, 1]], strict=True
   ):
     assert name in 'abc' and label.tolist() == [guess, guess]
 
@@ -154,12 +154,12 @@ def test_an_image_larger_than_the_padding():
     small.batches()
 
 
-def test_the_picture_shows_the_protocols_prediction():
+def test_the_figure_shows_the_protocols_prediction():
   val = source([(4, 6)] * 2, factor=2)
-  picture = evaluator(val, **{'data.size': (4, 6), 'eval.protocol': 'full'}).picture(
+  figure = evaluator(val, **{'data.size': (4, 6), 'eval.protocol': 'full'}).draw_predictions(
     {'student': EMPTY}, rows=2
   )
-  assert picture.width == 4 + 3 * (12 + 4)  # image, truth, student at 12 pixels and margins
+  assert figure.width == 4 + 3 * (12 + 4)  # image, truth, student at 12 pixels and margins
 
 
 def test_the_table_has_both_means_where_they_differ():
@@ -197,7 +197,7 @@ def test_the_data_set_is_read_at_the_protocols_sizes(tmp_path, name, image, labe
   assert dataset.train.read_label(1).shape == (16, 24)
 
 
-def test_another_protocol_is_known_by_its_fields():
+def test_another_protocol_is_recognized_by_its_fields():
   values = defaults.get_config('method=supervised').to_dict()
   assert override_protocol(values, {}) == (values, False)
   assert not override_protocol(values, {'protocol': 'paper', 'scales': (1.0,)})[1]

@@ -62,15 +62,15 @@ def sigmoid(x):
 
 
 def test_paper_is_the_softmax_of_the_whole_image():
-  found = first(Protocol(), brightness, rows([0.1, 0.3, 0.9]), valid(3, frame=3))
-  np.testing.assert_allclose(found, [[0.1, 0.3, 0.9]], rtol=1e-6)
+  result = first(Protocol(), brightness, rows([0.1, 0.3, 0.9]), valid(3, frame=3))
+  np.testing.assert_allclose(result, [[0.1, 0.3, 0.9]], rtol=1e-6)
 
 
 def test_full_enlarges_the_logits_to_each_labels_size():
   """Corners stay: 0 6 becomes 0 2 4 6 in a label of 4 pixels, and 0 3 6 in one of 3."""
-  found = first(Protocol('full'), linear, rows([0, 6], [0, 6]), valid(4, 3, frame=4))
-  np.testing.assert_allclose(found[0], sigmoid([0, 2, 4, 6]), rtol=1e-6)
-  np.testing.assert_allclose(found[1, :3], sigmoid([0, 3, 6]), rtol=1e-6)
+  result = first(Protocol('full'), linear, rows([0, 6], [0, 6]), valid(4, 3, frame=4))
+  np.testing.assert_allclose(result[0], sigmoid([0, 2, 4, 6]), rtol=1e-6)
+  np.testing.assert_allclose(result[1, :3], sigmoid([0, 3, 6]), rtol=1e-6)
 
 
 def test_sliding_adds_windows_up_and_ends_at_the_border():
@@ -80,19 +80,19 @@ def test_sliding_adds_windows_up_and_ends_at_the_border():
   """
   protocol = Protocol('sliding', window=(1, 2), stride=(1, 2))
   image = rows([0.1, 0.3, 0.5, 0.7, 0.9], [0.2, 0.4, 0.6, 0, 0])
-  found = first(protocol, mean, image, valid(5, 3, frame=5))
-  np.testing.assert_allclose(found[0], [0.2, 0.2, 0.6, 0.6 + 0.8, 0.8], rtol=1e-5)
-  np.testing.assert_allclose(found[1, :3], [0.3, 0.3 + 0.5, 0.5], rtol=1e-5)
+  result = first(protocol, mean, image, valid(5, 3, frame=5))
+  np.testing.assert_allclose(result[0], [0.2, 0.2, 0.6, 0.6 + 0.8, 0.8], rtol=1e-5)
+  np.testing.assert_allclose(result[1, :3], [0.3, 0.3 + 0.5, 0.5], rtol=1e-5)
 
 
 def test_windows_of_unimatch_on_cityscapes():
   """801 every 534 pixels on 1024x2048: two rows of four windows, the last at 223 and 1247."""
   lay = jax.jit(window_corners, static_argnums=(1, 2, 3))
-  corner, wanted = jax.device_get(
+  corner, expected = jax.device_get(
     lay(np.array([[1024, 2048]]), (1024, 2048), (801, 801), (534, 534))
   )
   assert corner[0].tolist() == [[y, x] for y in (0, 223) for x in (0, 534, 1068, 1247)]
-  assert wanted.all()
+  assert expected.all()
 
 
 def test_a_window_larger_than_the_image_is_the_image():
@@ -104,15 +104,18 @@ def test_a_window_larger_than_the_image_is_the_image():
 
 @pytest.mark.parametrize('name', PROTOCOLS)
 def test_flip_averages_with_the_mirrored_image(name):
-  """A network that tells the leftmost value everywhere: mirrored it tells the rightmost."""
+  """Predicts the leftmost value everywhere: for a mirrored image, the rightmost."""
   image, own = rows([0.2, 0.4, 0.8]), valid(3, frame=3)
-  found = first(Protocol(name, flip=True), leftmost, image, own)
-  np.testing.assert_allclose(found, [[0.5] * 3], rtol=1e-5)
+  result = first(Protocol(name, flip=True), leftmost, image, own)
+  np.testing.assert_allclose(result, [[0.5] * 3], rtol=1e-5)
 
 
 def test_flip_makes_a_network_symmetric():
   protocol, own = Protocol(flip=True), valid(3, frame=3)
-  tilted = lambda image: two_classes(image[..., 0] * jnp.array([1, 0.7, 0.4])[None, None])
+
+  def tilted(image):
+    return two_classes(image[..., 0] * jnp.array([1, 0.7, 0.4])[None, None])
+
   seen = first(protocol, tilted, rows([0.2, 0.4, 0.8]), own)
   mirrored = first(protocol, tilted, rows([0.8, 0.4, 0.2]), own)
   np.testing.assert_allclose(mirrored, seen[:, ::-1], rtol=1e-6)
@@ -131,13 +134,14 @@ def test_scales_average_probabilities():
 def test_resize_each_is_resize_bilinear():
   x = np.random.default_rng(0).normal(size=(3, 4, 5, 2)).astype(np.float32)
   sizes = [(7, 9), (3, 12), (1, 1)]
-  found = np.asarray(jax.jit(resize_each, static_argnums=2)(x, np.array(sizes), (8, 12)))
-  assert found.shape == (3, 8, 12, 2)
+  result = np.asarray(jax.jit(resize_each, static_argnums=2)(x, np.array(sizes), (8, 12)))
+  assert result.shape == (3, 8, 12, 2)
   for index, (height, width) in enumerate(sizes):
+    # Enlarges rows h to H and columns w to W.
     expected = np.einsum(
       'Hh,Ww,hwc->HWc', interpolation_matrix(4, height), interpolation_matrix(5, width), x[index]
     )
-    np.testing.assert_allclose(found[index, :height, :width], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(result[index, :height, :width], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

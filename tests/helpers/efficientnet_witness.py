@@ -69,16 +69,16 @@ def main():
   names = {name: x for name, x in model.state_dict().items() if not name.endswith('tracked')}
   rule = {name: torch.from_numpy(rule_array(name, tuple(x.shape))) for name, x in names.items()}
   model.load_state_dict(rule, strict=False)
-  found = {'names': np.array([f'{name} {tuple(x.shape)}' for name, x in names.items()])}
+  result = {'names': np.array([f'{name} {tuple(x.shape)}' for name, x in names.items()])}
   for mode, height, width in CASES:
     model.train(mode == 'train')
     logits, blocks = run(model, rule_image((height, width)))
     key = f'{mode}_{height}x{width}'
-    found[f'{key}_logits'] = logits[:, ::10]
-    found[f'{key}_blocks'] = np.stack([summary(x) for x in blocks])
+    result[f'{key}_logits'] = logits[:, ::10]
+    result[f'{key}_blocks'] = np.stack([summary(x) for x in blocks])
   # One training pass has moved them.
-  found['means'] = np.stack([summary(block._bn2.running_mean) for block in model._blocks])
-  np.savez_compressed(FILE, **found)
+  result['means'] = np.stack([summary(block._bn2.running_mean) for block in model._blocks])
+  np.savez_compressed(FILE, **result)
   print(FILE, FILE.stat().st_size, 'bytes')
 
 

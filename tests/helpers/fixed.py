@@ -17,7 +17,7 @@ LN2, LN3 = np.log(2.0), np.log(3.0)
 
 
 class Fixed(Segmenter):
-  """Says `variables['params']`, `[H, W, C]`, to every image."""
+  """Predicts the logits `variables['params']`, `[H, W, C]`, for every image."""
 
   backbone: Any = None
   head: Any = None
@@ -29,7 +29,7 @@ class Fixed(Segmenter):
 
 
 def pixels(*values):
-  """A picture of one row: `[1, 1, pixels, ...]`."""
+  """An image of one row: `[1, 1, pixels, ...]`."""
   return jnp.asarray(values)[None, None]
 
 

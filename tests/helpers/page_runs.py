@@ -6,7 +6,7 @@ import numpy as np
 import toy
 
 from classmix_jax.evaluation.evaluator import Seen
-from classmix_jax.tools.report.gallery import View
+from classmix_jax.tools.report.gallery import GalleryView
 
 NAMES, PALETTE = ['road', '<b>car & Co</b>'], [[10, 20, 30], [200, 100, 0]]
 TRUTH = np.array([[0, 0, 1], [1, 255, 1]], np.uint8)
@@ -32,30 +32,30 @@ def result(step, miou):
   }
 
 
-def write_run(folder, miou=0.5, protocol='paper at 2x3', method='classmix'):
+def write_run(directory, miou=0.5, protocol='paper at 2x3', method='classmix'):
   """Writes what a report reads; step 10 scores less than step 5."""
-  (folder / 'splits').mkdir(parents=True)
-  (folder / 'eval').mkdir()
+  (directory / 'splits').mkdir(parents=True)
+  (directory / 'eval').mkdir()
   config = toy.config('/nowhere', f'method={method}', steps=10, **{'data.crop': ()})
-  (folder / 'config.json').write_text(json.dumps(config.to_dict()))
-  (folder / 'classes.json').write_text(json.dumps({'names': NAMES, 'palette': PALETTE}))
-  (folder / 'splits' / 'labeled.txt').write_text('a\nb\n')
-  (folder / 'splits' / 'unlabeled.txt').write_text('c\n')
+  (directory / 'config.json').write_text(json.dumps(config.to_dict()))
+  (directory / 'classes.json').write_text(json.dumps({'names': NAMES, 'palette': PALETTE}))
+  (directory / 'splits' / 'labeled.txt').write_text('a\nb\n')
+  (directory / 'splits' / 'unlabeled.txt').write_text('c\n')
   for step, score in ((5, miou), (10, miou - 0.1)):
-    found = {**result(step, score), 'protocol': protocol}
-    (folder / 'eval' / f'{step}.json').write_text(json.dumps(found))
-  (folder / 'eval' / '5-full-at-4x6.json').write_text('{}')
-  (folder / 'eval' / '5-confusion.csv').write_text(
+    actual = {**result(step, score), 'protocol': protocol}
+    (directory / 'eval' / f'{step}.json').write_text(json.dumps(actual))
+  (directory / 'eval' / '5-full-at-4x6.json').write_text('{}')
+  (directory / 'eval' / '5-confusion.csv').write_text(
     'truth,road,<b>car & Co</b>\nroad,3,1\n<b>car & Co</b>,0,0\n'
   )
   rows = [
     {'step': step, 'loss/sup': 1 / step, 'confident_share': 0.2, 'eval/miou_teacher': miou}
     for step in (5, 10)
   ]
-  (folder / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, rows)) + '\n')
-  return folder
+  (directory / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, rows)) + '\n')
+  return directory
 
 
 def views(prediction=PREDICTION):
   seen = Seen('street/1', PHOTO, TRUTH, prediction, np.full((2, 3), 0.2, np.float32))
-  return [View(seen, 0.6, False)]
+  return [GalleryView(seen, 0.6, False)]

@@ -32,7 +32,9 @@ FAULTS.faults_log.restype = ctypes.c_char_p
 
 
 def state_of(step: int) -> TrainState:
-  array = lambda *shape: np.random.default_rng(step).normal(size=shape).astype(np.float32)
+  def array(*shape):
+    return np.random.default_rng(step).normal(size=shape).astype(np.float32)
+
   return TrainState(
     step=np.int32(step),
     params={'a': array(3000), 'b': array(3, 4)},
@@ -42,10 +44,10 @@ def state_of(step: int) -> TrainState:
   )
 
 
-def save(folder: Path, step: int) -> int:
-  """Returns a status: 0 saved, 2 told that it could not."""
+def save(directory: Path, step: int) -> int:
+  """Returns the exit status: 0 if saved, 2 if an error was reported."""
   try:
-    with checkpoint.open_manager(folder / 'checkpoints') as manager:
+    with checkpoint.open_manager(directory / 'checkpoints') as manager:
       try:
         checkpoint.save(manager, step, jax.device_put(state_of(step), jax.devices()[0]), step / 10)
       finally:
@@ -55,18 +57,18 @@ def save(folder: Path, step: int) -> int:
   return 0
 
 
-def restore(folder: Path) -> int:
+def restore(directory: Path) -> int:
   """Returns 10 + the step that was found, all of its bytes as they were saved; else 3."""
   try:
-    with checkpoint.open_manager(folder / 'checkpoints') as manager:
+    with checkpoint.open_manager(directory / 'checkpoints') as manager:
       target = jax.device_put(state_of(9), jax.devices()[0])
-      found = jax.device_get(checkpoint.restore_newest(manager, target))
+      result = jax.device_get(checkpoint.restore_newest(manager, target))
   except UserError as error:
     print(f'error: {error}', file=sys.stderr)
     return 3
-  step = int(found.step)
-  jax.tree.map(np.testing.assert_array_equal, found, state_of(step))
-  left = [path.name for path in folder.glob('checkpoints/*') if not path.name.isdecimal()]
+  step = int(result.step)
+  jax.tree.map(np.testing.assert_array_equal, result, state_of(step))
+  left = [path.name for path in directory.glob('checkpoints/*') if not path.name.isdecimal()]
   return 3 if left else 10 + step
 
 
@@ -83,11 +85,11 @@ def in_a_process(function, *arguments) -> int:
   return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def save_under(folder: Path, nth: int, way: int) -> int:
-  FAULTS.faults_arm(str(folder).encode(), nth, way)
-  status = save(folder, 3)
+def save_under(directory: Path, nth: int, way: int) -> int:
+  FAULTS.faults_arm(str(directory).encode(), nth, way)
+  status = save(directory, 3)
   if not way:
-    (folder.parent / 'kinds').write_bytes(FAULTS.faults_log())
+    (directory.parent / 'kinds').write_bytes(FAULTS.faults_log())
   return status
 
 
@@ -100,15 +102,15 @@ def main(root: Path) -> None:
     for name, way in WAYS.items():
       if name == 'cut' and kind != 'w':
         continue
-      folder = root / f'{nth}-{name}'
-      shutil.copytree(root / 'base', folder)
-      ended = in_a_process(save_under, folder, nth, way)
-      found = in_a_process(restore, folder)
+      directory = root / f'{nth}-{name}'
+      shutil.copytree(root / 'base', directory)
+      ended = in_a_process(save_under, directory, nth, way)
+      result = in_a_process(restore, directory)
       print(
-        json.dumps({'nth': nth, 'kind': kind, 'way': name, 'ended': ended, 'found': found}),
+        json.dumps({'nth': nth, 'kind': kind, 'way': name, 'ended': ended, 'found': result}),
         flush=True,
       )
-      shutil.rmtree(folder)
+      shutil.rmtree(directory)
 
 
 if __name__ == '__main__':

@@ -21,7 +21,7 @@ CLASSES = ('ground', 'box', 'ball')
 
 
 def save(path: Path, values, mode: str | None = None, *, dtype=np.uint8, **options) -> Path:
-  """Writes a picture of these values; `options` are PIL's."""
+  """Writes an image of these values; `options` are PIL's."""
   path.parent.mkdir(parents=True, exist_ok=True)
   image = Image.fromarray(np.asarray(values, dtype))
   (image.convert(mode) if mode else image).save(path, **options)
@@ -117,7 +117,7 @@ def train(config: Config, run: Path, **options) -> dict[str, Any]:
 
 
 def write_run(run: Path, root: Path, **fields) -> Path:
-  """Writes a run that was initialised and never trained, as its step 1; returns its folder."""
+  """Writes a run that was initialised and never trained, as its step 1; returns its directory."""
   import jax
 
   from classmix_jax.config.data import build_dataset
@@ -159,31 +159,31 @@ def write_cityscapes(root: Path) -> Path:
 def write_city_frame(root: Path, split: str, name: str, seed: int) -> None:
   image, label = draw(seed)
   masks = root / 'gtFine' / split / f'{name}_gtFine'
-  pictures = {
+  images = {
     f'{root}/leftImg8bit/{split}/{name}_leftImg8bit.png': image,
     f'{masks}_labelIds.png': CITYSCAPES_IDS[label],
     f'{masks}_instanceIds.png': label.astype(np.uint16) * 1000,
     f'{masks}_color.png': image,
   }
-  for path, array in pictures.items():
+  for path, array in images.items():
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(array).save(path)
   Path(f'{masks}_polygons.json').write_text('{}')
 
 
-def write_cityscapes_archives(root: Path, folders: Path) -> Path:
+def write_cityscapes_archives(root: Path, directories: Path) -> Path:
   """Packs what `write_cityscapes` wrote into the two archives that Cityscapes publishes."""
   root.mkdir(exist_ok=True)
   for kind in ('leftImg8bit', 'gtFine'):
     with zipfile.ZipFile(root / f'{kind}_trainvaltest.zip', 'w') as archive:
       archive.writestr('README', 'of the publisher')
-      for path in sorted((folders / kind).rglob('*.*')):
-        archive.write(path, path.relative_to(folders))
+      for path in sorted((directories / kind).rglob('*.*')):
+        archive.write(path, path.relative_to(directories))
   return root
 
 
 def write_pascal_voc(root: Path) -> Path:
-  """Writes VOCdevkit/VOC2012: 4 + 1 training masks of SegmentationClassAug, 2 validation images.
+  """Writes VOCdevkit/VOC2012: 4 + 1 masks of SegmentationClassAug, 2 validation images.
 
   'a' and 'b' have masks in SegmentationClass too; 'e' is in no list.
   """

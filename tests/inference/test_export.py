@@ -1,4 +1,4 @@
-"""Exported networks say what JAX says, for batches of any size, and notice where they do not."""
+"""Exported networks equal JAX for batches of any size; differences are detected."""
 
 import importlib.util
 import json
@@ -28,8 +28,8 @@ CAMVID = Path(os.environ.get('CLASSMIX_JAX_DATA', SHARED)) / 'camvid' / 'val'
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-  folder = tmp_path_factory.mktemp('export')
-  return toy.write_run(folder / 'run', toy.write_folder(folder / 'data'))
+  directory = tmp_path_factory.mktemp('export')
+  return toy.write_run(directory / 'run', toy.write_folder(directory / 'data'))
 
 
 @pytest.fixture(scope='module')
@@ -60,9 +60,9 @@ def test_stablehlo(run, images, expected, tmp_path):
   program = jax_export.deserialize(bytearray(text))
   assert program.platforms == export.PLATFORMS
   for count in (1, 3):
-    found = program.call(images[:count])
-    np.testing.assert_allclose(found['logits'], expected[:count], atol=1e-4)
-    np.testing.assert_array_equal(found['label'], expected[:count].argmax(-1))
+    result = program.call(images[:count])
+    np.testing.assert_allclose(result['logits'], expected[:count], atol=1e-4)
+    np.testing.assert_array_equal(result['label'], expected[:count].argmax(-1))
   card = (tmp_path / 'MODEL_CARD.md').read_text()
   toy.assert_says(
     card,
@@ -79,23 +79,23 @@ def test_savedmodel(run, images, expected, tmp_path):
   export.export(run, tmp_path, formats=['savedmodel'])
   loaded = tf.saved_model.load(str(tmp_path / 'savedmodel'))
   for count in (1, 3):
-    found = loaded(images[:count])
-    np.testing.assert_allclose(found['logits'], expected[:count], atol=1e-4)
-    np.testing.assert_array_equal(found['label'], expected[:count].argmax(-1))
+    result = loaded(images[:count])
+    np.testing.assert_allclose(result['logits'], expected[:count], atol=1e-4)
+    np.testing.assert_array_equal(result['label'], expected[:count].argmax(-1))
   signature = loaded.signatures['serving_default'](images=tf.constant(images))
   np.testing.assert_allclose(signature['logits'], expected, atol=1e-4)
-  # Whatever JAX writes by itself, older releases of TensorFlow than this one should read.
+  # Whatever JAX writes by default, older releases of TensorFlow than this one should read.
   assert b'StableHLO_v1.8.0' in (tmp_path / 'savedmodel' / 'saved_model.pb').read_bytes()
 
 
 def test_tflite(run, images, expected, tmp_path):
   tf = pytest.importorskip('tensorflow')
   export.export(run, tmp_path, formats=['tflite'])
-  found = tf.lite.Interpreter(str(tmp_path / 'model.tflite')).get_signature_runner()(
+  result = tf.lite.Interpreter(str(tmp_path / 'model.tflite')).get_signature_runner()(
     images=images[1:2]
   )
-  np.testing.assert_allclose(found['logits'], expected[1:2], atol=1e-4)
-  np.testing.assert_array_equal(found['label'], expected[1:2].argmax(-1))
+  np.testing.assert_allclose(result['logits'], expected[1:2], atol=1e-4)
+  np.testing.assert_array_equal(result['label'], expected[1:2].argmax(-1))
 
 
 def test_onnx(run, images, expected, tmp_path):
@@ -106,8 +106,8 @@ def test_onnx(run, images, expected, tmp_path):
     str(tmp_path / 'model.onnx'), providers=['CPUExecutionProvider']
   )
   for count in (1, 3):
-    label, found = session.run(['label', 'logits'], {'images': images[:count]})
-    np.testing.assert_allclose(found, expected[:count], atol=1e-4)
+    label, result = session.run(['label', 'logits'], {'images': images[:count]})
+    np.testing.assert_allclose(result, expected[:count], atol=1e-4)
     np.testing.assert_array_equal(label, expected[:count].argmax(-1))
 
 
@@ -129,10 +129,10 @@ def test_onnx_without_its_library(run, tmp_path, monkeypatch):
   ],
 )
 def test_on_real_images(backbone, head, formats, tmp_path):
-  """What docs/export.md says of networks and formats, on frames of CamVid."""
+  """Checks the table of docs/export.md, networks and formats, on frames of CamVid."""
   files = sorted(CAMVID.glob('*.png'))[::40]
   if not files:
-    pytest.skip('no camvid folder in ../shared/data or in $CLASSMIX_JAX_DATA')
+    pytest.skip('no camvid directory in ../shared/data or in $CLASSMIX_JAX_DATA')
   frames = np.stack(
     [np.asarray(Image.open(file).convert('RGB').resize((120, 90))) for file in files]
   )
@@ -141,18 +141,18 @@ def test_on_real_images(backbone, head, formats, tmp_path):
     toy.write_folder(tmp_path / 'data'),
     **{'model.backbone': backbone, 'model.head': head, 'data.crop': (90, 120)},
   )
-  wanted = logits(run, frames)
+  expected_logits = logits(run, frames)
   if importlib.util.find_spec('jax2onnx') is None:
     formats = [name for name in formats if name != 'onnx']
   network = export.restore_network(run, 'latest', '')[0]
   for name in formats:
-    found = export.FORMATS[name](network, (90, 120), tmp_path)(frames)
-    np.testing.assert_allclose(found['logits'], wanted, atol=1e-4, err_msg=name)
+    result = export.FORMATS[name](network, (90, 120), tmp_path)(frames)
+    np.testing.assert_allclose(result['logits'], expected_logits, atol=1e-4, err_msg=name)
     # Where two classes are within rounding of each other either may win.
-    assert (np.asarray(found['label']) == wanted.argmax(-1)).mean() > 0.999, name
+    assert (np.asarray(result['label']) == expected_logits.argmax(-1)).mean() > 0.999, name
 
 
-def test_what_a_library_does_not_know_is_said(run, tmp_path, monkeypatch):
+def test_errors_of_a_library_are_reported(run, tmp_path, monkeypatch):
   def fails(network, size, output):
     raise ValueError('no such operation\nand much more')
 
@@ -162,9 +162,9 @@ def test_what_a_library_does_not_know_is_said(run, tmp_path, monkeypatch):
 
 
 def test_what_does_not_agree_is_refused(run, tmp_path, monkeypatch):
-  wrong = lambda network, size, output: (
-    lambda images: {'logits': 1.01 * np.asarray(network(images)['logits'])}
-  )
+  def wrong(network, size, output):
+    return lambda images: {'logits': 1.01 * np.asarray(network(images)['logits'])}
+
   monkeypatch.setitem(export.FORMATS, 'wrong', wrong)
   with pytest.raises(UserError, match='wrong model.*differ from JAX.* should not be used'):
     export.export(run, tmp_path, formats=['wrong'])

@@ -18,8 +18,8 @@ class Constant:
 
   class_names, palette = ('a', 'b'), ((0, 0, 0), (255, 255, 255))
 
-  def predict_all(self, pictures, batch_size):
-    for image in pictures:
+  def predict_all(self, images, batch_size):
+    for image in images:
       yield Prediction(np.ones(image.shape[:2], np.uint8), np.ones(image.shape[:2], np.float32))
 
 

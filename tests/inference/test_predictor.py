@@ -1,4 +1,4 @@
-"""Prediction of pictures of any kind and size, from a run's folder alone."""
+"""Prediction of images of any kind and size, from a run's directory alone."""
 
 import sys
 import types
@@ -18,8 +18,8 @@ from classmix_jax.inference.predict_files import find_inputs, predict_files, rea
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-  folder = tmp_path_factory.mktemp('predict')
-  return toy.write_run(folder / 'run', toy.write_folder(folder / 'data'))
+  directory = tmp_path_factory.mktemp('predict')
+  return toy.write_run(directory / 'run', toy.write_folder(directory / 'data'))
 
 
 @pytest.fixture(scope='module')
@@ -27,7 +27,7 @@ def trained(run):
   return classmix_jax.load(str(run))
 
 
-def test_what_a_picture_may_be(trained, tmp_path):
+def test_kinds_of_images(trained, tmp_path):
   image = toy.draw(5)[0]
   Image.fromarray(image).save(tmp_path / 'x.png')
   label, confidence = trained.predict(image)
@@ -44,8 +44,8 @@ def test_many_at_once_are_what_each_is_alone(trained):
   """Sizes change on the way; no batch but one is full."""
   images = [toy.draw(index)[0] for index in range(4)]
   images = [*images[:3], images[3][:29, :41], images[3][:29, :40], images[0][:60, :50]]
-  found = list(trained.predict_all(images, batch_size=2))
-  for image, (label, confidence) in zip(images, found, strict=True):
+  result = list(trained.predict_all(images, batch_size=2))
+  for image, (label, confidence) in zip(images, result, strict=True):
     alone = trained.predict(image)
     assert label.shape == image.shape[:2]
     np.testing.assert_array_equal(label, alone.label)
@@ -54,7 +54,7 @@ def test_many_at_once_are_what_each_is_alone(trained):
 
 @pytest.mark.slow
 def test_windows(tmp_path):
-  """A run that is evaluated by sliding windows predicts by them: an image larger than any crop."""
+  """A run evaluated by sliding windows predicts with them an image larger than any crop."""
   from classmix_jax.evaluation.eval_step import predict
 
   root = toy.write_folder(tmp_path / 'data')
@@ -83,14 +83,17 @@ def test_folders(run, trained, tmp_path):
   assert Image.open(tmp_path / 'out' / 'y.png').size == (41, 29)
   assert Image.open(tmp_path / 'out' / 'a b' / 'x_overlay.png').size == (toy.WIDTH, toy.HEIGHT)
   label, confidence = trained.predict(toy.draw(5)[0])
-  written = lambda name: np.asarray(Image.open(tmp_path / 'out' / 'a b' / name))
+
+  def written(name):
+    return np.asarray(Image.open(tmp_path / 'out' / 'a b' / name))
+
   np.testing.assert_array_equal(written('x.png'), label)
   np.testing.assert_allclose(written('x_confidence.png') / 255, confidence, atol=0.5 / 255)
 
 
 def test_the_others_are_finished(run, tmp_path):
   (tmp_path / 'in').mkdir()
-  (tmp_path / 'in' / 'bad.jpg').write_bytes(b'\xff\xd8\xff\xe0 no picture')
+  (tmp_path / 'in' / 'bad.jpg').write_bytes(b'\xff\xd8\xff\xe0 no image')
   Image.fromarray(toy.draw(5)[0]).save(tmp_path / 'in' / 'good.png')
   with pytest.raises(UserError, match='1 of 2 images were left out.*bad.jpg'):
     predict_files(run, str(tmp_path / 'in'), tmp_path / 'out')
@@ -101,7 +104,10 @@ def test_globs(tmp_path):
   for name in ('a/1.png', 'a/2.png', 'b/1.png', 'b/1.txt'):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     Image.new('RGB', (2, 3)).save(tmp_path / name, 'png')
-  names = lambda pattern: [picture.name for picture in find_inputs(str(tmp_path / pattern))[1]]
+
+  def names(pattern):
+    return [image.name for image in find_inputs(str(tmp_path / pattern))[1]]
+
   assert names('**/1.png') == ['a/1', 'b/1'] and names('a/*.png') == ['1', '2']
   assert names('a/2.png') == ['2']
   with pytest.raises(UserError, match="both have the name '1'"):

@@ -140,19 +140,19 @@ def test_no_mask_keeps_everything():
 
 def boxes(masks, inside):
   """(height, width, top, left) of each box; everything in it is `inside`, the rest is not."""
-  found = []
+  result = []
   for mask in masks == inside:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     box = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1, rows[0], columns[0]
     assert mask.sum() == box[0] * box[1]
-    found.append(box)
-  return np.array(found)
+    result.append(box)
+  return np.array(result)
 
 
 def test_half_box_has_half_of_the_area_and_any_aspect():
   """In logarithms the height is uniform between half of the image and all of it."""
-  found = boxes(draw(MASKS['half_box'], np.zeros((40, 60), np.uint8), 400), True)
-  height, width, top, left = found.T
+  result = boxes(draw(MASKS['half_box'], np.zeros((40, 60), np.uint8), 400), True)
+  height, width, top, left = result.T
   np.testing.assert_allclose(height * width, 40 * 60 / 2, rtol=0.045)
   assert height.min() <= 21 and height.max() >= 39
   np.testing.assert_allclose(np.log(height / 40).mean(), np.log(0.5) / 2, atol=0.05)

@@ -58,7 +58,7 @@ def adversarial_terms(discriminator=2.0, logits=LOGITS):
 
 
 def test_every_term_of_adversarial_learning():
-  """D says 2 (p - 1/2): 0 and 1/2 to the predictions, 1 to the truth."""
+  """D returns 2 (p - 1/2): 0 and 1/2 for the predictions, 1 for the truth."""
   loss, (_, terms) = adversarial_terms()
   expected = {
     'loss/sup': LN2,
@@ -192,7 +192,7 @@ def test_each_term_of_s4gan_reaches_its_own_network():
 
 
 def test_images_train_themselves_above_gamma():
-  """D says the same of all images: sigmoid(0) = 0.5 is not above 0.5."""
+  """D returns the same for all images: sigmoid(0) = 0.5 is not above 0.5."""
   start, batch = small.start('s4gan'), jax.tree.map(lambda x: x[None], small.batch())
 
   def run(bias):

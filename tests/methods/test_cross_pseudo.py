@@ -26,7 +26,7 @@ def terms(first=FIRST, second=SECOND):
 
 def test_every_term():
   """The first sees (0, 0), the second (1, 0): that is what the other one learns."""
-  loss, (_, found) = terms()
+  loss, (_, result) = terms()
   expected = {
     'loss/sup': -np.log(0.75),
     'loss/sup_second': -np.log(0.25),
@@ -34,7 +34,7 @@ def test_every_term():
     'loss/cps': (2 * -np.log(0.25) + LN2) / 3 + (2 * -np.log(0.25) - np.log(0.75)) / 3,
   }
   for name, value in expected.items():
-    np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
+    np.testing.assert_allclose(result[name], value, rtol=1e-6, err_msg=name)
   np.testing.assert_allclose(
     loss,
     expected['loss/sup'] + expected['loss/sup_second'] + 0.75 * expected['loss/cps'],

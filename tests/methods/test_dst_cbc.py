@@ -32,10 +32,10 @@ def terms(logits=LOGITS, gamma=2.0):
 def test_loss():
   """Pseudo-labels 0 at 1/2 and 1 at 1/4: CE times p^gamma, over all three pixels."""
   for gamma, weight in ((0.0, (1, 1)), (2.0, (1 / 4, 1 / 16))):
-    loss, (_, found) = terms(gamma=gamma)
+    loss, (_, result) = terms(gamma=gamma)
     pseudo = (weight[0] * LN2 + weight[1] * 2 * LN2) / 3
-    np.testing.assert_allclose(found['loss/pseudo'], pseudo, rtol=1e-6)
-    np.testing.assert_allclose(found['loss/sup'], LN2, rtol=1e-6)
+    np.testing.assert_allclose(result['loss/pseudo'], pseudo, rtol=1e-6)
+    np.testing.assert_allclose(result['loss/sup'], LN2, rtol=1e-6)
     np.testing.assert_allclose(loss, LN2 / 3 + pseudo, rtol=1e-6)
 
 
@@ -78,41 +78,43 @@ def test_balanced_label():
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
   """Six steps: two supervised ones and two rounds of two, with a network of the suite's own."""
-  folder = tmp_path_factory.mktemp('dst_cbc')
-  config = toy.config(toy.write_folder(folder / 'data'), 'method=dst_cbc')
+  directory = tmp_path_factory.mktemp('dst_cbc')
+  config = toy.config(toy.write_folder(directory / 'data'), 'method=dst_cbc')
   config.steps, config.method.rounds = 6, 2
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr('classmix_jax.config.model.build_model', lambda config, count: small.model(count))
-    toy.train(config, folder / 'run')
-    yield folder, config
+    toy.train(config, directory / 'run')
+    yield directory, config
 
 
-def test_pseudo_labels_are_pictures(run):
+def test_pseudo_labels_are_images(run):
   """Of every unlabelled image, in the classes' colours, with a summary beside them."""
-  folder, _ = run
-  names = (folder / 'run' / 'splits' / 'unlabeled.txt').read_text().split()
-  kept = []
+  directory, _ = run
+  names = (directory / 'run' / 'splits' / 'unlabeled.txt').read_text().split()
+  fractions = []
   for start, share in ((2, 0.5), (4, 1.0)):
-    labels = folder / 'run' / 'pseudo_labels' / str(start)
+    labels = directory / 'run' / 'pseudo_labels' / str(start)
     summary = json.loads((labels / 'summary.json').read_text())
-    found = []
+    result = []
     for name in names:
-      with Image.open(labels / f'{name}.png') as picture:
-        assert picture.mode == 'P' and picture.size == (toy.WIDTH, toy.HEIGHT)
-        found.append(np.array(picture))
-    found = np.stack(found)
-    assert set(np.unique(found)) <= {0, 1, 2, VOID}
+      with Image.open(labels / f'{name}.png') as image:
+        assert image.mode == 'P' and image.size == (toy.WIDTH, toy.HEIGHT)
+        result.append(np.array(image))
+    result = np.stack(result)
+    assert set(np.unique(result)) <= {0, 1, 2, VOID}
     assert summary['share'] == share and summary['images'] == len(names)
-    np.testing.assert_allclose(summary['labeled'], (found != VOID).mean())
+    np.testing.assert_allclose(summary['labeled'], (result != VOID).mean())
     counts = [entry['pixels'] for entry in summary['classes'].values()]
-    assert counts == [int((found == i).sum()) for i in range(3)]
-    kept.append((found != VOID).mean())
-  assert 0.3 < kept[0] < 0.7 and kept[1] == 1.0
+    assert counts == [int((result == i).sum()) for i in range(3)]
+    fractions.append((result != VOID).mean())
+  assert 0.3 < fractions[0] < 0.7 and fractions[1] == 1.0
 
 
-def test_metrics_tell_the_stages_apart(run):
-  folder, _ = run
-  rows = [json.loads(line) for line in (folder / 'run' / 'metrics.jsonl').read_text().splitlines()]
+def test_metrics_differ_by_stage(run):
+  directory, _ = run
+  rows = [
+    json.loads(line) for line in (directory / 'run' / 'metrics.jsonl').read_text().splitlines()
+  ]
   shares = [row['pseudo_labeled_share'] for row in rows]
   assert max(shares[:2]) < 1e-5 and all(0.1 < x < 1 for x in shares[2:4]) and shares[4:] == [1, 1]
 
@@ -121,8 +123,8 @@ def test_interrupted_in_a_round_ends_in_the_same_bits(run, monkeypatch):
   """Stopped inside of step 5 and started again: labels are read, not made again."""
   from classmix_jax.training.callbacks import Callbacks
 
-  folder, config = run
-  other = folder / 'other'
+  directory, config = run
+  other = directory / 'other'
   write, after_step = Callbacks.__call__, []
 
   def stopping(self, inputs, step, state, metrics):
@@ -135,21 +137,21 @@ def test_interrupted_in_a_round_ends_in_the_same_bits(run, monkeypatch):
   with pytest.raises(KeyboardInterrupt):
     toy.train(config, other)
   toy.train(config, other)
-  first, second = ((folder / name / 'eval' / '6.json').read_text() for name in ('run', 'other'))
+  first, second = ((directory / name / 'eval' / '6.json').read_text() for name in ('run', 'other'))
   assert first == second
 
 
 def test_lost_labels_are_named(run):
-  folder, config = run
-  lost = folder / 'run' / 'pseudo_labels' / '4' / 'summary.json'
+  directory, config = run
+  lost = directory / 'run' / 'pseudo_labels' / '4' / 'summary.json'
   config = config.copy_and_resolve_references()
   config.steps = 6
-  kept = lost.read_text()
+  summary = lost.read_text()
   lost.unlink()
   for name in ('6',):
-    for path in sorted((folder / 'run' / 'checkpoints' / name).rglob('*'), reverse=True):
+    for path in sorted((directory / 'run' / 'checkpoints' / name).rglob('*'), reverse=True):
       path.unlink() if path.is_file() else path.rmdir()
-    (folder / 'run' / 'checkpoints' / name).rmdir()
+    (directory / 'run' / 'checkpoints' / name).rmdir()
   with pytest.raises(UserError, match='pseudo_labels/4 is not complete'):
-    toy.train(config, folder / 'run')
-  lost.write_text(kept)
+    toy.train(config, directory / 'run')
+  lost.write_text(summary)

@@ -38,12 +38,12 @@ def loss(devices=1, parts=1, **options):
 @pytest.mark.parametrize('devices, parts', [(1, 1), (2, 1), (1, 2)])
 def test_class_weights(devices, parts):
   """Divided by the sum of the weights of the known pixels, 1 + 3 + 3."""
-  found = loss(devices, parts, class_weights=(1.0, 3.0))
-  np.testing.assert_allclose(found, (PIXEL_LOSS @ [1, 3, 3]) / 7, rtol=1e-6)
+  result = loss(devices, parts, class_weights=(1.0, 3.0))
+  np.testing.assert_allclose(result, (PIXEL_LOSS @ [1, 3, 3]) / 7, rtol=1e-6)
   np.testing.assert_allclose(loss(devices, parts), PIXEL_LOSS.mean(), rtol=1e-6)
 
 
-def test_padding_is_void_whatever_its_label_says():
+def test_padding_is_void_for_any_label():
   valid = np.array([True, False, True, True]).reshape(1, 2, 1, 2)
   label = LABELS.reshape(1, 2, 1, 2)
   example = Example(np.zeros((1, 2, 1, 2, 3), np.uint8), label, valid)
@@ -55,21 +55,21 @@ def test_padding_is_void_whatever_its_label_says():
 
 @pytest.mark.parametrize('devices', [1, 2])
 @pytest.mark.parametrize(
-  'threshold, kept, hard',
+  'threshold, min_kept, hard',
   [(0.3, 0, [0, 1, 0]), (0.6, 0, [1, 1, 0]), (0.3, 2, [1, 1, 0]), (0.3, 9, [1, 1, 1])],
 )
-def test_hard_pixels_count(devices, threshold, kept, hard):
+def test_hard_pixels_count(devices, threshold, min_kept, hard):
   """Probabilities of the labels are 1/2, 1/4 and 3/4; void is never hard."""
-  found = loss(devices, ohem_threshold=threshold, ohem_min_kept=kept)
-  np.testing.assert_allclose(found, (PIXEL_LOSS @ hard) / sum(hard), rtol=1e-6)
+  result = loss(devices, ohem_threshold=threshold, ohem_min_kept=min_kept)
+  np.testing.assert_allclose(result, (PIXEL_LOSS @ hard) / sum(hard), rtol=1e-6)
 
 
 @pytest.mark.parametrize('devices', [1, 2])
 def test_dice(devices):
   """Class 0: 2 * 1/2 / (3/2 + 1), class 1: 2 * (1/4 + 3/4) / (3/2 + 2)."""
   coefficient = (1 / 2.5 + 2 / 3.5) / 2
-  found = loss(devices, dice=0.5) - loss(devices)
-  np.testing.assert_allclose(found, 0.5 * (1 - coefficient), rtol=1e-5)
+  result = loss(devices, dice=0.5) - loss(devices)
+  np.testing.assert_allclose(result, 0.5 * (1 - coefficient), rtol=1e-5)
 
 
 def test_dice_leaves_absent_classes_out():

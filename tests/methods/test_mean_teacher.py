@@ -24,14 +24,14 @@ def test_squared_error(consistency, classes):
   method = METHODS['cutmix_french'](Fixed(), 2, consistency=consistency)
   prob = pixels((1.0, 0.0), (1.0, 0.0))
   mixed = PseudoLabel(image(2) / 1.0, pixels(0, 0), pixels(1.0, 1.0), prob, pixels(True, True))
-  found = method.pixel_loss(LOGITS, mixed)
-  np.testing.assert_allclose(found[0, 0], np.array([2 / 4, 2 / 16]) / classes, rtol=1e-6)
+  result = method.pixel_loss(LOGITS, mixed)
+  np.testing.assert_allclose(result[0, 0], np.array([2 / 4, 2 / 16]) / classes, rtol=1e-6)
 
 
 def test_erase():
   image = jnp.arange(6, dtype=jnp.float32).reshape(1, 1, 2, 3)
-  found = erase(pixels(True, False), image)
-  np.testing.assert_allclose(found[0, 0], [[0, 1, 2], MEAN_COLOR], rtol=1e-6)
+  result = erase(pixels(True, False), image)
+  np.testing.assert_allclose(result[0, 0], [[0, 1, 2], MEAN_COLOR], rtol=1e-6)
 
 
 def test_cutout_learns_what_it_keeps():
@@ -43,21 +43,24 @@ def test_cutout_learns_what_it_keeps():
     targets, _, metrics = method.targets(start, batch, jax.random.key(0))
     return targets, metrics['confident_share']
 
-  found, share = jax.pmap(run, AXIS, out_axes=None, devices=jax.devices()[:1])(batch)
-  shown, before = np.asarray(found.mixed.image[0]), batch.unlabeled.image[0, 0] / 255
-  kept = np.isclose(shown, before, atol=1e-6).all(-1)
+  result, share = jax.pmap(run, AXIS, out_axes=None, devices=jax.devices()[:1])(batch)
+  shown, before = np.asarray(result.mixed.image[0]), batch.unlabeled.image[0, 0] / 255
+  is_kept = np.isclose(shown, before, atol=1e-6).all(-1)
   np.testing.assert_allclose(
-    shown[~kept], np.broadcast_to(MEAN_COLOR, shown[~kept].shape), rtol=1e-6
+    shown[~is_kept], np.broadcast_to(MEAN_COLOR, shown[~is_kept].shape), rtol=1e-6
   )
-  np.testing.assert_allclose(found.weight[0], np.where(kept, share, 0.0), rtol=1e-6)
-  assert 0.2 < kept.mean() < 0.8 and float(found.num_pixels[0]) == batch.unlabeled.valid.sum()
+  np.testing.assert_allclose(result.weight[0], np.where(is_kept, share, 0.0), rtol=1e-6)
+  assert 0.2 < is_kept.mean() < 0.8 and float(result.num_pixels[0]) == batch.unlabeled.valid.sum()
 
 
 @pytest.mark.parametrize('step, progress', [(0, 0.0), (5, 0.5), (10, 1.0), (50, 1.0)])
-def test_the_ramp_lasts_as_long_as_it_says(step, progress):
+def test_length_of_the_ramp(step, progress):
   start = small.start('classmix').replace(step=jnp.array(step))
   method = small.method('classmix', pixel_weight='sigmoid', ramp_steps=10)
-  run = lambda batch: method.targets(start, batch, jax.random.key(0))[0].weight
+
+  def run(batch):
+    return method.targets(start, batch, jax.random.key(0))[0].weight
+
   batch = jax.tree.map(lambda x: x[None, None], small.batch())
   weight = jax.pmap(run, AXIS, devices=jax.devices()[:1])(batch)
   np.testing.assert_allclose(weight, np.exp(-5 * (1 - progress) ** 2), rtol=1e-6)
@@ -69,11 +72,11 @@ def test_the_terms_are_weighed():
   labeled = Labeled(image(2), pixels(0, 255), pixels(1.0, 0.0), jnp.float32(1.0), jnp.float32(1.0))
   mixed = PseudoLabel(image(2) / 1.0, pixels(0, 0), pixels(1.0, 1.0), None, pixels(True, True))
   targets = Targets(labeled, mixed, pixels(0.5, 1.0), jnp.float32(2.0))
-  loss, (_, found) = method.loss(
+  loss, (_, result) = method.loss(
     {'segmenter': LOGITS[0]}, {'segmenter': {}, 'teacher': {}}, targets
   )
   unsup = (0.5 * LN2 - np.log(0.75)) / 2
-  np.testing.assert_allclose([found['loss/sup'], found['loss/unsup']], [LN2, unsup], rtol=1e-6)
+  np.testing.assert_allclose([result['loss/sup'], result['loss/unsup']], [LN2, unsup], rtol=1e-6)
   np.testing.assert_allclose(loss, LN2 + 0.25 * unsup, rtol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""The second branch of s4GAN by hand: its terms, whose gradient they are, and when they begin."""
+"""The second branch of s4GAN by hand: its terms, their gradients, and their first steps."""
 
 import dataclasses
 
@@ -36,7 +36,7 @@ def test_cosine_distance():
 
 @dataclasses.dataclass(frozen=True)
 class Branches(S4GANMLMT):
-  """Both D and C say what their parameters are."""
+  """D and C return their parameters."""
 
   def judge(self, discriminator, prob, image, keys):
     feature = jnp.mean(prob[..., 0] - 0.5, axis=(1, 2))
@@ -61,11 +61,13 @@ def terms(classifier=(0.0, LN3), logits=LOGITS):
 
 def test_both_terms():
   """Present with 1/2, absent with 1/4; C's logits are at a right angle to the teacher's."""
-  loss, (_, found) = terms()
+  loss, (_, result) = terms()
   expected = {'loss/presence': (LN2 + np.log(4.0)) / 2, 'loss/presence_consistency': 1.0}
   for name, value in expected.items():
-    np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
-  rest = found['loss/sup'] + 0.1 * found['loss/fm'] + found['loss/st'] + found['loss/discriminator']
+    np.testing.assert_allclose(result[name], value, rtol=1e-6, err_msg=name)
+  rest = (
+    result['loss/sup'] + 0.1 * result['loss/fm'] + result['loss/st'] + result['loss/discriminator']
+  )
   np.testing.assert_allclose(loss, rest + expected['loss/presence'] + 0.25, rtol=1e-6)
 
 
@@ -91,10 +93,10 @@ def test_consistency_begins_at_its_step(started):
     targets, _, _ = method.targets(started.replace(step=step), batch, jax.random.key(0))
     return targets.classifier.weight[0], targets.classifier.image
 
-  found = [on_one_device(run, step) for step in (3, 4, 5, 6, 7)]
-  assert [float(weight) for weight, _ in found] == [0.0, 0.0, 0.5, 1.0, 1.0]
+  result = [on_one_device(run, step) for step in (3, 4, 5, 6, 7)]
+  assert [float(weight) for weight, _ in result] == [0.0, 0.0, 0.5, 1.0, 1.0]
   # Every image is distorted.
-  changed = np.abs(found[0][1] - to_unit_range(batch.unlabeled.image)).max(axis=(0, 2, 3, 4))
+  changed = np.abs(result[0][1] - to_unit_range(batch.unlabeled.image)).max(axis=(0, 2, 3, 4))
   assert (changed > 0.05).all()
 
 

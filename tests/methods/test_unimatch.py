@@ -44,14 +44,14 @@ def loss(name, views, logits=LOGITS):
 def test_fixmatch():
   """Uncertain pixels count in the denominator, padding does not: L = (L_x + L_s) / 2."""
   for view, value in zip(VIEWS, LOSSES, strict=True):
-    total, (_, found) = loss('fixmatch', (view,))
-    np.testing.assert_allclose(found['loss/unsup'], value, rtol=1e-6)
+    total, (_, result) = loss('fixmatch', (view,))
+    np.testing.assert_allclose(result['loss/unsup'], value, rtol=1e-6)
     np.testing.assert_allclose(total, (LN2 + value) / 2, rtol=1e-6)
 
 
 def test_two_views_have_half_each():
-  total, (_, found) = loss('unimatch_v2', VIEWS)
-  np.testing.assert_allclose(found['loss/unsup'], sum(LOSSES) / 2, rtol=1e-6)
+  total, (_, result) = loss('unimatch_v2', VIEWS)
+  np.testing.assert_allclose(result['loss/unsup'], sum(LOSSES) / 2, rtol=1e-6)
   np.testing.assert_allclose(total, (LN2 + sum(LOSSES) / 2) / 2, rtol=1e-6)
 
 
@@ -65,9 +65,9 @@ def test_unimatch_has_a_branch_of_perturbed_features():
     def joint_pass(self, student, batch_stats, targets):
       return student[None], perturbed, batch_stats
 
-  total, (_, found) = Half(Fixed(), 2).loss({'segmenter': LOGITS}, {'segmenter': {}}, given)
+  total, (_, result) = Half(Fixed(), 2).loss({'segmenter': LOGITS}, {'segmenter': {}}, given)
   fp = LN2 / 2  # the second pixel's confidence is 0.94
-  np.testing.assert_allclose(found['loss/fp'], fp, rtol=1e-6)
+  np.testing.assert_allclose(result['loss/fp'], fp, rtol=1e-6)
   np.testing.assert_allclose(total, (LN2 + sum(LOSSES) / 4 + fp / 2) / 2, rtol=1e-6)
 
 
@@ -106,11 +106,11 @@ def test_views_are_mixed_with_their_labels():
   def run(batch):
     return method.targets(start, batch, jax.random.key(3))[0]
 
-  found = jax.pmap(run, AXIS, out_axes=None, devices=jax.devices()[:1])(batch)
-  weak = jax.tree.map(lambda x: np.asarray(x[0]), found.weak.images)
+  result = jax.pmap(run, AXIS, out_axes=None, devices=jax.devices()[:1])(batch)
+  weak = jax.tree.map(lambda x: np.asarray(x[0]), result.weak.images)
   next_one = jax.tree.map(lambda x: np.roll(x, -1, axis=0), weak)
   masks = []
-  for view in found.views:
+  for view in result.views:
     view = jax.tree.map(lambda x: np.asarray(x[0]), view.images)
     own = (view.image == weak.image).all(-1)
     for name in ('label', 'confidence', 'valid'):
@@ -148,7 +148,7 @@ def test_statistics_of_the_second_version_follow_with_the_last_step(step, decay)
   with pytest.raises(Seen) as seen:
     blind.targets(state, small.batch(), jax.random.key(0))
   jax.tree.map(
-    lambda found, x: np.testing.assert_allclose(found, x + decay + 2 * (1 - decay), rtol=1e-5),
+    lambda result, x: np.testing.assert_allclose(result, x + decay + 2 * (1 - decay), rtol=1e-5),
     seen.value.args[0],
     start.model_state['segmenter'],
   )

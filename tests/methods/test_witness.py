@@ -194,7 +194,10 @@ def test_six_training_steps(witness_method, variant, devices):
   local = jax.devices()[:devices]
   image = jax.ShapeDtypeStruct((2, 49, 49, 3), jnp.float32)
   state = create_state(witness_method, tx, jax.random.key(0), image, local)
-  replace = lambda tree: jax.tree.map_with_path(witness_leaf, tree)
+
+  def replace(tree):
+    return jax.tree.map_with_path(witness_leaf, tree)
+
   state = state.replace(
     params={'segmenter': replace(state.params['segmenter'])},
     method_state={'teacher': replace(state.method_state['teacher'])},
@@ -202,12 +205,15 @@ def test_six_training_steps(witness_method, variant, devices):
   )
   step = make_train_step(witness_method, tx, 0, local)
   for index, batch in enumerate(witness_batches()):
-    shard = lambda x: x.reshape((devices, 1, 2 // devices) + x.shape[1:])
+
+    def shard(x):
+      return x.reshape((devices, 1, 2 // devices) + x.shape[1:])
+
     state, metrics = step(state, jax.tree.map(shard, batch))
     student, teacher = state.params['segmenter'], state.method_state['teacher']
     norm = jnp.linalg.norm
     jax.effects_barrier()
-    found = {
+    result = {
       'mask_mean': np.mean(MASK_MEANS[-2:]),
       'loss_sup': metrics['loss/sup'],
       'loss_unsup': metrics['loss/unsup'],
@@ -225,13 +231,13 @@ def test_six_training_steps(witness_method, variant, devices):
         state.model_state['teacher']['backbone']['bn1']['mean']
       ),
     }
-    for name, value in found.items():
+    for name, value in result.items():
       np.testing.assert_allclose(value, expected[name][index], rtol=1e-4, err_msg=name)
-  assert found.keys() == expected.keys()
+  assert result.keys() == expected.keys()
 
 
-def relative_to_range(found, expected):
-  return np.abs(np.asarray(found) - expected).max() / np.ptp(expected)
+def relative_to_range(result, expected):
+  return np.abs(np.asarray(result) - expected).max() / np.ptp(expected)
 
 
 def shape_in_torch(leaf):
@@ -256,7 +262,9 @@ def resnet101(witness, dtype):
   assert names == dict(zip(witness['param_names'], witness['param_shapes'], strict=True))
 
   def small_logits(variables, train):
-    forward = lambda module: module.head(module.backbone(image, train), train)
+    def forward(module):
+      return module.head(module.backbone(image, train), train)
+
     return model.apply(variables, method=forward, mutable=['batch_stats'])
 
   def loss(params):
@@ -274,9 +282,9 @@ def resnet101(witness, dtype):
   return jax.tree.map(lambda x: np.asarray(x[0]), run(with_device))
 
 
-def compare_resnet101(found, witness, *, logits, loss, gradients):
-  """The arguments say how near: to the logits' range, relative to the loss, to each norm."""
-  eval_logits, train_logits, value, gradient, statistics = found
+def compare_resnet101(result, witness, *, logits, loss, gradients):
+  """The arguments are tolerances: relative to the logits' range, the loss, each norm."""
+  eval_logits, train_logits, value, gradient, statistics = result
   assert relative_to_range(eval_logits, nhwc(witness['logits_eval_nchw'])) < 1e-5
   assert relative_to_range(train_logits, nhwc(witness['logits_train_nchw'])) < logits
   np.testing.assert_allclose(value, witness['loss'], rtol=loss)
@@ -298,24 +306,24 @@ def compare_resnet101(found, witness, *, logits, loss, gradients):
 
 @pytest.mark.slow
 def test_resnet101_is_exact():
-  """In float64, where rounding plays no part; see the README of the witness folder.
+  """In float64, where rounding plays no part; see the README of the witness directory.
 
   In training 104 normalisations by small maps amplify rounding: the original's float32 numbers
   are 1.4e-4 (logits) and 3.4e-3 (the stem's gradient) away from its own in float64.
   """
   witness = dict(np.load(WITNESS / 'deeplab_v2_resnet101.npz'))
   with jax.enable_x64(True):
-    found = resnet101(witness, jnp.float64)
-  compare_resnet101(found, witness, logits=2e-4, loss=1e-5, gradients=5e-3)
+    result = resnet101(witness, jnp.float64)
+  compare_resnet101(result, witness, logits=2e-4, loss=1e-5, gradients=5e-3)
   exact = np.load(WITNESS / 'deeplab_v2_resnet101_float64.npz')
-  compare_resnet101(found, {**witness, **exact}, logits=1e-6, loss=1e-6, gradients=1e-5)
+  compare_resnet101(result, {**witness, **exact}, logits=1e-6, loss=1e-6, gradients=1e-5)
 
 
 @pytest.mark.slow
 def test_resnet101_in_float32():
   witness = np.load(WITNESS / 'deeplab_v2_resnet101.npz')
-  found = resnet101(witness, jnp.float32)
-  compare_resnet101(found, witness, logits=2e-4, loss=1e-5, gradients=5e-3)
+  result = resnet101(witness, jnp.float32)
+  compare_resnet101(result, witness, logits=2e-4, loss=1e-5, gradients=5e-3)
 
 
 def test_next_image_is_cyclic():

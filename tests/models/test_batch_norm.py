@@ -18,7 +18,10 @@ VARIABLES = {
 @pytest.mark.parametrize('devices', [1, 2])
 def test_training(devices):
   layer = batch_norm(train=True, bn='batch', dtype=jnp.float32, name='bn')
-  run = lambda x: layer.apply(VARIABLES, x, mutable=['batch_stats'])
+
+  def run(x):
+    return layer.apply(VARIABLES, x, mutable=['batch_stats'])
+
   shared = jax.vmap(run, axis_name=AXIS, out_axes=(0, None))
   y, updated = shared(VALUES.reshape(devices, -1, 1, 1, 1))
   # Normalised by 14 / 4, remembered as 14 / 3.
@@ -38,7 +41,10 @@ def test_running_statistics_stay(train, bn):
 
 def test_a_single_value_has_no_variance():
   layer = batch_norm(train=True, bn='batch', dtype=jnp.float32, name='bn')
-  run = lambda x: layer.apply(VARIABLES, x, mutable=['batch_stats'])[1]['batch_stats']['var']
+
+  def run(x):
+    return layer.apply(VARIABLES, x, mutable=['batch_stats'])[1]['batch_stats']['var']
+
   var = jax.vmap(run, axis_name=AXIS)(jnp.full((1, 1, 1, 1, 1), 5.0))
   np.testing.assert_allclose(var, [[0.9 * 2]])
 

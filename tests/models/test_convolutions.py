@@ -18,15 +18,18 @@ def results(way, side, stride, dilation, shape, dtype=jnp.float32, features=5):
   x = jnp.asarray(rs.randn(*shape), dtype)
   kernel = jnp.asarray(rs.randn(side, side, shape[-1], features), dtype)
   reach = dilation * (side - 1) // 2
-  run = lambda x, kernel: way(
-    x,
-    kernel,
-    (stride, stride),
-    [(reach, reach)] * 2,
-    rhs_dilation=(dilation, dilation),
-    dimension_numbers=convolution.DIMENSIONS,
-    precision=None,
-  )
+
+  def run(x, kernel):
+    return way(
+      x,
+      kernel,
+      (stride, stride),
+      [(reach, reach)] * 2,
+      rhs_dilation=(dilation, dilation),
+      dimension_numbers=convolution.DIMENSIONS,
+      precision=None,
+    )
+
   y, back = jax.vjp(run, x, kernel)
   weight = jnp.asarray(rs.randn(*y.shape), dtype)
   return y, *back(weight)
@@ -57,14 +60,17 @@ def test_numbers_and_gradients_are_those_of_a_convolution(way, side, stride, dil
 @pytest.mark.parametrize('dilation', [1, 2])
 def test_wide_layers(dilation):
   """Of 128 channels and more, whose kernel gradient is a sum of products on CPUs."""
-  run = lambda way: results(way, 3, 1, dilation, (1, 3, 5, 128), features=129)
+
+  def run(way):
+    return results(way, 3, 1, dilation, (1, 3, 5, 128), features=129)
+
   for x, y in zip(run(convolution.same_size), run(lax.conv_general_dilated), strict=True):
     np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize('dilation, products', [(6, 0), (12, 9), (18, 9)])
 def test_gpus_interleave_unless_images_become_too_small(dilation, products):
-  """At 32x64, every twelfth pixel is an image of 3x6: too small for a kernel gradient of cuDNN."""
+  """At 32x64, every twelfth pixel is an image of 3x6: too small for cuDNN's kernel gradient."""
   gradient = jax.jit(
     lambda x, y: convolution._kernel_gradient(x, y, jnp.zeros((3, 3, 4, 5)), dilation, None)
   )

@@ -58,7 +58,10 @@ def test_no_gradient_with_stride_and_dilation():
 
 def test_the_processor_gets_no_grouped_convolution():
   """The compiled program contains only the implementation for its platform."""
-  loss = lambda x, kernel: jnp.sum(jnp.sin(depthwise(x, kernel, 1, 1)))
+
+  def loss(x, kernel):
+    return jnp.sum(jnp.sin(depthwise(x, kernel, 1, 1)))
+
   compiled = (
     jax.jit(jax.grad(loss, (0, 1))).lower(jnp.ones((1, 6, 6, 2)), jnp.ones((3, 3, 1, 2))).compile()
   )

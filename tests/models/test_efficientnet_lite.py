@@ -50,7 +50,10 @@ def variables_from(tensor):
 
 def logits_of(high, tensor, train):
   """Computes the classifier, which the backbone lacks, from its last features."""
-  get = lambda name, *shape: np.asarray(tensor(name, shape), np.float64)
+
+  def get(name, *shape):
+    return np.asarray(tensor(name, shape), np.float64)
+
   x = np.asarray(high, np.float64) @ get('_conv_head.weight', 1280, 320, 1, 1)[:, :, 0, 0].T
   mean, var = get('_bn1.running_mean', 1280), get('_bn1.running_var', 1280)
   if train:
@@ -77,7 +80,10 @@ def forward(variables, image, train, preprocessing=AS_IT_IS):
     return features, blocks, variables['batch_stats']
 
   features, blocks, stats = run(variables, image.reshape(2, -1, *image.shape[1:]))
-  join = lambda x: np.asarray(x).reshape(-1, *x.shape[2:])
+
+  def join(x):
+    return np.asarray(x).reshape(-1, *x.shape[2:])
+
   return (
     jax.tree.map(join, features),
     [join(x) for x in blocks],
@@ -149,7 +155,9 @@ def test_dilation_sees_what_strides_see(size):
 
 
 def test_strides_and_dilations():
-  at = lambda stride: [(b['stride'], b['dilation']) for b in list_block_options(stride)]
+  def at(stride):
+    return [(b['stride'], b['dilation']) for b in list_block_options(stride)]
+
   plain = [(1, 1), (2, 1), (1, 1), (2, 1), (1, 1), (2, 1)] + [(1, 1)] * 5
   assert at(32) == [*plain, (2, 1), (1, 1), (1, 1), (1, 1), (1, 1)]
   assert at(16) == [*plain, (1, 1), (1, 2), (1, 2), (1, 2), (1, 2)]
@@ -163,12 +171,12 @@ def test_strides_and_dilations():
 
 def images():
   """Two of CamVid, cut to what the package's network takes, and two of noise; 0..1."""
-  folder = DATA / 'camvid' / 'train'
-  if not folder.is_dir():
-    pytest.skip('no camvid folder in ../shared/data or in $CLASSMIX_JAX_DATA')
+  directory = DATA / 'camvid' / 'train'
+  if not directory.is_dir():
+    pytest.skip('no camvid directory in ../shared/data or in $CLASSMIX_JAX_DATA')
   real = [
     np.asarray(Image.open(path).convert('RGB'))[:224, 100:324]
-    for path in sorted(folder.glob('*.png'))[::200]
+    for path in sorted(directory.glob('*.png'))[::200]
   ]
   noise = np.random.RandomState(0).randint(0, 256, (2, 224, 224, 3))
   return np.concatenate([real, noise]).astype(np.float32) / 255
@@ -190,7 +198,9 @@ def test_logits_of_the_imagenet_weights():
   how, image = PREPROCESSING['symmetric'], images()
   expected, blocks = run(model.eval(), np.asarray(preprocess(image, how)))
 
-  tensor = lambda name, shape: state[name].numpy().reshape(shape)
+  def tensor(name, shape):
+    return state[name].numpy().reshape(shape)
+
   features, activations, _ = forward(variables_from(tensor), image, False, how)
   logits = logits_of(features.high, tensor, False)
   worst = max(np.abs(x - y).max() / np.ptp(y) for x, y in zip(activations, blocks, strict=True))

@@ -18,9 +18,10 @@ MAP = 5  # side of the smallest feature map below
 
 def windows(backbone, image, variables):
   """Returns (side of the window, stride) of every convolution of a gradient, lowered for CUDA."""
-  loss = lambda params, rest: backbone.apply(
-    {'params': params, **rest}, image, train=True
-  ).high.sum()
+
+  def loss(params, rest):
+    return backbone.apply({'params': params, **rest}, image, train=True).high.sum()
+
   params, rest = variables['params'], {'batch_stats': variables['batch_stats']}
   program = jax.jit(jax.grad(loss)).trace(params, rest).lower(lowering_platforms=('cuda',))
   actual = []
@@ -65,7 +66,9 @@ def test_strided_1x1_convolutions_are_no_sliced_products():
 
 def test_depthwise_gradients_of_xla_would_be_found(monkeypatch):
   def plain(x, gradient, kernel, stride, dilation):
-    way = lambda kernel: depthwise.grouped_convolution(x, kernel, stride, dilation)
+    def way(kernel):
+      return depthwise.grouped_convolution(x, kernel, stride, dilation)
+
     return jax.vjp(way, kernel)[1](gradient)[0]
 
   monkeypatch.setattr(depthwise, 'kernel_gradient_by_convolution', plain)
@@ -74,9 +77,9 @@ def test_depthwise_gradients_of_xla_would_be_found(monkeypatch):
 
 
 def test_jaxs_own_gradient_would_be_found(monkeypatch):
-  plain = lambda x, kernel, strides, padding, **options: jax.lax.conv_general_dilated(
-    x, kernel, strides, padding, **options
-  )
+  def plain(x, kernel, strides, padding, **options):
+    return jax.lax.conv_general_dilated(x, kernel, strides, padding, **options)
+
   monkeypatch.setattr(conv_bn, 'same_size', plain)
   actual = maps_in_strides(BACKBONES['resnet50'](bn='running'))
   assert {stride for _, stride in actual} == {2, 4}

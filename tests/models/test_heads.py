@@ -88,6 +88,9 @@ def test_image_pooling_sees_the_whole_image():
   """On so small a map, a dilation of 6 covers only the center pixel."""
   head = v3plus()
   variables = head.init(jax.random.key(0), features(), False)
-  corner = lambda high: head.apply(variables, features()._replace(high=high), False)[0, 0, 0, 0]
+
+  def corner(high):
+    return head.apply(variables, features()._replace(high=high), False)[0, 0, 0, 0]
+
   gradient = jax.grad(corner)(features().high)
   assert jnp.any(gradient[0, -1, -1]) and not jnp.any(gradient[1])

@@ -35,9 +35,15 @@ def test_is_xlas(padding, size, dtype):
   """
   rs = np.random.RandomState(0)
   x = jnp.asarray(np.maximum(rs.randn(2, *size, 5), 0), dtype)
-  plain = lambda x: nn.max_pool(x, (3, 3), strides=(2, 2), padding=padding)
+
+  def plain(x):
+    return nn.max_pool(x, (3, 3), strides=(2, 2), padding=padding)
+
   y = jnp.asarray(rs.randint(-9, 10, plain(x).shape), dtype)
-  ours = lambda x: max_pool(x, padding)
+
+  def ours(x):
+    return max_pool(x, padding)
+
   np.testing.assert_array_equal(ours(x), plain(x))
   assert gradient(ours, x, y).dtype == x.dtype
   np.testing.assert_array_equal(gradient(ours, x, y), gradient(plain, x, y))

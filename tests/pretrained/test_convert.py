@@ -16,8 +16,8 @@ from toy import assert_says
 from classmix_jax.errors import UserError
 from classmix_jax.pretrained import convert as program
 from classmix_jax.pretrained import known_files
-from classmix_jax.pretrained.convert import convert_to_file, convert_to_folder
-from classmix_jax.pretrained.converted_folder import read_weights, write_weights
+from classmix_jax.pretrained.convert import convert_to_directory, convert_to_file
+from classmix_jax.pretrained.converted_directory import read_weights, write_weights
 from classmix_jax.pretrained.load import open_weights
 from classmix_jax.pretrained.state_dict_files import read_file
 
@@ -33,7 +33,7 @@ def networks(monkeypatch):
 def convert(tensors, tmp_path, name='x.safetensors', **options):
   """Writes tensors, converts the file into tmp_path / 'weights', returns that."""
   weights = open_weights(save(tmp_path / name, tensors))
-  convert_to_folder(weights, tmp_path / 'weights', **{**DEEPLAB, **options})
+  convert_to_directory(weights, tmp_path / 'weights', **{**DEEPLAB, **options})
   return tmp_path / 'weights'
 
 
@@ -52,20 +52,20 @@ def test_there_and_back_is_the_same_bits(name, ending, tmp_path, capsys):
   tensors = state_dicts.deeplab_v2(5)
   tensors['conv1.weight'][0, 0, 0, :3] = np.nan, -0.0, 1e-42  # bits, not values
   counters = {'bn1.num_batches_tracked': np.array(7)}
-  folder = convert({**tensors, **counters}, tmp_path, name)
+  directory = convert({**tensors, **counters}, tmp_path, name)
   assert_says(
     capsys.readouterr().out,
     f'matched {len(tensors)} of {len(tensors)} tensors',
     '1 num_batches_tracked',
   )
   save(tmp_path / f'probe{ending}', {'a': np.ones(1)})  # skips without the package
-  convert_to_file(open_weights(folder), tmp_path / f'back{ending}')
+  convert_to_file(open_weights(directory), tmp_path / f'back{ending}')
   assert_same_bits(tensors, read_file(tmp_path / f'back{ending}'))
 
 
-def test_the_folder_says_where_it_comes_from(tmp_path):
-  folder = convert(state_dicts.deeplab_v2(7), tmp_path, 'mine.safetensors')
-  described = json.loads((folder / 'weights.json').read_text())
+def test_the_directory_names_its_origin(tmp_path):
+  directory = convert(state_dicts.deeplab_v2(7), tmp_path, 'mine.safetensors')
+  described = json.loads((directory / 'weights.json').read_text())
   assert len(described.pop('sha256')) == 64
   assert described == {
     'backbone': 'resnet_small',
@@ -78,7 +78,7 @@ def test_the_folder_says_where_it_comes_from(tmp_path):
     'matched': 93,
     'expected': 93,
   }
-  tree, _ = read_weights(folder)
+  tree, _ = read_weights(directory)
   assert tree['params']['head']['dilation24']['kernel'].shape == (3, 3, 2048, 7)
   assert tree['batch_stats']['backbone']['layer2_0']['bn_shortcut']['var'].shape == (512,)
   assert {path.name for path in tmp_path.iterdir()} == {'mine.safetensors', 'weights'}
@@ -87,14 +87,14 @@ def test_the_folder_says_where_it_comes_from(tmp_path):
 @pytest.mark.parametrize('backbone, block', state_dicts.TORCHVISION)
 def test_classifiers_are_left_out(backbone, block, tmp_path, capsys):
   tensors = state_dicts.torchvision(block)
-  folder = convert(tensors, tmp_path, backbone=backbone)
+  directory = convert(tensors, tmp_path, backbone=backbone)
   assert_says(
     capsys.readouterr().out,
     'unexpected   2: fc.bias, fc.weight',
     'missing      8: head.dilation12.bias, ',
     'the file has no such head: it is initialized from scratch',
   )
-  tree, described = read_weights(folder)
+  tree, described = read_weights(directory)
   assert described['preprocessing'] == 'imagenet' and described['head'] == ''
   assert set(tree['params']) == {'backbone'}  # no made-up head
   np.testing.assert_array_equal(
@@ -103,14 +103,14 @@ def test_classifiers_are_left_out(backbone, block, tmp_path, capsys):
 
 
 def test_a_head_for_other_classes_is_reported_and_left_out(tmp_path, capsys):
-  folder = convert(state_dicts.deeplab_v2(5), tmp_path, num_classes=3)
+  directory = convert(state_dicts.deeplab_v2(5), tmp_path, num_classes=3)
   assert_says(
     capsys.readouterr().out,
     'wrong shape  8: layer5.conv2d_list.0.bias [5], expected [3], ',
     '[5, 2048, 3, 3], expected [3, 2048, 3, 3]',
     'the head is for 5 classes, not for 3: it is initialized from scratch',
   )
-  assert set(read_weights(folder)[0]['params']) == {'backbone'}
+  assert set(read_weights(directory)[0]['params']) == {'backbone'}
 
 
 def rename(tensors, name):
@@ -142,8 +142,8 @@ def test_one_tensor_that_does_not_fit_is_enough(name, change, kind, tmp_path, ca
 def test_a_partial_file_may_be_asked_for(tmp_path):
   tensors = state_dicts.deeplab_v2()
   remove(tensors, 'layer3.0.conv2.weight')
-  folder = convert(tensors, tmp_path, partial=True)
-  assert 'conv2' not in read_weights(folder)[0]['params']['backbone']['layer3_0']
+  directory = convert(tensors, tmp_path, partial=True)
+  assert 'conv2' not in read_weights(directory)[0]['params']['backbone']['layer3_0']
 
 
 @pytest.mark.parametrize('change', ['fewer', 'more'])
@@ -157,17 +157,17 @@ def test_another_backbone_is_refused_even_so(change, tmp_path):
     convert(tensors, tmp_path, partial=True)
 
 
-def test_an_existing_folder_is_kept(tmp_path):
+def test_an_existing_directory_is_kept(tmp_path):
   (tmp_path / 'weights').mkdir()
   (tmp_path / 'weights' / 'thesis.txt').touch()
   with pytest.raises(UserError, match='weights exists; remove it'):
     convert(state_dicts.deeplab_v2(), tmp_path)
 
 
-def test_a_crash_leaves_no_half_folder(tmp_path, monkeypatch):
+def test_a_crash_leaves_no_half_directory(tmp_path, monkeypatch):
   tree = {'params': {'a': np.ones(2)}, 'batch_stats': {}}
   with monkeypatch.context() as patch:
-    patch.setattr('classmix_jax.pretrained.converted_folder.write_atomically', lambda *_: 1 / 0)
+    patch.setattr('classmix_jax.pretrained.converted_directory.write_atomically', lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
       write_weights(tmp_path / 'weights', tree, {'source': 'x'})
   assert not (tmp_path / 'weights').exists()
@@ -246,7 +246,7 @@ def test_unknown_names_are_an_error(tmp_path):
   path = save(tmp_path / 'x.safetensors', {'encoder.weight': np.ones(2)})
   with pytest.raises(UserError, match='tensors like encoder.weight, which belong to none'):
     open_weights(path)
-  with pytest.raises(UserError, match='neither the folder of a run or of converted weights'):
+  with pytest.raises(UserError, match='neither the directory of a run or of converted weights'):
     open_weights(tmp_path)
 
 
@@ -277,13 +277,13 @@ def test_the_program_there_and_back_and_refused(tmp_path):
       for path, leaf in jax.tree.leaves_with_path(program.compute_shapes('tiny', '', 1))
     }
   )
-  path, folder = tmp_path / 'x.safetensors', tmp_path / 'weights'
+  path, directory = tmp_path / 'x.safetensors', tmp_path / 'weights'
   save(path, {**tensors, 'fc.bias': np.ones(10, np.float32)})
   options = ['--backbone=tiny', '--layout=torchvision']
-  ended = run_program(f'--input={path}', f'--output={folder}', *options)
+  ended = run_program(f'--input={path}', f'--output={directory}', *options)
   assert ended.returncode == 0, ended.stderr
   assert_says(ended.stdout, f'matched {len(tensors)} of {len(tensors)} tensors', '1: fc.bias')
-  ended = run_program(f'--input={folder}', f'--output={tmp_path / "back.safetensors"}')
+  ended = run_program(f'--input={directory}', f'--output={tmp_path / "back.safetensors"}')
   assert ended.returncode == 0, ended.stderr
   assert_same_bits(tensors, read_file(tmp_path / 'back.safetensors'))
 

@@ -22,8 +22,8 @@ def test_names(path, name):
   assert to_torch_name(tuple(path.split('/'))) == name
 
 
-def pretend_installed(monkeypatch, folder):
-  spec = importlib.util.spec_from_file_location('package', folder / '__init__.py')
+def pretend_installed(monkeypatch, directory):
+  spec = importlib.util.spec_from_file_location('package', directory / '__init__.py')
   monkeypatch.setattr(importlib.util, 'find_spec', lambda name: spec)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
 
-from classmix_jax.pretrained.converted_folder import DESCRIPTION_FIELDS, read_weights
+from classmix_jax.pretrained.converted_directory import DESCRIPTION_FIELDS, read_weights
 from classmix_jax.pretrained.state_dict_files import read_file
 
 HEADER = json.dumps({'a': {'dtype': 'F32', 'shape': [2], 'data_offsets': [0, 8]}}).encode()

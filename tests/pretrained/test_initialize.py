@@ -11,8 +11,8 @@ from toy import assert_says
 
 from classmix_jax.errors import UserError
 from classmix_jax.pretrained import load
-from classmix_jax.pretrained.convert import compute_shapes, convert_to_folder
-from classmix_jax.pretrained.converted_folder import DESCRIPTION_FIELDS
+from classmix_jax.pretrained.convert import compute_shapes, convert_to_directory
+from classmix_jax.pretrained.converted_directory import DESCRIPTION_FIELDS
 from classmix_jax.pretrained.initialize import describe_weights, initialize_from_weights
 from classmix_jax.pretrained.load import open_weights
 from classmix_jax.workdir import resume
@@ -28,9 +28,9 @@ def zeros(backbone='resnet_small', classes=5):
   return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
 
 
-def test_a_file_and_its_folder_are_the_same(tmp_path, capsys):
+def test_a_file_and_its_directory_are_the_same(tmp_path, capsys):
   path = state_dicts.save(tmp_path / 'x.safetensors', state_dicts.deeplab_v2(5))
-  convert_to_folder(
+  convert_to_directory(
     open_weights(path),
     tmp_path / 'weights',
     backbone='resnet_small',
@@ -80,7 +80,7 @@ def test_another_backbone_is_refused(tmp_path):
     initialize_from_weights(zeros('resnet_basic'), open_weights(path))
 
 
-def test_a_corrupt_folder_is_an_error(tmp_path):
+def test_a_corrupt_directory_is_an_error(tmp_path):
   (tmp_path / 'weights.json').write_text(json.dumps({}))
   with pytest.raises(UserError, match="weights.json is damaged: source is 'None'"):
     open_weights(tmp_path)

@@ -542,7 +542,7 @@ def test_malformed_tables(tmp_path, text, parts):
     7,
   ],
 )
-def test_names_never_leave_the_folder(name):
+def test_names_never_leave_the_directory(name):
   with pytest.raises(UserError, match='; expected '):
     parse_image_name(name)
 

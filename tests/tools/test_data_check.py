@@ -42,10 +42,10 @@ def figures(output):
   return sorted(path.name for path in output.glob('*.png'))
 
 
-# ------------------------------------------------------------------------ a sound folder
+# ------------------------------------------------------------------------ a sound directory
 
 
-def test_sound_folder(tmp_path, capsys):
+def test_sound_directory(tmp_path, capsys):
   root = toy.write_folder(tmp_path / 'data')
   findings, report = check(root, tmp_path / 'out')
   assert findings == [] and '\nno findings\n' in report and 'warning' not in report
@@ -202,7 +202,7 @@ def binary(root):
     (
       colors_without_a_table,
       'labeled/masks/street/1.png',
-      ['RGB picture', '#000000, #010000, #020000, #ff0000', '--config.data.colors='],
+      ['RGB image', '#000000, #010000, #020000, #ff0000', '--config.data.colors='],
     ),
     (mask_of_another_size, 'labeled/masks/street/1.png', ['48x20', '48x32', 'Export']),
     (no_mask, 'labeled/images/street/1.png', ['no mask', 'unlabeled/images']),
@@ -441,14 +441,14 @@ def test_sample_is_bounded_and_spread(cache, monkeypatch):
   assert "class 1 'car' occurs in 0 of the 5 labelled images" in warning and '1,001' in warning
 
 
-def test_rare_object_is_looked_for_before_a_training_is_stopped(cache, monkeypatch):
+def test_rare_object_is_searched_before_a_training_is_stopped(cache, monkeypatch):
   monkeypatch.setattr(label_check, 'MAX_LABELED', 2)
   assert check_at_start(labels(9, version='1', x0=255, x4=1), labels(1), CLASSES) == []
   with pytest.raises(UserError, match="none of 9 masks holds 1.*label_map='255:1'"):
     check_at_start(labels(9, version='2', x0=255), labels(1), CLASSES)
 
 
-def test_validation_masks_are_looked_at(cache):
+def test_validation_masks_are_checked(cache):
   with pytest.raises(UserError, match="mask of 'x1' holds the values 9"):
     check_at_start(labels(2, x0=1), labels(2, x1=9), CLASSES)
 

@@ -35,11 +35,11 @@ def test_a_run(run):
 
 
 def test_a_run_that_was_not_evaluated(tmp_path):
-  folder = page_runs.write_run(tmp_path / 'run')
-  for file in (folder / 'eval').iterdir():
+  directory = page_runs.write_run(tmp_path / 'run')
+  for file in (directory / 'eval').iterdir():
     file.unlink()
-  with pytest.raises(UserError, match=f'evaluated yet; python launch/evaluate.py .*{folder}'):
-    read_run(folder)
+  with pytest.raises(UserError, match=f'evaluated yet; python launch/evaluate.py .*{directory}'):
+    read_run(directory)
 
 
 def test_runs_of_two_protocols_do_not_compare(tmp_path, run):
@@ -48,12 +48,12 @@ def test_runs_of_two_protocols_do_not_compare(tmp_path, run):
     check_comparable([run, other])
 
 
-def test_runs_whose_folders_share_a_name(tmp_path):
-  folders = [page_runs.write_run(tmp_path / seed / 'run', protocol='full') for seed in 'ab']
-  text = report_runs(folders, tmp_path / 'compare.html').read_text()
+def test_runs_whose_directories_share_a_name(tmp_path):
+  directories = [page_runs.write_run(tmp_path / seed / 'run', protocol='full') for seed in 'ab']
+  text = report_runs(directories, tmp_path / 'compare.html').read_text()
   assert '>a/run<' in text and '>b/run<' in text
-  assert short_names([*folders, tmp_path / 'c']) == ['a/run', 'b/run', f'{tmp_path.name}/c']
-  assert len(short_names(folders[:1] * 2)) == 2  # the same one twice
+  assert short_names([*directories, tmp_path / 'c']) == ['a/run', 'b/run', f'{tmp_path.name}/c']
+  assert len(short_names(directories[:1] * 2)) == 2  # the same one twice
 
 
 def test_what_differs(tmp_path, run):
@@ -128,14 +128,14 @@ def test_names_cannot_break_the_page(run):
 
 
 def test_a_missing_confusion_matrix_is_named(tmp_path):
-  folder = page_runs.write_run(tmp_path / 'run')
-  path = folder / 'eval' / '5-confusion.csv'
+  directory = page_runs.write_run(tmp_path / 'run')
+  path = directory / 'eval' / '5-confusion.csv'
   path.write_text('truth,road,car\nroad,3\n')
   with pytest.raises(UserError, match='5-confusion.csv is damaged: expected 2 rows'):
-    read_run(folder).confusion()
+    read_run(directory).confusion()
   path.unlink()
   with pytest.raises(UserError, match='5-confusion.csv cannot be read .*--step=best'):
-    read_run(folder).confusion()
+    read_run(directory).confusion()
 
 
 def test_gallery_shows_the_worst():
@@ -158,38 +158,38 @@ def test_gallery_shows_the_worst():
 
 
 def test_without_data(tmp_path, capsys):
-  """The page is written without images, and its note says why."""
-  folder = page_runs.write_run(tmp_path / 'run')
-  config = json.loads((folder / 'config.json').read_text())
+  """The page is written without images, and its note gives the reason."""
+  directory = page_runs.write_run(tmp_path / 'run')
+  config = json.loads((directory / 'config.json').read_text())
   from configs import folder as folder_config
 
   full = folder_config.get_config('method=classmix').to_dict()
-  full['data']['root'] = '/home/somebody/nowhere'
-  (folder / 'config.json').write_text(json.dumps({**full, 'steps': config['steps']}))
-  path = report_runs([folder])
+  full['data']['root'] = '/home/user/nowhere'
+  (directory / 'config.json').write_text(json.dumps({**full, 'steps': config['steps']}))
+  path = report_runs([directory])
   assert '/home' not in path.read_text()
-  assert path == folder / 'report.html'
+  assert path == directory / 'report.html'
   assert 'No validation images: ' in path.read_text()
-  assert '/home/somebody/nowhere' in capsys.readouterr().out
+  assert '/home/user/nowhere' in capsys.readouterr().out
 
 
-def test_a_page_does_not_tell_where_it_was_made(tmp_path):
-  """Of paths in the config the last part stays; the folder of the run is its name."""
-  folder = page_runs.write_run(tmp_path / 'run')
-  config = json.loads((folder / 'config.json').read_text())
-  config['data']['root'] = '/home/somebody/street'
-  (folder / 'config.json').write_text(json.dumps(config))
+def test_a_page_contains_no_path_of_its_machine(tmp_path):
+  """Of paths in the config the last part stays; the directory of the run is its name."""
+  directory = page_runs.write_run(tmp_path / 'run')
+  config = json.loads((directory / 'config.json').read_text())
+  config['data']['root'] = '/home/user/street'
+  (directory / 'config.json').write_text(json.dumps(config))
   other = read_run(page_runs.write_run(tmp_path / 'other'))
-  text = page([read_run(folder), other], [page_runs.views()] * 2)
+  text = page([read_run(directory), other], [page_runs.views()] * 2)
   assert text.count('…/street') == 2  # among the differences, and in the config
   assert '/home' not in text and str(tmp_path) not in text
 
 
 def test_evaluation_of_other_classes(tmp_path):
-  folder = page_runs.write_run(tmp_path / 'run')
-  path = folder / 'eval/5.json'
+  directory = page_runs.write_run(tmp_path / 'run')
+  path = directory / 'eval/5.json'
   result = json.loads(path.read_text())
   for network in result['networks'].values():
     network['iou'] = {}
   path.write_text(json.dumps(result))
-  toy.assert_fails(lambda: read_run(folder), 'eval/5.json is damaged', 'no IoU of each class')
+  toy.assert_fails(lambda: read_run(directory), 'eval/5.json is damaged', 'no IoU of each class')

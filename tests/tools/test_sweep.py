@@ -1,4 +1,4 @@
-"""Tables from synthetic cells; the scheduler with programs that write the files of a training."""
+"""Tables from synthetic cells; the scheduler with programs that write a training's files."""
 
 import json
 from pathlib import Path
@@ -95,14 +95,14 @@ def test_a_step_of_each_method_is_timed_once(tmp_path, capsys):
   assert 'timed 2/2  unimatch: 250 ms a step' in capsys.readouterr().out
 
 
-def test_a_step_that_fails_says_why(tmp_path):
+def test_a_failed_step_prints_the_reason(tmp_path):
   cells = grid(tmp_path, ['cps'], ['46'], [0], STEPS)
   with pytest.raises(UserError, match='a step of cps cannot be timed: no images'):
     step_times(cells, lambda *_: [sys.executable, '-c', 'raise SystemExit("no images")'], set())
 
 
 def test_random_batch():
-  """8 labelled and 8 unlabelled images: two micro-batches of two images on each of two devices."""
+  """8 labelled, 8 unlabelled images: two micro-batches of two images on each of two devices."""
   config = camvid.get_config('method=classmix')
   config.update({'batch_size': 8, 'unlabeled_batch_size': 8, 'accumulate': 2})
   batch, images = random_batch(config, 3, jax.devices()[:2])

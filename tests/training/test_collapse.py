@@ -1,4 +1,4 @@
-"""What rows say of the pseudo-labels, and when a collapse is told."""
+"""Statistics of the pseudo-labels in rows, and when a collapse is reported."""
 
 import pytest
 from toy import assert_says
@@ -23,7 +23,7 @@ def test_a_row():
   assert warning == ''
 
 
-def test_a_collapse_is_told_once_in_words():
+def test_a_collapse_is_reported_once_in_a_sentence():
   monitor = CollapseMonitor(('road', 'sky', 'car'))
   warnings = [read(monitor, ALONE)[1] for _ in range(4)]
   assert [bool(warning) for warning in warnings] == [False, True, False, False]

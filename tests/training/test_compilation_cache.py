@@ -18,7 +18,7 @@ import jax
 from classmix_jax.training.compilation_cache import keep_programs
 hits = []
 jax.monitoring.register_event_listener(lambda name, **_: hits.append('cache_hits' in name))
-jax.jit(lambda x: x + 1)(1.0)  # opens the folder of all runs
+jax.jit(lambda x: x + 1)(1.0)  # opens the directory of all runs
 keep_programs(Path(sys.argv[1]), sys.argv[2])
 jax.jit(lambda x: x * 3)(2.0)
 print(sum(hits))
@@ -52,7 +52,7 @@ def test_a_gpu_run_keeps_its_programs_and_finds_them_again(tmp_path):
   assert compile_in(run, 'gpu', tmp_path / 'second') >= 1
 
 
-def test_other_platforms_share_one_folder(tmp_path):
+def test_other_platforms_share_one_directory(tmp_path):
   compile_in(tmp_path / 'run', 'cpu', tmp_path / 'shared')
   assert not (tmp_path / 'run').exists()
   assert compile_in(tmp_path / 'other', 'cpu', tmp_path / 'shared') >= 2
@@ -67,12 +67,12 @@ def test_cuda_is_found_by_its_plugin(tmp_path, monkeypatch):
   assert gpu_flags.has_cuda()
 
 
-def test_xla_knows_the_flag(tmp_path):
+def test_xla_accepts_the_flag(tmp_path):
   environ = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': gpu_flags.with_fixed_order('')}
   subprocess.run([sys.executable, '-c', 'import jax; jax.devices()'], env=environ, check=True)
 
 
-def test_what_the_user_says_of_the_flag_stays():
+def test_a_flag_set_by_the_user_stays():
   off = '--xla_dump_to=DIR --xla_gpu_exclude_nondeterministic_ops=false'
   assert gpu_flags.with_fixed_order(off) == off
   assert gpu_flags.with_fixed_order('--xla_dump_to=DIR') == (
@@ -85,7 +85,7 @@ def test_what_the_user_says_of_the_flag_stays():
   [
     (True, True, '--xla_dump_to=DIR --xla_gpu_exclude_nondeterministic_ops=true'),
     (False, True, '--xla_dump_to=DIR'),
-    (True, False, '--xla_dump_to=DIR'),  # XLA for TPUs may not know the flag, and aborts then
+    (True, False, '--xla_dump_to=DIR'),  # XLA for TPUs may not have the flag, and aborts then
   ],
 )
 def test_the_flag_is_a_choice(monkeypatch, deterministic, cuda, expected):

@@ -1,4 +1,4 @@
-"""Processes that meet, train together and miss each other; the clock is made up where possible."""
+"""Processes that connect, train together and time out; with a fake clock where possible."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def test_a_process_that_never_came_is_named(world):
   assert watch.find_lost(60, 1e9).startswith('process 3 of 4 has sent no heartbeat for 61 s')
 
 
-def test_a_silent_coordinator_is_named_and_nobody_else(world):
+def test_only_a_silent_coordinator_is_named(world):
   clock, store, (_, second, _) = world
   store.gone = True
   clock.now += 61
@@ -102,7 +102,7 @@ def test_a_silent_coordinator_is_named_and_nobody_else(world):
 
 
 def test_the_slowest_is_named_where_no_step_ends(world):
-  """All are alive, process 1 is a step behind, and nobody gets on."""
+  """All processes are alive, process 1 is a step behind, and none continues."""
   clock, _, watches = world
   for index in (0, 2):
     watches[index].on_step(6)
@@ -133,7 +133,7 @@ def test_what_does_not_fit_is_said_at_once(arguments, message):
     connect(*arguments)
 
 
-def test_a_single_process_needs_nobody(monkeypatch):
+def test_a_single_process_waits_for_no_other(monkeypatch):
   monkeypatch.setattr(distributed.jax.distributed, 'initialize', lambda **_: 1 / 0)
   for variable in distributed.LAUNCHERS:
     monkeypatch.delenv(variable, raising=False)
@@ -151,13 +151,13 @@ def free_port():
     return listener.getsockname()[1]
 
 
-def start(folder, run, steps, count, port=0, method='classmix', devices=1):
+def start(directory, run, steps, count, port=0, method='classmix', devices=1):
   """Starts a training in `count` processes of some devices, 4 + 4 images a step over all."""
   arguments = [
     sys.executable,
     str(ROOT / 'launch' / 'main.py'),
     f'--config={ROOT / "configs" / "folder.py"}:method={method},labeled=3',
-    f'--config.data.root={folder}',
+    f'--config.data.root={directory}',
     f'--workdir={run}',
     f'--config.steps={steps}',
     '--config.batch_size=4',
@@ -167,11 +167,14 @@ def start(folder, run, steps, count, port=0, method='classmix', devices=1):
     '--config.log_every=1',
     '--config.checkpoint_every=5',
   ]
-  together = lambda index: [
-    f'--coordinator=127.0.0.1:{port}',
-    f'--processes={count}',
-    f'--process={index}',
-  ]
+
+  def together(index):
+    return [
+      f'--coordinator=127.0.0.1:{port}',
+      f'--processes={count}',
+      f'--process={index}',
+    ]
+
   return [
     subprocess.Popen(
       [*arguments, *(together(index) if count > 1 else [])],
@@ -197,11 +200,11 @@ def wait_for_step(run, step, seconds=240):
 
 
 def two_at_work(tmp_path):
-  """Returns the data, the run's folder and two processes that have done eight steps of many."""
-  folder, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
-  pair = start(folder, run, 100_000, 2, free_port())
+  """Returns data, run directory and two processes that have done eight steps of many."""
+  directory, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
+  pair = start(directory, run, 100_000, 2, free_port())
   wait_for_step(run, 8)
-  return folder, run, pair
+  return directory, run, pair
 
 
 # On one core XLA divides the work of a process with two devices otherwise than that of two
@@ -212,44 +215,44 @@ SAME = dict(steps=20, atol=1e-6) if len(os.sched_getaffinity(0)) > 1 else dict(s
 @pytest.mark.slow
 @pytest.mark.parametrize('method', METHODS)
 def test_two_processes_learn_what_one_learns(tmp_path, method):
-  """20 steps on two devices; then, for one method, one process goes on where two stopped.
+  """20 steps on two devices; then, for one method, one process resumes where two stopped.
 
   That 1 device learns what 2 do is shown in test_invariance.py, by a network that learns smoothly.
   """
-  folder = toy.write_folder(tmp_path / 'data')
+  directory = toy.write_folder(tmp_path / 'data')
   for count, run in ((1, tmp_path / 'one'), (2, tmp_path / 'two')):
-    started = start(folder, run, 20, count, free_port(), method, devices=2 // count)
-    said = [process.communicate(timeout=500)[1] for process in started]
-    assert [process.returncode for process in started] == [0] * count, said
+    started = start(directory, run, 20, count, free_port(), method, devices=2 // count)
+    output = [process.communicate(timeout=500)[1] for process in started]
+    assert [process.returncode for process in started] == [0] * count, output
   alone = np.array(losses(tmp_path / 'one'))
   assert len(alone) == 20 and np.ptp(alone, axis=0).max() > 0.05  # something happens
   same = slice(SAME['steps'])
   np.testing.assert_allclose(losses(tmp_path / 'two')[same], alone[same], rtol=0, atol=SAME['atol'])
   if method != 'classmix':
     return
-  (alone,) = start(folder, tmp_path / 'two', 25, 1)
-  said = alone.communicate(timeout=500)[1]
-  assert alone.returncode == 0 and len(losses(tmp_path / 'two')) == 25, said
+  (alone,) = start(directory, tmp_path / 'two', 25, 1)
+  output = alone.communicate(timeout=500)[1]
+  assert alone.returncode == 0 and len(losses(tmp_path / 'two')) == 25, output
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_one_is_asked_to_end_and_all_end_after_the_same_step(tmp_path, number):
-  folder, run, pair = two_at_work(tmp_path)
+  directory, run, pair = two_at_work(tmp_path)
   begin = time.monotonic()
   pair[1].send_signal(number)
-  said = [process.communicate(timeout=120)[1] for process in pair]
-  assert [process.returncode for process in pair] == [0, 0], said
+  output = [process.communicate(timeout=120)[1] for process in pair]
+  assert [process.returncode for process in pair] == [0, 0], output
   assert time.monotonic() - begin < 30
-  (alone,) = start(folder, run, len(losses(run)) + 3, 1)
-  said = alone.communicate(timeout=500)[1]
-  assert alone.returncode == 0, said
+  (alone,) = start(directory, run, len(losses(run)) + 3, 1)
+  output = alone.communicate(timeout=500)[1]
+  assert alone.returncode == 0, output
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_one_of_two_at_once(tmp_path, number):
-  """Process 1 cannot end by itself, because process 0 is stopped."""
+  """Process 1 cannot end, because process 0 is stopped."""
   _, _, (first, second) = two_at_work(tmp_path)
   first.send_signal(signal.SIGSTOP)
   second.send_signal(number)
@@ -264,20 +267,20 @@ def test_a_second_signal_ends_one_of_two_at_once(tmp_path, number):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('blow', [signal.SIGKILL, signal.SIGSTOP])
-def test_the_others_end_and_say_who_is_missing(tmp_path, blow):
-  """Process 1 dies or freezes: process 0 ends within 120 s; the training goes on afterwards."""
-  folder, run, (first, second) = two_at_work(tmp_path)
+def test_the_others_end_and_name_the_missing_process(tmp_path, blow):
+  """Process 1 dies or freezes: process 0 ends within 120 s; the training resumes afterwards."""
+  directory, run, (first, second) = two_at_work(tmp_path)
   second.send_signal(blow)
   begin = time.monotonic()
-  said = first.communicate(timeout=180)[1]
+  output = first.communicate(timeout=180)[1]
   second.kill()
   second.communicate()
   assert time.monotonic() - begin < 120 and first.returncode == distributed.LOST
-  assert 'error: process 1 of 2 on' in said and 'has sent no heartbeat' in said
+  assert 'error: process 1 of 2 on' in output and 'has sent no heartbeat' in output
   steps = 10 + 5 * (len(losses(run)) // 5)
-  pair = start(folder, run, steps, 2, free_port())
-  said = [process.communicate(timeout=500)[1] for process in pair]
-  assert [process.returncode for process in pair] == [0, 0], said
+  pair = start(directory, run, steps, 2, free_port())
+  output = [process.communicate(timeout=500)[1] for process in pair]
+  assert [process.returncode for process in pair] == [0, 0], output
   assert len(losses(run)) == steps
 
 

@@ -1,4 +1,4 @@
-"""A training that goes on with other numbers of devices sees and learns the same."""
+"""A run that resumes on another number of devices reads and learns the same."""
 
 import zlib
 

@@ -82,9 +82,9 @@ def steps(run):
 def assert_same_run(run, undisturbed):
   """The same states, newest and best, and the same rows but for the speed."""
   for which in ('latest', 'best'):
-    found, expected = (checkpoint_lookup.load(path, which) for path in (run, undisturbed))
-    assert found[0] == expected[0]
-    jax.tree.map(np.testing.assert_array_equal, found[1], expected[1])
+    result, expected = (checkpoint_lookup.load(path, which) for path in (run, undisturbed))
+    assert result[0] == expected[0]
+    jax.tree.map(np.testing.assert_array_equal, result[1], expected[1])
 
   def rows(path):
     lines = map(json.loads, (path / 'metrics.jsonl').read_text().splitlines())
@@ -171,21 +171,21 @@ def test_every_operation_of_a_save_goes_wrong_once(faults, tmp_path):
     env={**os.environ, 'LD_PRELOAD': str(faults), 'XLA_FLAGS': ''},
   )
   assert ended.returncode == 0, ended.stderr
-  found = list(map(json.loads, ended.stdout.splitlines()))
-  kinds = collections.Counter(case['kind'] for case in found if case['way'] == 'kill')
+  result = list(map(json.loads, ended.stdout.splitlines()))
+  kinds = collections.Counter(case['kind'] for case in result if case['way'] == 'kill')
   assert kinds['w'] > 5 and kinds['f'] > 5 and kinds['r'] > 2 and kinds['o'] > 5, kinds
-  for case in found:
+  for case in result:
     assert case['found'] in (12, 13), case  # step 2 or step 3, whole, and nothing beside them
     assert case['ended'] in ((0, 2) if case['way'] == 'fail' else (0, -signal.SIGKILL)), case
-    if case['ended'] == 0:  # who says that it is saved has saved it
+    if case['ended'] == 0:  # status 0 guarantees that it is saved
       assert case['found'] == 13, case
-  assert {case['found'] for case in found} == {12, 13}
+  assert {case['found'] for case in result} == {12, 13}
   # Not all saves take as many operations as the one in which they were counted.
-  assert sum(case['way'] != 'fail' and case['ended'] == 0 for case in found) <= 3
+  assert sum(case['way'] != 'fail' and case['ended'] == 0 for case in result) <= 3
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_and_the_training_goes_on_when_there_is_room(tmp_path):
+def test_a_full_disk_is_reported_and_the_training_resumes_after_cleaning(tmp_path):
   small = tmp_path / 'small'
   small.mkdir()
   if subprocess.run(
@@ -202,11 +202,11 @@ def test_a_full_disk_is_told_and_the_training_goes_on_when_there_is_room(tmp_pat
     with open(small / 'filler', 'wb', buffering=0) as file, contextlib.suppress(OSError):
       while True:
         file.write(bytes(1 << 12))
-    said = process.communicate(timeout=120)[1]
-    assert process.returncode == 2 and 'Traceback' not in said, said
-    errors = [line for line in said.splitlines() if line.startswith('error: ')]
-    assert len(errors) == 1, said
-    assert 'No space left' in errors[0] and 'free disk space' in errors[0], said
+    output = process.communicate(timeout=120)[1]
+    assert process.returncode == 2 and 'Traceback' not in output, output
+    errors = [line for line in output.splitlines() if line.startswith('error: ')]
+    assert len(errors) == 1, output
+    assert 'No space left' in errors[0] and 'free disk space' in errors[0], output
     (small / 'filler').unlink()
     finish(data, run, 200)
     assert_same_run(run, tmp_path / 'undisturbed')
@@ -227,7 +227,7 @@ runpy.run_path(sys.argv.pop(1), run_name='__main__')
 
 @pytest.mark.slow
 def test_a_clock_that_jumps_changes_nothing(tmp_path):
-  """A minute: nothing. A day, while a save is running: orbax gives it up, and that is told."""
+  """A minute: nothing. A day, during a save: orbax gives up, and an error is raised."""
   data = toy.write_folder(tmp_path / 'data')
   run, undisturbed = tmp_path / 'run', tmp_path / 'undisturbed'
   finish(data, undisturbed, 40)
@@ -245,7 +245,7 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path):
   assert_same_run(run, undisturbed)
 
 
-def test_no_module_asks_for_the_time_of_day():
+def test_no_module_reads_the_time_of_day():
   for path in [*(ROOT / 'classmix_jax').rglob('*.py'), *(ROOT / 'launch').rglob('*.py')]:
     if path.name == 'tensorboard_writer.py':  # an event carries it; no program reads it back
       continue

@@ -1,4 +1,4 @@
-"""What the project promises: device-count invariance, agreeing replicas, no leak, one compilation.
+"""Invariants: any device count, equal replicas, no leak of labels, one compilation.
 
 Everything is read off the same few compiled steps: per method one on 1 and one on 2
 devices, the last with every device's result kept. One method goes down to one image per
@@ -46,14 +46,14 @@ def without_device_axis(step, devices):
   """Makes a step that keeps all replicas look like one that keeps the first, after a check."""
 
   def checked(state, batch):
-    found = jax.device_get(step(state, batch))
+    result = jax.device_get(step(state, batch))
 
     def first(path, x):
       for replica in x[1:]:
         np.testing.assert_array_equal(replica, x[0], err_msg=jax.tree_util.keystr(path))
       return x[0]
 
-    state, metrics = jax.tree.map_with_path(first, found)
+    state, metrics = jax.tree.map_with_path(first, result)
     return small.place(state, devices), metrics
 
   return checked
@@ -72,7 +72,9 @@ class World:
 
   @functools.cache  # noqa: B019
   def step(self, devices):
-    make = lambda: make_train_step(self.counted[devices], self.tx, 0, jax.devices()[:devices])
+    def make():
+      return make_train_step(self.counted[devices], self.tx, 0, jax.devices()[:devices])
+
     if devices != 2:
       return make()
     with pytest.MonkeyPatch.context() as patch:
@@ -158,13 +160,13 @@ def test_losses_of_twenty_steps(name):
 
 
 def test_labels_of_unlabelled_images_do_not_leak(world):
-  """Methods that write pseudo-labels there say so in their stages."""
+  """Methods that write pseudo-labels there declare it in their stages."""
   if any(stage.fraction is not None for stage in world.method.stages(1000)):
     return
   batches = [small.batch(0), small.batch(1)]
   garbage = np.random.default_rng(9).integers(0, 256, batches[0].labeled.label.shape, np.uint8)
-  told = [x._replace(unlabeled=x.unlabeled._replace(label=garbage)) for x in batches]
-  assert_same(world.two_steps(2), world.run(2, told))
+  batches_with_labels = [x._replace(unlabeled=x.unlabeled._replace(label=garbage)) for x in batches]
+  assert_same(world.two_steps(2), world.run(2, batches_with_labels))
 
 
 def test_order_of_steps_and_seeds_matter(world):
@@ -175,7 +177,10 @@ def test_order_of_steps_and_seeds_matter(world):
 
 def test_the_step_compiles_once(world):
   compiled = []
-  listen = lambda event, duration, **_: compiled.append(event)
+
+  def listen(event, duration, **_):
+    return compiled.append(event)
+
   batches = [small.batch(seed) for seed in range(3)]
   world.two_steps(2)
   step, devices = world.step(2), jax.devices()[:2]
@@ -192,7 +197,7 @@ def test_the_step_compiles_once(world):
   assert world.counted[2].traces == 1
 
 
-def test_supervised_does_not_look_at_unlabelled_images():
+def test_supervised_ignores_unlabelled_images():
   world = World('supervised')
   batch = small.batch(0)
   garbage = jax.tree.map(lambda x: x[::-1] ^ True, batch.unlabeled)

@@ -1,4 +1,4 @@
-"""Launchers of clusters, with stand-ins for what only a cluster has: srun, gcloud, Kubernetes."""
+"""Launchers of clusters, with stand-ins for srun, gcloud and Kubernetes."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / 'launch'
 
 SRUN = """#!/usr/bin/env bash
-# Two tasks on one node, told what Slurm tells.
+# Two tasks on one node, with the environment variables of Slurm.
 while [[ $1 == --* ]]; do shift; done
 export SLURM_JOB_ID=1 SLURM_STEP_NODELIST=localhost SLURM_STEP_NUM_NODES=1
 export SLURM_NTASKS=2 SLURM_STEP_NUM_TASKS=2
@@ -49,7 +49,10 @@ def test_tpu_vm(stub, tmp_path, monkeypatch):
   stub('gcloud', GCLOUD)
   for name, value in {'SAID': str(tmp_path / 'said'), 'TPU': 'mine', 'ZONE': 'here'}.items():
     monkeypatch.setenv(name, value)
-  run = lambda *words: subprocess.run([LAUNCH / 'tpu_vm.sh', *words], cwd=ROOT, check=True)
+
+  def run(*words):
+    return subprocess.run([LAUNCH / 'tpu_vm.sh', *words], cwd=ROOT, check=True)
+
   run('create', 'v4-32', 'tpu-ubuntu2204-base')
   run('install')
   run('train', '--config=configs/scenes.py', '--workdir=my runs', '--config.data.crop=(64,64)')
@@ -70,13 +73,13 @@ def test_tpu_vm(stub, tmp_path, monkeypatch):
 
 def test_tpu_vm_without_names(monkeypatch):
   monkeypatch.delenv('TPU', raising=False)
-  told = subprocess.run([LAUNCH / 'tpu_vm.sh'], capture_output=True, text=True)
-  assert told.returncode != 0 and 'TPU: is the name of the TPU VM' in told.stderr
+  process = subprocess.run([LAUNCH / 'tpu_vm.sh'], capture_output=True, text=True)
+  assert process.returncode != 0 and 'TPU: is the name of the TPU VM' in process.stderr
 
 
 @pytest.mark.parametrize('name', ['kubernetes.yaml', 'gke_tpu.yaml'])
 def test_kubernetes(name):
-  """What the job starts exists, its processes are as many as its pods, and they share the batch."""
+  """The job's files exist; it has one process per pod, and they share the batch."""
   service, job = yaml.safe_load_all((LAUNCH / name).read_text())
   spec = job['spec']
   pod = spec['template']['spec']
@@ -96,9 +99,9 @@ def test_kubernetes(name):
 
 @pytest.mark.slow
 def test_slurm(stub, tmp_path, monkeypatch):
-  """The script starts two processes that find each other by what Slurm says."""
+  """The script starts two processes that find each other by the variables of Slurm."""
   stub('srun', SRUN)
-  folder, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
+  directory, run = toy.write_folder(tmp_path / 'data'), tmp_path / 'run'
   for name, value in {
     'PYTHON': sys.executable,
     'JAX_COORDINATOR_PORT': str(free_port()),
@@ -106,11 +109,11 @@ def test_slurm(stub, tmp_path, monkeypatch):
     'XLA_FLAGS': '',
   }.items():
     monkeypatch.setenv(name, value)
-  told = subprocess.run(
+  process = subprocess.run(
     [
       LAUNCH / 'slurm.sh',
       f'--config={ROOT}/configs/folder.py',
-      f'--config.data.root={folder}',
+      f'--config.data.root={directory}',
       f'--workdir={run}',
       '--config.steps=3',
       '--config.data.crop=(32,32)',
@@ -123,6 +126,6 @@ def test_slurm(stub, tmp_path, monkeypatch):
     text=True,
     timeout=550,
   )
-  assert told.returncode == 0, told.stderr
-  assert '1 of 2 (cpu)' in told.stdout or '2 of 2 (cpu)' in told.stdout, told.stdout
+  assert process.returncode == 0, process.stderr
+  assert '1 of 2 (cpu)' in process.stdout or '2 of 2 (cpu)' in process.stdout, process.stdout
   assert len(losses(run)) == 3

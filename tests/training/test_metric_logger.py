@@ -1,4 +1,4 @@
-"""What a run writes down, and what it drops when it goes on."""
+"""Rows that a run logs, and rows that a resumed run drops."""
 
 import io
 import json
@@ -92,7 +92,7 @@ def test_write_and_resume(tmp_path, capsys):
 
 
 def test_events_are_what_tensorboard_reads(tmp_path):
-  """Settings for its page 'hparams', beside the scores that it compares; words and pictures."""
+  """Settings for its page 'hparams', beside the scores that it compares; words and images."""
   accumulators = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator')
   from tensorboard.plugins.hparams import plugin_data_pb2
   from tensorboard.util.tensor_util import make_ndarray
@@ -124,7 +124,7 @@ def test_events_are_what_tensorboard_reads(tmp_path):
   assert plugins == ['scalars', 'text', 'images']
 
 
-def test_without_tensorboard_a_line_says_so(tmp_path, monkeypatch, capsys):
+def test_without_tensorboard_a_line_is_printed(tmp_path, monkeypatch, capsys):
   monkeypatch.setitem(sys.modules, 'tensorboard', None)  # as if it was not installed
   logger = MetricLogger(tmp_path, steps=10, images_per_step=8)
   logger.write_settings({'seed': 1})
@@ -177,7 +177,7 @@ def test_a_row_is_amended(tmp_path, before, row):
 
 
 @pytest.mark.parametrize(
-  'text, kept',
+  'text, remaining',
   [
     ('', ''),
     ('{"step": 1}\n{"step": 2}\n{"step": 3}\n', '{"step": 1}\n{"step": 2}\n'),
@@ -185,8 +185,8 @@ def test_a_row_is_amended(tmp_path, before, row):
     ('{"other": 1}\n[]\n7\n\n{"step": 2}', '{"step": 2}\n'),
   ],
 )
-def test_lines_until(text, kept):
-  assert truncate_metrics(text, 2) == kept
+def test_lines_until(text, remaining):
+  assert truncate_metrics(text, 2) == remaining
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Steps that are not finite: left out on the device, noticed in time, kept, and told."""
+"""Non-finite steps are skipped on the device, detected in time, saved and reported."""
 
 import dataclasses
 import json
@@ -71,10 +71,10 @@ def run(on_nan, devices=1, batches=BATCHES, spoils='gradient'):
     )
   state, seen = small.start('mean_teacher'), []
   for batch in batches:
-    found = jax.device_get(step(small.place(state, local), small.shard(batch, devices)))
+    result = jax.device_get(step(small.place(state, local), small.shard(batch, devices)))
     for replica in range(1, devices):
-      jax.tree.map(lambda x, r=replica: np.testing.assert_array_equal(x[r], x[0]), found)
-    state, metrics = jax.tree.map(lambda x: x[0], found)
+      jax.tree.map(lambda x, r=replica: np.testing.assert_array_equal(x[r], x[0]), result)
+    state, metrics = jax.tree.map(lambda x: x[0], result)
     seen.append((state, metrics))
   return seen
 
@@ -132,36 +132,36 @@ def test_nothing_is_kept_of_finite_steps(tmp_path):
   assert list(tmp_path.iterdir()) == []
 
 
-def test_stop_keeps_batch_and_state_and_says_where(tmp_path):
+def test_stop_saves_batch_and_state_and_prints_the_path(tmp_path):
   with pytest.raises(UserError) as caught:
     looked(tmp_path, 'stop', [True, False, True, False])
-  folder = tmp_path / 'nonfinite' / '2'
+  directory = tmp_path / 'nonfinite' / '2'
   toy.assert_says(
-    str(caught.value), 'step 2: loss/sup is nan;', 'of 2, b', folder, '--config.on_nan=skip'
+    str(caught.value), 'step 2: loss/sup is nan;', 'of 2, b', directory, '--config.on_nan=skip'
   )
-  with np.load(folder / 'batch-0.npz') as kept:
+  with np.load(directory / 'batch-0.npz') as arrays:
     batch = small.shard(small.batch(4), 1)
-    np.testing.assert_array_equal(kept['labeled_image'], batch.labeled.image)
-    np.testing.assert_array_equal(kept['unlabeled_valid'], batch.unlabeled.valid)
-  assert read_json(folder / 'names.json') == {'labeled': ['of 2', 'b']}
+    np.testing.assert_array_equal(arrays['labeled_image'], batch.labeled.image)
+    np.testing.assert_array_equal(arrays['unlabeled_valid'], batch.unlabeled.valid)
+  assert read_json(directory / 'names.json') == {'labeled': ['of 2', 'b']}
   start = small.start('supervised').replace(step=np.array(1, np.int32))
   with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
     args = ocp.args.StandardRestore(start)
-    assert_same(checkpointer.restore(folder / 'state', args=args), start)
+    assert_same(checkpointer.restore(directory / 'state', args=args), start)
 
 
-def test_skip_warns_and_goes_on(tmp_path, capsys):
+def test_skip_warns_and_continues(tmp_path, capsys):
   watch = looked(tmp_path, 'skip', [True, False, False])
   assert watch.skipped == 2
-  said = capsys.readouterr().out
-  toy.assert_says(said, 'warning: step 2: loss/sup is nan; 2 of the last 3 steps were skipped')
+  output = capsys.readouterr().out
+  toy.assert_says(output, 'warning: step 2: loss/sup is nan; 2 of the last 3 steps were skipped')
   assert sorted(path.name for path in (tmp_path / 'nonfinite' / '2').iterdir()) == [
     'batch-0.npz',
     'names.json',
   ]
 
 
-def test_skipping_for_ever_ends(tmp_path):
+def test_endless_skipping_is_stopped(tmp_path):
   assert looked(tmp_path, 'skip', [False, True, False], nonfinite.MAX_SKIPPED).skipped == 1
   with pytest.raises(UserError, match='the last 101 steps were all skipped.*learning_rate'):
     looked(tmp_path, 'skip', [False, False], nonfinite.MAX_SKIPPED - 1)
@@ -213,7 +213,7 @@ def test_one_program_of_three_steps():
 
 
 def test_names_are_those_of_the_batch(tmp_path):
-  """The images that the pipeline reads at a step carry the names that are told."""
+  """The images that the pipeline reads at a step carry the names that are reported."""
   from classmix_jax.config.setup import make_setup
 
   root = toy.write_folder(tmp_path / 'data')
@@ -225,9 +225,9 @@ def test_names_are_those_of_the_batch(tmp_path):
     batch, names = next(stream(step - 1, step)), batch_names(setup.batches, split, step)
     for part, source in (('labeled', split.labeled), ('unlabeled', split.unlabeled)):
       image = np.asarray(getattr(batch, part).image).reshape(-1, toy.HEIGHT, toy.WIDTH, 3)
-      for found, name in zip(image, names[part], strict=True):
+      for result, name in zip(image, names[part], strict=True):
         expected = source.read_image(source.names.index(name))
-        assert (found == expected).all() or (found == expected[:, ::-1]).all()
+        assert (result == expected).all() or (result == expected[:, ::-1]).all()
 
 
 @pytest.mark.slow
@@ -244,10 +244,10 @@ def test_a_training_that_explodes(tmp_path, capsys):
   with pytest.raises(UserError) as caught:
     toy.train(toy.config(root, **fields), tmp_path / 'run')
   step = int(re.search(r'step (\d+):', str(caught.value))[1])
-  folder = tmp_path / 'run' / 'nonfinite' / str(step)
-  assert 1 < step <= 5 and str(folder) in str(caught.value)
-  names = json.loads((folder / 'names.json').read_text())
-  assert len(names['labeled']) == len(names['unlabeled']) == 2 and (folder / 'state').is_dir()
+  directory = tmp_path / 'run' / 'nonfinite' / str(step)
+  assert 1 < step <= 5 and str(directory) in str(caught.value)
+  names = json.loads((directory / 'names.json').read_text())
+  assert len(names['labeled']) == len(names['unlabeled']) == 2 and (directory / 'state').is_dir()
   monkey = pytest.MonkeyPatch()
   monkey.setattr(nonfinite, 'MAX_SKIPPED', 5)
   with pytest.raises(UserError, match='steps were all skipped'):

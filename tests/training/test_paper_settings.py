@@ -1,4 +1,4 @@
-"""The table before a training says where a run departs from the paper's row."""
+"""The table before a training lists where a run departs from the paper's row."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Asked to end: what small programs do in each phase when a signal comes; then a training."""
+"""Signals to small programs and to a training in each phase."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from classmix_jax.workdir import checkpoint, checkpoint_lookup
 
 ROOT = Path(__file__).resolve().parents[2]
 BOTH = pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-# As while XLA compiles: the main thread does not come back to Python, whoever hears the signal.
+# As while XLA compiles: the main thread does not return to Python after the signal.
 COMPILE = """
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
 ctypes.CDLL(None).usleep(20_000_000)
@@ -70,19 +70,19 @@ def end(process, *numbers):
 
 @BOTH
 def test_before_the_first_step_it_ends_at_once_even_while_compiling(number):
-  status, _, said, seconds = end(start(COMPILE), number)
+  status, _, output, seconds = end(start(COMPILE), number)
   assert status == 0 and seconds < 5
-  assert said.splitlines() == [
+  assert output.splitlines() == [
     f'{number.name}: saving and ending; once more ends at once',
-    f'{number.name}: everything is saved; the same command goes on',
+    f'{number.name}: everything is saved; the same command resumes the training',
   ]
 
 
 @BOTH
-def test_between_steps_the_loop_is_told(number):
-  status, out, said, _ = end(start(LOOP), number)
+def test_between_steps_the_loop_stops(number):
+  status, out, output, _ = end(start(LOOP), number)
   assert status == 0 and out.startswith('saved after ')
-  assert said == f'{number.name}: saving and ending; once more ends at once\n'
+  assert output == f'{number.name}: saving and ending; once more ends at once\n'
 
 
 def test_the_second_signal_ends_at_once():
@@ -99,15 +99,15 @@ def test_a_running_save_is_waited_for():
   assert status == 0 and out == 'on the disk\n'
 
 
-def test_a_save_that_fails_is_told():
-  status, _, said, _ = end(
+def test_a_failed_save_is_reported():
+  status, _, output, _ = end(
     start(f'def fail(): raise OSError("no space left")\nstop.finish = fail\n{COMPILE}'),
     signal.SIGTERM,
   )
-  assert status == 2 and said.endswith('error: no space left\n')
+  assert status == 2 and output.endswith('error: no space left\n')
 
 
-def test_who_is_alone_leaves_at_once():
+def test_a_single_process_exits_at_once():
   """Nothing is taken down at the exit, but what was printed is."""
   process = start("""
 import atexit
@@ -121,7 +121,7 @@ stop.leave()
   several.leave()
 
 
-def test_nobody_stops_who_does_not_listen():
+def test_without_a_handler_nothing_stops():
   assert not Stop()() and list(until(Stop(), [1, 2], 5)) == [1, 2]
 
 
@@ -133,8 +133,8 @@ def test_an_evaluation_is_left_between_batches():
     next(batches)
 
 
-def test_among_several_processes_jax_says_after_which_call(monkeypatch):
-  """All get the same answer at the same call, whoever has heard the signal."""
+def test_among_several_processes_jax_chooses_the_call(monkeypatch):
+  """All processes stop at the same call, whichever received the signal."""
   from jax.experimental import multihost_utils
 
   monkeypatch.setattr(multihost_utils, 'reached_preemption_sync_point', lambda call: call == 3)
@@ -146,23 +146,23 @@ def test_among_several_processes_jax_says_after_which_call(monkeypatch):
 TAKEN_BACK = """
 import ctypes, os, signal, time
 from classmix_jax.training.preemption import restore_python_handler
-told, heard = [], []
-theirs = ctypes.CFUNCTYPE(None, ctypes.c_int)(told.append)
-signal.signal(signal.SIGTERM, lambda number, frame: heard.append(int(number)))
+library_signals, python_signals = [], []
+handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(library_signals.append)
+signal.signal(signal.SIGTERM, lambda number, frame: python_signals.append(int(number)))
 library = ctypes.CDLL(None)
 library.signal.argtypes = ctypes.c_int, ctypes.c_void_p
-library.signal(signal.SIGTERM, ctypes.cast(theirs, ctypes.c_void_p))  # as JAX does
-tell = restore_python_handler(signal.SIGTERM)
+library.signal(signal.SIGTERM, ctypes.cast(handler, ctypes.c_void_p))  # as JAX does
+call_library_handler = restore_python_handler(signal.SIGTERM)
 os.kill(os.getpid(), signal.SIGTERM)
 time.sleep(0.01)
-assert (told, heard) == ([], [15])
-tell()
-assert (told, heard) == ([15], [15])
-restore_python_handler(signal.SIGUSR1)()  # nobody has set a handler of this one: nobody is told
+assert (library_signals, python_signals) == ([], [15])
+call_library_handler()
+assert (library_signals, python_signals) == ([15], [15])
+restore_python_handler(signal.SIGUSR1)()  # no handler was set: nothing is called
 """
 
 
-def test_a_signal_that_a_library_took_is_heard_again():
+def test_the_handler_is_restored_after_a_library_replaced_it():
   ended = subprocess.run(
     [sys.executable, '-c', TAKEN_BACK], cwd=ROOT, capture_output=True, text=True
   )
@@ -207,12 +207,17 @@ def steps(run):
 
 def phases(run, log):
   """Each phase: when the signal comes, and what has happened before it."""
-  said = lambda text: lambda: text in log.read_text()
-  reached = lambda step: lambda: steps(run)[-1:] >= [step]
+
+  def is_logged(text):
+    return lambda: text in log.read_text()
+
+  def reached(step):
+    return lambda: steps(run)[-1:] >= [step]
+
   return {
     'importing': lambda: True,
     'building': lambda: (run / 'lock').exists(),
-    'compiling': said(': starts'),
+    'compiling': is_logged(': starts'),
     'stepping': reached(3),
     'saving': lambda: any((run / 'checkpoints').glob(checkpoint.UNFINISHED_PATTERN)),
     'evaluating': reached(19),
@@ -223,7 +228,7 @@ def phases(run, log):
 
 @pytest.mark.slow
 def test_a_training_is_stopped_in_every_phase(tmp_path):
-  """One training, stopped eight times, ends with the bits of one that nobody disturbs."""
+  """One training, stopped eight times, ends with the bits of an undisturbed one."""
   # Many validation images: an evaluation takes seconds, and one batch of it does not.
   data = toy.write_folder(tmp_path / 'data', val=400)
   run, undisturbed, log = (tmp_path / name for name in ('run', 'undisturbed', 'log'))
@@ -243,18 +248,18 @@ def test_a_training_is_stopped_in_every_phase(tmp_path):
     begin = time.monotonic()
     process.send_signal(signal.SIGTERM)
     status = process.wait(timeout=60)
-    seconds, said = time.monotonic() - begin, log.read_text()
+    seconds, output = time.monotonic() - begin, log.read_text()
     print(f'{phase}: {seconds:.2f} s, then at step {steps(run)[-1:]}', flush=True)
-    assert status == 0 and 'the same command goes on' in said, (phase, said)
-    assert seconds < 10, phase  # 5 s on a core that nobody else uses
+    assert status == 0 and 'the same command resumes the training' in output, (phase, output)
+    assert seconds < 10, phase  # 5 s on an idle core
     if phase == 'evaluating':
       assert not (run / 'eval' / '20.json').exists()
   subprocess.run(command(data, run), check=True, capture_output=True)
   assert steps(run) == steps(undisturbed) == list(range(1, 61))
   for which in ('latest', 'best'):
-    found, expected = (checkpoint_lookup.load(path, which) for path in (run, undisturbed))
-    assert found[0] == expected[0]
-    jax.tree.map(np.testing.assert_array_equal, found[1], expected[1])
+    result, expected = (checkpoint_lookup.load(path, which) for path in (run, undisturbed))
+    assert result[0] == expected[0]
+    jax.tree.map(np.testing.assert_array_equal, result[1], expected[1])
   scores = [
     [
       json.loads(line).get('eval/miou')

@@ -1,4 +1,4 @@
-"""The whole program, in this process: train, resume, evaluate, predict, and the user's mistakes."""
+"""The whole program in one process: train, resume, evaluate, predict, and user errors."""
 
 import errno
 import json
@@ -17,7 +17,7 @@ from classmix_jax.datasets import DATASETS, scenes
 from classmix_jax.errors import UserError
 from classmix_jax.inference.evaluate_run import evaluate_run
 from classmix_jax.inference.predictor import load
-from classmix_jax.pretrained.converted_folder import write_weights
+from classmix_jax.pretrained.converted_directory import write_weights
 from classmix_jax.tools.report.runs import read_run
 from classmix_jax.tools.report.write_report import report_training
 from classmix_jax.training.callbacks import Callbacks
@@ -89,9 +89,9 @@ def test_without_tensorflow_the_same_bits(finished, data, tmp_path, monkeypatch,
   for package in ('tensorflow', 'tensorflow_datasets', 'tensorboard'):
     monkeypatch.setitem(sys.modules, package, None)  # as if it was not installed
   result = toy.train(toy.config(data), tmp_path / 'run')
-  said = capsys.readouterr().out
-  assert 'threads (TensorFlow is not installed)' in said
-  assert said.count('no TensorBoard events: the package tensorboard is not installed') == 1
+  output = capsys.readouterr().out
+  assert 'threads (TensorFlow is not installed)' in output
+  assert output.count('no TensorBoard events: the package tensorboard is not installed') == 1
   assert not (tmp_path / 'run' / 'tensorboard').exists()
   assert result == finished[1]
   jax.tree.map(np.testing.assert_array_equal, saved(tmp_path / 'run'), saved(finished[0]))
@@ -162,7 +162,10 @@ def test_steps_of_one_dispatch_train_the_same(finished, data, tmp_path, copy):
     ),
     tmp_path,
   )
-  close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+  def close(a, b):
+    return np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
   jax.tree.map(close, saved(tmp_path)['params'], saved(finished[0])['params'])
   assert [row['step'] for row in rows(tmp_path)] == [2, 4]
   losses = [row['loss/sup'] for row in rows(finished[0])]
@@ -172,7 +175,10 @@ def test_steps_of_one_dispatch_train_the_same(finished, data, tmp_path, copy):
 
 
 class StopAt(Stop):
-  """Says so at its nth call. With two networks of two batches: steps 1 and 2, four batches, ..."""
+  """Returns True at its nth call.
+
+  With two networks of two batches, the calls are steps 1 and 2, four batches, ...
+  """
 
   def __init__(self, call):
     super().__init__()
@@ -204,7 +210,10 @@ def test_a_stopped_run_ends_in_the_same_bits(finished, data, tmp_path, call, ste
   assert result['iou'] == finished[1]['iou']
   for which in ('latest', 'best'):
     jax.tree.map(np.testing.assert_array_equal, saved(run, which), saved(finished[0], which))
-  same = lambda row: {key: row[key] for key in row if 'per_second' not in key}
+
+  def same(row):
+    return {key: row[key] for key in row if 'per_second' not in key}
+
   assert list(map(same, rows(run))) == list(map(same, rows(finished[0])))
 
 
@@ -280,9 +289,9 @@ def test_pretrained_run_is_taken_over(finished, data, tmp_path, capsys):
     **{'model.pretrained': str(finished[0]), 'optim.learning_rate': 0.0, 'steps': 1},
   )
   toy.train(config, tmp_path / 'run')
-  said = capsys.readouterr().out
-  assert re.search(r'matched (\d+) of \1 tensors\n', said)
-  assert re.search(r'pre-training +folder +differs \(paper: COCO\)', said)
+  output = capsys.readouterr().out
+  assert re.search(r'matched (\d+) of \1 tensors\n', output)
+  assert re.search(r'pre-training +folder +differs \(paper: COCO\)', output)
   own = saved(tmp_path / 'run')['params']['segmenter']
   jax.tree.map(
     np.testing.assert_array_equal, own, saved(finished[0], 'best')['params']['segmenter']
@@ -317,17 +326,17 @@ def test_preprocessing_travels_from_the_weights_to_the_run(finished, data, tmp_p
   result = toy.train(config, run)
   assert config.model.preprocessing == ''  # the caller's own stays
   assert json.loads((run / 'config.json').read_text())['model']['preprocessing'] == 'caffe'
-  said = capsys.readouterr().out
-  assert re.search(r'pre-training +COCO +as in the paper\n', said)
-  assert re.search(r'weights +coco.pth, matched (\d+) of \1 tensors\n', said)
-  assert re.search(r'preprocessing +caffe\n', said)
+  output = capsys.readouterr().out
+  assert re.search(r'pre-training +COCO +as in the paper\n', output)
+  assert re.search(r'weights +coco.pth, matched (\d+) of \1 tensors\n', output)
+  assert re.search(r'preprocessing +caffe\n', output)
   taken = saved(run)
   jax.tree.map(np.testing.assert_array_equal, taken['params']['segmenter'], tree['params'])
   jax.tree.map(
     np.testing.assert_array_equal, taken['model_state']['segmenter'], tree['batch_stats']
   )
 
-  shutil.rmtree(weights)  # nobody needs them any more
+  shutil.rmtree(weights)  # no longer needed
   assert toy.train(config, run)['iou'] == result['iou']
   assert re.search(r'pre-training +COCO +as in', capsys.readouterr().out)
   assert evaluate_run(run, step='latest', network='', root='')['iou'] == result['iou']
@@ -341,9 +350,9 @@ def test_camvid_and_scenes_configs_train_two_steps(tmp_path, monkeypatch):
   for split in ('train', 'val'):
     for index in range(4):
       image, label = toy.draw(index)
-      for folder, array in ((split, image), (f'{split}annot', np.minimum(label, 11))):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(array).save(root / folder / f'{split}{index}.png')
+      for directory, array in ((split, image), (f'{split}annot', np.minimum(label, 11))):
+        (root / directory).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array).save(root / directory / f'{split}{index}.png')
     lines = [
       f'/SegNet/CamVid/{split}/{split}{i}.png /SegNet/CamVid/{split}annot/{split}{i}.png'
       for i in range(4)

@@ -29,7 +29,7 @@ def test_two_processes_may_replace_the_same_file(tmp_path, monkeypatch):
   assert path.read_text() == 'first'
 
 
-def test_a_crash_while_a_picture_is_written_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_crash_during_a_write_leaves_the_old_image(tmp_path, monkeypatch):
   path = tmp_path / 'a.png'
   atomic_write.write_png(path, Image.new('RGB', (2, 2), 'red'))
 

@@ -23,7 +23,10 @@ from classmix_jax.workdir import checkpoint, checkpoint_integrity, checkpoint_lo
 def state_of(step, name='classmix'):
   """A real state in which every array holds the step."""
   state = small.start(name)
-  fill = lambda x: (np.asarray(x) + step).astype(x.dtype)
+
+  def fill(x):
+    return (np.asarray(x) + step).astype(x.dtype)
+
   return jax.tree.map(fill, state).replace(step=np.int32(step))
 
 
@@ -121,8 +124,8 @@ def test_missing_checkpoints_are_named(run, which):
     checkpoint_lookup.load(run, which)
 
 
-def test_a_folder_that_is_no_run(tmp_path):
-  with pytest.raises(UserError, match='is not the folder of a run'):
+def test_a_directory_that_is_no_run(tmp_path):
+  with pytest.raises(UserError, match='is not the directory of a run'):
     checkpoint_lookup.load(tmp_path)
   (tmp_path / 'checkpoints').mkdir()
   with pytest.raises(UserError, match='none was saved yet'):
@@ -143,7 +146,9 @@ def test_the_state_may_be_trained_on_while_it_is_saved(tmp_path):
 
 # ------------------------------------------------------------------ corruption and failures
 
-PUT = lambda state: jax.device_put(state, jax.devices()[0])
+
+def put(state):
+  return jax.device_put(state, jax.devices()[0])
 
 
 def tiny(step):
@@ -157,13 +162,13 @@ def tiny(step):
 def save_tiny(run, *steps):
   with checkpoint.open_manager(run / 'checkpoints') as manager:
     for step in steps:
-      checkpoint.save(manager, step, PUT(tiny(step)), step / 100)
+      checkpoint.save(manager, step, put(tiny(step)), step / 100)
     checkpoint.finish(manager)
 
 
 def resume(run):
   with checkpoint.open_manager(run / 'checkpoints') as manager:
-    return jax.device_get(checkpoint.restore_newest(manager, PUT(tiny(0))))
+    return jax.device_get(checkpoint.restore_newest(manager, put(tiny(0))))
 
 
 @pytest.fixture(scope='module')
@@ -234,7 +239,7 @@ def test_without_a_valid_checkpoint_the_training_does_not_start_over(two, tmp_pa
   run = shutil.copytree(two, tmp_path / 'run')
   shutil.rmtree(run / 'checkpoints' / '10')
   data_file(run).unlink()
-  with pytest.raises(UserError, match='no checkpoint in .* is valid .*; remove that folder'):
+  with pytest.raises(UserError, match='no checkpoint in .* is valid .*; remove that directory'):
     resume(run)
 
 
@@ -258,7 +263,7 @@ def test_checksums_do_not_depend_on_the_tree_but_on_every_bit():
 
 
 def test_a_checkpoint_without_a_checksum_is_corrupt(two, monkeypatch):
-  monkeypatch.setattr(checkpoint_integrity, 'read_checksum', lambda folder: None)
+  monkeypatch.setattr(checkpoint_integrity, 'read_checksum', lambda directory: None)
   with pytest.raises(UserError, match='its checksum is missing'):
     checkpoint_lookup.load(two, 'latest')
 
@@ -281,13 +286,13 @@ def test_a_failed_background_save_is_an_error(two, tmp_path, monkeypatch, error,
   ask = {
     'check': look,
     'finish': checkpoint.finish,
-    'save': lambda manager: checkpoint.save(manager, 40, PUT(tiny(40)), 0.1),
+    'save': lambda manager: checkpoint.save(manager, 40, put(tiny(40)), 0.1),
   }[noticed_by]
   run = shutil.copytree(two, tmp_path / 'run')
   with monkeypatch.context() as patch:
     patch.setattr(checkpoint, 'verify_save', refuse)
     manager = checkpoint.open_manager(run / 'checkpoints')
-    checkpoint.save(manager, 30, PUT(tiny(30)), 0.1)
+    checkpoint.save(manager, 30, put(tiny(30)), 0.1)
     with pytest.raises(UserError, match=rf'not be written to .*\(.*{os.strerror(error)}'):
       ask(manager)
   assert {int(path.name) for path in (run / 'checkpoints').glob('[0-9]0')} == {10, 20}
@@ -302,7 +307,7 @@ def test_an_unreadable_save_does_not_get_its_final_name(two, tmp_path, monkeypat
   manager = checkpoint.open_manager(run / 'checkpoints')
   monkeypatch.setattr(checkpoint, 'compute_checksum', lambda tree: 'a')
   monkeypatch.setattr(checkpoint_integrity, 'compute_checksum', lambda tree: 'b')
-  checkpoint.save(manager, 30, PUT(tiny(30)), 0.5)
+  checkpoint.save(manager, 30, put(tiny(30)), 0.5)
   with pytest.raises(UserError, match='cannot be read back: its checksum is b and was a'):
     checkpoint.finish(manager)
   assert {int(path.name) for path in (run / 'checkpoints').glob('[0-9]0')} == {10, 20}
@@ -312,7 +317,7 @@ def test_a_save_without_a_score_is_replaced_by_one_with_a_score(tmp_path):
   run = tmp_path / 'run'
   with checkpoint.open_manager(run / 'checkpoints') as manager:
     for miou in (None, 0.7):
-      checkpoint.save(manager, 5, PUT(tiny(5)), miou)
+      checkpoint.save(manager, 5, put(tiny(5)), miou)
     checkpoint.finish(manager)
     assert manager.all_steps() == [5] and manager.best_step() == 5
   assert_same(resume(run), tiny(5))

@@ -1,4 +1,4 @@
-"""Damaged checkpoints: the saved state is restored, or one sentence says what is wrong."""
+"""Damaged checkpoints: the saved state is restored, or one sentence names the damage."""
 
 import functools
 import json

@@ -171,7 +171,7 @@ def test_only_process_0_locks_and_writes(tmp_path, monkeypatch):
   assert not (tmp_path / 'config.json').exists()
 
 
-def test_a_folder_that_cannot_be_made(tmp_path):
+def test_a_directory_that_cannot_be_made(tmp_path):
   (tmp_path / 'file').write_text('')
   with (
     pytest.raises(UserError, match='cannot be written .*give another --workdir'),

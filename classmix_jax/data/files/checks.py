@@ -69,11 +69,11 @@ def check_exists(root: str, paths: Iterable[str | Path], layout: str) -> None:
 
   Example: `check_exists('DIR', ['DIR/train'], layout='train/ and val/')`.
   """
-  remedy = f'Set --config.data.root=DIR to a folder with {layout}.'
+  remedy = f'Set --config.data.root=DIR to a directory with {layout}.'
   if not root:
     raise UserError(f'config.data.root is empty. {remedy}')
   if not Path(root).is_dir():
-    raise UserError(f'{root} is not a folder. {remedy}')
+    raise UserError(f'{root} is not a directory. {remedy}')
   missing = [str(path) for path in paths if not Path(path).exists()]
   if missing:
     raise UserError(f'Missing: {", ".join(missing)}. {remedy}')

@@ -17,10 +17,10 @@ from classmix_jax.utils.paths import is_within
 EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
 
 
-def find_images(folder: str | Path) -> dict[str, Path]:
+def find_images(directory: str | Path) -> dict[str, Path]:
   """Returns name -> path of all images below a directory, sorted by name.
 
-  The name is the path relative to `folder` without its extension, with '/' and in the Unicode
+  The name is the path relative to `directory` without its extension, with '/' and in the Unicode
   form NFC (archives made on a Mac decompose accents). Links are followed; hidden files are not.
 
   Raises:
@@ -30,8 +30,8 @@ def find_images(folder: str | Path) -> dict[str, Path]:
   Example: `find_images('images')` has `'city/a'` for `images/city/a.PNG`.
   """
   paths: dict[str, Path] = {}
-  for path in sorted(_walk(folder)):
-    name = _image_name(path, folder)
+  for path in sorted(_walk(directory)):
+    name = _image_name(path, directory)
     if name not in paths:
       paths[name] = path
       continue
@@ -41,8 +41,8 @@ def find_images(folder: str | Path) -> dict[str, Path]:
   return dict(sorted(paths.items()))
 
 
-def _image_name(path: Path, folder: str | Path) -> str:
-  name = path.relative_to(folder).with_suffix('').as_posix()
+def _image_name(path: Path, directory: str | Path) -> str:
+  name = path.relative_to(directory).with_suffix('').as_posix()
   # Python decodes bytes that are not UTF-8 as surrogates, 0xD800 to 0xDFFF.
   if any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in name):
     raise UserError(
@@ -52,14 +52,14 @@ def _image_name(path: Path, folder: str | Path) -> str:
   return unicodedata.normalize('NFC', name)
 
 
-def _walk(folder: str | Path) -> Iterator[Path]:
+def _walk(directory: str | Path) -> Iterator[Path]:
   """Yields the image files below a directory; follows links, but not in circles."""
   ancestors: dict[str, tuple[str, ...]] = {
-    os.fspath(folder): (os.path.realpath(folder),)
+    os.fspath(directory): (os.path.realpath(directory),)
   }  # real path of each ancestor
-  for parent, folders, files in os.walk(folder, followlinks=True):
+  for parent, directories, files in os.walk(directory, followlinks=True):
     chain, entered = ancestors.pop(parent), []
-    for name in folders:
+    for name in directories:
       path = os.path.join(parent, name)
       real = os.path.realpath(path)
       # A link to an ancestor would yield every image again and again.
@@ -67,7 +67,7 @@ def _walk(folder: str | Path) -> Iterator[Path]:
       if not is_loop and not name.startswith(('.', '__MACOSX')):
         ancestors[path] = (*chain, real)
         entered.append(name)
-    folders[:] = entered  # os.walk enters these only
+    directories[:] = entered  # os.walk enters these only
     for file in files:
       if file.lower().endswith(EXTENSIONS) and not file.startswith('.'):
         yield Path(parent, file)

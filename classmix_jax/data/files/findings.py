@@ -50,7 +50,7 @@ def keeps_findings() -> bool:
 
 
 def add_findings(findings: Iterable[Finding]) -> bool:
-  """Appends to the list of `keep_findings`; returns False outside, where the caller must raise."""
+  """Appends to the list of `keep_findings`; returns False if there is none: the caller raises."""
   collected = _findings.get()
   if collected is None:
     return False

@@ -26,7 +26,7 @@ from classmix_jax.errors import UserError
 from classmix_jax.types import Size
 
 # PIL reads many more, and starts other programs for some (Ghostscript for EPS).
-FORMATS = ('PNG', 'JPEG', 'TIFF', 'WEBP', 'BMP', 'GIF', 'PPM')
+PIL_FORMATS = ('PNG', 'JPEG', 'TIFF', 'WEBP', 'BMP', 'GIF', 'PPM')
 LOSSY = ('JPEG', 'MPO')
 DEEP_GREY_MODES = ('I', 'I;16', 'I;16L', 'I;16B', 'I;16N')  # of PIL: more than 8 bits
 
@@ -87,7 +87,7 @@ class Header(NamedTuple):
 def _open_image(file: File) -> Iterator[Image.Image]:
   """Opens an image; converts the exceptions of PIL, also from inside the block, to UserError."""
   try:
-    with Image.open(_stream(file), formats=FORMATS) as image:
+    with Image.open(_stream(file), formats=PIL_FORMATS) as image:
       yield image
   except FileNotFoundError:
     raise UserError(f'{file} does not exist: restore the file or take it off the list.') from None
@@ -110,14 +110,14 @@ def _stream(file: File) -> io.BytesIO | str | Path:
     return io.BytesIO(file.data)
   mode = os.stat(file).st_mode
   if not stat.S_ISREG(mode):
-    kind = 'a folder' if stat.S_ISDIR(mode) else 'no regular file'
+    kind = 'a directory' if stat.S_ISDIR(mode) else 'no regular file'
     raise UserError(f'{file} is {kind}, expected is an image: rename or remove it.')
   return file
 
 
 def _undecodable_message(file: File, error: Exception) -> str:
   unidentified = isinstance(error, Image.UnidentifiedImageError)
-  reason = 'not a picture that can be identified' if unidentified else error
+  reason = 'not an image that can be identified' if unidentified else error
   if isinstance(file, Encoded):
     return f'{file} does not decode ({reason}; {len(file.data)} bytes). {file.remedy}'
   return (
@@ -186,7 +186,7 @@ def read_image(file: File, size: Size | None = None) -> np.ndarray:
   alpha is dropped, and 16-bit grey is scaled from 0..65535 to 0..255.
 
   Args:
-    file: path or bytes of an image in one of `FORMATS`.
+    file: path or bytes of an image in one of `PIL_FORMATS`.
     size: (height, width) to resize to, bilinearly with antialiasing; None keeps the size.
 
   Raises:

@@ -35,7 +35,7 @@ def no_colors(file: File, rgb: np.ndarray, decoding: Decoding) -> str:
     f"--config.data.colors='{colors[-1]}:CLASS,...'."
   )
   return (
-    f'{file} is an RGB picture with the {plural("colour", colors)} {listed(colors, 4)}; '
+    f'{file} is an RGB image with the {plural("colour", colors)} {listed(colors, 4)}; '
     f'expected are {_expected_ids(decoding)} and no colour table is set. {advice}'
   )
 

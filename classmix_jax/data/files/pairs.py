@@ -84,7 +84,7 @@ def named_pairs(
   Raises:
     UserError: files are missing; the message has `origin`, which names them, and the remedy.
 
-  Example: `named_pairs({'a': 'a'}, images, masks, origin=folder, remedy='Unpack it again.')`.
+  Example: `named_pairs({'a': 'a'}, images, masks, origin=directory, remedy='Unpack it again.')`.
   """
   names = tuple(sorted(rows))
   missing = [name for name in names if name not in images]
@@ -112,7 +112,7 @@ def read_list(list_file: Path) -> dict[str, str]:
     reason = getattr(error, 'strerror', None) or 'not text in UTF-8'
     raise UserError(
       f'{list_file} cannot be read ({reason}): write it again, or remove it to read the whole '
-      'folder.'
+      'directory.'
     ) from None
   rows: dict[str, str] = {}
   for number, line in enumerate(lines, start=1):
@@ -127,5 +127,5 @@ def read_list(list_file: Path) -> dict[str, str]:
     if stems:
       rows[stems[0]] = stems[-1]
   if not rows:
-    raise UserError(f'{list_file} is empty. Remove it to read the whole folder.')
+    raise UserError(f'{list_file} is empty. Remove it to read the whole directory.')
   return rows

@@ -21,13 +21,13 @@ from classmix_jax.errors import UserError
 from classmix_jax.utils.file_lock import file_lock
 
 Builder = Any  # tfds.core.DatasetBuilder; TFDS takes seconds to import and is optional
-# Modules without which TFDS does not read.
+# Modules that TFDS needs for reading.
 REQUIRED_MODULES = ('tensorflow_datasets', 'array_record', 'importlib_resources', 'tensorflow')
 
 
 @contextlib.contextmanager
 def needs_tfds(dataset: str) -> Iterator[None]:
-  """Raises a UserError with the command to install if TFDS or a package that it needs is missing.
+  """Raises a UserError with the install command if TFDS or a dependency of it is missing.
 
   TFDS only logs that a package is missing, and continues without most of itself. Hence the
   packages are looked up before it is imported.
@@ -51,7 +51,7 @@ def _missing_packages(dataset: str, modules: Sequence[str]) -> UserError:
 def open_prepared(
   make_builder: Callable[[], Builder],
   make_files: Callable[[Builder], None],
-  folder: Path,
+  directory: Path,
   option: str,
 ) -> Builder:
   """Returns a builder whose files exist; calls `make_files` first if they do not.
@@ -59,7 +59,7 @@ def open_prepared(
   Args:
     make_builder: returns a new builder, which reads its directory.
     make_files: called with a builder that has no files yet; see `prepare`.
-    folder: directory of the builder.
+    directory: directory of the builder.
     option: the config field of the directory.
 
   Raises:
@@ -77,7 +77,7 @@ def open_prepared(
           builder = make_builder()
   except OSError as error:
     raise UserError(
-      f'{folder} cannot hold the prepared data set ({error}): set --{option}=DIR to a folder '
+      f'{directory} cannot hold the prepared data set ({error}): set --{option}=DIR to a directory '
       'that can be written.'
     ) from error
   return builder

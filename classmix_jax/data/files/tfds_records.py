@@ -1,4 +1,4 @@
-"""Reads the ArrayRecord files of TensorFlow Datasets, with random access and without tf.data.
+"""Reads ArrayRecord files of TensorFlow Datasets with random access, without tf.data.
 
 Synopsis:
 
@@ -21,12 +21,12 @@ from classmix_jax.data.files.tfds_prepare import Builder
 from classmix_jax.errors import UserError
 from classmix_jax.utils.atomic_write import write_atomically
 
-REMEDY = 'Remove that folder and start again.'
+RESTART_REMEDY = 'Remove that directory and start again.'
 
 
 def damaged_error(where: object, reason: object) -> UserError:
   """Returns the error for prepared files that are damaged."""
-  return UserError(f'{where} is damaged ({reason}). {REMEDY}')
+  return UserError(f'{where} is damaged ({reason}). {RESTART_REMEDY}')
 
 
 def _open_records(builder: Builder, split: str) -> Sequence:
@@ -39,7 +39,7 @@ def _open_records(builder: Builder, split: str) -> Sequence:
   if file_format != 'array_record':
     raise UserError(
       f'{builder.data_dir} was prepared as {file_format}; expected is array_record. Set '
-      '--config.data.tfds_dir=DIR to another folder.'
+      '--config.data.tfds_dir=DIR to another directory.'
     )
   decoders = {
     name: tfds.decode.SkipDecoding()
@@ -137,7 +137,7 @@ class EncodedImages(Sequence[Encoded]):
   def __getitem__(self, index: int) -> Encoded:  # type: ignore[override]  # slices are not used
     data = _read_feature(self.records, self.order[index], self.feature, self.where)
     where = f"{self.feature} of '{self.names[index]}' in {self.where}"
-    return Encoded(data, where, f'If the original is in order: {REMEDY}')
+    return Encoded(data, where, f'If the original is in order: {RESTART_REMEDY}')
 
 
 def _read_feature(records: Sequence, index: int, feature: str, where: object) -> bytes:

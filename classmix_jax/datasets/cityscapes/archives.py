@@ -1,4 +1,4 @@
-"""Prepares Cityscapes from its two archives with the TFDS `cityscapes/semantic_segmentation`.
+"""Prepares Cityscapes from its archives with the TFDS `cityscapes/semantic_segmentation`.
 
 Preparing unpacks the archives temporarily and needs TensorFlow, but no network. The prepared files
 are read without TensorFlow.
@@ -39,7 +39,7 @@ def is_prepared(cache: Path) -> bool:
 
 
 def open_pairs(base: Path, cache: Path) -> tuple[Pairs, Pairs]:
-  """Returns training and validation pairs; prepares them in `cache` first if they do not exist.
+  """Returns training and validation pairs; prepares missing ones in `cache` first.
 
   Raises:
     UserError: an archive is incomplete, the cache is damaged or cannot be written, or a package
@@ -74,7 +74,7 @@ def _prepare(base: Path, cache: Path, builder: Builder) -> None:
 
 def _pairs(builder: Builder, split: str) -> Pairs:
   stems = record_names(builder, split, 'image_id')
-  names = [f'{stem.split("_")[0]}/{stem}' for stem in stems]  # CITY/CITY_..., as in the folders
+  names = [f'{stem.split("_")[0]}/{stem}' for stem in stems]  # CITY/CITY_..., as in the directories
   return record_pairs(builder, split, names, image='image_left', mask='segmentation_label')
 
 

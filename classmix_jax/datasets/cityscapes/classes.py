@@ -36,7 +36,7 @@ CLASS_NAMES = tuple(name for name, _, _ in CLASSES)
 PALETTE = tuple(color for _, color, _ in CLASSES)
 RAW_IDS = tuple(label_id for _, _, label_id in CLASSES)  # values for the official tools
 
-_ADVICE = 'Use the label pictures of gtFine_trainvaltest.zip, or dataset folder for others.'
+_ADVICE = 'Use the label images of gtFine_trainvaltest.zip, or dataset folder for others.'
 _TRAIN_ID = {label_id: train_id for train_id, (_, _, label_id) in enumerate(CLASSES)}
 
 LABEL_IDS = Decoding(

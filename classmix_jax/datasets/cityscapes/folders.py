@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    missing_folders(Path('Cityscapes'))                 # [] if train and val exist
+    missing_directories(Path('Cityscapes'))                 # [] if train and val exist
     pairs, decoding = find_pairs(Path('Cityscapes'), 'train')
     images = find_train_extra(Path('Cityscapes'))       # name -> file
 """
@@ -19,10 +19,10 @@ from classmix_jax.errors import UserError
 IMAGE, LABEL_ID, TRAIN_ID = '_leftImg8bit', '_gtFine_labelIds', '_gtFine_labelTrainIds'
 
 
-def folder_of(base: Path, kind: str, split: str) -> Path:
+def directory_of(base: Path, kind: str, split: str) -> Path:
   """Returns base/kind/split, or its place in a directory named after the archive.
 
-  Example: `folder_of(base, 'gtFine', 'val')` may be `base/gtFine_trainvaltest/gtFine/val`.
+  Example: `directory_of(base, 'gtFine', 'val')` may be `base/gtFine_trainvaltest/gtFine/val`.
   """
   nested = base / _archive(kind, split) / kind / split
   return nested if nested.is_dir() else base / kind / split
@@ -32,12 +32,14 @@ def _archive(kind: str, split: str) -> str:
   return f'{kind}_trainextra' if split == 'train_extra' else f'{kind}_trainvaltest'
 
 
-def missing_folders(base: Path) -> list[Path]:
+def missing_directories(base: Path) -> list[Path]:
   """Returns the missing directories of images and labels."""
-  folders = [
-    folder_of(base, kind, split) for kind in ('leftImg8bit', 'gtFine') for split in ('train', 'val')
+  directories = [
+    directory_of(base, kind, split)
+    for kind in ('leftImg8bit', 'gtFine')
+    for split in ('train', 'val')
   ]
-  return [folder for folder in folders if not folder.is_dir()]
+  return [directory for directory in directories if not directory.is_dir()]
 
 
 def find_pairs(base: Path, split: str) -> tuple[Pairs, Decoding]:
@@ -51,12 +53,12 @@ def find_pairs(base: Path, split: str) -> tuple[Pairs, Decoding]:
   Example: `find_pairs(base, 'train')[0].names[0] == 'aachen/aachen_000000_000019'`.
   """
   images = _find_split_images(base, split)
-  folder = folder_of(base, 'gtFine', split)
-  files = find_images(folder)
+  directory = directory_of(base, 'gtFine', split)
+  files = find_images(directory)
   masks, decoding = _strip_ending(files, LABEL_ID), LABEL_IDS
   if not masks:
     masks, decoding = _strip_ending(files, TRAIN_ID), TRAIN_IDS
-  remedy = f'Unpack gtFine_trainvaltest.zip again: {folder} must hold their *{LABEL_ID}.png.'
+  remedy = f'Unpack gtFine_trainvaltest.zip again: {directory} must hold their *{LABEL_ID}.png.'
   return pair(images, masks, remedy), decoding
 
 
@@ -72,11 +74,11 @@ def find_train_extra(base: Path) -> Mapping[str, Path]:
 
 
 def _find_split_images(base: Path, split: str) -> Mapping[str, Path]:
-  folder = folder_of(base, 'leftImg8bit', split)
-  images = _strip_ending(find_images(folder), IMAGE)
+  directory = directory_of(base, 'leftImg8bit', split)
+  images = _strip_ending(find_images(directory), IMAGE)
   if not images:
     archive = _archive('leftImg8bit', split)
-    raise UserError(f'{folder} holds no *{IMAGE}.png. Unpack {archive}.zip in {base}.')
+    raise UserError(f'{directory} holds no *{IMAGE}.png. Unpack {archive}.zip in {base}.')
   return images
 
 

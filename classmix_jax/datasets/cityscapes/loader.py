@@ -52,7 +52,7 @@ def load(
   reader = _choose_reader(reader, base, cache)
   unlabeled = image_source(folders.find_train_extra(base), size) if train_extra else None
   if reader == 'folders':
-    train, val = (_open_folder(base, split, size) for split in ('train', 'val'))
+    train, val = (_open_directory(base, split, size) for split in ('train', 'val'))
   else:
     train, val = (
       paired_source(pairs, LABEL_IDS, size) for pairs in archives.open_pairs(base, cache)
@@ -71,7 +71,7 @@ def load(
 def _choose_reader(reader: str, base: Path, cache: Path) -> str:
   """Returns 'folders' or 'tfds'; raises UserError if the files that it reads are missing."""
   missing = {
-    'folders': folders.missing_folders(base),
+    'folders': folders.missing_directories(base),
     'tfds': [] if archives.is_prepared(cache) else archives.missing_archives(base),
   }
   readers = [reader] if reader else list(missing)
@@ -83,12 +83,12 @@ def _choose_reader(reader: str, base: Path, cache: Path) -> str:
     for reader in readers
   )
   raise UserError(
-    f'{base} holds no complete Cityscapes: {gaps}. Set --config.data.root=DIR to a folder '
+    f'{base} holds no complete Cityscapes: {gaps}. Set --config.data.root=DIR to a directory '
     f'with {LAYOUT}.'
   )
 
 
-def _open_folder(base: Path, split: str, size: Size | None) -> Source:
+def _open_directory(base: Path, split: str, size: Size | None) -> Source:
   pairs, decoding = folders.find_pairs(base, split)
   check_pairs(pairs)
   return paired_source(pairs, decoding, size)

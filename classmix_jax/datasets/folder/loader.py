@@ -36,7 +36,7 @@ def load(
   colors: str = '',
   ignore: str = '',
 ) -> Dataset:
-  """Returns the data set in a directory; checks paths, pairs and sizes without decoding an image.
+  """Returns the data set in a directory; checks paths, pairs and sizes without decoding.
 
   Images and masks are matched by their path below images/ and masks/ without extension, which is
   also the name of the example. Masks hold class ids (grey or palette images) or colours (RGB
@@ -60,9 +60,11 @@ def load(
   """
   base = Path(os.path.expanduser(root))
   class_file = base / Path(os.path.expanduser(classes or 'classes.txt'))
-  folders = [base / split / kind for split in ('labeled', 'val') for kind in ('images', 'masks')]
-  if not root or not all(folder.is_dir() for folder in folders):
-    check_exists(root and str(base), [*folders, class_file], LAYOUT)
+  directories = [
+    base / split / kind for split in ('labeled', 'val') for kind in ('images', 'masks')
+  ]
+  if not root or not all(directory.is_dir() for directory in directories):
+    check_exists(root and str(base), [*directories, class_file], LAYOUT)
   class_names, class_colors = read_classes(class_file)
   option_colors = parse_colors(colors, class_names)
   decoding = Decoding(
@@ -81,10 +83,10 @@ def load(
   )
 
 
-def _find_pairs(folder: Path) -> Pairs:
+def _find_pairs(directory: Path) -> Pairs:
   pairs = pair(
-    _find_images(folder / 'images'),
-    find_images(folder / 'masks'),
+    _find_images(directory / 'images'),
+    find_images(directory / 'masks'),
     remedy='A mask has the path of its image below masks/, as in images/city/a.jpg and '
     'masks/city/a.png. Add the masks, or move images without one to unlabeled/images.',
   )
@@ -92,20 +94,22 @@ def _find_pairs(folder: Path) -> Pairs:
   return pairs
 
 
-def _open_unlabeled(folder: Path, size: Size | None) -> Source | None:
+def _open_unlabeled(directory: Path, size: Size | None) -> Source | None:
   """Opens the images without labels, None if there is no such directory; ignores its masks/."""
-  if not folder.exists():
+  if not directory.exists():
     return None
-  if not (folder / 'images').is_dir():
-    raise UserError(f'{folder} holds no folder images. Move the images to {folder / "images"}.')
-  return image_source(_find_images(folder / 'images'), size)
+  if not (directory / 'images').is_dir():
+    raise UserError(
+      f'{directory} has no subdirectory images. Move the images to {directory / "images"}.'
+    )
+  return image_source(_find_images(directory / 'images'), size)
 
 
-def _find_images(folder: Path) -> Mapping[str, Path]:
-  images = find_images(folder)
+def _find_images(directory: Path) -> Mapping[str, Path]:
+  images = find_images(directory)
   if not images:
     raise UserError(
-      f'{folder} holds no images (png, jpg, jpeg, bmp, tif, tiff, webp). Add some or remove the '
-      'folder.'
+      f'{directory} holds no images (png, jpg, jpeg, bmp, tif, tiff, webp). Add some or remove the '
+      'directory.'
     )
   return images

@@ -70,7 +70,7 @@ def _parse_table(
     key, label = parse_key(left), _parse_class_id(right, len(class_names))
     if key is None or label is None:
       raise UserError(
-        f"--config.data.{option}={text!r}: {entry!r} does not read; expected is '{sample}' with "
+        f"--config.data.{option}={text!r}: {entry!r} is invalid; expected is '{sample}' with "
         f'classes from 0 to {len(class_names) - 1} or void.'
       )
     if table.get(key, label) != label:

@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012: 10,582 training and 1,449 validation images, 20 object classes, background.
+"""PASCAL VOC 2012: 10,582 training, 1,449 validation images; 20 object classes, background.
 
 `loader.py` opens the data set, `folders.py` finds images and masks in VOCdevkit, `classes.py` has
 class names and colours.

@@ -13,7 +13,7 @@ from classmix_jax.data.files.checks import check_exists, check_pairs
 from classmix_jax.data.files.find_images import find_images
 from classmix_jax.data.files.pairs import Pairs, listed_pairs, named_pairs
 
-TRAIN_LISTS = {  # by folder of training masks; the first list that exists is read
+TRAIN_LISTS = {  # by directory of training masks; the first list that exists is read
   'SegmentationClassAug': ('trainaug.txt', 'train_aug.txt'),
   'SegmentationClass': ('train.txt',),
 }
@@ -45,12 +45,12 @@ def find_pairs(base: Path, masks: str) -> tuple[Pairs, Pairs]:
 
   Example: `len(find_pairs(base, 'SegmentationClass')[0].names) == 1464`.
   """
-  folders = [base / name for name in ('JPEGImages', 'SegmentationClass', masks)]
+  directories = [base / name for name in ('JPEGImages', 'SegmentationClass', masks)]
   lists = base / 'ImageSets' / 'Segmentation'
   train_lists = [lists / name for name in TRAIN_LISTS[masks]]
   needed = [lists / 'val.txt'] + (train_lists if masks == 'SegmentationClass' else [])
-  check_exists(str(base), [*dict.fromkeys(folders), *needed], LAYOUT)
-  images, val_masks, train_masks = map(find_images, folders)
+  check_exists(str(base), [*dict.fromkeys(directories), *needed], LAYOUT)
+  images, val_masks, train_masks = map(find_images, directories)
 
   remedy = f'Unpack PASCAL VOC 2012 again in {base}.'
   val = listed_pairs(lists / 'val.txt', images, val_masks, remedy)

@@ -35,9 +35,9 @@ def load(
   Example: `len(load('VOCdevkit/VOC2012').train) == 10582`.
   """
   check_choice('config.data.masks', masks, tuple(TRAIN_LISTS))
-  folder = Path(os.path.expanduser(root))
-  check_exists(root and str(folder), (), LAYOUT)
-  train, val = find_pairs(find_base(folder), masks)
+  directory = Path(os.path.expanduser(root))
+  check_exists(root and str(directory), (), LAYOUT)
+  train, val = find_pairs(find_base(directory), masks)
   return Dataset(
     name='pascal_voc',
     class_names=CLASS_NAMES,

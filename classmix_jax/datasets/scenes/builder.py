@@ -22,7 +22,7 @@ from classmix_jax.datasets.scenes import render
 from classmix_jax.datasets.scenes.canvas import HEIGHT, WIDTH
 from classmix_jax.datasets.scenes.classes import NUM_TRAIN, NUM_VAL
 
-SEEDS = {'train': 1, 'val': 2}  # of the two streams of scenes
+SPLIT_SEEDS = {'train': 1, 'val': 2}  # of the two streams of scenes
 
 
 @dataclasses.dataclass(eq=False)
@@ -68,7 +68,7 @@ class ScenesBuilder(tfds.core.GeneratorBasedBuilder):
 
   def _generate_examples(self, split: str, count: int) -> Iterator[tuple[int, dict]]:
     for index in range(count):
-      image, label = render.render(SEEDS[split], index)
+      image, label = render.render(SPLIT_SEEDS[split], index)
       name = f'{split}_{index:04d}'
       yield index, {'name': name, 'image': _encode_png(image), 'label': _encode_png(label)}
 

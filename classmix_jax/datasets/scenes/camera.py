@@ -17,7 +17,7 @@ from classmix_jax.datasets.scenes.draws import Rng
 
 NEAR, FAR = 1.6, 110.0  # range of the objects' distances in metres
 
-Point = tuple[float, float]
+CanvasPoint = tuple[float, float]  # (u, v), column and row in pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,18 +37,18 @@ class Camera:
   height: float
   curve: float
 
-  def point(self, s: float, y: float, z: float) -> Point:
+  def point(self, s: float, y: float, z: float) -> CanvasPoint:
     """Projects world coordinates (z > 0) to a pixel (u, v)."""
     return (
       self.centre + self.focal * (s / z + self.curve * z),
       self.horizon + self.focal * (self.height - y) / z,
     )
 
-  def points(self, corners: Iterable[tuple[float, float, float]]) -> list[Point]:
+  def points(self, corners: Iterable[tuple[float, float, float]]) -> list[CanvasPoint]:
     """Projects several (s, y, z); faster than `project` for few points."""
     return [self.point(*corner) for corner in corners]
 
-  def wall(self, s: float, low: float, high: float, z1: float, z2: float) -> list[Point]:
+  def wall(self, s: float, low: float, high: float, z1: float, z2: float) -> list[CanvasPoint]:
     """Projects the four corners of an upright rectangle along the road."""
     return self.points([(s, low, z1), (s, high, z1), (s, high, z2), (s, low, z2)])
 

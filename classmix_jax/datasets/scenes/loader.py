@@ -15,13 +15,13 @@ from pathlib import Path
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import paired_source
 from classmix_jax.data.files.tfds_prepare import Builder, needs_tfds, open_prepared, prepare
-from classmix_jax.data.files.tfds_records import REMEDY, damaged_error, record_pairs
+from classmix_jax.data.files.tfds_records import RESTART_REMEDY, damaged_error, record_pairs
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.datasets.scenes.classes import CLASS_NAMES, NUM_TRAIN, NUM_VAL, PALETTE
 from classmix_jax.types import Size
 from classmix_jax.utils.paths import cache_root
 
-DECODING = Decoding(CLASS_NAMES, label_table(len(CLASS_NAMES)), advice=REMEDY)
+DECODING = Decoding(CLASS_NAMES, label_table(len(CLASS_NAMES)), advice=RESTART_REMEDY)
 
 
 def load(
@@ -44,8 +44,8 @@ def load(
 
   Example: `len(load().train) == 1000`.
   """
-  folder = Path(os.path.expanduser(root)) if root else cache_root()
-  builder = _open_builder(folder, num_train, num_val)
+  directory = Path(os.path.expanduser(root)) if root else cache_root()
+  builder = _open_builder(directory, num_train, num_val)
   return Dataset(
     name='scenes',
     class_names=CLASS_NAMES,
@@ -55,7 +55,7 @@ def load(
   )
 
 
-def _open_builder(folder: Path, num_train: int, num_val: int) -> Builder:
+def _open_builder(directory: Path, num_train: int, num_val: int) -> Builder:
   """Returns a TFDS builder whose files exist; renders the scenes first if they do not."""
   with needs_tfds('scenes'):
     from classmix_jax.datasets.scenes.builder import (  # takes seconds and is optional
@@ -64,13 +64,13 @@ def _open_builder(folder: Path, num_train: int, num_val: int) -> Builder:
     )
   count, config = num_train + num_val, scenes_config(num_train, num_val)
   builder = open_prepared(
-    functools.partial(ScenesBuilder, data_dir=str(folder), config=config),
+    functools.partial(ScenesBuilder, data_dir=str(directory), config=config),
     lambda builder: prepare(
       builder,
       f'Rendering {count} scenes into {builder.data_dir} (once; under a minute)',
       f'Rendered {count} scenes',
     ),
-    folder,
+    directory,
     'config.data.root',
   )
   _check_counts(builder, num_train, num_val)

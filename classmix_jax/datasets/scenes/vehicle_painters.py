@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from classmix_jax.datasets.scenes.camera import Point
+from classmix_jax.datasets.scenes.camera import CanvasPoint
 from classmix_jax.datasets.scenes.canvas import CANVAS_H, CANVAS_W, LAMP, Kind, kind
 from classmix_jax.datasets.scenes.classes import CAR, TRUCK
 from classmix_jax.datasets.scenes.draws import Rgb, Rng, chance, grey, hue, paint_colour
@@ -11,8 +11,8 @@ from classmix_jax.datasets.scenes.vehicles import OUTLINES, Corner, Vehicle
 from classmix_jax.types import VOID
 
 _BLACK = np.array([0.05, 0.05, 0.06])
-_ANGLES = np.linspace(0, 2 * np.pi, 11)[:-1]
-_CIRCLE = list(zip(np.cos(_ANGLES).tolist(), np.sin(_ANGLES).tolist(), strict=True))
+_TYRE_ANGLES = np.linspace(0, 2 * np.pi, 11)[:-1]
+_CIRCLE = list(zip(np.cos(_TYRE_ANGLES).tolist(), np.sin(_TYRE_ANGLES).tolist(), strict=True))
 
 
 def paint_vehicle(scene: Scene, car: Vehicle):
@@ -70,7 +70,7 @@ def _between(a: Corner, b: Corner, k: float) -> Corner:
   return a[0] + (b[0] - a[0]) * k, a[1] + (b[1] - a[1]) * k
 
 
-def _strip(scene: Scene, car: Vehicle, a: Corner, b: Corner, half: float) -> list[Point]:
+def _strip(scene: Scene, car: Vehicle, a: Corner, b: Corner, half: float) -> list[CanvasPoint]:
   """Returns the pixels of the face from `a` to `b`, `half` of the width to either side."""
   return car.place(
     scene.camera, [(a[0], -half, a[1]), (b[0], -half, b[1]), (b[0], half, b[1]), (a[0], half, a[1])]
@@ -88,7 +88,7 @@ def _flank(scene: Scene, car: Vehicle, outline: tuple[Corner, ...], lateral: flo
   side = car.place(camera, [(t, lateral, y) for t, y in outline])
   canvas.polygon(side, car.paint * light, tag)
 
-  def board(t0: float, t1: float, y0: float, y1: float) -> list[Point]:
+  def board(t0: float, t1: float, y0: float, y1: float) -> list[CanvasPoint]:
     corners = [(t0, lateral, y0), (t0, lateral, y1), (t1, lateral, y1), (t1, lateral, y0)]
     return car.place(camera, corners)
 
@@ -101,7 +101,7 @@ def _flank(scene: Scene, car: Vehicle, outline: tuple[Corner, ...], lateral: flo
     canvas.polygon(board(0, 0.69, y0, y1), colour)
   radius = 0.33 if car.cls == CAR else 0.5
 
-  def wheel(t: float, r: float) -> list[Point]:
+  def wheel(t: float, r: float) -> list[CanvasPoint]:
     rim = [
       (t + r / car.length * cos, lateral, (radius + r * sin) / car.height) for cos, sin in _CIRCLE
     ]
@@ -131,7 +131,7 @@ def _lamps(scene: Scene, car: Vehicle, tag: Kind):
     y = 0.25
   colour = np.array([0.75, 0.06, 0.05]) if tail else np.array([0.95, 0.93, 0.8])
 
-  def board(left: float, right: float, low: float, high: float) -> list[Point]:
+  def board(left: float, right: float, low: float, high: float) -> list[CanvasPoint]:
     corners = [(t, left, low), (t, left, high), (t, right, high), (t, right, low)]
     return car.place(scene.camera, corners)
 

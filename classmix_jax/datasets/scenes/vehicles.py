@@ -9,7 +9,7 @@ Synopsis:
 from collections.abc import Iterable
 import dataclasses
 
-from classmix_jax.datasets.scenes.camera import Camera, Point
+from classmix_jax.datasets.scenes.camera import Camera, CanvasPoint
 from classmix_jax.datasets.scenes.classes import CAR, TRUCK
 from classmix_jax.datasets.scenes.draws import Rgb, Rng, paint_colour, pick
 
@@ -77,7 +77,7 @@ class Vehicle:
     """Whether it drives across the view."""
     return self.heading.startswith('across')
 
-  def place(self, camera: Camera, body: Iterable[tuple[float, float, float]]) -> list[Point]:
+  def place(self, camera: Camera, body: Iterable[tuple[float, float, float]]) -> list[CanvasPoint]:
     """Projects body coordinates (0..1 along, -0.5..0.5 across, 0..1 up) to pixels."""
     crosses, is_car, points = self.crosses, self.cls == CAR, []
     reverse = self.heading in ('toward', 'across_left')

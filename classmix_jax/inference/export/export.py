@@ -217,14 +217,6 @@ def model_card(
   labeled, unlabeled = (run_files.read_split(run, part) for part in ('labeled', 'unlabeled'))
   path = layout.evaluation_path(run, step)
   result = run_files.read_json(path) if path.exists() else {}
-  formats = '\n'.join(
-    f'- {name}: logits within {value:.1e} of JAX, relative to the largest'
-    for name, value in differences.items()
-  )
-  iou = '\n'.join(
-    f'| {name} | {"-" if value is None else f"{100 * value:.2f}"} |'
-    for name, value in (result['networks'][network]['iou'] if result else {}).items()
-  )
   return f"""# {config['method']['name']} on {config['name']}
 
 - network: {config['model']['backbone']} + {config['model']['head']}, the {network} at step {step}
@@ -237,9 +229,23 @@ def model_card(
 - output: logits [B, {size[0]}, {size[1]}, {len(names)}], float32, and
   label [B, {size[0]}, {size[1]}], uint8
 - classes: {', '.join(f'{index} {name}' for index, name in enumerate(names))}
-{formats}
+{format_differences(differences)}
 
-| class | IoU in % |
-|---|---|
-{iou}
+{format_iou(result['networks'][network]['iou'] if result else {})}
 """
+
+
+def format_differences(differences: Mapping[str, float]) -> str:
+  """Returns a Markdown list: the largest relative difference of the logits in each format."""
+  return '\n'.join(
+    f'- {name}: logits within {value:.1e} of JAX, relative to the largest'
+    for name, value in differences.items()
+  )
+
+
+def format_iou(iou: Mapping[str, float | None]) -> str:
+  """Returns a Markdown table of the IoU of each class, '-' for classes without pixels."""
+  rows = (
+    f'| {name} | {"-" if value is None else f"{100 * value:.2f}"} |' for name, value in iou.items()
+  )
+  return '\n'.join(('| class | IoU in % |', '|---|---|', *rows))

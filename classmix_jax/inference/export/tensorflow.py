@@ -1,4 +1,4 @@
-"""Writes SavedModels and TFLite files; imported when used, because TensorFlow is slow to load."""
+"""Writes SavedModels and TFLite files; imported lazily, because TensorFlow loads slowly."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -50,7 +50,7 @@ def save(
   network: Callable,
   batch: int | None,
   size: tuple[int, int],
-  folder: Path,
+  directory: Path,
   platforms: Sequence[str],
 ) -> None:
   """Writes a SavedModel for `batch` images, or for any number if it is None."""
@@ -62,15 +62,15 @@ def save(
   module = tf.Module()
   module.f = function
   module.__call__ = function
-  tf.saved_model.save(module, str(folder), signatures=function.get_concrete_function())
+  tf.saved_model.save(module, str(directory), signatures=function.get_concrete_function())
 
 
 def write_savedmodel(
-  network: Callable, size: tuple[int, int], folder: Path, platforms: Sequence[str]
+  network: Callable, size: tuple[int, int], directory: Path, platforms: Sequence[str]
 ) -> Callable:
   """Writes a network from `[B, H, W, 3]` uint8 to named arrays; returns the model, loaded."""
-  save(network, None, size, folder, platforms)
-  return lambda images: tf.saved_model.load(str(folder)).f(tf.constant(images))
+  save(network, None, size, directory, platforms)
+  return lambda images: tf.saved_model.load(str(directory)).f(tf.constant(images))
 
 
 def write_tflite(network: Callable, size: tuple[int, int], path: Path) -> Callable:
@@ -78,9 +78,9 @@ def write_tflite(network: Callable, size: tuple[int, int], path: Path) -> Callab
 
   For a batch of any size the converter lacks argmax and some slices.
   """
-  with tempfile.TemporaryDirectory() as folder:
-    save(network, 1, size, Path(folder), ('cpu',))
-    model = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+  with tempfile.TemporaryDirectory() as directory:
+    save(network, 1, size, Path(directory), ('cpu',))
+    model = tf.lite.TFLiteConverter.from_saved_model(directory).convert()
   with replacing(path) as temporary:
     temporary.write_bytes(model)
   call = tf.lite.Interpreter(str(path)).get_signature_runner()

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as a dilated backbone (Tan and Le, arXiv 1905.11946; Lite by Google, 2020).
+"""EfficientNet-Lite0 as a dilated backbone (arXiv 1905.11946; Lite variant by Google, 2020).
 
     stem    3x3 stride 2, 32 channels                                     stride 2
     block   1x1 expand, depthwise k x k, 1x1 project, BN after each; ReLU6 after the first two;

@@ -172,7 +172,7 @@ def gradient_by_products(
 def gradient_by_interleaving(
   x: Array, gradient: Array, kernel: Array, dilation: int, precision: Any
 ) -> Array:
-  """Computes the gradient by a kernel as that of an undilated convolution of interleaved images."""
+  """Computes a kernel gradient as that of an undilated convolution of interleaved images."""
 
   def convolve(kernel: Array) -> Array:
     return _convolution(interleave(x, dilation), kernel, 1, precision)
@@ -205,6 +205,7 @@ def interleave(x: Array, step: int) -> Array:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _product(x: Array, matrix: Array, precision: Any) -> Array:
   """Multiplies `[B, h, w, F]` by `[F, G]`, with a gradient by `sum_products`."""
+  # Sums over the channels f of every pixel; g are the output channels.
   return jnp.einsum('bhwf,fg->bhwg', x, matrix, precision=precision)
 
 

@@ -205,10 +205,12 @@ def read_segments(
     UserError: the PNG is missing or has another size, or a segment is unknown.
   """
   name = parse_relative_path(annotation.get('file_name'))
-  folders = [folder for folder in (file.with_suffix(''), file.parent) if (folder / name).is_file()]
-  if not folders:
+  directories = [
+    directory for directory in (file.with_suffix(''), file.parent) if (directory / name).is_file()
+  ]
+  if not directories:
     raise UserError(f'there is no {name} in {file.with_suffix("")} or {file.parent}: add it.')
-  path = folders[0] / name
+  path = directories[0] / name
   packed = read_packed_colors(path)
   if packed.shape != size:
     raise UserError(f'{path} is {packed.shape[::-1]}; expected {size[::-1]} (width, height).')

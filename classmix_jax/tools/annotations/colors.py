@@ -44,8 +44,8 @@ def read(path: Path, classes: Mapping[str, Color | None]) -> Export:
       f"the table of colours has none for '{colorless[0]}': write it behind the name, as in "
       "'road 128 64 128'."
     )
-  folder = path / 'SegmentationClass' if (path / 'SegmentationClass').is_dir() else path
-  files = find_images(folder) if folder.is_dir() else {folder.stem: folder}
+  directory = path / 'SegmentationClass' if (path / 'SegmentationClass').is_dir() else path
+  files = find_images(directory) if directory.is_dir() else {directory.stem: directory}
   names = {color: name for name, color in table.items() if color is not None}
   items = (
     attempt(str(file), functools.partial(parse_image, name, file, names))

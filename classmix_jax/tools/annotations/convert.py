@@ -60,7 +60,7 @@ def convert(
   if kind not in CONVERTERS:
     raise UserError(f"--from='{kind}' is not known; choose one of {', '.join(CONVERTERS)}.")
   if not source.exists():
-    raise UserError(f'--input={source} does not exist; give the export, a file or a folder.')
+    raise UserError(f'--input={source} does not exist; give the export, a file or a directory.')
   masks, background = output / 'masks', ' '.join(background.split())
   if kind == 'colors' and masks.resolve().is_relative_to(source.resolve()):
     raise UserError(f'--output={output} would write among the masks of --input: choose another.')

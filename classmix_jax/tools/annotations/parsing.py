@@ -48,11 +48,11 @@ def parse_relative_path(text: object) -> PurePosixPath:
   )
   if has_control or path.is_absolute() or PureWindowsPath(text).drive or '..' in path.parts:
     raise UserError(
-      f'the file name {text!r} may lead out of the folder and is refused; expected a '
+      f'the file name {text!r} may lead out of the directory and is refused; expected a '
       "relative path without '..', such as city/a.jpg; correct it in the annotation file."
     )
   if not path.name:
-    raise UserError(f'the file name {text!r} names a folder; expected a file.')
+    raise UserError(f'the file name {text!r} names a directory; expected a file.')
   return path
 
 

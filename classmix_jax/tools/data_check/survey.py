@@ -1,4 +1,4 @@
-"""Surveys a part of a data set: reads all images and masks, counts sizes, formats and classes.
+"""Reads all images and masks of a data set part; counts sizes, formats and classes.
 
 Synopsis:
 

@@ -24,7 +24,7 @@ MAX_MASKS = 200  # masks of each part that are counted
 Frequencies = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
-class View(NamedTuple):
+class GalleryView(NamedTuple):
   """A validation image of the page.
 
   Attributes:
@@ -46,7 +46,7 @@ def pixel_accuracy(seen: Seen) -> float:
 
 def gallery(
   evaluator: Evaluator, variables: PyTree, names: Sequence[str] | None = None
-) -> list[View]:
+) -> list[GalleryView]:
   """Predicts validation images; returns some spread over all, and the worst of many.
 
   Args:
@@ -61,11 +61,13 @@ def gallery(
   return _predict(evaluator, variables, [index[name] for name in names if name in index])
 
 
-def _predict(evaluator: Evaluator, variables: PyTree, indices: Sequence[int]) -> list[View]:
-  return [View(seen, pixel_accuracy(seen), False) for seen in evaluator.look(variables, indices)]
+def _predict(evaluator: Evaluator, variables: PyTree, indices: Sequence[int]) -> list[GalleryView]:
+  return [
+    GalleryView(seen, pixel_accuracy(seen), False) for seen in evaluator.look(variables, indices)
+  ]
 
 
-def _pick(candidates: Sequence[View]) -> list[View]:
+def _pick(candidates: Sequence[GalleryView]) -> list[GalleryView]:
   """Returns `NUM_SPREAD` of the candidates, then the `NUM_WORST` of the others."""
   chosen = spread(len(candidates), NUM_SPREAD).tolist()
   others = [view for index, view in enumerate(candidates) if index not in chosen]

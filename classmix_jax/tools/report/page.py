@@ -18,7 +18,7 @@ from PIL import Image
 
 from classmix_jax.evaluation.evaluator import Seen
 from classmix_jax.tools.report.charts import curves
-from classmix_jax.tools.report.gallery import Frequencies, View
+from classmix_jax.tools.report.gallery import Frequencies, GalleryView
 from classmix_jax.tools.report.runs import Run, differences
 from classmix_jax.utils.visualize import thumbnail
 from classmix_jax.workdir import layout
@@ -28,7 +28,7 @@ JPEG_QUALITY = 85  # no visible artifacts, at a tenth of the size of a PNG
 
 def page(
   runs: Sequence[Run],
-  galleries: Sequence[Sequence[View]] = (),
+  galleries: Sequence[Sequence[GalleryView]] = (),
   classes: Frequencies | None = None,
   note: str = '',
 ) -> str:
@@ -57,7 +57,7 @@ def page(
       training_images=[training_image(run) for run in runs],
       confusion=[confusion_fractions(run.confusion()) for run in runs],
       frequencies=frequency_columns(classes or {}),
-      pictures={'palette': runs[0].palette, 'views': picture_data(galleries) if galleries else []},
+      images={'palette': runs[0].palette, 'views': image_data(galleries) if galleries else []},
     )
   )
 
@@ -148,7 +148,7 @@ def training_image(run: Run) -> str:
   return data_uri(np.asarray(Image.open(path).convert('RGB')), 'jpeg') if path.exists() else ''
 
 
-def picture_data(galleries: Sequence[Sequence[View]]) -> list[dict[str, Any]]:
+def image_data(galleries: Sequence[Sequence[GalleryView]]) -> list[dict[str, Any]]:
   """Returns the layers that the page's script draws, for each view of the first gallery.
 
   `runs` has an entry for each gallery: the prediction for this image, or None if the gallery does

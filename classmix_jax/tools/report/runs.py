@@ -111,7 +111,7 @@ class Run:
     return counts
 
 
-def short_names(folders: Sequence[Path]) -> list[str]:
+def short_names(directories: Sequence[Path]) -> list[str]:
   """Returns the shortest trailing parts of the paths that differ from each other.
 
   Example:
@@ -119,8 +119,8 @@ def short_names(folders: Sequence[Path]) -> list[str]:
     ['first/classmix', 'second/classmix']
   """
   names = []
-  for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
-    names = ['/'.join(folder.parts[-depth:]) for folder in folders]
+  for depth in range(1, max(len(directory.parts) for directory in directories) + 1):
+    names = ['/'.join(directory.parts[-depth:]) for directory in directories]
     if len(set(names)) == len(names):
       break
   return names

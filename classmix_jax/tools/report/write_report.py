@@ -14,7 +14,7 @@ from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import Evaluator, headline_network
 from classmix_jax.inference.evaluate_run import open_evaluator
 from classmix_jax.inference.restore import load_networks
-from classmix_jax.tools.report.gallery import Frequencies, View, class_frequencies, gallery
+from classmix_jax.tools.report.gallery import Frequencies, GalleryView, class_frequencies, gallery
 from classmix_jax.tools.report.page import page
 from classmix_jax.tools.report.runs import Run, check_comparable, read_run, short_names
 from classmix_jax.types import PyTree
@@ -29,30 +29,30 @@ NO_IMAGES = (
 
 
 def report_training(
-  folder: Path, evaluator: Evaluator, networks: Mapping[str, PyTree], labeled: Source
+  directory: Path, evaluator: Evaluator, networks: Mapping[str, PyTree], labeled: Source
 ) -> None:
   """Writes the report of a training run at its end, from objects in memory.
 
   Args:
-    folder: directory of the run.
+    directory: directory of the run.
     evaluator: of the run.
     networks: name -> variables.
     labeled: the labelled images.
   """
-  run = read_run(folder)
+  run = read_run(directory)
   network = headline_network(evaluator.headline, networks)
   sources = {'labelled': labeled, 'validation': evaluator.dataset.val}
   classes = class_frequencies(sources, run.class_names)
-  write(folder / 'report.html', [run], [gallery(evaluator, networks[network])], classes)
+  write(directory / 'report.html', [run], [gallery(evaluator, networks[network])], classes)
 
 
-def report_runs(folders: Sequence[Path], output: Path | None = None, root: str = '') -> Path:
+def report_runs(directories: Sequence[Path], output: Path | None = None, root: str = '') -> Path:
   """Writes the report of the first run, with the others beside it.
 
   If the data cannot be read, the page has a note in place of the images.
 
   Args:
-    folders: directories of the runs.
+    directories: directories of the runs.
     output: the file; None is report.html in the first directory, or compare.html for several runs.
     root: root of the data; '' is the configs' own `data.root`.
 
@@ -62,7 +62,7 @@ def report_runs(folders: Sequence[Path], output: Path | None = None, root: str =
   Raises:
     UserError: a directory holds no evaluated run, or the runs do not compare.
   """
-  runs = [read_run(*named) for named in zip(folders, short_names(folders), strict=True)]
+  runs = [read_run(*named) for named in zip(directories, short_names(directories), strict=True)]
   check_comparable(runs)
   galleries: list[Any] = []
   classes, note = None, ''
@@ -74,7 +74,7 @@ def report_runs(folders: Sequence[Path], output: Path | None = None, root: str =
   except UserError as error:
     print(f'no validation images: {error}')
     galleries, note = [], NO_IMAGES
-  output = output or folders[0] / ('report.html' if len(folders) == 1 else 'compare.html')
+  output = output or directories[0] / ('report.html' if len(directories) == 1 else 'compare.html')
   write(output, runs, galleries, classes, note)
   return output
 
@@ -84,7 +84,7 @@ def values_of(run: Run, root: str) -> dict[str, Any]:
   return override(run.config, {'data.root': root} if root else {})
 
 
-def best_gallery(run: Run, root: str, names: Sequence[str] | None) -> list[View]:
+def best_gallery(run: Run, root: str, names: Sequence[str] | None) -> list[GalleryView]:
   """Predicts validation images with the best checkpoint of a run, see `gallery`."""
   evaluator = open_evaluator(values_of(run, root), run.path)
   _, networks = load_networks(run.path, 'best')
@@ -111,7 +111,7 @@ def frequencies_of_run(run: Run, root: str) -> Frequencies:
 def write(
   path: Path,
   runs: Sequence[Run],
-  galleries: Sequence[Sequence[View]],
+  galleries: Sequence[Sequence[GalleryView]],
   classes: Frequencies | None,
   note: str = '',
 ) -> None:

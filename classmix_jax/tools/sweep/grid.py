@@ -1,4 +1,4 @@
-"""The cells of a table: method x labelled count x seed, each a training in its own directory.
+"""Cells of a table: method x labelled count x seed, each a run in its own directory.
 
 Synopsis:
 
@@ -64,14 +64,15 @@ class Result:
 
 
 def grid(
-  folder: Path, methods: Sequence[str], labeled: Sequence[str], seeds: Sequence[int], steps: int
+  directory: Path, methods: Sequence[str], labeled: Sequence[str], seeds: Sequence[int], steps: int
 ) -> list[Cell]:
   """Returns all cells ordered by seed, so that the table of the first seed is complete first."""
 
   def run(method: str, count: str, seed: int) -> Path:
     name = Path(count).stem if count.endswith('.txt') else count.replace('/', '_')
-    return folder / 'cells' / f'{method.replace(":", "+")}-{name}-{seed}'
+    return directory / 'cells' / f'{method.replace(":", "+")}-{name}-{seed}'
 
+  # The last clause varies fastest: all methods of a seed and count run before the next count.
   return [
     Cell(method, count, seed, steps, run(method, count, seed))
     for seed in seeds

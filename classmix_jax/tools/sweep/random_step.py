@@ -46,7 +46,7 @@ def image_size(config) -> tuple[int, int]:
 
 
 def random_batch(config, num_classes: int, devices: Devices) -> tuple[Batch, int]:
-  """Returns the noise of one dispatch, `[D, K A, b, ...]` on the devices, and its images a step."""
+  """Returns the noise of one dispatch, `[D, K A, b, ...]` on the devices, and images per step."""
   random = np.random.default_rng(0)
   micro_batches = config.steps_per_dispatch * config.accumulate
 

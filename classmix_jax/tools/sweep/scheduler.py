@@ -1,4 +1,4 @@
-"""Runs the cells of a table in separate processes, so that a failure does not stop the others.
+"""Runs table cells in separate processes, so that a failure does not stop the others.
 
 Synopsis:
 

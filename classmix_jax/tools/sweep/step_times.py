@@ -16,17 +16,17 @@ from classmix_jax.tools.sweep.grid import Cell
 from classmix_jax.tools.sweep.scheduler import start_process
 
 # (cell, file) -> ['python', ...]: a program that writes {"ms": ...} to the file.
-Command = Callable[[Cell, Path], Sequence[str]]
+TimingCommand = Callable[[Cell, Path], Sequence[str]]
 
 
-def step_time(cell: Cell, command: Command, cores: set[int]) -> float:
+def step_time(cell: Cell, command: TimingCommand, cores: set[int]) -> float:
   """Returns the seconds of one step.
 
   Raises:
     UserError: the program failed; the message has the last line that it printed.
   """
-  with tempfile.TemporaryDirectory() as folder:
-    path = Path(folder) / 'step.json'
+  with tempfile.TemporaryDirectory() as directory:
+    path = Path(directory) / 'step.json'
     process = start_process(command(cell, path), cores, stdout=subprocess.PIPE, text=True)
     said = process.communicate()[0].strip().splitlines() or ['it printed nothing']
     if process.returncode:
@@ -34,7 +34,7 @@ def step_time(cell: Cell, command: Command, cores: set[int]) -> float:
     return json.loads(path.read_text(encoding='utf-8'))['ms'] / 1000
 
 
-def step_times(cells: Sequence[Cell], command: Command, cores: set[int]) -> dict[str, float]:
+def step_times(cells: Sequence[Cell], command: TimingCommand, cores: set[int]) -> dict[str, float]:
   """Returns method -> seconds per step, measured in the first cell of each method.
 
   Args:

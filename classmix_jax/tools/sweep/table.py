@@ -160,7 +160,7 @@ def table_csv(results: Sequence[Result]) -> str:
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
-  """Plots the mean, the deviation and all seeds of each method, with a colour per labelled count.
+  """Plots mean, deviation and all seeds of each method, with a colour per labelled count.
 
   Dashed lines across the figure mark the means of the first method.
   """

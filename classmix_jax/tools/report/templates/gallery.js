@@ -3,7 +3,7 @@ const data = JSON.parse(document.getElementById('data').textContent);
 const controls = document.getElementById('controls');
 const VOID = 255, WRONG = [220, 30, 40], RIGHT = [40, 160, 90];
 
-async function picture(source) {
+async function loadImage(source) {
   const image = new Image();
   image.src = source;
   await image.decode();
@@ -12,7 +12,7 @@ async function picture(source) {
 
 // The grey values of a PNG: class ids, or confidence from 0 to 255.
 async function values(source) {
-  const image = await picture(source);
+  const image = await loadImage(source);
   const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
   const context = canvas.getContext('2d', {willReadFrequently: true});
   context.drawImage(image, 0, 0);
@@ -25,7 +25,7 @@ async function values(source) {
 async function load(view) {
   const runs = view.runs.map(async run => run && ({
     prediction: await values(run.prediction), confidence: await values(run.confidence)}));
-  return {photo: await picture(view.image), truth: await values(view.truth),
+  return {photo: await loadImage(view.image), truth: await values(view.truth),
           runs: await Promise.all(runs)};
 }
 

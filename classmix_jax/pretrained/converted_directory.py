@@ -25,7 +25,7 @@ DESCRIPTION_FIELDS = dict.fromkeys(
 )
 
 
-def is_weights_folder(path: Path) -> bool:
+def is_weights_directory(path: Path) -> bool:
   """Returns whether a path is a directory of converted weights."""
   return (path / DESCRIPTION).is_file()
 
@@ -62,7 +62,7 @@ def write_weights(path: Path, tree: PyTree, description: Mapping[str, Any]) -> N
 
 
 def read_weights(path: Path) -> tuple[PyTree, dict[str, Any]]:
-  """Returns `{'params': ..., 'batch_stats': ...}` in host memory, and the content of weights.json.
+  """Returns `{'params': ..., 'batch_stats': ...}` on the host and the content of weights.json.
 
   Raises:
     UserError: the directory is corrupt.
