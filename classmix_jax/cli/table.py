@@ -48,11 +48,11 @@ def overrides() -> list[str]:
   return [argument for argument in sys.argv[1:] if argument.startswith(OVERRIDE)]
 
 
-def passed_on(method: str) -> list[str]:
-  """The overrides of a cell; of the common ones not those of options that its method has not."""
+def collect_overrides(method: str) -> list[str]:
+  """Returns the overrides of a cell, without common ones for options that its method lacks."""
   from classmix_jax.methods import hyper_parameters
 
-  name, *own = method.split(':')
+  name, *options = method.split(':')
   prefix, known = f'{OVERRIDE}method.', hyper_parameters(name)
 
   def field(argument):
@@ -63,7 +63,9 @@ def passed_on(method: str) -> list[str]:
     for argument in overrides()
     if not argument.startswith(prefix) or field(argument) in known
   ]
-  return common + [f'--{option}' if option.startswith(FIELD) else prefix + option for option in own]
+  return common + [
+    f'--{option}' if option.startswith(FIELD) else prefix + option for option in options
+  ]
 
 
 def check_option(config, method: str, option: str) -> None:
@@ -122,7 +124,7 @@ def command(program: str, file: str, cell) -> list[str]:
     'classmix_jax.cli',
     program,
     f'--config={file}:method={cell.method.partition(":")[0]},labeled={cell.labeled}',
-    *passed_on(cell.method),
+    *collect_overrides(cell.method),
     f'--config.seed={cell.seed}',
   ]
 

@@ -170,10 +170,10 @@ def cut_view(image: Array, label: Array, view: Array, geometry: Geometry) -> Exa
   """
   frame = image.shape[0], image.shape[1]
   size = geometry.crop or frame
-  scaled, corner, kept = view[0:2], view[2:4], view[4:6]
+  scaled, corner, extent = view[0:2], view[2:4], view[4:6]
   # Rows and columns of the window; past its end the last one repeats, and is padding below.
-  row, column = (jnp.minimum(jnp.arange(n), kept[axis] - 1) for axis, n in enumerate(size))
-  column = jnp.where(view[6] > 0, kept[1] - 1 - column, column)
+  row, column = (jnp.minimum(jnp.arange(n), extent[axis] - 1) for axis, n in enumerate(size))
+  column = jnp.where(view[6] > 0, extent[1] - 1 - column, column)
   if geometry.resizes:
     image = _resize(image, size, scaled, corner)[row][:, column]
   else:
@@ -185,7 +185,7 @@ def cut_view(image: Array, label: Array, view: Array, geometry: Geometry) -> Exa
     for axis, i in enumerate((row, column))
   ]
   label = label[source[0]][:, source[1]]
-  inside = [jnp.arange(n) < kept[axis] for axis, n in enumerate(size)]
+  inside = [jnp.arange(n) < extent[axis] for axis, n in enumerate(size)]
   valid = inside[0][:, None] & inside[1][None, :]
   return Example(jnp.where(valid[..., None], image, 0), jnp.where(valid, label, VOID), valid)
 

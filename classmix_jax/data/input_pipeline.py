@@ -128,19 +128,19 @@ def _cut(
 ) -> tuple[tf.Tensor, ...]:
   """Cuts a view, to (image, label, valid): resized, cropped, mirrored, padded to the crop."""
   image, label = tf.ensure_shape(image, [None, None, 3]), tf.ensure_shape(label, [None, None])
-  scaled, corner, kept, mirrored = tf.split(tf.ensure_shape(view, [7]), [2, 2, 2, 1])
+  scaled, corner, extent, mirrored = tf.split(tf.ensure_shape(view, [7]), [2, 2, 2, 1])
   if geometry.resizes:
     frame = tf.shape(label)
-    image = _bilinear(image, frame, scaled, corner, kept)
-    label = _nearest(label, frame, scaled, corner, kept)
+    image = _bilinear(image, frame, scaled, corner, extent)
+    label = _nearest(label, frame, scaled, corner, extent)
   else:
-    image, label = (tf.slice(x, _fit(corner, x, 0), _fit(kept, x, -1)) for x in (image, label))
-  valid = tf.ones(kept, tf.bool)
+    image, label = (tf.slice(x, _fit(corner, x, 0), _fit(extent, x, -1)) for x in (image, label))
+  valid = tf.ones(extent, tf.bool)
   if geometry.flip:
     image, label = (_mirror(x, mirrored[0] > 0) for x in (image, label))
   if geometry.crop is not None:  # after the mirror: the padding stays at the bottom and right
     arrays = ((image, 0), (label, VOID), (valid, False))
-    image, label, valid = (_pad(x, geometry.crop - kept, fill) for x, fill in arrays)
+    image, label, valid = (_pad(x, geometry.crop - extent, fill) for x, fill in arrays)
   return image, label, valid
 
 
@@ -150,7 +150,7 @@ def _fit(pair: tf.Tensor, x: tf.Tensor, third: int) -> tf.Tensor:
 
 
 def _nearest(
-  label: tf.Tensor, frame: tf.Tensor, scaled: tf.Tensor, corner: tf.Tensor, kept: tf.Tensor
+  label: tf.Tensor, frame: tf.Tensor, scaled: tf.Tensor, corner: tf.Tensor, extent: tf.Tensor
 ) -> tf.Tensor:
   """Resizes `[h, w]` from `frame` to `scaled` by the nearest pixel; returns the window.
 
@@ -158,18 +158,18 @@ def _nearest(
   label.
   """
   for axis in (0, 1):
-    i = corner[axis] + tf.range(kept[axis])
+    i = corner[axis] + tf.range(extent[axis])
     label = tf.gather(label, (2 * i + 1) * frame[axis] // (2 * scaled[axis]), axis=axis)
   return label
 
 
 def _bilinear(
-  image: tf.Tensor, frame: tf.Tensor, scaled: tf.Tensor, corner: tf.Tensor, kept: tf.Tensor
+  image: tf.Tensor, frame: tf.Tensor, scaled: tf.Tensor, corner: tf.Tensor, extent: tf.Tensor
 ) -> tf.Tensor:
   """Resizes like `tf.image.resize(antialias=True)`, which uses this op, but only the window."""
   window = tf.raw_ops.ScaleAndTranslate(
     images=image[None],
-    size=kept,
+    size=extent,
     scale=tf.cast(scaled / frame, tf.float32),
     translation=-tf.cast(corner, tf.float32),
     kernel_type='triangle',

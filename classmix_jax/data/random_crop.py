@@ -64,19 +64,19 @@ class View(NamedTuple):
   Attributes:
     scaled: (height, width) to which the frame is resized.
     corner: (top, left) of the window in the resized frame.
-    kept: (height, width) of the window; it is padded to the crop at the bottom and right, after
+    extent: (height, width) of the window; it is padded to the crop at the bottom and right, after
       it was mirrored.
     mirrored: 1 if the columns of the window are reversed, else 0.
   """
 
   scaled: Size
   corner: Size
-  kept: Size
+  extent: Size
   mirrored: int
 
   def packed(self) -> tuple[int, ...]:
-    """Returns the view as 7 integers: scaled, corner, kept, mirrored."""
-    return *self.scaled, *self.corner, *self.kept, self.mirrored
+    """Returns the view as 7 integers: scaled, corner, extent, mirrored."""
+    return *self.scaled, *self.corner, *self.extent, self.mirrored
 
 
 def draw_view(geometry: Geometry, *, seed: int, stream: int, position: int, frame: Size) -> View:
@@ -89,7 +89,7 @@ def draw_view(geometry: Geometry, *, seed: int, stream: int, position: int, fram
     position: 0 or more, in the endless stream of examples.
     frame: (height, width) of the whole frame.
 
-  Example: `draw_view(Geometry(crop=(2, 2)), seed=0, stream=0, position=3, frame=(4, 5)).kept`
+  Example: `draw_view(Geometry(crop=(2, 2)), seed=0, stream=0, position=3, frame=(4, 5)).extent`
     is `(2, 2)`.
   """
   u = uniform4(seed, stream, position)
@@ -98,9 +98,9 @@ def draw_view(geometry: Geometry, *, seed: int, stream: int, position: int, fram
     factors[1] = draw_factor(geometry, uniform4(seed, stream, position, block=1)[0])
   scaled = max(1, round(frame[0] * factors[0])), max(1, round(frame[1] * factors[1]))
   crop = geometry.crop or scaled
-  kept = min(crop[0], scaled[0]), min(crop[1], scaled[1])
-  top, left = (int(u[1 + axis] * (scaled[axis] - kept[axis] + 1)) for axis in (0, 1))
-  return View(scaled, (top, left), kept, int(geometry.flip and u[3] < 0.5))
+  extent = min(crop[0], scaled[0]), min(crop[1], scaled[1])
+  top, left = (int(u[1 + axis] * (scaled[axis] - extent[axis] + 1)) for axis in (0, 1))
+  return View(scaled, (top, left), extent, int(geometry.flip and u[3] < 0.5))
 
 
 def draw_factor(geometry: Geometry, u: float) -> float:

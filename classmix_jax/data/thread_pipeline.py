@@ -92,12 +92,12 @@ def cut(geometry: Geometry, image: np.ndarray, label: np.ndarray, view: View) ->
   if geometry.resizes:
     image, label = _resize_image(image, view), _resize_label(label, view)
   else:
-    window = tuple(slice(start, start + n) for start, n in zip(view.corner, view.kept, strict=True))
+    window = tuple(slice(start, start + n) for start, n in zip(view.corner, view.extent, strict=True))
     image, label = image[window], label[window]
   if view.mirrored:
     image, label = image[:, ::-1], label[:, ::-1]
-  example = padding(geometry.crop or view.kept)
-  inside = tuple(map(slice, view.kept))
+  example = padding(geometry.crop or view.extent)
+  inside = tuple(map(slice, view.extent))
   for target, values in zip(example, (image, label, True), strict=True):
     target[inside] = values
   return example
@@ -110,9 +110,9 @@ def _resize_label(label: np.ndarray, view: View) -> np.ndarray:
   label.
   """
   rows, columns = (
-    (2 * (corner + np.arange(kept)) + 1) * size // (2 * scaled)
-    for corner, kept, size, scaled in zip(
-      view.corner, view.kept, label.shape, view.scaled, strict=True
+    (2 * (corner + np.arange(extent)) + 1) * size // (2 * scaled)
+    for corner, extent, size, scaled in zip(
+      view.corner, view.extent, label.shape, view.scaled, strict=True
     )
   )
   return label[rows][:, columns]
@@ -120,12 +120,12 @@ def _resize_label(label: np.ndarray, view: View) -> np.ndarray:
 
 def _resize_image(image: np.ndarray, view: View) -> np.ndarray:
   """Returns the window of the image, resized bilinearly with antialiasing."""
-  height, width = view.kept
+  height, width = view.extent
   (top, bottom), (left, right) = (
     # The edges of the window in pixels of the frame, for each axis.
-    [edge * size / scaled for edge in (corner, corner + kept)]
-    for corner, kept, size, scaled in zip(
-      view.corner, view.kept, image.shape[:2], view.scaled, strict=True
+    [edge * size / scaled for edge in (corner, corner + extent)]
+    for corner, extent, size, scaled in zip(
+      view.corner, view.extent, image.shape[:2], view.scaled, strict=True
     )
   )
   return np.asarray(

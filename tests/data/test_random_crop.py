@@ -35,7 +35,7 @@ def test_whole_frames():
 
 def test_crops_reach_every_corner_and_stay_inside():
   drawn = views(Geometry(crop=(16, 20), flip=True))
-  assert {view.kept for view in drawn} == {(16, 20)}
+  assert {view.extent for view in drawn} == {(16, 20)}
   assert {view.corner for view in drawn} == {(y, x) for y in range(3) for x in range(5)}
   assert 150 < sum(view.mirrored for view in drawn) < 250
 
@@ -45,8 +45,8 @@ def test_scaled_windows_stay_inside():
     factor = view.scaled[0] / 18
     assert 0.5 <= factor <= 1.5 and abs(view.scaled[1] - 24 * factor) <= 24 / 18
     for axis in (0, 1):
-      assert view.kept[axis] == min((16, 20)[axis], view.scaled[axis])
-      assert 0 <= view.corner[axis] <= view.scaled[axis] - view.kept[axis]
+      assert view.extent[axis] == min((16, 20)[axis], view.scaled[axis])
+      assert 0 <= view.corner[axis] <= view.scaled[axis] - view.extent[axis]
 
 
 def test_factors_of_height_and_width():

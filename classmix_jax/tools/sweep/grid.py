@@ -107,16 +107,16 @@ def read(cell: Cell) -> Result:
   done, seconds = training_time(lines)
   if not path.exists():
     return Result(cell, done=done, seconds=seconds)
-  found: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
-  networks = {name: summary['miou'] for name, summary in found['networks'].items()}
+  evaluation: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+  networks = {name: summary['miou'] for name, summary in evaluation['networks'].items()}
   return Result(
     cell,
     True,
-    found['miou'],
+    evaluation['miou'],
     networks,
-    found['network'],
-    found['labeled'],
-    found['devices'],
+    evaluation['network'],
+    evaluation['labeled'],
+    evaluation['devices'],
     done,
     seconds,
   )

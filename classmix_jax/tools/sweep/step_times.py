@@ -28,9 +28,9 @@ def step_time(cell: Cell, command: TimingCommand, cores: set[int]) -> float:
   with tempfile.TemporaryDirectory() as directory:
     path = Path(directory) / 'step.json'
     process = start_process(command(cell, path), cores, stdout=subprocess.PIPE, text=True)
-    said = process.communicate()[0].strip().splitlines() or ['it printed nothing']
+    lines = process.communicate()[0].strip().splitlines() or ['it printed nothing']
     if process.returncode:
-      raise UserError(f'a step of {cell.method} cannot be timed: {said[-1]}')
+      raise UserError(f'a step of {cell.method} cannot be timed: {lines[-1]}')
     return json.loads(path.read_text(encoding='utf-8'))['ms'] / 1000
 
 
