@@ -1,6 +1,7 @@
 """Data set, split and geometry of a config."""
 
 import dataclasses
+import inspect
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -33,11 +34,6 @@ TRAIN_SHARE, VAL_SHARE, UNLABELED_SHARE = 0.4, 0.3, 0.3
 POOLS = ('rest', 'all')
 ON_ERROR = ('raise', 'skip')
 WORKING_COPIES = ('memory', 'disk', 'device')
-DATA_OPTIONS = {  # fields of config.data that only some loaders take
-  'cityscapes': ('reader', 'tfds_dir', 'train_extra'),
-  'pascal_voc': ('masks',),
-  'folder': ('classes', 'label_map', 'colors', 'ignore'),
-}
 
 
 class Split(NamedTuple):
@@ -57,9 +53,9 @@ class Split(NamedTuple):
 def open_dataset(config: Config, size: tuple[int, int] | None) -> Dataset:
   """Opens the data set at a working resolution, or at that of its files; copies nothing."""
   load = lookup(DATASETS, config.data.name, 'config.data.name')
-  options = {
-    key: config.data[key] for key in DATA_OPTIONS.get(config.data.name, ()) if key in config.data
-  }
+  # A loader's parameters are the fields of config.data that it reads.
+  fields = inspect.signature(load).parameters.keys() - {'root', 'size'}
+  options = {key: config.data[key] for key in fields if key in config.data}
   # Inside another `keep_findings` the caller collects the findings.
   if not skips_unreadable(config) or keeps_findings():
     return load(root=config.data.root, size=size, **options)
