@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from classmix_jax.core.augment_kornia import adjust_hue, gaussian_blur
 from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
@@ -33,7 +34,7 @@ def to_grey(image: Array) -> Array:
   return jnp.broadcast_to(luma[..., None], image.shape)
 
 
-def blend(image: Array, other: Array, factor: Array) -> Array:
+def blend(image: Array, other: Array, factor: ArrayLike) -> Array:
   """Returns factor * image + (1 - factor) * other, clamped to 0..1; the factor may exceed 1."""
   return jnp.clip(factor * image + (1.0 - factor) * other, 0.0, 1.0)
 
