@@ -92,7 +92,9 @@ def cut(geometry: Geometry, image: np.ndarray, label: np.ndarray, view: View) ->
   if geometry.resizes:
     image, label = _resize_image(image, view), _resize_label(label, view)
   else:
-    window = tuple(slice(start, start + n) for start, n in zip(view.corner, view.extent, strict=True))
+    window = tuple(
+      slice(start, start + n) for start, n in zip(view.corner, view.extent, strict=True)
+    )
     image, label = image[window], label[window]
   if view.mirrored:
     image, label = image[:, ::-1], label[:, ::-1]
