@@ -1,7 +1,7 @@
 """Shared data structures: examples, batches, train state, and the Method protocol."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import flax.struct
 import jax
@@ -14,16 +14,15 @@ Array = jax.Array
 PyTree = Any
 Metrics = Mapping[str, Array]
 ArraySpec = Array | jax.ShapeDtypeStruct  # only its shape and type are used
-ArrayT = TypeVar('ArrayT')  # jax.Array on the devices, np.ndarray on the host
 Size = tuple[int, int]  # (height, width)
 
 
-class Example(NamedTuple, Generic[ArrayT]):
+class Example(NamedTuple):
   """Images and labels; in evaluation, labels may have another size than the images."""
 
-  image: ArrayT  # [B, H, W, 3] uint8, RGB
-  label: ArrayT  # [B, H, W] uint8 class ids, VOID if unknown
-  valid: ArrayT  # [B, H, W] bool, False on padding
+  image: Array  # [B, H, W, 3] uint8, RGB
+  label: Array  # [B, H, W] uint8 class ids, VOID if unknown
+  valid: Array  # [B, H, W] bool, False on padding
 
 
 class Batch(NamedTuple):
@@ -63,10 +62,9 @@ class Method(Protocol):
   """A semi-supervised method, see `methods/mean_teacher.py` for an implementation.
 
   A step computes the targets of the whole batch without a gradient, then loss and gradient of one
-  micro-batch after another. Whatever must not depend on the number of micro-batches (mixing
-  partners, random draws, denominators) is part of the targets. `targets`, `loss`, `finish` and
-  `views` run inside `pmap` over `AXIS`. Implementations are frozen dataclasses whose fields are
-  the hyper-parameters, declared by `methods.options.option`.
+  micro-batch after another. Whatever must not depend on the number of micro-batches (partners,
+  random draws, denominators) is part of the targets. `targets`, `loss`, `finish` and `views` run
+  inside `pmap` over `AXIS`. Implementations are frozen dataclasses of hyper-parameters.
   """
 
   averages: ClassVar[Mapping[str, str]]  # key of `method_state` -> key of `params` that it averages

@@ -24,6 +24,11 @@ if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
 
 from hypothesis import HealthCheck, settings  # noqa: E402
 import jax  # noqa: E402
+import jaxtyping  # noqa: E402
+
+# Annotations are checked at every call, from the first import of these rooms on.
+ROOMS = ['classmix_jax.core', 'classmix_jax.masks', 'classmix_jax.methods']
+jaxtyping.install_import_hook(ROOMS, 'beartype.beartype')
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 

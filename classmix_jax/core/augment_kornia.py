@@ -13,6 +13,7 @@ from typing import cast
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
 from classmix_jax.types import Array
@@ -23,17 +24,17 @@ BLUR_SIGMA = (0.15, 1.15)
 BLUR_RADIUS = 6  # taps beyond 5 sigma weigh less than 1e-6
 
 
-def adjust_brightness(image: Array, shift: Array) -> Array:
+def adjust_brightness(image: Float[Array, '... C'], shift: Array) -> Float[Array, '... C']:
   """Adds `shift` and clamps to 0..1 (torchvision multiplies instead)."""
   return jnp.clip(image + shift, 0.0, 1.0)
 
 
-def adjust_contrast(image: Array, factor: Array) -> Array:
+def adjust_contrast(image: Float[Array, '... 3'], factor: Array) -> Float[Array, '... 3']:
   """Multiplies by `factor` and clamps to 0..1 (torchvision blends with gray instead)."""
   return jnp.clip(image * factor, 0.0, 1.0)
 
 
-def adjust_saturation(image: Array, factor: Array) -> Array:
+def adjust_saturation(image: Float[Array, '... 3'], factor: Array) -> Float[Array, '... 3']:
   """Multiplies S of HSV by `factor`, clamped to 0..1; H and V stay the same.
 
   With V = max(rgb) and S = (V - min(rgb)) / V, every channel is V - S V d, where d depends on the
@@ -46,7 +47,7 @@ def adjust_saturation(image: Array, factor: Array) -> Array:
   return value - (value - image) * ratio
 
 
-def adjust_hue(image: Array, turn: Array) -> Array:
+def adjust_hue(image: Float[Array, '... 3'], turn: Array) -> Float[Array, '... 3']:
   """Rotates H of HSV by `turn` (1 is a full circle); S and V stay the same.
 
   With n = (5, 3, 1) for (R, G, B), a channel is V - C max(0, min(k, 4 - k, 1)), where
@@ -97,7 +98,9 @@ def color_jitter(
   return lax.fori_loop(0, 4, lambda i, x: lax.switch(order[i], operations, x), image)
 
 
-def gaussian_blur(image: Array, sigma: Array, radius: int = BLUR_RADIUS) -> Array:
+def gaussian_blur(
+  image: Float[Array, 'B H W C'], sigma: Float[Array, '...'], radius: int = BLUR_RADIUS
+) -> Float[Array, 'B H W C']:
   """Blurs `[B, H, W, C]` with a Gaussian; borders are mirrored about the edge pixel.
 
   Args:

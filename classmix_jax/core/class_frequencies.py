@@ -6,12 +6,15 @@ Synopsis:
 """
 
 import jax.numpy as jnp
+from jaxtyping import Bool, Float32, Integer
 
 from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
 from classmix_jax.types import Array
 
 
-def class_counts(label: Array, mask: Array, num_classes: int) -> Array:
+def class_counts(
+  label: Integer[Array, '...'], mask: Bool[Array, '...'], num_classes: int
+) -> Float32[Array, ' C']:
   """Counts the pixels of every class inside `mask` on this device: `[C]` float32.
 
   Example:
@@ -25,8 +28,11 @@ def class_counts(label: Array, mask: Array, num_classes: int) -> Array:
 
 
 def class_shares(
-  label: Array, mask: Array, num_classes: int, global_batch: GlobalBatch = ONE_DEVICE
-) -> Array:
+  label: Integer[Array, '...'],
+  mask: Bool[Array, '...'],
+  num_classes: int,
+  global_batch: GlobalBatch = ONE_DEVICE,
+) -> Float32[Array, ' C']:
   """Returns each class's fraction of the pixels of the *global* batch inside `mask`.
 
   Args:

@@ -1,13 +1,14 @@
 """Replaces the part of an image outside of a mask by a constant color."""
 
 import jax.numpy as jnp
+from jaxtyping import Bool, Float
 
 from classmix_jax.types import Array
 
 MEAN_COLOR = (0.485, 0.456, 0.406)  # of ImageNet
 
 
-def erase(mask: Array, image: Array) -> Array:
+def erase(mask: Bool[Array, 'B H W'], image: Float[Array, 'B H W 3']) -> Float[Array, 'B H W 3']:
   """Fills `image` with the mean color outside `mask` (CutOut, arXiv 1906.01916, section 3.3).
 
   Args:

@@ -8,13 +8,14 @@ Synopsis:
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool
 
 from classmix_jax.types import Array, PyTree
 
 ON_NONFINITE = ('stop', 'skip')  # policies for steps with a non-finite loss or gradient
 
 
-def all_finite(tree: PyTree) -> Array:
+def all_finite(tree: PyTree) -> Bool[Array, '']:
   """Returns whether no array of a tree has a NaN or an infinity: a bool scalar.
 
   It is equal on all devices if the arrays are.
@@ -29,7 +30,7 @@ def all_finite(tree: PyTree) -> Array:
   return jnp.all(jnp.isfinite(jnp.concatenate(flat))) if flat else jnp.array(True)
 
 
-def where_tree(condition: Array, new: PyTree, old: PyTree) -> PyTree:
+def where_tree(condition: Bool[Array, ''], new: PyTree, old: PyTree) -> PyTree:
   """Returns `new` if the scalar `condition` is true, else `old`, leaf by leaf.
 
   Example:

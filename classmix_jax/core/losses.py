@@ -11,12 +11,15 @@ numbers of void pixels, so a mean over devices or a sum over micro-batches is ex
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, Float32, Integer, Shaped
 
 from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
 from classmix_jax.types import VOID, Array
 
 
-def cross_entropy(logits: Array, label: Array) -> Array:
+def cross_entropy(
+  logits: Float[Array, '... C'], label: Integer[Array, '...']
+) -> Float32[Array, '...']:
   """Returns the cross-entropy per pixel, -log softmax(logits)[label], 0 at void pixels.
 
   Args:
@@ -45,7 +48,9 @@ def cross_entropy(logits: Array, label: Array) -> Array:
   return jnp.where(label != VOID, jax.nn.logsumexp(logits, axis=-1) - label_logit, 0.0)
 
 
-def squared_error(logits: Array, prob: Array) -> Array:
+def squared_error(
+  logits: Float[Array, '... C'], prob: Float[Array, '... C']
+) -> Float32[Array, '...']:
   """Returns the mean over classes of (softmax(logits) - prob)^2 per pixel.
 
   The code of ClassMix averages over classes, too. French et al. (arXiv 1906.01916) sum over
@@ -71,7 +76,7 @@ def squared_error(logits: Array, prob: Array) -> Array:
   return jnp.mean(difference**2, axis=-1)
 
 
-def binary_cross_entropy(logit: Array, real: bool) -> Array:
+def binary_cross_entropy(logit: Float[Array, '...'], real: bool) -> Float32[Array, '...']:
   """Returns -log sigmoid(logit) if `real`, else -log(1 - sigmoid(logit)), per element.
 
   Args:
@@ -89,18 +94,20 @@ def binary_cross_entropy(logit: Array, real: bool) -> Array:
   return jax.nn.softplus(-logit if real else logit)
 
 
-def device_count(mask: Array, global_batch: GlobalBatch = ONE_DEVICE) -> Array:
+def device_count(
+  mask: Shaped[Array, '...'], global_batch: GlobalBatch = ONE_DEVICE
+) -> Float32[Array, '']:
   """Returns the sum of `mask` (bool or weights) per device on average: float32, at least 1e-6."""
   count = global_batch.mean(jnp.sum(mask, dtype=jnp.float32))
   return jnp.maximum(count, 1e-6)
 
 
 def masked_mean(
-  value: Array,
-  mask: Array,
+  value: Float[Array, '...'],
+  mask: Bool[Array, '...'],
   global_batch: GlobalBatch = ONE_DEVICE,
-  count: Array | None = None,
-) -> Array:
+  count: Float[Array, ''] | None = None,
+) -> Float[Array, '']:
   """Returns the mean of `value` inside `mask` over the *global* batch; 0 if the mask is empty.
 
   The local sum is divided by the device mean of the count, so the mean over devices of the result

@@ -7,12 +7,15 @@ Synopsis:
 """
 
 import jax.numpy as jnp
+from jaxtyping import Float64, Int32, Integer
 import numpy as np
 
 from classmix_jax.types import VOID, Array
 
 
-def confusion_matrix(prediction: Array, label: Array, num_classes: int) -> Array:
+def confusion_matrix(
+  prediction: Integer[Array, '...'], label: Integer[Array, '...'], num_classes: int
+) -> Int32[Array, 'C C']:
   """Counts pixels by (true class, predicted class).
 
   Args:
@@ -40,7 +43,7 @@ def confusion_matrix(prediction: Array, label: Array, num_classes: int) -> Array
   return counts.reshape(num_classes, num_classes)
 
 
-def iou(confusion: np.ndarray) -> np.ndarray:
+def iou(confusion: Integer[np.ndarray, 'C C']) -> Float64[np.ndarray, ' C']:
   """Returns the intersection over union per class, TP / (TP + FP + FN).
 
   Args:
@@ -59,7 +62,7 @@ def iou(confusion: np.ndarray) -> np.ndarray:
   return np.where(union > 0, intersection / np.maximum(union, 1), np.nan)
 
 
-def mean_iou(confusion: np.ndarray) -> float:
+def mean_iou(confusion: Integer[np.ndarray, 'C C']) -> float:
   """Returns the mean IoU over classes with a non-empty union, NaN if there is none.
 
   Example:

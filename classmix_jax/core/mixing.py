@@ -8,20 +8,23 @@ Synopsis:
 """
 
 import jax.numpy as jnp
+from jaxtyping import Bool, Shaped
 
 from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
 from classmix_jax.types import Array
 
 
-def mix(mask: Array, x: Array, global_batch: GlobalBatch = ONE_DEVICE) -> Array:
+def mix(
+  mask: Bool[Array, 'B H W'], x: Shaped[Array, 'B H W *C'], global_batch: GlobalBatch = ONE_DEVICE
+) -> Shaped[Array, 'B H W *C']:
   """Pastes the masked region of every image on the next image of the batch.
 
   x_mix[i] = M[i] x[i] + (1 - M[i]) x[(i + 1) mod N] (ClassMix, arXiv 2007.07936, section 3.1;
   cyclic as in the original code), over the global batch of N images, in the dtype of x.
 
   Args:
-    mask: `[B, H, W]` bool, True where image i is kept.
-    x: `[B, H, W]` or `[B, H, W, C]`, any dtype.
+    mask: True where image i is kept.
+    x: images or labels of any dtype.
     global_batch: where this device's images belong; inside `pmap`, pass its axis.
 
   Raises:

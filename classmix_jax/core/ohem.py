@@ -7,12 +7,15 @@ Synopsis:
 
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float32
 
 from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
 from classmix_jax.types import Array
 
 
-def kth_smallest(value: Array, k: int, global_batch: GlobalBatch = ONE_DEVICE) -> Array:
+def kth_smallest(
+  value: Float32[Array, '...'], k: int, global_batch: GlobalBatch = ONE_DEVICE
+) -> Float32[Array, '']:
   """Returns the k-th smallest element over all devices, exactly, without sorting or gathering.
 
   Non-negative floats are ordered like their bit patterns. So the result, the largest number with
@@ -43,12 +46,12 @@ def kth_smallest(value: Array, k: int, global_batch: GlobalBatch = ONE_DEVICE) -
 
 
 def hard_pixels(
-  prob: Array,
-  known: Array,
+  prob: Float32[Array, '...'],
+  known: Bool[Array, '...'],
   threshold: float,
   min_kept: int,
   global_batch: GlobalBatch = ONE_DEVICE,
-) -> Array:
+) -> Bool[Array, '...']:
   """Selects pixels with a label probability <= `threshold`, at least the worst `min_kept`.
 
   The rule of PSPNet's code, which UniMatch uses on Cityscapes with 0.7 and 200,000. Pixels are

@@ -8,6 +8,7 @@ of the ramp. `WEIGHTS` lists them by their names in the config.
 from collections.abc import Callable, Mapping
 
 import jax.numpy as jnp
+from jaxtyping import Bool, Float
 
 from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
 from classmix_jax.core.losses import masked_mean
@@ -15,8 +16,11 @@ from classmix_jax.types import Array
 
 
 def confident_share(
-  confidence: Array, valid: Array, threshold: float, global_batch: GlobalBatch = ONE_DEVICE
-) -> Array:
+  confidence: Float[Array, '...'],
+  valid: Bool[Array, '...'],
+  threshold: float,
+  global_batch: GlobalBatch = ONE_DEVICE,
+) -> Float[Array, '']:
   """Returns the fraction of valid pixels of the *global* batch with confidence >= threshold.
 
   This is the weight of the unlabelled loss in ClassMix (arXiv 2007.07936, section 3.2).
@@ -45,7 +49,7 @@ def threshold_pixel(confidence, valid, progress, threshold, global_batch=ONE_DEV
   return (confidence >= threshold).astype(jnp.float32)
 
 
-def sigmoid_ramp(progress: Array) -> Array:
+def sigmoid_ramp(progress: Float[Array, '']) -> Float[Array, '']:
   """Returns exp(-5 (1 - progress)^2), and 1 after the ramp (arXiv 1610.02242, section 2).
 
   Example:

@@ -10,6 +10,7 @@ which changes the class of 0.33 % and 0.05 % of the pixels. Full precision costs
 
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Float, Float32, Integer
 import numpy as np
 
 from classmix_jax.types import Array, Size
@@ -17,7 +18,7 @@ from classmix_jax.types import Array, Size
 PRECISION = lax.Precision.HIGHEST  # of float32 matrix products
 
 
-def interpolation_matrix(size_in: int, size_out: int) -> np.ndarray:
+def interpolation_matrix(size_in: int, size_out: int) -> Float32[np.ndarray, 'size_out size_in']:
   """Returns `[size_out, size_in]` float32 weights of linear interpolation, corners aligned.
 
   Example:
@@ -34,7 +35,7 @@ def get_size(x: Array | np.ndarray) -> Size:
   return x.shape[1], x.shape[2]
 
 
-def resize_bilinear(x: Array, size: Size) -> Array:
+def resize_bilinear(x: Float[Array, 'B h w C'], size: Size) -> Float[Array, 'B H W C']:
   """Resizes `[B, h, w, C]` to `[B, H, W, C]` for `size = (H, W)`, keeping the dtype.
 
   Example:
@@ -46,14 +47,18 @@ def resize_bilinear(x: Array, size: Size) -> Array:
   return enlarge(x, rows, columns)
 
 
-def enlarge(x: Array, rows: Array, columns: Array) -> Array:
+def enlarge(
+  x: Float[Array, 'B h w C'], rows: Float[Array, 'H h'], columns: Float[Array, 'W w']
+) -> Float[Array, 'B H W C']:
   """Multiplies `[B, h, w, C]` by weights `[H, h]` and `[W, w]`; returns `[B, H, W, C]`."""
   # First along rows, then along columns.
   x = jnp.einsum('Hh,bhwc->bHwc', rows, x, precision=PRECISION)
   return jnp.einsum('Ww,bHwc->bHWc', columns, x, precision=PRECISION)
 
 
-def resize_each(x: Array, sizes: Array, frame: Size) -> Array:
+def resize_each(
+  x: Float[Array, 'B h w C'], sizes: Integer[Array, 'B 2'], frame: Size
+) -> Float[Array, 'B H W C']:
   """Resizes image i to `sizes[i]` like `resize_bilinear`; the sizes may be traced.
 
   Args:

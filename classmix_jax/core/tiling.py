@@ -16,6 +16,7 @@ import math
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Float, Shaped
 
 from classmix_jax.core.resize import enlarge, get_size, interpolation_matrix, resize_bilinear
 from classmix_jax.types import Array, PyTree, Size
@@ -25,8 +26,8 @@ TILE_BYTES = 2**25  # of upsampled float32 logits, 32 MiB
 
 def per_pixel(
   function: Callable[..., PyTree],
-  logits: Array,
-  *maps: Array,
+  logits: Float[Array, 'B h w C'],
+  *maps: Shaped[Array, 'B H W ...'],
   size: Size | None = None,
   tile_bytes: int = TILE_BYTES,
 ) -> PyTree:

@@ -9,7 +9,7 @@ Synopsis:
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -140,9 +140,9 @@ def padding(size: Size, label_size: Size | None = None) -> Example:
   Example: `padding((2, 3)).label.tolist() == [[255] * 3] * 2`.
   """
   labels = label_size or size
-  return Example(
-    np.zeros((*size, 3), np.uint8), np.full(labels, VOID, np.uint8), np.zeros(labels, bool)
-  )
+  image, label = np.zeros((*size, 3), np.uint8), np.full(labels, VOID, np.uint8)
+  arrays: Any = (image, label, np.zeros(labels, bool))  # of NumPy until they are on the devices
+  return Example(*arrays)
 
 
 def read_padded(source: Source, index: int, size: Size, label_size: Size | None = None) -> Example:
@@ -175,9 +175,10 @@ def stack(examples: Sequence[Example], local_devices: int) -> Example:
   return split([np.stack(arrays) for arrays in zip(*examples, strict=True)], local_devices)
 
 
-def split(arrays: Sequence[np.ndarray], local_devices: int) -> Example[np.ndarray]:
+def split(arrays: Sequence[np.ndarray], local_devices: int) -> Example:
   """Splits image, label and valid `[N, ...]` by device: one Example `[D, N / D, ...]`."""
-  return Example(*(x.reshape(local_devices, -1, *x.shape[1:]) for x in arrays))
+  per_device: Any = (x.reshape(local_devices, -1, *x.shape[1:]) for x in arrays)
+  return Example(*per_device)
 
 
 def join(examples: Sequence[Example]) -> Batch:

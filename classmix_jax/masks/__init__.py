@@ -8,6 +8,7 @@ To add a mask: a file here and a line in `MASKS`.
 from collections.abc import Callable, Mapping
 
 import jax
+from jaxtyping import Bool, Integer
 
 from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
 from classmix_jax.masks.box_mask import any_box_mask, half_box_mask
@@ -30,8 +31,12 @@ MASKS: Mapping[str, Callable[[Array, Array, int], Array]] = {
 
 
 def draw_masks(
-  name: str, key: Array, label: Array, num_classes: int, global_batch: GlobalBatch = ONE_DEVICE
-) -> Array:
+  name: str,
+  key: Array,
+  label: Integer[Array, 'B H W'],
+  num_classes: int,
+  global_batch: GlobalBatch = ONE_DEVICE,
+) -> Bool[Array, 'B H W']:
   """Returns `[B, H, W]` bool: a mask of `MASKS` for each of the labels `[B, H, W]`.
 
   Example:

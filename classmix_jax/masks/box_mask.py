@@ -2,12 +2,15 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, Integer
 
 from classmix_jax.masks.rectangle import rectangle
 from classmix_jax.types import Array
 
 
-def draw_box(key: Array, label: Array, area: Array) -> Array:
+def draw_box(
+  key: Array, label: Integer[Array, 'H W'], area: Float[Array, '']
+) -> Bool[Array, 'H W']:
   """Returns `[H, W]` bool, True inside a box that covers a fraction p = `area` of `label`.
 
   The height is H p^u with u ~ U(0, 1) and the width is W p / p^u, both rounded, so the aspect
@@ -22,13 +25,13 @@ def draw_box(key: Array, label: Array, area: Array) -> Array:
   return rectangle((height, width), top, left, box_height, box_width)
 
 
-def half_box_mask(key: Array, label: Array, num_classes: int) -> Array:
+def half_box_mask(key: Array, label: Integer[Array, 'H W'], num_classes: int) -> Bool[Array, 'H W']:
   """Selects a box of half of the area: `[H, W]` bool, the shape of `label`."""
   del num_classes
   return draw_box(key, label, jnp.float32(0.5))
 
 
-def any_box_mask(key: Array, label: Array, num_classes: int) -> Array:
+def any_box_mask(key: Array, label: Integer[Array, 'H W'], num_classes: int) -> Bool[Array, 'H W']:
   """Selects a box of U(0, 1) of the area: `[H, W]` bool, the shape of `label`."""
   del num_classes
   area_key, box_key = jax.random.split(key)

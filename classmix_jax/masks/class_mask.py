@@ -2,11 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Integer
 
 from classmix_jax.types import Array
 
 
-def class_mask(key: Array, label: Array, num_classes: int) -> Array:
+def class_mask(key: Array, label: Integer[Array, 'H W'], num_classes: int) -> Bool[Array, 'H W']:
   """Returns True on the pixels of half of the present classes (arXiv 2007.07936, section 3.1).
 
   Of the n classes present in `label`, floor(n / 2) are drawn uniformly without replacement. The

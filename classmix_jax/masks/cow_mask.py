@@ -4,6 +4,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Integer
 
 from classmix_jax.core.resize import PRECISION
 from classmix_jax.types import Array
@@ -28,7 +29,7 @@ def smoothing_matrix(size: int, sigma: Array) -> Array:
   return weight / jnp.sum(weight, axis=1, keepdims=True)
 
 
-def cow_mask(key: Array, label: Array, num_classes: int) -> Array:
+def cow_mask(key: Array, label: Integer[Array, 'H W'], num_classes: int) -> Bool[Array, 'H W']:
   """Thresholds Gaussian-filtered white noise at its (100 p)-th percentile, p = 0.5.
 
   sigma is log-uniform in 8..32 pixels. The mask is True above mean + std sqrt(2) erfinv(2 p - 1).

@@ -2,12 +2,13 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Integer
 
 from classmix_jax.masks.rectangle import rectangle
 from classmix_jax.types import Array
 
 
-def cut_mask(key: Array, label: Array, num_classes: int) -> Array:
+def cut_mask(key: Array, label: Integer[Array, 'H W'], num_classes: int) -> Bool[Array, 'H W']:
   """Cuts a box of half of the area out of the image: False inside, True outside.
 
   The width is a uniform integer in [W / 2, W], the height is round(H W / 2 / width), and the

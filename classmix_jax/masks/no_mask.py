@@ -1,11 +1,12 @@
 """The mask of the mean teacher without mixing."""
 
 import jax.numpy as jnp
+from jaxtyping import Bool, Integer
 
 from classmix_jax.types import Array
 
 
-def no_mask(key: Array, label: Array, num_classes: int) -> Array:
+def no_mask(key: Array, label: Integer[Array, 'H W'], num_classes: int) -> Bool[Array, 'H W']:
   """Keeps every pixel of the image: True everywhere, of the shape of `label`."""
   del key, num_classes
   return jnp.ones(label.shape, bool)

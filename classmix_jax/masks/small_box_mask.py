@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Integer
 
 from classmix_jax.masks.rectangle import rectangle
 from classmix_jax.types import Array
@@ -12,7 +13,9 @@ ASPECT = (0.3, 1 / 0.3)  # height / width
 TRIALS = 16  # a box fits into the image in most trials
 
 
-def small_box_mask(key: Array, label: Array, num_classes: int) -> Array:
+def small_box_mask(
+  key: Array, label: Integer[Array, 'H W'], num_classes: int
+) -> Bool[Array, 'H W']:
   """Cuts out a box of U(0.02, 0.4) of the area with probability 0.5: False inside.
 
   The aspect ratio is U(0.3, 1 / 0.3). Sizes are drawn until the box fits into the image, as in the

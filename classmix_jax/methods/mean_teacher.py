@@ -14,6 +14,7 @@ from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool
 
 from classmix_jax.core.augment_kornia import strong_augment
 from classmix_jax.core.collectives import ALL_DEVICES, GlobalBatch
@@ -69,9 +70,9 @@ class MeanTeacher(Supervised):
     return add_teacher(*super().init(key, image)[:2])
 
   def combine(
-    self, mask: Array, images: PseudoLabel, key: Array, global_batch: GlobalBatch
-  ) -> tuple[PseudoLabel, Array]:
-    """Mixes images and labels `[A b, ...]`; also returns which pixels count, `[A b, H, W]`."""
+    self, mask: Bool[Array, 'N H W'], images: PseudoLabel, key: Array, global_batch: GlobalBatch
+  ) -> tuple[PseudoLabel, Bool[Array, 'N H W']]:
+    """Mixes images and labels of N = A b images; also returns which pixels count."""
     return jax.tree.map(lambda x: mix(mask, x, global_batch), images), jnp.ones_like(mask)
 
   def mix_unlabeled(
@@ -102,14 +103,13 @@ class MeanTeacher(Supervised):
     name = 'threshold_uniform' if self.consistency == 'mse' else self.pixel_weight
     progress = state.step / self.ramp_steps
     weight = counts * WEIGHTS[name](confidence, valid, progress, threshold, ALL_DEVICES)
-    labeled = self.labeled_loss.targets(batch.labeled)
     micro_batches = len(batch.unlabeled.image)
     count = jnp.broadcast_to(device_count(valid, ALL_DEVICES), micro_batches)
     fraction = confident_share(confidence, valid, threshold, ALL_DEVICES)
     metrics = class_metrics(batch.labeled, mixed.label, valid, self.num_classes)
     mixed, weight = split_micro_batches((mixed, weight), micro_batches)
     model_state = {**state.model_state, 'teacher': batch_stats}
-    targets = Targets(labeled, mixed, weight, count)
+    targets = Targets(self.labeled_loss.targets(batch.labeled), mixed, weight, count)
     return targets, model_state, {'confident_share': fraction, **metrics}
 
   def pixel_loss(self, logits: Array, mixed: PseudoLabel) -> Array:

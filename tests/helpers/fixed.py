@@ -6,17 +6,21 @@ Synopsis:
     loss, (model_state, metrics) = method.loss({'segmenter': logits, ...}, {}, targets)
 """
 
-import dataclasses
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from classmix_jax.models.segmenter import Segmenter
+
 LN2, LN3 = np.log(2.0), np.log(3.0)
 
 
-@dataclasses.dataclass(frozen=True)
-class Fixed:
+class Fixed(Segmenter):
   """Predicts the logits `variables['params']`, `[H, W, C]`, for every image."""
+
+  backbone: Any = None
+  head: Any = None
 
   def apply(self, variables, image, train, mutable=(), perturb=lambda x: x, upsample=True):
     del train, perturb, upsample  # full size anyway

@@ -194,8 +194,8 @@ def _add_values(values: Mapping[Raw, int], table: dict[Raw, Value], source: Sour
   """Adds the values of one mask to the table; returns the pixels beyond its limit."""
   room = MAX_UNKNOWN_VALUES - sum(value.label is None for value in table.values())
   uncounted = 0
-  assert source.files is not None
   for raw, pixels in values.items():
+    assert source.files is not None
     label = source.files.decoding.label_of(raw)
     if label is None and raw not in table:
       if room == 0:

@@ -53,11 +53,12 @@ def random_batch(config, num_classes: int, devices: Devices) -> tuple[Batch, int
   def example(count: int) -> Example:
     per_device = count // len(devices) // config.accumulate
     shape = (len(devices), micro_batches, per_device, *image_size(config))
-    return Example(
+    arrays: Any = (
       random.integers(0, 256, (*shape, 3), np.uint8),
       random.integers(0, num_classes, shape, np.uint8),
       np.ones(shape, bool),
     )
+    return Example(*arrays)  # NumPy's until they are on the devices
 
   unlabeled = config.unlabeled_batch_size if needs_unlabeled(config) else 0
   no_images: Any = None  # methods that need none do not read them
