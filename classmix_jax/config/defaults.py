@@ -185,7 +185,7 @@ def small(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 
 
 def paper_row() -> ml_collections.ConfigDict:
-  """The settings of ClassMix on Cityscapes (arXiv 2007.07936), as the fingerprint names them."""
+  """Returns the settings of ClassMix on Cityscapes (arXiv 2007.07936), as in the fingerprint."""
   return ml_collections.ConfigDict(
     {
       'source': 'arXiv 2007.07936, Cityscapes',

@@ -16,7 +16,7 @@ TRIALS = 16  # a box fits into the image in most trials
 def small_box_mask(
   key: Array, label: Integer[Array, 'H W'], num_classes: int
 ) -> Bool[Array, 'H W']:
-  """With probability 0.5, cuts out a box of U(0.02, 0.4) of the area: False inside.
+  """Cuts out a box of U(0.02, 0.4) of the area with probability 0.5: False inside.
 
   The aspect ratio is U(0.3, 1 / 0.3). Sizes are drawn until the box fits into the image, as in the
   code of UniMatch (arXiv 2208.09910). The position is uniform.

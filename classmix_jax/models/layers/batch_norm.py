@@ -134,7 +134,7 @@ def batch_norm(
 
 @contextlib.contextmanager
 def normalize_separately(sizes: Sequence[int]) -> Iterator[None]:
-  """Context in which each training `BatchNorm` splits its batch into parts of `sizes` images.
+  """Makes each training `BatchNorm` in the context split its batch into parts of `sizes`.
 
   A context manager, so that backbones and heads need not pass `sizes` to all their layers.
   """

@@ -28,7 +28,7 @@ _force_grouped = contextvars.ContextVar('force_grouped', default=False)
 
 @contextlib.contextmanager
 def force_grouped_convolution() -> Iterator[None]:
-  """Context in which traced functions use the grouped convolution on every platform.
+  """Makes functions traced in the context use the grouped convolution on every platform.
 
   Formats such as ONNX cannot select an implementation by platform.
   """
