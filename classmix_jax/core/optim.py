@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 import optax
 
 from classmix_jax.core.duplicate_steps import LISTINGS, listings_of, repeated
@@ -25,7 +26,7 @@ def poly_schedule(learning_rate: float, steps: int, power: float = 0.9) -> optax
     [1.0, 0.5359, 0.0]
   """
 
-  def schedule(step: Array) -> Array:
+  def schedule(step: ArrayLike) -> Array:
     # Compiled, 1 - steps / steps may round to less than 0, whose power is NaN.
     return learning_rate * jnp.maximum(1.0 - step / steps, 0.0) ** power
 

@@ -8,6 +8,7 @@ of the ramp. `WEIGHTS` lists them by their names in the config.
 from collections.abc import Callable, Mapping
 
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
 from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
@@ -18,7 +19,7 @@ from classmix_jax.types import Array
 def confident_share(
   confidence: Float[Array, '...'],
   valid: Bool[Array, '...'],
-  threshold: float,
+  threshold: ArrayLike,
   global_batch: GlobalBatch = ONE_DEVICE,
 ) -> Float[Array, '']:
   """Returns the fraction of valid pixels of the *global* batch with confidence >= threshold.
@@ -49,7 +50,7 @@ def threshold_pixel(confidence, valid, progress, threshold, global_batch=ONE_DEV
   return (confidence >= threshold).astype(jnp.float32)
 
 
-def sigmoid_ramp(progress: Float[Array, '']) -> Float[Array, '']:
+def sigmoid_ramp(progress: ArrayLike) -> Float[Array, '']:
   """Returns exp(-5 (1 - progress)^2), and 1 after the ramp (arXiv 1610.02242, section 2).
 
   Example:

@@ -1,12 +1,13 @@
 """Draws a box as a mask."""
 
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from classmix_jax.types import Array
 
 
 def rectangle(
-  shape: tuple[int, int], top: Array, left: Array, height: Array, width: Array
+  shape: tuple[int, int], top: ArrayLike, left: ArrayLike, height: ArrayLike, width: ArrayLike
 ) -> Array:
   """Returns `[H, W]` bool, True inside of the box; position and size are scalars in pixels.
 

@@ -70,6 +70,6 @@ def test_the_default_precision_would_turn_classes():
   rounded, exact = in_bfloat16(matrix, logits), np.einsum('Hh,bhwc->bHwc', matrix, logits)
   assert np.abs(rounded - exact).max() > 0.03
   assert (rounded.argmax(-1) != exact.argmax(-1)).mean() > 1e-3
-  np.testing.assert_allclose(resize_bilinear(logits, (257, 65)), exact, atol=2e-5)
-  identity = per_pixel(lambda x: x, logits, size=(257, 65), tile_bytes=2**16)
+  np.testing.assert_allclose(resize_bilinear(jnp.asarray(logits), (257, 65)), exact, atol=2e-5)
+  identity = per_pixel(lambda x: x, jnp.asarray(logits), size=(257, 65), tile_bytes=2**16)
   np.testing.assert_allclose(identity, exact, atol=2e-5)

@@ -93,7 +93,7 @@ def gates():
   """`targets` of the real network at any step, with a D that is never or always convinced."""
   method = small.method('adversarial', semi_start=5)
   start = small.start('adversarial')
-  batch = jax.tree.map(lambda x: x[None], small.batch())
+  batch = jax.tree.map(lambda x: jnp.asarray(x)[None], small.batch())
 
   def run(step, convinced):
     discriminator = jax.tree.map(jnp.zeros_like, start.params['discriminator'])
@@ -193,7 +193,7 @@ def test_each_term_of_s4gan_reaches_its_own_network():
 
 def test_images_train_themselves_above_gamma():
   """D returns the same for all images: sigmoid(0) = 0.5 is not above 0.5."""
-  start, batch = small.start('s4gan'), jax.tree.map(lambda x: x[None], small.batch())
+  start, batch = small.start('s4gan'), jax.tree.map(lambda x: jnp.asarray(x)[None], small.batch())
 
   def run(bias):
     discriminator = jax.tree.map(jnp.zeros_like, start.params['discriminator'])

@@ -87,7 +87,7 @@ def started():
 def test_consistency_begins_at_its_step(started):
   """0 until step 4, then it grows by a half per step."""
   method = small.method('s4gan_mlmt', mlmt_start=4, mlmt_ramp=2)
-  batch = jax.tree.map(lambda x: x[None], small.batch())
+  batch = jax.tree.map(lambda x: jnp.asarray(x)[None], small.batch())
 
   def run(step):
     targets, _, _ = method.targets(started.replace(step=step), batch, jax.random.key(0))

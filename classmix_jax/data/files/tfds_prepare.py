@@ -71,10 +71,10 @@ def open_prepared(
     builder = make_builder()
     if not builder.data_path.exists():
       with _exclusive(Path(builder.data_path)):
-        builder = make_builder()  # another process may have made the files
-        if not builder.data_path.exists():
+        if not builder.data_path.exists():  # else another process has made the files
           make_files(builder)
-          builder = make_builder()
+    # A builder lists what its directory held when it was made.
+    builder = make_builder()
   except OSError as error:
     raise UserError(
       f'{directory} cannot hold the prepared data set ({error}): set --{option}=DIR to a directory '
