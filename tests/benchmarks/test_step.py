@@ -6,6 +6,8 @@ from pathlib import Path
 import subprocess
 import sys
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 # XLA for GPUs gives None.
 PROGRAM = """
@@ -20,6 +22,7 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 """
 
 
+@pytest.mark.slow
 def test_a_small_step(tmp_path):
   path, text = tmp_path / 'result.json', tmp_path / 'program.txt'
   arguments = [

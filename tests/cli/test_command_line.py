@@ -53,6 +53,7 @@ def train_arguments(data, workdir, *fields):
   )
 
 
+@pytest.mark.slow
 def test_train_evaluate_predict_from_another_directory(data, tmp_path):
   trained = run('main.py', *train_arguments(data, 'RUN'), cwd=tmp_path)
   assert trained.returncode == 0, trained.stderr

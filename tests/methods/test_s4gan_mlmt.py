@@ -71,6 +71,7 @@ def test_both_terms():
   np.testing.assert_allclose(loss, rest + expected['loss/presence'] + 0.25, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_branches_share_nothing():
   own = {'loss/presence', 'loss/presence_consistency'}
   of_classifier = jax.jacobian(lambda x: terms(classifier=x)[1][1])(jnp.array([0.0, LN3]))

@@ -140,7 +140,7 @@ def test_file_that_cannot_be_written(tmp_path, monkeypatch):
 
 def test_a_single_tensor_is_no_state_dict(torch, tmp_path):
   torch.save(torch.ones(2), tmp_path / 'x.pth')
-  toy.assert_fails(lambda: read_file(tmp_path / 'x.pth'), 'holds one ndarray', 'a state dict')
+  toy.assert_fails(lambda: read_file(tmp_path / 'x.pth'), 'contains one ndarray', 'a state dict')
 
 
 @pytest.mark.parametrize('name', ['x.npz', 'x.npy', 'x.pkl', 'x'])

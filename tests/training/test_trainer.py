@@ -246,7 +246,7 @@ def test_a_disk_that_is_full_or_read_only_stops_the_training(finished, data, tmp
   jax.tree.map(np.testing.assert_array_equal, saved(run), saved(finished[0]))
 
 
-@pytest.mark.parametrize('kind', ['disk', 'device'])
+@pytest.mark.parametrize('kind', [pytest.param('disk', marks=pytest.mark.slow), 'device'])
 def test_working_copies_train_the_same_bits(finished, data, tmp_path, kind):
   """Frames are not resized here, so even what the devices cut is equal to the byte."""
   run = tmp_path / 'run'
