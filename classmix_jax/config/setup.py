@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import jax
 import optax
 
-from classmix_jax.config.check import check_config
 from classmix_jax.config.data import Split, build_dataset, build_geometry, build_split
 from classmix_jax.config.lookup import Config
 from classmix_jax.config.model import (
@@ -180,13 +179,12 @@ def make_setup(config: Config, left_out: UnreadableExamples | None = None) -> Se
   """Opens the data of a config and builds everything that a training run is made of.
 
   Args:
-    config: see classmix_jax/config/defaults.py.
+    config: checked by `check_config`, see classmix_jax/config/defaults.py.
     left_out: unreadable examples, which are left out; see `find_unreadable`.
 
   Raises:
-    UserError: a field is out of range, or the data is missing or does not fit.
+    UserError: the data is missing or does not fit.
   """
-  check_config(config)
   unreadable = left_out or NONE_UNREADABLE
   dataset = build_dataset(config, unreadable)
   split = build_split(config, dataset, unreadable)
