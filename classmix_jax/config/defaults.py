@@ -133,8 +133,8 @@ def model_defaults() -> ml_collections.ConfigDict:
   # Compute convolutions again for gradients: half of the memory on TPUs, 9 % less on NVIDIA GPUs.
   model.remat = False
   model.bn = 'batch'  # batch: statistics of the global batch; running: frozen
-  # Weights to start from: a run, a directory of launch/convert.py, or a file (.pth, .safetensors),
-  # see docs/weights.md; '' is from scratch.
+  # Weights to start from: a run, a directory of launch/convert.py, a file (.pth, .safetensors), or
+  # hub:ORG/NAME on the Hugging Face Hub, see docs/weights.md; '' is from scratch.
   model.pretrained = ''
   return model
 
