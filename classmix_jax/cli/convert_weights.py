@@ -47,7 +47,7 @@ PARTIAL = flags.DEFINE_bool('partial', False, 'Accept a file without a tenth of 
 
 
 def check_flags() -> Path:
-  """Returns the output; raises UserError if a flag is missing or input and output are both files."""
+  """Returns the output; raises UserError if a flag is missing, or unless one is a file."""
   from classmix_jax.errors import UserError
   from classmix_jax.pretrained.hub_name import is_hub_name
   from classmix_jax.pretrained.state_dict_files import is_file_name

@@ -97,7 +97,12 @@ def fetch_file(api: Any, name: HubName, file: str) -> Path:
   Raises:
     UserError, UnreachableError: see `convert_errors`.
   """
+  from huggingface_hub import try_to_load_from_cache
+
   with convert_errors(api, name):
+    cached = try_to_load_from_cache(name.repository, file, revision=name.revision)
+    if not isinstance(cached, str):
+      print(f'downloading {name._replace(file=file)}', flush=True)
     return Path(api.hf_hub_download(name.repository, file, revision=name.revision))
 
 
@@ -170,10 +175,11 @@ def explain_offline(api: Any, name: HubName, error: UnreachableError) -> str:
   from huggingface_hub import constants
 
   file = name.file or DEFAULT_FILE
+  url = f'{api.endpoint}/{name.repository}/resolve/{name.revision}/{file}'
   return (
     f'{name}: {api.endpoint} cannot be reached ({error}) and the cache {constants.HF_HUB_CACHE} '
-    f'does not have the file; fetch {api.endpoint}/{name.repository}/resolve/{name.revision}/{file} '
-    'on another machine and give its path, --config.model.pretrained=PATH.'
+    f'does not have the file; fetch {url} on another machine and give its path, '
+    '--config.model.pretrained=PATH.'
   )
 
 
@@ -219,8 +225,8 @@ def convert_errors(api: Any, name: HubName) -> Iterator[None]:
     yield
   except errors.GatedRepoError:  # a RepositoryNotFoundError, too
     raise UserError(
-      f'{name} is gated: accept its licence on {page}, log in with `hf auth login` or set HF_TOKEN, '
-      'and start again.'
+      f'{name} is gated: accept its licence on {page}, log in with `hf auth login` or set '
+      'HF_TOKEN, and start again.'
     ) from None
   except errors.RepositoryNotFoundError:
     raise UserError(
@@ -228,8 +234,9 @@ def convert_errors(api: Any, name: HubName) -> Iterator[None]:
       f'repositories are {", ".join(KNOWN_REPOSITORIES)}.'
     ) from None
   except errors.RevisionNotFoundError:
+    revisions = shorten(list_revisions(api, name))
     raise UserError(
-      f'{name}: {page} has no revision {name.revision}; it has {shorten(list_revisions(api, name))}.'
+      f'{name}: {page} has no revision {name.revision}; it has {revisions}.'
     ) from None
   # The network's exceptions are httpx's in huggingface_hub 1 and httpx2's in 2; a proxy may answer
   # with anything.

@@ -67,7 +67,7 @@ class KnownRepository(NamedTuple):
 
 DINOV2_SIZES = ('small', 'base', 'large')
 KNOWN_REPOSITORIES: Mapping[str, KnownRepository] = {
-  # Converted by timm from torchvision's files, with the same names of tensors. tv2: torchvision's V2.
+  # Converted by timm from torchvision's files (tv2: V2), with the same names of tensors.
   **{
     f'timm/{network}_in1k': KnownRepository('ImageNet')
     for network in (

@@ -3,7 +3,8 @@
 Synopsis:
 
     with serve(Repository('org/name', {'model.safetensors': b'...'})) as server:
-      server.url, server.requests      # HF_ENDPOINT; ['GET /api/models/org/name/revision/main', ...]
+      server.url          # HF_ENDPOINT
+      server.requests     # ['GET /api/models/org/name/revision/main', ...]
 
 Routes: GET /api/models/NAME/revision/REVISION, GET /api/models/NAME/refs, and HEAD or GET
 /NAME/resolve/REVISION/FILE, with ranges.
@@ -42,7 +43,7 @@ class Repository:
 
 
 class Server(http.server.ThreadingHTTPServer):
-  """Serves repositories and lists the requests, without those for anything else."""
+  """Serves repositories and lists the requests."""
 
   def __init__(self, *repositories):
     super().__init__(('127.0.0.1', 0), Handler)

@@ -3,7 +3,10 @@
 import concurrent.futures
 import hashlib
 import io
+import os
+from pathlib import Path
 import re
+import subprocess
 import sys
 
 from hub_server import COMMIT, Repository, serve
@@ -112,6 +115,7 @@ def test_the_cache_serves_without_a_connection(start, capsys, text):
 def test_offline_mode_uses_the_cache_silently(start, capsys, monkeypatch):
   server = start()
   expected = download()
+  capsys.readouterr()
   requests = len(server.requests)
   monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
   assert download() == expected
@@ -196,7 +200,6 @@ def test_a_corrupt_file_is_refused(start):
   blob.write_bytes(CONTENT[:-1] + b'?')
   assert_says(message(), f'but {SHA256} on the Hub; delete {blob} to download it again')
   blob.unlink()
-  path.unlink()
   assert download()[0].read_bytes() == CONTENT
 
 
@@ -215,6 +218,21 @@ def test_known_repositories_may_be_pinned(start, monkeypatch):
 def test_the_extra_is_named(monkeypatch):
   monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
   assert_says(message(), "downloading it needs huggingface_hub; pip install 'classmix_jax[hub]'")
+
+
+def test_the_environment_and_the_exit_status(start, tmp_path):
+  server = start(gated=True)
+  program = Path(__file__).resolve().parents[2] / 'launch' / 'convert.py'
+  flags = (f'--input=hub:{NAME}', f'--output={tmp_path / "weights"}', '--backbone=resnet18')
+  ended = subprocess.run(
+    [sys.executable, program, *flags],
+    env={**os.environ, 'HF_ENDPOINT': server.url, 'HF_HOME': str(tmp_path)},
+    capture_output=True,
+    text=True,
+  )
+  assert ended.returncode == 2
+  assert_says(ended.stderr, f'error: hub:{NAME} is gated: accept its licence on {server.url}')
+  assert not (tmp_path / 'weights').exists()
 
 
 def resnet():
@@ -257,4 +275,8 @@ def test_no_progress_in_a_log_file(start, capfd, monkeypatch):
   start()
   monkeypatch.setattr(sys, 'stderr', io.StringIO())
   download()
-  assert not sys.stderr.getvalue() and not ''.join(capfd.readouterr())
+  out, err = capfd.readouterr()
+  assert not sys.stderr.getvalue() and not err
+  assert out == f'downloading hub:{NAME}:model.safetensors\n'
+  download()
+  assert not ''.join(capfd.readouterr())
