@@ -133,6 +133,7 @@ def model_defaults() -> ml_collections.ConfigDict:
   # Compute convolutions again for gradients: half of the memory on TPUs, 9 % less on NVIDIA GPUs.
   model.remat = False
   model.bn = 'batch'  # batch: statistics of the global batch; running: frozen
+  model.freeze_backbone = False  # train the head only, on features that never change
   # Weights to start from: a run, a directory of launch/convert.py, a file (.pth, .safetensors), or
   # hub:ORG/NAME on the Hugging Face Hub, see docs/weights.md; '' is from scratch.
   model.pretrained = ''

@@ -97,6 +97,7 @@ SHORT_NAMES: Mapping[str, str] = {
     network: f'timm/{network}.tv_in1k'
     for network in ('resnet18', 'resnet34', 'resnet50', 'resnet101')
   },
+  **{f'{network}_tv': f'timm/{network}.tv_in1k' for network in ('resnet50', 'resnet101')},
   **{f'dinov2_{size}': f'facebook/dinov2-{size}' for size in DINOV2_SIZES},
   **{f'dinov2_{size}_reg4': f'facebook/dinov2-with-registers-{size}' for size in DINOV2_SIZES},
 }

@@ -1,6 +1,7 @@
 import pytest
 
 from classmix_jax.errors import UserError
+from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.pretrained import known_files
 from classmix_jax.pretrained.hub_name import HubName, parse_hub_name, pin_hub_name
 
@@ -41,6 +42,7 @@ def test_short_names():
   assert (
     parse_hub_name('hub:dinov2_large_reg4').repository == 'facebook/dinov2-with-registers-large'
   )
+  assert set(known_files.SHORT_NAMES) <= set(BACKBONES)
   assert set(known_files.SHORT_NAMES.values()) <= set(known_files.KNOWN_REPOSITORIES)
   with pytest.raises(UserError, match='has no organization: .* short names resnet18, resnet34'):
     parse_hub_name('hub:resnet19')
