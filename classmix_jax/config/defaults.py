@@ -139,8 +139,8 @@ def model_defaults() -> ml_collections.ConfigDict:
   # Compute the features of whole frames once and keep them on the disk; needs freeze_backbone.
   # Color jitter and blur then reach no feature, and crops begin and end at cells of the features.
   model.cache_features = False
-  # Weights to start from: a run, a directory of launch/convert.py, or a file (.pth, .safetensors),
-  # see docs/weights.md; '' is from scratch.
+  # Weights to start from: a run, a directory of launch/convert.py, a file (.pth, .safetensors), or
+  # hub:ORG/NAME on the Hugging Face Hub, see docs/weights.md; '' is from scratch.
   model.pretrained = ''
   return model
 
