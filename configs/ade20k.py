@@ -1,8 +1,9 @@
 """UniMatch V2 on ADE20K, crops of 518: arXiv 2410.10777, DINOv2-B with the DPT head.
 
-    python launch/main.py --config=configs/ade20k.py:method=unimatch_v2 --config.data.root=ADEChallengeData2016
+    python launch/main.py --config=configs/ade20k.py:method=unimatch_v2 --config.data.root=DIR
 
-2,526 (1/8) of the 20,210 images are labelled; docs/datasets.md lists the files.
+DIR holds images/ and annotations/ of ADEChallengeData2016; see docs/datasets.md. 2,526 (1/8) of the
+20,210 images are labelled.
 
 Expected: the paper's 49.8 mIoU. Not yet run.
 """

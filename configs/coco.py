@@ -1,9 +1,9 @@
 """UniMatch V2 on COCO, crops of 518: arXiv 2410.10777, DINOv2-B with the DPT head.
 
-    python launch/main.py --config=configs/coco.py:method=unimatch_v2 --config.data.root=COCO
+    python launch/main.py --config=configs/coco.py:method=unimatch_v2 --config.data.root=DIR
 
-925 (1/128) of the 118,287 images are labelled; docs/datasets.md lists the files and paints the
-masks from COCO's annotations.
+DIR holds train2017/, val2017/ and masks/; docs/datasets.md paints the masks. 925 (1/128) of the
+118,287 images are labelled.
 
 Expected: the paper's 58.7 mIoU. Not yet run.
 """

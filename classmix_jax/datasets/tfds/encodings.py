@@ -22,6 +22,7 @@ from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.datasets.tfds import scene_parse150
 from classmix_jax.errors import UserError
 from classmix_jax.types import VOID
+from classmix_jax.utils.text import listed, plural
 
 SAMPLE_SIZE = 50  # masks that are read if the builder declares no classes
 FEWEST_CLASSES = 2
@@ -101,7 +102,7 @@ def read_encoding(builder: str, feature: Any, masks: Sequence[File]) -> Encoding
   indices = spread(len(masks), SAMPLE_SIZE)
   values = sorted(sample_values([masks[index] for index in indices]))
   labels = [value for value in values if value != VOID]
-  start = f'{builder} declares no classes; {len(indices)} of its masks hold {_spell(values)}'
+  start = f'{builder} declares no classes; {len(indices)} of its masks hold the {_spell(values)}'
   if not labels or not looks_like_classes(labels):
     example = f'{VOID}:1' if values == [0, VOID] else 'VALUE:CLASS,...'
     raise UserError(
@@ -157,13 +158,12 @@ def looks_like_classes(labels: Sequence[int]) -> bool:
 
 
 def _spell(values: Sequence[int]) -> str:
-  """Returns '0 to 3 and 255' for consecutive values, else the first values."""
+  """Returns 'values 0 to 3 and 255' if they are consecutive, else the first values."""
   labels = [value for value in values if value != VOID]
   if len(labels) > 1 and labels[-1] - labels[0] + 1 == len(labels):
-    text = f'{labels[0]} to {labels[-1]}'
+    text = f'values {labels[0]} to {labels[-1]}'
     return f'{text} and {VOID}' if VOID in values else text
-  text = ', '.join(map(str, values[:8]))
-  return f'the values {text}{", ..." if len(values) > 8 else ""}'
+  return f'{plural("value", values)} {listed(values, 8)}'
 
 
 @functools.cache  # a training run opens its data set more than once

@@ -77,7 +77,7 @@ def load(
   directory = Path(os.path.expanduser(root)) if root else cache_root() / 'tensorflow_datasets'
   manual = Path(os.path.expanduser(manual_dir)) if manual_dir else directory / 'downloads/manual'
   opened = open_builder(builder, directory, manual)
-  features = opened.info.features
+  features = dict(opened.info.features.items())
   splits = choose_splits(opened.info.splits, train_split, val_split, unlabeled_split)
   image = choose_feature(features, 'image', image)
   mask = choose_feature(features, 'mask', mask)
@@ -114,7 +114,7 @@ def _open_pairs(builder: Builder, split: str, image: str, mask: str, channel: in
 
 def _read_names(builder: Builder, split: str) -> Sequence[str]:
   """Returns the names of a split in the order of the records: file names, else numbers."""
-  feature = find_name_feature(builder.info.features)
+  feature = find_name_feature(dict(builder.info.features.items()))
   if feature is not None:
     names = [strip_extension(name) for name in record_names(builder, split, feature)]
     if all(names) and len(set(names)) == len(names):

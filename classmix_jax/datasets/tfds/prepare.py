@@ -79,8 +79,8 @@ def _prepare(name: str, directory: Path, manual_dir: Path, builder: Builder) -> 
       ) from error
     except download.download_manager.NonMatchingChecksumError as error:
       raise UserError(
-        f'A file of {name} has another checksum than TFDS expects ({_one_line(error)}): remove the '
-        'file and download it again.'
+        f'A file of {name} has another checksum than TFDS expects '
+        f'({_one_line(error).partition(": *")[0]}): remove the file and download it again.'
       ) from error
     except (AssertionError, ValueError, RuntimeError, download.extractor.ExtractError) as error:
       raise UserError(
