@@ -265,6 +265,10 @@ def test_other_formats_are_not_read(data, tmp_path):
   assert_says(
     message(str(tmp_path), builder='oxford_iiit_pet'), 'as tfrecord', '--config.data.root=DIR'
   )
+  info.unlink()
+  assert_says(
+    message(str(tmp_path), builder='oxford_iiit_pet'), 'is damaged (it lists no splits)', 'Remove'
+  )
 
 
 def test_config():

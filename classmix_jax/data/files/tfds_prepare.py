@@ -81,7 +81,8 @@ def open_prepared(
       'that can be written.'
     ) from error
   file_format = builder.info.file_format.value
-  if file_format != 'array_record':
+  # Without splits the description is missing, which is an error when a split is opened.
+  if builder.info.splits and file_format != 'array_record':
     raise UserError(
       f'{builder.data_dir} was prepared as {file_format}; expected is array_record. Set '
       f'--{option}=DIR to another directory.'

@@ -96,6 +96,6 @@ PALETTE = voc_palette(len(CLASS_NAMES))
 DECODING = Decoding(
   CLASS_NAMES,
   label_table(len(CLASS_NAMES)),
-  advice="Values are positions in COCO's list of categories, 1 to 80, and not its category_id. Paint "
+  advice="Values are positions in COCO's list of categories, 1 to 80, not its category_id. Paint "
   'masks with launch/convert_labels.py --from=coco --classes=coco --background=background.',
 )

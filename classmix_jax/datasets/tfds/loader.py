@@ -17,6 +17,7 @@ from classmix_jax.data.files.pairs import Pairs
 from classmix_jax.data.files.tfds_prepare import Builder
 from classmix_jax.data.files.tfds_records import (
   count_records,
+  damaged_error,
   record_images,
   record_names,
 )
@@ -78,6 +79,8 @@ def load(
   manual = Path(os.path.expanduser(manual_dir)) if manual_dir else directory / 'downloads/manual'
   opened = open_builder(builder, directory, manual)
   features = dict(opened.info.features.items())
+  if not opened.info.splits:
+    raise damaged_error(opened.data_dir, 'it lists no splits')
   splits = choose_splits(opened.info.splits, train_split, val_split, unlabeled_split)
   image = choose_feature(features, 'image', image)
   mask = choose_feature(features, 'mask', mask)
