@@ -15,7 +15,7 @@ from classmix_jax.data.files.mask_io import read_mask
 from classmix_jax.data.files.tfds_records import encode_pixels
 from classmix_jax.datasets import cityscapes
 from classmix_jax.datasets import tfds as tfds_dataset
-from classmix_jax.datasets.tfds import encodings, features, scene_parse150
+from classmix_jax.datasets.tfds import downloads, encodings, features, scene_parse150
 from classmix_jax.errors import UserError
 from classmix_jax.tools.data_check.survey import survey
 from configs import tfds as tfds_config
@@ -236,18 +236,46 @@ def test_files_to_download_by_hand(tmp_path):
   )
 
 
-def test_without_a_network(tmp_path, monkeypatch):
+def deny_network(monkeypatch):
   def fail(*_, **__):
     raise requests.exceptions.ConnectionError('no route to host')
 
   monkeypatch.setattr(requests.Session, 'send', fail)
+
+
+def test_without_a_network(tmp_path, monkeypatch):
+  deny_network(monkeypatch)
   assert_says(
     message(str(tmp_path), builder='oxford_iiit_pet'),
-    'oxford_iiit_pet cannot be downloaded (no route to host)',
-    'images.tar.gz (https://',
+    'oxford_iiit_pet cannot be downloaded (thor.robots.ox.ac.uk does not answer)',
+    'annotations.tar.gz (https://',
     f'into {tmp_path / "downloads/manual"}',
     '--config.data.manual_dir=DIR',
   )
+
+
+def test_a_download_that_breaks_off(tmp_path, monkeypatch):
+  deny_network(monkeypatch)
+  monkeypatch.setattr(requests, 'head', lambda *_, **__: None)  # the host answers first
+  assert_says(
+    message(str(tmp_path), builder='oxford_iiit_pet'),
+    'oxford_iiit_pet cannot be downloaded (no route to host): start again, or put',
+  )
+  assert not list(tmp_path.glob('unpacked_*'))
+
+
+def test_files_that_are_there_are_not_asked_for(tmp_path):
+  """By hand, or by an earlier start, which leaves a description beside each file."""
+  info = tfds.core.download.checksums.UrlInfo
+  files = {
+    f'https://host/{name}': info(size=1, checksum=name, filename=name) for name in ('a', 'b', 'c')
+  }
+  (tmp_path / 'manual').mkdir()
+  (tmp_path / 'manual/a').touch()
+  (tmp_path / 'b.tar.INFO').write_text('{"urls": ["https://host/b"], "url_info": {}}')
+  (tmp_path / 'c.tar.INFO').write_text('{')  # half written
+  missing = downloads.find_missing_urls(files, tmp_path, tmp_path / 'manual')
+  assert missing == ('https://host/c',)
 
 
 def test_archives_with_other_checksums(data, tmp_path):

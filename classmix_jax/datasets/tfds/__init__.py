@@ -1,6 +1,6 @@
 """Any builder of TensorFlow Datasets (TFDS) that has an image and a mask of class ids.
 
-`loader.py` opens the data set, `prepare.py` downloads and prepares it, `features.py` finds image,
+`loader.py` opens the data set, `prepare.py` prepares it from its `downloads.py`, `features.py` finds image,
 mask, names and splits in its description, and `encodings.py` maps the values of the masks to
 classes. `scene_parse150.py` has the class names of that builder.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import tempfile
 
 from classmix_jax.data.files.tfds_prepare import Builder, needs_tfds, open_prepared, prepare
+from classmix_jax.datasets.tfds.downloads import check_connection, find_missing_urls
 from classmix_jax.errors import UserError
 from classmix_jax.utils.text import listed
 
@@ -63,6 +64,9 @@ def _prepare(name: str, directory: Path, manual_dir: Path, builder: Builder) -> 
 
   download = tfds.core.download
   directory.mkdir(parents=True, exist_ok=True)
+  hint = f'put {_downloads(builder)} into {manual_dir}, which --config.data.manual_dir=DIR changes'
+  urls = find_missing_urls(builder.url_infos or {}, directory / 'downloads', manual_dir)
+  check_connection(name, urls, hint)
   with tempfile.TemporaryDirectory(prefix='unpacked_', dir=directory) as unpacked:
     try:
       prepare(
@@ -74,8 +78,7 @@ def _prepare(name: str, directory: Path, manual_dir: Path, builder: Builder) -> 
       )
     except (requests.exceptions.RequestException, download.util.DownloadError) as error:
       raise UserError(
-        f'{name} cannot be downloaded ({_one_line(error)}): connect to the network, or put '
-        f'{_downloads(builder)} into {manual_dir}, which --config.data.manual_dir=DIR changes.'
+        f'{name} cannot be downloaded ({_one_line(error)}): start again, or {hint}.'
       ) from error
     except download.download_manager.NonMatchingChecksumError as error:
       raise UserError(
