@@ -1,4 +1,4 @@
-"""ADE20K scene parsing: 20,210 training and 2,000 validation images of many sizes, 150 classes.
+"""ADE20K: 20,210 training and 2,000 validation images of many sizes, 150 classes.
 
 `loader.py` opens the data set, `classes.py` has class names, colours and the values of the masks.
 

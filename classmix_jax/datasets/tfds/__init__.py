@@ -1,8 +1,9 @@
 """Any builder of TensorFlow Datasets (TFDS) that has an image and a mask of class ids.
 
-`loader.py` opens the data set, `prepare.py` prepares it from its `downloads.py`, `features.py` finds image,
-mask, names and splits in its description, and `encodings.py` maps the values of the masks to
-classes. `scene_parse150.py` has the class names of that builder.
+`loader.py` opens the data set, `prepare.py` prepares it, `downloads.py` finds what is missing,
+`features.py` finds image, mask, names and splits in the description of the builder, and
+`encodings.py` maps the values of the masks to classes. `scene_parse150.py` has the class names of
+that builder.
 
 Synopsis:
 

@@ -1,4 +1,4 @@
-"""Maps the values of a builder's masks to classes: from a table, the description, or a sample.
+"""Maps the values of masks to classes, by a table, the builder's description, or a sample.
 
 Synopsis:
 
