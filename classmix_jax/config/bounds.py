@@ -27,6 +27,7 @@ RANGES: Mapping[str, Range] = {
   'data.cache_gb': NON_NEGATIVE,
   'data.scale_step': NON_NEGATIVE,
   'model.output_stride': NON_NEGATIVE,
+  'model.scale': Range(0.1, 10.0),
   **{
     f'optim.{name}': NON_NEGATIVE
     for name in (

@@ -133,7 +133,11 @@ def model_defaults() -> ml_collections.ConfigDict:
   # Compute convolutions again for gradients: half of the memory on TPUs, 9 % less on NVIDIA GPUs.
   model.remat = False
   model.bn = 'batch'  # batch: statistics of the global batch; running: frozen
+  model.scale = 1.0  # of dinov2_*: images are enlarged by this factor before the network
   model.freeze_backbone = False  # train the head only, on features that never change
+  # Compute the features of whole frames once and keep them on the disk; needs freeze_backbone.
+  # Color jitter and blur then reach no feature, and crops begin and end at cells of the features.
+  model.cache_features = False
   # Weights to start from: a run, a directory of launch/convert.py, or a file (.pth, .safetensors),
   # see docs/weights.md; '' is from scratch.
   model.pretrained = ''

@@ -7,12 +7,19 @@ Synopsis:
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import optax
 
-from classmix_jax.config.data import Split, build_dataset, build_geometry, build_split
+from classmix_jax.config.data import (
+  Split,
+  build_dataset,
+  build_geometry,
+  build_split,
+  feature_directory,
+)
 from classmix_jax.config.lookup import Config
 from classmix_jax.config.model import (
   build_method,
@@ -123,6 +130,7 @@ class Setup(NamedTuple):
     batches: what decides a batch.
     evaluation: how networks are evaluated.
     schedule: when a training run logs, evaluates, saves and ends.
+    feature_directory: where features of a frozen backbone are kept, None to compute them each time.
   """
 
   values: dict[str, Any]
@@ -140,6 +148,7 @@ class Setup(NamedTuple):
   batches: BatchSetup
   evaluation: EvaluationSetup
   schedule: Schedule
+  feature_directory: Path | None = None
 
 
 def make_schedule(config: Config) -> Schedule:
@@ -205,6 +214,7 @@ def make_setup(config: Config, left_out: UnreadableExamples | None = None) -> Se
     batches=make_batch_setup(config),
     evaluation=make_evaluation_setup(config),
     schedule=make_schedule(config),
+    feature_directory=feature_directory(config),
   )
 
 

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from classmix_jax.core.collectives import ALL_DEVICES, ONE_DEVICE, GlobalBatch
+from classmix_jax.core.encoded import Image
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
 from classmix_jax.core.ohem import hard_pixels
 from classmix_jax.core.resize import get_size, resize_bilinear
@@ -29,14 +30,14 @@ class Labeled(NamedTuple):
   """The labelled batch as the loss needs it; one micro-batch has no axis A.
 
   Attributes:
-    image: `[A, b, H, W, 3]` uint8.
+    image: `[A, b, H, W, 3]` uint8, possibly with features.
     label: `[A, b, H, W]` uint8, `VOID` on padding, too.
     weight: `[A, b, H, W]` float32, weight of each pixel, 0 on void.
     num_pixels: `[A]` float32, sum of the weights of the whole batch, per device on average.
     share: `[A]` float32, 1 / A.
   """
 
-  image: Array
+  image: Image
   label: Array
   weight: Array
   num_pixels: Array

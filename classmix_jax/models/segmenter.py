@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from classmix_jax.core.encoded import Image, concatenate, map_pixels
 from classmix_jax.core.resize import get_size, resize_bilinear
 from classmix_jax.models.layers.batch_norm import normalize_separately
 from classmix_jax.types import Array, ArraySpec, Features, PyTree
@@ -40,7 +41,7 @@ class Segmenter(nn.Module):
 
   def __call__(
     self,
-    image: Array,
+    image: Image,
     train: bool,
     perturb: Perturbation = lambda features: features,
     upsample: bool = True,
@@ -48,7 +49,7 @@ class Segmenter(nn.Module):
     """Maps `[B, H, W, 3]` float32 RGB in 0..1 to `[B, H, W, C]` float32 logits.
 
     Args:
-      image: the batch.
+      image: the batch, possibly with features from before, which the backbone then takes.
       train: whether BN normalises by the statistics of the batch and updates the running ones.
       perturb: applied to the features between backbone and head; may change B.
       upsample: False returns the logits at the head's size, for `core/tiling.py`.
@@ -85,9 +86,9 @@ def build_segmenter(
   )
 
 
-def to_unit_range(image: Array) -> Array:
+def to_unit_range(image: Image) -> Image:
   """Converts uint8 0..255, the type of images in a batch, to float32 0..1."""
-  return image.astype(jnp.float32) / 255.0
+  return map_pixels(lambda pixels: pixels.astype(jnp.float32) / 255.0, image)
 
 
 def initialize(model: nn.Module, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree]:
@@ -100,7 +101,7 @@ def forward(
   model: nn.Module,
   params: PyTree,
   batch_stats: PyTree,
-  image: Array,
+  image: Image,
   *,
   train: bool,
   **options: Any,
@@ -122,7 +123,7 @@ def forward_in_order(
   model: Segmenter,
   params: PyTree,
   batch_stats: PyTree,
-  images: Sequence[Array],
+  images: Sequence[Image],
   *,
   upsample: bool = True,
 ) -> tuple[list[Array], PyTree]:
@@ -142,6 +143,6 @@ def forward_in_order(
   sizes = [len(image) for image in images]
   with normalize_separately(sizes):
     logits, batch_stats = forward(
-      model, params, batch_stats, jnp.concatenate(images), train=True, upsample=upsample
+      model, params, batch_stats, concatenate(images), train=True, upsample=upsample
     )
   return jnp.split(logits, np.cumsum(sizes)[:-1]), batch_stats
