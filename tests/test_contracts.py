@@ -341,11 +341,31 @@ def make_pascal_voc(root):
   return DATASETS['pascal_voc'](root=str(toy.write_pascal_voc(root)))
 
 
+def make_ade20k(root):
+  return DATASETS['ade20k'](root=str(toy.write_ade20k(root)))
+
+
+def make_coco(root):
+  return DATASETS['coco'](root=str(toy.write_coco(root)), unlabeled2017=True)
+
+
+def make_tfds(root):
+  """A builder whose archives are put there by hand has no checksums."""
+  manual = root / 'manual'
+  toy.write_cityscapes_archives(manual, toy.write_cityscapes(root / 'folders'))
+  return DATASETS['tfds'](
+    root=str(root / 'data'), builder='cityscapes/semantic_segmentation', manual_dir=str(manual)
+  )
+
+
 MAKERS = {
   'scenes': make_scenes,
   'camvid': make_camvid,
   'cityscapes': make_cityscapes,
   'pascal_voc': make_pascal_voc,
+  'ade20k': make_ade20k,
+  'coco': make_coco,
+  'tfds': make_tfds,
   'folder': make_folder,
 }
 
