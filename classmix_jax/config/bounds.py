@@ -40,6 +40,7 @@ RANGES: Mapping[str, Range] = {
   'optim.momentum': Range(0, below=1),
   'labeled_loss.ohem_threshold': FRACTION,
   'labeled_loss.ohem_min_kept': NON_NEGATIVE,
+  'labeled_loss.balance': Range(0, 2),
   'labeled_loss.dice': NON_NEGATIVE,
   'labeled_loss.class_weights': NON_NEGATIVE,
   'data.size': POSITIVE_COUNT,

@@ -60,7 +60,7 @@ def build_backbone(config: Config) -> Any:
   """
   model = config.model
   options = {
-    # A frozen network also keeps its statistics.
+    # The statistics of a frozen network do not change either.
     'bn': 'running' if model.freeze_backbone else model.bn,
     'dtype': lookup(DTYPES, model.dtype, 'config.model.dtype'),
     'remat': model.remat,
@@ -91,8 +91,14 @@ def build_model(config: Config, num_classes: int) -> Segmenter:
   """
   backbone, model = build_backbone(config), config.model
   head = lookup(HEADS, model.head, 'config.model.head')
-  freeze = model.freeze_backbone
-  return build_segmenter(backbone, head, num_classes, freeze_backbone=freeze)
+  return build_segmenter(
+    backbone,
+    head,
+    num_classes,
+    bn=model.bn,
+    stem=model.stem,
+    freeze_backbone=model.freeze_backbone,
+  )
 
 
 def build_method(config: Config, num_classes: int) -> Method:

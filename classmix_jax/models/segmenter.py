@@ -14,9 +14,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from classmix_jax.core.encoded import Image, concatenate, map_pixels
+from classmix_jax.core.encoded import Image, concatenate, get_pixels, map_pixels
 from classmix_jax.core.resize import get_size, resize_bilinear
 from classmix_jax.models.layers.batch_norm import normalize_separately
+from classmix_jax.models.stem import Stem
 from classmix_jax.types import Array, ArraySpec, Features, PyTree
 
 Perturbation = Callable[[Features], Features]
@@ -28,16 +29,18 @@ class Segmenter(nn.Module):
   Attributes:
     backbone: see `classmix_jax/models/backbones/__init__.py` for the contract.
     head: maps `Features` to logits, smaller than the image.
-    freeze_backbone: whether the backbone's parameters never change, except those of its `stem`.
+    stem: a `Stem`, whose levels come before those of the backbone, or None.
+    freeze_backbone: whether the backbone's parameters never change.
   """
 
   backbone: nn.Module
   head: nn.Module
+  stem: nn.Module | None = None
   freeze_backbone: bool = False
 
   def is_frozen(self, path: Sequence[str]) -> bool:
     """Returns whether the parameter at a path, network name first, never changes."""
-    return self.freeze_backbone and 'backbone' in path and 'stem' not in path
+    return self.freeze_backbone and 'backbone' in path
 
   def __call__(
     self,
@@ -54,9 +57,17 @@ class Segmenter(nn.Module):
       perturb: applied to the features between backbone and head; may change B.
       upsample: False returns the logits at the head's size, for `core/tiling.py`.
     """
-    features = perturb(self.backbone(image, train))
+    features = self.backbone(image, train)
+    if self.stem is not None:
+      features = prepend(self.stem(get_pixels(image), train), features)
+    features = perturb(features)
     logits = self.head(features, train).astype(jnp.float32)
     return resize_bilinear(logits, get_size(image)) if upsample else logits
+
+
+def prepend(levels: tuple[Array, Array], features: Features) -> Features:
+  """Adds the levels of a stem, of stride 2 and 4, in front of those of a backbone."""
+  return Features((*levels, *features.levels), (2, 4, *features.strides))
 
 
 def build_segmenter(
@@ -64,6 +75,8 @@ def build_segmenter(
   head: Callable[..., nn.Module],
   num_classes: int,
   *,
+  bn: str = '',
+  stem: bool = False,
   freeze_backbone: bool = False,
 ) -> Segmenter:
   """Builds a segmenter with a head for the stride, BN mode and precision of the backbone.
@@ -72,15 +85,19 @@ def build_segmenter(
     backbone: an instance of an entry of `BACKBONES`.
     head: an entry of `HEADS`.
     num_classes: C.
+    bn: of head and stem, '' for that of the backbone.
+    stem: whether a `Stem` adds levels of stride 2 and 4.
     freeze_backbone: see `Segmenter`.
   """
+  bn = bn or backbone.bn
   return Segmenter(
     backbone=backbone,
+    stem=Stem(bn=bn, dtype=backbone.dtype) if stem else None,
     freeze_backbone=freeze_backbone,
     head=head(
       num_classes=num_classes,
       output_stride=backbone.output_stride,
-      bn=backbone.bn,
+      bn=bn,
       dtype=backbone.dtype,
     ),
   )
