@@ -58,6 +58,7 @@ def make_evaluator(setup: Setup, stop: Stop) -> Evaluator:
     setup.method.model,
     setup.devices,
     split,
+    setup.method.confidence_threshold,
     **setup.evaluation._asdict(),
     stop=stop,
   )
