@@ -66,10 +66,6 @@ class MeanTeacher(Supervised):
   network_names: ClassVar[tuple[str, ...]] = ('student', 'teacher')
   recipes: ClassVar[Recipes] = CLASSMIX
 
-  @property
-  def confidence_threshold(self) -> float:
-    return self.threshold
-
   def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
     return add_teacher(*super().init(key, image)[:2])
 

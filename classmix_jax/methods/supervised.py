@@ -47,7 +47,7 @@ class Supervised:
 
   @property
   def confidence_threshold(self) -> float:
-    return CONFIDENCE_THRESHOLD
+    return getattr(self, 'threshold', CONFIDENCE_THRESHOLD)
 
   def stages(self, steps: int) -> tuple[Stage, ...]:
     return (Stage(0, steps),)

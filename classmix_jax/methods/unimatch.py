@@ -107,10 +107,6 @@ class UniMatch(Supervised):
     'pascal_voc': UNIMATCH_PASCAL_VOC,
   }
 
-  @property
-  def confidence_threshold(self) -> float:
-    return self.threshold
-
   def pseudo_label(self, state: TrainState, example: Example) -> PseudoLabel:
     """Labels the images, `[A b, ...]`, by the student; its running statistics do not change."""
     images, _ = make_pseudo_label(
