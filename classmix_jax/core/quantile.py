@@ -22,7 +22,7 @@ def global_quantile(
   fraction: ArrayLike,
   global_batch: GlobalBatch = ONE_DEVICE,
 ) -> Float32[Array, '']:
-  """Returns the largest t such that at most `fraction` of the values in `mask` are below t.
+  """Returns the largest t with at most `fraction` of the values in `mask` below t.
 
   Bisection needs one pass over the values for each bit, no sort and no copy of the values of other
   devices. Counts are integers, so the result does not depend on the number of devices.

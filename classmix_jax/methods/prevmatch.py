@@ -16,7 +16,7 @@ Synopsis:
 
 from collections.abc import Mapping
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import jax
 from jax import lax
@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from jaxtyping import Float32, Int32, Integer
 
 from classmix_jax.core.collectives import ALL_DEVICES
+from classmix_jax.core.frozen import merge_params, split_params
 from classmix_jax.core.losses import cross_entropy, masked_mean
 from classmix_jax.core.microbatch import fold_micro_batches
 from classmix_jax.core.resize import get_size
@@ -40,7 +41,8 @@ from classmix_jax.utils.ranges import FRACTION, POSITIVE_COUNT
 class Ensemble(NamedTuple):
   """The snapshots of a step."""
 
-  params: PyTree  # with a leading axis of members
+  params: PyTree  # with a leading axis of members, without frozen parameters
+  frozen: PyTree  # of all members
   batch_stats: PyTree  # running statistics, alike
   weights: Array  # [members] float32, sum up to 1, or to 0 without snapshots
   guidance: Array  # lambda, a float32 scalar
@@ -69,7 +71,9 @@ def draw_members(
   """
   slot_key, count_key, weight_key = jax.random.split(key, 3)
   # The order of uniform variates is a random permutation; empty slots come last.
-  order = jnp.where(jnp.arange(num_slots) < num_stored, jax.random.uniform(slot_key, num_slots), -1)
+  order = jnp.where(
+    jnp.arange(num_slots) < num_stored, jax.random.uniform(slot_key, (num_slots,)), -1
+  )
   slots = lax.top_k(order, most)[1]
   count = jnp.minimum(jax.random.randint(count_key, (), 1, most + 1), num_stored)
   # Normalised exponential variates have the distribution Dirichlet(1, ..., 1).
@@ -83,7 +87,7 @@ class PrevMatch(UniMatch):
 
   Attributes:
     previous_threshold: tau', least probability of the ensemble's confident pixels.
-    num_snapshots: K; the state grows by K times the parameters of the network.
+    num_snapshots: K; the state grows by K times the trained parameters.
     snapshot_every: steps between two snapshots.
     max_members: largest number of snapshots that label a step.
     ramp_steps: steps until lambda is 1; half of the training run in the publication.
@@ -107,15 +111,17 @@ class PrevMatch(UniMatch):
   def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
     """The slots start with copies of the student, which have no weight until they are replaced."""
     params, model_state, _ = super().init(key, image)
+    trainable, _ = split_params(params['segmenter'], self.model.is_frozen)
     stacks = jax.tree.map(
       lambda x: jnp.tile(x[None], (self.num_snapshots, *[1] * x.ndim)),
-      {'snapshots': params['segmenter'], 'snapshot_statistics': model_state['segmenter']},
+      {'snapshots': trainable, 'snapshot_statistics': model_state['segmenter']},
     )
     return params, model_state, {**stacks, 'pushes': jnp.int32(0)}
 
   def finish(self, state: TrainState) -> PyTree:
     """Stores the student in the slot of the oldest snapshot if one is due."""
     ring = state.method_state
+    student, _ = split_params(state.params['segmenter'], self.model.is_frozen)
     due = (state.step + 1) % self.snapshot_every == 0
     slot = ring['pushes'] % self.num_snapshots
 
@@ -123,7 +129,7 @@ class PrevMatch(UniMatch):
       return stack.at[slot].set(jnp.where(due, new, stack[slot]))
 
     return {
-      'snapshots': jax.tree.map(put, ring['snapshots'], state.params['segmenter']),
+      'snapshots': jax.tree.map(put, ring['snapshots'], student),
       'snapshot_statistics': jax.tree.map(
         put, ring['snapshot_statistics'], state.model_state['segmenter']
       ),
@@ -139,8 +145,9 @@ class PrevMatch(UniMatch):
     params, batch_stats = jax.tree.map(
       lambda x: x[slots], (ring['snapshots'], ring['snapshot_statistics'])
     )
+    _, frozen = split_params(state.params['segmenter'], self.model.is_frozen)
     ramp = jnp.maximum(1 - jnp.abs(state.step / self.ramp_steps - 1), 0.0)
-    return Ensemble(params, batch_stats, weights, jnp.where(stored > 0, ramp, 0.0))
+    return Ensemble(params, frozen, batch_stats, weights, jnp.where(stored > 0, ramp, 0.0))
 
   def with_ensemble(self, state: TrainState, key: Array) -> TrainState:
     """Returns a state for `pseudo_label`, with an ensemble in place of the slots."""
@@ -153,11 +160,13 @@ class PrevMatch(UniMatch):
       image = to_unit_range(example.image)
 
       def weighted_logits(member: int) -> Array:
-        params, batch_stats, weight = jax.tree.map(lambda x: x[member], ensemble[:3])
+        stacks = ensemble.params, ensemble.batch_stats, ensemble.weights
+        params, batch_stats, weight = jax.tree.map(lambda x: x[member], stacks)
+        params = merge_params(params, ensemble.frozen)
         logits, _ = forward(self.model, params, batch_stats, image, train=False, upsample=False)
         return weight * logits
 
-      logits = sum(map(weighted_logits, range(len(ensemble.weights))))
+      logits = cast(Array, sum(map(weighted_logits, range(len(ensemble.weights)))))
       return (*parts, per_pixel(top_class, logits, size=get_size(image)))
 
     parts = fold_micro_batches(label, ensemble, (), example)

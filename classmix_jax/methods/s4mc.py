@@ -142,6 +142,7 @@ class S4MC(MeanTeacher):
     self, mask: Array, images: PseudoLabel, key: Array, global_batch: GlobalBatch
   ) -> tuple[PseudoLabel, Array]:
     """Mixes the images with labels and margins."""
+    assert images.prob is not None  # kept for all losses but 'ce'
     score = refine_by_neighbors(images.prob, jnp.array(JOINT[self.joint] or 0.0))
     label = jnp.argmax(score, axis=-1).astype(jnp.int32) if self.relabel else images.label
     margins = Margins(top_margin(images.prob), top_margin(score))

@@ -12,6 +12,8 @@ from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.prevmatch import Ensemble, PreviousLabel, draw_members
 from classmix_jax.methods.pseudo_label import PseudoLabel
 from classmix_jax.methods.unimatch import Counted, Targets
+from classmix_jax.models.segmenter import Segmenter
+from classmix_jax.training.step import make_train_step
 from classmix_jax.types import Example, TrainState
 
 
@@ -49,37 +51,41 @@ def method(**options):
 
 
 def state(step, value, ring):
-  logits = jnp.full((1, 1, 2), value)
-  return TrainState(jnp.array(step), {'segmenter': logits}, {'segmenter': {}}, {}, ring)
+  params = {'logits': jnp.full((1, 1, 2), value)}
+  return TrainState(jnp.array(step), {'segmenter': params}, {'segmenter': {}}, {}, ring)
+
+
+def slots(pushes):
+  zeros = {'logits': jnp.zeros((3, 1, 1, 2))}
+  return {'snapshots': zeros, 'snapshot_statistics': {}, 'pushes': jnp.int32(pushes)}
 
 
 def test_snapshots_replace_the_oldest():
   """Every second step of 0 to 9: the students after steps 1, 3, 5, 7 and 9 in three slots."""
-  zeros = jnp.zeros((3, 1, 1, 2))
-  ring = {'snapshots': zeros, 'snapshot_statistics': {}, 'pushes': jnp.int32(0)}
+  ring = slots(0)
   for step in range(10):
     ring = method(snapshot_every=2).finish(state(step, float(step), ring))
-  assert ring['snapshots'][:, 0, 0, 0].tolist() == [7.0, 9.0, 5.0]
+  assert ring['snapshots']['logits'][:, 0, 0, 0].tolist() == [7.0, 9.0, 5.0]
   assert int(ring['pushes']) == 5 and ring['pushes'].dtype == jnp.int32
 
 
 def test_lambda_rises_and_falls():
   """And is 0 without a snapshot, whatever the step."""
-  ring = {'snapshots': jnp.zeros((3, 1, 1, 2)), 'snapshot_statistics': {}, 'pushes': jnp.int32(1)}
 
-  def guidance(step, ring):
-    ensemble = method(ramp_steps=10).draw_ensemble(state(step, 0.0, ring), jax.random.key(0))
+  def guidance(step, pushes=1):
+    before = state(step, 0.0, slots(pushes))
+    ensemble = method(ramp_steps=10).draw_ensemble(before, jax.random.key(0))
     return float(ensemble.guidance)
 
-  values = [guidance(step, ring) for step in (0, 5, 10, 15, 20, 25)]
+  values = [guidance(step) for step in (0, 5, 10, 15, 20, 25)]
   np.testing.assert_allclose(values, [0, 0.5, 1, 0.5, 0, 0], atol=1e-6)
-  assert guidance(10, {**ring, 'pushes': jnp.int32(0)}) == 0
+  assert guidance(10, pushes=0) == 0
 
 
 def test_labels_of_an_ensemble():
   """Logits 3/4 (0, ln 3 / 3 * 4) + 1/4 (ln 9, 0): class 1 by ln 3 - ln 9 / 4 = ln 3 / 2."""
   members = jnp.array([[[[0.0, 4 * LN3 / 3]]], [[[2 * LN3, 0.0]]]])
-  ensemble = Ensemble(members, {}, jnp.array([0.75, 0.25]), jnp.float32(1))
+  ensemble = Ensemble(members, {}, {}, jnp.array([0.75, 0.25]), jnp.float32(1))
   example = Example(image(1)[None], pixels(255)[None], pixels(True)[None])
   label, confidence = method().ensemble_label(ensemble, example)
   assert label.tolist() == [[[1]]]
@@ -126,3 +132,16 @@ def test_members_never_exceed_the_slots():
   ring = jax.tree.map(lambda x: x[:1] if x.ndim else x, start.method_state)
   ensemble = one.draw_ensemble(start.replace(method_state=ring), jax.random.key(0))
   assert ensemble.weights.shape == (1,)
+
+
+def test_snapshots_of_a_frozen_backbone_are_those_of_the_head():
+  """One step of the real train step: the state keeps its shapes."""
+  model = Segmenter(small.Backbone('running'), small.Head(small.CLASSES), freeze_backbone=True)
+  frozen = METHODS['prevmatch'](model, small.CLASSES)
+  tx, devices = small.optimizer(frozen), jax.devices()[:1]
+  before = jax.eval_shape(lambda: small.state(frozen, tx, devices))
+  assert set(before.method_state['snapshots']) == {'head'}
+  step = make_train_step(frozen, tx, 0, devices)
+  after, _ = jax.eval_shape(step, before, small.shard(small.batch(), 1))
+  shapes = jax.tree.map(lambda x: (x.shape, x.dtype), (before, after))
+  assert shapes[0] == shapes[1]
