@@ -77,6 +77,10 @@ class Method(Protocol):
   def model(self) -> Any:
     """The segmentation network."""
 
+  @property
+  def confidence_threshold(self) -> float:
+    """The confidence at which an evaluation measures the reliability of predictions."""
+
   def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
     """Returns `(params, model_state, method_state)` for images of this shape."""
 

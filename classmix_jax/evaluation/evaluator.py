@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    evaluator = Evaluator(dataset, model, devices, ('e797d043', 46), Protocol(), size=(180, 240))
+    evaluator = Evaluator(dataset, model, devices, ('e797d043', 46), 0.95, Protocol())
     result = evaluator(step, networks)          # networks: name -> variables
     print(result_table(result))
     evaluator.draw_predictions(networks).save('predictions.png')
@@ -32,6 +32,7 @@ from classmix_jax.evaluation.eval_step import (
   make_count,
   make_labels,
   predict,
+  relative_confidence,
   sees_whole_images,
   summarize,
 )
@@ -84,6 +85,7 @@ class Evaluator:
     model: the network.
     devices: local devices, which share every batch.
     split: (hash, count) of the labelled images, recorded with every result.
+    threshold: least confidence of the pixels whose reliability is measured.
     protocol: how predictions are made and counted.
     size: (H, W) of the images, or None if they keep their own.
     batch_size: images at once, over all devices.
@@ -96,6 +98,7 @@ class Evaluator:
   model: Segmenter
   devices: list
   split: tuple[str, int]
+  threshold: float
   protocol: Protocol
   size: Size | None = None
   batch_size: int = 1
@@ -173,11 +176,11 @@ class Evaluator:
       Stopped: `stop` returned True.
     """
     names = self.dataset.class_names
-    confusions = {
-      name: evaluate(self.count, variables, until(self.stop, self.batches(), step), len(names))
+    counts = {
+      name: evaluate(self.count, variables, until(self.stop, self.batches(), step))
       for name, variables in networks.items()
     }
-    summaries = {name: summarize(confusion, names) for name, confusion in confusions.items()}
+    summaries = {name: summarize(x, names, self.threshold) for name, x in counts.items()}
     headline = headline_network(self.headline, summaries)
     return {
       'step': step,
@@ -190,7 +193,7 @@ class Evaluator:
       'devices': f'{len(self.devices) * jax.process_count()} x {self.devices[0].device_kind}',
       **summaries[headline],
       'networks': summaries,
-      'confusion': confusions[headline].tolist(),
+      'confusion': counts[headline].confusion.tolist(),
     }
 
   def predictions(self, variables: PyTree) -> Iterator[tuple[str, np.ndarray]]:
@@ -225,7 +228,7 @@ class Evaluator:
     @jax.jit
     def score(variables: PyTree, example: Example) -> tuple[Any, Any]:
       scores = predict(self.model, variables, example.image, example.valid, self.protocol)
-      return scores.argmax(-1).astype(np.uint8), scores.max(-1) / scores.sum(-1)
+      return scores.argmax(-1).astype(np.uint8), relative_confidence(scores)
 
     return score
 

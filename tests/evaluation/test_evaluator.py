@@ -66,7 +66,7 @@ def evaluator(val, devices=1, raw_ids=None, **fields):
   palette = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
   dataset = Dataset('colours', NAMES, palette, val, val, raw_ids=raw_ids)
   evaluation = make_evaluation_setup(config)._asdict()
-  return Evaluator(dataset, MODEL, jax.devices()[:devices], ('abcdef12', 3), **evaluation)
+  return Evaluator(dataset, MODEL, jax.devices()[:devices], ('abcdef12', 3), 0.95, **evaluation)
 
 
 def counted(prediction, val):
@@ -106,6 +106,12 @@ def test_images_of_several_sizes_are_counted_exactly(devices, fields, text):
   assert result['pixels'] == matrix.sum() == sum((h - 1) * w for h, w in MIXED)
   assert result['miou'] == pytest.approx(expected_miou(matrix), rel=1e-12)
   assert result['protocol'] == text and result['split'] == 'abcdef12'
+  # The network is never sure: e^(200/255) / (e^(200/255) + 2) is 0.52.
+  reliability = result['networks']['student']['reliability']
+  assert reliability['precision'] is None and reliability['share'] == 0
+  ((confidence, correct, share),) = reliability['curve']
+  assert confidence == pytest.approx(0.5228, abs=1e-3) and share == 1
+  assert correct == pytest.approx(np.trace(matrix) / matrix.sum())
 
 
 @pytest.mark.parametrize('devices', [1, 2])
@@ -166,7 +172,9 @@ def test_the_table_has_both_means_where_they_differ():
   network = {'iou': {'a': 0.5, 'b': None}, 'miou': 0.5, 'miou_all_classes': 0.25}
   result = {
     **network,
+    'network': 'student',
     'networks': {'student': network},
+    'reliability': {'threshold': 0.968, 'precision': 0.875, 'share': 0.8},
     'pixels': 10,
     'images': 1,
     'step': 3,
@@ -181,6 +189,12 @@ def test_the_table_has_both_means_where_they_differ():
     '10 pixels of 1 images, 1 of 2 classes present, paper at 1x10, 2 labelled '
     'images (split abcdef12), step 3'
   )
+  assert table[6:] == [
+    'student: 87.50 % of the pixels with a confidence of 0.968 or more are correct, 80.00 % of all '
+    'pixels are that confident'
+  ]
+  result['reliability'] = {'threshold': 0.5, 'precision': None, 'share': 0.0}
+  assert result_table(result).endswith('\nstudent: no pixels with a confidence of 0.5 or more')
   network['miou_all_classes'] = 0.5
   assert 'mIoU of' not in result_table(result)
 
