@@ -36,26 +36,14 @@ from classmix_jax.evaluation.eval_step import (
   sees_whole_images,
   summarize,
 )
+from classmix_jax.evaluation.headline import headline_network
 from classmix_jax.evaluation.protocols import PROTOCOLS, Protocol, describe
-from classmix_jax.methods import network_names
 from classmix_jax.models.segmenter import Segmenter
 from classmix_jax.types import Example, PyTree, Size
 from classmix_jax.utils.atomic_write import write_png
 from classmix_jax.utils.interrupt import until
 from classmix_jax.utils.paths import inside
 from classmix_jax.utils.visualize import colorize, grid, thumbnail
-
-
-def headline_network(name: str, networks: Mapping[str, Any]) -> str:
-  """Returns the name of the network whose score counts, 'student' if a method has no other.
-
-  Raises:
-    UserError: no method has a network of this name.
-  """
-  names = network_names()
-  if name not in names:
-    raise UserError(f'config.eval_network is {name!r}; known are {", ".join(names)}.')
-  return name if name in networks else 'student'
 
 
 class Seen(NamedTuple):

@@ -23,7 +23,7 @@ from classmix_jax.config.load import read_config
 from classmix_jax.config.trained import trained_setup
 from classmix_jax.data.files.image_io import read_image
 from classmix_jax.evaluation.eval_step import predict
-from classmix_jax.evaluation.evaluator import headline_network
+from classmix_jax.evaluation.headline import headline_network
 from classmix_jax.evaluation.protocols import PROTOCOLS
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.types import Array, PyTree

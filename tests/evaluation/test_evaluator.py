@@ -12,7 +12,8 @@ from classmix_jax.config.data import build_dataset
 from classmix_jax.config.setup import make_evaluation_setup
 from classmix_jax.data.source import Dataset, Source, with_labels_of
 from classmix_jax.errors import UserError
-from classmix_jax.evaluation.evaluator import Evaluator, headline_network
+from classmix_jax.evaluation.evaluator import Evaluator
+from classmix_jax.evaluation.headline import headline_network
 from classmix_jax.evaluation.summary import result_table
 from classmix_jax.inference.evaluate_run import override_protocol
 from classmix_jax.models.segmenter import Segmenter
