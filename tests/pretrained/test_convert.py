@@ -271,12 +271,7 @@ def run_program(*arguments):
 
 def test_the_program_there_and_back_and_refused(tmp_path):
   layout = program.LAYOUTS['torchvision']
-  tensors = state_dicts.draw(
-    {
-      layout.tensor_name(program.matching.to_array_path(path)): layout.to_file_shape(leaf.shape)
-      for path, leaf in jax.tree.leaves_with_path(program.compute_shapes('tiny', '', 1))
-    }
-  )
+  tensors = state_dicts.in_layout(layout, program.compute_shapes('tiny', '', 1))
   path, directory = tmp_path / 'x.safetensors', tmp_path / 'weights'
   save(path, {**tensors, 'fc.bias': np.ones(10, np.float32)})
   options = ['--backbone=tiny', '--layout=torchvision']
