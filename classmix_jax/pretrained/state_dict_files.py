@@ -87,6 +87,17 @@ def import_torch(path: Path) -> Any:
   return torch
 
 
+def list_numpy_scalar_types() -> list[Any]:
+  """Returns what unpickles a NumPy number, which checkpoints hold beside tensors, e.g. a mIoU.
+
+  The function is listed under its names in NumPy 1 and 2.
+  """
+  scalar = np.float64(0).__reduce__()[0]
+  names = ('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
+  dtypes = [type(np.dtype(name)) for name in ('float64', 'float32', 'int64')]
+  return [*((scalar, name) for name in names), np.dtype, *dtypes]
+
+
 def read_torch(path: Path) -> Any:
   """Reads a file of torch with its restricted unpickler; see `read_file` for errors."""
   torch = import_torch(path)
@@ -94,7 +105,7 @@ def read_torch(path: Path) -> Any:
     with zipfile.ZipFile(path) as opened:
       check_growth(path, opened, MAX_TORCH_GROWTH)
   try:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.serialization.safe_globals(list_numpy_scalar_types()):
       warnings.simplefilter('ignore')  # about pickles that weights_only refuses
       content = torch.load(path, map_location='cpu', weights_only=True)
   except pickle.UnpicklingError as error:

@@ -69,6 +69,7 @@ def to_torch_name(path: ArrayPath) -> str:
     >>> to_torch_name(('head', 'fusion1', 'unit2', 'conv1', 'bias'))
     'head.scratch.refinenet1.resConfUnit2.conv1.bias'
   """
+  path = (*path[:-1], path[-1].removeprefix('unused_'))
   return join_torch_name(path, _to_module_name if path[0] == 'backbone' else _to_head_name)
 
 
