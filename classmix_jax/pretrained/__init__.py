@@ -1,7 +1,8 @@
 """Weights of other projects: reading, naming, matching and writing them.
 
     FILE.pth, .safetensors, .onnx -> tensors by name -> LAYOUTS -> a parameter tree of this project
-    config.model.pretrained: such a file, a directory written by launch/convert.py, or a run
+    config.model.pretrained: such a file, hub:ORG/NAME, a directory written by launch/convert.py, or
+    a run
 
 A layout maps the path of an array in this project to the name of its tensor in a file. To add
 one: a file in layouts/ with a `to_torch_name`, and a line in `LAYOUTS`.
@@ -37,14 +38,12 @@ LAYOUTS: Mapping[str, Layout] = {
   'unimatch_v2': Layout(
     dinov2.to_unimatch_name,
     prefix='backbone.blocks.0.ls1.',
-    head_prefixes=('backbone.stem.',),
     preprocessing='imagenet',
     min_matched=1.0,
   ),
   'dinov2': Layout(
     dinov2.to_torch_name,
     prefix=('blocks.0.ls1.', *dinov2.HUGGING_FACE_PREFIXES),
-    head_prefixes=('stem.',),
     preprocessing='imagenet',
     normalize=dinov2.normalize,
     min_matched=1.0,  # one missing block changes all features after it

@@ -25,7 +25,8 @@ from classmix_jax.utils.atomic_write import replacing
 
 SAFETENSORS = '.safetensors'
 ONNX = '.onnx'  # is only read
-ENDINGS = ('.pth', '.pt', '.pth.tar', SAFETENSORS, ONNX)
+# .bin: torch's files on the Hub.
+ENDINGS = ('.pth', '.pt', '.pth.tar', '.bin', SAFETENSORS, ONNX)
 INSTALL = "pip install 'classmix_jax[torch]'"
 # In a checkpoint of two networks.
 CHECKPOINT_KEYS = {'student': ('model',), 'teacher': ('ema_model', 'model_ema')}

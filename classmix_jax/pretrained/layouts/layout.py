@@ -89,8 +89,8 @@ class Layout(NamedTuple):
 
   def is_head(self, name: str) -> bool:
     """Returns whether a tensor of this name is outside the backbone."""
-    # `join_torch_name` writes 'head.' for a head that the family does not have.
-    return name.startswith((*self.head_prefixes, 'head.', 'head/'))
+    # `join_torch_name` writes 'head.' and 'stem.' for a network that the family does not have.
+    return name.startswith((*self.head_prefixes, 'head.', 'head/', 'stem.', 'stem/'))
 
   def to_file_shape(self, path: ArrayPath, shape: Shape) -> Shape:
     """Returns the shape in the file of the array `path` with `shape` in this project."""
@@ -109,4 +109,4 @@ class Layout(NamedTuple):
 
 
 # Runs and converted directories of this project.
-NATIVE = Layout('/'.join, head_prefixes=('backbone/stem/',), torch_axes=False)
+NATIVE = Layout('/'.join, torch_axes=False)
