@@ -21,8 +21,8 @@ from absl import flags
 INPUT = flags.DEFINE_string(
   'input',
   '',
-  'A file (.pth, .pt, .pth.tar, .bin, .safetensors, .onnx), hub:ORG/NAME, or a directory of weights '
-  'or of a run.',
+  'A file (.pth, .pt, .pth.tar, .bin, .safetensors, .onnx), hub:ORG/NAME, or a directory of '
+  'weights or of a run.',
 )
 OUTPUT = flags.DEFINE_string(
   'output', '', 'Directory to write; or a file (.pth, .safetensors), from a directory.'

