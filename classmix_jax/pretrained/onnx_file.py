@@ -153,14 +153,14 @@ def restore_names(
     for name in inputs
     if name.startswith(UNNAMED) and name in tensors
   }
-  restored = {}
+  result = {}
   for name, x in tensors.items():
     module, kind = names.get(name, ('', ''))
     if kind == 'MatMul' and x.ndim == 2:
-      restored[f'{module}.weight'] = x.T
+      result[f'{module}.weight'] = x.T
     else:
-      restored[f'{module}.{kind}' if kind else name] = x
-  return restored
+      result[f'{module}.{kind}' if kind else name] = x
+  return result
 
 
 def read_onnx(path: Path) -> dict[str, np.ndarray]:

@@ -117,21 +117,20 @@ def normalize(tensors: Tensors, path: Path) -> Tensors:
     UserError: patches or images of the file have another size than this project's backbones.
   """
   if any(name.startswith(HUGGING_FACE_PREFIXES) for name in tensors):
-    tensors = from_hugging_face(tensors)
-  tensors = from_timm(tensors)
+    tensors = convert_hugging_face(tensors)
+  tensors = convert_timm(tensors)
   check_sizes(tensors, path)
   return tensors
 
 
-def from_hugging_face(tensors: Tensors) -> Tensors:
+def convert_hugging_face(tensors: Tensors) -> Tensors:
   """Converts names of Hugging Face; tensors of other modules, such as a decoder, are left out."""
   matches = {HUGGING_FACE_NAME.fullmatch(name): x for name, x in tensors.items()}
   encoder = {match[1]: x for match, x in matches.items() if match}
   if all(name in encoder for name in ONNX_POSITIONS):
     parts = [encoder.pop(name) for name in ONNX_POSITIONS]
     encoder['embeddings.position_embeddings'] = np.concatenate(parts, axis=1)
-  renamed = {rename_hugging_face(name): x for name, x in encoder.items()}
-  return join_query_key_value(renamed)
+  return join_query_key_value({rename_hugging_face(name): x for name, x in encoder.items()})
 
 
 def rename_hugging_face(name: str) -> str:
@@ -141,28 +140,28 @@ def rename_hugging_face(name: str) -> str:
     >>> rename_hugging_face('encoder.layer.3.layer_scale1.lambda1')
     'blocks.3.ls1.gamma'
   """
-  for theirs, ours in HUGGING_FACE_MODULES.items():
-    name = re.sub(rf'(^|\.){re.escape(theirs)}(?=\.|$)', rf'\1{ours}', name)
+  for module, replacement in HUGGING_FACE_MODULES.items():
+    name = re.sub(rf'(^|\.){re.escape(module)}(?=\.|$)', rf'\1{replacement}', name)
   return name
 
 
 def join_query_key_value(tensors: Tensors) -> Tensors:
   """Joins `[D, D]` of query, key and value to `[3 D, D]` of `qkv`, and their biases."""
-  joined: dict[str, np.ndarray] = {}
+  result: dict[str, np.ndarray] = {}
   parts: dict[str, dict[str, np.ndarray]] = {}  # name -> query, key and value
   for name, x in tensors.items():
     match = QUERY_KEY_VALUE.fullmatch(name)
     if match:
       parts.setdefault(f'{match[1]}.attn.qkv.{match[3]}', {})[match[2]] = x
     else:
-      joined[name] = x
+      result[name] = x
   for name, part in parts.items():
     if len(part) == 3:  # else the missing tensor is reported
-      joined[name] = np.concatenate([part[key] for key in ('query', 'key', 'value')])
-  return joined
+      result[name] = np.concatenate([part[key] for key in ('query', 'key', 'value')])
+  return result
 
 
-def from_timm(tensors: Tensors) -> Tensors:
+def convert_timm(tensors: Tensors) -> Tensors:
   """Converts names of timm, in whose files with registers the class token has no position.
 
   timm adds the class token's position to the token itself, so that zeros are equivalent.
