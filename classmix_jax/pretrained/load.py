@@ -24,7 +24,7 @@ from classmix_jax.pretrained import INSTALLED, LAYOUTS, hub
 from classmix_jax.pretrained.converted_directory import is_weights_directory, read_weights
 from classmix_jax.pretrained.hub_name import is_hub_name, parse_hub_name
 from classmix_jax.pretrained.known_files import KNOWN_REPOSITORIES, identify_file
-from classmix_jax.pretrained.layouts.layout import NATIVE, Layout
+from classmix_jax.pretrained.layouts.layout import NATIVE, Layout, Tensors
 from classmix_jax.pretrained.state_dict_files import (
   ENDINGS,
   hash_file,
@@ -158,7 +158,7 @@ def open_file(path: Path, network: str, layout: str, preprocessing: str) -> Weig
       f'--preprocessing={preprocessing} is not known; there are {", ".join(PREPROCESSING)}.'
     )
   content = read_file(path)
-  tensors = unwrap(content, network, path)
+  tensors: Tensors = unwrap(content, network, path)
   sha256 = hash_file(path)
   published, warning = identify_file(path.name, sha256)
   layout = layout or (published.layout if published else detect_layout(tensors, path))

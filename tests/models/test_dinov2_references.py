@@ -71,11 +71,21 @@ def timm_model(size, registers):
   return model, lambda image: model.get_intermediate_layers(nchw(image), taps, norm=True)
 
 
-def open_saved(model, path):
-  """Writes the state dict of a model, and opens it as a user would."""
+def open_saved(model, directory):
+  """Saves a model and opens the file; that of transformers has other names than the state dict."""
   pytest.importorskip('safetensors', reason='needs pip install safetensors')
+  path = directory / 'state_dict.safetensors'
   write_file(path, {name: x.detach().numpy() for name, x in model.state_dict().items()})
-  return open_weights(path)
+  weights = open_weights(path)
+  path.unlink()
+  if hasattr(model, 'save_pretrained'):
+    model.save_pretrained(directory)
+    saved = open_weights(directory / 'model.safetensors')
+    assert weights.tensors.keys() == saved.tensors.keys()
+    for name, x in weights.tensors.items():
+      np.testing.assert_array_equal(x, saved.tensors[name])
+    return saved
+  return weights
 
 
 def compute_levels(weights, size, registers, image):
@@ -94,12 +104,12 @@ def compute_levels(weights, size, registers, image):
   return [np.asarray(x).reshape(1, -1, width) for x in features.levels]
 
 
-def largest_difference(reference, size, registers, image, path):
+def largest_difference(reference, size, registers, image, directory):
   torch = pytest.importorskip('torch', reason='needs pip install torch')
   model, run = reference(size, registers)
   with torch.no_grad():
     expected = [x.numpy() for x in run(image)]
-  levels = compute_levels(open_saved(model, path), size, registers, image)
+  levels = compute_levels(open_saved(model, directory), size, registers, image)
   return max(np.abs(x - y).max() for x, y in zip(levels, expected, strict=True))
 
 
@@ -112,8 +122,8 @@ def random_image(size):
 @pytest.mark.parametrize('size', list(SIZES))
 @pytest.mark.parametrize('reference', [hugging_face, timm_model])
 def test_tokens_at_518(reference, size, registers, tmp_path):
-  path, image = tmp_path / 'x.safetensors', random_image((SIDE, SIDE))
-  difference = largest_difference(reference, size, registers, image, path)
+  image = random_image((SIDE, SIDE))
+  difference = largest_difference(reference, size, registers, image, tmp_path)
   print(f'{reference.__name__}, {size}, registers {registers}: within {difference:.1e}')
   assert difference < TOLERANCE
 
@@ -122,7 +132,7 @@ def test_tokens_at_518(reference, size, registers, tmp_path):
 @pytest.mark.parametrize('reference', [hugging_face, timm_model])
 def test_antialiased_positions(reference, tmp_path):
   """Networks with register tokens interpolate positions alike everywhere."""
-  path, image = tmp_path / 'x.safetensors', random_image((98, 126))
-  difference = largest_difference(reference, 'small', True, image, path)
+  image = random_image((98, 126))
+  difference = largest_difference(reference, 'small', True, image, tmp_path)
   print(f'{reference.__name__}, 98x126: within {difference:.1e}')
   assert difference < TOLERANCE

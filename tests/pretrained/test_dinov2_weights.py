@@ -177,6 +177,20 @@ def test_names_of_hugging_face(prefix, registers, tmp_path):
   assert_equal_tensors(weights.tensors, tensors)
 
 
+def test_names_in_the_memory_of_transformers_5(tmp_path):
+  tensors = encoder()
+  renamed = hugging_face(tensors)
+  for theirs, newer in (
+    ('attention.attention.query', 'attention.q_proj'),
+    ('attention.attention.key', 'attention.k_proj'),
+    ('attention.attention.value', 'attention.v_proj'),
+    ('attention.output.dense', 'attention.o_proj'),
+  ):
+    renamed = {name.replace(theirs, newer): x for name, x in renamed.items()}
+  weights = open_weights(save(tmp_path / 'x.safetensors', renamed))
+  assert_equal_tensors(weights.tensors, tensors)
+
+
 def test_names_of_timm(tmp_path):
   """Without the mask token, and without registers as published otherwise."""
   tensors = encoder()

@@ -51,11 +51,15 @@ HUGGING_FACE_MODULES = {
   'embeddings.patch_embeddings.projection': 'patch_embed.proj',
   'encoder.layer': 'blocks',
   'attention.output.dense': 'attn.proj',
+  'attention.o_proj': 'attn.proj',  # in the memory of transformers 5
   'layer_scale1.lambda1': 'ls1.gamma',
   'layer_scale2.lambda1': 'ls2.gamma',
   'layernorm': 'norm',
 }
-QUERY_KEY_VALUE = re.compile(r'(blocks\.\d+)\.attention\.attention\.(query|key|value)\.(\w+)')
+# In files: attention.attention.query; in the memory of transformers 5: attention.q_proj.
+QUERY_KEY_VALUE = re.compile(
+  r'(blocks\.\d+)\.attention\.(?:attention\.(query|key|value)|([qkv])_proj)\.(\w+)'
+)
 # An ONNX file has the position of the class token and those of the patches in two tensors.
 ONNX_POSITIONS = 'embeddings.Concat', 'embeddings.Reshape'
 
@@ -152,16 +156,17 @@ def rename_hugging_face(name: str) -> str:
 def join_query_key_value(tensors: Tensors) -> Tensors:
   """Joins `[D, D]` of query, key and value to `[3 D, D]` of `qkv`, and their biases."""
   result: dict[str, np.ndarray] = {}
-  parts: dict[str, dict[str, np.ndarray]] = {}  # name -> query, key and value
+  parts: dict[str, dict[str, np.ndarray]] = {}  # name -> q, k and v
   for name, x in tensors.items():
     match = QUERY_KEY_VALUE.fullmatch(name)
     if match:
-      parts.setdefault(f'{match[1]}.attn.qkv.{match[3]}', {})[match[2]] = x
+      letter = (match[2] or match[3])[0]
+      parts.setdefault(f'{match[1]}.attn.qkv.{match[4]}', {})[letter] = x
     else:
       result[name] = x
   for name, part in parts.items():
     if len(part) == 3:  # else the missing tensor is reported
-      result[name] = np.concatenate([part[key] for key in ('query', 'key', 'value')])
+      result[name] = np.concatenate([part[letter] for letter in 'qkv'])
   return result
 
 
