@@ -10,7 +10,7 @@ which changes the class of 0.33 % and 0.05 % of the pixels. Full precision costs
 
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Float, Float32, Integer
+from jaxtyping import Float, Float32, Integer, Shaped
 import numpy as np
 
 from classmix_jax.types import Array, Size
@@ -45,6 +45,20 @@ def resize_bilinear(x: Float[Array, 'B h w C'], size: Size) -> Float[Array, 'B H
   rows = jnp.asarray(interpolation_matrix(x.shape[1], size[0]), x.dtype)
   columns = jnp.asarray(interpolation_matrix(x.shape[2], size[1]), x.dtype)
   return enlarge(x, rows, columns)
+
+
+def sample_nearest(x: Shaped[Array, 'B H W'], size: Size) -> Shaped[Array, 'B h w']:
+  """Returns the pixels of `[B, H, W]` that are nearest to a grid of `size`, corners aligned.
+
+  Example:
+    >>> sample_nearest(jnp.arange(5)[None, None], (1, 3)).ravel().tolist()
+    [0, 2, 4]
+  """
+  rows, columns = (
+    np.linspace(0, before - 1, after).round().astype(np.int32)
+    for before, after in zip(get_size(x), size, strict=True)
+  )
+  return x[:, rows][:, :, columns]
 
 
 def enlarge(

@@ -15,6 +15,7 @@ from classmix_jax.methods.cross_pseudo import CrossPseudo
 from classmix_jax.methods.dst_cbc import DstCbc
 from classmix_jax.methods.french import FrenchCutMix, FrenchCutOut
 from classmix_jax.methods.mean_teacher import MeanTeacher
+from classmix_jax.methods.pixcon import PixCon
 from classmix_jax.methods.s4gan import S4GAN
 from classmix_jax.methods.s4gan_mlmt import S4GANMLMT
 from classmix_jax.methods.supervised import Supervised
@@ -39,6 +40,7 @@ METHODS: Mapping[str, Callable[..., Method]] = {
   'fixmatch': functools.partial(UniMatch, num_views=1, lambda_fp=0.0),
   'unimatch': UniMatch,
   'unimatch_v2': UniMatchV2,
+  'pixcon': PixCon,
 }
 
 

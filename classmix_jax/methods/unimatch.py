@@ -197,6 +197,17 @@ class UniMatch(Supervised):
     image = jnp.concatenate([view.images.image for view in targets.views])
     return forward(self.model, student, batch_stats, image, train=True, upsample=False)
 
+  def strong_loss(
+    self, student: PyTree, batch_stats: PyTree, targets: Targets
+  ) -> tuple[Array, PyTree]:
+    """Returns the mean over views of L_view, and new statistics."""
+    strong, batch_stats = self.strong_pass(student, batch_stats, targets)
+    losses = [
+      self.matching_loss(logits, view)
+      for logits, view in zip(jnp.split(strong, len(targets.views)), targets.views, strict=True)
+    ]
+    return cast(Array, sum(losses)) / len(losses), batch_stats
+
   def loss(
     self, params: PyTree, model_state: PyTree, targets: Targets
   ) -> tuple[Array, tuple[PyTree, Metrics]]:
@@ -207,12 +218,7 @@ class UniMatch(Supervised):
       metrics['loss/fp'] = self.matching_loss(perturbed, targets.weak)
     else:
       loss_sup, batch_stats = self.supervised_loss(student, batch_stats, targets.labeled)
-    strong, batch_stats = self.strong_pass(student, batch_stats, targets)
-    losses = [
-      self.matching_loss(logits, view)
-      for logits, view in zip(jnp.split(strong, len(targets.views)), targets.views, strict=True)
-    ]
-    loss_unsup = cast(Array, sum(losses)) / len(losses)
+    loss_unsup, batch_stats = self.strong_loss(student, batch_stats, targets)
     metrics |= {'loss/sup': loss_sup, 'loss/unsup': loss_unsup}
     loss = loss_sup + (1 - self.lambda_fp) * loss_unsup
     loss += self.lambda_fp * metrics.get('loss/fp', 0.0)

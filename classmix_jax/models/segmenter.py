@@ -47,9 +47,18 @@ class Segmenter(nn.Module):
       perturb: applied to the features between backbone and head; may change B.
       upsample: False returns the logits at the head's size, for `core/tiling.py`.
     """
-    features = perturb(self.backbone(image, train))
-    logits = self.head(features, train).astype(jnp.float32)
+    logits, _ = self.predict_with_features(image, train, perturb)
     return resize_bilinear(logits, get_size(image)) if upsample else logits
+
+  def predict_with_features(
+    self, image: Array, train: bool, perturb: Perturbation = lambda features: features
+  ) -> tuple[Array, Features]:
+    """Returns the logits at the head's size, `[B, h, w, C]`, and the features before the head.
+
+    Arguments are those of `__call__`; the features are perturbed.
+    """
+    features = perturb(self.backbone(image, train))
+    return self.head(features, train).astype(jnp.float32), features
 
 
 def build_segmenter(
@@ -95,7 +104,7 @@ def forward(
 ) -> tuple[Array, PyTree]:
   """Returns `(logits [B, H, W, C], batch_stats)`; only training updates the statistics.
 
-  `options` are `perturb` and `upsample` of `Segmenter.__call__`.
+  `options` are `perturb` and `upsample` of `Segmenter.__call__`, or `method` of `model.apply`.
   """
   variables = {'params': params, 'batch_stats': batch_stats}
   if not train:
@@ -104,6 +113,29 @@ def forward(
   logits, updated = model.apply(variables, image, train=True, mutable=['batch_stats'], **options)
   # With frozen statistics (bn='running'), `updated` is empty.
   return logits, updated.get('batch_stats', batch_stats)
+
+
+def forward_with_features(
+  model: nn.Module,
+  params: PyTree,
+  batch_stats: PyTree,
+  image: Array,
+  *,
+  train: bool,
+  **options: Any,
+) -> tuple[Array, Features, PyTree]:
+  """Returns `forward` at the head's size with the features before the head.
+
+  Returns:
+    `(logits [B, h, w, C], features, batch_stats)`.
+  """
+  method = Segmenter.predict_with_features
+  predicted: Any
+  predicted, batch_stats = forward(
+    model, params, batch_stats, image, train=train, method=method, **options
+  )
+  logits, features = predicted
+  return logits, features, batch_stats
 
 
 def forward_in_order(
