@@ -1,4 +1,4 @@
-"""The global batch as one device sees it: keys, partners, means and sums over all devices.
+"""The global batch as one device sees it: keys, partners, means, sums and maxima over all devices.
 
 A device holds A b images: b images of each of A micro-batches (A is 1 without accumulation), one
 micro-batch after another. In the global batch of N = A D b images, image k of micro-batch a on
@@ -42,6 +42,10 @@ class GlobalBatch(NamedTuple):
   def sum(self, x: Array) -> Array:
     """Returns the sum of `x` over the devices."""
     return x if self.axis_name is None else lax.psum(x, self.axis_name)
+
+  def max(self, x: Array) -> Array:
+    """Returns the largest `x` of all devices, element by element."""
+    return x if self.axis_name is None else lax.pmax(x, self.axis_name)
 
   def next_image(self, x: Array) -> Array:
     """Returns, for image i, image (i + 1) mod N of the *global* batch.

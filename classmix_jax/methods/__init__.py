@@ -11,6 +11,7 @@ import functools
 from typing import Any
 
 from classmix_jax.methods.adversarial import Adversarial
+from classmix_jax.methods.corrmatch import CorrMatch
 from classmix_jax.methods.cross_pseudo import CrossPseudo
 from classmix_jax.methods.dst_cbc import DstCbc
 from classmix_jax.methods.french import FrenchCutMix, FrenchCutOut
@@ -41,6 +42,7 @@ METHODS: Mapping[str, Callable[..., Method]] = {
   'unimatch': UniMatch,
   'unimatch_v2': UniMatchV2,
   'pixcon': PixCon,
+  'corrmatch': CorrMatch,
 }
 
 

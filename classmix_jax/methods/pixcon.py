@@ -39,7 +39,7 @@ from classmix_jax.methods.options import option
 from classmix_jax.methods.recipes import Recipes
 from classmix_jax.methods.unimatch_v2 import UniMatchV2
 from classmix_jax.models.projector import PixelProjector
-from classmix_jax.models.segmenter import Segmenter, forward_with_features, to_unit_range
+from classmix_jax.models.segmenter import feature_spec, forward_with_features, to_unit_range
 from classmix_jax.types import (
   AXIS,
   VOID,
@@ -105,16 +105,9 @@ class PixCon(UniMatchV2):
   def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
     """Below `head`, the projector has the learning rate of the segmentation head."""
     params, model_state, method_state = super().init(key, image)
-    variables = {'params': params['segmenter'], 'batch_stats': model_state['segmenter']}
-
-    def extract(variables: PyTree, image: Array) -> tuple[Array, Features]:
-      method = Segmenter.predict_with_features
-      predicted: Any = self.model.apply(variables, image, train=False, method=method)
-      return predicted
-
-    spec = jax.ShapeDtypeStruct(image.shape, jnp.float32)
-    _, features = jax.eval_shape(extract, variables, spec)
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), features)
+    student = params['segmenter'], model_state['segmenter']
+    spec = feature_spec(self.model, *student, image)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), spec)
     projector = self.projector.init(jax.random.fold_in(key, 2), zeros)['params']
     size = self.num_classes, self.anchors_per_class, self.projection_width
     clean_pixels = jnp.zeros(size, jnp.float32), jnp.zeros(self.num_classes, jnp.int32)

@@ -141,9 +141,14 @@ class UniMatch(Supervised):
     return tuple(self.strong_view(key, weak, micro_batches) for key in keys)
 
   def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Targets, PyTree, Metrics]:
+    weak = self.pseudo_label(state, batch.unlabeled)
+    targets, metrics = self.match(weak, batch, key)
+    return targets, state.model_state, metrics
+
+  def match(self, weak: PseudoLabel, batch: Batch, key: Array) -> tuple[Targets, Metrics]:
+    """Returns the targets that follow from labels of the weak images, `[A b, ...]`."""
     micro_batches = len(batch.unlabeled.image)
     view_key, feature_key = jax.random.split(key)
-    weak = self.pseudo_label(state, batch.unlabeled)
 
     def count_pixels(images: PseudoLabel) -> Counted:
       count = device_count(images.valid, ALL_DEVICES)
@@ -160,7 +165,7 @@ class UniMatch(Supervised):
     )
     share = confident_share(weak.confidence, weak.valid, self.threshold, ALL_DEVICES)
     classes = class_metrics(batch.labeled, weak.label, weak.valid, self.num_classes)
-    return targets, state.model_state, {'confident_share': share, **classes}
+    return targets, {'confident_share': share, **classes}
 
   def matching_loss(self, logits: Array, counted: Counted) -> Array:
     """Returns the cross-entropy of confident pixels, averaged over all valid pixels."""
@@ -168,6 +173,12 @@ class UniMatch(Supervised):
     confident = images.confidence >= self.threshold
     pixel_loss = confident * per_pixel(cross_entropy, logits, images.label)
     return masked_mean(pixel_loss, images.valid, count=counted.num_pixels)
+
+  def append_perturbed(self, features: Features, targets: Targets) -> Features:
+    """Appends features with dropped channels of the weak images, which follow labelled ones."""
+    weak = jax.tree.map(lambda x: x[len(targets.labeled.image) :], features)
+    perturbed = drop_channels(targets.keys, weak, self.feature_dropout)
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), features, perturbed)
 
   def joint_pass(
     self, student: PyTree, batch_stats: PyTree, targets: Targets
@@ -178,15 +189,15 @@ class UniMatch(Supervised):
     result, which changes the BN statistics of the head slightly.
     """
     labeled = to_unit_range(targets.labeled.image)
-
-    def perturb(features: Features) -> Features:
-      weak = jax.tree.map(lambda x: x[len(labeled) :], features)
-      perturbed = drop_channels(targets.keys, weak, self.feature_dropout)
-      return jax.tree.map(lambda *parts: jnp.concatenate(parts), features, perturbed)
-
     image = jnp.concatenate([labeled, targets.weak.images.image])
     logits, batch_stats = forward(
-      self.model, student, batch_stats, image, train=True, perturb=perturb, upsample=False
+      self.model,
+      student,
+      batch_stats,
+      image,
+      train=True,
+      perturb=lambda features: self.append_perturbed(features, targets),
+      upsample=False,
     )
     return logits[: len(labeled)], logits[len(image) :], batch_stats
 

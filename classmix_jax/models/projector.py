@@ -8,6 +8,7 @@ Synopsis:
 """
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from classmix_jax.core.contrastive import normalize
@@ -30,12 +31,13 @@ class PixelProjector(nn.Module):
   @nn.compact
   def __call__(self, features: Features) -> Array:
     """Maps features to `[B, h, w, D]` float32 of length 1, h and w those of the finest level."""
-    size = get_size(features.low)
+    levels = jax.tree.leaves(features)
+    size = get_size(levels[0])
 
     def join(index: int, level: Array) -> Array:
       layer = nn.Dense(self.width, use_bias=index == 0, name=f'level{index}')
       x = layer(level.astype(jnp.float32))
       return x if get_size(x) == size else resize_bilinear(x, size)
 
-    total = sum(join(index, level) for index, level in enumerate(features))
+    total = sum(join(index, level) for index, level in enumerate(levels))
     return normalize(nn.Dense(self.width, name='output')(nn.relu(total)))

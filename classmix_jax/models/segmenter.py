@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -91,6 +92,20 @@ def initialize(model: nn.Module, key: Array, image: ArraySpec) -> tuple[PyTree, 
   """Returns `(params, batch_stats)`; `image` is `[B, H, W, 3]` or has that shape."""
   variables = model.init(key, jnp.zeros(image.shape, jnp.float32), train=False)
   return variables['params'], variables['batch_stats']
+
+
+def feature_spec(
+  model: Segmenter, params: PyTree, batch_stats: PyTree, image: ArraySpec
+) -> Features:
+  """Returns shapes and dtypes of the features of images of this shape; computes nothing."""
+
+  def extract(variables: PyTree, image: Array) -> Features:
+    method = Segmenter.predict_with_features
+    predicted: Any = model.apply(variables, image, train=False, method=method)
+    return predicted[1]
+
+  variables = {'params': params, 'batch_stats': batch_stats}
+  return jax.eval_shape(extract, variables, jax.ShapeDtypeStruct(image.shape, jnp.float32))
 
 
 def forward(
