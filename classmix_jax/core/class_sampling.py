@@ -4,7 +4,7 @@ Synopsis:
 
     priority = jax.vmap(functools.partial(jax.random.bits, shape=size))(keys)   # keys by image
     sample = sample_classes(label, features, priority, index, 64, num_classes, ALL_DEVICES)
-    bank = enqueue(bank, sample.features, sample.count)
+    bank = enqueue(bank, sample.features, sample.num_taken)
     chosen = limit_sample(key, sample, 1024)                                    # [C, K]
 """
 
@@ -24,13 +24,13 @@ class ClassSample(NamedTuple):
 
   Attributes:
     features: `[C, K, D]` float32, of the pixels in these places; equal on all devices.
-    count: `[C]` int32, how many places are taken, the first ones; equal on all devices.
+    num_taken: `[C]` int32, how many places are taken, the first ones; equal on all devices.
     pixel: `[C, k]` int32, this device's candidates: indices of its pixels.
     place: `[C, k]` int32, places of the candidates; K or more if they were not drawn.
   """
 
   features: Array
-  count: Array
+  num_taken: Array
   pixel: Array
   place: Array
 
@@ -50,7 +50,7 @@ def sample_classes(
   num_classes: int,
   global_batch: GlobalBatch = ONE_DEVICE,
 ) -> ClassSample:
-  """Draws the pixels of highest priority, at most `per_class` of each class of the global batch.
+  """Draws up to `per_class` pixels of each class of the global batch, by their priority.
 
   Args:
     label: `[N]` class ids of this device's pixels; pixels of other values, such as `VOID` (255),
@@ -66,7 +66,7 @@ def sample_classes(
     >>> label, features = jnp.array([0, 0, 0, 255]), jnp.arange(4.0)[:, None]
     >>> priority = jnp.array([5, 9, 7, 8])
     >>> sample = sample_classes(label, features, priority, jnp.arange(4), 2, 1)
-    >>> sample.features[0, :, 0].tolist(), sample.count.tolist()
+    >>> sample.features[0, :, 0].tolist(), sample.num_taken.tolist()
     ([1.0, 2.0], [2])
   """
   is_class = label[None] == jnp.arange(num_classes)[:, None]
@@ -76,8 +76,8 @@ def sample_classes(
   if global_batch.axis_name is not None:
     candidates = lax.all_gather(candidates, global_batch.axis_name, axis=1, tiled=True)
   # [C, candidates of this device, candidates of all devices]
-  others, mine = (x[:, None, :] for x in candidates), (top[..., None], index[pixel][..., None])
-  before = _precedes(*others, *mine)
+  others = (x[:, None, :] for x in candidates)
+  before = _precedes(*others, top[..., None], index[pixel][..., None])
   place = jnp.sum(before, axis=-1, dtype=jnp.int32)
   place = jnp.where(top >= 0, place, per_class)
   classes = jnp.arange(num_classes)[:, None]
@@ -100,7 +100,7 @@ def limit_sample(key: Array, sample: ClassSample, limit: int) -> Bool[Array, 'C 
     Which places are drawn, equal on all devices.
   """
   shape = sample.features.shape[:2]
-  taken = (jnp.arange(shape[1])[None] < sample.count[:, None]).ravel()
+  taken = (jnp.arange(shape[1])[None] < sample.num_taken[:, None]).ravel()
   _, first = lax.top_k(
     jnp.where(taken, jax.random.uniform(key, taken.shape), -1.0), min(limit, taken.size)
   )

@@ -1,4 +1,4 @@
-"""The global batch as one device sees it: keys, partners, means, sums and maxima over all devices.
+"""The global batch as one device sees it: keys, partners, reductions over all devices.
 
 A device holds A b images: b images of each of A micro-batches (A is 1 without accumulation), one
 micro-batch after another. In the global batch of N = A D b images, image k of micro-batch a on

@@ -20,11 +20,11 @@ class FeatureBank(NamedTuple):
 
   Attributes:
     features: `[C, S, D]` float32, 0 in free slots.
-    count: `[C]` int32, how many features of each class were ever stored.
+    num_stored: `[C]` int32, how many features of each class were ever stored.
   """
 
   features: Array
-  count: Array
+  num_stored: Array
 
 
 def empty_bank(num_classes: int, size: int, width: int) -> FeatureBank:
@@ -41,7 +41,7 @@ def filled_slots(bank: FeatureBank) -> Bool[Array, 'C S']:
     >>> filled_slots(bank).tolist()
     [[True, False, False], [True, True, True]]
   """
-  return jnp.arange(bank.features.shape[1])[None] < bank.count[:, None]
+  return jnp.arange(bank.features.shape[1])[None] < bank.num_stored[:, None]
 
 
 def enqueue(
@@ -63,9 +63,9 @@ def enqueue(
   features = features[:, :size]
   count = jnp.minimum(count, size)
   number = jnp.arange(features.shape[1])[None]
-  slot = (bank.count[:, None] + number) % size
+  slot = (bank.num_stored[:, None] + number) % size
   # A slot beyond the last one is dropped.
   slot = jnp.where(number < count[:, None], slot, size)
   classes = jnp.arange(len(features))[:, None]
   stored = bank.features.at[classes, slot].set(features, mode='drop')
-  return FeatureBank(stored, bank.count + count)
+  return FeatureBank(stored, bank.num_stored + count)

@@ -164,6 +164,7 @@ class CorrMatch(UniMatch):
   def soft_loss(self, logits: Array, counted: Counted) -> Array:
     """Returns the divergence from the weak image's probabilities, as `matching_loss`."""
     images = counted.images
+    assert images.prob is not None
     pixel_loss = images.confidence * per_pixel(kl_divergence, logits, images.prob)
     return masked_mean(pixel_loss, images.valid, count=counted.num_pixels)
 

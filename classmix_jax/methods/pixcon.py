@@ -181,7 +181,7 @@ class PixCon(UniMatchV2):
       sample: the pixels.
       clean: `[A, b h w]` classes.
     """
-    drawn = limit_sample(key, sample, self.max_anchors) & (bank.count > 0)[:, None]
+    drawn = limit_sample(key, sample, self.max_anchors) & (bank.num_stored > 0)[:, None]
     mask = locate_drawn(sample, drawn, clean.size).reshape(clean.shape)
     length = min(self.max_anchors, drawn.size, clean.shape[1])
     pixel = jax.vmap(lambda mask: jnp.flatnonzero(mask, size=length, fill_value=-1))(mask)
@@ -206,7 +206,7 @@ class PixCon(UniMatchV2):
       clean.reshape(micro_batches, -1),
     )
     share = masked_mean((clean != VOID).astype(jnp.float32), label != VOID, ALL_DEVICES)
-    model_state = {**model_state, 'clean_pixels': (sample.features, sample.count)}
+    model_state = {**model_state, 'clean_pixels': (sample.features, sample.num_taken)}
     return Targets(consistency, contrast), model_state, {**metrics, 'clean_share': share}
 
   def contrastive_loss(self, projector: PyTree, features: Features, contrast: Contrast) -> Array:

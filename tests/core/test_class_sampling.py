@@ -23,7 +23,7 @@ def test_by_hand():
   priority, features = jnp.array([3, 9, 7, 0, 5]), jnp.arange(5.0)[:, None]
   sample = sample_classes(label, features, priority, jnp.arange(5), 2, 3)
   assert sample.features[..., 0].tolist() == [[3, 0], [2, 4], [0, 0]]
-  assert sample.count.tolist() == [1, 2, 0]
+  assert sample.num_taken.tolist() == [1, 2, 0]
   everywhere = jnp.ones((3, 2), bool)
   assert locate_drawn(sample, everywhere, 5).tolist() == [False, False, True, True, True]
   second_of_class_1 = everywhere.at[1, 0].set(False)
@@ -34,7 +34,7 @@ def test_fewer_pixels_than_places():
   sample = sample_classes(
     jnp.array([0, 0]), jnp.ones((2, 1)), jnp.array([1, 2]), jnp.arange(2), 5, 1
   )
-  assert sample.features.shape == (1, 5, 1) and sample.count.tolist() == [2]
+  assert sample.features.shape == (1, 5, 1) and sample.num_taken.tolist() == [2]
   assert locate_drawn(sample, jnp.ones((1, 5), bool), 2).tolist() == [True, True]
 
 
@@ -52,7 +52,7 @@ def test_number_of_devices_changes_nothing(devices, highest):
   def draw(label, features, priority, index, global_batch=ALL_DEVICES):
     arrays = label, features, priority, index
     sample = sample_classes(*arrays, PER_CLASS, CLASSES, global_batch)
-    return sample.features, sample.count, locate_drawn(sample, drawn, len(label))
+    return sample.features, sample.num_taken, locate_drawn(sample, drawn, len(label))
 
   arrays = label, features, priority, index
   expected = draw(*map(jnp.asarray, arrays), ONE_DEVICE)

@@ -71,7 +71,7 @@ def compute_targets():
     return targets.contrast, model_state['clean_pixels'], metrics['clean_share'], embedded
 
   mapped = jax.pmap(run, AXIS, in_axes=(None, 0), out_axes=None, devices=jax.devices()[:1])
-  half = empty._replace(count=jnp.array([3, 0, 9, 0], jnp.int32))
+  half = empty._replace(num_stored=jnp.array([3, 0, 9, 0], jnp.int32))
   return jax.device_get((mapped(empty, batch), mapped(half, batch)))
 
 
@@ -117,7 +117,7 @@ def test_finish_stores_the_clean_pixels():
     [[1, 0], [5, 5], [0, 0]],
     [[-1, 0], [0, 0], [0, 0]],
   ]
-  assert finished['bank'].count.tolist() == [2, 1]
+  assert finished['bank'].num_stored.tolist() == [2, 1]
   jax.tree.map(np.testing.assert_array_equal, finished['teacher'], state.params['segmenter'])
 
 
