@@ -32,11 +32,11 @@ class Batch(NamedTuple):
   unlabeled: Example  # labels are VOID, or pseudo-labels if the stage has a `fraction`
 
 
-class Features(NamedTuple):
-  """Output of a backbone."""
+class Features(flax.struct.PyTreeNode):
+  """Output of a backbone: feature maps at one or more strides."""
 
-  low: Array  # [B, h, w, F] at stride 4, for heads with a skip connection
-  high: Array  # [B, h', w', F'] at the output stride
+  levels: tuple[Array, ...]  # [B, h, w, F] each; early layers first, the head's main input last
+  strides: tuple[int, ...] = flax.struct.field(pytree_node=False)  # pixels per cell, of each level
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -47,6 +47,7 @@ class TrainState(flax.struct.PyTreeNode):
   model_state: PyTree  # BN running statistics by network, those of averages included
   opt_state: PyTree
   method_state: PyTree  # e.g. {'teacher': ...}
+  frozen: PyTree = flax.struct.field(default_factory=dict)  # see core/frozen.py
 
 
 class Stage(NamedTuple):

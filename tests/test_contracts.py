@@ -50,7 +50,7 @@ def features_of(backbone, size):
   def run(image):
     return backbone.init_with_output(jax.random.key(0), image, False)[0]
 
-  return jax.eval_shape(run, image_of(*size)).high.shape
+  return jax.eval_shape(run, image_of(*size)).levels[-1].shape
 
 
 # Convolution halves and rounds up. In the layout of caffe the ceil-mode pool adds one where
@@ -71,11 +71,21 @@ TINY_SIZES = {(33, 65): (9, 17), (64, 96): (16, 24), (65, 129): (17, 33), (180, 
 DEEP = ('resnet34', 'resnet50', 'resnet101', 'resnet101_tv', 'resnet50_deep', 'resnet101_deep')
 
 
+# The nearest multiples of 14, divided by 14.
+DINOV2_SIZES = {(33, 65): (2, 5), (518, 518): (37, 37), (360, 480): (26, 34)}
+
+
+def documented_sizes(name):
+  """Size of an image -> that of the features, for some sizes."""
+  if name.startswith('dinov2'):
+    return DINOV2_SIZES
+  sizes = {'tiny': TINY_SIZES, 'efficientnet_lite0': LITE_SIZES}
+  return sizes.get(name, TORCHVISION_SIZES if name.endswith(('_tv', '_deep')) else CAFFE_SIZES)
+
+
 @pytest.mark.parametrize('name', BACKBONES)
 def test_backbones_have_the_documented_stride(name):
-  sizes = {'tiny': TINY_SIZES, 'efficientnet_lite0': LITE_SIZES}.get(
-    name, TORCHVISION_SIZES if name.endswith(('_tv', '_deep')) else CAFFE_SIZES
-  )
+  sizes = documented_sizes(name)
   # The deep ones repeat the shallow ones' strides: one size is enough for them.
   tested_sizes = dict(list(sizes.items())[:1]) if name in DEEP else sizes
   for size, expected in tested_sizes.items():
@@ -91,6 +101,8 @@ def test_backbones_have_the_output_stride_they_say(name):
     except UserError as error:
       assert stride != own and f'config.model.output_stride is {stride}' in str(error)
       continue
+    if name.startswith('dinov2'):
+      continue  # sizes are multiples of 14, see above
     # At sides of 1 and a multiple of 32 nothing is rounded.
     height, width = (side // stride + 1 for side in (32, 96))
     assert features_of(backbone, (33, 97))[1:3] == (height, width)
@@ -105,29 +117,32 @@ def test_backbones_take_bn_dtype_and_remat(name, bn):
     return backbone.init_with_output(jax.random.key(0), image, False)
 
   features, variables = jax.eval_shape(run, image_of(33, 65))
-  assert features.low.dtype == features.high.dtype == jnp.bfloat16
+  assert features.levels[0].dtype == features.levels[-1].dtype == jnp.bfloat16
   assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype('float32')}
   # Computing blocks again renames nothing.
   backbone = BACKBONES[name](bn=bn, dtype=jnp.bfloat16, remat=True)
   again, same_variables = jax.eval_shape(run, image_of(33, 65))
   assert shapes(again) == shapes(features) and shapes(same_variables) == shapes(variables)
   # Batch normalisation is found by its name, wherever it stands.
-  for path, _ in jax.tree.leaves_with_path(variables['batch_stats']):
+  for path, _ in jax.tree.leaves_with_path(variables.get('batch_stats', {})):
     assert path[-2].key.startswith('bn')
 
 
 @pytest.mark.parametrize('name', HEADS)
 @pytest.mark.parametrize('bn', ['batch', 'running'])
 def test_heads_keep_the_size_of_features(name, bn):
-  """Of the late features or of the early ones."""
+  """Of the last level or of the first; a DPT head has 8 times the size of its four levels."""
   head = HEADS[name](num_classes=7, output_stride=8, bn=bn, dtype=jnp.bfloat16)
+  sizes = [(5, 9)] * 4 if name.startswith('dpt') else [(9, 17), (5, 9)]
 
-  def run(low, high):
-    return head.init_with_output(jax.random.key(0), Features(low, high), False)
+  def run(*levels):
+    return head.init_with_output(jax.random.key(0), Features(levels, (8,) * len(sizes)), False)
 
-  low, high = (jax.ShapeDtypeStruct((2, *size, 16), jnp.float32) for size in ((9, 17), (5, 9)))
-  logits, variables = jax.eval_shape(run, low, high)
-  assert logits.shape in ((2, 5, 9, 7), (2, 9, 17, 7)) and logits.dtype == jnp.bfloat16
+  levels = (jax.ShapeDtypeStruct((2, *size, 16), jnp.float32) for size in sizes)
+  logits, variables = jax.eval_shape(run, *levels)
+  expected = [(40, 72)] if name.startswith('dpt') else sizes
+  assert logits.shape[1:3] in expected and logits.shape[0] == 2 and logits.shape[3] == 7
+  assert logits.dtype == jnp.bfloat16
   assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype('float32')}
   for path, _ in jax.tree.leaves_with_path(variables.get('batch_stats', {})):
     assert path[-2].key.startswith('bn')

@@ -133,6 +133,7 @@ def model_defaults() -> ml_collections.ConfigDict:
   # Compute convolutions again for gradients: half of the memory on TPUs, 9 % less on NVIDIA GPUs.
   model.remat = False
   model.bn = 'batch'  # batch: statistics of the global batch; running: frozen
+  model.freeze_backbone = False  # train the head only, on features that never change
   # Weights to start from: a run, a directory of launch/convert.py, or a file (.pth, .safetensors),
   # see docs/weights.md; '' is from scratch.
   model.pretrained = ''

@@ -58,7 +58,8 @@ def build_model(config: Config, num_classes: int) -> Segmenter:
   """
   model = config.model
   options = {
-    'bn': model.bn,
+    # A frozen network also keeps its statistics.
+    'bn': 'running' if model.freeze_backbone else model.bn,
     'dtype': lookup(DTYPES, model.dtype, 'config.model.dtype'),
     'remat': model.remat,
   }
@@ -69,7 +70,9 @@ def build_model(config: Config, num_classes: int) -> Segmenter:
   if model.output_stride:
     options['output_stride'] = model.output_stride
   backbone = lookup(BACKBONES, model.backbone, 'config.model.backbone')(**options)
-  return build_segmenter(backbone, lookup(HEADS, model.head, 'config.model.head'), num_classes)
+  head = lookup(HEADS, model.head, 'config.model.head')
+  freeze = model.freeze_backbone
+  return build_segmenter(backbone, head, num_classes, freeze_backbone=freeze)
 
 
 def build_method(config: Config, num_classes: int) -> Method:

@@ -26,13 +26,15 @@ def channel_mask(keys: Array, channels: int, rate: float) -> Array:
 def map_features(
   function: Callable[[Array, Array], Array], keys: Array, features: Features
 ) -> Features:
-  """Applies `function(keys, x)` to low and high features with independent keys."""
-  parts = jax.vmap(lambda key: jax.random.split(key, 2))(keys)
-  return Features(function(parts[:, 0], features.low), function(parts[:, 1], features.high))
+  """Applies `function(keys, x)` to every level with independent keys."""
+  count = len(features.levels)
+  parts = jax.vmap(lambda key: jax.random.split(key, count))(keys)
+  levels = (function(parts[:, i], x) for i, x in enumerate(features.levels))
+  return features.replace(levels=tuple(levels))
 
 
 def drop_channels(keys: Array, features: Features, rate: float) -> Features:
-  """Drops channels of low and high features, like torch's Dropout2d.
+  """Drops channels of every level, like torch's Dropout2d.
 
   Args:
     keys: `[B]` random keys.

@@ -37,4 +37,5 @@ def where_tree(condition: Bool[Array, ''], new: PyTree, old: PyTree) -> PyTree:
     >>> where_tree(jnp.array(False), {'a': jnp.ones(2)}, {'a': jnp.zeros(2)})['a'].tolist()
     [0.0, 0.0]
   """
-  return jax.tree.map(lambda x, y: jnp.where(condition, x, y), new, old)
+  # Arrays that no step changes, as frozen parameters, need no copy.
+  return jax.tree.map(lambda x, y: x if x is y else jnp.where(condition, x, y), new, old)

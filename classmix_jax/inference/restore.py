@@ -10,6 +10,7 @@ from pathlib import Path
 
 from classmix_jax.config.load import read_config
 from classmix_jax.config.trained import trained_setup
+from classmix_jax.core.frozen import with_frozen
 from classmix_jax.types import PyTree, TrainState
 from classmix_jax.workdir import checkpoint_lookup, run_files
 
@@ -31,5 +32,5 @@ def load_networks(run: Path, which: str = 'best') -> tuple[int, dict[str, PyTree
   names, _ = run_files.read_classes(run)
   step, state = checkpoint_lookup.load(run, which)
   method = trained_setup(values, len(names)).method
-  networks = method.networks(TrainState(**state))
+  networks = method.networks(with_frozen(TrainState(**state), method.averages))
   return step, dict(networks)

@@ -108,9 +108,9 @@ class MeanTeacher(Supervised):
     fraction = confident_share(confidence, valid, threshold, ALL_DEVICES)
     metrics = class_metrics(batch.labeled, mixed.label, valid, self.num_classes)
     mixed, weight = split_micro_batches((mixed, weight), micro_batches)
-    model_state = {**state.model_state, 'teacher': batch_stats}
     targets = Targets(self.labeled_loss.targets(batch.labeled), mixed, weight, count)
-    return targets, model_state, {'confident_share': fraction, **metrics}
+    metrics = {'confident_share': fraction, **metrics}
+    return targets, {**state.model_state, 'teacher': batch_stats}, metrics
 
   def pixel_loss(self, logits: Array, mixed: PseudoLabel) -> Array:
     """Returns the consistency per pixel, `[b, H, W]`; logits may be smaller than the images."""

@@ -13,13 +13,12 @@ import jax.numpy as jnp
 
 from classmix_jax.core.channel_dropout import channel_mask
 from classmix_jax.core.resize import get_size, resize_bilinear
+from classmix_jax.models.layers.torch_init import KERNEL_INIT
 from classmix_jax.types import Array
 
 NUM_LAYERS = 4  # before the classifier; each has twice the channels of the previous one
 LEAKY_SLOPE = 0.2  # of the leaky ReLU below 0
 DROPOUT_RATE = 0.5  # fraction of the channels that are dropped
-# U(-b, b) with b = 1 / sqrt(fan_in), the default of torch.
-TORCH_KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
 
 
 def compute_widths(width: int) -> list[int]:
@@ -35,7 +34,7 @@ def compute_widths(width: int) -> list[int]:
 def build_convolution(features: int, name: str) -> nn.Conv:
   """Builds a 4x4 convolution of stride 2, the only kind in both discriminators."""
   return nn.Conv(
-    features, (4, 4), strides=2, padding=[(1, 1)] * 2, kernel_init=TORCH_KERNEL_INIT, name=name
+    features, (4, 4), strides=2, padding=[(1, 1)] * 2, kernel_init=KERNEL_INIT, name=name
   )
 
 
@@ -96,5 +95,5 @@ class ImageDiscriminator(nn.Module):
         layer_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, index)
         x = x * channel_mask(layer_keys, width, DROPOUT_RATE)
     features = jnp.mean(x, axis=(1, 2))
-    logit = nn.Dense(1, kernel_init=TORCH_KERNEL_INIT, name='classifier')(features)
+    logit = nn.Dense(1, kernel_init=KERNEL_INIT, name='classifier')(features)
     return logit[:, 0], features

@@ -34,7 +34,7 @@ class ImageClassifier(nn.Module):
   @nn.compact
   def __call__(self, image: Array, train: bool) -> Array:
     """Maps `[B, H, W, 3]` float32 RGB in 0..1 to `[B, C]` float32 logits of presence."""
-    features = jnp.mean(self.backbone(image, train).high.astype(jnp.float32), axis=(1, 2))
+    features = jnp.mean(self.backbone(image, train).levels[-1].astype(jnp.float32), axis=(1, 2))
     return nn.Dense(self.num_classes, name='logits')(features)
 
 

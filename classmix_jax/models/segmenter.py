@@ -28,10 +28,16 @@ class Segmenter(nn.Module):
   Attributes:
     backbone: see `classmix_jax/models/backbones/__init__.py` for the contract.
     head: maps `Features` to logits, smaller than the image.
+    freeze_backbone: whether the backbone's parameters never change, except those of its `stem`.
   """
 
   backbone: nn.Module
   head: nn.Module
+  freeze_backbone: bool = False
+
+  def is_frozen(self, path: Sequence[str]) -> bool:
+    """Returns whether the parameter at a path, network name first, never changes."""
+    return self.freeze_backbone and 'backbone' in path and 'stem' not in path
 
   def __call__(
     self,
@@ -63,7 +69,11 @@ class Segmenter(nn.Module):
 
 
 def build_segmenter(
-  backbone: nn.Module, head: Callable[..., nn.Module], num_classes: int
+  backbone: nn.Module,
+  head: Callable[..., nn.Module],
+  num_classes: int,
+  *,
+  freeze_backbone: bool = False,
 ) -> Segmenter:
   """Builds a segmenter with a head for the stride, BN mode and precision of the backbone.
 
@@ -71,9 +81,11 @@ def build_segmenter(
     backbone: an instance of an entry of `BACKBONES`.
     head: an entry of `HEADS`.
     num_classes: C.
+    freeze_backbone: see `Segmenter`.
   """
   return Segmenter(
     backbone=backbone,
+    freeze_backbone=freeze_backbone,
     head=head(
       num_classes=num_classes,
       output_stride=backbone.output_stride,
@@ -91,7 +103,7 @@ def to_unit_range(image: Array) -> Array:
 def initialize(model: nn.Module, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree]:
   """Returns `(params, batch_stats)`; `image` is `[B, H, W, 3]` or has that shape."""
   variables = model.init(key, jnp.zeros(image.shape, jnp.float32), train=False)
-  return variables['params'], variables['batch_stats']
+  return variables['params'], variables.get('batch_stats', {})
 
 
 def feature_spec(

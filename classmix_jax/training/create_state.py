@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 
 from classmix_jax.core.devices import Devices, replicated
+from classmix_jax.core.frozen import separate_frozen
 from classmix_jax.types import Array, ArraySpec, Method, TrainState
 
 
@@ -25,7 +26,8 @@ def create_state(
 
   def create(key: Array) -> TrainState:
     params, model_state, method_state = method.init(key, image)
-    step, opt_state = jnp.zeros((), jnp.int32), tx.init(params)
-    return TrainState(step, params, model_state, opt_state, method_state)
+    state = TrainState(jnp.zeros((), jnp.int32), params, model_state, (), method_state)
+    state = separate_frozen(state, method.averages, method.model.is_frozen)
+    return state.replace(opt_state=tx.init(state.params))
 
   return jax.device_put(jax.jit(create)(key), replicated(devices))

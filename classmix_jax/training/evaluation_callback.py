@@ -16,6 +16,7 @@ import jax
 from jax.experimental import multihost_utils
 import numpy as np
 
+from classmix_jax.core.frozen import with_frozen
 from classmix_jax.data.source import Dataset
 from classmix_jax.evaluation.evaluator import Evaluator
 from classmix_jax.training.metric_logger import MetricLogger
@@ -44,7 +45,7 @@ class EvaluationCallback:
 
   def networks(self, state: TrainState) -> Mapping[str, PyTree]:
     """Returns the variables of every network that can predict, by name."""
-    return self.method.networks(state)
+    return self.method.networks(with_frozen(state, self.method.averages))
 
   def evaluate(self, step: int, state: TrainState) -> dict[str, Any]:
     """Evaluates a state and returns the fields of its row in metrics.jsonl.

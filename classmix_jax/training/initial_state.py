@@ -16,10 +16,11 @@ import orbax.checkpoint as ocp
 
 from classmix_jax.config.setup import Setup
 from classmix_jax.core.devices import replicated
+from classmix_jax.core.frozen import separate_frozen, with_frozen
 from classmix_jax.pretrained import initialize
 from classmix_jax.pretrained.load import Weights
 from classmix_jax.training.create_state import create_state
-from classmix_jax.types import PyTree, TrainState
+from classmix_jax.types import Method, PyTree, TrainState
 from classmix_jax.workdir import checkpoint, run_files
 
 
@@ -30,7 +31,7 @@ def keep_head(loaded: PyTree, created: PyTree) -> PyTree:
 
 
 def load_weights(
-  state: TrainState, weights: Weights, averages: Mapping[str, str], devices: list
+  state: TrainState, weights: Weights, method: Method, devices: list
 ) -> tuple[TrainState, dict[str, Any]]:
   """Loads weights into every segmentation network and its average.
 
@@ -39,7 +40,8 @@ def load_weights(
   Returns:
     The state, and the origin of the weights, see `run_files.write_pretrained`.
   """
-  params, statistics = dict(state.params), {}
+  state = with_frozen(state, method.averages)
+  averages, params, statistics = method.averages, dict(state.params), {}
   origin: dict[str, Any] = {}
   # Discriminators have no statistics, and averages are not in `params`.
   for name in [name for name in params if name in state.model_state]:
@@ -59,6 +61,7 @@ def load_weights(
       for name, value in state.method_state.items()
     },
   )
+  state = separate_frozen(state, averages, method.model.is_frozen)
   return jax.device_put(state, replicated(devices)), origin
 
 
@@ -93,6 +96,6 @@ def initial_state(
   if restored is not None:
     return restored, origin
   if weights is not None:
-    state, origin = load_weights(state, weights, setup.method.averages, setup.devices)
+    state, origin = load_weights(state, weights, setup.method, setup.devices)
     run_files.write_pretrained(run, origin)
   return state, origin

@@ -17,6 +17,7 @@ import optax
 from classmix_jax.config.data import Split
 from classmix_jax.config.setup import Setup
 from classmix_jax.core.devices import replicated
+from classmix_jax.core.frozen import with_frozen
 from classmix_jax.training.callbacks import Callbacks, StageInputs
 from classmix_jax.training.loop import train
 from classmix_jax.training.self_training import Labeler, check_labels_exist, pseudo_label
@@ -57,7 +58,7 @@ def stage_split(setup: Setup, stage: Stage, state: TrainState, labels: Path) -> 
   if stage.fraction is None:
     return split
   method = setup.method
-  student = method.networks(state)['student']
+  student = method.networks(with_frozen(state, method.averages))['student']
   assert split.unlabeled is not None
   labeler = Labeler(method.model, student, setup.dataset, setup.evaluation.batch_size)
   return split._replace(unlabeled=pseudo_label(labeler, split.unlabeled, stage.fraction, labels))

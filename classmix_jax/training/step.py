@@ -4,8 +4,7 @@ Synopsis:
 
     state = create_state(method, tx, jax.random.key(0), image, devices)
     step = make_train_step(method, tx, seed=0, devices=devices)
-    for batch in to_devices(batches, devices):
-      state, metrics = step(state, batch)
+    state, metrics = step(state, batch)
 """
 
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import optax
 
 from classmix_jax.core.devices import Devices
 from classmix_jax.core.finite import all_finite, where_tree
+from classmix_jax.core.frozen import bind_frozen, with_frozen
 from classmix_jax.core.microbatch import fold_micro_batches
 from classmix_jax.types import AXIS, Array, Batch, Method, Metrics, PyTree, TrainState
 
@@ -30,13 +30,16 @@ def accumulate_gradients(
   method: Method, state: TrainState, batch: Batch, key: Array
 ) -> tuple[PyTree, PyTree, Metrics]:
   """Returns `(gradients, model_state, metrics)`, summed over micro-batches `[A, b, ...]`."""
-  targets, model_state, target_metrics = method.targets(state, batch, key)
+  complete = with_frozen(state, method.averages)
+  targets, model_state, target_metrics = method.targets(complete, batch, key)
   # Memory of the targets' computation is released before the first micro-batch.
   params, targets = lax.optimization_barrier((state.params, targets))
 
+  loss = bind_frozen(method.loss, state.frozen)
+
   def add(params: PyTree, carry: tuple, micro_batch: PyTree) -> tuple:
     model_state, total = carry
-    (_, (model_state, metrics)), gradients = jax.value_and_grad(method.loss, has_aux=True)(
+    (_, (model_state, metrics)), gradients = jax.value_and_grad(loss, has_aux=True)(
       params, model_state, micro_batch
     )
     new = gradients, metrics

@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from classmix_jax.core.frozen import with_frozen
 from classmix_jax.data.source import Dataset
 from classmix_jax.types import AXIS, Array, Batch, Method, TrainState
 from classmix_jax.utils.atomic_write import write_png
@@ -24,8 +25,12 @@ Views = Callable[[TrainState], Mapping[str, Array]]
 
 def make_views(method: Method, devices: list, batch: Batch) -> Views:
   """Returns `views(state)`: what the method learns from on one fixed batch `[D, A, b, ...]`."""
+
+  def views(state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
+    return method.views(with_frozen(state, method.averages), batch, key)
+
   pmapped = jax.pmap(
-    method.views,
+    views,
     axis_name=AXIS,
     in_axes=(None, 0, None),
     devices=list(devices) if jax.process_count() == 1 else None,

@@ -97,7 +97,7 @@ def training_pass(backbone, variables):
     features, updated = backbone.apply(
       {**variables, 'params': params}, image, True, mutable=['batch_stats']
     )
-    return jnp.mean(features.high**2) + jnp.mean(features.low**2), updated
+    return jnp.mean(features.levels[-1] ** 2) + jnp.mean(features.levels[0] ** 2), updated
 
   return loss
 

@@ -128,7 +128,7 @@ def make_config():
   config.data.crop = (32, 32)
   config.data.scale = (1.0, 1.0)
   config.method.mask = 'stripe'
-  config.model.backbone, config.model.head = 'patches', 'linear'
+  config.model.backbone, config.model.head = 'patches', 'pixelwise'
   config.eval.protocol = 'upside_down'
   return config
 

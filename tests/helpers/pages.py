@@ -144,7 +144,7 @@ def tutorial() -> Iterator[dict]:
     (MASKS, 'stripe', 'stripe_mask'),
     (METHODS, 'entropy', 'EntropyMinimization'),
     (BACKBONES, 'patches', 'Patches'),
-    (HEADS, 'linear', 'Linear'),
+    (HEADS, 'pixelwise', 'Pixelwise'),
     (DATASETS, 'checkers', 'load_checkers'),
     (PROTOCOLS, 'upside_down', 'UPSIDE_DOWN'),
     (LAYOUTS, 'patches', 'PATCHES'),

@@ -51,7 +51,7 @@ class Backbone(nn.Module):
         features, 3, name=f'conv{index}', stride=2, kernel_init=kernel_init, dtype=self.dtype
       )(x)
       x = nn.relu(batch_norm(train=train, bn=self.bn, dtype=self.dtype, name=f'bn{index}')(x))
-    return Features(x, x)
+    return Features((x, x), (1, 1))
 
 
 class Head(nn.Module):
@@ -65,7 +65,7 @@ class Head(nn.Module):
     layer = nn.Conv(
       self.num_classes, (3, 3), kernel_init=kernel_init, dtype=self.dtype, name='conv'
     )
-    return layer(features.high)
+    return layer(features.levels[-1])
 
 
 def model(num_classes=CLASSES, bn='batch', dtype=jnp.float32):

@@ -73,13 +73,13 @@ def test_unimatch_has_a_branch_of_perturbed_features():
 
 def features(count):
   draw = np.random.default_rng(0).uniform(1, 2, (count, 3, 4, 64))
-  return Features(jnp.asarray(draw[..., :32]), jnp.asarray(draw))
+  return Features((jnp.asarray(draw[..., :32]), jnp.asarray(draw)), (1, 1))
 
 
 def test_dropped_channels():
   """Whole channels of an image, half of them, the others doubled."""
   keys, x = jax.random.split(jax.random.key(0), 8), features(8)
-  for before, after in zip(x, drop_channels(keys, x, 0.5), strict=True):
+  for before, after in zip(x.levels, drop_channels(keys, x, 0.5).levels, strict=True):
     ratio = np.asarray(after / before)
     assert (ratio == ratio[:, :1, :1]).all() and set(ratio.ravel()) == {0.0, 2.0}
     assert 0.4 < (ratio > 0).mean() < 0.6
@@ -90,7 +90,7 @@ def test_complementary_channels():
   """Both views of an image add up to twice their features; some images are left alone."""
   keys, x = jax.random.split(jax.random.key(1), 16), features(16)
   twice = jax.tree.map(lambda x: jnp.concatenate([x, x]), x)
-  for before, after in zip(x, drop_complementary_channels(keys, twice), strict=True):
+  for before, after in zip(x.levels, drop_complementary_channels(keys, twice).levels, strict=True):
     first, second = np.asarray(after[:16] / before), np.asarray(after[16:] / before)
     np.testing.assert_array_equal(first + second, 2.0)
     alone = (first == 1).all(axis=(1, 2, 3))

@@ -101,15 +101,15 @@ def test_witness(witness, mode, height, width):
   """Every block and the logits, with rule-made weights; see efficientnet_witness.py."""
   image, key = rule_image((height, width)), f'{mode}_{height}x{width}'
   features, blocks, stats = forward(variables_from(rule_array), image, mode == 'train')
-  assert features.low.shape[-1] == 24
-  np.testing.assert_array_equal(features.low, blocks[2])
-  np.testing.assert_array_equal(features.high, blocks[15])
+  assert features.levels[0].shape[-1] == 24
+  np.testing.assert_array_equal(features.levels[0], blocks[2])
+  np.testing.assert_array_equal(features.levels[-1], blocks[15])
   for index, expected in enumerate(witness[f'{key}_blocks']):
     np.testing.assert_allclose(
       summary(blocks[index]), expected, atol=1e-4 * expected[1], err_msg=f'block {index}'
     )
   expected = witness[f'{key}_logits']
-  logits = logits_of(features.high, rule_array, mode == 'train')[:, ::10]
+  logits = logits_of(features.levels[-1], rule_array, mode == 'train')[:, ::10]
   assert np.abs(logits - expected).max() < 1e-4 * np.ptp(expected)
   if mode == 'train':  # the running statistics keep 99 %
     means = [summary(stats[f'block{i}']['bn_project']['mean']) for i in range(16)]
@@ -146,7 +146,7 @@ def test_dilation_sees_what_strides_see(size):
   fine, middle, coarse = (
     jax.jit(EfficientNetLite(output_stride=stride, preprocessing=AS_IT_IS).apply, static_argnums=2)(
       variables, image, False
-    ).high
+    ).levels[-1]
     for stride in (8, 16, 32)
   )
   for x, y in ((fine, middle), (middle, coarse)):
@@ -202,7 +202,7 @@ def test_logits_of_the_imagenet_weights():
     return state[name].numpy().reshape(shape)
 
   features, activations, _ = forward(variables_from(tensor), image, False, how)
-  logits = logits_of(features.high, tensor, False)
+  logits = logits_of(features.levels[-1], tensor, False)
   worst = max(np.abs(x - y).max() / np.ptp(y) for x, y in zip(activations, blocks, strict=True))
   error = np.abs(logits - expected).max() / np.ptp(expected)
   print(

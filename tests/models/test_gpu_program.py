@@ -20,7 +20,7 @@ def windows(backbone, image, variables):
   """Returns (side of the window, stride) of every convolution of a gradient, lowered for CUDA."""
 
   def loss(params, rest):
-    return backbone.apply({'params': params, **rest}, image, train=True).high.sum()
+    return backbone.apply({'params': params, **rest}, image, train=True).levels[-1].sum()
 
   params, rest = variables['params'], {'batch_stats': variables['batch_stats']}
   program = jax.jit(jax.grad(loss)).trace(params, rest).lower(lowering_platforms=('cuda',))

@@ -141,7 +141,7 @@ class EfficientNetLite(nn.Module):
       )(x, train)
       if index == LOW_BLOCK:
         low = x
-    return Features(low, x)
+    return Features((low, x), (4, self.output_stride))
 
 
 def list_block_options(output_stride: int) -> list[dict[str, Any]]:

@@ -148,7 +148,7 @@ class ResNet(nn.Module):
       previous_dilation = dilation
       if layer == 1:
         low = x
-    return Features(low, x)
+    return Features((low, x), (4, self.output_stride))
 
   def apply_stem(self, x: Array, train: bool) -> Array:
     """Applies convolution and pooling to stride 4."""

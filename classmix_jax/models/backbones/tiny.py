@@ -75,4 +75,5 @@ class Tiny(nn.Module):
     middle = stage(fine, 48, 'middle')
     coarse = layer(stage(middle, 96, 'coarse'), FEATURES, 1, 'lateral_coarse')
     merged = merge(fine, merge(middle, coarse, 'lateral_middle'), 'lateral_fine')
-    return Features(fine, nn.relu(layer(merged, FEATURES, 3, 'merge')))
+    coarse = nn.relu(layer(merged, FEATURES, 3, 'merge'))
+    return Features((fine, coarse), (4, 4))

@@ -16,6 +16,8 @@ import flax.linen as nn
 
 from classmix_jax.models.heads.deeplab_v2 import DeepLabV2
 from classmix_jax.models.heads.deeplab_v3plus import DeepLabV3Plus
+from classmix_jax.models.heads.dpt import DPT
+from classmix_jax.models.heads.linear import Linear
 
 HEADS: Mapping[str, Callable[..., nn.Module]] = {
   # As in the original ClassMix code: four branches exist and two are used.
@@ -26,4 +28,9 @@ HEADS: Mapping[str, Callable[..., nn.Module]] = {
   'deeplab_v3plus': DeepLabV3Plus,
   # A quarter of the channels, for laptops.
   'deeplab_v3plus_small': functools.partial(DeepLabV3Plus, width=64, low_width=24),
+  # Of UniMatch V2, for the backbones dinov2_small, _base and _large.
+  'dpt_small': DPT,
+  'dpt_base': functools.partial(DPT, width=128, projections=(96, 192, 384, 768)),
+  'dpt_large': functools.partial(DPT, width=256, projections=(256, 512, 1024, 1024)),
+  'linear': Linear,
 }

@@ -38,7 +38,7 @@ class DeepLabV2(nn.Module):
 
   @nn.compact
   def __call__(self, features: Features, train: bool) -> Array:
-    """Maps `features.high`, `[B, h, w, F]`, to `[B, h, w, C]`."""
+    """Maps the last level, `[B, h, w, F]`, to `[B, h, w, C]`."""
     del train  # the head is the same in training and evaluation
 
     def apply_branch(dilation: int, name: str) -> Array:
@@ -51,7 +51,7 @@ class DeepLabV2(nn.Module):
         kernel_init=nn.initializers.normal(0.01),
         name=f'{name}{dilation}',
         conv_general_dilated=product_and_shifts,
-      )(features.high)
+      )(features.levels[-1])
 
     if self.is_initializing():
       for dilation in self.unused:

@@ -29,7 +29,7 @@ class DeepLabV3Plus(nn.Module):
       they cover the same part of the image.
     width: channels of ASPP and decoder.
     low_width: channels of the skip.
-    output_stride: of `features.high`.
+    output_stride: of the last level.
     bn: 'batch' or 'running', see `batch_norm.batch_norm`. With 'running', a new head
       keeps its initial statistics, mean 0 and variance 1.
     dtype: of the computation; parameters are float32.
@@ -45,7 +45,7 @@ class DeepLabV3Plus(nn.Module):
 
   @nn.compact
   def __call__(self, features: Features, train: bool) -> Array:
-    """Maps features to `[B, h, w, C]`, h and w those of `features.low` (stride 4)."""
+    """Maps features to `[B, h, w, C]`, h and w those of the first level (stride 4)."""
 
     def layer(x, features, size, name, dilation=1):
       return nn.relu(
@@ -61,7 +61,7 @@ class DeepLabV3Plus(nn.Module):
         )
       )
 
-    low, high = features
+    low, high = features.levels[0], features.levels[-1]
     # Each image has its own mean; images interact through BN statistics only.
     pooled = layer(jnp.mean(high, axis=(1, 2), keepdims=True), self.width, 1, 'pool')
     branches = [layer(high, self.width, 1, 'point')]

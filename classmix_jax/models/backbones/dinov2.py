@@ -1,0 +1,185 @@
+"""DINOv2's vision transformers (arXiv 2304.07193), with features of four blocks.
+
+image, resized to multiples of 14
+  -> 14x14 patches, class token, position embedding, register tokens
+  -> blocks: x += ls1 attention(norm1 x); x += ls2 mlp(norm2 x)
+  -> four levels [B, H / 14, W / 14, D]: the final norm of the patches after four of the blocks
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from classmix_jax.core.resize import get_size, resize_bilinear
+from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
+from classmix_jax.models.layers.conv_bn import check_output_stride
+from classmix_jax.models.layers.position_embedding import (
+  ANTIALIASED,
+  OFFSET,
+  interpolate_positions,
+)
+from classmix_jax.types import Array, Features, Size
+
+PATCH = 14  # pixels
+HEAD_WIDTH = 64
+GRID = 37  # cells of the position embedding down and right: images of 518x518 in the training
+NUM_REGISTERS = 4
+EPSILON = 1e-6  # of the layer norms
+KERNEL_INIT = nn.initializers.truncated_normal(0.02)
+
+
+def choose_size(size: Size, scale: float = 1.0) -> Size:
+  """Returns the multiples of 14 that are nearest to a size in pixels, times `scale`.
+
+  Example:
+    >>> choose_size((360, 480)), choose_size((5, 500), scale=2.0)
+    ((364, 476), (14, 994))
+  """
+  height, width = (PATCH * max(1, int(scale * side / PATCH + 0.5)) for side in size)
+  return height, width
+
+
+def attention_kernel(dtype: Any) -> str | None:
+  """Returns 'cudnn' if the device has its flash attention for `dtype`, else None, XLA's own."""
+  device = jax.devices()[0]
+  half = jnp.dtype(dtype) in (jnp.dtype('bfloat16'), jnp.dtype('float16'))
+  modern = device.platform == 'gpu' and float(getattr(device, 'compute_capability', 0)) >= 8.0
+  return 'cudnn' if half and modern else None
+
+
+class LayerScale(nn.Module):
+  """Multiplies each channel by a factor."""
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    gamma = self.param('gamma', nn.initializers.ones, (x.shape[-1],))
+    return x * gamma.astype(x.dtype)[None, None]
+
+
+class Attention(nn.Module):
+  """Self-attention with heads of 64 channels."""
+
+  dtype: Any
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    batch, count, width = x.shape
+    qkv = nn.Dense(3 * width, dtype=self.dtype, kernel_init=KERNEL_INIT, name='qkv')(x)
+    # The channels are all queries, then all keys, then all values, each head after head.
+    parts = qkv.reshape(batch, count, 3, width // HEAD_WIDTH, HEAD_WIDTH)
+    query, key, value = parts[:, :, 0], parts[:, :, 1], parts[:, :, 2]
+    implementation: Any = attention_kernel(self.dtype)
+    x = jax.nn.dot_product_attention(query, key, value, implementation=implementation)
+    x = x.reshape(batch, count, width)
+    return nn.Dense(width, dtype=self.dtype, kernel_init=KERNEL_INIT, name='proj')(x)
+
+
+class MLP(nn.Module):
+  """Two dense layers, four times as wide in between, with the exact GELU."""
+
+  dtype: Any
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    width = x.shape[-1]
+    x = nn.Dense(4 * width, dtype=self.dtype, kernel_init=KERNEL_INIT, name='fc1')(x)
+    x = nn.gelu(x, approximate=False)
+    return nn.Dense(width, dtype=self.dtype, kernel_init=KERNEL_INIT, name='fc2')(x)
+
+
+def layer_norm(dtype: Any, name: str) -> nn.LayerNorm:
+  """Builds a layer norm; its variance is not the difference of two large numbers."""
+  return nn.LayerNorm(epsilon=EPSILON, dtype=dtype, use_fast_variance=False, name=name)
+
+
+class Block(nn.Module):
+  """A transformer block with normalisation before, and layer scale after each part."""
+
+  dtype: Any
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    y = Attention(self.dtype, name='attn')(layer_norm(self.dtype, 'norm1')(x))
+    x = x + LayerScale(name='ls1')(y)
+    y = MLP(self.dtype, name='mlp')(layer_norm(self.dtype, 'norm2')(x))
+    return x + LayerScale(name='ls2')(y)
+
+
+class DinoV2(nn.Module):
+  """A vision transformer of DINOv2.
+
+  Attributes:
+    width: D, channels of a token.
+    depth: number of blocks.
+    taps: blocks, counted from 0, whose output is a level of the features.
+    registers: whether there are register tokens; they also change how positions are interpolated.
+    scale: factor by which images are enlarged before the network.
+    output_stride: must be 14.
+    bn: has no effect, there is no BN.
+    dtype: of the computation; parameters are float32.
+    preprocessing: of the image, see `preprocessing.py`.
+    remat: whether the backward pass recomputes all of a block.
+
+  Raises:
+    UserError: the output stride is not 14.
+  """
+
+  width: int
+  depth: int
+  taps: tuple[int, ...]
+  registers: bool = False
+  scale: float = 1.0
+  output_stride: int = PATCH
+  bn: str = 'batch'
+  dtype: Any = jnp.float32
+  preprocessing: Preprocessing = PREPROCESSING['imagenet']
+  remat: bool = False
+
+  def __post_init__(self):
+    check_output_stride(self.output_stride, (PATCH,), 'DINOv2')
+    super().__post_init__()
+
+  @nn.compact
+  def __call__(self, image: Array, train: bool) -> Features:
+    """Maps `[B, H, W, 3]` in 0..1 to one level per tap, `[B, h, w, D]`.
+
+    Images are resized to `choose_size((H, W), scale)`; h and w are 14 times smaller.
+    """
+    del train
+    image = preprocess(image, self.preprocessing)
+    size = choose_size(get_size(image), self.scale)
+    image = image if get_size(image) == size else resize_bilinear(image, size)
+    grid = size[0] // PATCH, size[1] // PATCH
+    x, taps = self.embed(image, grid), []
+    block = nn.remat(Block) if self.remat else Block
+    for index in range(self.depth):
+      x = block(self.dtype, name=f'block{index}')(x)
+      if index in self.taps:
+        taps.append(x[:, -grid[0] * grid[1] :])
+    norm = layer_norm(self.dtype, 'norm')
+    levels = tuple(norm(x).reshape(len(x), *grid, self.width) for x in taps)
+    return Features(levels, (PATCH,) * len(levels))
+
+  def embed(self, image: Array, grid: Size) -> Array:
+    """Returns the tokens `[B, N, D]` of the first block: class, registers, patches."""
+    patches = nn.Conv(
+      self.width, (PATCH, PATCH), strides=PATCH, padding='VALID', dtype=self.dtype,
+      kernel_init=KERNEL_INIT, name='patch_embed',
+    )(image)  # fmt: skip
+    small = nn.initializers.normal(1e-6)
+    class_token = self.param('cls_token', small, (1, 1, self.width))
+    positions = self.param('pos_embed', KERNEL_INIT, (1, 1 + GRID**2, self.width))
+    # Masks patches in the training of DINOv2 only.
+    self.param('unused_mask_token', nn.initializers.zeros, (1, self.width))
+
+    way = ANTIALIASED if self.registers else OFFSET
+    square = positions[0, 1:].reshape(GRID, GRID, self.width)
+    patches = patches + interpolate_positions(square, grid, way)[None].astype(patches.dtype)
+    first = [class_token + positions[:, :1]]
+    if self.registers:
+      first.append(self.param('register_tokens', small, (1, NUM_REGISTERS, self.width)))
+    batch = len(image)
+    tokens = [jnp.broadcast_to(x, (batch, *x.shape[1:])).astype(patches.dtype) for x in first]
+    return jnp.concatenate([*tokens, patches.reshape(batch, -1, self.width)], axis=1)
