@@ -73,11 +73,11 @@ def sample_classes(
   # Equal priorities: `top_k` returns the lower index first.
   top, pixel = lax.top_k(jnp.where(is_class, priority[None], -1), min(per_class, len(label)))
   candidates = top, index[pixel]
+  mine = top[..., None], index[pixel][..., None]
   if global_batch.axis_name is not None:
     candidates = lax.all_gather(candidates, global_batch.axis_name, axis=1, tiled=True)
   # [C, candidates of this device, candidates of all devices]
-  others = (x[:, None, :] for x in candidates)
-  before = _precedes(*others, top[..., None], index[pixel][..., None])
+  before = _precedes(candidates[0][:, None], candidates[1][:, None], *mine)
   place = jnp.sum(before, axis=-1, dtype=jnp.int32)
   place = jnp.where(top >= 0, place, per_class)
   classes = jnp.arange(num_classes)[:, None]

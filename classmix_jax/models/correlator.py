@@ -8,7 +8,6 @@ Synopsis:
 """
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from classmix_jax.types import Array, Features
@@ -26,7 +25,7 @@ class Correlator(nn.Module):
   @nn.compact
   def __call__(self, features: Features) -> tuple[Array, Array]:
     """Maps features to query and key, `[B, h, w, D]` float32, h and w those of the last level."""
-    level = jax.tree.leaves(features)[-1].astype(jnp.float32)
+    level = features.levels[-1].astype(jnp.float32)
     x = nn.relu(nn.Dense(self.width, name='project')(level))
     # A bias of the key would add the same to all products of a query: softmax ignores it.
     return (

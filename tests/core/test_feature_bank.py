@@ -19,7 +19,10 @@ def test_the_oldest_are_replaced():
   assert filled_slots(bank).tolist() == [[True, True, False], [False] * 3]
   bank = enqueue(bank, numbers((3, 4), (8, 9)), jnp.array([2, 0]))
   assert bank.features[..., 0].tolist() == [[4, 2, 3], [0, 0, 0]]
-  assert bank.num_stored.tolist() == [4, 0] and filled_slots(bank).tolist() == [[True] * 3, [False] * 3]
+  assert bank.num_stored.tolist() == [4, 0] and filled_slots(bank).tolist() == [
+    [True] * 3,
+    [False] * 3,
+  ]
 
 
 def test_more_features_than_slots():

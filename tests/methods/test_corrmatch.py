@@ -23,14 +23,14 @@ class Echo(Fixed):
       return logits, {}
     # Perturbed features are zeros here: their logits are equal.
     logits = jnp.concatenate([logits, jnp.zeros_like(logits[1:])])
-    return (logits, Features(logits, logits)), {}
+    return (logits, Features((logits,), (1,))), {}
 
 
 class Alike(CorrMatch):
   """All pixels of an image correlate alike."""
 
   def query_and_key(self, correlator, features):
-    return jnp.zeros_like(features.high), features.high
+    return jnp.zeros_like(features.levels[0]), features.levels[0]
 
 
 # Class 0 has a probability of 1/2 and of 3/4. On average its logit is log(3) / 2.

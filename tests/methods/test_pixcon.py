@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import small
 
+from classmix_jax.core.contrastive import normalize
 from classmix_jax.core.feature_bank import FeatureBank
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.pixcon import Contrast, PixCon, Targets
@@ -26,7 +27,7 @@ class Pair(Fixed):
 
   def apply(self, variables, image, train, mutable=(), method=None):
     logits = jnp.broadcast_to(variables['params'], (len(image), *variables['params'].shape))
-    predicted = logits, Features(VECTORS, VECTORS)
+    predicted = logits, Features((VECTORS,), (1,))
     return (predicted, {}) if mutable else predicted
 
 
@@ -34,7 +35,7 @@ class Plain(PixCon):
   """Contrasts the features themselves; the strong views have a loss of 3."""
 
   def project(self, projector, features):
-    return features.high / jnp.linalg.norm(features.high, axis=-1, keepdims=True)
+    return normalize(features.levels[0])
 
   def strong_loss(self, student, batch_stats, targets):
     return jnp.float32(3.0), batch_stats
