@@ -1,4 +1,4 @@
-"""The global batch as one device sees it: keys, partners, means and sums over all devices.
+"""The global batch as one device sees it: keys, partners, reductions over all devices.
 
 A device holds A b images: b images of each of A micro-batches (A is 1 without accumulation), one
 micro-batch after another. In the global batch of N = A D b images, image k of micro-batch a on
@@ -43,6 +43,10 @@ class GlobalBatch(NamedTuple):
     """Returns the sum of `x` over the devices."""
     return x if self.axis_name is None else lax.psum(x, self.axis_name)
 
+  def max(self, x: Array) -> Array:
+    """Returns the largest `x` of all devices, element by element."""
+    return x if self.axis_name is None else lax.pmax(x, self.axis_name)
+
   def next_image(self, x: Array) -> Array:
     """Returns, for image i, image (i + 1) mod N of the *global* batch.
 
@@ -67,12 +71,15 @@ class GlobalBatch(NamedTuple):
       sent = lax.ppermute(sent, self.axis_name, ring)
     return merge_micro_batches(jnp.concatenate([x[:, 1:], sent], axis=1))
 
-  def keys(self, key: Array, count: int) -> Array:
-    """Returns one key per image, `[A b]`, derived from its index in the *global* batch.
+  def indices(self, count: int) -> Array:
+    """Returns the index of each image in the *global* batch, `[A b]` int32.
 
     Args:
-      key: random key, equal on all devices.
       count: A b, number of images on this device.
+
+    Example:
+      >>> GlobalBatch().indices(3).tolist()
+      [0, 1, 2]
     """
     index = split_micro_batches(jnp.arange(count), self.micro_batches)
     if self.axis_name is not None:
@@ -80,8 +87,16 @@ class GlobalBatch(NamedTuple):
       # Before micro-batch a come a parts of each other device, and those of devices 0 to d - 1.
       others = jnp.arange(self.micro_batches) * (lax.axis_size(self.axis_name) - 1)
       index = index + per_device * (others + lax.axis_index(self.axis_name))[:, None]
-    index = merge_micro_batches(index)
-    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, index)
+    return merge_micro_batches(index)
+
+  def keys(self, key: Array, count: int) -> Array:
+    """Returns one key per image, `[A b]`, derived from its index in the *global* batch.
+
+    Args:
+      key: random key, equal on all devices.
+      count: A b, number of images on this device.
+    """
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, self.indices(count))
 
 
 ONE_DEVICE = GlobalBatch()

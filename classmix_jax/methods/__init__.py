@@ -11,10 +11,12 @@ import functools
 from typing import Any
 
 from classmix_jax.methods.adversarial import Adversarial
+from classmix_jax.methods.corrmatch import CorrMatch
 from classmix_jax.methods.cross_pseudo import CrossPseudo
 from classmix_jax.methods.dst_cbc import DstCbc
 from classmix_jax.methods.french import FrenchCutMix, FrenchCutOut
 from classmix_jax.methods.mean_teacher import MeanTeacher
+from classmix_jax.methods.pixcon import PixCon
 from classmix_jax.methods.prevmatch import PrevMatch
 from classmix_jax.methods.s4gan import S4GAN
 from classmix_jax.methods.s4gan_mlmt import S4GANMLMT
@@ -43,6 +45,8 @@ METHODS: Mapping[str, Callable[..., Method]] = {
   'unimatch_v2': UniMatchV2,
   's4mc': S4MC,
   'prevmatch': PrevMatch,
+  'pixcon': PixCon,
+  'corrmatch': CorrMatch,
 }
 
 
