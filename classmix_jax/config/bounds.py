@@ -34,6 +34,7 @@ RANGES: Mapping[str, Range] = {
       'head_multiplier',
       'weight_decay',
       'power',
+      'lag',
     )
   },
   'optim.momentum': Range(0, below=1),
@@ -57,7 +58,7 @@ PAIRS = {  # what the two numbers are, and whether () will do
   'eval.stride': ('(H, W)', False),
   'data.scale': ('(smallest, largest)', False),
 }
-WHOLE = ('data.size', 'data.crop', 'eval.pad', 'eval.window', 'eval.stride')
+WHOLE = ('optim.lag', 'data.size', 'data.crop', 'eval.pad', 'eval.window', 'eval.stride')
 
 
 def check_ranges(fields: Mapping[str, Any]) -> None:

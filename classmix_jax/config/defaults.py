@@ -149,6 +149,7 @@ def optimizer_defaults() -> ml_collections.ConfigDict:
   optim.momentum = 0.9  # of sgd
   optim.weight_decay = 5e-4
   optim.power = 0.9  # of the poly schedule; 0 keeps the learning rate
+  optim.lag = 0  # steps by which the schedule is late; 1 if the original sets the rate after a step
   optim.freeze_bn_affine = False  # the original keeps BN scale and shift as loaded
   # The original steps the blocks of a ResNet three times with each gradient and their shortcuts
   # four times; see classmix_jax/core/duplicate_steps.py.
