@@ -48,6 +48,7 @@ RANGES: Mapping[str, Range] = {
   'eval.pad': POSITIVE_COUNT,
   'eval.window': POSITIVE_COUNT,
   'eval.stride': POSITIVE_COUNT,
+  'eval.multiple': POSITIVE_COUNT,
   'eval.scales': NON_NEGATIVE,
 }
 PAIRS = {  # what the two numbers are, and whether () will do
@@ -58,7 +59,15 @@ PAIRS = {  # what the two numbers are, and whether () will do
   'eval.stride': ('(H, W)', False),
   'data.scale': ('(smallest, largest)', False),
 }
-WHOLE = ('optim.lag', 'data.size', 'data.crop', 'eval.pad', 'eval.window', 'eval.stride')
+WHOLE = (
+  'optim.lag',
+  'data.size',
+  'data.crop',
+  'eval.pad',
+  'eval.window',
+  'eval.stride',
+  'eval.multiple',
+)
 
 
 def check_ranges(fields: Mapping[str, Any]) -> None:

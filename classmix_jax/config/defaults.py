@@ -82,10 +82,11 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
 def evaluation_defaults() -> ml_collections.ConfigDict:
   """Returns the defaults of the evaluation, `config.eval`."""
   eval = ml_collections.ConfigDict()
-  eval.protocol = 'paper'  # a name of PROTOCOLS: paper, full or sliding
+  eval.protocol = 'paper'  # a name of PROTOCOLS: paper, full, native or sliding
   eval.pad = ()  # of paper: (H, W) to which images are padded; () is the largest image
   eval.window = (801, 801)  # of sliding: (H, W) at the images' own size
   eval.stride = (534, 534)  # of sliding: distance of the windows, down and right
+  eval.multiple = 1  # of native: images are resized to the nearest multiples, 14 for DINOv2
   eval.flip = False  # average with the mirrored image
   eval.scales = (1.0,)  # average over these factors of the image's size
   return eval

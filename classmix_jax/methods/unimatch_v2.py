@@ -27,7 +27,7 @@ from classmix_jax.core.ema import ema_decay, ema_update
 from classmix_jax.core.microbatch import split_micro_batches
 from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import PseudoLabel, make_pseudo_label
-from classmix_jax.methods.recipes import UNIMATCH_CITYSCAPES, UNIMATCH_PASCAL_VOC, Recipes
+from classmix_jax.methods.recipes import UNIMATCH_V2, Recipes
 from classmix_jax.methods.teacher import add_teacher, teacher_network
 from classmix_jax.methods.unimatch import Targets, UniMatch
 from classmix_jax.models.segmenter import forward
@@ -60,10 +60,7 @@ class UniMatchV2(UniMatch):
   averages: ClassVar[Mapping[str, str]] = {'teacher': 'segmenter'}
   network_names: ClassVar[tuple[str, ...]] = ('student', 'teacher')
   reverse_partners: ClassVar[bool] = True
-  recipes: ClassVar[Recipes] = {
-    'cityscapes': UNIMATCH_CITYSCAPES,
-    'pascal_voc': UNIMATCH_PASCAL_VOC,
-  }
+  recipes: ClassVar[Recipes] = UNIMATCH_V2
 
   def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
     """The teacher starts as a copy of the student."""

@@ -91,7 +91,9 @@ def complementary_ratios(x, unchanged):
   keys = jax.random.split(jax.random.key(1), len(unchanged))
   twice = jax.tree.map(lambda x: jnp.concatenate([x, x]), x)
   result = drop_complementary_channels(keys, jnp.asarray(unchanged), twice)
-  ratios = [np.asarray(after / before) for after, before in zip(result.levels, twice.levels)]
+  ratios = [
+    np.asarray(after / before) for after, before in zip(result.levels, twice.levels, strict=True)
+  ]
   for ratio in ratios:
     assert (ratio == ratio[:, :1, :1]).all()  # of all positions
   return [ratio[:, 0, 0].reshape(2, len(unchanged), -1) for ratio in ratios]
