@@ -1,4 +1,4 @@
-"""The protocol `native`: every image alone at its own size, in multiples of a number of pixels.
+"""The protocol `native`: every image alone, resized to multiples of a number of pixels.
 
 Attention and batch normalisation see no padding, unlike in `paper`. Images whose sides have the
 same nearest multiples share a frame and a compiled program.
