@@ -82,10 +82,11 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
 def evaluation_defaults() -> ml_collections.ConfigDict:
   """Returns the defaults of the evaluation, `config.eval`."""
   eval = ml_collections.ConfigDict()
-  eval.protocol = 'paper'  # a name of PROTOCOLS: paper, full or sliding
+  eval.protocol = 'paper'  # a name of PROTOCOLS: paper, full, native or sliding
   eval.pad = ()  # of paper: (H, W) to which images are padded; () is the largest image
   eval.window = (801, 801)  # of sliding: (H, W) at the images' own size
   eval.stride = (534, 534)  # of sliding: distance of the windows, down and right
+  eval.multiple = 1  # of native: images are resized to the nearest multiples, 14 for DINOv2
   eval.flip = False  # average with the mirrored image
   eval.scales = (1.0,)  # average over these factors of the image's size
   return eval
@@ -154,6 +155,7 @@ def optimizer_defaults() -> ml_collections.ConfigDict:
   optim.momentum = 0.9  # of sgd
   optim.weight_decay = 5e-4
   optim.power = 0.9  # of the poly schedule; 0 keeps the learning rate
+  optim.lag = 0  # steps by which the schedule is late; 1 if the original sets the rate after a step
   optim.freeze_bn_affine = False  # the original keeps BN scale and shift as loaded
   # The original steps the blocks of a ResNet three times with each gradient and their shortcuts
   # four times; see classmix_jax/core/duplicate_steps.py.

@@ -99,7 +99,7 @@ def test_validation_frames_in_order(tmp_path):
   for names in ((0, 1), (2, None)):
     images = [pad.image if index is None else val.read_image(index) for index in names]
     batches.append(pad._replace(image=np.stack(images)[None]))
-  result = list(with_frame_features(batches, itertools.count(), read, 3))
+  result = list(with_frame_features(batches, itertools.count(), read, range(3)))
   for batch, valid in zip(result, (2, 1), strict=True):
     image = batch.image
     np.testing.assert_array_equal(image.features[:, :valid], cell_means(image.pixels[:, :valid]))

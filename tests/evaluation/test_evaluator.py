@@ -97,6 +97,7 @@ MIXED = [(5, 6), (4, 8), (7, 3), (6, 6), (5, 5)]
       {'eval.protocol': 'sliding', 'eval.window': (3, 3), 'eval.stride': (2, 2)},
       'sliding 3/2 at own sizes',
     ),
+    ({'eval.protocol': 'native'}, 'native at own sizes'),
   ],
 )
 def test_images_of_several_sizes_are_counted_exactly(devices, fields, text):
@@ -141,9 +142,11 @@ def test_full_counts_at_the_size_of_the_labels(devices):
     assert name in 'abc' and label.tolist() == [guess, guess]
 
 
-def test_predictions_are_written_at_their_own_size(tmp_path):
+@pytest.mark.parametrize('protocol', ['paper', 'native'])
+def test_predictions_are_written_at_their_own_size(tmp_path, protocol):
   val = source(MIXED)
-  evaluator(val, devices=2).write_predictions(EMPTY, tmp_path / 'ids')
+  ids = evaluator(val, devices=2, **{'eval.protocol': protocol})
+  ids.write_predictions(EMPTY, tmp_path / 'ids')
   raw = evaluator(val, devices=2, raw_ids=(7, 8, 33))
   raw.write_predictions(EMPTY, tmp_path / 'raw')
   for index in range(5):
@@ -202,7 +205,12 @@ def test_the_table_has_both_means_where_they_differ():
 
 @pytest.mark.parametrize(
   'name, image, label',
-  [('paper', (16, 24), (16, 24)), ('full', (16, 24), (32, 48)), ('sliding', (32, 48), (32, 48))],
+  [
+    ('paper', (16, 24), (16, 24)),
+    ('full', (16, 24), (32, 48)),
+    ('sliding', (32, 48), (32, 48)),
+    ('native', (32, 48), (32, 48)),
+  ],
 )
 def test_the_data_set_is_read_at_the_protocols_sizes(tmp_path, name, image, label):
   config = toy.config(toy.write_folder(tmp_path), **{'data.size': (16, 24), 'eval.protocol': name})
