@@ -52,7 +52,7 @@ def drop_complementary_channels(keys: Array, unchanged: Array, features: Feature
   """Drops each channel in one of two views and doubles it in the other (arXiv 2410.10777).
 
   Levels of one width, such as those of a vision transformer, share the mask of an image; levels of
-  several widths have independent ones.
+  different widths have independent ones.
 
   Args:
     keys: `[B]` random keys of the images.
@@ -66,6 +66,9 @@ def drop_complementary_channels(keys: Array, unchanged: Array, features: Feature
     mask = jnp.concatenate([jnp.where(skip, 1.0, first), jnp.where(skip, 1.0, 2.0 - first)])
     return x * mask.astype(x.dtype)
 
-  if len({x.shape[-1] for x in features.levels}) == 1:
+  widths = list(dict.fromkeys(x.shape[-1] for x in features.levels))
+  if len(widths) == 1:
     return features.replace(levels=tuple(drop(keys, x) for x in features.levels))
-  return map_features(drop, keys, features)
+  parts = jax.vmap(lambda key: jax.random.split(key, len(widths)))(keys)
+  levels = (drop(parts[:, widths.index(x.shape[-1])], x) for x in features.levels)
+  return features.replace(levels=tuple(levels))

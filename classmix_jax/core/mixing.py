@@ -4,7 +4,6 @@ Synopsis:
 
     mask = jax.vmap(mask_function, in_axes=(0, 0, None))(keys, label, num_classes)  # [B, H, W]
     mixed_image = mix(mask, image)                                                  # [B, H, W, 3]
-    mixed_label = mix(mask, label)                                                  # [B, H, W]
 """
 
 import jax.numpy as jnp

@@ -153,7 +153,7 @@ def with_frame_features(
 
   Args:
     examples: batches of NumPy arrays.
-    positions: of the frames among `indices`; those beyond are padding, which gets the last features.
+    positions: of the frames among `indices`; those beyond are padding, with the last features.
     read: features of a frame.
     indices: of the evaluated frames.
   """
