@@ -20,7 +20,7 @@ Size = tuple[int, int]  # (height, width)
 class Example(NamedTuple):
   """Images and labels; in evaluation, labels may have another size than the images."""
 
-  image: Array  # [B, H, W, 3] uint8, RGB
+  image: Any  # [B, H, W, 3] uint8, RGB; with cached features an `EncodedImage`
   label: Array  # [B, H, W] uint8 class ids, VOID if unknown
   valid: Array  # [B, H, W] bool, False on padding
 

@@ -11,11 +11,11 @@ Code that only looks at shapes, or maps over the arrays of a tree, takes plain i
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from classmix_jax.types import Array
 
@@ -23,8 +23,8 @@ from classmix_jax.types import Array
 class EncodedImage(flax.struct.PyTreeNode):
   """Images and features; micro-batches and devices are further axes in front."""
 
-  pixels: Array | np.ndarray  # [B, H, W, 3], uint8 or float32
-  features: Array | np.ndarray  # [B, h, w, F] float16, all levels behind one another
+  pixels: Any  # [B, H, W, 3], uint8 or float32
+  features: Any  # [B, h, w, F] float16, all levels behind one another
 
   @property
   def shape(self) -> tuple[int, ...]:
@@ -35,7 +35,8 @@ class EncodedImage(flax.struct.PyTreeNode):
     return len(self.pixels)
 
 
-Image = Array | EncodedImage
+# An Array, or an EncodedImage where the features of a frozen backbone are cached.
+Image: TypeAlias = Any
 
 
 def get_pixels(image: Image) -> Array:

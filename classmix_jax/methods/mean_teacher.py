@@ -93,7 +93,7 @@ class MeanTeacher(Supervised):
     )
     mask = draw_masks(self.mask, mask_key, images.label, self.num_classes, global_batch)
     mixed, counts = self.combine(mask, images, key, global_batch)
-    options = {'jitter': self.jitter, 'blur': self.blur, 'global_batch': global_batch}
+    options: PyTree = {'jitter': self.jitter, 'blur': self.blur, 'global_batch': global_batch}
     image = map_pixels(lambda x: strong_augment(augment_key, x, **options), mixed.image)
     return mixed._replace(image=image), counts, batch_stats
 

@@ -17,7 +17,7 @@ Synopsis:
 from collections.abc import Mapping
 import dataclasses
 import functools
-from typing import ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +72,7 @@ class Targets(NamedTuple):
   weak: Counted  # the unlabelled images unchanged
   views: tuple[Counted, ...]  # strong views
   keys: Array  # [A, b] random keys for the perturbation of features
-  unchanged: Array | None = None  # [A, b] bool, images whose features V2 does not perturb
+  unchanged: Any = None  # [A, b] bool, images whose features V2 does not perturb
 
 
 @dataclasses.dataclass(frozen=True)

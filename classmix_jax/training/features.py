@@ -7,7 +7,6 @@ Synopsis:
 """
 
 import hashlib
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -55,7 +54,8 @@ def open_features(setup: Setup, state: TrainState) -> CachedFeatures | None:
     setup: of the training run.
     state: has the frozen backbone.
   """
-  if setup.feature_directory is None:
+  directory = setup.feature_directory
+  if directory is None:
     return None
   backbone = setup.method.model.backbone
   params = jax.device_get(state.frozen['segmenter']['backbone'])
@@ -64,13 +64,11 @@ def open_features(setup: Setup, state: TrainState) -> CachedFeatures | None:
   flip = setup.batches.geometry.flip
 
   def open_source(source: Source, mirror: bool) -> ReadFeatures:
-    directory: Path = setup.feature_directory
     return cache_features(source, encode, directory, identity=identity, mirror=mirror)
 
-  split = setup.split
-  uses_unlabeled = split.unlabeled is not None and setup.batches.unlabeled > 0
+  unlabeled = setup.split.unlabeled if setup.batches.unlabeled else None
   return CachedFeatures(
-    labeled=open_source(split.labeled, flip),
-    unlabeled=open_source(split.unlabeled, flip) if uses_unlabeled else None,
+    labeled=open_source(setup.split.labeled, flip),
+    unlabeled=None if unlabeled is None else open_source(unlabeled, flip),
     val=open_source(setup.dataset.val, mirror=False),
   )

@@ -146,8 +146,8 @@ class DinoV2(nn.Module):
     """
     del train
     if isinstance(image, EncodedImage):
-      levels = jnp.split(image.features.astype(self.dtype), len(self.taps), axis=-1)
-      return Features(tuple(levels), (PATCH,) * len(levels))
+      parts = jnp.split(image.features.astype(self.dtype), len(self.taps), axis=-1)
+      return Features(tuple(parts), (PATCH,) * len(parts))
     image = preprocess(image, self.preprocessing)
     size = choose_size(get_size(image), self.scale)
     image = image if get_size(image) == size else resize_bilinear(image, size)
