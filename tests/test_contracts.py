@@ -14,6 +14,7 @@ import toy
 from toy import save
 
 from classmix_jax.core.collectives import ALL_DEVICES
+from classmix_jax.core.encoded import EncodedImage
 from classmix_jax.core.metrics import confusion_matrix
 from classmix_jax.core.optim import group_of
 from classmix_jax.core.pixel_weights import WEIGHTS
@@ -22,13 +23,15 @@ from classmix_jax.datasets import DATASETS
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.eval_step import predict
 from classmix_jax.masks import MASKS
-from classmix_jax.methods import METHODS, hyper_parameters
+from classmix_jax.methods import METHODS, hyper_parameters, method_class
 from classmix_jax.methods.pseudo_label import PseudoLabel
 from classmix_jax.models.backbones import BACKBONES
+from classmix_jax.models.backbones.dinov2 import DinoV2
 from classmix_jax.models.heads import HEADS
-from classmix_jax.models.segmenter import Segmenter, initialize
+from classmix_jax.models.segmenter import Segmenter, build_segmenter, initialize
+from classmix_jax.training.create_state import create_state
 from classmix_jax.training.step import make_train_step
-from classmix_jax.types import AXIS, VOID, Features
+from classmix_jax.types import AXIS, VOID, Batch, Features
 
 
 def image_of(height, width, count=2):
@@ -222,6 +225,32 @@ def test_methods_keep_the_shapes_of_their_state(name):
     assert x.shape == ((small.CLASSES,) if key.endswith('_shares') else ())
     assert x.dtype == jnp.float32
   assert {leaf.dtype for leaf in jax.tree.leaves(after.params)} == {jnp.dtype('float32')}
+
+
+def test_methods_learn_from_images_with_features(name):
+  """Methods that take `EncodedImage`s use the features; the others are refused in the config."""
+  if not method_class(name).encoded_images:
+    pytest.skip(f'{name} changes the pixels that its network sees')
+  taps, grid = 2, (2, 3)
+  vit = DinoV2(width=64, depth=taps, taps=tuple(range(taps)))
+  model = build_segmenter(vit, HEADS['refine'], small.CLASSES, stem=True, freeze_backbone=True)
+  method = METHODS[name](model, small.CLASSES)
+  tx = small.optimizer(method)
+  state = jax.eval_shape(
+    lambda key: create_state(method, tx, key, image_of(*small.SIZE), jax.devices()[:DEVICES]),
+    jax.random.key(0),
+  )
+  assert set(state.params['segmenter']) == {'stem', 'head'}
+
+  def encode(example):
+    features = np.zeros((len(example.image), *grid, 64 * taps), np.float16)
+    return example._replace(image=EncodedImage(example.image, features))
+
+  labeled, unlabeled = small.batch()
+  batch = small.shard(Batch(encode(labeled), encode(unlabeled)), DEVICES)
+  step = make_train_step(method, tx, 0, jax.devices()[:DEVICES])
+  after, metrics = jax.eval_shape(step, state, batch)
+  assert shapes(after) == shapes(state) and 'loss/sup' in metrics
 
 
 def test_methods_init_and_finish(name):
