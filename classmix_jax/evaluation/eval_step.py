@@ -16,6 +16,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
+from classmix_jax.core.encoded import Image
 from classmix_jax.core.metrics import confusion_matrix, iou, mean_iou
 from classmix_jax.core.reliability import (
   calibration_curve,
@@ -23,7 +24,7 @@ from classmix_jax.core.reliability import (
   confidence_counts,
   confident_precision,
 )
-from classmix_jax.evaluation.protocols import Protocol, scores
+from classmix_jax.evaluation.protocols import PROTOCOLS, Protocol, scores
 from classmix_jax.models.image_classifier import predict_logits
 from classmix_jax.models.segmenter import Segmenter, to_unit_range
 from classmix_jax.types import AXIS, VOID, Array, Example, PyTree
@@ -38,10 +39,16 @@ class Counts(NamedTuple):
   confidence: Any  # [2, bins], wrong and correct pixels, see `confidence_counts`
 
 
+def sees_whole_images(protocol: Protocol) -> bool:
+  """Returns whether the network sees each image once, as it is."""
+  changes = PROTOCOLS[protocol.name].native_image or protocol.flip or protocol.pad is not None
+  return not changes and protocol.scales == (1.0,)
+
+
 def predict(
   model: Segmenter,
   variables: PyTree,
-  image: Array,
+  image: Image,
   valid: Array | None = None,
   protocol: Protocol = PAPER,
 ) -> Array:
@@ -50,7 +57,7 @@ def predict(
   Args:
     model: the network.
     variables: of the network.
-    image: `[B, h, w, 3]` uint8.
+    image: `[B, h, w, 3]` uint8, possibly with features.
     valid: `[B, H, W]` bool, True on the pixels of a label; None scores images at their own size.
     protocol: see `protocols.scores`; by default scores are the probabilities of whole images.
   """
@@ -62,6 +69,19 @@ def predict(
 def relative_confidence(score: Array) -> Array:
   """Returns the highest of the scores `[..., C]` relative to their sum, in 1/C..1."""
   return jnp.max(score, axis=-1) / jnp.sum(score, axis=-1)
+
+
+def make_score(
+  model: Segmenter, protocol: Protocol = PAPER
+) -> Callable[[PyTree, Example], tuple[Array, Array]]:
+  """Returns the jitted `score(variables, example) -> (class ids, confidence)`, `[B, H, W]`."""
+
+  @jax.jit
+  def score(variables: PyTree, example: Example) -> tuple[Array, Array]:
+    scores = predict(model, variables, example.image, example.valid, protocol)
+    return scores.argmax(-1).astype(jnp.uint8), relative_confidence(scores)
+
+  return score
 
 
 def make_labels(
