@@ -71,6 +71,19 @@ def relative_confidence(score: Array) -> Array:
   return jnp.max(score, axis=-1) / jnp.sum(score, axis=-1)
 
 
+def make_score(
+  model: Segmenter, protocol: Protocol = PAPER
+) -> Callable[[PyTree, Example], tuple[Array, Array]]:
+  """Returns the jitted `score(variables, example) -> (class ids, confidence)`, `[B, H, W]`."""
+
+  @jax.jit
+  def score(variables: PyTree, example: Example) -> tuple[Array, Array]:
+    scores = predict(model, variables, example.image, example.valid, protocol)
+    return scores.argmax(-1).astype(jnp.uint8), relative_confidence(scores)
+
+  return score
+
+
 def make_labels(
   model: Segmenter, devices: Sequence[jax.Device], protocol: Protocol = PAPER
 ) -> Callable[[PyTree, Example], Array]:

@@ -30,8 +30,7 @@ from classmix_jax.evaluation.eval_step import (
   evaluate,
   make_count,
   make_labels,
-  predict,
-  relative_confidence,
+  make_score,
   sees_whole_images,
   summarize,
 )
@@ -200,14 +199,8 @@ class Evaluator:
 
   @functools.cached_property
   def score(self) -> Callable[[PyTree, Example], tuple[Any, Any]]:
-    """`score(variables, example [1, ...]) -> (class ids, confidence)`, each `[1, H, W]`."""
-
-    @jax.jit
-    def score(variables: PyTree, example: Example) -> tuple[Any, Any]:
-      scores = predict(self.model, variables, example.image, example.valid, self.protocol)
-      return scores.argmax(-1).astype(np.uint8), relative_confidence(scores)
-
-    return score
+    """The compiled `score(variables, example)` of this evaluator, see `make_score`."""
+    return make_score(self.model, self.protocol)
 
   def look(self, variables: PyTree, indices: Sequence[int]) -> Iterator[Seen]:
     """Yields some validation images with predictions; runs in one process."""
