@@ -95,7 +95,9 @@ def read_dims(value: int | memoryview) -> Iterator[int]:
 
 def read_tensor(message: memoryview) -> tuple[str, np.ndarray | None]:
   """Returns the name of a TensorProto and its array, None if it does not hold floats."""
-  name, dtype, shape, parts = '', '', [], []
+  name = dtype = ''
+  shape: list[int] = []
+  parts: list[memoryview] = []
   for number, value in read_fields(message):
     if number == TENSOR_NAME:
       name = to_text(value)
