@@ -76,6 +76,27 @@ def squared_error(
   return jnp.mean(difference**2, axis=-1)
 
 
+def kl_divergence(
+  logits: Float[Array, '... C'], prob: Float[Array, '... C']
+) -> Float32[Array, '...']:
+  """Returns KL(softmax(logits) | prob) = sum over classes of q log(q / prob) per pixel.
+
+  Args:
+    logits: `[..., C]` float.
+    prob: `[..., C]` float, rows sum to 1; values count as 1e-7 or more, which keeps the result
+      finite.
+
+  Returns:
+    `[...]` float32.
+
+  Example:
+    >>> round(float(kl_divergence(jnp.zeros(2), jnp.array([0.25, 0.75]))), 4)   # log(4 / 3) / 2
+    0.1438
+  """
+  log_q = jax.nn.log_softmax(logits.astype(jnp.float32))
+  return jnp.sum(jnp.exp(log_q) * (log_q - jnp.log(jnp.maximum(prob, 1e-7))), axis=-1)
+
+
 def binary_cross_entropy(logit: Float[Array, '...'], real: bool) -> Float32[Array, '...']:
   """Returns -log sigmoid(logit) if `real`, else -log(1 - sigmoid(logit)), per element.
 

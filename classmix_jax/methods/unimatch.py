@@ -16,6 +16,7 @@ Synopsis:
 
 from collections.abc import Mapping
 import dataclasses
+import functools
 from typing import ClassVar, NamedTuple, cast
 
 import jax
@@ -71,6 +72,7 @@ class Targets(NamedTuple):
   weak: Counted  # the unlabelled images unchanged
   views: tuple[Counted, ...]  # strong views
   keys: Array  # [A, b] random keys for the perturbation of features
+  unchanged: Array | None = None  # [A, b] bool, images whose features V2 does not perturb
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +81,7 @@ class UniMatch(Supervised):
 
   Attributes:
     num_views: number of strong views.
-    mask: a name of `MASKS`; pixels outside of the mask come from the next image.
+    mask: a name of `MASKS`; pixels outside of the mask come from another image.
     threshold: tau, 0.95 (0 on Cityscapes for UniMatch: every pixel counts).
     lambda_fp: weight of the loss of perturbed features, 0 for none.
     feature_dropout: fraction of the channels that are dropped.
@@ -103,6 +105,7 @@ class UniMatch(Supervised):
   exclude_padding: bool = option(True)
 
   min_unlabeled: ClassVar[int] = 2
+  reverse_partners: ClassVar[bool] = False  # see `GlobalBatch`
   recipes: ClassVar[Recipes] = {
     'cityscapes': {**UNIMATCH_CITYSCAPES, 'method.threshold': 0.0},
     'pascal_voc': UNIMATCH_PASCAL_VOC,
@@ -123,7 +126,7 @@ class UniMatch(Supervised):
   def strong_view(self, key: Array, weak: PseudoLabel, micro_batches: int) -> PseudoLabel:
     """Distorts the images, then mixes images and labels alike, `[A b, ...]`."""
     mask_key, distort_key = jax.random.split(key)
-    global_batch = GlobalBatch(AXIS, micro_batches)
+    global_batch = GlobalBatch(AXIS, micro_batches, self.reverse_partners)
 
     def augment(pixels: Array) -> Array:
       return distort(
@@ -146,9 +149,14 @@ class UniMatch(Supervised):
     return tuple(self.strong_view(key, weak, micro_batches) for key in keys)
 
   def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Targets, PyTree, Metrics]:
+    weak = self.pseudo_label(state, batch.unlabeled)
+    targets, metrics = self.match(weak, batch, key)
+    return targets, state.model_state, metrics
+
+  def match(self, weak: PseudoLabel, batch: Batch, key: Array) -> tuple[Targets, Metrics]:
+    """Returns the targets that follow from labels of the weak images, `[A b, ...]`."""
     micro_batches = len(batch.unlabeled.image)
     view_key, feature_key = jax.random.split(key)
-    weak = self.pseudo_label(state, batch.unlabeled)
 
     def count_pixels(images: PseudoLabel) -> Counted:
       count = device_count(images.valid, ALL_DEVICES)
@@ -165,7 +173,7 @@ class UniMatch(Supervised):
     )
     share = confident_share(weak.confidence, weak.valid, self.threshold, ALL_DEVICES)
     classes = class_metrics(batch.labeled, weak.label, weak.valid, self.num_classes)
-    return targets, state.model_state, {'confident_share': share, **classes}
+    return targets, {'confident_share': share, **classes}
 
   def matching_loss(self, logits: Array, counted: Counted) -> Array:
     """Returns the cross-entropy of confident pixels, averaged over all valid pixels."""
@@ -173,6 +181,12 @@ class UniMatch(Supervised):
     confident = images.confidence >= self.threshold
     pixel_loss = confident * per_pixel(cross_entropy, logits, images.label)
     return masked_mean(pixel_loss, images.valid, count=counted.num_pixels)
+
+  def append_perturbed(self, targets: Targets, features: Features) -> Features:
+    """Appends features with dropped channels of the weak images, which follow labelled ones."""
+    weak = jax.tree.map(lambda x: x[len(targets.labeled.image) :], features)
+    perturbed = drop_channels(targets.keys, weak, self.feature_dropout)
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), features, perturbed)
 
   def joint_pass(
     self, student: PyTree, batch_stats: PyTree, targets: Targets
@@ -183,16 +197,9 @@ class UniMatch(Supervised):
     result, which changes the BN statistics of the head slightly.
     """
     labeled = to_unit_range(targets.labeled.image)
-
-    def perturb(features: Features) -> Features:
-      weak = jax.tree.map(lambda x: x[len(labeled) :], features)
-      perturbed = drop_channels(targets.keys, weak, self.feature_dropout)
-      return jax.tree.map(lambda *parts: jnp.concatenate(parts), features, perturbed)
-
     image = concatenate([labeled, targets.weak.images.image])
-    logits, batch_stats = forward(
-      self.model, student, batch_stats, image, train=True, perturb=perturb, upsample=False
-    )
+    options = {'perturb': functools.partial(self.append_perturbed, targets), 'upsample': False}
+    logits, batch_stats = forward(self.model, student, batch_stats, image, train=True, **options)
     return logits[: len(labeled)], logits[len(image) :], batch_stats
 
   def strong_pass(
@@ -201,6 +208,17 @@ class UniMatch(Supervised):
     """Returns logits of all strong views, which pass as one batch, and new statistics."""
     image = concatenate([view.images.image for view in targets.views])
     return forward(self.model, student, batch_stats, image, train=True, upsample=False)
+
+  def strong_loss(
+    self, student: PyTree, batch_stats: PyTree, targets: Targets
+  ) -> tuple[Array, PyTree]:
+    """Returns the mean over views of L_view, and new statistics."""
+    strong, batch_stats = self.strong_pass(student, batch_stats, targets)
+    losses = [
+      self.matching_loss(logits, view)
+      for logits, view in zip(jnp.split(strong, len(targets.views)), targets.views, strict=True)
+    ]
+    return cast(Array, sum(losses)) / len(losses), batch_stats
 
   def loss(
     self, params: PyTree, model_state: PyTree, targets: Targets
@@ -212,12 +230,7 @@ class UniMatch(Supervised):
       metrics['loss/fp'] = self.matching_loss(perturbed, targets.weak)
     else:
       loss_sup, batch_stats = self.supervised_loss(student, batch_stats, targets.labeled)
-    strong, batch_stats = self.strong_pass(student, batch_stats, targets)
-    losses = [
-      self.matching_loss(logits, view)
-      for logits, view in zip(jnp.split(strong, len(targets.views)), targets.views, strict=True)
-    ]
-    loss_unsup = cast(Array, sum(losses)) / len(losses)
+    loss_unsup, batch_stats = self.strong_loss(student, batch_stats, targets)
     metrics |= {'loss/sup': loss_sup, 'loss/unsup': loss_unsup}
     loss = loss_sup + (1 - self.lambda_fp) * loss_unsup
     loss += self.lambda_fp * metrics.get('loss/fp', 0.0)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -57,12 +58,21 @@ class Segmenter(nn.Module):
       perturb: applied to the features between backbone and head; may change B.
       upsample: False returns the logits at the head's size, for `core/tiling.py`.
     """
+    logits, _ = self.predict_with_features(image, train, perturb)
+    return resize_bilinear(logits, get_size(image)) if upsample else logits
+
+  def predict_with_features(
+    self, image: Image, train: bool, perturb: Perturbation = lambda features: features
+  ) -> tuple[Array, Features]:
+    """Returns the logits at the head's size, `[B, h, w, C]`, and the features before the head.
+
+    Arguments are those of `__call__`; the features are perturbed.
+    """
     features = self.backbone(image, train)
     if self.stem is not None:
       features = prepend(self.stem(get_pixels(image), train), features)
     features = perturb(features)
-    logits = self.head(features, train).astype(jnp.float32)
-    return resize_bilinear(logits, get_size(image)) if upsample else logits
+    return self.head(features, train).astype(jnp.float32), features
 
 
 def prepend(levels: tuple[Array, Array], features: Features) -> Features:
@@ -114,6 +124,20 @@ def initialize(model: nn.Module, key: Array, image: ArraySpec) -> tuple[PyTree, 
   return variables['params'], variables.get('batch_stats', {})
 
 
+def feature_spec(
+  model: Segmenter, params: PyTree, batch_stats: PyTree, image: ArraySpec
+) -> Features:
+  """Returns shapes and dtypes of the features of images of this shape; computes nothing."""
+
+  def extract(variables: PyTree, image: Array) -> Features:
+    method = Segmenter.predict_with_features
+    predicted: Any = model.apply(variables, image, train=False, method=method)
+    return predicted[1]
+
+  variables = {'params': params, 'batch_stats': batch_stats}
+  return jax.eval_shape(extract, variables, jax.ShapeDtypeStruct(image.shape, jnp.float32))
+
+
 def forward(
   model: nn.Module,
   params: PyTree,
@@ -125,7 +149,7 @@ def forward(
 ) -> tuple[Array, PyTree]:
   """Returns `(logits [B, H, W, C], batch_stats)`; only training updates the statistics.
 
-  `options` are `perturb` and `upsample` of `Segmenter.__call__`.
+  `options` are `perturb` and `upsample` of `Segmenter.__call__`, or `method` of `model.apply`.
   """
   variables = {'params': params, 'batch_stats': batch_stats}
   if not train:
@@ -134,6 +158,29 @@ def forward(
   logits, updated = model.apply(variables, image, train=True, mutable=['batch_stats'], **options)
   # With frozen statistics (bn='running'), `updated` is empty.
   return logits, updated.get('batch_stats', batch_stats)
+
+
+def forward_with_features(
+  model: nn.Module,
+  params: PyTree,
+  batch_stats: PyTree,
+  image: Array,
+  *,
+  train: bool,
+  **options: Any,
+) -> tuple[Array, Features, PyTree]:
+  """Returns `forward` at the head's size with the features before the head.
+
+  Returns:
+    `(logits [B, h, w, C], features, batch_stats)`.
+  """
+  method = Segmenter.predict_with_features
+  predicted: Any
+  predicted, batch_stats = forward(
+    model, params, batch_stats, image, train=train, method=method, **options
+  )
+  logits, features = predicted
+  return logits, features, batch_stats
 
 
 def forward_in_order(

@@ -1,0 +1,41 @@
+"""Maps the features of a backbone to one vector per pixel for losses between pixels.
+
+Synopsis:
+
+    projector = PixelProjector(width=256)
+    params = projector.init(key, features)['params']
+    unit = projector.apply({'params': params}, features)       # [B, h, w, 256]
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from classmix_jax.core.contrastive import normalize
+from classmix_jax.core.resize import get_size, resize_bilinear
+from classmix_jax.types import Array, Features
+
+
+class PixelProjector(nn.Module):
+  """Two layers of 1x1 convolutions over all levels of the features, computed in float32.
+
+  The first is linear in the levels, joined along the channels at the resolution of `levels[0]`.
+  Written as one convolution per level, it precedes the resizing: the same result for less.
+
+  Attributes:
+    width: D, channels of both layers.
+  """
+
+  width: int = 256
+
+  @nn.compact
+  def __call__(self, features: Features) -> Array:
+    """Maps features to `[B, h, w, D]` float32 of length 1, h and w those of the first level."""
+    size = get_size(features.levels[0])
+
+    def join(index: int, level: Array) -> Array:
+      layer = nn.Dense(self.width, use_bias=index == 0, name=f'level{index}')
+      x = layer(level.astype(jnp.float32))
+      return x if get_size(x) == size else resize_bilinear(x, size)
+
+    total = sum(join(index, level) for index, level in enumerate(features.levels))
+    return normalize(nn.Dense(self.width, name='output')(nn.relu(total)))
