@@ -95,7 +95,7 @@ def read_dims(value: int | memoryview) -> Iterator[int]:
 
 def read_tensor(message: memoryview) -> tuple[str, np.ndarray | None]:
   """Returns the name of a TensorProto and its array, None if it does not hold floats."""
-  name, dtype = '', ''
+  name = dtype = ''
   shape: list[int] = []
   parts: list[memoryview] = []
   for number, value in read_fields(message):
