@@ -62,15 +62,15 @@ class Stage(NamedTuple):
 class Method(Protocol):
   """A semi-supervised method, see `methods/mean_teacher.py` for an implementation.
 
-  A step computes the targets of the whole batch without a gradient, then loss and gradient of one
-  micro-batch after another. Whatever must not depend on the number of micro-batches (partners,
-  random draws, denominators) is part of the targets. `targets`, `loss`, `finish` and `views` run
-  inside `pmap` over `AXIS`. Implementations are frozen dataclasses of hyper-parameters.
+  A step computes the targets of the whole batch without a gradient (partners, random draws,
+  denominators), then loss and gradient of one micro-batch after another. `targets`, `loss`,
+  `finish` and `views` run inside `pmap` over `AXIS`. Implementations are frozen dataclasses.
   """
 
   averages: ClassVar[Mapping[str, str]]  # key of `method_state` -> key of `params` that it averages
   min_unlabeled: ClassVar[int]  # least unlabelled images in a batch: 2 if pairs are mixed
   network_names: ClassVar[tuple[str, ...]]  # keys of `networks`
+  encoded_images: ClassVar[bool]  # whether images may be `EncodedImage`, see core/encoded.py
   recipes: ClassVar[Mapping[str, Mapping[str, Any]]]  # data set -> config fields of the paper
 
   @property

@@ -21,6 +21,7 @@ PARTS = {
   'torch': 'to convert weights',
   'labels': 'to convert labels',
   'lite': 'weights of efficientnet_lite0',
+  'hub': 'to download weights',
   'dev': 'to test',
 }
 HEAD = """# Dependencies

@@ -128,15 +128,24 @@ def test_backbones_take_bn_dtype_and_remat(name, bn):
     assert path[-2].key.startswith('bn')
 
 
+def level_sizes(name):
+  """Sizes and strides of the levels that a head takes."""
+  if name.startswith('dpt'):
+    return [(5, 9)] * 4, (14,) * 4
+  if name == 'refine':
+    return [(20, 36), (10, 18), (3, 5), (3, 5)], (2, 4, 14, 14)
+  return [(9, 17), (5, 9)], (4, 8)
+
+
 @pytest.mark.parametrize('name', HEADS)
 @pytest.mark.parametrize('bn', ['batch', 'running'])
 def test_heads_keep_the_size_of_features(name, bn):
   """Of the last level or of the first; a DPT head has 8 times the size of its four levels."""
   head = HEADS[name](num_classes=7, output_stride=8, bn=bn, dtype=jnp.bfloat16)
-  sizes = [(5, 9)] * 4 if name.startswith('dpt') else [(9, 17), (5, 9)]
+  sizes, strides = level_sizes(name)
 
   def run(*levels):
-    return head.init_with_output(jax.random.key(0), Features(levels, (8,) * len(sizes)), False)
+    return head.init_with_output(jax.random.key(0), Features(levels, strides), False)
 
   levels = (jax.ShapeDtypeStruct((2, *size, 16), jnp.float32) for size in sizes)
   logits, variables = jax.eval_shape(run, *levels)
@@ -341,11 +350,31 @@ def make_pascal_voc(root):
   return DATASETS['pascal_voc'](root=str(toy.write_pascal_voc(root)))
 
 
+def make_ade20k(root):
+  return DATASETS['ade20k'](root=str(toy.write_ade20k(root)))
+
+
+def make_coco(root):
+  return DATASETS['coco'](root=str(toy.write_coco(root)), unlabeled2017=True)
+
+
+def make_tfds(root):
+  """A builder whose archives are put there by hand has no checksums."""
+  manual = root / 'manual'
+  toy.write_cityscapes_archives(manual, toy.write_cityscapes(root / 'folders'))
+  return DATASETS['tfds'](
+    root=str(root / 'data'), builder='cityscapes/semantic_segmentation', manual_dir=str(manual)
+  )
+
+
 MAKERS = {
   'scenes': make_scenes,
   'camvid': make_camvid,
   'cityscapes': make_cityscapes,
   'pascal_voc': make_pascal_voc,
+  'ade20k': make_ade20k,
+  'coco': make_coco,
+  'tfds': make_tfds,
   'folder': make_folder,
 }
 

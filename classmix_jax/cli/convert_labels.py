@@ -1,6 +1,8 @@
 """Converts annotation exports to masks of class ids and classes.txt, for configs/folder.py.
 
     python launch/convert_labels.py --from=coco --input=annotations.json --output=DATA/labeled
+    python launch/convert_labels.py --from=coco --input=instances_val2017.json --output=COCO \\
+        --classes=coco --background=background          # for configs/coco.py
     python launch/convert_labels.py --from=labelme --input=JSON --output=DATA/labeled
     python launch/convert_labels.py --from=cvat --input=annotations.xml --output=DATA/labeled
     python launch/convert_labels.py --from=colors --input=MASKS --classes=voc --output=DATA/labeled
@@ -27,7 +29,7 @@ OUTPUT = flags.DEFINE_string('output', '', 'Directory for masks/NAME.png and cla
 CLASSES = flags.DEFINE_string(
   'classes',
   '',
-  "File that fixes names and ids: classes.txt, CVAT's labelmap.txt, or 'voc'. For "
+  "File that fixes names and ids: classes.txt, CVAT's labelmap.txt, 'voc' or 'coco'. For "
   '--from=colors also the colours; default there: the file of that name in --input.',
 )
 BACKGROUND = flags.DEFINE_string(

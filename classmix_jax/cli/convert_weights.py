@@ -3,6 +3,7 @@
     python launch/convert.py --input=resnet101COCO-41f33a49.pth --output=coco \\
         --backbone=resnet101 --head=deeplab_v2
     python launch/convert.py --input=resnet50-0676ba61.pth --output=imagenet --backbone=resnet50
+    python launch/convert.py --input=hub:resnet50 --output=imagenet --backbone=resnet50
     python launch/convert.py --input=RUN --network=teacher --output=teacher.safetensors
 
 The report lists every tensor. Unless the file holds exactly the network, apart from its head, the
@@ -18,7 +19,8 @@ from absl import flags
 INPUT = flags.DEFINE_string(
   'input',
   '',
-  'A file (.pth, .pt, .pth.tar, .safetensors), or a directory of weights or of a run.',
+  'A file (.pth, .pt, .pth.tar, .bin, .safetensors), hub:ORG/NAME, or a directory of weights or of '
+  'a run.',
 )
 OUTPUT = flags.DEFINE_string(
   'output', '', 'Directory to write; or a file (.pth, .safetensors), from a directory.'
@@ -44,34 +46,38 @@ PREPROCESSING = flags.DEFINE_string(
 PARTIAL = flags.DEFINE_bool('partial', False, 'Accept a file without a tenth of the backbone.')
 
 
-def check_flags() -> tuple[Path, Path]:
-  """Returns the input and the output; raises UserError if one is missing or both are files."""
+def check_flags() -> Path:
+  """Returns the output; raises UserError if a flag is missing, or unless one is a file."""
   from classmix_jax.errors import UserError
+  from classmix_jax.pretrained.hub_name import is_hub_name
   from classmix_jax.pretrained.state_dict_files import is_file_name
 
   for name, flag in (('--input', INPUT), ('--output', OUTPUT)):
     if not flag.value:
       raise UserError(f'{name} is missing; --help shows examples.')
-  source, output = Path(INPUT.value).expanduser(), Path(OUTPUT.value).expanduser()
-  if is_file_name(output) == is_file_name(source):
+  output = Path(OUTPUT.value).expanduser()
+  if is_file_name(output) == (is_hub_name(INPUT.value) or is_file_name(Path(INPUT.value))):
     raise UserError(
-      f'--input={source} and --output={output}: one must be a file (.pth, .safetensors), the '
+      f'--input={INPUT.value} and --output={output}: one must be a file (.pth, .safetensors), the '
       'other a directory.'
     )
   if not is_file_name(output) and not BACKBONE.value:
     raise UserError('--backbone is missing; for example --backbone=resnet101.')
-  return source, output
+  return output
 
 
 def main() -> None:
   from classmix_jax.pretrained.convert import convert_to_directory, convert_to_file
-  from classmix_jax.pretrained.load import open_weights
+  from classmix_jax.pretrained.load import locate_weights, open_weights
   from classmix_jax.pretrained.state_dict_files import is_file_name
 
-  source, output = check_flags()
+  output = check_flags()
+  source = locate_weights(INPUT.value)
   to_file = is_file_name(output)
   weights = open_weights(
-    source,
+    source.path,
+    name=source.name,
+    trained_on=source.trained_on,
     network=NETWORK.value,
     step=STEP.value,
     layout='' if to_file else LAYOUT.value,

@@ -27,6 +27,7 @@ RANGES: Mapping[str, Range] = {
   'data.cache_gb': NON_NEGATIVE,
   'data.scale_step': NON_NEGATIVE,
   'model.output_stride': NON_NEGATIVE,
+  'model.scale': Range(0.1, 10.0),
   **{
     f'optim.{name}': NON_NEGATIVE
     for name in (
@@ -39,6 +40,7 @@ RANGES: Mapping[str, Range] = {
   'optim.momentum': Range(0, below=1),
   'labeled_loss.ohem_threshold': FRACTION,
   'labeled_loss.ohem_min_kept': NON_NEGATIVE,
+  'labeled_loss.balance': Range(0, 2),
   'labeled_loss.dice': NON_NEGATIVE,
   'labeled_loss.class_weights': NON_NEGATIVE,
   'data.size': POSITIVE_COUNT,

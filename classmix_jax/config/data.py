@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from classmix_jax.config.lookup import Config, lookup
-from classmix_jax.config.model import build_protocol, fewest_unlabeled
+from classmix_jax.config.model import build_backbone, build_protocol, fewest_unlabeled
 from classmix_jax.data.disk_cache import copy_images, copy_labels
 from classmix_jax.data.files.checks import check_pairs, file_pairs
 from classmix_jax.data.files.findings import keep_findings, keeps_findings, raise_findings
@@ -26,6 +26,7 @@ from classmix_jax.datasets import DATASETS
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.protocols import PROTOCOLS
 from classmix_jax.methods import BASELINE
+from classmix_jax.types import Size
 from classmix_jax.utils.paths import cache_root
 from classmix_jax.utils.progress import progress
 
@@ -196,6 +197,34 @@ def build_split(
 def build_geometry(config: Config) -> Geometry:
   """Returns how training examples are cut; raises UserError if options do not fit together."""
   data = config.data
-  return Geometry(
-    tuple(data.crop) or None, tuple(data.scale), data.scale_step, data.flip, data.scale_apart
-  )
+  crop = tuple(data.crop) or None
+  grid = feature_cell(config) if config.model.cache_features and crop else (1, 1)
+  return Geometry(crop, tuple(data.scale), data.scale_step, data.flip, data.scale_apart, grid)
+
+
+def feature_cell(config: Config) -> Size:
+  """Returns the (height, width) in pixels of a cell of the features of a frame.
+
+  Raises:
+    UserError: the cells of a frame, or a crop and the cells, do not divide evenly.
+  """
+  size, crop = tuple(config.data.size), tuple(config.data.crop)
+  grid = build_backbone(config).feature_grid(size)
+  cell = size[0] // grid[0], size[1] // grid[1]
+  if cell[0] * grid[0] != size[0] or cell[1] * grid[1] != size[1]:
+    raise UserError(
+      f'config.model.cache_features divides frames of {size[0]}x{size[1]} (config.data.size) into '
+      f'{grid[0]}x{grid[1]} cells, which are no whole pixels; change config.model.scale or '
+      'config.data.size, or train on whole frames with config.data.crop=().'
+    )
+  if crop[0] % cell[0] or crop[1] % cell[1] or crop[0] > size[0] or crop[1] > size[1]:
+    raise UserError(
+      f'config.data.crop is {crop}, but the cached features have cells of {cell[0]}x{cell[1]} '
+      f'pixels in frames of {size[0]}x{size[1]}; give multiples of a cell, or () for whole frames.'
+    )
+  return cell
+
+
+def feature_directory(config: Config) -> Path | None:
+  """Returns where features of a frozen backbone are kept, None if they are not cached."""
+  return copy_directory(config) if config.model.cache_features else None

@@ -133,9 +133,14 @@ def model_defaults() -> ml_collections.ConfigDict:
   # Compute convolutions again for gradients: half of the memory on TPUs, 9 % less on NVIDIA GPUs.
   model.remat = False
   model.bn = 'batch'  # batch: statistics of the global batch; running: frozen
+  model.scale = 1.0  # of dinov2_*: images are enlarged by this factor before the network
+  model.stem = False  # add levels of stride 2 and 4 from a few convolutions, for head=refine
   model.freeze_backbone = False  # train the head only, on features that never change
-  # Weights to start from: a run, a directory of launch/convert.py, or a file (.pth, .safetensors),
-  # see docs/weights.md; '' is from scratch.
+  # Compute the features of whole frames once and keep them on the disk; needs freeze_backbone.
+  # Color jitter and blur then reach no feature, and crops begin and end at cells of the features.
+  model.cache_features = False
+  # Weights to start from: a run, a directory of launch/convert.py, a file (.pth, .safetensors), or
+  # hub:ORG/NAME on the Hugging Face Hub, see docs/weights.md; '' is from scratch.
   model.pretrained = ''
   return model
 
@@ -160,6 +165,8 @@ def labeled_loss_defaults() -> ml_collections.ConfigDict:
   """Returns the defaults of the labelled loss, `config.labeled_loss`."""
   labeled_loss = ml_collections.ConfigDict()
   labeled_loss.class_weights = ()  # of class 0, 1, ...; () weighs all alike
+  # Weigh classes by (share of the labelled pixels)^-balance, e.g. 0.5 for rare classes; 0 none.
+  labeled_loss.balance = 0.0
   labeled_loss.ohem_threshold = 1.0  # pixels that are more probable do not count, e.g. 0.7
   labeled_loss.ohem_min_kept = 0  # but at least this many pixels of the batch count
   labeled_loss.dice = 0.0  # weight of the Dice term

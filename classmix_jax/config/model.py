@@ -1,5 +1,7 @@
 """Network, method, optimizer and protocol of a config."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -50,15 +52,15 @@ def fewest_unlabeled(config: Config) -> int:
   return method_class(config.method.name).min_unlabeled
 
 
-def build_model(config: Config, num_classes: int) -> Segmenter:
-  """Builds the network of `config.model`.
+def build_backbone(config: Config) -> Any:
+  """Builds the backbone of `config.model`.
 
   Raises:
     UserError: a name does not exist, or the backbone cannot have the output stride.
   """
   model = config.model
   options = {
-    # A frozen network also keeps its statistics.
+    # The statistics of a frozen network do not change either.
     'bn': 'running' if model.freeze_backbone else model.bn,
     'dtype': lookup(DTYPES, model.dtype, 'config.model.dtype'),
     'remat': model.remat,
@@ -69,10 +71,34 @@ def build_model(config: Config, num_classes: int) -> Segmenter:
     )
   if model.output_stride:
     options['output_stride'] = model.output_stride
-  backbone = lookup(BACKBONES, model.backbone, 'config.model.backbone')(**options)
+  if model.scale != 1.0:
+    options['scale'] = model.scale
+  factory = lookup(BACKBONES, model.backbone, 'config.model.backbone')
+  try:
+    return factory(**options)
+  except TypeError:
+    raise UserError(
+      f'config.model.scale is {model.scale}, but {model.backbone} takes images as they are; set it '
+      'to 1, or choose a dinov2_* backbone.'
+    ) from None
+
+
+def build_model(config: Config, num_classes: int) -> Segmenter:
+  """Builds the network of `config.model`.
+
+  Raises:
+    UserError: a name does not exist, or the backbone cannot have the output stride or the scale.
+  """
+  backbone, model = build_backbone(config), config.model
   head = lookup(HEADS, model.head, 'config.model.head')
-  freeze = model.freeze_backbone
-  return build_segmenter(backbone, head, num_classes, freeze_backbone=freeze)
+  return build_segmenter(
+    backbone,
+    head,
+    num_classes,
+    bn=model.bn,
+    stem=model.stem,
+    freeze_backbone=model.freeze_backbone,
+  )
 
 
 def build_method(config: Config, num_classes: int) -> Method:

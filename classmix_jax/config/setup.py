@@ -7,12 +7,20 @@ Synopsis:
 """
 
 from collections.abc import Callable
+import dataclasses
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import optax
 
-from classmix_jax.config.data import Split, build_dataset, build_geometry, build_split
+from classmix_jax.config.data import (
+  Split,
+  build_dataset,
+  build_geometry,
+  build_split,
+  feature_directory,
+)
 from classmix_jax.config.lookup import Config
 from classmix_jax.config.model import (
   build_method,
@@ -21,8 +29,9 @@ from classmix_jax.config.model import (
   choose_devices,
   needs_unlabeled,
 )
+from classmix_jax.data.label_statistics import class_counts, label_counts
 from classmix_jax.data.random_crop import Geometry
-from classmix_jax.data.source import Dataset
+from classmix_jax.data.source import Dataset, Source
 from classmix_jax.data.unreadable import NONE_UNREADABLE, UnreadableExamples
 from classmix_jax.evaluation.protocols import Protocol
 from classmix_jax.types import Method, Stage
@@ -123,6 +132,7 @@ class Setup(NamedTuple):
     batches: what decides a batch.
     evaluation: how networks are evaluated.
     schedule: when a training run logs, evaluates, saves and ends.
+    feature_directory: where features of a frozen backbone are kept, None to compute them each time.
   """
 
   values: dict[str, Any]
@@ -140,6 +150,7 @@ class Setup(NamedTuple):
   batches: BatchSetup
   evaluation: EvaluationSetup
   schedule: Schedule
+  feature_directory: Path | None = None
 
 
 def make_schedule(config: Config) -> Schedule:
@@ -175,6 +186,15 @@ def image_size(config: Config, dataset: Dataset) -> tuple[int, int]:
   return tuple(config.data.crop) or tuple(config.data.size) or dataset.train.read_image(0).shape[:2]
 
 
+def balance_classes(method: Any, labeled: Source, dataset: Dataset) -> Any:
+  """Returns the method with class weights of the labelled images, if its loss balances them."""
+  if not method.labeled_loss.balance:
+    return method
+  counts = label_counts(labeled, range(len(labeled)), dataset.class_names)
+  pixels, _ = class_counts(counts, len(dataset.class_names))
+  return dataclasses.replace(method, labeled_loss=method.labeled_loss.balanced(pixels))
+
+
 def make_setup(config: Config, left_out: UnreadableExamples | None = None) -> Setup:
   """Opens the data of a config and builds everything that a training run is made of.
 
@@ -188,7 +208,7 @@ def make_setup(config: Config, left_out: UnreadableExamples | None = None) -> Se
   unreadable = left_out or NONE_UNREADABLE
   dataset = build_dataset(config, unreadable)
   split = build_split(config, dataset, unreadable)
-  method = build_method(config, len(dataset.class_names))
+  method = balance_classes(build_method(config, len(dataset.class_names)), split.labeled, dataset)
   return Setup(
     values=config.to_dict(),
     seed=config.seed,
@@ -205,6 +225,7 @@ def make_setup(config: Config, left_out: UnreadableExamples | None = None) -> Se
     batches=make_batch_setup(config),
     evaluation=make_evaluation_setup(config),
     schedule=make_schedule(config),
+    feature_directory=feature_directory(config),
   )
 
 

@@ -11,12 +11,13 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Shaped
 
 from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
+from classmix_jax.core.resize import resize_nearest
 from classmix_jax.types import Array
 
 
 def mix(
-  mask: Bool[Array, 'B H W'], x: Shaped[Array, 'B H W *C'], global_batch: GlobalBatch = ONE_DEVICE
-) -> Shaped[Array, 'B H W *C']:
+  mask: Bool[Array, 'B H W'], x: Shaped[Array, 'B h w *C'], global_batch: GlobalBatch = ONE_DEVICE
+) -> Shaped[Array, 'B h w *C']:
   """Pastes the masked region of every image on the next image of the batch.
 
   x_mix[i] = M[i] x[i] + (1 - M[i]) x[(i + 1) mod N] (ClassMix, arXiv 2007.07936, section 3.1;
@@ -24,18 +25,17 @@ def mix(
 
   Args:
     mask: True where image i is kept.
-    x: images or labels of any dtype.
+    x: images or labels, or features on a coarser grid, of any dtype.
     global_batch: where this device's images belong; inside `pmap`, pass its axis.
 
   Raises:
-    ValueError: the shapes do not match (at trace time).
+    ValueError: x has more images or pixels than the mask (at trace time).
 
   Example:
     >>> mask = jnp.array([[[True, False]], [[False, True]]])
     >>> mix(mask, jnp.array([[[1, 2]], [[3, 4]]])).tolist()
     [[[1, 4]], [[1, 4]]]
   """
-  if mask.shape != x.shape[:3]:
-    raise ValueError(f'mask {mask.shape} does not cover x {x.shape}: [B, H, W] must be equal')
+  mask = resize_nearest(mask, x)
   expanded = mask.reshape(mask.shape + (1,) * (x.ndim - 3))
   return jnp.where(expanded, x, global_batch.next_image(x))

@@ -29,7 +29,7 @@ import shutil
 import numpy as np
 
 from classmix_jax.data.files.findings import raise_findings
-from classmix_jax.data.source import Source
+from classmix_jax.data.source import Source, cached
 from classmix_jax.errors import UserError
 from classmix_jax.utils.atomic_write import write_atomically
 from classmix_jax.utils.file_lock import file_lock
@@ -37,6 +37,7 @@ from classmix_jax.utils.progress import progress
 from classmix_jax.utils.threads import in_parallel
 
 CHUNK = 64  # arrays that a crash loses at most
+MEMORY_GB = 4.0  # of features that cannot be copied
 
 ReadArray = Callable[[int], np.ndarray]
 
@@ -61,8 +62,18 @@ def copy_labels(source: Source, directory: Path) -> Source:
   return dataclasses.replace(source, read_label=_open_or_make(source, 'labels', directory))
 
 
+def copy_features(source: Source, directory: Path) -> ReadArray:
+  """Returns `read_image` of a source of features, from a copy below `directory`.
+
+  Features of a source without a version are kept in memory.
+  """
+  if source.version is None:
+    return cached(source, MEMORY_GB).read_image
+  return _open_or_make(source, 'features', directory)
+
+
 def _open_or_make(source: Source, kind: str, root: Path) -> ReadArray:
-  read = source.read_image if kind == 'images' else source.load_label
+  read = source.load_label if kind == 'labels' else source.read_image
   if source.version is None or not len(source):
     return read  # a change of the source would go unnoticed
   identity = '\n'.join([kind, source.version(), *source.names])

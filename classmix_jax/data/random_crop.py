@@ -30,6 +30,7 @@ class Geometry:
       smallest + scale_step, ... up to the largest.
     flip: whether to mirror left and right with probability 0.5.
     scale_apart: whether to draw the factors of height and width independently.
+    grid: corners of crops are multiples of it, e.g. of the cells of features.
 
   Raises:
     UserError: an option is out of range, or a random scale has no crop.
@@ -40,6 +41,7 @@ class Geometry:
   scale_step: float = 0.0
   flip: bool = False
   scale_apart: bool = False
+  grid: Size = (1, 1)
 
   def __post_init__(self) -> None:
     low, high = self.scale
@@ -99,7 +101,10 @@ def draw_view(geometry: Geometry, *, seed: int, stream: int, position: int, fram
   scaled = max(1, round(frame[0] * factors[0])), max(1, round(frame[1] * factors[1]))
   crop = geometry.crop or scaled
   extent = min(crop[0], scaled[0]), min(crop[1], scaled[1])
-  top, left = (int(u[1 + axis] * (scaled[axis] - extent[axis] + 1)) for axis in (0, 1))
+  top, left = (
+    int(u[1 + axis] * ((scaled[axis] - extent[axis]) // step + 1)) * step
+    for axis, step in enumerate(geometry.grid)
+  )
   return View(scaled, (top, left), extent, int(geometry.flip and u[3] < 0.5))
 
 

@@ -16,8 +16,9 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
+from classmix_jax.core.encoded import Image
 from classmix_jax.core.metrics import confusion_matrix, iou, mean_iou
-from classmix_jax.evaluation.protocols import Protocol, scores
+from classmix_jax.evaluation.protocols import PROTOCOLS, Protocol, scores
 from classmix_jax.models.image_classifier import predict_logits
 from classmix_jax.models.segmenter import Segmenter, to_unit_range
 from classmix_jax.types import AXIS, VOID, Array, Example, PyTree
@@ -25,10 +26,16 @@ from classmix_jax.types import AXIS, VOID, Array, Example, PyTree
 PAPER = Protocol()
 
 
+def sees_whole_images(protocol: Protocol) -> bool:
+  """Returns whether the network sees each image once, as it is."""
+  changes = PROTOCOLS[protocol.name].native_image or protocol.flip or protocol.pad is not None
+  return not changes and protocol.scales == (1.0,)
+
+
 def predict(
   model: Segmenter,
   variables: PyTree,
-  image: Array,
+  image: Image,
   valid: Array | None = None,
   protocol: Protocol = PAPER,
 ) -> Array:
@@ -37,7 +44,7 @@ def predict(
   Args:
     model: the network.
     variables: of the network.
-    image: `[B, h, w, 3]` uint8.
+    image: `[B, h, w, 3]` uint8, possibly with features.
     valid: `[B, H, W]` bool, True on the pixels of a label; None scores images at their own size.
     protocol: see `protocols.scores`; by default scores are the probabilities of whole images.
   """

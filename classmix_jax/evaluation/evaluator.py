@@ -12,6 +12,7 @@ Synopsis:
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
+import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,9 @@ from PIL import Image
 
 from classmix_jax.data.eval_batches import eval_batches
 from classmix_jax.data.example_reader import read_padded
+from classmix_jax.data.feature_cache import ReadFeatures, with_frame_features
 from classmix_jax.data.feed import to_devices
+from classmix_jax.data.sampler import share_positions
 from classmix_jax.data.source import Dataset, label_sizes
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.eval_step import (
@@ -29,6 +32,7 @@ from classmix_jax.evaluation.eval_step import (
   make_count,
   make_labels,
   predict,
+  sees_whole_images,
   summarize,
 )
 from classmix_jax.evaluation.protocols import PROTOCOLS, Protocol, describe
@@ -85,6 +89,7 @@ class Evaluator:
     batch_size: images at once, over all devices.
     headline: name of the network whose score counts.
     stop: called between batches; True ends the evaluation, see `preemption.Stop`.
+    read_features: of whole images, for protocols that see these; None computes them.
   """
 
   dataset: Dataset
@@ -96,6 +101,7 @@ class Evaluator:
   batch_size: int = 1
   headline: str = 'student'
   stop: Callable[[], bool] = lambda: False
+  read_features: ReadFeatures | None = None
 
   @functools.cached_property
   def count(self) -> Callable:
@@ -137,18 +143,21 @@ class Evaluator:
     """Yields the validation set as batches `[D, b, ...]` on the devices."""
     devices = len(self.devices) * jax.process_count()
     size, label_size = self.frames
-    return to_devices(
-      eval_batches(
-        self.dataset.val,
-        batch_size=-(-self.batch_size // devices) * devices,
-        local_devices=len(self.devices),
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-        size=size,
-        label_size=label_size,
-      ),
-      self.devices,
+    batch_size = -(-self.batch_size // devices) * devices
+    examples = eval_batches(
+      self.dataset.val,
+      batch_size=batch_size,
+      local_devices=len(self.devices),
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+      size=size,
+      label_size=label_size,
     )
+    if self.read_features is not None and sees_whole_images(self.protocol):
+      share = batch_size // jax.process_count()
+      indices = share_positions(itertools.count(), batch_size, share, jax.process_index())
+      examples = with_frame_features(examples, indices, self.read_features, len(self.dataset.val))
+    return to_devices(examples, self.devices)
 
   def __call__(self, step: int, networks: Mapping[str, PyTree]) -> dict[str, Any]:
     """Evaluates networks.

@@ -93,6 +93,7 @@ class Adversarial(Supervised):
   exclude_padding: bool = option(True)
 
   min_unlabeled: ClassVar[int] = 1
+  encoded_images: ClassVar[bool] = False
   recipes: ClassVar[Recipes] = {  # crops without scaling, half as many steps as ClassMix
     'pascal_voc': {'steps': 20_000, 'data.scale': (1.0, 1.0), 'data.scale_step': 0.0}
   }

@@ -15,6 +15,7 @@ Synopsis:
 """
 
 import dataclasses
+import functools
 from typing import Any, ClassVar
 
 import jax
@@ -23,6 +24,7 @@ import jax.numpy as jnp
 from classmix_jax.core.collectives import ALL_DEVICES, GlobalBatch
 from classmix_jax.core.correlation import correlate, propagate_labels, top_confidence
 from classmix_jax.core.ema import ema_update
+from classmix_jax.core.encoded import concatenate
 from classmix_jax.core.losses import kl_divergence, masked_mean
 from classmix_jax.core.microbatch import fold_micro_batches
 from classmix_jax.core.resize import get_size, resize_bilinear
@@ -173,14 +175,10 @@ class CorrMatch(UniMatch):
   ) -> tuple[Metrics, PyTree]:
     """Returns the losses of labelled and weak images, which pass as one batch, and statistics."""
     labeled, weak = to_unit_range(targets.labeled.image), targets.weak.images.image
-    image = jnp.concatenate([labeled, weak])
+    image = concatenate([labeled, weak])
+    perturb = functools.partial(self.append_perturbed, targets)
     logits, features, batch_stats = forward_with_features(
-      self.model,
-      params['segmenter'],
-      batch_stats,
-      image,
-      train=True,
-      perturb=lambda features: self.append_perturbed(features, targets),
+      self.model, params['segmenter'], batch_stats, image, train=True, perturb=perturb
     )
     features = jax.tree.map(lambda x: x[: len(image)], features)
     propagated = self.propagate(params['correlator'], logits[: len(image)], features)

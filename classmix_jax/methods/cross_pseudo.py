@@ -57,6 +57,7 @@ class CrossPseudo(Supervised):
   exclude_padding: bool = option(True)
 
   min_unlabeled: ClassVar[int] = 1
+  encoded_images: ClassVar[bool] = False
   recipes: ClassVar[
     Recipes
   ] = {  # arXiv 2106.01226, with the network and crops of UniMatch for comparison

@@ -75,6 +75,7 @@ class DstCbc(Supervised):
   gamma: float = option(9.0, NON_NEGATIVE, small=2.0)  # small networks are rarely confident
 
   min_unlabeled: ClassVar[int] = 1
+  encoded_images: ClassVar[bool] = False
   recipes: ClassVar[Recipes] = {
     'cityscapes': {**_RECIPE, 'data.crop': (257, 513), 'data.scale': (0.5, 1.0)},
     'pascal_voc': {**_RECIPE, 'data.scale': (0.5, 1.5), 'data.scale_step': 0.0},

@@ -66,6 +66,7 @@ class FrenchCutMix(MeanTeacher):
   jitter: float = option(0.0, NON_NEGATIVE)
   blur: bool = option(False)
 
+  encoded_images: ClassVar[bool] = False
   recipes: ClassVar[Recipes] = {
     'cityscapes': {**_RECIPE, 'data.crop': (256, 512)},
     'pascal_voc': {**_RECIPE, 'batch_size': 10, 'unlabeled_batch_size': 10},

@@ -15,8 +15,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from classmix_jax.core.collectives import ALL_DEVICES, ONE_DEVICE, GlobalBatch
+from classmix_jax.core.encoded import Image
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
 from classmix_jax.core.ohem import hard_pixels
 from classmix_jax.core.resize import get_size, resize_bilinear
@@ -24,19 +26,21 @@ from classmix_jax.core.tiling import per_pixel
 from classmix_jax.errors import UserError
 from classmix_jax.types import VOID, Array, Example
 
+MIN_SHARE = 1e-4  # of a class in the labels, which bounds its weight
+
 
 class Labeled(NamedTuple):
   """The labelled batch as the loss needs it; one micro-batch has no axis A.
 
   Attributes:
-    image: `[A, b, H, W, 3]` uint8.
+    image: `[A, b, H, W, 3]` uint8, possibly with features.
     label: `[A, b, H, W]` uint8, `VOID` on padding, too.
     weight: `[A, b, H, W]` float32, weight of each pixel, 0 on void.
     num_pixels: `[A]` float32, sum of the weights of the whole batch, per device on average.
     share: `[A]` float32, 1 / A.
   """
 
-  image: Array
+  image: Image
   label: Array
   weight: Array
   num_pixels: Array
@@ -78,12 +82,14 @@ class LabeledLoss:
 
   Attributes:
     class_weights: of class 0, 1, ...; () for equal weights.
+    balance: exponent of class weights from the labelled images, see `balanced`; 0 for none.
     ohem_threshold: pixels whose label has a higher probability are ignored; 1 ignores none.
     ohem_min_kept: least number of pixels of the global batch that count.
     dice: weight of the Dice term.
   """
 
   class_weights: tuple[float, ...] = ()
+  balance: float = 0.0
   ohem_threshold: float = 1.0
   ohem_min_kept: int = 0
   dice: float = 0.0
@@ -95,10 +101,30 @@ class LabeledLoss:
         f'config.labeled_loss.class_weights has {len(self.class_weights)} numbers for '
         f'{num_classes} classes; give one per class, or () for equal weights.'
       )
+    if self.class_weights and self.balance:
+      raise UserError(
+        'config.labeled_loss.balance computes class weights, and config.labeled_loss.class_weights '
+        'gives others; set one of them only.'
+      )
     if self.class_weights and min(self.class_weights) < 0:
       raise UserError(
         f'config.labeled_loss.class_weights has {min(self.class_weights)}; use 0 or more.'
       )
+
+  def balanced(self, pixels: np.ndarray) -> 'LabeledLoss':
+    """Returns the loss with class weights f^-balance, f the share of a class in the labels.
+
+    Args:
+      pixels: `[C]` known pixels of each class.
+
+    Example:
+      >>> LabeledLoss(balance=0.5).balanced(np.array([900, 100])).class_weights
+      (0.8333, 2.5)
+    """
+    share = np.maximum(pixels / pixels.sum(), MIN_SHARE)
+    weights = share**-self.balance
+    weights = weights / (weights * pixels).sum() * pixels.sum()  # 1 for a pixel on average
+    return dataclasses.replace(self, class_weights=tuple(weights.round(4).tolist()), balance=0.0)
 
   def targets(self, example: Example) -> Labeled:
     """Marks padding as void and sums the weights of the global batch; runs inside `pmap`."""

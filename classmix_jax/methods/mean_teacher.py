@@ -19,6 +19,7 @@ from jaxtyping import Bool
 from classmix_jax.core.augment_kornia import strong_augment
 from classmix_jax.core.collectives import ALL_DEVICES, GlobalBatch
 from classmix_jax.core.ema import ema_decay, ema_update
+from classmix_jax.core.encoded import get_pixels, map_pixels
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean, squared_error
 from classmix_jax.core.microbatch import split_micro_batches
 from classmix_jax.core.mixing import mix
@@ -92,17 +93,15 @@ class MeanTeacher(Supervised):
     )
     mask = draw_masks(self.mask, mask_key, images.label, self.num_classes, global_batch)
     mixed, counts = self.combine(mask, images, key, global_batch)
-    image = strong_augment(
-      augment_key, mixed.image, jitter=self.jitter, blur=self.blur, global_batch=global_batch
-    )
+    options = {'jitter': self.jitter, 'blur': self.blur, 'global_batch': global_batch}
+    image = map_pixels(lambda x: strong_augment(augment_key, x, **options), mixed.image)
     return mixed._replace(image=image), counts, batch_stats
 
   def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Targets, PyTree, Metrics]:
     mixed, counts, batch_stats = self.mix_unlabeled(state, batch.unlabeled, key)
     confidence, valid, threshold = mixed.confidence, mixed.valid, self.threshold
-    name = 'threshold_uniform' if self.consistency == 'mse' else self.pixel_weight
-    progress = state.step / self.ramp_steps
-    weight = counts * WEIGHTS[name](confidence, valid, progress, threshold, ALL_DEVICES)
+    weigh = WEIGHTS['threshold_uniform' if self.consistency == 'mse' else self.pixel_weight]
+    weight = counts * weigh(confidence, valid, state.step / self.ramp_steps, threshold, ALL_DEVICES)
     micro_batches = len(batch.unlabeled.image)
     count = jnp.broadcast_to(device_count(valid, ALL_DEVICES), micro_batches)
     fraction = confident_share(confidence, valid, threshold, ALL_DEVICES)
@@ -130,11 +129,10 @@ class MeanTeacher(Supervised):
     pixel_loss = targets.weight * self.pixel_loss(mixed, targets.mixed)
     loss_unsup = masked_mean(pixel_loss, targets.mixed.valid, count=targets.num_pixels)
     metrics = {'loss/sup': loss_sup, 'loss/unsup': loss_unsup}
-    loss = loss_sup + self.lambda_u * loss_unsup
-    return loss, ({**model_state, 'segmenter': batch_stats}, metrics)
+    state = {**model_state, 'segmenter': batch_stats}
+    return loss_sup + self.lambda_u * loss_unsup, (state, metrics)
 
   def finish(self, state: TrainState) -> PyTree:
-    """Moves the teacher towards the student."""
     decay = ema_decay(state.step, self.max_decay) if self.warm_up else self.max_decay
     return {'teacher': ema_update(state.params['segmenter'], state.method_state['teacher'], decay)}
 
@@ -146,8 +144,8 @@ class MeanTeacher(Supervised):
     mixed = jax.tree.map(lambda x: x[: batch.unlabeled.image.shape[1]], mixed)
     return {
       **super().views(state, batch, key),
-      'unlabeled': to_unit_range(batch.unlabeled.image[0]),
-      'mixed': mixed.image,
+      'unlabeled': to_unit_range(get_pixels(batch.unlabeled.image)[0]),
+      'mixed': get_pixels(mixed.image),
       'mixed_pseudo_label': mixed.label,
       'mixed_prediction': self.predict_label(state, mixed.image),
     }

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from classmix_jax.core.class_frequencies import class_shares
 from classmix_jax.core.collectives import ALL_DEVICES
+from classmix_jax.core.encoded import Image
 from classmix_jax.core.microbatch import fold_micro_batches
 from classmix_jax.core.resize import get_size, resize_bilinear
 from classmix_jax.core.tiling import per_pixel, top_class
@@ -27,14 +28,14 @@ class PseudoLabel(NamedTuple):
   """Images with pseudo-labels, all of a device or one micro-batch.
 
   Attributes:
-    image: `[B, H, W, 3]` float32 in 0..1.
+    image: `[B, H, W, 3]` float32 in 0..1, possibly with features.
     label: `[B, H, W]` int32, predicted classes.
     confidence: `[B, H, W]` float32, probabilities of these classes.
     prob: `[B, H, W, C]` float32, all probabilities; None unless a loss needs them.
     valid: `[B, H, W]` bool, False on padding if that is excluded.
   """
 
-  image: Array
+  image: Image
   label: Array
   confidence: Array
   prob: Array | None

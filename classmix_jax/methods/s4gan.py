@@ -68,6 +68,7 @@ class S4GAN(Supervised):
   exclude_padding: bool = option(True)
 
   min_unlabeled: ClassVar[int] = 1
+  encoded_images: ClassVar[bool] = False
   recipes: ClassVar[Recipes] = {
     'cityscapes': {
       **_RECIPE,

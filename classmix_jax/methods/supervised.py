@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from classmix_jax.core.encoded import Image, get_pixels
 from classmix_jax.methods.labeled_loss import Labeled, LabeledLoss
 from classmix_jax.methods.options import check_choices
 from classmix_jax.models.segmenter import Segmenter, forward, initialize, to_unit_range
@@ -38,6 +39,7 @@ class Supervised:
   min_unlabeled: ClassVar[int] = 0
   network_names: ClassVar[tuple[str, ...]] = ('student',)
   recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+  encoded_images: ClassVar[bool] = True
 
   def __post_init__(self):
     self.labeled_loss.check(self.num_classes)
@@ -84,7 +86,7 @@ class Supervised:
     }
     return {'student': student}
 
-  def predict_label(self, state: TrainState, image: Array) -> Array:
+  def predict_label(self, state: TrainState, image: Image) -> Array:
     """Returns the student's classes `[b, H, W]` of images in 0..1, in evaluation mode."""
     params, batch_stats = state.params['segmenter'], state.model_state['segmenter']
     logits, _ = forward(self.model, params, batch_stats, image, train=False)
@@ -96,4 +98,4 @@ class Supervised:
     example = jax.tree.map(lambda x: x[0], batch.labeled)
     image = to_unit_range(example.image)
     prediction = self.predict_label(state, image)
-    return {'image': image, 'label': example.label, 'prediction': prediction}
+    return {'image': get_pixels(image), 'label': example.label, 'prediction': prediction}

@@ -16,6 +16,7 @@ Synopsis:
 
 from collections.abc import Mapping
 import dataclasses
+import functools
 from typing import ClassVar, NamedTuple, cast
 
 import jax
@@ -24,6 +25,7 @@ import jax.numpy as jnp
 from classmix_jax.core.augment_torchvision import STRONG, distort
 from classmix_jax.core.channel_dropout import drop_channels
 from classmix_jax.core.collectives import ALL_DEVICES, GlobalBatch
+from classmix_jax.core.encoded import concatenate, get_pixels, map_pixels
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
 from classmix_jax.core.microbatch import split_micro_batches
 from classmix_jax.core.mixing import mix
@@ -123,14 +125,18 @@ class UniMatch(Supervised):
     """Distorts the images, then mixes images and labels alike, `[A b, ...]`."""
     mask_key, distort_key = jax.random.split(key)
     global_batch = GlobalBatch(AXIS, micro_batches)
-    image = distort(
-      distort_key,
-      weak.image,
-      jitter=[self.strength * limit for limit in STRONG],
-      grey=self.grey,
-      blur=BLUR_PROBABILITY * self.blur,
-      global_batch=global_batch,
-    )
+
+    def augment(pixels: Array) -> Array:
+      return distort(
+        distort_key,
+        pixels,
+        jitter=[self.strength * limit for limit in STRONG],
+        grey=self.grey,
+        blur=BLUR_PROBABILITY * self.blur,
+        global_batch=global_batch,
+      )
+
+    image = map_pixels(augment, weak.image)
     mask = draw_masks(self.mask, mask_key, weak.label, self.num_classes, global_batch)
     return jax.tree.map(lambda x: mix(mask, x, global_batch), weak._replace(image=image))
 
@@ -174,7 +180,7 @@ class UniMatch(Supervised):
     pixel_loss = confident * per_pixel(cross_entropy, logits, images.label)
     return masked_mean(pixel_loss, images.valid, count=counted.num_pixels)
 
-  def append_perturbed(self, features: Features, targets: Targets) -> Features:
+  def append_perturbed(self, targets: Targets, features: Features) -> Features:
     """Appends features with dropped channels of the weak images, which follow labelled ones."""
     weak = jax.tree.map(lambda x: x[len(targets.labeled.image) :], features)
     perturbed = drop_channels(targets.keys, weak, self.feature_dropout)
@@ -189,15 +195,10 @@ class UniMatch(Supervised):
     result, which changes the BN statistics of the head slightly.
     """
     labeled = to_unit_range(targets.labeled.image)
-    image = jnp.concatenate([labeled, targets.weak.images.image])
+    image = concatenate([labeled, targets.weak.images.image])
+    perturb = functools.partial(self.append_perturbed, targets)
     logits, batch_stats = forward(
-      self.model,
-      student,
-      batch_stats,
-      image,
-      train=True,
-      perturb=lambda features: self.append_perturbed(features, targets),
-      upsample=False,
+      self.model, student, batch_stats, image, train=True, perturb=perturb, upsample=False
     )
     return logits[: len(labeled)], logits[len(image) :], batch_stats
 
@@ -205,7 +206,7 @@ class UniMatch(Supervised):
     self, student: PyTree, batch_stats: PyTree, targets: Targets
   ) -> tuple[Array, PyTree]:
     """Returns logits of all strong views, which pass as one batch, and new statistics."""
-    image = jnp.concatenate([view.images.image for view in targets.views])
+    image = concatenate([view.images.image for view in targets.views])
     return forward(self.model, student, batch_stats, image, train=True, upsample=False)
 
   def strong_loss(
@@ -241,8 +242,8 @@ class UniMatch(Supervised):
     view = self.strong_view(key, weak, 1)
     return {
       **super().views(state, batch, key),
-      'unlabeled': weak.image,
+      'unlabeled': get_pixels(weak.image),
       'pseudo_label': weak.label,
-      'strong_view': view.image,
+      'strong_view': get_pixels(view.image),
       'strong_view_label': view.label,
     }

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 
 from classmix_jax.core.channel_dropout import drop_complementary_channels
 from classmix_jax.core.ema import ema_decay, ema_update
+from classmix_jax.core.encoded import concatenate
 from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import PseudoLabel, make_pseudo_label
 from classmix_jax.methods.recipes import UNIMATCH_CITYSCAPES, UNIMATCH_PASCAL_VOC, Recipes
@@ -77,7 +78,7 @@ class UniMatchV2(UniMatch):
   def strong_pass(
     self, student: PyTree, batch_stats: PyTree, targets: Targets
   ) -> tuple[Array, PyTree]:
-    image = jnp.concatenate([view.images.image for view in targets.views])
+    image = concatenate([view.images.image for view in targets.views])
     return forward(
       self.model,
       student,

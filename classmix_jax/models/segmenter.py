@@ -15,8 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from classmix_jax.core.encoded import Image, concatenate, get_pixels, map_pixels
 from classmix_jax.core.resize import get_size, resize_bilinear
 from classmix_jax.models.layers.batch_norm import normalize_separately
+from classmix_jax.models.stem import Stem
 from classmix_jax.types import Array, ArraySpec, Features, PyTree
 
 Perturbation = Callable[[Features], Features]
@@ -28,20 +30,22 @@ class Segmenter(nn.Module):
   Attributes:
     backbone: see `classmix_jax/models/backbones/__init__.py` for the contract.
     head: maps `Features` to logits, smaller than the image.
-    freeze_backbone: whether the backbone's parameters never change, except those of its `stem`.
+    stem: a `Stem`, whose levels come before those of the backbone, or None.
+    freeze_backbone: whether the backbone's parameters never change.
   """
 
   backbone: nn.Module
   head: nn.Module
+  stem: nn.Module | None = None
   freeze_backbone: bool = False
 
   def is_frozen(self, path: Sequence[str]) -> bool:
     """Returns whether the parameter at a path, network name first, never changes."""
-    return self.freeze_backbone and 'backbone' in path and 'stem' not in path
+    return self.freeze_backbone and 'backbone' in path
 
   def __call__(
     self,
-    image: Array,
+    image: Image,
     train: bool,
     perturb: Perturbation = lambda features: features,
     upsample: bool = True,
@@ -49,7 +53,7 @@ class Segmenter(nn.Module):
     """Maps `[B, H, W, 3]` float32 RGB in 0..1 to `[B, H, W, C]` float32 logits.
 
     Args:
-      image: the batch.
+      image: the batch, possibly with features from before, which the backbone then takes.
       train: whether BN normalises by the statistics of the batch and updates the running ones.
       perturb: applied to the features between backbone and head; may change B.
       upsample: False returns the logits at the head's size, for `core/tiling.py`.
@@ -58,14 +62,22 @@ class Segmenter(nn.Module):
     return resize_bilinear(logits, get_size(image)) if upsample else logits
 
   def predict_with_features(
-    self, image: Array, train: bool, perturb: Perturbation = lambda features: features
+    self, image: Image, train: bool, perturb: Perturbation = lambda features: features
   ) -> tuple[Array, Features]:
     """Returns the logits at the head's size, `[B, h, w, C]`, and the features before the head.
 
     Arguments are those of `__call__`; the features are perturbed.
     """
-    features = perturb(self.backbone(image, train))
+    features = self.backbone(image, train)
+    if self.stem is not None:
+      features = prepend(self.stem(get_pixels(image), train), features)
+    features = perturb(features)
     return self.head(features, train).astype(jnp.float32), features
+
+
+def prepend(levels: tuple[Array, Array], features: Features) -> Features:
+  """Adds the levels of a stem, of stride 2 and 4, in front of those of a backbone."""
+  return Features((*levels, *features.levels), (2, 4, *features.strides))
 
 
 def build_segmenter(
@@ -73,6 +85,8 @@ def build_segmenter(
   head: Callable[..., nn.Module],
   num_classes: int,
   *,
+  bn: str = '',
+  stem: bool = False,
   freeze_backbone: bool = False,
 ) -> Segmenter:
   """Builds a segmenter with a head for the stride, BN mode and precision of the backbone.
@@ -81,23 +95,27 @@ def build_segmenter(
     backbone: an instance of an entry of `BACKBONES`.
     head: an entry of `HEADS`.
     num_classes: C.
+    bn: of head and stem, '' for that of the backbone.
+    stem: whether a `Stem` adds levels of stride 2 and 4.
     freeze_backbone: see `Segmenter`.
   """
+  bn = bn or backbone.bn
   return Segmenter(
     backbone=backbone,
+    stem=Stem(bn=bn, dtype=backbone.dtype) if stem else None,
     freeze_backbone=freeze_backbone,
     head=head(
       num_classes=num_classes,
       output_stride=backbone.output_stride,
-      bn=backbone.bn,
+      bn=bn,
       dtype=backbone.dtype,
     ),
   )
 
 
-def to_unit_range(image: Array) -> Array:
+def to_unit_range(image: Image) -> Image:
   """Converts uint8 0..255, the type of images in a batch, to float32 0..1."""
-  return image.astype(jnp.float32) / 255.0
+  return map_pixels(lambda pixels: pixels.astype(jnp.float32) / 255.0, image)
 
 
 def initialize(model: nn.Module, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree]:
@@ -124,7 +142,7 @@ def forward(
   model: nn.Module,
   params: PyTree,
   batch_stats: PyTree,
-  image: Array,
+  image: Image,
   *,
   train: bool,
   **options: Any,
@@ -146,7 +164,7 @@ def forward_with_features(
   model: nn.Module,
   params: PyTree,
   batch_stats: PyTree,
-  image: Array,
+  image: Image,
   *,
   train: bool,
   **options: Any,
@@ -169,7 +187,7 @@ def forward_in_order(
   model: Segmenter,
   params: PyTree,
   batch_stats: PyTree,
-  images: Sequence[Array],
+  images: Sequence[Image],
   *,
   upsample: bool = True,
 ) -> tuple[list[Array], PyTree]:
@@ -189,6 +207,6 @@ def forward_in_order(
   sizes = [len(image) for image in images]
   with normalize_separately(sizes):
     logits, batch_stats = forward(
-      model, params, batch_stats, jnp.concatenate(images), train=True, upsample=upsample
+      model, params, batch_stats, concatenate(images), train=True, upsample=upsample
     )
   return jnp.split(logits, np.cumsum(sizes)[:-1]), batch_stats

@@ -1,7 +1,8 @@
 """Weights of other projects: reading, naming, matching and writing them.
 
     FILE.pth, FILE.safetensors -> tensors by name -> LAYOUTS -> a parameter tree of this project
-    config.model.pretrained: such a file, a directory written by launch/convert.py, or a run
+    config.model.pretrained: such a file, hub:ORG/NAME, a directory written by launch/convert.py, or
+    a run
 
 A layout maps the path of an array in this project to the name of its tensor in a file. To add
 one: a file in layouts/ with a `to_torch_name`, and a line in `LAYOUTS`.

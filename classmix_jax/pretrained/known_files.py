@@ -1,8 +1,9 @@
-"""Lists public weights files by the first digits of their SHA-256.
+"""Lists public weights: files by the first digits of their SHA-256, repositories of the Hub.
 
 Synopsis:
 
     known_file, warning = identify_file('resnet50-0676ba61.pth', sha256)
+    digits = find_published_digits('timm/resnet18.tv_in1k', 'model.safetensors')   # '' if unknown
 
 The names of the files end in the same digits. See docs/weights.md for their sources and uses.
 """
@@ -48,6 +49,75 @@ KNOWN_FILES: Mapping[str, KnownFile] = {
     )
   },
 }
+
+DEFAULT_FILE = 'model.safetensors'  # of a repository on the Hub
+
+
+class KnownRepository(NamedTuple):
+  """A repository on the Hugging Face Hub whose DEFAULT_FILE has a layout of this project.
+
+  Attributes:
+    trained_on: the data set, as in the fingerprint.
+    sha256: the first digits of the SHA-256 of its DEFAULT_FILE; '' if they were not recorded.
+  """
+
+  trained_on: str
+  sha256: str = ''
+
+
+DINOV2_SIZES = ('small', 'base', 'large')
+KNOWN_REPOSITORIES: Mapping[str, KnownRepository] = {
+  # Converted by timm from torchvision's files (tv2: V2), with the same names of tensors.
+  **{
+    f'timm/{network}_in1k': KnownRepository('ImageNet')
+    for network in (
+      'resnet18.tv',
+      'resnet34.tv',
+      'resnet50.tv',
+      'resnet50.tv2',
+      'resnet101.tv',
+      'resnet101.tv2',
+    )
+  },
+  **{
+    f'facebook/{family}-{size}': KnownRepository('LVD-142M')
+    for family in ('dinov2', 'dinov2-with-registers')
+    for size in DINOV2_SIZES
+  },
+  **{
+    f'timm/vit_{size}_patch14_{family}.lvd142m': KnownRepository('LVD-142M')
+    for family in ('dinov2', 'reg4_dinov2')
+    for size in DINOV2_SIZES
+  },
+}
+
+# Backbone -> repository, so that hub:BACKBONE names its usual weights.
+SHORT_NAMES: Mapping[str, str] = {
+  **{
+    network: f'timm/{network}.tv_in1k'
+    for network in ('resnet18', 'resnet34', 'resnet50', 'resnet101')
+  },
+  **{f'{network}_tv': f'timm/{network}.tv_in1k' for network in ('resnet50', 'resnet101')},
+  **{f'dinov2_{size}': f'facebook/dinov2-{size}' for size in DINOV2_SIZES},
+  **{f'dinov2_{size}_reg4': f'facebook/dinov2-with-registers-{size}' for size in DINOV2_SIZES},
+}
+
+
+def find_published_digits(repository: str, file: str) -> str:
+  """Returns the first digits of the SHA-256 of a file on the Hub; '' if they are unknown.
+
+  Args:
+    repository: 'ORG/NAME'.
+    file: path in the repository; a published name has the digits in any repository.
+
+  Example:
+    >>> find_published_digits('someone/copies', 'imagenet/resnet50-0676ba61.pth')
+    '0676ba61'
+  """
+  if file == DEFAULT_FILE and repository in KNOWN_REPOSITORIES:
+    return KNOWN_REPOSITORIES[repository].sha256
+  name = file.rpartition('/')[2]
+  return next((digits for digits, known in KNOWN_FILES.items() if known.name == name), '')
 
 
 def identify_file(name: str, sha256: str) -> tuple[KnownFile | None, str]:

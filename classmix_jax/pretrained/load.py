@@ -2,14 +2,15 @@
 
 Synopsis:
 
-    weights = open_weights(Path('resnet101COCO-41f33a49.pth'))
+    location = locate_weights('resnet101COCO-41f33a49.pth')     # config.model.pretrained
+    weights = open_weights(location.path, name=location.name)
     weights.trained_on, weights.preprocessing, len(weights.tensors)   # 'COCO', 'caffe', 528
 """
 
 from collections.abc import Mapping
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -18,9 +19,10 @@ from classmix_jax.config.load import read_config
 from classmix_jax.errors import UserError
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING
-from classmix_jax.pretrained import INSTALLED, LAYOUTS
+from classmix_jax.pretrained import INSTALLED, LAYOUTS, hub
 from classmix_jax.pretrained.converted_directory import is_weights_directory, read_weights
-from classmix_jax.pretrained.known_files import identify_file
+from classmix_jax.pretrained.hub_name import is_hub_name, parse_hub_name
+from classmix_jax.pretrained.known_files import KNOWN_REPOSITORIES, identify_file
 from classmix_jax.pretrained.layouts.layout import NATIVE, Layout
 from classmix_jax.pretrained.state_dict_files import (
   ENDINGS,
@@ -60,6 +62,8 @@ class Weights:
 def open_weights(
   path: Path,
   *,
+  name: str = '',
+  trained_on: str = '',
   network: str = '',
   step: str = 'best',
   layout: str = '',
@@ -69,6 +73,7 @@ def open_weights(
 
   Args:
     path: the file or directory.
+    name, trained_on: of a file, see `Location`.
     network: 'student' or 'teacher', if there are both; '' is the student.
     step: of a run: 'best', 'latest' or a number.
     layout: of a file, a key of LAYOUTS; '' detects it from the names of the tensors.
@@ -89,16 +94,42 @@ def open_weights(
       f'{path} is neither the directory of a run or of converted weights, nor a file whose name '
       f'ends in {", ".join(ENDINGS)}.'
     )
-  return open_file(path, network or 'student', layout, preprocessing)
+  weights = open_file(path, network or 'student', layout, preprocessing)
+  return dataclasses.replace(
+    weights, name=name or weights.name, trained_on=weights.trained_on or trained_on
+  )
 
 
-def locate_weights(pretrained: str) -> Path:
-  """Returns the path that config.model.pretrained names: a key of `INSTALLED`, or a path.
+class Location(NamedTuple):
+  """Place of weights.
+
+  Attributes:
+    path: of the file or directory.
+    name: for messages and the run's pretrained.json; '' is that of the file or directory.
+    trained_on: the data set; '' if only the content may reveal it.
+  """
+
+  path: Path
+  name: str = ''
+  trained_on: str = ''
+
+
+def locate_weights(pretrained: str) -> Location:
+  """Returns the place that config.model.pretrained names, after a download from the Hub.
+
+  Args:
+    pretrained: a key of `INSTALLED`, a name on the Hub (see hub_name.py), or a path.
 
   Raises:
-    UserError: the package of the weights is not installed.
+    UserError: the package of the weights is not installed, or the download fails.
   """
-  return INSTALLED[pretrained]() if pretrained in INSTALLED else Path(pretrained).expanduser()
+  if pretrained in INSTALLED:
+    return Location(INSTALLED[pretrained]())
+  if not is_hub_name(pretrained):
+    return Location(Path(pretrained).expanduser())
+  path, name = hub.download(parse_hub_name(pretrained))
+  known = KNOWN_REPOSITORIES.get(name.repository)
+  return Location(path, str(name), known.trained_on if known else '')
 
 
 def detect_layout(names: Mapping[str, Any], path: Path) -> str:

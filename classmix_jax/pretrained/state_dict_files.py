@@ -23,7 +23,7 @@ from classmix_jax.errors import UserError
 from classmix_jax.utils.atomic_write import replacing
 
 SAFETENSORS = '.safetensors'
-ENDINGS = ('.pth', '.pt', '.pth.tar', SAFETENSORS)
+ENDINGS = ('.pth', '.pt', '.pth.tar', '.bin', SAFETENSORS)  # .bin: torch's files on the Hub
 INSTALL = "pip install 'classmix_jax[torch]'"
 CHECKPOINT_KEYS = {'student': 'model', 'teacher': 'ema_model'}  # in a checkpoint of two networks
 MAX_TORCH_GROWTH = 2  # unpacked size / file size; torch stores arrays uncompressed

@@ -15,6 +15,7 @@ from classmix_jax.config.lookup import Config
 from classmix_jax.config.setup import Setup, make_setup, with_preprocessing
 from classmix_jax.data.label_check import check_at_start
 from classmix_jax.data.unreadable import UnreadableExamples
+from classmix_jax.pretrained.hub_name import pin_hub_name
 from classmix_jax.pretrained.load import Weights, locate_weights, open_weights
 from classmix_jax.workdir import checkpoint_lookup, resume, run_files
 
@@ -37,7 +38,11 @@ def open_initial_weights(pretrained: str, run: Path) -> tuple[Weights | None, st
     return None, ''
   if checkpoint_lookup.find_newest_step(run / 'checkpoints') is not None:
     return None, read_config(run)['model']['preprocessing']
-  weights = open_weights(locate_weights(pretrained))
+  origin = run_files.read_pretrained(run)  # of a start that ended before its first checkpoint
+  if origin:
+    pretrained = pin_hub_name(pretrained, origin['name'], origin['sha256'])
+  location = locate_weights(pretrained)
+  weights = open_weights(location.path, name=location.name, trained_on=location.trained_on)
   return weights, weights.preprocessing
 
 

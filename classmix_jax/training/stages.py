@@ -19,6 +19,7 @@ from classmix_jax.config.setup import Setup
 from classmix_jax.core.devices import replicated
 from classmix_jax.core.frozen import with_frozen
 from classmix_jax.training.callbacks import Callbacks, StageInputs
+from classmix_jax.training.features import CachedFeatures
 from classmix_jax.training.loop import train
 from classmix_jax.training.self_training import Labeler, check_labels_exist, pseudo_label
 from classmix_jax.training.step import TrainStep, make_train_step
@@ -79,6 +80,7 @@ def train_stage(
   state: TrainState,
   compile_stage: CompileStage,
   callbacks: Callbacks,
+  features: CachedFeatures | None,
 ) -> TrainState:
   """Trains to the end of a stage, from any step within it.
 
@@ -89,6 +91,7 @@ def train_stage(
     state: before or within the stage.
     compile_stage: see `stage_compiler`.
     callbacks: what follows each step.
+    features: of the frames, or None if the network computes them.
 
   Raises:
     UserError: the pseudo-labels of a stage that has begun are missing, or a step is non-finite.
@@ -101,7 +104,7 @@ def train_stage(
   tx, train_step = compile_stage(stage.stop - stage.start)
   if start == stage.start > 0:
     state = restart_optimizer(tx, state, setup.devices)
-  stream = open_streams(setup.batches, split, setup.devices)
+  stream = open_streams(setup.batches, split, setup.devices, features)
   inputs = StageInputs(
     batch=lambda step: next(stream(step - 1, step)),
     names=functools.partial(batch_names, setup.batches, split),

@@ -34,7 +34,6 @@ def accumulate_gradients(
   targets, model_state, target_metrics = method.targets(complete, batch, key)
   # Memory of the targets' computation is released before the first micro-batch.
   params, targets = lax.optimization_barrier((state.params, targets))
-
   loss = bind_frozen(method.loss, state.frozen)
 
   def add(params: PyTree, carry: tuple, micro_batch: PyTree) -> tuple:
@@ -69,9 +68,8 @@ def keep_if_finite(
   """
   if on_nonfinite == 'skip':
     return where_tree(finite, new, old).replace(step=new.step)
-  stopped = old.step < 0
-  mark = jnp.where(stopped, old.step, -1 - old.step)
-  return where_tree(finite & ~stopped, new, old.replace(step=mark))
+  mark = jnp.where(old.step < 0, old.step, -1 - old.step)
+  return where_tree(finite & (old.step >= 0), new, old.replace(step=mark))
 
 
 def train_step(

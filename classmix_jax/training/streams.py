@@ -15,8 +15,11 @@ import jax
 from classmix_jax.config.data import Split
 from classmix_jax.config.setup import BatchSetup
 from classmix_jax.data.device_pipeline import device_stream
+from classmix_jax.data.feature_cache import FeatureStream, ReadFeatures, with_features
 from classmix_jax.data.feed import dispatches, micro_batches, to_devices
 from classmix_jax.data.sampler import LABELED, UNLABELED, index_stream
+from classmix_jax.data.source import Source
+from classmix_jax.training.features import CachedFeatures
 from classmix_jax.types import Batch
 
 BatchStream = Callable[[int, int], Iterator[Batch]]
@@ -34,13 +37,32 @@ def pipeline_name(batches: BatchSetup) -> str:
   return 'tf.data' if has_tensorflow() else 'threads (TensorFlow is not installed)'
 
 
-def open_streams(batches: BatchSetup, split: Split, devices: list) -> BatchStream:
+def feature_streams(
+  batches: BatchSetup, split: Split, features: CachedFeatures
+) -> list[FeatureStream]:
+  """Returns where the features of the labelled and the unlabelled stream come from."""
+  height, width, _ = split.labeled.read_image(0).shape
+
+  def stream(read: ReadFeatures, number: int, source: Source, size: int) -> FeatureStream:
+    size //= batches.accumulate
+    return FeatureStream(read, number, len(source), size, (height, width))
+
+  streams = [stream(features.labeled, LABELED, split.labeled, batches.labeled)]
+  if features.unlabeled is not None and split.unlabeled is not None:
+    streams.append(stream(features.unlabeled, UNLABELED, split.unlabeled, batches.unlabeled))
+  return streams
+
+
+def open_streams(
+  batches: BatchSetup, split: Split, devices: list, features: CachedFeatures | None = None
+) -> BatchStream:
   """Returns `stream(start_step, stop_step)`: batches `[D, A, b, ...]` on the devices.
 
   Args:
     batches: what decides a batch.
     split: labelled and unlabelled images; the latter may be None.
     devices: local devices.
+    features: of the frames, or None if the network computes them.
 
   Raises:
     UserError: the batch does not divide by the devices, or images of a batch differ in size.
@@ -71,6 +93,17 @@ def open_streams(batches: BatchSetup, split: Split, devices: list) -> BatchStrea
       local_devices=len(devices),
       **options,
     )
+    if features is not None:
+      host_batches = with_features(
+        host_batches,
+        feature_streams(batches, split, features),
+        range(start_step * parts, stop_step * parts),
+        geometry=batches.geometry,
+        seed=batches.seed,
+        local_devices=len(devices),
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+      )
     counts = (parts * len(steps) for steps in dispatches(start_step, stop_step, together))
     return to_devices(micro_batches(host_batches, counts), devices)
 

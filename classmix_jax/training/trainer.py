@@ -26,6 +26,7 @@ from classmix_jax.training.callbacks import Callbacks
 from classmix_jax.training.collapse import CollapseMonitor
 from classmix_jax.training.compilation_cache import keep_programs
 from classmix_jax.training.evaluation_callback import EvaluationCallback
+from classmix_jax.training.features import CachedFeatures, open_features
 from classmix_jax.training.initial_state import initial_state
 from classmix_jax.training.metric_logger import MetricLogger
 from classmix_jax.training.nonfinite import NonFiniteWatch
@@ -50,7 +51,7 @@ def write_setup(setup: Setup, run: Path) -> None:
   run_files.write_split(run, setup.split.labeled.names, setup.split.unlabeled.names)
 
 
-def make_evaluator(setup: Setup, stop: Stop) -> Evaluator:
+def make_evaluator(setup: Setup, stop: Stop, features: CachedFeatures | None) -> Evaluator:
   """Returns the evaluator of a run, which `stop` may interrupt between two batches."""
   split = setup.split.labeled_hash, len(setup.split.labeled)
   return Evaluator(
@@ -60,6 +61,7 @@ def make_evaluator(setup: Setup, stop: Stop) -> Evaluator:
     split,
     **setup.evaluation._asdict(),
     stop=stop,
+    read_features=features and features.val,
   )
 
 
@@ -112,7 +114,12 @@ def make_callbacks(
 
 
 def train_stages(
-  setup: Setup, run: Path, state: TrainState, compile_stage: CompileStage, callbacks: Callbacks
+  setup: Setup,
+  run: Path,
+  state: TrainState,
+  compile_stage: CompileStage,
+  callbacks: Callbacks,
+  features: CachedFeatures | None,
 ) -> TrainState:
   """Trains all stages from the step of `state`; saves and closes everything, even on errors."""
   try:
@@ -120,7 +127,7 @@ def train_stages(
       callbacks.evaluate_pending(step, state)
     for stage in setup.stages:
       if int(state.step) < stage.stop:
-        state = train_stage(setup, run, stage, state, compile_stage, callbacks)
+        state = train_stage(setup, run, stage, state, compile_stage, callbacks, features)
   finally:
     checkpoint.finish(callbacks.manager)
     callbacks.logger.close()
@@ -175,9 +182,10 @@ def run_training(
     stop.finish = functools.partial(checkpoint.finish, manager)
     tx, _ = compile_stage(setup.stages[0].stop)
     state, origin = initial_state(setup, run, weights, manager, tx)
-    evaluator = make_evaluator(setup, stop)
+    features = open_features(setup, state)
+    evaluator = make_evaluator(setup, stop, features)
     describe_start(setup, run, state, evaluator.description, origin)
     logger = open_logger(setup, run, int(state.step))
     callbacks = make_callbacks(setup, run, logger, evaluator, manager, stop, on_step)
-    state = train_stages(setup, run, state, compile_stage, callbacks)
+    state = train_stages(setup, run, state, compile_stage, callbacks, features)
     return conclude_run(setup, run, state, callbacks.evaluation, on_end)

@@ -194,7 +194,8 @@ def test_other_formats_are_not_read(both, tmp_path):
   info = next(tmp_path.rglob('dataset_info.json'))
   info.write_text(info.read_text().replace('array_record', 'tfrecord'))
   assert_says(message(tmp_path), 'as tfrecord', 'is array_record', '--config.data.tfds_dir=DIR')
-  info.write_text(info.read_text().replace('"train"', '"training"'))
+  text = info.read_text().replace('tfrecord', 'array_record')
+  info.write_text(text.replace('"train"', '"training"'))
   assert_says(message(tmp_path), 'is damaged', 'Remove that directory')
 
 

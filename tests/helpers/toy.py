@@ -4,6 +4,7 @@ import builtins
 from collections.abc import Callable
 import os
 from pathlib import Path
+import tarfile
 from typing import Any
 import zipfile
 
@@ -209,3 +210,76 @@ def write_pascal_voc(root: Path) -> Path:
     ''.join(f'/JPEGImages/{n}.jpg /SegmentationClassAug/{n}.png\n' for n in 'dcba')
   )
   return base
+
+
+def write_ade20k(root: Path, *, zero_is_void: bool = True) -> Path:
+  """Writes ADEChallengeData2016: 4 training and 2 validation images, every other one turned.
+
+  Without `zero_is_void`, masks are written as UniMatch V2 ships them.
+  """
+  seed = 0
+  for split, short, count in (('training', 'train', 4), ('validation', 'val', 2)):
+    for number in range(1, count + 1):
+      image, label = draw(seed)
+      if seed % 2:
+        image, label = image.transpose(1, 0, 2), label.T
+      name = f'ADE_{short}_{number:08d}'
+      save(root / 'images' / split / f'{name}.jpg', image, quality=95)
+      raw = label + np.uint8(1) if zero_is_void else label  # 255 + 1 is 0 in uint8
+      save(root / 'annotations' / split / f'{name}.png', raw)
+      seed += 1
+  return root
+
+
+def write_coco(root: Path) -> Path:
+  """Writes COCO with masks: 4 training, 2 validation and 2 unlabelled images."""
+  seed = 0
+  for directory, count in (('train2017', 4), ('val2017', 2), ('unlabeled2017', 2)):
+    for _ in range(count):
+      image, label = draw(seed)
+      save(root / directory / f'{seed + 9:012d}.jpg', image, quality=95)
+      if directory != 'unlabeled2017':
+        save(root / 'masks' / f'{seed + 9:012d}.png', label)
+      seed += 1
+  return root
+
+
+def pack(archive: Path, directory: Path) -> None:
+  """Packs the directory as the only member of a tar archive."""
+  archive.parent.mkdir(parents=True, exist_ok=True)
+  with tarfile.open(archive, 'w') as opened:  # as published: uncompressed, whatever its name
+    opened.add(directory, directory.name)
+
+
+PETS = ('Abyssinian_100', 'Bengal_7', 'beagle_31', 'pug_5')  # training; two more to test
+
+
+def write_oxford_iiit_pet(manual: Path, scratch: Path) -> Path:
+  """Writes the two archives of the Oxford pets; trimaps hold the label of `draw` plus 1."""
+  annotations = scratch / 'annotations'
+  for seed, name in enumerate((*PETS, 'Persian_2', 'boxer_9')):
+    image, label = draw(seed)
+    save(scratch / 'images' / f'{name}.jpg', image, quality=95)
+    save(annotations / 'trimaps' / f'{name}.png', np.where(label == 255, 2, label) + 1)
+  lists = {'trainval': PETS, 'test': ('Persian_2', 'boxer_9')}
+  for split, names in lists.items():
+    (annotations / f'{split}.txt').write_text(''.join(f'{name} 1 2 1\n' for name in names))
+  for kind in ('images', 'annotations'):
+    pack(manual / f'{kind}.tar.gz', scratch / kind)
+  return manual
+
+
+def write_scene_parse150(manual: Path, scratch: Path) -> Path:
+  """Writes the two archives of the builder: instance masks, with the category in red."""
+  seed = 0
+  for split, short, count in (('training', 'train', 3), ('validation', 'val', 2)):
+    for number in range(1, count + 1):
+      image, label = draw(seed)
+      instances = np.stack([label + np.uint8(1), label > 0, np.zeros_like(label)], axis=-1)
+      name = f'ADE_{short}_{number:08d}'
+      save(scratch / 'images' / split / f'{name}.jpg', image, quality=95)
+      save(scratch / 'annotations_instance' / split / f'{name}.png', instances)
+      seed += 1
+  for kind in ('images', 'annotations_instance'):
+    pack(manual / f'{kind}.tar', scratch / kind)
+  return manual

@@ -254,7 +254,8 @@ def test_every_network_of_the_tables_can_be_named():
   """In every layout, all arrays have different names."""
   for layout in program.LAYOUTS.values():
     for backbone in ('tiny', 'resnet_small', 'resnet_basic'):
-      for head in program.HEADS:
+      # DPT takes four levels and `refine` those of a stem, which these backbones do not have.
+      for head in program.HEADS.keys() - {'dpt_small', 'dpt_base', 'dpt_large', 'refine'}:
         leaves = jax.tree.leaves_with_path(program.compute_shapes(backbone, head, 3))
         paths = {program.matching.to_array_path(path) for path, _ in leaves}
         assert len({layout.tensor_name(path) for path in paths}) == len(leaves)

@@ -22,7 +22,7 @@ def torch():
   return pytest.importorskip('torch', reason=NEEDED)
 
 
-@pytest.mark.parametrize('name', ['x.safetensors', 'x.pth', 'x.pt', 'x.pth.tar'])
+@pytest.mark.parametrize('name', ['x.safetensors', 'x.pth', 'x.pt', 'x.pth.tar', 'x.bin'])
 def test_what_is_written_is_read(name, tmp_path):
   path = save(tmp_path / 'new' / name, SMALL)
   read = read_file(path)

@@ -30,13 +30,19 @@ def paired_source(pairs: Pairs, decoding: Decoding, size: Size | None = None) ->
 
 
 def image_source(images: Mapping[str, Path], size: Size | None = None) -> Source:
-  """Returns the Source of images without labels."""
-  paths = tuple(images.values())
+  """Returns the Source of images without labels, name -> path in sorted order."""
+  return unlabeled_source(tuple(images), tuple(images.values()), size)
+
+
+def unlabeled_source(
+  names: Sequence[str], images: Sequence[File], size: Size | None = None
+) -> Source:
+  """Returns the Source of images without labels, with sorted names."""
   return Source(
-    names=tuple(images),
-    read_image=_image_reader(paths, size),
-    version=functools.partial(_version, (paths,), size),
-    files=Files(paths.__getitem__),
+    names=tuple(names),
+    read_image=_image_reader(images, size),
+    version=functools.partial(_version, (images,), size),
+    files=Files(images.__getitem__),
   )
 
 

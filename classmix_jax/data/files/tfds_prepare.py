@@ -63,7 +63,7 @@ def open_prepared(
     option: the config field of the directory.
 
   Raises:
-    UserError: the directory cannot be written.
+    UserError: the directory cannot be written, or has files of another format.
 
   Example: `open_prepared(make_builder, make_files, Path('DIR'), 'config.data.root')`.
   """
@@ -80,6 +80,13 @@ def open_prepared(
       f'{directory} cannot hold the prepared data set ({error}): set --{option}=DIR to a directory '
       'that can be written.'
     ) from error
+  file_format = builder.info.file_format.value
+  # Without splits the description is missing, which is an error when a split is opened.
+  if builder.info.splits and file_format != 'array_record':
+    raise UserError(
+      f'{builder.data_dir} was prepared as {file_format}; expected is array_record. Set '
+      f'--{option}=DIR to another directory.'
+    )
   return builder
 
 

@@ -6,16 +6,23 @@ Synopsis:
     pairs = record_pairs(builder, 'train', names, image='image', mask='label')
     source = paired_source(pairs, decoding, size=(512, 1024))
 
-Records have the bytes of encoded images, which decode exactly as files do.
+Records have the bytes of encoded images, which decode exactly as files do. Arrays of pixels are
+encoded as PNG when they are read.
 """
 
 from collections.abc import Sequence
 import contextlib
 import dataclasses
+import io
 import json
 from pathlib import Path
+from typing import Any
 
-from classmix_jax.data.files.image_io import Encoded
+import numpy as np
+from PIL import Image
+
+from classmix_jax.data.files.decoding import RAW_VALUES
+from classmix_jax.data.files.image_io import Encoded, load_image
 from classmix_jax.data.files.pairs import Pairs
 from classmix_jax.data.files.tfds_prepare import Builder
 from classmix_jax.errors import UserError
@@ -33,14 +40,8 @@ def _open_records(builder: Builder, split: str) -> Sequence:
   """Returns random access to a split; images stay encoded."""
   import tensorflow_datasets as tfds
 
-  if split not in builder.info.splits:
+  if split.partition('[')[0] not in builder.info.splits:  # a split may be sliced: train[:90%]
     raise damaged_error(builder.data_dir, f'it lists no split {split}')
-  file_format = builder.info.file_format.value
-  if file_format != 'array_record':
-    raise UserError(
-      f'{builder.data_dir} was prepared as {file_format}; expected is array_record. Set '
-      '--config.data.tfds_dir=DIR to another directory.'
-    )
   decoders = {
     name: tfds.decode.SkipDecoding()
     for name, feature in builder.info.features.items()
@@ -100,11 +101,30 @@ def record_pairs(
 
   Example: `record_pairs(builder, 'train', names, image='image', mask='label')`.
   """
+  images = record_images(builder, split, names, image)
+  return Pairs(images.names, images, dataclasses.replace(images, feature=mask))
+
+
+def record_images(
+  builder: Builder, split: str, names: Sequence[str], feature: str
+) -> 'EncodedImages':
+  """Returns the images of one feature of a split; see `record_pairs`.
+
+  Example: `record_images(builder, 'unlabeled', names, 'image')`.
+  """
   order = sorted(range(len(names)), key=lambda index: names[index])
-  ordered = tuple(names[index] for index in order)
-  records = _open_records(builder, split)
-  images = EncodedImages(records, image, tuple(order), ordered, str(builder.data_dir))
-  return Pairs(ordered, images, dataclasses.replace(images, feature=mask))
+  return EncodedImages(
+    _open_records(builder, split),
+    feature,
+    tuple(order),
+    tuple(names[index] for index in order),
+    str(builder.data_dir),
+  )
+
+
+def count_records(builder: Builder, split: str) -> int:
+  """Returns the number of examples of a split; raises UserError if the files are damaged."""
+  return len(_open_records(builder, split))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +137,7 @@ class EncodedImages(Sequence[Encoded]):
     order: index of the record of every example.
     names: one per example, for messages.
     where: the directory, for messages.
+    channel: the channel to keep of encoded RGB images, None for all.
   """
 
   records: Sequence
@@ -124,6 +145,7 @@ class EncodedImages(Sequence[Encoded]):
   order: tuple[int, ...]
   names: tuple[str, ...]
   where: str
+  channel: int | None = None
 
   @property
   def version(self) -> str:
@@ -137,10 +159,43 @@ class EncodedImages(Sequence[Encoded]):
   def __getitem__(self, index: int) -> Encoded:  # type: ignore[override]  # slices are not used
     data = _read_feature(self.records, self.order[index], self.feature, self.where)
     where = f"{self.feature} of '{self.names[index]}' in {self.where}"
-    return Encoded(data, where, f'If the original is in order: {RESTART_REMEDY}')
+    remedy = f'If the original is in order: {RESTART_REMEDY}'
+    if isinstance(data, np.ndarray):
+      return Encoded(encode_pixels(data, where), where, remedy)
+    if self.channel is None:
+      return Encoded(data, where, remedy)
+    image = load_image(Encoded(data, where, remedy))
+    pixels = np.asarray(image.getchannel(self.channel))
+    return Encoded(encode_pixels(pixels, where), where, remedy)
 
 
-def _read_feature(records: Sequence, index: int, feature: str, where: object) -> bytes:
+def encode_pixels(pixels: np.ndarray, where: str) -> bytes:
+  """Returns a PNG of `[H, W]` or `[H, W, 1]` integers of up to 16 bits, or `[H, W, 3]` uint8.
+
+  Args:
+    pixels: the pixels.
+    where: their name in messages.
+
+  Raises:
+    UserError: a value is outside of 0..65535.
+
+  Example: `encode_pixels(np.zeros((4, 6), np.int64), 'the mask')[1:4] == b'PNG'`.
+  """
+  pixels = pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
+  if pixels.dtype != np.uint8:
+    low, high = int(pixels.min()), int(pixels.max())
+    if low < 0 or high >= RAW_VALUES:
+      raise UserError(
+        f'{where} holds the values {low} to {high}; expected are 0 to {RAW_VALUES - 1}. Choose '
+        'another feature with --config.data.mask=NAME.'
+      )
+    pixels = pixels.astype(np.uint8 if high < 256 else np.uint16)
+  buffer = io.BytesIO()
+  Image.fromarray(pixels).save(buffer, 'PNG', compress_level=1)  # 1 is the fastest
+  return buffer.getvalue()
+
+
+def _read_feature(records: Sequence, index: int, feature: str, where: object) -> Any:
   try:
     return records[index][feature]
   except (OSError, RuntimeError, ValueError) as error:  # truncated or altered files

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from classmix_jax.core.encoded import EncodedImage, Image
 from classmix_jax.core.resize import get_size, resize_bilinear
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
 from classmix_jax.models.layers.conv_bn import check_output_stride
@@ -141,13 +142,22 @@ class DinoV2(nn.Module):
     check_output_stride(self.output_stride, (PATCH,), 'DINOv2')
     super().__post_init__()
 
+  def feature_grid(self, size: Size) -> Size:
+    """Returns (h, w) of the features of images of a size."""
+    height, width = choose_size(size, self.scale)
+    return height // PATCH, width // PATCH
+
   @nn.compact
-  def __call__(self, image: Array, train: bool) -> Features:
+  def __call__(self, image: Image, train: bool) -> Features:
     """Maps `[B, H, W, 3]` in 0..1 to one level per tap, `[B, h, w, D]`.
 
-    Images are resized to `choose_size((H, W), scale)`; h and w are 14 times smaller.
+    Images are resized to `choose_size((H, W), scale)`; h and w are 14 times smaller. If they come
+    with features, these are the levels.
     """
     del train
+    if isinstance(image, EncodedImage):
+      levels = jnp.split(image.features.astype(self.dtype), len(self.taps), axis=-1)
+      return Features(tuple(levels), (PATCH,) * len(levels))
     image = preprocess(image, self.preprocessing)
     size = choose_size(get_size(image), self.scale)
     image = image if get_size(image) == size else resize_bilinear(image, size)

@@ -18,6 +18,7 @@ from classmix_jax.models.heads.deeplab_v2 import DeepLabV2
 from classmix_jax.models.heads.deeplab_v3plus import DeepLabV3Plus
 from classmix_jax.models.heads.dpt import DPT
 from classmix_jax.models.heads.linear import Linear
+from classmix_jax.models.heads.refine import Refine
 
 HEADS: Mapping[str, Callable[..., nn.Module]] = {
   # As in the original ClassMix code: four branches exist and two are used.
@@ -33,4 +34,6 @@ HEADS: Mapping[str, Callable[..., nn.Module]] = {
   'dpt_base': functools.partial(DPT, width=128, projections=(96, 192, 384, 768)),
   'dpt_large': functools.partial(DPT, width=256, projections=(256, 512, 1024, 1024)),
   'linear': Linear,
+  # For frozen features and a stem, on laptops.
+  'refine': Refine,
 }

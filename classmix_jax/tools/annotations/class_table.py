@@ -1,9 +1,10 @@
-"""Reads tables of classes and colours: classes.txt, CVAT's labelmap.txt, PASCAL VOC.
+"""Reads tables of classes and colours: classes.txt, CVAT's labelmap.txt, PASCAL VOC, COCO.
 
 Synopsis:
 
     table = read_class_table('labelmap.txt')   # {'': (0, 0, 0), 'car': (255, 96, 55)}
     table = read_class_table('voc')            # {'background': (0, 0, 0), ..., 'void': ...}
+    table = read_class_table('coco')           # {'background': (0, 0, 0), 'person': ..., ...}
 """
 
 from collections.abc import Mapping
@@ -12,14 +13,19 @@ from pathlib import Path
 import re
 
 from classmix_jax.data.files.colors import Color
+from classmix_jax.datasets.coco import classes as coco
 from classmix_jax.datasets.folder.class_file import split_color
-from classmix_jax.datasets.pascal_voc.classes import CLASS_NAMES, PALETTE
+from classmix_jax.datasets.pascal_voc import classes as pascal_voc
 from classmix_jax.errors import UserError
 
 UNANNOTATED = ''  # class name of pixels outside all regions
 VOID_NAMES = ('void', '__ignore__')  # labelme's examples use the second
 
 VOC_VOID = (224, 224, 192)  # the border around objects
+NAMED_TABLES: Mapping[str, Mapping[str, Color]] = {
+  'voc': {**dict(zip(pascal_voc.CLASS_NAMES, pascal_voc.PALETTE, strict=True)), 'void': VOC_VOID},
+  'coco': dict(zip(coco.CLASS_NAMES, coco.PALETTE, strict=True)),
+}
 
 SAMPLE = "'road 128 64 128' as in classes.txt, or 'road:128,64,128::' as in labelmap.txt"
 # NAME:R,G,B:PARTS:ACTIONS; the colour is optional.
@@ -40,9 +46,10 @@ def read_class_table(source: str) -> dict[str, Color | None]:
   """Returns name -> colour in the order of a file; the colour is None if a line has none.
 
   Args:
-    source: 'voc', or a file of lines 'NAME', 'NAME R G B' or 'NAME:R,G,B:PARTS:ACTIONS'.
-      'background' in a line of the last kind is `UNANNOTATED`: CVAT paints pixels outside
-      all regions in its colour. Empty lines and lines that start with # are skipped.
+    source: a key of `NAMED_TABLES`, or a file of lines 'NAME', 'NAME R G B' or
+      'NAME:R,G,B:PARTS:ACTIONS'. 'background' in a line of the last kind is `UNANNOTATED`: CVAT
+      paints pixels outside all regions in its colour. Empty lines and lines that start with # are
+      skipped.
 
   Raises:
     UserError: the file is missing or is not text, a name or colour is repeated, or a
@@ -50,8 +57,8 @@ def read_class_table(source: str) -> dict[str, Color | None]:
 
   Example: `read_class_table('voc')['cat'] == (64, 0, 0)`.
   """
-  if source == 'voc':
-    return {**dict(zip(CLASS_NAMES, PALETTE, strict=True)), 'void': VOC_VOID}
+  if source in NAMED_TABLES:
+    return dict(NAMED_TABLES[source])
   path = Path(os.path.expanduser(source))
   try:
     lines = path.read_text(encoding='utf-8-sig').splitlines()

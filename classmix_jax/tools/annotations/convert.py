@@ -45,7 +45,7 @@ def convert(
     kind: a key of `CONVERTERS`.
     source: the export, a file or a directory.
     output: directory for masks/ and classes.txt.
-    classes: file of names and colours, or 'voc'; fixes the class ids. By default they follow
+    classes: file of names and colours, 'voc' or 'coco'; fixes the class ids. By default they follow
       the sorted names (colour masks: the order of their table).
     background: class of pixels outside all regions; '' makes them void. It is class 0 unless
       `classes` has it at another place.

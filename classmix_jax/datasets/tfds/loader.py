@@ -1,0 +1,141 @@
+"""Opens a builder of TensorFlow Datasets as a data set.
+
+Synopsis:
+
+    dataset = load('DIR', builder='oxford_iiit_pet')
+    dataset = load('DIR', builder='oxford_iiit_pet', ignore='3')    # the border is void
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import os
+from pathlib import Path, PurePosixPath
+
+from classmix_jax.data.files.file_source import paired_source, unlabeled_source
+from classmix_jax.data.files.find_images import EXTENSIONS
+from classmix_jax.data.files.pairs import Pairs
+from classmix_jax.data.files.tfds_prepare import Builder
+from classmix_jax.data.files.tfds_records import (
+  count_records,
+  damaged_error,
+  record_images,
+  record_names,
+)
+from classmix_jax.data.source import Dataset
+from classmix_jax.datasets.folder.class_file import read_classes
+from classmix_jax.datasets.folder.palette import choose_palette
+from classmix_jax.datasets.tfds.encodings import KNOWN, Encoding, make_decoding, read_encoding
+from classmix_jax.datasets.tfds.features import choose_feature, choose_splits, find_name_feature
+from classmix_jax.datasets.tfds.prepare import open_builder
+from classmix_jax.errors import UserError
+from classmix_jax.types import Size
+from classmix_jax.utils.paths import cache_root
+
+
+def load(
+  root: str = '',
+  size: Size | None = None,
+  builder: str = '',
+  manual_dir: str = '',
+  image: str = '',
+  mask: str = '',
+  train_split: str = '',
+  val_split: str = '',
+  unlabeled_split: str = '',
+  classes: str = '',
+  label_map: str = '',
+  ignore: str = '',
+) -> Dataset:
+  """Returns the data set of a builder; downloads and prepares it at the first call.
+
+  Args:
+    root: TFDS's `data_dir`; '' is `tensorflow_datasets` in the cache directory of this package.
+    size: working resolution (height, width); None keeps the size of every image.
+    builder: as in `tfds.builder`, e.g. 'oxford_iiit_pet' or 'cityscapes/semantic_segmentation'.
+    manual_dir: directory of files that were downloaded by hand; '' is `root`/downloads/manual.
+    image: feature of the image; '' finds it.
+    mask: feature of the mask; '' finds it.
+    train_split: '' is train; slices as 'train[:90%]' work.
+    val_split: '' is validation, val or test.
+    unlabeled_split: '' is unlabeled, unlabelled, unsupervised or train_extra if there is one;
+      'none' uses none.
+    classes: file of class names, as in dataset folder; the values of masks are then 0, 1, ... and
+      255 for void. '' finds names and values, see encodings.py.
+    label_map: 'VALUE:CLASS,...' maps further values of masks; CLASS is an id or void.
+    ignore: 'VALUE,...', values to read as void.
+
+  Raises:
+    UserError: packages, files or features are missing, an option is malformed, or the values of
+      the masks do not look like classes.
+
+  Example: `load('DIR', builder='oxford_iiit_pet').class_names[0] == 'pet'`.
+  """
+  if not builder:
+    raise UserError(
+      'config.data.builder is empty. Set --config.data.builder=NAME to a builder of TensorFlow '
+      'Datasets with masks, as in oxford_iiit_pet.'
+    )
+  directory = Path(os.path.expanduser(root)) if root else cache_root() / 'tensorflow_datasets'
+  manual = Path(os.path.expanduser(manual_dir)) if manual_dir else directory / 'downloads/manual'
+  opened = open_builder(builder, directory, manual)
+  features = dict(opened.info.features.items())
+  if not opened.info.splits:
+    raise damaged_error(opened.data_dir, 'it lists no splits')
+  splits = choose_splits(opened.info.splits, train_split, val_split, unlabeled_split)
+  image = choose_feature(features, 'image', image)
+  mask = choose_feature(features, 'mask', mask)
+  known = KNOWN.get((opened.name, mask))
+  channel = known.channel if known else None
+  train, val = (
+    _open_pairs(opened, split, image, mask, channel) for split in (splits.train, splits.val)
+  )
+  if classes:
+    encoding = _read_class_file(Path(os.path.expanduser(classes)), channel)
+  else:
+    encoding = known or read_encoding(builder, features[mask], train.masks)
+  decoding = make_decoding(encoding, label_map, ignore)
+  unlabeled = None
+  if splits.unlabeled:
+    names = _read_names(opened, splits.unlabeled)
+    images = record_images(opened, splits.unlabeled, names, image)
+    unlabeled = unlabeled_source(images.names, images, size)
+  return Dataset(
+    name='tfds',
+    class_names=encoding.class_names,
+    palette=encoding.palette,
+    train=paired_source(train, decoding, size),
+    val=paired_source(val, decoding, size),
+    unlabeled=unlabeled,
+  )
+
+
+def _open_pairs(builder: Builder, split: str, image: str, mask: str, channel: int | None) -> Pairs:
+  images = record_images(builder, split, _read_names(builder, split), image)
+  masks = dataclasses.replace(images, feature=mask, channel=channel)
+  return Pairs(images.names, images, masks)
+
+
+def _read_names(builder: Builder, split: str) -> Sequence[str]:
+  """Returns the names of a split in the order of the records: file names, else numbers."""
+  feature = find_name_feature(dict(builder.info.features.items()))
+  if feature is not None:
+    names = [strip_extension(name) for name in record_names(builder, split, feature)]
+    if all(names) and len(set(names)) == len(names):
+      return names
+  return [f'{split}_{index:06d}' for index in range(count_records(builder, split))]
+
+
+def strip_extension(name: str) -> str:
+  """Returns a file name without the extension of an image.
+
+  Example:
+    >>> strip_extension('a/b.1.JPG'), strip_extension('b.1')
+    ('a/b.1', 'b.1')
+  """
+  path = PurePosixPath(name)
+  return str(path.with_suffix('')) if path.suffix.lower() in EXTENSIONS else name
+
+
+def _read_class_file(path: Path, channel: int | None) -> Encoding:
+  names, colors = read_classes(path)
+  return Encoding(names, choose_palette(colors, {}, ()), channel=channel)
