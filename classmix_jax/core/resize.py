@@ -68,20 +68,6 @@ def resize_nearest(
   return mask[:, rows][:, :, columns]
 
 
-def sample_nearest(x: Shaped[Array, 'B H W'], size: Size) -> Shaped[Array, 'B h w']:
-  """Returns the pixels of `[B, H, W]` that are nearest to a grid of `size`, corners aligned.
-
-  Example:
-    >>> sample_nearest(jnp.arange(5)[None, None], (1, 3)).ravel().tolist()
-    [0, 2, 4]
-  """
-  rows, columns = (
-    np.linspace(0, before - 1, after).round().astype(np.int32)
-    for before, after in zip(get_size(x), size, strict=True)
-  )
-  return x[:, rows][:, :, columns]
-
-
 def enlarge(
   x: Float[Array, 'B h w C'], rows: Float[Array, 'H h'], columns: Float[Array, 'W w']
 ) -> Float[Array, 'B H W C']:

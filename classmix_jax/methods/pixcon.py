@@ -32,7 +32,7 @@ from classmix_jax.core.contrastive import info_nce
 from classmix_jax.core.feature_bank import FeatureBank, empty_bank, enqueue, filled_slots
 from classmix_jax.core.losses import device_count, masked_mean
 from classmix_jax.core.microbatch import fold_micro_batches
-from classmix_jax.core.resize import get_size, resize_bilinear, sample_nearest
+from classmix_jax.core.resize import get_size, resize_bilinear, resize_nearest
 from classmix_jax.methods import unimatch
 from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.options import option
@@ -142,7 +142,7 @@ class PixCon(UniMatchV2):
       projected = self.project(params['projector'], features)
       size = get_size(projected)
       prediction = jnp.argmax(resize_bilinear(logits, size), axis=-1)
-      return *parts, (projected, sample_nearest(labeled.label, size), prediction)
+      return *parts, (projected, resize_nearest(labeled.label, projected), prediction)
 
     parts = fold_micro_batches(embed, state.params, (), labeled)
     return jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)

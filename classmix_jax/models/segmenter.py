@@ -164,7 +164,7 @@ def forward_with_features(
   model: nn.Module,
   params: PyTree,
   batch_stats: PyTree,
-  image: Array,
+  image: Image,
   *,
   train: bool,
   **options: Any,

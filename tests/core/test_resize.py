@@ -5,12 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.core.resize import (
-  interpolation_matrix,
-  resize_bilinear,
-  resize_each,
-  sample_nearest,
-)
+from classmix_jax.core.resize import interpolation_matrix, resize_bilinear, resize_each
 
 
 def test_by_hand():
@@ -57,10 +52,3 @@ def test_each_to_its_size_and_its_border_beyond():
     expected = resize_bilinear(image[None], (height, width))[0]
     beyond = np.pad(expected, ((0, 9 - height), (0, 8 - width), (0, 0)), 'edge')
     np.testing.assert_allclose(one, beyond, atol=1e-5)
-
-
-def test_nearest_pixels():
-  """Corners stay; of 5 rows the first, middle and last, of 4 columns 0, 1.5 -> 2 and 3."""
-  x = jnp.arange(20).reshape(1, 5, 4)
-  assert sample_nearest(x, (3, 3))[0].tolist() == [[0, 2, 3], [8, 10, 11], [16, 18, 19]]
-  assert sample_nearest(x, (5, 4)).tolist() == x.tolist()
