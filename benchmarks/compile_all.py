@@ -30,7 +30,11 @@ from classmix_jax.methods import METHODS  # noqa: E402
 from classmix_jax.models.backbones import BACKBONES  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-HEADS = {'tiny': 'conv3x3', 'efficientnet_lite0': 'deeplab_v3plus_small'}  # the others: deeplab_v2
+HEADS = {  # the others: deeplab_v2
+  'tiny': 'conv3x3',
+  'efficientnet_lite0': 'deeplab_v3plus_small',
+  **{name: f'dpt_{name.split("_")[1]}' for name in BACKBONES if name.startswith('dinov2')},
+}
 
 
 class Program(NamedTuple):
@@ -47,6 +51,7 @@ class Program(NamedTuple):
   @property
   def name(self) -> str:
     large = f' {self.batch} + {self.batch}' if self.batch > 4 else ''
+    large += f' of {self.size.split(",")[0]}' if self.backbone.startswith('dinov2') else ''
     return f'{self.topology} {self.backbone} {self.method}{large}{" remat" * (self.remat == "on")}'
 
   @property
@@ -57,6 +62,9 @@ class Program(NamedTuple):
     )
 
 
+# The crops of UniMatch V2 on Pascal VOC and on Cityscapes, whole batches on one device.
+VOC = {'size': '518,518', 'batch': 16, 'classes': 21}
+CITYSCAPES = {'size': '798,798', 'batch': 8, 'classes': 19}
 SMALL = {'size': '128,160', 'batch': 4, 'classes': 11}
 
 
@@ -69,8 +77,16 @@ def programs() -> list[Program]:
       Program('h100', backbone, method)
       for backbone in reversed(BACKBONES)
       for method in ('classmix', 'supervised')
-      if backbone != 'tiny'
+      if backbone != 'tiny' and not backbone.startswith('dinov2')
     ),
+    *(
+      Program(topology, f'dinov2_{size}', 'unimatch_v2', **crops, remat=remat)
+      for topology in ('h100', 'v5e:2x2')
+      for size in ('base', 'small')
+      for crops in (VOC, CITYSCAPES)
+      for remat in ('off', 'on')
+    ),
+    Program('h100', 'dinov2_small_reg4', 'supervised', **VOC),
     Program('h100', 'resnet101', 'classmix', remat='on'),
     Program('h100', 'resnet101', 'classmix', batch=16),
     Program('h100:8', 'resnet50', 'classmix'),

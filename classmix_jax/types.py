@@ -74,8 +74,10 @@ class Method(Protocol):
   recipes: ClassVar[Mapping[str, Mapping[str, Any]]]  # data set -> config fields of the paper
 
   @property
-  def model(self) -> Any:
-    """The segmentation network."""
+  def model(self) -> Any: ...  # the segmentation network
+
+  @property
+  def confidence_threshold(self) -> float: ...  # of the reliability that evaluations measure
 
   def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
     """Returns `(params, model_state, method_state)` for images of this shape."""

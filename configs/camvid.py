@@ -18,4 +18,4 @@ def get_config(text: str | None = None):
   config.data.crop = (128, 160)
   config.steps = 6_000
   config.eval_batch_size = 10
-  return papers.apply(config)
+  return defaults.for_backbone(papers.apply(config), text)

@@ -19,4 +19,4 @@ def get_config(text: str | None = None):
   config.data.ignore = ''  # e.g. '0': mask values that are void
   config.data.crop = (128, 160)
   config.eval_batch_size = 4
-  return config
+  return defaults.for_backbone(config, text)

@@ -23,6 +23,7 @@ def get_config(text: str | None = None):
   config.data.label_map = ''  # e.g. '255:1,7:void': classes of other mask values
   config.data.ignore = ''  # e.g. '0': mask values that are void
   config.data.labeled = config.data.labeled or '1/8'
+  config.data.size = (240, 320)  # of all images and masks; () keeps the images as they are
   config.data.crop = (128, 160)
   config.eval_batch_size = 4
   return config

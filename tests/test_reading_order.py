@@ -19,9 +19,9 @@ def count_lines(path):
   return len(path.read_text(encoding='utf-8').splitlines())
 
 
-def test_classmix_is_five_files_of_450_lines():
+def test_classmix_is_five_files_of_460_lines():
   lines = {name: count_lines(PACKAGE / name) for name in READING_ORDER}
-  assert sum(lines.values()) <= 450, lines
+  assert sum(lines.values()) <= 460, lines
 
 
 @pytest.mark.parametrize('room', TRAINING_PATH)

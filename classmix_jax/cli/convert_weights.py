@@ -2,6 +2,8 @@
 
     python launch/convert.py --input=resnet101COCO-41f33a49.pth --output=coco \\
         --backbone=resnet101 --head=deeplab_v2
+    python launch/convert.py --input=unimatch_v2.pth --output=v2 --backbone=dinov2_small \\
+        --head=dpt_small --network=teacher
     python launch/convert.py --input=resnet50-0676ba61.pth --output=imagenet --backbone=resnet50
     python launch/convert.py --input=hub:resnet50 --output=imagenet --backbone=resnet50
     python launch/convert.py --input=RUN --network=teacher --output=teacher.safetensors
@@ -19,8 +21,8 @@ from absl import flags
 INPUT = flags.DEFINE_string(
   'input',
   '',
-  'A file (.pth, .pt, .pth.tar, .bin, .safetensors), hub:ORG/NAME, or a directory of weights or of '
-  'a run.',
+  'A file (.pth, .pt, .pth.tar, .bin, .safetensors, .onnx), hub:ORG/NAME, or a directory of '
+  'weights or of a run.',
 )
 OUTPUT = flags.DEFINE_string(
   'output', '', 'Directory to write; or a file (.pth, .safetensors), from a directory.'

@@ -28,10 +28,13 @@ PREDICTIONS = flags.DEFINE_string(
 )
 
 # Flags that are not given keep the value of the run's config.eval.
-PROTOCOL = flags.DEFINE_string('protocol', None, "Another protocol: 'paper', 'full' or 'sliding'.")
+PROTOCOL = flags.DEFINE_string(
+  'protocol', None, "Another protocol: 'paper', 'full', 'native' or 'sliding'."
+)
 PAD = flags.DEFINE_string('pad', None, 'H,W to which paper pads images.')
 WINDOW = flags.DEFINE_string('window', None, 'H,W of the windows of sliding.')
 STRIDE = flags.DEFINE_string('stride', None, 'Distance of the windows of sliding, down,right.')
+MULTIPLE = flags.DEFINE_integer('multiple', None, 'native resizes images to multiples of this.')
 FLIP = flags.DEFINE_bool('flip', None, 'Average with the mirrored image.')
 SCALES = flags.DEFINE_string('scales', None, "Average over sizes, e.g. '0.75,1,1.25'.")
 
@@ -55,6 +58,7 @@ def protocol_fields() -> dict[str, Any]:
     'pad': numbers(PAD, int),
     'window': numbers(WINDOW, int),
     'stride': numbers(STRIDE, int),
+    'multiple': MULTIPLE.value,
     'flip': FLIP.value,
     'scales': numbers(SCALES, float),
   }

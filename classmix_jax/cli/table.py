@@ -153,7 +153,7 @@ def write_table(directory: Path, results: Sequence, dataset: str) -> None:
   from classmix_jax.utils.atomic_write import write_atomically
 
   rows = summarize(results)
-  text = markdown(rows, published_for(dataset))
+  text = markdown(rows, published_for(dataset, {row.method for row in rows}))
   write_atomically(directory / 'table.md', text)
   write_atomically(directory / 'table.csv', table_csv(results))
   plot(rows, directory / 'table.png')

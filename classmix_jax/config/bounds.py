@@ -35,6 +35,7 @@ RANGES: Mapping[str, Range] = {
       'head_multiplier',
       'weight_decay',
       'power',
+      'lag',
     )
   },
   'optim.momentum': Range(0, below=1),
@@ -49,6 +50,7 @@ RANGES: Mapping[str, Range] = {
   'eval.pad': POSITIVE_COUNT,
   'eval.window': POSITIVE_COUNT,
   'eval.stride': POSITIVE_COUNT,
+  'eval.multiple': POSITIVE_COUNT,
   'eval.scales': NON_NEGATIVE,
 }
 PAIRS = {  # what the two numbers are, and whether () will do
@@ -59,7 +61,15 @@ PAIRS = {  # what the two numbers are, and whether () will do
   'eval.stride': ('(H, W)', False),
   'data.scale': ('(smallest, largest)', False),
 }
-WHOLE = ('data.size', 'data.crop', 'eval.pad', 'eval.window', 'eval.stride')
+WHOLE = (
+  'optim.lag',
+  'data.size',
+  'data.crop',
+  'eval.pad',
+  'eval.window',
+  'eval.stride',
+  'eval.multiple',
+)
 
 
 def check_ranges(fields: Mapping[str, Any]) -> None:

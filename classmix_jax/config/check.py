@@ -7,7 +7,7 @@ from classmix_jax.config.lookup import Config, lookup
 from classmix_jax.config.model import build_backbone, build_protocol, fewest_unlabeled
 from classmix_jax.core.finite import ON_NONFINITE
 from classmix_jax.errors import UserError
-from classmix_jax.evaluation.evaluator import headline_network
+from classmix_jax.evaluation.headline import headline_network
 from classmix_jax.methods import method_class
 from classmix_jax.models.layers.batch_norm import BN_MODES
 

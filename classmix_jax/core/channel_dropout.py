@@ -3,7 +3,7 @@
 Synopsis:
 
     features = drop_channels(keys, features, rate=0.5)
-    views = drop_complementary_channels(keys, features_of_both_views)
+    views = drop_complementary_channels(keys, unchanged, features_of_both_views)
 """
 
 from collections.abc import Callable
@@ -48,21 +48,27 @@ def drop_channels(keys: Array, features: Features, rate: float) -> Features:
   return map_features(drop, keys, features)
 
 
-def drop_complementary_channels(keys: Array, features: Features) -> Features:
+def drop_complementary_channels(keys: Array, unchanged: Array, features: Features) -> Features:
   """Drops each channel in one of two views and doubles it in the other (arXiv 2410.10777).
 
-  Half of the images, chosen at random, are not changed.
+  Levels of one width, such as those of a vision transformer, share the mask of an image; levels of
+  different widths have independent ones.
 
   Args:
     keys: `[B]` random keys of the images.
+    unchanged: `[B]` bool, images whose features are not changed.
     features: `[2 B, h, w, F]` arrays, all first views before all second views.
   """
-  skip_keys = jax.vmap(lambda key: jax.random.fold_in(key, 2))(keys)
-  skip = jax.vmap(jax.random.bernoulli)(skip_keys)[:, None, None, None]
+  skip = unchanged[:, None, None, None]
 
   def drop(keys: Array, x: Array) -> Array:
     first = channel_mask(keys, x.shape[-1], 0.5)
     mask = jnp.concatenate([jnp.where(skip, 1.0, first), jnp.where(skip, 1.0, 2.0 - first)])
     return x * mask.astype(x.dtype)
 
-  return map_features(drop, keys, features)
+  widths = list(dict.fromkeys(x.shape[-1] for x in features.levels))
+  if len(widths) == 1:
+    return features.replace(levels=tuple(drop(keys, x) for x in features.levels))
+  parts = jax.vmap(lambda key: jax.random.split(key, len(widths)))(keys)
+  levels = (drop(parts[:, widths.index(x.shape[-1])], x) for x in features.levels)
+  return features.replace(levels=tuple(levels))

@@ -9,7 +9,7 @@ Synopsis:
 
     global_batch = GlobalBatch(AXIS, micro_batches=2)    # inside pmap over AXIS
     keys = global_batch.keys(key, len(image))            # one key per image
-    partner = global_batch.next_image(image)
+    partner = global_batch.partner(image)
 """
 
 from typing import NamedTuple
@@ -30,10 +30,12 @@ class GlobalBatch(NamedTuple):
   Attributes:
     axis_name: device axis of `pmap`, None outside.
     micro_batches: A, number of micro-batches that the images of a device form.
+    reverse_partners: whether the partner of image i is image N - 1 - i instead of the next one.
   """
 
   axis_name: str | None = None
   micro_batches: int = 1
+  reverse_partners: bool = False
 
   def mean(self, x: Array) -> Array:
     """Returns the mean of `x` over the devices."""
@@ -46,6 +48,29 @@ class GlobalBatch(NamedTuple):
   def max(self, x: Array) -> Array:
     """Returns the largest `x` of all devices, element by element."""
     return x if self.axis_name is None else lax.pmax(x, self.axis_name)
+
+  def partner(self, x: Array) -> Array:
+    """Returns the image that each image is mixed with, `[A b, ...]`."""
+    return self.reversed_image(x) if self.reverse_partners else self.next_image(x)
+
+  def reversed_image(self, x: Array) -> Array:
+    """Returns, for image i, image N - 1 - i of the *global* batch.
+
+    If N is odd, the image in the middle is its own partner.
+
+    Args:
+      x: `[A b, ...]`, this device's images.
+
+    Example:
+      >>> GlobalBatch(micro_batches=2).reversed_image(jnp.arange(4)).tolist()
+      [3, 2, 1, 0]
+    """
+    x = x[::-1]
+    if self.axis_name is None:
+      return x
+    devices = lax.axis_size(self.axis_name)
+    mirror = [(device, devices - 1 - device) for device in range(devices)]
+    return lax.ppermute(x, self.axis_name, mirror)
 
   def next_image(self, x: Array) -> Array:
     """Returns, for image i, image (i + 1) mod N of the *global* batch.
@@ -97,6 +122,21 @@ class GlobalBatch(NamedTuple):
       count: A b, number of images on this device.
     """
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, self.indices(count))
+
+  def random_half(self, key: Array, count: int) -> Array:
+    """Returns True for floor(N / 2) random images of the *global* batch, `[A b]`.
+
+    Args:
+      key: random key, equal on all devices.
+      count: A b, number of images on this device.
+
+    Example:
+      >>> int(GlobalBatch().random_half(jax.random.key(0), 5).sum())
+      2
+    """
+    devices = 1 if self.axis_name is None else lax.axis_size(self.axis_name)
+    rank = jax.random.permutation(key, devices * count)
+    return rank[self.indices(count)] < devices * count // 2
 
 
 ONE_DEVICE = GlobalBatch()

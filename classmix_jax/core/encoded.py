@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from classmix_jax.types import Array
 
@@ -22,8 +23,8 @@ from classmix_jax.types import Array
 class EncodedImage(flax.struct.PyTreeNode):
   """Images and features; micro-batches and devices are further axes in front."""
 
-  pixels: Array  # [B, H, W, 3], uint8 or float32
-  features: Array  # [B, h, w, F] float16, all levels behind one another
+  pixels: Array | np.ndarray  # [B, H, W, 3], uint8 or float32
+  features: Array | np.ndarray  # [B, h, w, F] float16, all levels behind one another
 
   @property
   def shape(self) -> tuple[int, ...]:

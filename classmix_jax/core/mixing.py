@@ -4,7 +4,6 @@ Synopsis:
 
     mask = jax.vmap(mask_function, in_axes=(0, 0, None))(keys, label, num_classes)  # [B, H, W]
     mixed_image = mix(mask, image)                                                  # [B, H, W, 3]
-    mixed_label = mix(mask, label)                                                  # [B, H, W]
 """
 
 import jax.numpy as jnp
@@ -18,7 +17,7 @@ from classmix_jax.types import Array
 def mix(
   mask: Bool[Array, 'B H W'], x: Shaped[Array, 'B h w *C'], global_batch: GlobalBatch = ONE_DEVICE
 ) -> Shaped[Array, 'B h w *C']:
-  """Pastes the masked region of every image on the next image of the batch.
+  """Pastes the masked region of every image on its partner, the next image of the batch.
 
   x_mix[i] = M[i] x[i] + (1 - M[i]) x[(i + 1) mod N] (ClassMix, arXiv 2007.07936, section 3.1;
   cyclic as in the original code), over the global batch of N images, in the dtype of x.
@@ -26,7 +25,7 @@ def mix(
   Args:
     mask: True where image i is kept.
     x: images or labels, or features on a coarser grid, of any dtype.
-    global_batch: where this device's images belong; inside `pmap`, pass its axis.
+    global_batch: where this device's images belong, and their partners; in `pmap`, pass its axis.
 
   Raises:
     ValueError: x has more images or pixels than the mask (at trace time).
@@ -38,4 +37,4 @@ def mix(
   """
   mask = resize_nearest(mask, x)
   expanded = mask.reshape(mask.shape + (1,) * (x.ndim - 3))
-  return jnp.where(expanded, x, global_batch.next_image(x))
+  return jnp.where(expanded, x, global_batch.partner(x))

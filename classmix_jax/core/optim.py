@@ -18,8 +18,12 @@ from classmix_jax.core.duplicate_steps import LISTINGS, listings_of, repeated
 from classmix_jax.types import Array, PyTree
 
 
-def poly_schedule(learning_rate: float, steps: int, power: float = 0.9) -> optax.Schedule:
-  """Returns lr_t = lr_0 (1 - t / steps)^power for t = 0, 1, ... (arXiv 1606.00915, section 3).
+def poly_schedule(
+  learning_rate: float, steps: int, power: float = 0.9, lag: int = 0
+) -> optax.Schedule:
+  """Returns lr_t = lr_0 (1 - s / steps)^power for t = 0, 1, ... (arXiv 1606.00915, section 3).
+
+  s is t - `lag`, but at least 0. Code that sets the learning rate after a step has a lag of 1.
 
   Example:
     >>> [round(float(poly_schedule(1.0, 10)(t)), 4) for t in (0, 5, 10)]
@@ -27,6 +31,7 @@ def poly_schedule(learning_rate: float, steps: int, power: float = 0.9) -> optax
   """
 
   def schedule(step: ArrayLike) -> Array:
+    step = jnp.maximum(step - lag, 0)
     # Compiled, 1 - steps / steps may round to less than 0, whose power is NaN.
     return learning_rate * jnp.maximum(1.0 - step / steps, 0.0) ** power
 
@@ -93,6 +98,7 @@ def poly_optimizer(
   momentum: float = 0.9,
   weight_decay: float = 5e-4,
   power: float = 0.9,
+  lag: int = 0,
   freeze_bn_affine: bool = False,
   duplicate_steps: bool = False,
   others: Mapping[str, optax.GradientTransformation] = MappingProxyType({}),
@@ -107,6 +113,7 @@ def poly_optimizer(
     momentum: of `sgd`, 0.9 in the paper.
     weight_decay: for all trainable tensors of segmentation networks, biases included.
     power: exponent of the poly schedule; 0 for a constant rate.
+    lag: steps by which the schedule of segmentation networks is late, see `poly_schedule`.
     freeze_bn_affine: whether BN scales and shifts keep their initial values.
     duplicate_steps: whether to step the blocks of a ResNet three or four times with each gradient,
       as the original does; see `duplicate_steps.py`.
@@ -115,7 +122,7 @@ def poly_optimizer(
 
   def segmenter(rate: float, times: int = 1) -> optax.GradientTransformation:
     # The inner count advances `times` times per step.
-    schedule = poly_schedule(rate, steps, power)
+    schedule = poly_schedule(rate, steps, power, lag)
     return repeated(
       RULES[rule](lambda count: schedule(count // times), momentum, weight_decay), times
     )

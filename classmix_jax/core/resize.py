@@ -90,16 +90,45 @@ def resize_each(
   Returns:
     `[B, H, W, C]` with image i in the upper left and its border repeated beyond it.
   """
-  rows = _matrices(x.shape[1], sizes[:, 0], frame[0]).astype(x.dtype)
-  columns = _matrices(x.shape[2], sizes[:, 1], frame[1]).astype(x.dtype)
-  # As in `enlarge`, with weights per image.
-  x = jnp.einsum('bHh,bhwc->bHwc', rows, x, precision=PRECISION)
-  return jnp.einsum('bWw,bHwc->bHWc', columns, x, precision=PRECISION)
+  rows = _matrices(x.shape[1], sizes[:, 0], x.shape[1], frame[0])
+  columns = _matrices(x.shape[2], sizes[:, 1], x.shape[2], frame[1])
+  return _multiply_each(x, rows, columns)
 
 
-def _matrices(size_in: int, sizes_out: Array, length: int) -> Array:
-  """Returns `[B, length, size_in]`: `interpolation_matrix` for each of `sizes_out`, padded."""
-  spacing = (size_in - 1) / jnp.maximum(sizes_out - 1, 1)
-  position = jnp.minimum(jnp.arange(length)[None, :] * spacing[:, None], size_in - 1)
-  distance = jnp.abs(position[:, :, None] - jnp.arange(size_in)[None, None, :])
+def resize_from_each(
+  x: Float[Array, 'B h w C'], sizes: Integer[Array, 'B 2'], size: Size
+) -> Float[Array, 'B H W C']:
+  """Resizes the upper left part of image i, `sizes[i]`, to `size`; the sizes may be traced.
+
+  The rest of an image, its padding, has no effect.
+
+  Args:
+    x: `[B, h, w, C]`.
+    sizes: `[B, 2]` integers, (height, width) of each part, not larger than (h, w).
+    size: (H, W) of the results.
+  """
+  rows = _matrices(sizes[:, 0], size[0], x.shape[1], size[0])
+  columns = _matrices(sizes[:, 1], size[1], x.shape[2], size[1])
+  return _multiply_each(x, rows, columns)
+
+
+def _multiply_each(x: Array, rows: Array, columns: Array) -> Array:
+  """Multiplies `[B, h, w, C]` by weights of each image, `[B, H, h]` and `[B, W, w]`."""
+  # As in `enlarge`, first along rows, then along columns.
+  x = jnp.einsum('bHh,bhwc->bHwc', rows.astype(x.dtype), x, precision=PRECISION)
+  return jnp.einsum('bWw,bHwc->bHWc', columns.astype(x.dtype), x, precision=PRECISION)
+
+
+def _matrices(
+  sizes_in: Array | int, sizes_out: Array | int, length_in: int, length_out: int
+) -> Array:
+  """Returns `interpolation_matrix` for each pair of sizes, padded to the lengths.
+
+  `[B, length_out, length_in]`; one of the sizes is `[B]`, the other may be a number.
+  """
+  last = jnp.maximum(jnp.asarray(sizes_in) - 1, 0)
+  spacing = jnp.atleast_1d(last / jnp.maximum(jnp.asarray(sizes_out) - 1, 1))
+  position = jnp.arange(length_out)[None, :] * spacing[:, None]
+  position = jnp.minimum(position, jnp.atleast_1d(last)[:, None])
+  distance = jnp.abs(position[:, :, None] - jnp.arange(length_in)[None, None, :])
   return jnp.maximum(0.0, 1.0 - distance)

@@ -144,19 +144,23 @@ def with_features(
 
 
 def with_frame_features(
-  examples: Iterable[Example], indices: Iterator[int], read: ReadFeatures, length: int
+  examples: Iterable[Example],
+  positions: Iterator[int],
+  read: ReadFeatures,
+  indices: Sequence[int],
 ) -> Iterator[Example]:
   """Adds features to batches `[D, b, ...]` of whole frames.
 
   Args:
     examples: batches of NumPy arrays.
-    indices: of the frames; those of `length` or more are padding, which gets the last features.
+    positions: of the frames among `indices`; those beyond are padding, with the last features.
     read: features of a frame.
-    length: number of frames.
+    indices: of the evaluated frames.
   """
   for example in examples:
     lead = example.image.shape[:2]
-    chosen = itertools.islice(indices, lead[0] * lead[1])
-    features: Any = np.stack([read(min(index, length - 1), 0) for index in chosen])
+    chosen = itertools.islice(positions, lead[0] * lead[1])
+    last = len(indices) - 1
+    features: Any = np.stack([read(indices[min(position, last)], 0) for position in chosen])
     features = features.reshape(*lead, *features.shape[1:])
     yield example._replace(image=EncodedImage(example.image, features))

@@ -149,14 +149,14 @@ def with_labels_of(source: Source, other: Source) -> Source:
   return dataclasses.replace(source, read_label=other.read_label, version=_versions(source, other))
 
 
-def label_sizes(source: Source) -> set[tuple[int, int]]:
-  """Reads all labels and returns their sizes (H, W)."""
+def label_sizes(source: Source) -> list[tuple[int, int]]:
+  """Reads all labels and returns the size (H, W) of each."""
 
   def read_size(index: int) -> tuple[int, int]:
     height, width = source.load_label(index).shape
     return height, width
 
-  return set(in_parallel(read_size, range(len(source))))
+  return list(in_parallel(read_size, range(len(source))))
 
 
 def cached(source: Source, cache_gb: float) -> Source:

@@ -65,6 +65,22 @@ def choose_labeled(names: Sequence[str], labeled: int | str, seed: int) -> np.nd
   return np.array(order, np.int64)[np.sort(ranks)]
 
 
+def count_labeled(labeled: int | str, length: int) -> int:
+  """Returns how many of `length` examples `choose_labeled` chooses; a file counts its ids.
+
+  Raises:
+    UserError: a fraction is out of range, or the file is missing or empty.
+
+  Example: `count_labeled('1/8', 2975) == 372`.
+  """
+  text = str(labeled).strip()
+  if FRACTION.fullmatch(text):
+    return count_of_fraction(text, length)
+  if not text or text.lstrip('+-').isdecimal():
+    return int(text or 0) or length
+  return len(_read_lines(pathlib.Path(os.path.expanduser(text))))
+
+
 def count_of_fraction(fraction: str, length: int) -> int:
   """Returns a fraction of `length` as a count, rounded half up, at least 1.
 
@@ -98,6 +114,15 @@ def _ranks_of_count(length: int, count: int, seed: int) -> np.ndarray:
 
 def _read_ids(path: pathlib.Path, names: Sequence[str]) -> list[str]:
   """Returns the names that a file lists; raises UserError as `choose_labeled`."""
+  matches = _match(_read_lines(path), names, path)
+  repeated = [name for name, count in Counter(matches).items() if count > 1]
+  if repeated:
+    raise UserError(f'{path} names {len(repeated)} examples more than once: {_some(repeated)}')
+  return matches
+
+
+def _read_lines(path: pathlib.Path) -> list[str]:
+  """Returns the lines of a list of ids; raises UserError if it is unreadable or empty."""
   try:
     lines = path.read_text(encoding='utf-8-sig').splitlines()
   except (OSError, ValueError) as error:
@@ -109,11 +134,7 @@ def _read_ids(path: pathlib.Path, names: Sequence[str]) -> list[str]:
   lines = [line.strip() for line in lines if line.strip()]
   if not lines:
     raise UserError(f'{path} holds no ids: write one a line, or set config.data.labeled to a count')
-  matches = _match(lines, names, path)
-  repeated = [name for name, count in Counter(matches).items() if count > 1]
-  if repeated:
-    raise UserError(f'{path} names {len(repeated)} examples more than once: {_some(repeated)}')
-  return matches
+  return lines
 
 
 def _match(lines: Sequence[str], names: Sequence[str], path: pathlib.Path) -> list[str]:

@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    evaluator = Evaluator(dataset, model, devices, ('e797d043', 46), Protocol(), size=(180, 240))
+    evaluator = Evaluator(dataset, model, devices, ('e797d043', 46), 0.95, Protocol())
     result = evaluator(step, networks)          # networks: name -> variables
     print(result_table(result))
     evaluator.draw_predictions(networks).save('predictions.png')
@@ -25,36 +25,25 @@ from classmix_jax.data.example_reader import read_padded
 from classmix_jax.data.feature_cache import ReadFeatures, with_frame_features
 from classmix_jax.data.feed import to_devices
 from classmix_jax.data.sampler import share_positions
-from classmix_jax.data.source import Dataset, label_sizes
-from classmix_jax.errors import UserError
+from classmix_jax.data.source import Dataset, label_sizes, subset
 from classmix_jax.evaluation.eval_step import (
   evaluate,
   make_count,
   make_labels,
   predict,
+  relative_confidence,
   sees_whole_images,
   summarize,
 )
+from classmix_jax.evaluation.groups import Group, group_images
+from classmix_jax.evaluation.headline import headline_network
 from classmix_jax.evaluation.protocols import PROTOCOLS, Protocol, describe
-from classmix_jax.methods import network_names
 from classmix_jax.models.segmenter import Segmenter
 from classmix_jax.types import Example, PyTree, Size
 from classmix_jax.utils.atomic_write import write_png
 from classmix_jax.utils.interrupt import until
 from classmix_jax.utils.paths import inside
 from classmix_jax.utils.visualize import colorize, grid, thumbnail
-
-
-def headline_network(name: str, networks: Mapping[str, Any]) -> str:
-  """Returns the name of the network whose score counts, 'student' if a method has no other.
-
-  Raises:
-    UserError: no method has a network of this name.
-  """
-  names = network_names()
-  if name not in names:
-    raise UserError(f'config.eval_network is {name!r}; known are {", ".join(names)}.')
-  return name if name in networks else 'student'
 
 
 class Seen(NamedTuple):
@@ -84,6 +73,7 @@ class Evaluator:
     model: the network.
     devices: local devices, which share every batch.
     split: (hash, count) of the labelled images, recorded with every result.
+    threshold: least confidence of the pixels whose reliability is measured.
     protocol: how predictions are made and counted.
     size: (H, W) of the images, or None if they keep their own.
     batch_size: images at once, over all devices.
@@ -96,6 +86,7 @@ class Evaluator:
   model: Segmenter
   devices: list
   split: tuple[str, int]
+  threshold: float
   protocol: Protocol
   size: Size | None = None
   batch_size: int = 1
@@ -109,54 +100,43 @@ class Evaluator:
     return make_count(self.model, len(self.dataset.class_names), self.devices, self.protocol)
 
   @functools.cached_property
-  def sizes(self) -> set[Size]:
-    """The sizes of the labels; reads all labels if they keep their own size."""
+  def sizes(self) -> list[Size]:
+    """The size of each label; reads all labels if they keep their own size."""
     native = PROTOCOLS[self.protocol.name].native_label
-    return {self.size} if self.size and not native else label_sizes(self.dataset.val)
+    val = self.dataset.val
+    return [self.size] * len(val) if self.size and not native else label_sizes(val)
 
   @functools.cached_property
   def description(self) -> str:
     """The protocol with its parameters, recorded with every result."""
-    return describe(self.protocol, self.sizes, self.size)
+    return describe(self.protocol, set(self.sizes), self.size)
 
   @functools.cached_property
-  def frames(self) -> tuple[Size, Size | None]:
-    """The (H, W) to which images are padded, and that of labels, None if it is the same.
-
-    Raises:
-      UserError: an image is larger than `config.eval.pad`.
-    """
-    heights, widths = zip(*self.sizes, strict=True)
-    largest = int(max(heights)), int(max(widths))
-    if self.protocol.name == 'full' and self.size:
-      return self.size, largest
-    if self.protocol.name != 'paper' or self.protocol.pad is None:
-      return largest, None
-    if np.any(np.greater(largest, self.protocol.pad)):
-      raise UserError(
-        f'config.eval.pad is {self.protocol.pad}, but validation images are up to {largest}: '
-        f'set config.eval.pad={largest} or more.'
-      )
-    return self.protocol.pad, None
+  def groups(self) -> list[Group]:
+    """The validation images, divided into those whose batches have one shape."""
+    return group_images(self.protocol, self.sizes, self.size)
 
   def batches(self) -> Iterator[Example]:
-    """Yields the validation set as batches `[D, b, ...]` on the devices."""
+    """Returns the validation set as batches `[D, b, ...]` on the devices, group by group."""
+    return itertools.chain.from_iterable(map(self.group_batches, self.groups))
+
+  def group_batches(self, group: Group) -> Iterator[Example]:
+    """Returns the images of a group as batches `[D, b, ...]` on the devices."""
     devices = len(self.devices) * jax.process_count()
-    size, label_size = self.frames
     batch_size = -(-self.batch_size // devices) * devices
     examples = eval_batches(
-      self.dataset.val,
+      subset(self.dataset.val, group.indices),
       batch_size=batch_size,
       local_devices=len(self.devices),
       process_index=jax.process_index(),
       process_count=jax.process_count(),
-      size=size,
-      label_size=label_size,
+      size=group.size,
+      label_size=group.label_size,
     )
     if self.read_features is not None and sees_whole_images(self.protocol):
       share = batch_size // jax.process_count()
       indices = share_positions(itertools.count(), batch_size, share, jax.process_index())
-      examples = with_frame_features(examples, indices, self.read_features, len(self.dataset.val))
+      examples = with_frame_features(examples, indices, self.read_features, group.indices)
     return to_devices(examples, self.devices)
 
   def __call__(self, step: int, networks: Mapping[str, PyTree]) -> dict[str, Any]:
@@ -173,11 +153,11 @@ class Evaluator:
       Stopped: `stop` returned True.
     """
     names = self.dataset.class_names
-    confusions = {
-      name: evaluate(self.count, variables, until(self.stop, self.batches(), step), len(names))
+    counts = {
+      name: evaluate(self.count, variables, until(self.stop, self.batches(), step))
       for name, variables in networks.items()
     }
-    summaries = {name: summarize(confusion, names) for name, confusion in confusions.items()}
+    summaries = {name: summarize(x, names, self.threshold) for name, x in counts.items()}
     headline = headline_network(self.headline, summaries)
     return {
       'step': step,
@@ -190,20 +170,20 @@ class Evaluator:
       'devices': f'{len(self.devices) * jax.process_count()} x {self.devices[0].device_kind}',
       **summaries[headline],
       'networks': summaries,
-      'confusion': confusions[headline].tolist(),
+      'confusion': counts[headline].confusion.tolist(),
     }
 
   def predictions(self, variables: PyTree) -> Iterator[tuple[str, np.ndarray]]:
     """Yields (name, class ids `[H, W]` uint8) of every image, in a single process."""
     labels = make_labels(self.model, self.devices, self.protocol)
-    names = iter(self.dataset.val.names)
-    for example in self.batches():
-      maps, valid = jax.device_get((labels(variables, example), example.valid))
-      maps, valid = (x.reshape(-1, *x.shape[2:]) for x in (maps, valid))
-      # The last batch has more examples than there are names left: they are padding.
-      for label, mask, name in zip(maps, valid, names, strict=False):
-        height, width = mask.any(axis=1).sum(), mask.any(axis=0).sum()
-        yield name, label[:height, :width]
+    for group in self.groups:
+      indices = iter(group.indices)
+      for example in self.group_batches(group):
+        maps = jax.device_get(labels(variables, example))
+        # The last batch has more examples than there are indices left: they are padding.
+        for label, index in zip(maps.reshape(-1, *maps.shape[2:]), indices, strict=False):
+          height, width = self.sizes[index]
+          yield self.dataset.val.names[index], label[:height, :width]
 
   def write_predictions(self, variables: PyTree, directory: Path) -> None:
     """Writes the prediction of every validation image as a grey PNG.
@@ -225,15 +205,16 @@ class Evaluator:
     @jax.jit
     def score(variables: PyTree, example: Example) -> tuple[Any, Any]:
       scores = predict(self.model, variables, example.image, example.valid, self.protocol)
-      return scores.argmax(-1).astype(np.uint8), scores.max(-1) / scores.sum(-1)
+      return scores.argmax(-1).astype(np.uint8), relative_confidence(scores)
 
     return score
 
   def look(self, variables: PyTree, indices: Sequence[int]) -> Iterator[Seen]:
     """Yields some validation images with predictions; runs in one process."""
     val, variables = self.dataset.val, jax.device_get(variables)
+    frames = {index: group[1:] for group in self.groups for index in group.indices}
     for index in map(int, indices):
-      example = jax.tree.map(lambda x: x[None], read_padded(val, index, *self.frames))
+      example = jax.tree.map(lambda x: x[None], read_padded(val, index, *frames[index]))
       truth = val.load_label(index)
       part = tuple(map(slice, truth.shape))
       prediction, confidence = (np.asarray(x[0])[part] for x in self.score(variables, example))

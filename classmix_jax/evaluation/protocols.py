@@ -18,6 +18,8 @@ import jax.numpy as jnp
 
 from classmix_jax.core.resize import get_size, resize_bilinear, resize_each
 from classmix_jax.errors import UserError
+from classmix_jax.evaluation.native import score_native
+from classmix_jax.evaluation.windows import label_extents, window_corners
 from classmix_jax.types import Array, Size
 
 Logits = Callable[[Array], Array]  # `[B, h, w, 3]` in 0..1 -> `[B, h, w, C]`
@@ -32,6 +34,7 @@ class Protocol:
     pad: of `paper`: (H, W) to which images are padded; None takes the largest image.
     window: of `sliding`: (H, W) of the windows, in pixels of the original image.
     stride: of `sliding`: distance of the windows, down and to the right.
+    multiple: of `native`: images are resized to the nearest multiples of this.
     flip: whether to average with the mirrored image.
     scales: factors of the image's size to average over.
   """
@@ -40,6 +43,7 @@ class Protocol:
   pad: Size | None = None
   window: Size = (801, 801)
   stride: Size = (534, 534)
+  multiple: int = 1
   flip: bool = False
   scales: tuple[float, ...] = (1.0,)
 
@@ -74,6 +78,11 @@ def full(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> Arra
   return jax.nn.softmax(resize_each(logits(image), label_extents(valid), get_size(valid)))
 
 
+def native(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> Array:
+  """Scores every image without padding; see `native.py`."""
+  return score_native(protocol.multiple, logits, image, label_extents(valid))
+
+
 def sliding(protocol: Protocol, logits: Logits, image: Array, valid: Array) -> Array:
   """Sums the probabilities of overlapping windows, which pass the network as one batch."""
   batch, height, width, channels = image.shape
@@ -101,6 +110,13 @@ PROTOCOLS: Mapping[str, Entry] = {
     paper, native_image=False, native_label=False, text='paper at {size}{padded}', fields=('pad',)
   ),
   'full': Entry(full, native_image=False, native_label=True, text='full at {size} from {working}'),
+  'native': Entry(
+    native,
+    native_image=True,
+    native_label=True,
+    text='native at {size}{multiples}',
+    fields=('multiple',),
+  ),
   'sliding': Entry(
     sliding,
     native_image=True,
@@ -151,36 +167,6 @@ def at_scale(logits: Logits, scale: float) -> Logits:
   return scaled
 
 
-def label_extents(valid: Array) -> Array:
-  """Returns the (height, width) `[B, 2]` of the True rectangles in `[B, H, W]`."""
-  return jnp.stack([valid.any(axis=2).sum(axis=1), valid.any(axis=1).sum(axis=1)], axis=-1)
-
-
-def window_corners(sizes: Array, frame: Size, window: Size, stride: Size) -> tuple[Array, Array]:
-  """Places windows on images every `stride` pixels; the last ones end at the border.
-
-  Args:
-    sizes: `[B, 2]` (height, width) of the images.
-    frame: (H, W) of the padded images, which decides the number of windows K.
-    window: (height, width), not larger than the frame.
-    stride: distance of the windows, down and to the right.
-
-  Returns:
-    `(corner [B, K, 2], used [B, K])`: upper left pixels, and whether an image uses a window;
-    images smaller than the frame use fewer than K.
-  """
-  starts, used = [], []
-  for axis in (0, 1):
-    last = jnp.maximum(sizes[:, axis] - window[axis], 0)[:, None]
-    count = -(-(frame[axis] - window[axis]) // stride[axis]) + 1
-    start = jnp.arange(count)[None, :] * stride[axis]
-    starts.append(jnp.minimum(start, last))
-    used.append(start - stride[axis] < last)  # the previous window ends before the border
-  rows, columns = jnp.broadcast_arrays(starts[0][:, :, None], starts[1][:, None, :])
-  corner = jnp.stack([rows, columns], axis=-1).reshape(len(sizes), -1, 2)
-  return corner, (used[0][:, :, None] & used[1][:, None, :]).reshape(len(sizes), -1)
-
-
 def check_protocol(protocol: Protocol) -> None:
   """Raises UserError if the name is unknown or the numbers do not fit together."""
   name, window, stride = protocol.name, protocol.window, protocol.stride
@@ -219,6 +205,7 @@ def describe(protocol: Protocol, sizes: Collection[Size], working: Size | None =
   text = PROTOCOLS[protocol.name].text.format(
     size=_times(*sizes) if len(sizes) == 1 else 'own sizes',
     working=working and _times(working),
+    multiples=f' in multiples of {protocol.multiple}' if protocol.multiple > 1 else '',
     padded=f', padded to {_times(protocol.pad)}' if protocol.pad else '',
     window=_square(protocol.window),
     stride=_square(protocol.stride),

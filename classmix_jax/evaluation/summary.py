@@ -15,7 +15,8 @@ from classmix_jax.workdir import layout
 def result_table(result: Mapping[str, Any]) -> str:
   """Returns the final table: IoU in percent, one line per class, one column per network.
 
-  The mean over all classes, with 0 for absent ones, has a line if it differs.
+  The mean over all classes, with 0 for absent ones, has a line if it differs. The last line is the
+  reliability of the headline network.
   """
   networks = result['networks']
   names = list(result['iou'])
@@ -39,7 +40,20 @@ def result_table(result: Mapping[str, Any]) -> str:
     f'{len(names)} classes present, {result["protocol"]}, {result["labeled"]} labelled images '
     f'(split {result["split"]}), step {result["step"]}'
   )
+  lines.append(reliability_line(result))
   return '\n'.join(lines)
+
+
+def reliability_line(result: Mapping[str, Any]) -> str:
+  """Returns how many confident pixels of the headline network are correct, in words."""
+  reliability = result['reliability']
+  confident = f'pixels with a confidence of {reliability["threshold"]:g} or more'
+  if reliability['precision'] is None:
+    return f'{result["network"]}: no {confident}'
+  return (
+    f'{result["network"]}: {100 * reliability["precision"]:.2f} % of the {confident} are correct, '
+    f'{100 * reliability["share"]:.2f} % of all pixels are that confident'
+  )
 
 
 def conclude(

@@ -69,6 +69,7 @@ def open_evaluator(values: Values, run: Path) -> Evaluator:
     method.model,
     jax.local_devices(),
     (split_hash(labeled), len(labeled)),
+    method.confidence_threshold,
     **evaluation._asdict(),
   )
 

@@ -23,7 +23,8 @@ from classmix_jax.config.load import read_config
 from classmix_jax.config.trained import trained_setup
 from classmix_jax.data.files.image_io import read_image
 from classmix_jax.evaluation.eval_step import predict
-from classmix_jax.evaluation.evaluator import headline_network
+from classmix_jax.evaluation.headline import headline_network
+from classmix_jax.evaluation.native import native_frame
 from classmix_jax.evaluation.protocols import PROTOCOLS
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.types import Array, PyTree
@@ -97,6 +98,7 @@ class Predictor:
     variables: of the network.
     size: (H, W) to which images are resized, or None if they keep their size.
     pad: (H, W) to which images that keep their size are padded, or None for the next multiple.
+    multiple: of the protocol `native`, or None in other protocols.
     class_names: name of class 0, 1, ...
     palette: one RGB triple per class.
   """
@@ -105,6 +107,7 @@ class Predictor:
   variables: PyTree
   size: tuple[int, int] | None
   pad: tuple[int, int] | None
+  multiple: int | None
   class_names: tuple[str, ...]
   palette: tuple[tuple[int, int, int], ...]
 
@@ -146,7 +149,7 @@ class Predictor:
   def framed(self, image: np.ndarray) -> Framed:
     """Resizes or pads an image as the run's protocol does."""
     height, width = image.shape[:2]
-    frame = self.pad
+    frame = native_frame((height, width), self.multiple) if self.multiple else self.pad
     if frame is None or height > frame[0] or width > frame[1]:
       frame = (height + -height % MULTIPLE, width + -width % MULTIPLE)
     padding = [(0, frame[0] - height), (0, frame[1] - width)]
@@ -192,6 +195,7 @@ def load(run: str | os.PathLike, *, step: str = 'best', network: str = '') -> Pr
     variables=networks[name],
     size=size,
     pad=protocol.pad if protocol.name == 'paper' else None,
+    multiple=protocol.multiple if protocol.name == 'native' else None,
     class_names=names,
     palette=palette,
   )

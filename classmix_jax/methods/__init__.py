@@ -17,8 +17,10 @@ from classmix_jax.methods.dst_cbc import DstCbc
 from classmix_jax.methods.french import FrenchCutMix, FrenchCutOut
 from classmix_jax.methods.mean_teacher import MeanTeacher
 from classmix_jax.methods.pixcon import PixCon
+from classmix_jax.methods.prevmatch import PrevMatch
 from classmix_jax.methods.s4gan import S4GAN
 from classmix_jax.methods.s4gan_mlmt import S4GANMLMT
+from classmix_jax.methods.s4mc import S4MC
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.methods.unimatch import UniMatch
 from classmix_jax.methods.unimatch_v2 import UniMatchV2
@@ -41,6 +43,8 @@ METHODS: Mapping[str, Callable[..., Method]] = {
   'fixmatch': functools.partial(UniMatch, num_views=1, lambda_fp=0.0),
   'unimatch': UniMatch,
   'unimatch_v2': UniMatchV2,
+  's4mc': S4MC,
+  'prevmatch': PrevMatch,
   'pixcon': PixCon,
   'corrmatch': CorrMatch,
 }

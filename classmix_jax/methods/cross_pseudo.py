@@ -61,8 +61,8 @@ class CrossPseudo(Supervised):
   recipes: ClassVar[
     Recipes
   ] = {  # arXiv 2106.01226, with the network and crops of UniMatch for comparison
-    'cityscapes': {**UNIMATCH_CITYSCAPES, 'method.lambda_cps': 6.0},
-    'pascal_voc': {**UNIMATCH_PASCAL_VOC, 'optim.learning_rate': 0.0025},
+    'cityscapes': {**UNIMATCH_CITYSCAPES, 'optim.lag': 0, 'method.lambda_cps': 6.0},
+    'pascal_voc': {**UNIMATCH_PASCAL_VOC, 'optim.lag': 0, 'optim.learning_rate': 0.0025},
   }
 
   def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:

@@ -33,6 +33,7 @@ class PseudoLabel(NamedTuple):
     confidence: `[B, H, W]` float32, probabilities of these classes.
     prob: `[B, H, W, C]` float32, all probabilities; None unless a loss needs them.
     valid: `[B, H, W]` bool, False on padding if that is excluded.
+    extra: further arrays `[B, H, W, ...]` of a method, which are mixed like the others.
   """
 
   image: Image
@@ -40,6 +41,7 @@ class PseudoLabel(NamedTuple):
   confidence: Array
   prob: Array | None
   valid: Array
+  extra: PyTree = ()
 
 
 def valid_pixels(example: Example, exclude_padding: bool) -> Array:

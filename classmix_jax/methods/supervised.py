@@ -17,6 +17,8 @@ from classmix_jax.methods.options import check_choices
 from classmix_jax.models.segmenter import Segmenter, forward, initialize, to_unit_range
 from classmix_jax.types import Array, ArraySpec, Batch, Metrics, PyTree, Stage, TrainState
 
+CONFIDENCE_THRESHOLD = 0.95  # of methods without one; that of FixMatch and UniMatch
+
 
 @dataclasses.dataclass(frozen=True)
 class Supervised:
@@ -44,6 +46,10 @@ class Supervised:
   def __post_init__(self):
     self.labeled_loss.check(self.num_classes)
     check_choices(self)
+
+  @property
+  def confidence_threshold(self) -> float:
+    return getattr(self, 'threshold', CONFIDENCE_THRESHOLD)
 
   def stages(self, steps: int) -> tuple[Stage, ...]:
     return (Stage(0, steps),)

@@ -72,6 +72,7 @@ class Targets(NamedTuple):
   weak: Counted  # the unlabelled images unchanged
   views: tuple[Counted, ...]  # strong views
   keys: Array  # [A, b] random keys for the perturbation of features
+  unchanged: Array | None = None  # [A, b] bool, images whose features V2 does not perturb
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +81,7 @@ class UniMatch(Supervised):
 
   Attributes:
     num_views: number of strong views.
-    mask: a name of `MASKS`; pixels outside of the mask come from the next image.
+    mask: a name of `MASKS`; pixels outside of the mask come from another image.
     threshold: tau, 0.95 (0 on Cityscapes for UniMatch: every pixel counts).
     lambda_fp: weight of the loss of perturbed features, 0 for none.
     feature_dropout: fraction of the channels that are dropped.
@@ -104,6 +105,7 @@ class UniMatch(Supervised):
   exclude_padding: bool = option(True)
 
   min_unlabeled: ClassVar[int] = 2
+  reverse_partners: ClassVar[bool] = False  # see `GlobalBatch`
   recipes: ClassVar[Recipes] = {
     'cityscapes': {**UNIMATCH_CITYSCAPES, 'method.threshold': 0.0},
     'pascal_voc': UNIMATCH_PASCAL_VOC,
@@ -124,7 +126,7 @@ class UniMatch(Supervised):
   def strong_view(self, key: Array, weak: PseudoLabel, micro_batches: int) -> PseudoLabel:
     """Distorts the images, then mixes images and labels alike, `[A b, ...]`."""
     mask_key, distort_key = jax.random.split(key)
-    global_batch = GlobalBatch(AXIS, micro_batches)
+    global_batch = GlobalBatch(AXIS, micro_batches, self.reverse_partners)
 
     def augment(pixels: Array) -> Array:
       return distort(
@@ -196,10 +198,8 @@ class UniMatch(Supervised):
     """
     labeled = to_unit_range(targets.labeled.image)
     image = concatenate([labeled, targets.weak.images.image])
-    perturb = functools.partial(self.append_perturbed, targets)
-    logits, batch_stats = forward(
-      self.model, student, batch_stats, image, train=True, perturb=perturb, upsample=False
-    )
+    options = {'perturb': functools.partial(self.append_perturbed, targets), 'upsample': False}
+    logits, batch_stats = forward(self.model, student, batch_stats, image, train=True, **options)
     return logits[: len(labeled)], logits[len(image) :], batch_stats
 
   def strong_pass(

@@ -3,9 +3,10 @@
     y, p = argmax, max of softmax(T(x_u))             T: average of S, in evaluation mode
     L = 1/2 (L_sup + 1/2 sum over both views of mean over pixels of [p >= tau] CE(S(view), y))
 
-(arXiv 2410.10777, for vision transformers; here for any backbone). A feature channel is doubled in
-one view and dropped in the other. CutMix pastes from the next image of the global batch, in the
-original from the batch in reverse order.
+(arXiv 2410.10777.) The features of a view are those of the backbone, e.g. four levels of DINOv2. A
+channel is doubled in one view and dropped in the other, in all levels alike; floor(N / 2) of the N
+images of the global batch are not changed. CutMix pastes from the global batch in reverse order.
+Both are per GPU in the original.
 
 Synopsis:
 
@@ -17,18 +18,31 @@ from collections.abc import Mapping
 import dataclasses
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 
 from classmix_jax.core.channel_dropout import drop_complementary_channels
+from classmix_jax.core.collectives import GlobalBatch
 from classmix_jax.core.ema import ema_decay, ema_update
 from classmix_jax.core.encoded import concatenate
+from classmix_jax.core.microbatch import split_micro_batches
 from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import PseudoLabel, make_pseudo_label
-from classmix_jax.methods.recipes import UNIMATCH_CITYSCAPES, UNIMATCH_PASCAL_VOC, Recipes
+from classmix_jax.methods.recipes import UNIMATCH_V2, Recipes
 from classmix_jax.methods.teacher import add_teacher, teacher_network
 from classmix_jax.methods.unimatch import Targets, UniMatch
 from classmix_jax.models.segmenter import forward
-from classmix_jax.types import Array, ArraySpec, Batch, Example, Metrics, PyTree, TrainState
+from classmix_jax.types import (
+  AXIS,
+  Array,
+  ArraySpec,
+  Batch,
+  Example,
+  Features,
+  Metrics,
+  PyTree,
+  TrainState,
+)
 from classmix_jax.utils.ranges import FRACTION
 
 
@@ -46,10 +60,8 @@ class UniMatchV2(UniMatch):
 
   averages: ClassVar[Mapping[str, str]] = {'teacher': 'segmenter'}
   network_names: ClassVar[tuple[str, ...]] = ('student', 'teacher')
-  recipes: ClassVar[Recipes] = {
-    'cityscapes': UNIMATCH_CITYSCAPES,
-    'pascal_voc': UNIMATCH_PASCAL_VOC,
-  }
+  reverse_partners: ClassVar[bool] = True
+  recipes: ClassVar[Recipes] = UNIMATCH_V2
 
   def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
     """The teacher starts as a copy of the student."""
@@ -73,20 +85,24 @@ class UniMatchV2(UniMatch):
     statistics = state.model_state
     teacher = ema_update(statistics['segmenter'], statistics['teacher'], decay)
     state = state.replace(model_state={**statistics, 'teacher': teacher})
-    return super().targets(state, batch, key)
+    targets, model_state, metrics = super().targets(state, batch, key)
+
+    micro_batches, count = batch.unlabeled.image.shape[:2]
+    global_batch = GlobalBatch(AXIS, micro_batches)
+    unchanged = global_batch.random_half(jax.random.fold_in(key, 2), micro_batches * count)
+    targets = targets._replace(unchanged=split_micro_batches(unchanged, micro_batches))
+    return targets, model_state, metrics
 
   def strong_pass(
     self, student: PyTree, batch_stats: PyTree, targets: Targets
   ) -> tuple[Array, PyTree]:
     image = concatenate([view.images.image for view in targets.views])
+
+    def perturb(features: Features) -> Features:
+      return drop_complementary_channels(targets.keys, targets.unchanged, features)
+
     return forward(
-      self.model,
-      student,
-      batch_stats,
-      image,
-      train=True,
-      upsample=False,
-      perturb=lambda features: drop_complementary_channels(targets.keys, features),
+      self.model, student, batch_stats, image, train=True, upsample=False, perturb=perturb
     )
 
   def finish(self, state: TrainState) -> PyTree:

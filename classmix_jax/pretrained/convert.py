@@ -142,16 +142,14 @@ def convert_to_file(weights: Weights, output: Path, layout: str = '') -> None:
   Args:
     weights: of a run or a directory.
     output: the file, in .safetensors or else in torch's format.
-    layout: a key of LAYOUTS; '' is that of the source file, or else deeplab_v2.
+    layout: a key of LAYOUTS; '' is that of the source file, or that of the run's backbone.
 
   Raises:
     UserError: there is no such layout, or the file cannot be written.
   """
-  chosen = lookup(LAYOUTS, layout or weights.layout_name or 'deeplab_v2', '--layout')
-  tensors = {
-    chosen.tensor_name(tuple(name.split('/'))): chosen.to_file(x)
-    for name, x in weights.tensors.items()
-  }
+  chosen = lookup(LAYOUTS, layout or weights.layout_name, '--layout')
+  paths = {tuple(name.split('/')): x for name, x in weights.tensors.items()}
+  tensors = {chosen.tensor_name(path): chosen.to_file(path, x) for path, x in paths.items()}
   assert len(tensors) == len(weights.tensors), 'two arrays have the same name in the file'
   write_file(output, tensors)
   print(f'wrote {output}: {len(tensors)} tensors')

@@ -24,7 +24,7 @@ def initialize_from_weights(tree: PyTree, weights: Weights) -> tuple[PyTree, dic
     The tree, and the content of the run's pretrained.json.
 
   Raises:
-    UserError: less than 90 % of the backbone matches.
+    UserError: not enough of the backbone matches, see `matching.check_backbone`.
   """
   tree, result = matching.copy_matching(tree, weights)
   if weights.warning:

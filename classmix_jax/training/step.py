@@ -2,7 +2,6 @@
 
 Synopsis:
 
-    state = create_state(method, tx, jax.random.key(0), image, devices)
     step = make_train_step(method, tx, seed=0, devices=devices)
     state, metrics = step(state, batch)
 """

@@ -59,6 +59,7 @@ def make_evaluator(setup: Setup, stop: Stop, features: CachedFeatures | None) ->
     setup.method.model,
     setup.devices,
     split,
+    setup.method.confidence_threshold,
     **setup.evaluation._asdict(),
     stop=stop,
     read_features=features and features.val,

@@ -10,7 +10,7 @@ import toy
 from classmix_jax.config.check import check_config
 from classmix_jax.config.data import build_geometry
 from classmix_jax.config.model import build_method, build_optimizer
-from classmix_jax.evaluation.evaluator import headline_network
+from classmix_jax.evaluation.headline import headline_network
 from classmix_jax.methods import METHODS
 
 NUMBERS = st.integers(-2, 9) | st.sampled_from([0.5, -1.5, 1e30, float('nan'), float('inf')])

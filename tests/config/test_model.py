@@ -60,14 +60,14 @@ def test_reproduction_configs_are_faithful(module, preprocessing):
   assert config.optim.freeze_bn_affine and config.optim.duplicate_steps
 
 
-@pytest.mark.parametrize('module', [cityscapes, pascal_voc])
+@pytest.mark.parametrize('module, classes', [(cityscapes, 19), (pascal_voc, 21)])
 @pytest.mark.parametrize('name', METHODS)
-def test_every_method_has_a_config_of_its_paper(module, name):
+def test_every_method_has_a_config_of_its_paper(module, classes, name):
   """All fields exist; the fingerprint compares values of the config."""
   config = module.get_config(f'method={name}')
   check_config(config)
-  assert build_method(config, 19).num_classes == 19
-  build_optimizer(config, build_method(config, 19), config.steps)
+  assert build_method(config, classes).num_classes == classes
+  build_optimizer(config, build_method(config, classes), config.steps)
   batch = f'{config.batch_size} labelled + {config.unlabeled_batch_size} unlabelled'
   assert config.paper['global batch'] == batch
   assert config.paper['steps'] == str(config.steps)

@@ -43,6 +43,48 @@ def test_next_image(devices, micro_batches):
 
 
 @pytest.mark.parametrize('devices, micro_batches', SHARES)
+def test_reversed_image(devices, micro_batches):
+  """Image i gets image 7 - i of the global batch, also as the partner in `mix`."""
+  global_batch = GlobalBatch(AXIS, micro_batches, reverse_partners=True)
+  mask = np.random.default_rng(1).random(X.shape) < 0.5
+  pairs = ((global_batch.reversed_image, X[::-1]), (global_batch.partner, X[::-1]))
+  for function, expected in pairs:
+    result = on_devices(devices, function, X, micro_batches=micro_batches)
+    np.testing.assert_array_equal(result, expected)
+  mixed = on_devices(
+    devices, lambda m, x: mix(m, x, global_batch), mask, X, micro_batches=micro_batches
+  )
+  np.testing.assert_array_equal(mixed, np.where(mask, X, X[::-1]))
+
+
+def test_the_middle_of_an_odd_batch_is_its_own_partner():
+  global_batch = GlobalBatch(reverse_partners=True)
+  assert global_batch.partner(jnp.arange(5)).tolist() == [4, 3, 2, 1, 0]
+
+
+@pytest.mark.parametrize('devices, micro_batches', SHARES)
+def test_random_half(devices, micro_batches):
+  """Four of the eight images, the same ones on any number of devices."""
+
+  def choose(x, axis_name=AXIS):
+    batch = GlobalBatch(axis_name, micro_batches if axis_name else 1)
+    return jnp.stack([batch.random_half(jax.random.key(seed), len(x)) for seed in range(5)], 1)
+
+  expected = np.asarray(choose(X, None))
+  result = on_devices(devices, choose, X, micro_batches=micro_batches)
+  np.testing.assert_array_equal(result, expected)
+  assert (expected.sum(axis=0) == IMAGES // 2).all() and len(np.unique(expected, axis=1).T) > 1
+
+
+@pytest.mark.parametrize('images, half', [(1, 0), (2, 1), (5, 2), (7, 3)])
+def test_half_of_an_odd_batch_is_rounded_down(images, half):
+  chosen = [ONE_DEVICE.random_half(jax.random.key(seed), images) for seed in range(40)]
+  assert {int(x.sum()) for x in chosen} == {half}
+  if half:  # every image is chosen by some seed
+    assert np.any(chosen, axis=0).all()
+
+
+@pytest.mark.parametrize('devices, micro_batches', SHARES)
 def test_keys(devices, micro_batches):
   key = jax.random.key(3)
 

@@ -56,7 +56,7 @@ PARTS = [
   ('classmix', 2, 2),
   ('supervised', 2, 4),
 ]
-LONG = {'s4gan_mlmt', 'unimatch_v2', 'adversarial', 'cutmix', 'pixcon', 'corrmatch'}  # to compile
+LONG = {'s4gan_mlmt', 'unimatch_v2', 'adversarial', 'cutmix', 'prevmatch', 'pixcon', 'corrmatch'}
 
 
 # Adam moves by the sign of what may be rounding; a discriminator's three steps are of 1e-4 each.

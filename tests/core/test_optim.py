@@ -123,6 +123,10 @@ def test_unused_branches_never_move():
     ('segmenter/backbone/layer2_0/conv1/kernel', True, 'backbone'),
     ('segmenter/head/dilation6/bias', True, 'head'),
     ('segmenter/head/unused18/kernel', False, 'frozen'),
+    ('segmenter/head/fusion4/unused_unit1/conv1/kernel', False, 'frozen'),
+    ('segmenter/backbone/unused_mask_token', False, 'frozen'),
+    ('segmenter/backbone/block0/ls1/gamma', False, 'backbone'),
+    ('segmenter/backbone/pos_embed', False, 'backbone'),
   ],
 )
 def test_groups(path, frozen, group):
@@ -133,6 +137,24 @@ def test_poly():
   schedule = poly_schedule(2.0, 100, 0.9)
   for t in (0, 1, 50, 99):
     np.testing.assert_allclose(schedule(t), 2 * (1 - t / 100) ** 0.9, rtol=1e-4)
+
+
+def test_a_late_schedule_keeps_the_first_rate_for_two_steps():
+  """As code that sets the rate after the step: step t has 1 - (t - 1) / 10 to the power."""
+  schedule = poly_schedule(2.0, 10, power=2.0, lag=1)
+  rates = [float(schedule(t)) for t in (0, 1, 2, 6, 9)]
+  np.testing.assert_allclose(rates, [2.0, 2.0, 2 * 0.81, 2 * 0.25, 2 * 0.04], rtol=1e-6)
+
+
+def test_a_lag_of_the_optimizer():
+  """Two steps of gradient descent with the same gradient have the same length."""
+  tx = poly_optimizer(RATE, STEPS, momentum=0.0, weight_decay=0.0, power=1.0, lag=1)
+  params = {'backbone': {'kernel': jnp.array(2.0)}}
+  state, lengths = tx.init(params), []
+  for _ in range(3):
+    update, state = tx.update(jax.tree.map(jnp.ones_like, params), state, params)
+    lengths.append(-float(update['backbone']['kernel']))
+  np.testing.assert_allclose(lengths, [RATE, RATE, 0.9 * RATE], rtol=1e-6)
 
 
 @pytest.mark.parametrize('steps', [3, 7, 10, 100, 500, 40_000])

@@ -90,6 +90,7 @@ def test_same_numbers_as_the_official_script(tmp_path):
     Segmenter(backbone=Red(), head=Keep()),
     jax.devices()[:2],
     ('', 0),
+    0.95,
     **make_evaluation_setup(config)._asdict(),
   )
   variables = {'params': {}, 'batch_stats': {}}

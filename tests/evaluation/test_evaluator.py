@@ -12,7 +12,8 @@ from classmix_jax.config.data import build_dataset
 from classmix_jax.config.setup import make_evaluation_setup
 from classmix_jax.data.source import Dataset, Source, with_labels_of
 from classmix_jax.errors import UserError
-from classmix_jax.evaluation.evaluator import Evaluator, headline_network
+from classmix_jax.evaluation.evaluator import Evaluator
+from classmix_jax.evaluation.headline import headline_network
 from classmix_jax.evaluation.summary import result_table
 from classmix_jax.inference.evaluate_run import override_protocol
 from classmix_jax.models.segmenter import Segmenter
@@ -66,7 +67,7 @@ def evaluator(val, devices=1, raw_ids=None, **fields):
   palette = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
   dataset = Dataset('colours', NAMES, palette, val, val, raw_ids=raw_ids)
   evaluation = make_evaluation_setup(config)._asdict()
-  return Evaluator(dataset, MODEL, jax.devices()[:devices], ('abcdef12', 3), **evaluation)
+  return Evaluator(dataset, MODEL, jax.devices()[:devices], ('abcdef12', 3), 0.95, **evaluation)
 
 
 def counted(prediction, val):
@@ -96,6 +97,7 @@ MIXED = [(5, 6), (4, 8), (7, 3), (6, 6), (5, 5)]
       {'eval.protocol': 'sliding', 'eval.window': (3, 3), 'eval.stride': (2, 2)},
       'sliding 3/2 at own sizes',
     ),
+    ({'eval.protocol': 'native'}, 'native at own sizes'),
   ],
 )
 def test_images_of_several_sizes_are_counted_exactly(devices, fields, text):
@@ -106,6 +108,12 @@ def test_images_of_several_sizes_are_counted_exactly(devices, fields, text):
   assert result['pixels'] == matrix.sum() == sum((h - 1) * w for h, w in MIXED)
   assert result['miou'] == pytest.approx(expected_miou(matrix), rel=1e-12)
   assert result['protocol'] == text and result['split'] == 'abcdef12'
+  # The network is never sure: e^(200/255) / (e^(200/255) + 2) is 0.52.
+  reliability = result['networks']['student']['reliability']
+  assert reliability['precision'] is None and reliability['share'] == 0
+  ((confidence, correct, share),) = reliability['curve']
+  assert confidence == pytest.approx(0.5228, abs=1e-3) and share == 1
+  assert correct == pytest.approx(np.trace(matrix) / matrix.sum())
 
 
 @pytest.mark.parametrize('devices', [1, 2])
@@ -134,9 +142,11 @@ def test_full_counts_at_the_size_of_the_labels(devices):
     assert name in 'abc' and label.tolist() == [guess, guess]
 
 
-def test_predictions_are_written_at_their_own_size(tmp_path):
+@pytest.mark.parametrize('protocol', ['paper', 'native'])
+def test_predictions_are_written_at_their_own_size(tmp_path, protocol):
   val = source(MIXED)
-  evaluator(val, devices=2).write_predictions(EMPTY, tmp_path / 'ids')
+  ids = evaluator(val, devices=2, **{'eval.protocol': protocol})
+  ids.write_predictions(EMPTY, tmp_path / 'ids')
   raw = evaluator(val, devices=2, raw_ids=(7, 8, 33))
   raw.write_predictions(EMPTY, tmp_path / 'raw')
   for index in range(5):
@@ -166,7 +176,9 @@ def test_the_table_has_both_means_where_they_differ():
   network = {'iou': {'a': 0.5, 'b': None}, 'miou': 0.5, 'miou_all_classes': 0.25}
   result = {
     **network,
+    'network': 'student',
     'networks': {'student': network},
+    'reliability': {'threshold': 0.968, 'precision': 0.875, 'share': 0.8},
     'pixels': 10,
     'images': 1,
     'step': 3,
@@ -181,13 +193,24 @@ def test_the_table_has_both_means_where_they_differ():
     '10 pixels of 1 images, 1 of 2 classes present, paper at 1x10, 2 labelled '
     'images (split abcdef12), step 3'
   )
+  assert table[6:] == [
+    'student: 87.50 % of the pixels with a confidence of 0.968 or more are correct, 80.00 % of all '
+    'pixels are that confident'
+  ]
+  result['reliability'] = {'threshold': 0.5, 'precision': None, 'share': 0.0}
+  assert result_table(result).endswith('\nstudent: no pixels with a confidence of 0.5 or more')
   network['miou_all_classes'] = 0.5
   assert 'mIoU of' not in result_table(result)
 
 
 @pytest.mark.parametrize(
   'name, image, label',
-  [('paper', (16, 24), (16, 24)), ('full', (16, 24), (32, 48)), ('sliding', (32, 48), (32, 48))],
+  [
+    ('paper', (16, 24), (16, 24)),
+    ('full', (16, 24), (32, 48)),
+    ('sliding', (32, 48), (32, 48)),
+    ('native', (32, 48), (32, 48)),
+  ],
 )
 def test_the_data_set_is_read_at_the_protocols_sizes(tmp_path, name, image, label):
   config = toy.config(toy.write_folder(tmp_path), **{'data.size': (16, 24), 'eval.protocol': name})

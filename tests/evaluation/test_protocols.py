@@ -5,8 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.core.resize import interpolation_matrix, resize_each
+from classmix_jax.core.resize import (
+  interpolation_matrix,
+  resize_bilinear,
+  resize_each,
+  resize_from_each,
+)
 from classmix_jax.errors import UserError
+from classmix_jax.evaluation.native import native_frame, nearest_multiples
 from classmix_jax.evaluation.protocols import (
   PROTOCOLS,
   Protocol,
@@ -14,8 +20,8 @@ from classmix_jax.evaluation.protocols import (
   describe,
   scores,
   slug,
-  window_corners,
 )
+from classmix_jax.evaluation.windows import window_corners
 
 
 def rows(*values):
@@ -102,6 +108,46 @@ def test_a_window_larger_than_the_image_is_the_image():
   )
 
 
+def test_windows_of_unimatch_v2_on_cityscapes():
+  """798 every 532 pixels on 1024x2048: two rows of four windows, the last at 226 and 1250."""
+  corner, used = window_corners(np.array([[1024, 2048]]), (1024, 2048), (798, 798), (532, 532))
+  assert corner[0].tolist() == [[y, x] for y in (0, 226) for x in (0, 532, 1064, 1250)]
+  assert used.all()
+
+
+def test_native_sees_no_padding():
+  """Images of 3 and 4 pixels both become 4 pixels: 0 3 6 is seen as 0 2 4 6, and returns."""
+  inputs = []
+
+  def network(image):
+    jax.debug.callback(inputs.append, image[:, 0, :, 0])
+    return linear(image)
+
+  image = rows([0, 3, 6, 99, 99], [1, 2, 3, 4, 99])
+  own = valid(3, 4, frame=5)
+  result = first(Protocol('native', multiple=4), network, image, own)
+  jax.effects_barrier()
+  np.testing.assert_allclose(inputs[0], [[0, 2, 4, 6], [1, 2, 3, 4]], rtol=1e-6)
+  np.testing.assert_allclose(result[0, :3], sigmoid([0, 3, 6]), rtol=1e-6)
+  np.testing.assert_allclose(result[1, :4], sigmoid([1, 2, 3, 4]), rtol=1e-6)
+
+
+def test_native_without_multiples_is_the_softmax_of_the_image():
+  image = rows([0.1, 0.3, 0.9])
+  result = first(Protocol('native'), brightness, image, valid(3, frame=3))
+  np.testing.assert_allclose(result, [[0.1, 0.3, 0.9]], rtol=1e-5)
+
+
+@pytest.mark.parametrize('multiple', [1, 2, 7, 14])
+def test_sizes_of_a_frame_have_the_same_multiples(multiple):
+  """int(x / multiple + 1/2), as the published code rounds."""
+  for side in range(1, 60):
+    (rounded, _), (frame, _) = (f((side, 1), multiple) for f in (nearest_multiples, native_frame))
+    assert rounded == multiple * max(1, int(side / multiple + 0.5)) and side <= frame
+    assert nearest_multiples((frame, 1), multiple)[0] == rounded
+    assert nearest_multiples((frame + 1, 1), multiple)[0] == rounded + multiple
+
+
 @pytest.mark.parametrize('name', PROTOCOLS)
 def test_flip_averages_with_the_mirrored_image(name):
   """Predicts the leftmost value everywhere: for a mirrored image, the rightmost."""
@@ -144,6 +190,15 @@ def test_resize_each_is_resize_bilinear():
     np.testing.assert_allclose(result[index, :height, :width], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_resize_from_each_ignores_padding():
+  x = np.random.default_rng(0).normal(size=(3, 6, 8, 2)).astype(np.float32)
+  sizes = [(5, 8), (6, 3), (1, 1)]
+  result = np.asarray(jax.jit(resize_from_each, static_argnums=2)(x, np.array(sizes), (7, 4)))
+  for index, (height, width) in enumerate(sizes):
+    expected = resize_bilinear(jnp.asarray(x[index : index + 1, :height, :width]), (7, 4))
+    np.testing.assert_allclose(result[index], expected[0], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
   'fields, sizes, text',
   [
@@ -151,6 +206,11 @@ def test_resize_each_is_resize_bilinear():
     (dict(pad=(505, 505)), {(375, 500), (500, 333)}, 'paper at own sizes, padded to 505x505'),
     (dict(name='full'), {(1024, 2048)}, 'full at 1024x2048 from 512x1024'),
     (dict(name='sliding', flip=True), {(1024, 2048)}, 'sliding 801/534 at 1024x2048 + flip'),
+    (
+      dict(name='native', multiple=14),
+      {(375, 500), (500, 333)},
+      'native at own sizes in multiples of 14',
+    ),
     (
       dict(name='sliding', window=(512, 1024), stride=(256, 512), scales=(0.75, 1.0, 1.25)),
       {(1024, 2048)},
@@ -170,7 +230,7 @@ def test_slugs_are_file_names():
 @pytest.mark.parametrize(
   'fields, part',
   [
-    (dict(name='slide'), "config.eval.protocol is 'slide'; known are paper, full, sliding"),
+    (dict(name='slide'), "config.eval.protocol is 'slide'; known are paper, full, native, sliding"),
     (dict(window=(801,)), r'config.eval.window is \(801,\); it must be two'),
     (dict(pad=(0, 5)), 'config.eval.pad'),
     (dict(window=(8, 8), stride=(9, 8)), 'config.eval.stride is .*smaller stride'),

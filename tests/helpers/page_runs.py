@@ -9,6 +9,13 @@ from classmix_jax.evaluation.evaluator import Seen
 from classmix_jax.tools.report.gallery import GalleryView
 
 NAMES, PALETTE = ['road', '<b>car & Co</b>'], [[10, 20, 30], [200, 100, 0]]
+RELIABILITY = {
+  'threshold': 0.968,
+  'precision': 0.875,
+  'share': 0.625,
+  'calibration_error': 0.05,
+  'curve': [[0.525, 0.25, 0.375], [0.975, 0.875, 0.625]],
+}
 TRUTH = np.array([[0, 0, 1], [1, 255, 1]], np.uint8)
 PREDICTION = np.array([[0, 1, 1], [0, 0, 1]], np.uint8)
 PHOTO = np.full((2, 3, 3), 100, np.uint8)
@@ -16,7 +23,11 @@ PHOTO = np.full((2, 3, 3), 100, np.uint8)
 
 def result(step, miou):
   networks = {
-    name: {'miou': miou, 'iou': dict(zip(NAMES, (miou, None), strict=True))}
+    name: {
+      'miou': miou,
+      'iou': dict(zip(NAMES, (miou, None), strict=True)),
+      'reliability': RELIABILITY,
+    }
     for name in ('student', 'teacher')
   }
   return {
@@ -49,7 +60,13 @@ def write_run(directory, miou=0.5, protocol='paper at 2x3', method='classmix'):
     'truth,road,<b>car & Co</b>\nroad,3,1\n<b>car & Co</b>,0,0\n'
   )
   rows = [
-    {'step': step, 'loss/sup': 1 / step, 'confident_share': 0.2, 'eval/miou_teacher': miou}
+    {
+      'step': step,
+      'loss/sup': 1 / step,
+      'confident_share': 0.2,
+      'eval/miou_teacher': miou,
+      'eval/reliability_teacher': 0.875,
+    }
     for step in (5, 10)
   ]
   (directory / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, rows)) + '\n')

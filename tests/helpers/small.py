@@ -84,6 +84,9 @@ def method(name, bn='batch', dtype=jnp.float32, **options):
     'semi_start': 1,
     'gamma': 0.5,
     'discriminator_width': 4,
+    'previous_threshold': 0.5,
+    'snapshot_every': 1,
+    'ramp_steps': 4,
     **options,
   }
   known = hyper_parameters(name)

@@ -8,11 +8,13 @@ Synopsis:
 
 import functools
 
+import jax
 import numpy as np
 import pytest
 
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.backbones.resnet import BasicBlock, Bottleneck, ResNet
+from classmix_jax.pretrained.matching import to_array_path
 from classmix_jax.pretrained.state_dict_files import write_file
 
 NEEDED = "needs pip install 'classmix_jax[torch]'"
@@ -81,6 +83,21 @@ def deeplab_v2(classes=5):
     shapes[f'layer5.conv2d_list.{branch}.weight'] = (classes, 2048, 3, 3)
     shapes[f'layer5.conv2d_list.{branch}.bias'] = (classes,)
   return draw(shapes)
+
+
+def leaves(tree):
+  """Pairs of the path and the leaf of `{'params': ..., 'batch_stats': ...}`."""
+  return [(to_array_path(path), leaf) for path, leaf in jax.tree.leaves_with_path(tree)]
+
+
+def in_layout(layout, tree):
+  """Random tensors in the names and shapes of a layout, for a tree of shapes."""
+  return draw(
+    {
+      layout.tensor_name(path): layout.to_file_shape(path, leaf.shape)
+      for path, leaf in leaves(tree)
+    }
+  )
 
 
 TORCHVISION = [('resnet_small', bottleneck), ('resnet_basic', basic)]

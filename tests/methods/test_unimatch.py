@@ -86,21 +86,54 @@ def test_dropped_channels():
     assert len({tuple(row) for row in ratio[:, 0, 0]}) == 8
 
 
-def test_complementary_channels():
-  """Both views of an image add up to twice their features; some images are left alone."""
-  keys, x = jax.random.split(jax.random.key(1), 16), features(16)
+def complementary_ratios(x, unchanged):
+  """By which each level of both views is multiplied, `[2, B, F]`."""
+  keys = jax.random.split(jax.random.key(1), len(unchanged))
   twice = jax.tree.map(lambda x: jnp.concatenate([x, x]), x)
-  for before, after in zip(x.levels, drop_complementary_channels(keys, twice).levels, strict=True):
-    first, second = np.asarray(after[:16] / before), np.asarray(after[16:] / before)
-    np.testing.assert_array_equal(first + second, 2.0)
-    alone = (first == 1).all(axis=(1, 2, 3))
-    assert 3 <= alone.sum() <= 13
-    assert set(first[~alone].ravel()) == {0.0, 2.0}
+  result = drop_complementary_channels(keys, jnp.asarray(unchanged), twice)
+  ratios = [
+    np.asarray(after / before) for after, before in zip(result.levels, twice.levels, strict=True)
+  ]
+  for ratio in ratios:
+    assert (ratio == ratio[:, :1, :1]).all()  # of all positions
+  return [ratio[:, 0, 0].reshape(2, len(unchanged), -1) for ratio in ratios]
 
 
-def test_views_are_mixed_with_their_labels():
-  """Without distortion a pixel of a view is the pixel of its own image or of the next one."""
-  method, start = small.method('unimatch'), small.start('unimatch')
+UNCHANGED = np.arange(16) % 3 == 0
+
+
+@pytest.mark.parametrize('widths', [(32, 64), (32, 32, 32)])
+def test_complementary_channels(widths):
+  """0 and 2 in one view where the other has 2 and 0; unchanged images have 1 in both."""
+  x = features(16)
+  x = x.replace(levels=tuple(x.levels[-1][..., :width] for width in widths))
+  for ratio in complementary_ratios(x, UNCHANGED):
+    np.testing.assert_array_equal(ratio.sum(axis=0), 2.0)
+    np.testing.assert_array_equal(ratio[:, UNCHANGED], 1.0)
+    assert set(ratio[:, ~UNCHANGED].ravel()) == {0.0, 2.0}
+    assert 0.4 < (ratio[0, ~UNCHANGED] > 0).mean() < 0.6
+
+
+def test_levels_of_one_width_share_a_mask():
+  x = features(16).levels[-1]
+  ratios = complementary_ratios(Features((x, 2 * x, 3 * x), (14, 14, 14)), UNCHANGED)
+  np.testing.assert_array_equal(ratios[1], ratios[0])
+  np.testing.assert_array_equal(ratios[2], ratios[0])
+  assert len(np.unique(ratios[0][0, ~UNCHANGED], axis=0)) == (~UNCHANGED).sum()  # one per image
+
+
+def test_levels_of_several_widths_have_masks_of_their_own():
+  first, second = complementary_ratios(features(16), UNCHANGED)
+  assert (first != second[..., :32]).any()
+
+
+@pytest.mark.parametrize('name', ['unimatch', 'unimatch_v2'])
+def test_views_are_mixed_with_their_labels(name):
+  """Without distortion a pixel of a view is the pixel of its own image or of its partner.
+
+  The partner is the next image, in the second version the one of the reversed batch.
+  """
+  method, start = small.method(name), small.start(name)
   batch = jax.tree.map(lambda x: x[None, None], small.batch())
 
   def run(batch):
@@ -108,17 +141,19 @@ def test_views_are_mixed_with_their_labels():
 
   result = jax.pmap(run, AXIS, out_axes=None, devices=jax.devices()[:1])(batch)
   weak = jax.tree.map(lambda x: np.asarray(x[0]), result.weak.images)
-  next_one = jax.tree.map(lambda x: np.roll(x, -1, axis=0), weak)
+  order = np.roll(np.arange(8), -1) if name == 'unimatch' else np.arange(8)[::-1]
+  partner = jax.tree.map(lambda x: x[order], weak)
   masks = []
   for view in result.views:
     view = jax.tree.map(lambda x: np.asarray(x[0]), view.images)
     own = (view.image == weak.image).all(-1)
-    for name in ('label', 'confidence', 'valid'):
-      mixed = np.where(own, getattr(weak, name), getattr(next_one, name))
-      np.testing.assert_array_equal(getattr(view, name), mixed)
-    np.testing.assert_array_equal(view.image, np.where(own[..., None], weak.image, next_one.image))
+    for field in ('label', 'confidence', 'valid'):
+      mixed = np.where(own, getattr(weak, field), getattr(partner, field))
+      np.testing.assert_array_equal(getattr(view, field), mixed)
+    np.testing.assert_array_equal(view.image, np.where(own[..., None], weak.image, partner.image))
     masks.append(own)
   assert 0.5 < np.mean(masks) < 1 and (masks[0] != masks[1]).any()
+  assert name == 'unimatch' or result.unchanged.sum() == 4
 
 
 def test_wrong_masks_are_named():

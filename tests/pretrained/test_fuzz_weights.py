@@ -7,6 +7,7 @@ from fuzz import JSON, damaged, result_or_error, temporary_directory
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
+from onnx_writer import onnx_model
 
 from classmix_jax.pretrained.converted_directory import DESCRIPTION_FIELDS, read_weights
 from classmix_jax.pretrained.state_dict_files import read_file
@@ -18,6 +19,7 @@ STATE_DICTS = (
   pickle.dumps(np.array([1, 0])),
   pickle.dumps({'a': 1}, protocol=2),
   b'PK\x03\x04',
+  onnx_model({'a': np.ones(2, np.float32)}, [('/a/MatMul', 'MatMul', ['a'])]),
 )
 DESCRIPTION = json.dumps(dict.fromkeys(DESCRIPTION_FIELDS, 'x')).encode()
 
@@ -25,7 +27,7 @@ DESCRIPTION = json.dumps(dict.fromkeys(DESCRIPTION_FIELDS, 'x')).encode()
 @given(st.sampled_from(STATE_DICTS).flatmap(damaged))
 def test_fuzz_state_dicts(data):
   with temporary_directory() as root:
-    for name in ('x.pth', 'x.safetensors'):
+    for name in ('x.pth', 'x.safetensors', 'x.onnx'):
       (root / name).write_bytes(data)
       result_or_error(lambda path=root / name: read_file(path), name)
 

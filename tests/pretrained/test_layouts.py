@@ -1,11 +1,10 @@
 """Names and axes of the layouts, against the list of the original's parameters."""
 
-import jax
 import numpy as np
 import pytest
 import state_dicts
 
-from classmix_jax.pretrained import LAYOUTS, matching
+from classmix_jax.pretrained import LAYOUTS
 from classmix_jax.pretrained.convert import compute_shapes
 from classmix_jax.pretrained.layouts.layout import NATIVE
 
@@ -17,8 +16,8 @@ def networks(monkeypatch):
 
 def names_and_shapes(layout, tree):
   return {
-    layout.tensor_name(matching.to_array_path(path)): layout.to_file_shape(leaf.shape)
-    for path, leaf in jax.tree.leaves_with_path(tree)
+    layout.tensor_name(path): layout.to_file_shape(path, leaf.shape)
+    for path, leaf in state_dicts.leaves(tree)
   }
 
 
@@ -95,8 +94,9 @@ def test_other_heads_keep_their_names_apart():
   ],
 )
 def test_axes(there, here, index_there, index_here):
-  layout = LAYOUTS['torchvision']
+  layout, path = LAYOUTS['torchvision'], ('backbone', 'conv1', 'kernel')
   x = np.arange(np.prod(there), dtype=np.float32).reshape(there)
-  y = layout.from_file(x)
-  assert y.shape == here and layout.to_file_shape(here) == there and y[index_here] == x[index_there]
-  np.testing.assert_array_equal(layout.to_file(y), x)
+  y = layout.from_file(path, x)
+  assert y.shape == here and layout.to_file_shape(path, here) == there
+  assert y[index_here] == x[index_there]
+  np.testing.assert_array_equal(layout.to_file(path, y), x)

@@ -14,7 +14,17 @@ from classmix_jax.tools.report.page import page
 from classmix_jax.tools.report.runs import read_run
 from classmix_jax.workdir import layout, run_files
 
-NETWORK = {'miou': 0.5, 'iou': dict.fromkeys(toy.CLASSES, 0.5)}
+NETWORK = {
+  'miou': 0.5,
+  'iou': dict.fromkeys(toy.CLASSES, 0.5),
+  'reliability': {
+    'threshold': 0.95,
+    'precision': 0.5,
+    'share': 0.5,
+    'calibration_error': 0.5,
+    'curve': [[0.5, 0.5, 1.0]],
+  },
+}
 RESULT = {
   'step': 2,
   'network': 'student',

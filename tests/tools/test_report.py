@@ -69,10 +69,11 @@ def test_curves(run):
     'loss': [('sup', [5, 10], [0.2, 0.1])],
     'mIoU in %': [('teacher', [5, 10], [50.0, 50.0])],
     'confident pixels in %': [('share', [5, 10], [20.0, 20.0])],
+    'correct confident pixels in %': [('teacher', [5, 10], [87.5, 87.5])],
   }
   assert panels([run, run])['loss'][0][0] == 'mine: sup'
   svgs = curves([run])
-  assert list(svgs) == ['loss', 'mIoU in %', 'confident pixels in %']
+  assert list(svgs) == list(panels([run]))
   assert {'loss', 'step', 'sup'} <= svg_texts(svgs['loss'])
   assert {'mIoU in %', 'step', 'teacher'} <= svg_texts(svgs['mIoU in %'])
 
@@ -98,6 +99,11 @@ def test_page(run):
   assert not re.findall(r'(?:src|href)="(?!data:|#)', text)  # nothing is fetched
   assert '>75</td>' in text and '>25</td>' in text  # confusion, in percent of the truth
   assert '75.00' in text  # frequencies
+  reliability = text[text.index('Reliability of') : text.index('a note')]
+  assert '<td>0.968</td>' in reliability
+  assert reliability.count('87.50') == reliability.count('62.50') == 2  # of two networks
+  svg = re.search('<svg.*</svg>', reliability, re.S)[0]
+  assert {'calibrated', 'student', 'teacher', 'confidence in %'} <= svg_texts(svg)
 
 
 HOSTILE = '</script><img src=x onerror="alert(1)">\'&{{ 7 * 7 }}'
@@ -107,7 +113,7 @@ def test_names_cannot_break_the_page(run):
   """Every name that a user chooses stays text: of classes, runs, methods, images and settings."""
   result = {**run.result, 'network': HOSTILE, 'protocol': HOSTILE, 'devices': HOSTILE}
   iou = {HOSTILE: 0.5, 'car': None}
-  result['networks'] = {HOSTILE: {'miou': 0.5, 'iou': iou}}
+  result['networks'] = {HOSTILE: {'miou': 0.5, 'iou': iou, 'reliability': page_runs.RELIABILITY}}
   hostile = dataclasses.replace(
     run,
     name=HOSTILE,
@@ -193,3 +199,12 @@ def test_evaluation_of_other_classes(tmp_path):
     network['iou'] = {}
   path.write_text(json.dumps(result))
   toy.assert_fails(lambda: read_run(directory), 'eval/5.json is damaged', 'no IoU of each class')
+
+
+def test_evaluation_without_reliability(tmp_path):
+  directory = page_runs.write_run(tmp_path / 'run')
+  path = directory / 'eval/5.json'
+  result = json.loads(path.read_text())
+  result['networks']['student']['reliability']['curve'] = [[0.5, 0.5]]
+  path.write_text(json.dumps(result))
+  toy.assert_fails(lambda: read_run(directory), 'eval/5.json is damaged', 'no reliability')

@@ -16,7 +16,14 @@ from classmix_jax.tools.sweep.grid import grid, plan, read, seconds_per_step
 from classmix_jax.tools.sweep.random_step import image_size, random_batch, time_steps
 from classmix_jax.tools.sweep.scheduler import run_cells, shares_of_cores, start_process
 from classmix_jax.tools.sweep.step_times import step_times
-from classmix_jax.tools.sweep.table import markdown, plot, published_for, summarize, table_csv
+from classmix_jax.tools.sweep.table import (
+  PUBLISHED,
+  markdown,
+  plot,
+  published_for,
+  summarize,
+  table_csv,
+)
 from configs import camvid
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,11 +165,27 @@ def test_plot(cells, tmp_path):
 
 
 def test_published_numbers_are_of_methods_that_exist():
-  entries = published_for('cityscapes') + published_for('pascal_voc')
-  assert len(entries) > 40 and all(20 < entry['miou'] < 90 for entry in entries)
+  entries = json.loads(PUBLISHED.read_text(encoding='utf-8'))
+  assert all(20 < entry['miou'] < 92 for entry in entries)
   assert {entry['method'] for entry in entries} <= METHODS.keys()
+  assert len({json.dumps(entry, sort_keys=True) for entry in entries}) == len(entries)
   row = markdown([], [entries[0]]).splitlines()[-1]
   assert row.startswith('| classmix | 100 | 54.07 | DeepLab-v2, ResNet-101 | COCO | ClassMix')
+
+
+@pytest.mark.parametrize(
+  'dataset, method, network, scores',
+  [
+    ('pascal_voc', 'unimatch_v2', 'DINOv2-S, DPT', [79.03, 85.5, 85.85, 86.69, 87.82]),
+    ('pascal_voc', 'supervised', 'DINOv2-L, DPT', [76.92, 82.42, 86.81, 89.42, 90.73]),
+    ('cityscapes', 'unimatch_v2', 'DINOv2-B, DPT', [83.6, 84.3, 84.51, 85.14, 85.47]),
+    ('ade20k', 'fixmatch', 'DINOv2-B, DPT', [37.76, 43.23, 46.36, 49.51, 51.03]),
+    ('coco', 'unimatch_v2', 'DINOv2-S frozen, DPT', [37.36, 42.36, 48.17, 51.12, 52.3]),
+  ],
+)
+def test_published_numbers_on_dinov2(dataset, method, network, scores):
+  entries = published_for(dataset, {method})
+  assert [entry['miou'] for entry in entries if entry['network'] == network] == scores
 
 
 # Stands for a training: writes its result, or fails.

@@ -69,6 +69,11 @@ def test_run_leaves_everything_behind(finished):
   assert written['network'] == 'teacher' and set(written['networks']) == {'student', 'teacher'}
   assert written['protocol'] == rows(run)[3]['eval/protocol'] == 'paper at 32x48'
   assert written['split'] == rows(run)[3]['eval/split']
+  for name, network in written['networks'].items():
+    reliability = network['reliability']
+    assert rows(run)[3].get(f'eval/reliability_{name}') == reliability['precision']
+    assert rows(run)[3][f'eval/confident_share_{name}'] == reliability['share']
+    assert sum(share for _, _, share in reliability['curve']) == pytest.approx(1)
   known = 3 * (toy.HEIGHT - 1) * toy.WIDTH  # three images; the first row of each is void
   assert written['pixels'] == known
   assert Image.open(run / 'predictions.png').width > 3 * toy.WIDTH

@@ -58,7 +58,7 @@ def shift_labels(num_classes: int, zero: int) -> dict[int, int]:
   return {0: zero, **{label + 1: label for label in range(num_classes)}}
 
 
-def _shifted(class_names: tuple[str, ...], zero: int, channel: int | None = None) -> Encoding:
+def _make_shifted(class_names: tuple[str, ...], zero: int, channel: int | None = None) -> Encoding:
   num_classes = len(class_names)
   return Encoding(class_names, voc_palette(num_classes), shift_labels(num_classes, zero), channel)
 
@@ -66,8 +66,8 @@ def _shifted(class_names: tuple[str, ...], zero: int, channel: int | None = None
 # By builder and feature, for builders that do not declare the classes of their masks.
 KNOWN: Mapping[tuple[str, str], Encoding] = {
   # The trimap: 1 pet, 2 background, 3 the unclassified border between them.
-  ('oxford_iiit_pet', 'segmentation_mask'): _shifted(('pet', 'background', 'border'), UNKNOWN),
-  ('scene_parse150', 'annotation'): _shifted(scene_parse150.CLASS_NAMES, VOID, channel=0),
+  ('oxford_iiit_pet', 'segmentation_mask'): _make_shifted(('pet', 'background', 'border'), UNKNOWN),
+  ('scene_parse150', 'annotation'): _make_shifted(scene_parse150.CLASS_NAMES, VOID, channel=0),
   ('cityscapes', 'segmentation_label'): Encoding(
     cityscapes.CLASS_NAMES,
     cityscapes.PALETTE,
@@ -111,7 +111,9 @@ def read_encoding(builder: str, feature: Any, masks: Sequence[File]) -> Encoding
     )
   is_shifted = labels[0] == 1
   names = number_names(labels[-1] + (not is_shifted))
-  encoding = _shifted(names, UNKNOWN) if is_shifted else Encoding(names, voc_palette(len(names)))
+  encoding = (
+    _make_shifted(names, UNKNOWN) if is_shifted else Encoding(names, voc_palette(len(names)))
+  )
   announce(
     f'{start}: {"value 1" if is_shifted else "value 0"} is class_0, and so on to '
     f'{names[-1]}. --config.data.classes=FILE names them.'

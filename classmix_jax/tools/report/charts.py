@@ -3,18 +3,21 @@
 Synopsis:
 
     svgs = curves([run, other])
+    svg = calibration_chart([run, other])
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import contextlib
 import io
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
 from classmix_jax.tools.report.runs import Run
 
 PANEL_SIZE = (4.2, 2.6)  # inches
+RELIABILITY = 'correct confident pixels in %'
 
 
 class Line(NamedTuple):
@@ -27,7 +30,9 @@ class Line(NamedTuple):
 
 def panels(runs: Sequence[Run]) -> dict[str, list[Line]]:
   """Returns title -> lines of every panel that has any."""
-  lines: dict[str, list[Line]] = {'loss': [], 'mIoU in %': [], 'confident pixels in %': []}
+  lines: dict[str, list[Line]] = {
+    title: [] for title in ('loss', 'mIoU in %', 'confident pixels in %', RELIABILITY)
+  }
   for run in runs:
     prefix = f'{run.name}: ' if len(runs) > 1 else ''
     for key in run.keys('loss/'):
@@ -35,6 +40,9 @@ def panels(runs: Sequence[Run]) -> dict[str, list[Line]]:
     for key in run.keys('eval/miou_'):
       legend = prefix + key.removeprefix('eval/miou_')
       lines['mIoU in %'].append(_in_percent(legend, *run.curve(key)))
+    for key in run.keys('eval/reliability_'):
+      legend = prefix + key.removeprefix('eval/reliability_')
+      lines[RELIABILITY].append(_in_percent(legend, *run.curve(key)))
     if run.keys('confident_share'):
       line = _in_percent(f'{prefix}share', *run.curve('confident_share'))
       lines['confident pixels in %'].append(line)
@@ -47,26 +55,51 @@ def _in_percent(legend: str, steps: list[int], values: list[float]) -> Line:
 
 def curves(runs: Sequence[Run]) -> dict[str, Markup]:
   """Draws losses, mIoU and confident fraction over steps: title -> `<svg>`, with text as text."""
+  svgs = {}
+  for title, lines in panels(runs).items():
+    with panel(title, 'step') as (ax, svg):
+      for line in lines:
+        ax.plot(line.steps, line.values, marker='.', label=line.legend)
+    svgs[title] = Markup(svg.getvalue())
+  return svgs
+
+
+def calibration_chart(runs: Sequence[Run]) -> Markup:
+  """Draws the fraction of correct pixels over their confidence, of the best evaluation.
+
+  On the dashed diagonal the confidence is the probability of a correct prediction.
+  """
+  with panel('correct pixels in %', 'confidence in %') as (ax, svg):
+    ax.plot([0, 100], [0, 100], linestyle='--', color='grey', label='calibrated')
+    for run in runs:
+      prefix = f'{run.name}: ' if len(runs) > 1 else ''
+      for name, network in run.result['networks'].items():
+        curve = network['reliability']['curve']
+        confidence, correct = ([100 * point[axis] for point in curve] for axis in (0, 1))
+        ax.plot(confidence, correct, marker='.', label=prefix + name)
+  return Markup(svg.getvalue())
+
+
+@contextlib.contextmanager
+def panel(title: str, x_label: str) -> Iterator[tuple[Any, io.StringIO]]:
+  """Yields matplotlib axes to draw on, and a file that holds their `<svg>` afterwards."""
   # Imported here because matplotlib takes a second to load.
   from matplotlib import rc_context
   from matplotlib.figure import Figure
 
-  svgs = {}
+  svg = io.StringIO()
   # A fixed salt and no date: the same run gives the same bytes.
   with rc_context({'svg.fonttype': 'none', 'font.size': 9, 'svg.hashsalt': 'classmix_jax'}):
-    for title, lines in panels(runs).items():
-      figure = Figure(PANEL_SIZE, layout='constrained')
-      ax = figure.subplots()
-      for line in lines:
-        ax.plot(line.steps, line.values, marker='.', label=line.legend)
-      ax.set_title(title)
-      ax.set_xlabel('step')
-      ax.grid(alpha=0.3)
-      ax.legend(fontsize=7)
-      text = io.StringIO()
-      figure.savefig(text, format='svg', metadata={'Date': None})
-      svgs[title] = inline_svg(text.getvalue())
-  return svgs
+    figure = Figure(PANEL_SIZE, layout='constrained')
+    ax = figure.subplots()
+    yield ax, svg
+    ax.set_title(title)
+    ax.set_xlabel(x_label)
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=7)
+    document = io.StringIO()
+    figure.savefig(document, format='svg', metadata={'Date': None})
+  svg.write(inline_svg(document.getvalue()))
 
 
 def inline_svg(document: str) -> Markup:

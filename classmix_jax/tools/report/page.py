@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from classmix_jax.evaluation.evaluator import Seen
-from classmix_jax.tools.report.charts import curves
+from classmix_jax.tools.report.charts import calibration_chart, curves
 from classmix_jax.tools.report.gallery import Frequencies, GalleryView
 from classmix_jax.tools.report.runs import Run, differences
 from classmix_jax.utils.visualize import thumbnail
@@ -51,6 +51,7 @@ def page(
       facts=run_facts(runs),
       differences=differences(runs),
       curves=curves(runs),
+      calibration=calibration_chart(runs),
       networks=network_columns(runs),
       note=note,
       views=galleries[0] if galleries else (),

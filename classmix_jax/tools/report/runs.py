@@ -181,7 +181,24 @@ def read_result(path: Path, names: Sequence[str]) -> dict[str, Any]:
       raise UserError(
         f'{path} is damaged: {name} has no IoU of each class; evaluate again, or remove it.'
       )
+    if not is_reliability(network.get('reliability')):
+      raise UserError(
+        f'{path} is damaged: {name} has no reliability; evaluate again, or remove it.'
+      )
   return result
+
+
+def is_reliability(value: Any) -> bool:
+  """Returns whether a value of a JSON file is that of `eval_step.summarize_reliability`."""
+  if not isinstance(value, dict):
+    return False
+  numbers = [value.get(key) for key in ('threshold', 'share', 'calibration_error')]
+  curve = value.get('curve')
+  if value.get('precision') is not None:
+    numbers.append(value['precision'])
+  if not isinstance(curve, list) or not all(isinstance(x, list) and len(x) == 3 for x in curve):
+    return False
+  return all(isinstance(x, float) for x in [*numbers, *sum(curve, [])])
 
 
 def check_comparable(runs: Sequence[Run]) -> None:

@@ -11,7 +11,8 @@ from classmix_jax.config.trained import open_training_data, override
 from classmix_jax.data.source import Source, subset
 from classmix_jax.data.unreadable import NONE_UNREADABLE, UnreadableExamples
 from classmix_jax.errors import UserError
-from classmix_jax.evaluation.evaluator import Evaluator, headline_network
+from classmix_jax.evaluation.evaluator import Evaluator
+from classmix_jax.evaluation.headline import headline_network
 from classmix_jax.inference.evaluate_run import open_evaluator
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.tools.report.gallery import Frequencies, GalleryView, class_frequencies, gallery

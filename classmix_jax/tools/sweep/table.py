@@ -3,11 +3,11 @@
 Synopsis:
 
     rows = summarize(results)
-    print(markdown(rows, published_for('camvid')))
+    print(markdown(rows, published_for('camvid', {row.method for row in rows})))
     plot(rows, [], Path('table.png'))
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 import csv
 import dataclasses
 import io
@@ -67,13 +67,13 @@ def summarize(results: Sequence[Result]) -> list[Row]:
   return [Row(*key, tuple(group)) for key, group in groups.items()]
 
 
-def published_for(dataset: str) -> list[dict[str, Any]]:
-  """Returns the entries of published.json on a data set.
+def published_for(dataset: str, methods: Collection[str]) -> list[dict[str, Any]]:
+  """Returns the entries of published.json on a data set by some methods.
 
   Each has method, labeled (as in the paper), miou in %, network, pretraining and source.
   """
   entries = json.loads(PUBLISHED.read_text(encoding='utf-8'))
-  return [entry for entry in entries if entry['dataset'] == dataset]
+  return [entry for entry in entries if entry['dataset'] == dataset and entry['method'] in methods]
 
 
 def markdown(rows: Sequence[Row], published: Sequence[dict[str, Any]]) -> str:
