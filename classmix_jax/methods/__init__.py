@@ -22,6 +22,7 @@ from classmix_jax.methods.s4gan import S4GAN
 from classmix_jax.methods.s4gan_mlmt import S4GANMLMT
 from classmix_jax.methods.s4mc import S4MC
 from classmix_jax.methods.supervised import Supervised
+from classmix_jax.methods.supervised_ema import SupervisedEMA
 from classmix_jax.methods.unimatch import UniMatch
 from classmix_jax.methods.unimatch_v2 import UniMatchV2
 from classmix_jax.types import Method
@@ -29,6 +30,7 @@ from classmix_jax.utils.ranges import Range
 
 METHODS: Mapping[str, Callable[..., Method]] = {
   'supervised': Supervised,
+  'supervised_ema': SupervisedEMA,
   'classmix': functools.partial(MeanTeacher, mask='class'),
   'cutmix': functools.partial(MeanTeacher, mask='cut'),
   'cowmix': functools.partial(MeanTeacher, mask='cow'),

@@ -176,9 +176,13 @@ class CorrMatch(UniMatch):
     """Returns the losses of labelled and weak images, which pass as one batch, and statistics."""
     labeled, weak = to_unit_range(targets.labeled.image), targets.weak.images.image
     image = concatenate([labeled, weak])
-    perturb = functools.partial(self.append_perturbed, targets)
     logits, features, batch_stats = forward_with_features(
-      self.model, params['segmenter'], batch_stats, image, train=True, perturb=perturb
+      self.model,
+      params['segmenter'],
+      batch_stats,
+      image,
+      train=True,
+      perturb=functools.partial(self.append_perturbed, targets),
     )
     features = jax.tree.map(lambda x: x[: len(image)], features)
     propagated = self.propagate(params['correlator'], logits[: len(image)], features)

@@ -35,7 +35,7 @@ LAYOUTS: Mapping[str, Layout] = {
     head_prefixes=efficientnet_lite0.CLASSIFIER_PREFIXES,
     preprocessing='symmetric',
   ),
-  'unimatch_v2': Layout(
+  'dinov2_dpt': Layout(
     dinov2.to_unimatch_name,
     prefix='backbone.blocks.0.ls1.',
     preprocessing='imagenet',

@@ -216,7 +216,7 @@ def open_converted_directory(path: Path) -> Weights:
 def open_run_weights(path: Path, network: str, step: str) -> Weights:
   """Reads a network of a run; see `open_weights`."""
   config = read_config(path)
-  layout_name = 'unimatch_v2' if config['model']['backbone'] in DINOV2 else 'deeplab_v2'
+  layout_name = 'dinov2_dpt' if config['model']['backbone'] in DINOV2 else 'deeplab_v2'
   loaded_step, networks = load_networks(path, step)
   if network not in networks:
     raise UserError(f'{path} has no {network}; it has {", ".join(networks)}.')

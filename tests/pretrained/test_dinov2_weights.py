@@ -119,7 +119,7 @@ def test_names_are_the_published_ones():
 
 def test_names_of_the_dpt_head():
   """62 tensors; transposed convolutions are [in, out, h, w] in torch."""
-  layout = LAYOUTS['unimatch_v2']
+  layout = LAYOUTS['dinov2_dpt']
   shapes = {
     layout.tensor_name(path): layout.to_file_shape(path, leaf.shape)
     for path, leaf in state_dicts.leaves(compute_shapes('dinov2_small', 'dpt_small', 21))
@@ -238,7 +238,7 @@ def test_an_onnx_file(tmp_path):
 def test_checkpoints_of_unimatch_v2(network, tmp_path):
   """`module.` before all names, two networks, and mIoU as NumPy scalars beside them."""
   torch = pytest.importorskip('torch', reason=state_dicts.NEEDED)
-  layout = LAYOUTS['unimatch_v2']
+  layout = LAYOUTS['dinov2_dpt']
   student = state_dicts.in_layout(layout, compute_shapes(SMALL, 'dpt_small', 5))
   networks = {'model': student, 'model_ema': {name: x + 1 for name, x in student.items()}}
   checkpoint = {
@@ -249,7 +249,7 @@ def test_checkpoints_of_unimatch_v2(network, tmp_path):
   torch.save({**checkpoint, 'epoch': 3, 'previous_best': np.float64(85.5)}, path)
   weights = open_weights(path, network=network)
   expected = networks['model' if network == 'student' else 'model_ema']
-  assert weights.layout_name == 'unimatch_v2' and weights.tensors.keys() == expected.keys()
+  assert weights.layout_name == 'dinov2_dpt' and weights.tensors.keys() == expected.keys()
   convert_to_directory(weights, tmp_path / 'weights', backbone=SMALL, head='dpt_small')
   convert_to_file(open_weights(tmp_path / 'weights'), tmp_path / 'back.pth')
   again = read_file(tmp_path / 'back.pth')
@@ -262,7 +262,7 @@ def test_a_stem_is_outside_the_backbone(tmp_path, capsys):
   trees = jax.eval_shape(lambda key: initialize(model, key, IMAGE_SHAPE), jax.random.key(0))
   shapes = dict(zip(('params', 'batch_stats'), trees, strict=True))
   paths = [path for path, _ in state_dicts.leaves(shapes)]
-  for name in ('dinov2', 'unimatch_v2'):
+  for name in ('dinov2', 'dinov2_dpt'):
     layout = LAYOUTS[name]
     assert len({layout.tensor_name(path) for path in paths}) == len(paths)
     assert all(layout.is_head(layout.tensor_name(x)) == (x[0] != 'backbone') for x in paths)

@@ -20,9 +20,9 @@ def attention_kernel(dtype: Any) -> str | None:
 
 
 def attend_head(parts: tuple[Array, Array, Array]) -> Array:
-  """Computes attention of one head, `[N, D]` queries, keys and values."""
+  """Computes attention of one head, `[B, N, D]` queries, keys and values."""
   query, key, value = parts
-  scores = query @ key.T * query.shape[-1] ** -0.5
+  scores = query @ key.swapaxes(1, 2) * query.shape[-1] ** -0.5
   weights = jnp.exp(scores - jnp.max(scores, axis=-1, keepdims=True))
   return (weights @ value) / jnp.sum(weights, axis=-1, keepdims=True)
 
@@ -34,9 +34,8 @@ def attend_by_head(
 
   Three times as fast there as `jax.nn.dot_product_attention` (1,729 tokens, jaxlib 0.10.2).
   """
-  batch, count, heads, width = query.shape
-  parts = tuple(x.swapaxes(1, 2).reshape(-1, count, width) for x in (query, key, value))
-  return lax.map(attend_head, parts).reshape(batch, heads, count, width).swapaxes(1, 2)
+  parts = tuple(jnp.moveaxis(x, 2, 0) for x in (query, key, value))
+  return jnp.moveaxis(lax.map(attend_head, parts), 0, 2)
 
 
 def attend(
