@@ -1,8 +1,8 @@
 """The supervised baseline with an average of its weights: what a mean teacher has without labels.
 
-The student is that of `supervised`; the teacher is its exponential moving average (arXiv 1703.01780,
-section 2), of parameters and BN statistics. No unlabelled image takes part, so a comparison with
-the teacher of another method shows what unlabelled images add.
+The student is that of `supervised`; the teacher is its exponential moving average (arXiv
+1703.01780, section 2), of parameters and BN statistics. No unlabelled image takes part, so a
+comparison with the teacher of another method shows what unlabelled images add.
 """
 
 from collections.abc import Mapping
