@@ -10,6 +10,7 @@ which changes the class of 0.33 % and 0.05 % of the pixels. Full precision costs
 
 from typing import Any
 
+import jax
 from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Float, Float32, Integer, Shaped
@@ -47,6 +48,20 @@ def resize_bilinear(x: Float[Array, 'B h w C'], size: Size) -> Float[Array, 'B H
   rows = jnp.asarray(interpolation_matrix(x.shape[1], size[0]), x.dtype)
   columns = jnp.asarray(interpolation_matrix(x.shape[2], size[1]), x.dtype)
   return enlarge(x, rows, columns)
+
+
+def resize_centers(x: Float[Array, 'B h w C'], size: Size) -> Float[Array, 'B H W C']:
+  """Resizes `[B, h, w, C]` bilinearly with cells as areas: centers, not corners, are aligned.
+
+  Cells of cropped features then lie over the same pixels as those of the whole frame; aligned
+  corners shift them by half a cell at the border of the crop.
+
+  Example:
+    >>> resize_centers(jnp.array([0.0, 4.0]).reshape(1, 1, 2, 1), (1, 4)).ravel().tolist()
+    [0.0, 1.0, 3.0, 4.0]
+  """
+  shape = (x.shape[0], *size, x.shape[3])
+  return jax.image.resize(x, shape, 'linear', antialias=False, precision=PRECISION)
 
 
 def resize_nearest(

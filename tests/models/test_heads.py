@@ -10,6 +10,7 @@ import pytest
 
 from classmix_jax.models.heads.deeplab_v2 import DeepLabV2
 from classmix_jax.models.heads.deeplab_v3plus import DeepLabV3Plus
+from classmix_jax.models.heads.refine import Refine
 from classmix_jax.types import Features
 
 
@@ -94,3 +95,16 @@ def test_image_pooling_sees_the_whole_image():
 
   gradient = jax.grad(corner)(features().levels[-1])
   assert jnp.any(gradient[0, -1, -1]) and not jnp.any(gradient[1])
+
+
+def test_refine_sees_crops_as_parts_of_the_frame():
+  """Away from the border, a crop of whole cells has the logits of its part of the frame."""
+  head = Refine(num_classes=3, width=4, fine_widths=(4, 4), bn='running')
+  grid = jnp.asarray(np.random.default_rng(0).normal(size=(1, 12, 16, 6)), 'float32')
+  frame = Features((grid,), (14,))
+  variables = head.init(jax.random.key(0), frame, False)
+  whole = head.apply(variables, frame, False)
+  assert whole.shape == (1, 48, 64, 3)
+  crop = head.apply(variables, Features((grid[:, 2:11, 3:14],), (14,)), False)
+  # Five cells of 4x4 from the border: 3x3 convolutions on three grids reach no further.
+  np.testing.assert_allclose(crop[:, 16:20, 16:28], whole[:, 24:28, 28:40], atol=1e-5)

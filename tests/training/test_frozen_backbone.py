@@ -127,10 +127,3 @@ def test_scale_is_for_vision_transformers(folder, tmp_path):
     'config.model.scale is 2.0',
     'tiny',
   )
-
-
-def test_refine_needs_a_stem(folder, tmp_path):
-  toy.assert_fails(
-    lambda: train(folder, tmp_path / 'run', **FROZEN, **{'model.head': 'refine'}),
-    'config.model.stem=True',
-  )

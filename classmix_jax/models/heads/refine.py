@@ -1,25 +1,41 @@
-"""A light head for frozen features: refines them by the levels of a stem.
+"""A light head for frozen features, which the levels of a stem may refine.
 
     coarse levels -> 1x1, GELU, 3x3
-      -> upsampled, joined with stride 4, 3x3, 3x3
-      -> upsampled, joined with stride 2, 3x3, classifier
+      -> upsampled to twice their size, 3x3, 3x3
+      -> upsampled to four times their size, 3x3, classifier
     coarse levels -> 1x1 -> upsampled, added to these logits
 
-The second path is a linear probe: the head starts from what the features contain.
+The second path is a linear probe: the head starts from what the features contain. With a stem, the
+sizes are those of its levels, which are joined.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from classmix_jax.core.resize import get_size, resize_bilinear
-from classmix_jax.errors import UserError
+from classmix_jax.core.resize import get_size, resize_centers
 from classmix_jax.models.layers.conv_bn import KERNEL_INIT, conv, conv_bn
 from classmix_jax.types import Array, Features
 
-NUM_FINE = 2  # levels of the stem
+STEM_STRIDES = (2, 4)
 CLASSIFIER_INIT = nn.initializers.normal(0.01)
+
+
+def split_levels(features: Features) -> tuple[list[Array | None], Sequence[Array]]:
+  """Returns the levels of the stem, None if there is none, and the coarse levels."""
+  if features.strides[: len(STEM_STRIDES)] == STEM_STRIDES:
+    half, quarter, *coarse = features.levels
+    return [half, quarter], coarse
+  return [None, None], features.levels
+
+
+def join(x: Array, level: Array | None, factor: int, grid: tuple[int, int]) -> Array:
+  """Upsamples features to a level and appends it, or to `factor` times a grid without one."""
+  if level is None:
+    return resize_centers(x, (factor * grid[0], factor * grid[1]))
+  return jnp.concatenate([resize_centers(x, get_size(level)), level], axis=-1)
 
 
 class Refine(nn.Module):
@@ -28,13 +44,10 @@ class Refine(nn.Module):
   Attributes:
     num_classes: C.
     width: channels of the coarse levels together.
-    fine_widths: channels at stride 4 and stride 2.
+    fine_widths: channels after the first and after the second upsampling.
     output_stride: has no effect.
     bn: 'batch' or 'running', see `batch_norm.batch_norm`.
     dtype: of the computation; parameters are float32.
-
-  Raises:
-    UserError: the features have no levels of a stem.
   """
 
   num_classes: int
@@ -46,22 +59,22 @@ class Refine(nn.Module):
 
   @nn.compact
   def __call__(self, features: Features, train: bool) -> Array:
-    """Maps a stem's levels and coarse ones to `[B, H / 2, W / 2, C]`."""
-    if features.strides[:NUM_FINE] != (2, 4):
-      raise UserError('config.model.head=refine needs a stem; set config.model.stem=True.')
+    """Maps levels to logits at four times the size of the last, or half that of the image."""
     options = {'train': train, 'bn': self.bn, 'dtype': self.dtype}
-    half, quarter, *coarse = features.levels
-    taps = jnp.concatenate(coarse, axis=-1).astype(self.dtype)
-    x = conv_bn(taps, self.width, 1, '_project', **options)
-    kernel = {'kernel_init': KERNEL_INIT, 'dtype': self.dtype}
-    x = conv(self.fine_widths[0], 3, name='conv_coarse', **kernel)(nn.gelu(x))
-    x = jnp.concatenate([resize_bilinear(x, get_size(quarter)), quarter], axis=-1)
-    for name in ('_quarter1', '_quarter2'):
+    (half, quarter), coarse = split_levels(features)
+    grid = get_size(coarse[-1])
+    taps = [x if get_size(x) == grid else resize_centers(x, grid) for x in coarse]
+    taps = jnp.concatenate(taps, axis=-1).astype(self.dtype)
+    x = nn.gelu(conv_bn(taps, self.width, 1, '_project', **options))
+    kernel: dict[str, Any] = {'kernel_init': KERNEL_INIT, 'dtype': self.dtype}
+    x = conv(self.fine_widths[0], 3, name='conv_coarse', **kernel)(x)
+    x = join(x, quarter, 2, grid)
+    for name in ('_fine1', '_fine2'):
       x = nn.relu(conv_bn(x, self.fine_widths[0], 3, name, **options))
-    x = jnp.concatenate([resize_bilinear(x, get_size(half)), half], axis=-1)
-    x = nn.relu(conv_bn(x, self.fine_widths[1], 3, '_half', **options))
-    return self.classify(x, 'classifier') + resize_bilinear(
-      self.classify(taps, 'probe'), get_size(half)
+    x = join(x, half, 4, grid)
+    x = nn.relu(conv_bn(x, self.fine_widths[1], 3, '_fine3', **options))
+    return self.classify(x, 'classifier') + resize_centers(
+      self.classify(taps, 'probe'), get_size(x)
     )
 
   def classify(self, x: Array, name: str) -> Array:
