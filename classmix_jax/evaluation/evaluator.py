@@ -20,6 +20,7 @@ import jax
 import numpy as np
 from PIL import Image
 
+from classmix_jax.core.encoded import EncodedImage
 from classmix_jax.data.eval_batches import eval_batches
 from classmix_jax.data.example_reader import read_padded
 from classmix_jax.data.feature_cache import ReadFeatures, with_frame_features
@@ -207,7 +208,11 @@ class Evaluator:
     val, variables = self.dataset.val, jax.device_get(variables)
     frames = {index: group[1:] for group in self.groups for index in group.indices}
     for index in map(int, indices):
-      example = jax.tree.map(lambda x: x[None], read_padded(val, index, *frames[index]))
+      example = read_padded(val, index, *frames[index])
+      if self.read_features is not None and sees_whole_images(self.protocol):
+        image = EncodedImage(example.image, self.read_features(index, 0))
+        example = example._replace(image=image)
+      example = jax.tree.map(lambda x: x[None], example)
       truth = val.load_label(index)
       part = tuple(map(slice, truth.shape))
       prediction, confidence = (np.asarray(x[0])[part] for x in self.score(variables, example))
