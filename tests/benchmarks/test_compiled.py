@@ -136,8 +136,10 @@ def test_what_cannot_be_compiled_for(topology, words):
 
 def test_every_backbone_and_method_is_compiled():
   names = {(one.topology, one.backbone, one.method) for one in compile_all.programs()}
-  for backbone in BACKBONES:
+  for backbone in [name for name in BACKBONES if not name.startswith('dinov2')]:
     assert {('h100', backbone, 'supervised'), ('h100', backbone, 'classmix')} <= names
+  for topology in ('h100', 'v5e:2x2'):
+    assert {(topology, f'dinov2_{size}', 'unimatch_v2') for size in ('small', 'base')} <= names
   assert {('h100', 'tiny', method) for method in METHODS} <= names
   assert {('v5e:2x2', 'resnet101', 'classmix'), ('v5e:2x2', 'tiny', 'classmix')} <= names
 
