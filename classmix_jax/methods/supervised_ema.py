@@ -1,4 +1,4 @@
-"""The supervised baseline with an average of its weights: what a mean teacher has without labels.
+"""The supervised baseline with an average of its weights, without unlabelled images.
 
 The student is that of `supervised`; the teacher is its exponential moving average (arXiv
 1703.01780, section 2), of parameters and BN statistics. No unlabelled image takes part, so a
