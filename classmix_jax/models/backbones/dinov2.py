@@ -159,7 +159,7 @@ class DinoV2(nn.Module):
       if index in self.taps:
         taps.append(x[:, -grid[0] * grid[1] :])
     norm = layer_norm(self.dtype, 'norm')
-    levels = tuple(norm(x).reshape(len(x), *grid, self.width) for x in taps)
+    levels = tuple(norm(x).reshape(x.shape[0], *grid, self.width) for x in taps)
     return Features(levels, (PATCH,) * len(levels))
 
   def embed(self, image: Array, grid: Size) -> Array:
@@ -180,6 +180,6 @@ class DinoV2(nn.Module):
     first = [class_token + positions[:, :1]]
     if self.registers:
       first.append(self.param('register_tokens', small, (1, NUM_REGISTERS, self.width)))
-    batch = len(image)
+    batch = image.shape[0]  # `len` fails on a symbolic size in an export
     tokens = [jnp.broadcast_to(x, (batch, *x.shape[1:])).astype(patches.dtype) for x in first]
     return jnp.concatenate([*tokens, patches.reshape(batch, -1, self.width)], axis=1)
