@@ -33,6 +33,17 @@ def interpolation_matrix(size_in: int, size_out: int) -> Float32[np.ndarray, 'si
   return np.maximum(0.0, 1.0 - distance).astype(np.float32)
 
 
+def nearest_multiples(size: tuple[int | float, int | float], multiple: int) -> Size:
+  """Returns the multiples of a number of pixels that are nearest to a size, at least 1 each.
+
+  Example:
+    >>> nearest_multiples((375, 500), 14), nearest_multiples((5, 371), 14)
+    ((378, 504), (14, 378))
+  """
+  height, width = (multiple * max(1, int(side / multiple + 0.5)) for side in size)
+  return height, width
+
+
 def get_size(x: Any) -> Size:
   """Returns (H, W) of a batch of images, labels or features `[B, H, W, ...]`."""
   return x.shape[1], x.shape[2]

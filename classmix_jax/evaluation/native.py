@@ -5,7 +5,6 @@ same nearest multiples share a frame and a compiled program.
 
 Synopsis:
 
-    size = nearest_multiples((375, 500), 14)      # (378, 504), the network's input
     frame = native_frame((375, 500), 14)          # (384, 510), the arrays that hold such images
     score = score_native(14, logits, image, sizes)
 """
@@ -14,19 +13,8 @@ from collections.abc import Callable
 
 import jax
 
-from classmix_jax.core.resize import get_size, resize_each, resize_from_each
+from classmix_jax.core.resize import get_size, nearest_multiples, resize_each, resize_from_each
 from classmix_jax.types import Array, Size
-
-
-def nearest_multiples(size: Size, multiple: int) -> Size:
-  """Returns the multiples of a number of pixels that are nearest to a size, at least 1 each.
-
-  Example:
-    >>> nearest_multiples((375, 500), 14), nearest_multiples((5, 371), 14)
-    ((378, 504), (14, 378))
-  """
-  height, width = (multiple * max(1, int(side / multiple + 0.5)) for side in size)
-  return height, width
 
 
 def native_frame(size: Size, multiple: int) -> Size:

@@ -7,12 +7,13 @@ import pytest
 
 from classmix_jax.core.resize import (
   interpolation_matrix,
+  nearest_multiples,
   resize_bilinear,
   resize_each,
   resize_from_each,
 )
 from classmix_jax.errors import UserError
-from classmix_jax.evaluation.native import native_frame, nearest_multiples
+from classmix_jax.evaluation.native import native_frame
 from classmix_jax.evaluation.protocols import (
   PROTOCOLS,
   Protocol,

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from classmix_jax.core.encoded import EncodedImage, Image
-from classmix_jax.core.resize import get_size, resize_bilinear
+from classmix_jax.core.resize import get_size, nearest_multiples, resize_bilinear
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
 from classmix_jax.models.layers.attention import attend
 from classmix_jax.models.layers.conv_bn import check_output_stride
@@ -38,8 +38,7 @@ def choose_size(size: Size, scale: float = 1.0) -> Size:
     >>> choose_size((360, 480)), choose_size((5, 500), scale=2.0)
     ((364, 476), (14, 994))
   """
-  height, width = (PATCH * max(1, int(scale * side / PATCH + 0.5)) for side in size)
-  return height, width
+  return nearest_multiples((scale * size[0], scale * size[1]), PATCH)
 
 
 class LayerScale(nn.Module):
