@@ -18,7 +18,7 @@ from jaxtyping import Bool
 
 from classmix_jax.core.augment_kornia import strong_augment
 from classmix_jax.core.collectives import ALL_DEVICES, GlobalBatch
-from classmix_jax.core.ema import ema_decay, ema_update
+from classmix_jax.core.ema import ema_decay
 from classmix_jax.core.encoded import get_pixels, map_pixels
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean, squared_error
 from classmix_jax.core.microbatch import split_micro_batches
@@ -31,7 +31,7 @@ from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import PseudoLabel, class_metrics, make_pseudo_label
 from classmix_jax.methods.recipes import CLASSMIX, Recipes
 from classmix_jax.methods.supervised import Supervised
-from classmix_jax.methods.teacher import add_teacher, teacher_network
+from classmix_jax.methods.teacher import add_teacher, move_teacher, teacher_network
 from classmix_jax.models.segmenter import forward_in_order, to_unit_range
 from classmix_jax.types import AXIS, Array, ArraySpec, Batch, Example, Metrics, PyTree, TrainState
 from classmix_jax.utils.ranges import FRACTION, NON_NEGATIVE, POSITIVE_COUNT
@@ -134,7 +134,7 @@ class MeanTeacher(Supervised):
 
   def finish(self, state: TrainState) -> PyTree:
     decay = ema_decay(state.step, self.max_decay) if self.warm_up else self.max_decay
-    return {'teacher': ema_update(state.params['segmenter'], state.method_state['teacher'], decay)}
+    return move_teacher(state, decay)
 
   def networks(self, state: TrainState) -> Mapping[str, PyTree]:
     return {**super().networks(state), **teacher_network(state)}

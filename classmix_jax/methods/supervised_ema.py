@@ -9,12 +9,15 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
-
-from classmix_jax.core.ema import ema_decay, ema_update
+from classmix_jax.core.ema import ema_decay
 from classmix_jax.methods.options import option
 from classmix_jax.methods.supervised import Supervised
-from classmix_jax.methods.teacher import add_teacher, teacher_network
+from classmix_jax.methods.teacher import (
+  add_teacher,
+  average_statistics,
+  move_teacher,
+  teacher_network,
+)
 from classmix_jax.types import Array, ArraySpec, Batch, Metrics, PyTree, TrainState
 from classmix_jax.utils.ranges import FRACTION
 
@@ -36,16 +39,12 @@ class SupervisedEMA(Supervised):
     return add_teacher(*super().init(key, image)[:2])
 
   def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Any, PyTree, Metrics]:
-    targets, statistics, metrics = super().targets(state, batch, key)
-    # The teacher's statistics follow those of the student after the previous step.
-    decay = ema_decay(jnp.maximum(state.step - 1, 0), self.max_decay)
-    teacher = ema_update(statistics['segmenter'], statistics['teacher'], decay)
-    return targets, {**statistics, 'teacher': teacher}, metrics
+    state = state.replace(model_state=average_statistics(state, self.max_decay))
+    return super().targets(state, batch, key)
 
   def finish(self, state: TrainState) -> PyTree:
     """Moves the teacher towards the student."""
-    decay = ema_decay(state.step, self.max_decay)
-    return {'teacher': ema_update(state.params['segmenter'], state.method_state['teacher'], decay)}
+    return move_teacher(state, ema_decay(state.step, self.max_decay))
 
   def networks(self, state: TrainState) -> Mapping[str, PyTree]:
     return {**super().networks(state), **teacher_network(state)}

@@ -1,5 +1,9 @@
-"""The teacher of a student: its first parameters and its variables."""
+"""The teacher of a student: its first parameters, its averages and its variables."""
 
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from classmix_jax.core.ema import ema_decay, ema_update
 from classmix_jax.types import PyTree, TrainState
 
 
@@ -10,6 +14,23 @@ def add_teacher(params: PyTree, model_state: PyTree) -> tuple[PyTree, PyTree, Py
     {**model_state, 'teacher': model_state['segmenter']},
     {'teacher': params['segmenter']},
   )
+
+
+def move_teacher(state: TrainState, decay: ArrayLike) -> dict[str, PyTree]:
+  """Returns the method state with the teacher moved towards the student."""
+  teacher = ema_update(state.params['segmenter'], state.method_state['teacher'], decay)
+  return {'teacher': teacher}
+
+
+def average_statistics(state: TrainState, max_decay: float) -> PyTree:
+  """Returns the model state with the teacher's BN statistics moved towards the student's.
+
+  These are the statistics after the previous step, so the decay is that step's.
+  """
+  decay = ema_decay(jnp.maximum(state.step - 1, 0), max_decay)
+  statistics = state.model_state
+  teacher = ema_update(statistics['segmenter'], statistics['teacher'], decay)
+  return {**statistics, 'teacher': teacher}
 
 
 def teacher_network(state: TrainState) -> dict[str, PyTree]:

@@ -19,17 +19,21 @@ import dataclasses
 from typing import ClassVar
 
 import jax
-import jax.numpy as jnp
 
 from classmix_jax.core.channel_dropout import drop_complementary_channels
 from classmix_jax.core.collectives import GlobalBatch
-from classmix_jax.core.ema import ema_decay, ema_update
+from classmix_jax.core.ema import ema_decay
 from classmix_jax.core.encoded import concatenate
 from classmix_jax.core.microbatch import split_micro_batches
 from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import PseudoLabel, make_pseudo_label
 from classmix_jax.methods.recipes import UNIMATCH_V2, Recipes
-from classmix_jax.methods.teacher import add_teacher, teacher_network
+from classmix_jax.methods.teacher import (
+  add_teacher,
+  average_statistics,
+  move_teacher,
+  teacher_network,
+)
 from classmix_jax.methods.unimatch import Targets, UniMatch
 from classmix_jax.models.segmenter import forward
 from classmix_jax.types import (
@@ -80,11 +84,7 @@ class UniMatchV2(UniMatch):
     return images
 
   def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Targets, PyTree, Metrics]:
-    # The teacher's BN statistics follow those of the student after the previous step.
-    decay = ema_decay(jnp.maximum(state.step - 1, 0), self.max_decay)
-    statistics = state.model_state
-    teacher = ema_update(statistics['segmenter'], statistics['teacher'], decay)
-    state = state.replace(model_state={**statistics, 'teacher': teacher})
+    state = state.replace(model_state=average_statistics(state, self.max_decay))
     targets, model_state, metrics = super().targets(state, batch, key)
 
     micro_batches, count = batch.unlabeled.image.shape[:2]
@@ -107,9 +107,7 @@ class UniMatchV2(UniMatch):
 
   def finish(self, state: TrainState) -> PyTree:
     """Moves the teacher towards the student."""
-    decay = ema_decay(state.step, self.max_decay)
-    average = ema_update(state.params['segmenter'], state.method_state['teacher'], decay)
-    return {'teacher': average}
+    return move_teacher(state, ema_decay(state.step, self.max_decay))
 
   def networks(self, state: TrainState) -> Mapping[str, PyTree]:
     return {**super().networks(state), **teacher_network(state)}
