@@ -4,18 +4,15 @@ Synopsis:
 
     image = EncodedImage(pixels, features)
     map_pixels(to_unit_range, image).features     # unchanged
-    concatenate([image, image])                   # also of plain arrays
 
 Code that only looks at shapes, or maps over the arrays of a tree, takes plain images
 `[B, H, W, 3]` and encoded ones alike.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import flax.struct
-import jax
-import jax.numpy as jnp
 
 from classmix_jax.types import Array
 
@@ -49,9 +46,3 @@ def map_pixels(function: Callable[[Array], Array], image: Image) -> Image:
   if isinstance(image, EncodedImage):
     return image.replace(pixels=function(image.pixels))
   return function(image)
-
-
-def concatenate(images: Sequence[Image]) -> Image:
-  """Concatenates images of one kind along their first axis."""
-  joined: Image = jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *images)
-  return joined

@@ -7,10 +7,11 @@ Synopsis:
     batches = split_micro_batches(flat, count)     # and back
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 from jax import lax
+import jax.numpy as jnp
 
 from classmix_jax.types import PyTree
 
@@ -35,6 +36,16 @@ def fold_micro_batches(
     # The next micro-batch waits for this one, so that only one is in memory.
     params, carry = lax.optimization_barrier((params, carry))
   return carry
+
+
+def concatenate(trees: Sequence[PyTree]) -> PyTree:
+  """Concatenates trees of one structure along the first axis of their arrays.
+
+  Example:
+    >>> concatenate([(jnp.array([1]), None), (jnp.array([2, 3]), None)])[0].tolist()
+    [1, 2, 3]
+  """
+  return jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *trees)
 
 
 def merge_micro_batches(batches: PyTree) -> PyTree:

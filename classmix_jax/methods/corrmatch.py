@@ -24,9 +24,8 @@ import jax.numpy as jnp
 from classmix_jax.core.collectives import ALL_DEVICES, GlobalBatch
 from classmix_jax.core.correlation import correlate, propagate_labels, top_confidence
 from classmix_jax.core.ema import ema_update
-from classmix_jax.core.encoded import concatenate
 from classmix_jax.core.losses import kl_divergence, masked_mean
-from classmix_jax.core.microbatch import fold_micro_batches
+from classmix_jax.core.microbatch import concatenate, fold_micro_batches
 from classmix_jax.core.resize import get_size, resize_bilinear
 from classmix_jax.core.tiling import per_pixel, top_class
 from classmix_jax.methods.options import option
@@ -148,7 +147,7 @@ class CorrMatch(UniMatch):
       return *parts, (weak, classes, confidence)
 
     parts = fold_micro_batches(label, state.params, (), (example, random_keys))
-    weak, classes, confidence = jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)
+    weak, classes, confidence = concatenate(parts)
     top = top_confidence(classes, confidence, weak.valid, self.num_classes, ALL_DEVICES)
     return weak, top
 

@@ -31,7 +31,7 @@ from classmix_jax.core.collectives import ALL_DEVICES, GlobalBatch
 from classmix_jax.core.contrastive import info_nce
 from classmix_jax.core.feature_bank import FeatureBank, empty_bank, enqueue, filled_slots
 from classmix_jax.core.losses import device_count, masked_mean
-from classmix_jax.core.microbatch import fold_micro_batches
+from classmix_jax.core.microbatch import concatenate, fold_micro_batches
 from classmix_jax.core.resize import get_size, resize_bilinear, resize_nearest
 from classmix_jax.methods import unimatch
 from classmix_jax.methods.labeled_loss import Labeled
@@ -145,7 +145,7 @@ class PixCon(UniMatchV2):
       return *parts, (projected, resize_nearest(labeled.label, projected), prediction)
 
     parts = fold_micro_batches(embed, state.params, (), labeled)
-    return jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)
+    return concatenate(parts)
 
   def sample_pixels(
     self, key: Array, projected: Array, clean: Array, micro_batches: int

@@ -26,7 +26,7 @@ from jaxtyping import Float32, Int32, Integer
 from classmix_jax.core.collectives import ALL_DEVICES
 from classmix_jax.core.frozen import merge_params, split_params
 from classmix_jax.core.losses import cross_entropy, masked_mean
-from classmix_jax.core.microbatch import fold_micro_batches
+from classmix_jax.core.microbatch import concatenate, fold_micro_batches
 from classmix_jax.core.resize import get_size
 from classmix_jax.core.tiling import per_pixel, top_class
 from classmix_jax.methods.options import option
@@ -171,7 +171,7 @@ class PrevMatch(UniMatch):
       return (*parts, per_pixel(top_class, logits, size=get_size(image)))
 
     parts = fold_micro_batches(label, ensemble, (), example)
-    return jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)
+    return concatenate(parts)
 
   def pseudo_label(self, state: TrainState, example: Example) -> PseudoLabel:
     """Labels the images by the student and by the ensemble, see `with_ensemble`."""

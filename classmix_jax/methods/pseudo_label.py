@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from classmix_jax.core.class_frequencies import class_shares
 from classmix_jax.core.collectives import ALL_DEVICES
 from classmix_jax.core.encoded import Image
-from classmix_jax.core.microbatch import fold_micro_batches
+from classmix_jax.core.microbatch import concatenate, fold_micro_batches
 from classmix_jax.core.resize import get_size, resize_bilinear
 from classmix_jax.core.tiling import per_pixel, top_class
 from classmix_jax.models.segmenter import Segmenter, forward, to_unit_range
@@ -103,4 +103,4 @@ def make_pseudo_label(
     return (*parts, PseudoLabel(image, classes, confidence, prob, valid)), batch_stats
 
   parts, batch_stats = fold_micro_batches(label, params, ((), batch_stats), example)
-  return jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts), batch_stats
+  return concatenate(parts), batch_stats

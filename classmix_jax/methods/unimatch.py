@@ -25,9 +25,9 @@ import jax.numpy as jnp
 from classmix_jax.core.augment_torchvision import STRONG, distort
 from classmix_jax.core.channel_dropout import drop_channels
 from classmix_jax.core.collectives import ALL_DEVICES, GlobalBatch
-from classmix_jax.core.encoded import concatenate, get_pixels, map_pixels
+from classmix_jax.core.encoded import get_pixels, map_pixels
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean
-from classmix_jax.core.microbatch import split_micro_batches
+from classmix_jax.core.microbatch import concatenate, split_micro_batches
 from classmix_jax.core.mixing import mix
 from classmix_jax.core.pixel_weights import confident_share
 from classmix_jax.core.tiling import per_pixel
@@ -186,7 +186,7 @@ class UniMatch(Supervised):
     """Appends features with dropped channels of the weak images, which follow labelled ones."""
     weak = jax.tree.map(lambda x: x[len(targets.labeled.image) :], features)
     perturbed = drop_channels(targets.keys, weak, self.feature_dropout)
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts), features, perturbed)
+    return concatenate([features, perturbed])
 
   def joint_pass(
     self, student: PyTree, batch_stats: PyTree, targets: Targets

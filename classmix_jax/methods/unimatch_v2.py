@@ -23,8 +23,7 @@ import jax
 from classmix_jax.core.channel_dropout import drop_complementary_channels
 from classmix_jax.core.collectives import GlobalBatch
 from classmix_jax.core.ema import ema_decay
-from classmix_jax.core.encoded import concatenate
-from classmix_jax.core.microbatch import split_micro_batches
+from classmix_jax.core.microbatch import concatenate, split_micro_batches
 from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import PseudoLabel, make_pseudo_label
 from classmix_jax.methods.recipes import UNIMATCH_V2, Recipes

@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from classmix_jax.core.encoded import Image, concatenate, get_pixels, map_pixels
+from classmix_jax.core.encoded import Image, get_pixels, map_pixels
+from classmix_jax.core.microbatch import concatenate
 from classmix_jax.core.resize import get_size, resize_bilinear
 from classmix_jax.models.layers.batch_norm import normalize_separately
 from classmix_jax.models.stem import Stem
