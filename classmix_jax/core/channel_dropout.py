@@ -6,8 +6,6 @@ Synopsis:
     views = drop_complementary_channels(keys, unchanged, features_of_both_views)
 """
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
@@ -23,14 +21,9 @@ def channel_mask(keys: Array, channels: int, rate: float) -> Array:
   return jax.vmap(draw)(keys)[:, None, None, :] / (1.0 - rate)
 
 
-def map_features(
-  function: Callable[[Array, Array], Array], keys: Array, features: Features
-) -> Features:
-  """Applies `function(keys, x)` to every level with independent keys."""
-  count = len(features.levels)
-  parts = jax.vmap(lambda key: jax.random.split(key, count))(keys)
-  levels = (function(parts[:, i], x) for i, x in enumerate(features.levels))
-  return features.replace(levels=tuple(levels))
+def split_keys(keys: Array, count: int) -> Array:
+  """Returns `count` independent keys of every image, `[B, count]`, from keys `[B]`."""
+  return jax.vmap(lambda key: jax.random.split(key, count))(keys)
 
 
 def drop_channels(keys: Array, features: Features, rate: float) -> Features:
@@ -45,7 +38,9 @@ def drop_channels(keys: Array, features: Features, rate: float) -> Features:
   def drop(keys: Array, x: Array) -> Array:
     return x * channel_mask(keys, x.shape[-1], rate).astype(x.dtype)
 
-  return map_features(drop, keys, features)
+  parts = split_keys(keys, len(features.levels))
+  levels = (drop(parts[:, i], x) for i, x in enumerate(features.levels))
+  return features.replace(levels=tuple(levels))
 
 
 def drop_complementary_channels(keys: Array, unchanged: Array, features: Features) -> Features:
@@ -69,6 +64,6 @@ def drop_complementary_channels(keys: Array, unchanged: Array, features: Feature
   widths = list(dict.fromkeys(x.shape[-1] for x in features.levels))
   if len(widths) == 1:
     return features.replace(levels=tuple(drop(keys, x) for x in features.levels))
-  parts = jax.vmap(lambda key: jax.random.split(key, len(widths)))(keys)
+  parts = split_keys(keys, len(widths))
   levels = (drop(parts[:, widths.index(x.shape[-1])], x) for x in features.levels)
   return features.replace(levels=tuple(levels))

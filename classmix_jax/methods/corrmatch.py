@@ -33,7 +33,11 @@ from classmix_jax.methods.pseudo_label import PseudoLabel, valid_pixels
 from classmix_jax.methods.recipes import UNIMATCH_CITYSCAPES, UNIMATCH_PASCAL_VOC, Recipes
 from classmix_jax.methods.unimatch import Counted, Targets, UniMatch
 from classmix_jax.models.correlator import Correlator
-from classmix_jax.models.segmenter import feature_spec, forward_with_features, to_unit_range
+from classmix_jax.models.segmenter import (
+  forward_with_features,
+  initialize_on_features,
+  to_unit_range,
+)
 from classmix_jax.types import (
   AXIS,
   Array,
@@ -75,9 +79,9 @@ class CorrMatch(UniMatch):
   def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
     """Below `head`, the correlator has the learning rate of the segmentation head."""
     params, model_state, method_state = super().init(key, image)
-    spec = feature_spec(self.model, params['segmenter'], model_state['segmenter'], image)
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), spec)
-    correlator = self.correlator.init(jax.random.fold_in(key, 2), zeros)['params']
+    student = self.model, params['segmenter'], model_state['segmenter']
+    key = jax.random.fold_in(key, 2)
+    correlator = initialize_on_features(self.correlator, key, *student, image)
     return (
       {**params, 'correlator': {'head': correlator}},
       {**model_state, 'top_confidence': jnp.zeros((), jnp.float32)},

@@ -39,7 +39,11 @@ from classmix_jax.methods.options import option
 from classmix_jax.methods.recipes import Recipes
 from classmix_jax.methods.unimatch_v2 import UniMatchV2
 from classmix_jax.models.projector import PixelProjector
-from classmix_jax.models.segmenter import feature_spec, forward_with_features, to_unit_range
+from classmix_jax.models.segmenter import (
+  forward_with_features,
+  initialize_on_features,
+  to_unit_range,
+)
 from classmix_jax.types import (
   AXIS,
   VOID,
@@ -105,10 +109,9 @@ class PixCon(UniMatchV2):
   def init(self, key: Array, image: ArraySpec) -> tuple[PyTree, PyTree, PyTree]:
     """Below `head`, the projector has the learning rate of the segmentation head."""
     params, model_state, method_state = super().init(key, image)
-    student = params['segmenter'], model_state['segmenter']
-    spec = feature_spec(self.model, *student, image)
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), spec)
-    projector = self.projector.init(jax.random.fold_in(key, 2), zeros)['params']
+    student = self.model, params['segmenter'], model_state['segmenter']
+    key = jax.random.fold_in(key, 2)
+    projector = initialize_on_features(self.projector, key, *student, image)
     size = self.num_classes, self.anchors_per_class, self.projection_width
     clean_pixels = jnp.zeros(size, jnp.float32), jnp.zeros(self.num_classes, jnp.int32)
     bank = empty_bank(self.num_classes, self.bank_size, self.projection_width)

@@ -125,10 +125,22 @@ def initialize(model: nn.Module, key: Array, image: ArraySpec) -> tuple[PyTree, 
   return variables['params'], variables.get('batch_stats', {})
 
 
-def feature_spec(
-  model: Segmenter, params: PyTree, batch_stats: PyTree, image: ArraySpec
-) -> Features:
-  """Returns shapes and dtypes of the features of images of this shape; computes nothing."""
+def initialize_on_features(
+  network: nn.Module,
+  key: Array,
+  model: Segmenter,
+  params: PyTree,
+  batch_stats: PyTree,
+  image: ArraySpec,
+) -> PyTree:
+  """Returns the parameters of a network that takes the features of a segmenter.
+
+  Args:
+    network: called with `Features`.
+    key: decides its initial weights.
+    model, params, batch_stats: the segmenter, of which nothing is computed.
+    image: `[B, H, W, 3]` or has that shape.
+  """
 
   def extract(variables: PyTree, image: Array) -> Features:
     method = Segmenter.predict_with_features
@@ -136,7 +148,9 @@ def feature_spec(
     return predicted[1]
 
   variables = {'params': params, 'batch_stats': batch_stats}
-  return jax.eval_shape(extract, variables, jax.ShapeDtypeStruct(image.shape, jnp.float32))
+  spec = jax.eval_shape(extract, variables, jax.ShapeDtypeStruct(image.shape, jnp.float32))
+  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), spec)
+  return network.init(key, zeros)['params']
 
 
 def forward(
