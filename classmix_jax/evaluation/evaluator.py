@@ -32,7 +32,6 @@ from classmix_jax.evaluation.eval_step import (
   make_count,
   make_labels,
   make_score,
-  sees_whole_images,
   summarize,
 )
 from classmix_jax.evaluation.groups import Group, group_images
@@ -79,7 +78,7 @@ class Evaluator:
     batch_size: images at once, over all devices.
     headline: name of the network whose score counts.
     stop: called between batches; True ends the evaluation, see `preemption.Stop`.
-    read_features: of whole images, for protocols that see these; None computes them.
+    read_features: of whole images, for a protocol that sees these; None computes them.
   """
 
   dataset: Dataset
@@ -133,7 +132,7 @@ class Evaluator:
       size=group.size,
       label_size=group.label_size,
     )
-    if self.read_features is not None and sees_whole_images(self.protocol):
+    if self.read_features is not None:
       share = batch_size // jax.process_count()
       indices = share_positions(itertools.count(), batch_size, share, jax.process_index())
       examples = with_frame_features(examples, indices, self.read_features, group.indices)
@@ -209,7 +208,7 @@ class Evaluator:
     frames = {index: group[1:] for group in self.groups for index in group.indices}
     for index in map(int, indices):
       example = read_padded(val, index, *frames[index])
-      if self.read_features is not None and sees_whole_images(self.protocol):
+      if self.read_features is not None:
         image = EncodedImage(example.image, self.read_features(index, 0))
         example = example._replace(image=image)
       example = jax.tree.map(lambda x: x[None], example)

@@ -16,6 +16,7 @@ import numpy as np
 from classmix_jax.config.setup import Setup
 from classmix_jax.data.feature_cache import Encode, ReadFeatures, cache_features
 from classmix_jax.data.source import Source
+from classmix_jax.evaluation.eval_step import sees_whole_images
 from classmix_jax.models.segmenter import to_unit_range
 from classmix_jax.types import Array, PyTree, TrainState
 
@@ -25,7 +26,7 @@ class CachedFeatures(NamedTuple):
 
   labeled: ReadFeatures
   unlabeled: ReadFeatures | None
-  val: ReadFeatures
+  val: ReadFeatures | None  # None if the evaluation sees other images than the frames
 
 
 def make_encode(backbone: Any, params: PyTree) -> Encode:
@@ -67,8 +68,9 @@ def open_features(setup: Setup, state: TrainState) -> CachedFeatures | None:
     return cache_features(source, encode, directory, identity=identity, mirror=mirror)
 
   unlabeled = setup.split.unlabeled if setup.batches.unlabeled else None
+  sees_frames = sees_whole_images(setup.evaluation.protocol)
   return CachedFeatures(
     labeled=open_source(setup.split.labeled, flip),
     unlabeled=None if unlabeled is None else open_source(unlabeled, flip),
-    val=open_source(setup.dataset.val, mirror=False),
+    val=open_source(setup.dataset.val, mirror=False) if sees_frames else None,
   )

@@ -127,3 +127,12 @@ def test_scale_is_for_vision_transformers(folder, tmp_path):
     'config.model.scale is 2.0',
     'tiny',
   )
+
+
+def test_features_of_validation_images_are_cached_only_for_a_protocol_that_sees_them(
+  folder, tmp_path
+):
+  fields = {**CACHED, 'model.head': 'linear', 'steps': 1, 'eval.flip': True}
+  train(folder, tmp_path / 'run', method='supervised', **fields)
+  copies = tmp_path / 'cache' / 'classmix_jax' / 'copies'
+  assert [path.name.rsplit('-', 1)[0] for path in copies.rglob('features-*')] == ['features-4']
