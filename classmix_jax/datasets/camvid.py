@@ -16,10 +16,9 @@ from pathlib import Path
 from classmix_jax.data.files.checks import check_exists, check_pairs
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import paired_source
-from classmix_jax.data.files.find_images import find_images
+from classmix_jax.data.files.find_images import find_images, find_unpacked_images
 from classmix_jax.data.files.pairs import listed_pairs, pair
 from classmix_jax.data.source import Dataset, Source
-from classmix_jax.errors import UserError
 from classmix_jax.types import VOID, Size
 
 CLASS_NAMES = (
@@ -84,9 +83,8 @@ def load(root: str, size: Size | None = None) -> Dataset:
 
 
 def _open_split(base: Path, split: str, size: Size | None) -> Source:
-  images, masks = find_images(base / split), find_images(base / f'{split}annot')
-  if not images:
-    raise UserError(f'{base / split} holds no images. Unpack CamVid there again.')
+  images = find_unpacked_images(base / split, 'CamVid')
+  masks = find_images(base / f'{split}annot')
   list_file = base / f'{split}.txt'
   if list_file.exists():
     pairs = listed_pairs(

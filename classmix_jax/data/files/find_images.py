@@ -41,6 +41,18 @@ def find_images(directory: str | Path) -> dict[str, Path]:
   return dict(sorted(paths.items()))
 
 
+def find_unpacked_images(directory: Path, archive: str) -> dict[str, Path]:
+  """Returns `find_images` of a directory that an archive unpacks to.
+
+  Raises:
+    UserError: as `find_images`; or there are no images, and the archive is to be unpacked again.
+  """
+  images = find_images(directory)
+  if not images:
+    raise UserError(f'{directory} holds no images. Unpack {archive} there again.')
+  return images
+
+
 def _image_name(path: Path, directory: str | Path) -> str:
   name = path.relative_to(directory).with_suffix('').as_posix()
   # Python decodes bytes that are not UTF-8 as surrogates, 0xD800 to 0xDFFF.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from classmix_jax.data.files.checks import check_exists, check_pairs
 from classmix_jax.data.files.file_source import paired_source
-from classmix_jax.data.files.find_images import find_images
+from classmix_jax.data.files.find_images import find_images, find_unpacked_images
 from classmix_jax.data.files.mask_io import count_raw_values
 from classmix_jax.data.files.pairs import Pairs, pair
 from classmix_jax.data.label_statistics import spread
@@ -62,9 +62,7 @@ def load(root: str, size: Size | None = None, zero_is_void: bool = True) -> Data
 
 
 def _find_pairs(base: Path, split: str) -> Pairs:
-  images = find_images(base / 'images' / split)
-  if not images:
-    raise UserError(f'{base / "images" / split} holds no images. Unpack ADE20K there again.')
+  images = find_unpacked_images(base / 'images' / split, 'ADE20K')
   masks = base / 'annotations' / split
   pairs = pair(images, find_images(masks), remedy=f'Add the masks to {masks}.')
   check_pairs(pairs)

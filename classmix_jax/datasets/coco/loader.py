@@ -12,11 +12,10 @@ from pathlib import Path
 
 from classmix_jax.data.files.checks import check_exists, check_pairs
 from classmix_jax.data.files.file_source import image_source, paired_source
-from classmix_jax.data.files.find_images import find_images
+from classmix_jax.data.files.find_images import find_images, find_unpacked_images
 from classmix_jax.data.files.pairs import Pairs, pair
 from classmix_jax.data.source import Dataset
 from classmix_jax.datasets.coco.classes import CLASS_NAMES, DECODING, PALETTE
-from classmix_jax.errors import UserError
 from classmix_jax.types import Size
 
 LAYOUT = (
@@ -68,7 +67,4 @@ def _find_pairs(directory: Path, masks: Mapping[str, Path]) -> Pairs:
 
 
 def _find_images(directory: Path) -> Mapping[str, Path]:
-  images = find_images(directory)
-  if not images:
-    raise UserError(f'{directory} holds no images. Unpack {directory.name}.zip there again.')
-  return images
+  return find_unpacked_images(directory, f'{directory.name}.zip')
