@@ -56,7 +56,7 @@ def build_backbone(config: Config) -> Any:
   """Builds the backbone of `config.model`.
 
   Raises:
-    UserError: a name does not exist, or the backbone cannot have the output stride.
+    UserError: a name does not exist, or the backbone cannot have the output stride or the scale.
   """
   model = config.model
   options = {
@@ -71,16 +71,15 @@ def build_backbone(config: Config) -> Any:
     )
   if model.output_stride:
     options['output_stride'] = model.output_stride
-  if model.scale != 1.0:
-    options['scale'] = model.scale
   factory = lookup(BACKBONES, model.backbone, 'config.model.backbone')
-  try:
-    return factory(**options)
-  except TypeError:
-    raise UserError(
-      f'config.model.scale is {model.scale}, but {model.backbone} takes images as they are; set it '
-      'to 1, or choose a dinov2_* backbone.'
-    ) from None
+  if model.scale != 1.0:
+    if not hasattr(getattr(factory, 'func', factory), 'scale'):
+      raise UserError(
+        f'config.model.scale is {model.scale}, but {model.backbone} takes images as they are; set '
+        'it to 1, or choose a dinov2_* backbone.'
+      )
+    options['scale'] = model.scale
+  return factory(**options)
 
 
 def build_model(config: Config, num_classes: int) -> Segmenter:
