@@ -21,11 +21,10 @@ import numpy as np
 
 from classmix_jax.core.devices import replicated
 from classmix_jax.data.feed import dispatches
-from classmix_jax.data.random_crop import Geometry, draw_view
+from classmix_jax.data.random_crop import Geometry, draw_example
 from classmix_jax.data.sampler import (
   LABELED,
   UNLABELED,
-  index_stream,
   share_of_batch,
   share_positions,
 )
@@ -107,8 +106,9 @@ def _draw(
   geometry: Geometry, seed: int, stream: int, length: int, frame: Size, position: int
 ) -> tuple[int, ...]:
   """Returns the 8 integers of the example at a position: its index and its view."""
-  index = int(index_stream(seed, stream, length, position, position + 1)[0])
-  view = draw_view(geometry, seed=seed, stream=stream, position=position, frame=frame)
+  index, view = draw_example(
+    geometry, seed=seed, stream=stream, position=position, length=length, frame=frame
+  )
   return index, *view.packed()
 
 

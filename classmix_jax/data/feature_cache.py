@@ -16,8 +16,8 @@ import numpy as np
 
 from classmix_jax.core.encoded import EncodedImage
 from classmix_jax.data.disk_cache import copy_features
-from classmix_jax.data.random_crop import Geometry, View, draw_view
-from classmix_jax.data.sampler import index_stream, share_of_batch, share_positions
+from classmix_jax.data.random_crop import Geometry, View, draw_example
+from classmix_jax.data.sampler import share_of_batch, share_positions
 from classmix_jax.data.source import Source
 from classmix_jax.types import Batch, Example, Size
 
@@ -123,9 +123,13 @@ def with_features(
     share = share_of_batch(stream.size, local_devices, process_count, 'the batch size')
     arrays = []
     for position in share_positions([number], stream.size, share, process_index):
-      index = int(index_stream(seed, stream.number, stream.length, position, position + 1)[0])
-      view = draw_view(
-        geometry, seed=seed, stream=stream.number, position=position, frame=stream.frame
+      index, view = draw_example(
+        geometry,
+        seed=seed,
+        stream=stream.number,
+        position=position,
+        length=stream.length,
+        frame=stream.frame,
       )
       features = stream.read(index, view.mirrored)
       arrays.append(cut_features(features, view, stream.frame))

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from classmix_jax.data.sampler import index_stream
 from classmix_jax.errors import UserError
 from classmix_jax.types import Size
 
@@ -106,6 +107,20 @@ def draw_view(geometry: Geometry, *, seed: int, stream: int, position: int, fram
     for axis, step in enumerate(geometry.grid)
   )
   return View(scaled, (top, left), extent, int(geometry.flip and u[3] < 0.5))
+
+
+def draw_example(
+  geometry: Geometry, *, seed: int, stream: int, position: int, length: int, frame: Size
+) -> tuple[int, View]:
+  """Returns the example at a position of a stream, and its view.
+
+  Args:
+    geometry, seed, stream, position, frame: see `draw_view`; all frames have one size.
+    length: number of examples.
+  """
+  index = int(index_stream(seed, stream, length, position, position + 1)[0])
+  view = draw_view(geometry, seed=seed, stream=stream, position=position, frame=frame)
+  return index, view
 
 
 def draw_factor(geometry: Geometry, u: float) -> float:
