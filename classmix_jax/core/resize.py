@@ -52,10 +52,14 @@ def get_size(x: Any) -> Size:
 def resize_bilinear(x: Float[Array, 'B h w C'], size: Size) -> Float[Array, 'B H W C']:
   """Resizes `[B, h, w, C]` to `[B, H, W, C]` for `size = (H, W)`, keeping the dtype.
 
+  At its own size an array is returned as it is.
+
   Example:
     >>> resize_bilinear(jnp.array([0.0, 1.0]).reshape(1, 1, 2, 1), (1, 3)).ravel().tolist()
     [0.0, 0.5, 1.0]
   """
+  if get_size(x) == size:
+    return x
   rows = jnp.asarray(interpolation_matrix(x.shape[1], size[0]), x.dtype)
   columns = jnp.asarray(interpolation_matrix(x.shape[2], size[1]), x.dtype)
   return enlarge(x, rows, columns)

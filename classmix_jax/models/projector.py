@@ -34,8 +34,7 @@ class PixelProjector(nn.Module):
 
     def join(index: int, level: Array) -> Array:
       layer = nn.Dense(self.width, use_bias=index == 0, name=f'level{index}')
-      x = layer(level.astype(jnp.float32))
-      return x if get_size(x) == size else resize_bilinear(x, size)
+      return resize_bilinear(layer(level.astype(jnp.float32)), size)
 
     total = sum(join(index, level) for index, level in enumerate(features.levels))
     return normalize(nn.Dense(self.width, name='output')(nn.relu(total)))

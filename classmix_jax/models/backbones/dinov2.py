@@ -149,7 +149,7 @@ class DinoV2(nn.Module):
       return Features(tuple(parts), (PATCH,) * len(parts))
     image = preprocess(image, self.preprocessing)
     size = choose_size(get_size(image), self.scale)
-    image = image if get_size(image) == size else resize_bilinear(image, size)
+    image = resize_bilinear(image, size)
     grid = size[0] // PATCH, size[1] // PATCH
     x, taps = self.embed(image, grid), []
     block = nn.remat(Block) if self.remat else Block

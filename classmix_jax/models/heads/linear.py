@@ -29,7 +29,7 @@ class Linear(nn.Module):
     """Maps levels `[B, h, w, F]` to `[B, h, w, C]`, h and w those of the first level."""
     del train
     size = get_size(features.levels[0])
-    levels = [x if get_size(x) == size else resize_bilinear(x, size) for x in features.levels]
+    levels = [resize_bilinear(x, size) for x in features.levels]
     classifier = nn.Dense(
       self.num_classes,
       dtype=self.dtype,

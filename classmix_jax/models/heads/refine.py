@@ -63,7 +63,7 @@ class Refine(nn.Module):
     options = {'train': train, 'bn': self.bn, 'dtype': self.dtype}
     (half, quarter), coarse = split_levels(features)
     grid = get_size(coarse[-1])
-    parts = [x if get_size(x) == grid else resize_centers(x, grid) for x in coarse]
+    parts = [resize_centers(x, grid) for x in coarse]
     taps = jnp.concatenate(parts, axis=-1).astype(self.dtype)
     x = nn.gelu(conv_bn(taps, self.width, 1, '_project', **options))
     kernel: dict[str, Any] = {'kernel_init': KERNEL_INIT, 'dtype': self.dtype}
