@@ -48,7 +48,9 @@ def write_setup(setup: Setup, run: Path) -> None:
   if setup.left_out is not None:
     run_files.write_left_out(run, setup.left_out._asdict())
   assert setup.split.unlabeled is not None
-  run_files.write_split(run, setup.split.labeled.names, setup.split.unlabeled.names)
+  run_files.write_split(
+    run, setup.split.labeled.names, setup.split.unlabeled.names, setup.dataset.val.names
+  )
 
 
 def make_evaluator(setup: Setup, stop: Stop, features: CachedFeatures | None) -> Evaluator:
