@@ -90,18 +90,27 @@ def _open_image(file: File) -> Iterator[Image.Image]:
     with Image.open(_stream(file), formats=PIL_FORMATS) as image:
       yield image
   except FileNotFoundError:
-    raise UserError(f'{file} does not exist: restore the file or take it off the list.') from None
+    raise UserError(
+      f'{file} does not exist: restore the file or take it off the list.', 'missing files'
+    ) from None
   except PermissionError:
-    raise UserError(f'{file} may not be read: change its permissions.') from None
+    raise UserError(
+      f'{file} may not be read: change its permissions.', 'files without permission'
+    ) from None
   except Image.DecompressionBombError:
     raise UserError(
       f'{file} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels: cut it into parts, or '
-      'remove it.'
+      'remove it.',
+      'files with too many pixels',
     ) from None
   except _DECODING_ERRORS as error:
     if isinstance(error, OSError) and error.errno:  # of the file system, not of PIL
-      raise UserError(f'{file} cannot be read ({error.strerror}): replace the file.') from None
-    raise UserError(_undecodable_message(file, error)) from error
+      raise UserError(
+        f'{file} cannot be read ({error.strerror}): replace the file.', 'files that cannot be read'
+      ) from None
+    unidentified = isinstance(error, Image.UnidentifiedImageError)
+    kind = 'files that are not images' if unidentified else 'damaged files'
+    raise UserError(_undecodable_message(file, error), kind) from error
 
 
 def _stream(file: File) -> io.BytesIO | str | Path:
@@ -111,7 +120,9 @@ def _stream(file: File) -> io.BytesIO | str | Path:
   mode = os.stat(file).st_mode
   if not stat.S_ISREG(mode):
     kind = 'a directory' if stat.S_ISDIR(mode) else 'no regular file'
-    raise UserError(f'{file} is {kind}, expected is an image: rename or remove it.')
+    raise UserError(
+      f'{file} is {kind}, expected is an image: rename or remove it.', 'entries that are no files'
+    )
   return file
 
 
@@ -126,9 +137,12 @@ def _undecodable_message(file: File, error: Exception) -> str:
   )
 
 
-def lossy_message(file: File) -> str:
-  """Returns the message for a mask in a format that changes class ids."""
-  return f'{file} is a JPEG, whose compression changes class ids: export the masks as PNG.'
+def lossy_error(file: File) -> UserError:
+  """Returns the error for a mask in a format that changes class ids."""
+  return UserError(
+    f'{file} is a JPEG, whose compression changes class ids: export the masks as PNG.',
+    'lossy masks',
+  )
 
 
 def load_image(file: File) -> Image.Image:
@@ -150,7 +164,7 @@ def verify_mask_file(file: File) -> None:
   """
   with _open_image(file) as image:
     if image.format in LOSSY:
-      raise UserError(lossy_message(file))
+      raise lossy_error(file)
     if image.format == 'PNG':
       image.verify()
 
@@ -210,5 +224,6 @@ def _to_rgb(image: Image.Image, file: File) -> Image.Image:
     return image if image.mode == 'RGB' else image.convert('RGB')  # convert() copies
   raise UserError(
     f"{file} has pixels of type '{image.mode}', whose range is not known: save it as an 8-bit "
-    'PNG or JPEG.'
+    'PNG or JPEG.',
+    f"images with pixels of type '{image.mode}'",
   )
