@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from classmix_jax.data.files.findings import Finding, keeps_findings, raise_findings
-from classmix_jax.data.files.image_io import LOSSY, File, Header, lossy_error, read_header
+from classmix_jax.data.files.image_io import LOSSY, Header, lossy_error, read_header
+from classmix_jax.data.files.open_image import File
 from classmix_jax.data.files.pairs import Pairs
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError

@@ -13,7 +13,9 @@ from PIL import Image
 from classmix_jax.data.files import mask_messages
 from classmix_jax.data.files.colors import pack_colors, unpack_color
 from classmix_jax.data.files.decoding import RAW_VALUES, UNKNOWN, Decoding, Raw
-from classmix_jax.data.files.image_io import DEEP_GREY_MODES, File, load_image, verify_mask_file
+from classmix_jax.data.files.image_io import load_image, verify_mask_file
+from classmix_jax.data.files.open_image import File
+from classmix_jax.data.files.pixel_io import DEEP_GREY_MODES
 from classmix_jax.errors import UserError
 from classmix_jax.types import Size
 
