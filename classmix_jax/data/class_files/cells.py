@@ -6,7 +6,8 @@ from classmix_jax.data.files.colors import Color
 from classmix_jax.errors import UserError
 
 _TRIPLE = re.compile(r'(?:rgb)?[(\[]?\s*(\d+)(?:\s*,\s*|\s+)(\d+)(?:\s*,\s*|\s+)(\d+)\s*[)\]]?')
-_HEX = re.compile(r'#?([0-9a-fA-F]{6})(?:[0-9a-fA-F]{2})?')
+_HEX = re.compile(r'#([0-9a-fA-F]{6})(?:[0-9a-fA-F]{2})?')  # two more digits are the opacity
+_SHORT_HEX = re.compile(r'#[0-9a-fA-F]{3}')
 
 
 def unquote(cell: str) -> str:
@@ -47,7 +48,9 @@ def parse_color(cell: str, where: str = '', line: str = '') -> Color | None:
   Example: `parse_color('#804080') == parse_color('128 64 128') == (128, 64, 128)`.
   """
   text = cell.strip()
-  match = _HEX.fullmatch(text) if text.startswith('#') else None
+  if _SHORT_HEX.fullmatch(text):
+    text = '#' + ''.join(2 * digit for digit in text[1:])
+  match = _HEX.fullmatch(text)
   if match:
     red, green, blue = bytes.fromhex(match[1])
     return red, green, blue

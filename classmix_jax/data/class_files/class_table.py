@@ -7,16 +7,17 @@ Synopsis:
     table.label_map()          # {1: 0, 2: 1}
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from classmix_jax.data.class_files.names import check_name
+from classmix_jax.data.class_files.names import are_file_names, check_name
 from classmix_jax.data.class_files.words import is_void
 from classmix_jax.data.files.colors import Color
 from classmix_jax.data.files.decoding import RAW_VALUES
 from classmix_jax.errors import UserError
 from classmix_jax.types import VOID
+from classmix_jax.utils.text import listed
 
 REMEDY = (
   "Write one class name per line, line 1 for class 0, with an optional colour: 'road 128 64 128'"
@@ -91,11 +92,10 @@ def build_table(
   for entry in entries:
     check_name(entry.name, f'{path}, {entry.where}')
   entries = number_entries(entries, path)
-  voids = [entry for entry in entries if is_void(entry.name)]
-  classes = [entry for entry in entries if not is_void(entry.name)]
-  _check_ids(entries, path)
-  _check_unique(classes, path, 'name', _get_name)
-  _check_unique(entries, path, 'id', _get_id)
+  voids = [entry for entry in entries if _is_void_entry(entry, entries)]
+  classes = [entry for entry in entries if entry not in voids]
+  _check_ids(classes, voids, path)
+  _check_names(classes, path)
   if not least <= len(classes) < VOID:
     noun = 'class name' if len(classes) == 1 else 'class names'
     raise UserError(
@@ -130,40 +130,64 @@ def number_entries(entries: Sequence[Entry], path: Path | str) -> list[Entry]:
   return list(entries)
 
 
-def _check_ids(entries: Sequence[Entry], path: Path | str) -> None:
-  for entry in entries:
+def _is_void_entry(entry: Entry, entries: Sequence[Entry]) -> bool:
+  """Returns whether the name is void, or the id is 255 or -1 and that of several names."""
+  several = sum(other.id == entry.id for other in entries) > 1
+  return is_void(entry.name) or (entry.id in (VOID, -1) and several)
+
+
+def _check_ids(classes: Sequence[Entry], voids: Sequence[Entry], path: Path | str) -> None:
+  for entry in [*classes, *voids]:
     number = entry.id or 0
-    if not (0 <= number < RAW_VALUES or (number == -1 and is_void(entry.name))):
+    if not (0 <= number < RAW_VALUES or (number == -1 and entry in voids)):
       raise UserError(
         f"{path}, {entry.where} gives '{entry.name}' the id {number}; expected are ids from 0 to "
         f'{RAW_VALUES - 1}, the values of masks.'
       )
-
-
-def _get_name(entry: Entry) -> str:
-  return entry.name
-
-
-def _get_id(entry: Entry) -> int | None:
-  return entry.id
-
-
-def _check_unique(
-  entries: Sequence[Entry], path: Path | str, noun: str, key: Callable[[Entry], Hashable]
-) -> None:
-  first: dict[Hashable, Entry] = {}
-  for entry in entries:
-    earlier = first.setdefault(key(entry), entry)
-    if earlier is not entry and noun == 'id':
+  first: dict[int | None, Entry] = {entry.id: entry for entry in voids}
+  for entry in classes:
+    earlier = first.setdefault(entry.id, entry)
+    if earlier is not entry:
       raise UserError(
         f"{path}, {entry.where} gives '{entry.name}' the id {entry.id}, which '{earlier.name}' has "
         f'in {earlier.where}: ids must differ.'
       )
+
+
+def _check_names(classes: Sequence[Entry], path: Path | str) -> None:
+  first: dict[str, Entry] = {}
+  for entry in classes:
+    earlier = first.setdefault(entry.name, entry)
     if earlier is not entry:
       raise UserError(
         f"{path} holds '{entry.name}' twice, {entry.where} repeats '{entry.name}' of "
         f'{earlier.where}: rename or remove one of them.'
       )
+  if are_file_names([entry.name for entry in classes]):
+    raise UserError(
+      f"{path}, {classes[0].where} is '{classes[0].name}', and all {len(classes)} lines look like "
+      "names of files; expected are names of classes, as in 'road'."
+    )
+
+
+def list_notes(table: ClassTable, path: Path | str) -> tuple[str, ...]:
+  """Returns sentences about ids that are renumbered and names that are void.
+
+  Example: `('a.csv gives the ids 1, 2: they are classes 0 to 1, in this order.',)`.
+  """
+  notes = []
+  if table.raw_ids != tuple(range(len(table.names))):
+    notes.append(
+      f'{path} gives the ids {listed(table.raw_ids, 8)}: in masks they are classes 0 to '
+      f'{len(table.names) - 1}, in this order.'
+    )
+  if table.void_names:
+    ids = f' (id {listed(table.void_ids, 8)})' if table.void_ids else ''
+    notes.append(
+      f'{path} names {listed(table.void_names, 8)}{ids}: such pixels are void, excluded from '
+      'training and metrics.'
+    )
+  return tuple(notes)
 
 
 def color_table(table: ClassTable, path: Path) -> dict[Color, int]:

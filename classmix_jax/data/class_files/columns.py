@@ -88,6 +88,8 @@ def find_header(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[st
   """
   words = [' '.join(cell.replace('_', ' ').replace('-', ' ').lower().split()) for cell in cells]
   roles = [ROLE_OF_WORD.get(word, '') for word in words]
+  if words[0] in ('', 'unnamed: 0') and 'id' not in roles:  # the index that pandas writes
+    roles[0] = 'id' if most_common_kind(rows, 0) == 'id' else ''
   known = [role for role in roles if role]
   if not any(role.startswith('name') for role in roles) or len(known) < min(2, len(cells)):
     return None
@@ -108,5 +110,10 @@ def infer_roles(rows: Sequence[Sequence[str]]) -> tuple[str, ...] | None:
 
   Example: `infer_roles([['road', '128', '64', '128']]) == ('name', 'red', 'green', 'blue')`.
   """
-  width = max(map(len, rows), default=0)
-  return KINDS_TO_ROLES.get(tuple(most_common_kind(rows, column) for column in range(width)))
+  widths = Counter(len(row) for row in rows if len(row) > 1)
+  for width, _ in widths.most_common():
+    chosen = [row for row in rows if len(row) == width]
+    roles = KINDS_TO_ROLES.get(tuple(most_common_kind(chosen, column) for column in range(width)))
+    if roles:
+      return roles
+  return None

@@ -1,18 +1,19 @@
 """Distinguishes names of classes from other text: file names, sentences, tables, markup."""
 
+from collections.abc import Sequence
 import re
 import unicodedata
 
 from classmix_jax.errors import UserError
 
 MAX_LENGTH = 120  # of ADE20K's names the longest has 102 characters
-MAX_WORDS = 8  # in a name without commas
+MAX_WORDS = 8  # between commas
 FILE_NAME = re.compile(
   r'\.(png|jpe?g|bmp|tiff?|webp|gif|heic|avif|npy|npz|mat|json|xml|txt|csv|tsv|ya?ml|md|py|mp4|avi'
   r'|mov|zip|gz|pdf|docx?|xlsx?|html?)$',
   re.IGNORECASE,
 )
-SENTENCE = re.compile(r'\w+\W+\w+\W+\w+.*[.!?:]$')
+SENTENCE = re.compile(r'\w+\W+\w+\W+\w+.*[.!?:]($|\s+\w+\s+\w)')
 CELLS = re.compile(r'^\W?\d+\W?\s*[,;:=\t|]|[,;=\t|]\s*\d+\W?$')
 
 
@@ -53,8 +54,16 @@ def find_flaw(name: str) -> str:
     return 'a number without a name'
   if not any(letter.isalnum() or unicodedata.category(letter) == 'So' for letter in name):
     return 'which has no letters'
-  if name[0] in '{[<' and name[-1] in '{[,:' or re.search(r'[{}=]|</|^<[!?]', name):
+  if name[0] in '{[<' and name[-1] in '{[,:' or re.search(r'[{}=|]|</|^<[!?]', name):
     return 'a piece of markup or code'
-  if SENTENCE.match(name) or ',' not in name and len(name.split()) > MAX_WORDS:
+  if SENTENCE.match(name) or max(len(part.split()) for part in name.split(',')) > MAX_WORDS:
     return 'a sentence'
   return 'a row of a table' if CELLS.search(name) else ''
+
+
+def are_file_names(names: Sequence[str]) -> bool:
+  """Returns whether all names have four digits in a row, as in 'frame_0001' or '2007_000032'.
+
+  Example: `are_file_names(['2007_000032', '2007_000039'])`.
+  """
+  return bool(names) and all(re.search(r'\d{4}', name) for name in names)

@@ -63,7 +63,7 @@ def list_lines(text: str) -> list[Line]:
   lines = [
     Line(number, line.strip())
     for number, line in enumerate(re.split(r'\r\n|\r|\n', text), start=1)
-    if line.strip(' \t,;')
+    if line.strip(' \t,;') and not re.fullmatch(r'sep=.', line)  # Excel's line of the separator
   ]
   if lines and all(_HEX_FIRST.match(line.text) for line in lines):
     return lines  # every line begins with a colour, not with a comment

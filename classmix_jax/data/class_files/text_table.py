@@ -6,6 +6,7 @@ Separators are tabs, semicolons, commas, colons, '=' or blanks. The columns are 
 
 from collections.abc import Sequence
 import csv
+import re
 
 from classmix_jax.data.class_files.cells import check_color, parse_color, parse_integer, unquote
 from classmix_jax.data.class_files.class_table import Entry
@@ -14,6 +15,7 @@ from classmix_jax.data.class_files.text import Line, list_lines
 from classmix_jax.data.class_files.words_table import parse_words
 from classmix_jax.errors import UserError
 
+_MARKUP = re.compile(r'<([!?]|html|body|head|svg|view|annotation)', re.IGNORECASE)
 SEPARATORS = ('\t', ';', ',', '|', ':', '=')
 
 
@@ -31,7 +33,7 @@ def parse(text: str, path: str) -> list[Entry]:
   Example: `parse('0: road', 'x') == [Entry('line 1', 'road', id=0)]`.
   """
   lines = list_lines(text)
-  if lines and lines[0].text.startswith('<'):
+  if lines and (_MARKUP.match(lines[0].text) or (lines[0].text[0] == '<' and '</' in text)):
     raise UserError(
       f"{path}, line 1 is '{lines[0].text[:40]}', a piece of markup; expected is the name of a "
       "class, as in 'road'."
@@ -52,7 +54,7 @@ def parse_columns(lines: Sequence[Line], separator: str, path: str) -> list[Entr
   Example: `parse_columns([Line(1, '0,road')], ',', 'x') == [Entry('line 1', 'road', id=0)]`.
   """
   rows = [split_cells(line.text, separator) for line in lines]
-  if 2 * sum(len(row) > 1 for row in rows) <= len(rows):
+  if not rows or 2 * sum(len(row) > 1 for row in rows) < len(rows):
     return None
   header = find_header(rows[0], rows[1:])
   roles = header or infer_roles(rows)

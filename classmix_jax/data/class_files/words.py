@@ -1,8 +1,11 @@
 """Names that mean void or background in annotation programs and data sets."""
 
+import re
+
+# Without the underscores of labelme's `__ignore__`.
 VOID_NAMES = (
-  'void', '__ignore__', 'ignore', 'ignored', 'unlabeled', 'unlabelled', '_ignore_', '__void__',
-  'ignore region', "don't care", 'dont care', 'dontcare',
+  'void', 'ignore', 'ignored', 'unlabeled', 'unlabelled', 'ignore region', "don't care",
+  'dont care', 'dontcare',
 )  # fmt: skip
 BACKGROUND_NAMES = ('background', '_background_', '__background__')
 
@@ -14,7 +17,7 @@ def is_void(name: str) -> bool:
     >>> is_void('Void'), is_void('__ignore__'), is_void('background')
     (True, True, False)
   """
-  return ' '.join(name.replace('-', ' ').lower().split()) in VOID_NAMES
+  return ' '.join(re.sub('[-_]', ' ', name.lower()).split()) in VOID_NAMES
 
 
 def is_background(name: str) -> bool:

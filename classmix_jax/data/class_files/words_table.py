@@ -12,8 +12,8 @@ from classmix_jax.errors import UserError
 
 _COLOR_LAST = re.compile(r'(?P<name>.*\S)\s+(?P<color>\d+\s+\d+\s+\d+|#[0-9a-fA-F]{6,8})')
 _COLOR_FIRST = re.compile(r'(?P<color>\d+\s+\d+\s+\d+|#[0-9a-fA-F]{6,8})\s+(?P<name>\D.*)')
-_ID_FIRST = re.compile(r'(?P<id>-?\d{1,5})[.)]?\s+(?P<name>\D.*)')
-_ID_LAST = re.compile(r'(?P<name>.*\D)\s+(?P<id>-?\d{1,5})')
+_ID_FIRST = re.compile(r'(?P<id>-?\d{1,5})(?:\s+[-–—]|[.)])?\s+(?P<name>\D.*)')
+_ID_LAST = re.compile(r'(?P<name>.*?\D)(?:\s+[-–—])?\s+(?P<id>-?\d{1,5})')
 _HEADER_WORDS = 3  # 'class' and 'name' are no header of 'class name of this'
 
 
