@@ -10,7 +10,7 @@ import toy
 from toy import save
 
 from classmix_jax.data import label_check
-from classmix_jax.data.files import image_io, pairs
+from classmix_jax.data.files import open_image, pairs
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import paired_source
 from classmix_jax.data.files.findings import keep_findings
@@ -108,7 +108,7 @@ def test_sources_without_files(tmp_path):
 def encoded(values, name):
   buffer = io.BytesIO()
   Image.fromarray(np.asarray(values, np.uint8)).save(buffer, 'PNG')
-  return image_io.Encoded(buffer.getvalue(), name, 'Prepare it again.')
+  return open_image.Encoded(buffer.getvalue(), name, 'Prepare it again.')
 
 
 class Records(tuple):
@@ -340,7 +340,7 @@ def test_no_unlabelled_mask_is_opened(tmp_path, monkeypatch):
   (tmp_path / 'two.txt').write_text('street/0\nstreet/2\n')
   opened, real = [], Image.open
   monkeypatch.setattr(
-    image_io.Image,
+    open_image.Image,
     'open',
     lambda path, **options: opened.append(Path(path)) or real(path, **options),
   )
@@ -409,7 +409,7 @@ def test_real_files_are_read_again_once_they_change(cache, tmp_path, monkeypatch
   root = toy.write_folder(tmp_path / 'data')
   opened, real = [], Image.open
   monkeypatch.setattr(
-    image_io.Image, 'open', lambda path, **options: opened.append(path) or real(path, **options)
+    open_image.Image, 'open', lambda path, **options: opened.append(path) or real(path, **options)
   )
 
   def start():

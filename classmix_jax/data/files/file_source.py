@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from classmix_jax.data.files.decoding import Decoding
-from classmix_jax.data.files.image_io import Encoded, File, read_image
+from classmix_jax.data.files.image_io import read_image
 from classmix_jax.data.files.mask_io import read_mask
+from classmix_jax.data.files.open_image import Encoded, File
 from classmix_jax.data.files.pairs import Pairs
 from classmix_jax.data.source import Files, Source
 from classmix_jax.types import Size

@@ -9,16 +9,17 @@ Synopsis:
 
 import os
 
+from classmix_jax.data.class_files.class_table import color_table, list_notes
+from classmix_jax.data.class_files.reader import read_class_file
 from classmix_jax.data.files.checks import check_pairs
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import image_source, paired_source
 from classmix_jax.data.source import Dataset
-from classmix_jax.datasets.folder.class_file import color_table, read_classes
 from classmix_jax.datasets.folder.contents import Patterns
 from classmix_jax.datasets.folder.options import parse_colors, parse_label_map
 from classmix_jax.datasets.folder.palette import choose_palette
 from classmix_jax.datasets.folder.parts import read_parts
-from classmix_jax.datasets.folder.recognize import check_root, find_class_file, recognize
+from classmix_jax.datasets.folder.recognize import check_root, locate_class_file, recognize
 from classmix_jax.types import Size
 
 
@@ -54,10 +55,9 @@ def load(
     val_share: fraction of the labelled images for validation if there are no others, at least one.
     val_seed: chooses these images, by a hash of each name.
     labeled: `config.data.labeled`; images that a file lists are not set aside for validation.
-    classes: file of class names, absolute or relative to root; '' is classes.txt, or the file of
-      the format. A line is a name (spaces allowed), then optionally three integers 0..255: the
-      colour of the class in figures and in RGB masks. Empty lines and lines that start with # are
-      skipped.
+    classes: file of class names, absolute or relative to root, in a format of data/class_files; ''
+      is classes.txt, or the file of the layout. Its ids are values of masks, and its colours those
+      of figures and of RGB masks.
     label_map: 'RAW:CLASS,...' maps further values of masks; CLASS is an id or void. '255:1,7:void'
       reads 255 as class 1 and 7 as void.
     colors: '#RRGGBB:CLASS,...', colours in RGB masks beside those of the class file.
@@ -73,25 +73,25 @@ def load(
   layout = None
   if not (images and masks):
     base, layout = recognize(base)
-  if not classes:
-    class_file = find_class_file(base, layout)
   patterns = Patterns(images, masks, unlabeled_images, val)
   parts = read_parts(base, layout, patterns, val_share, val_seed, str(labeled))
-  class_names, class_colors = read_classes(class_file)
-  option_colors = parse_colors(colors, class_names)
+  if not classes:
+    class_file = locate_class_file(base, layout)
+  table = read_class_file(class_file)
+  option_colors = parse_colors(colors, table.names)
   decoding = Decoding(
-    class_names,
-    label_table(len(class_names), parse_label_map(label_map, ignore, class_names)),
-    color_table(class_colors, class_file) | option_colors,
+    table.names,
+    label_table(0, table.label_map() | parse_label_map(label_map, ignore, table.names)),
+    color_table(table, class_file) | option_colors,
   )
   check_pairs(parts.train)
   check_pairs(parts.val)
   return Dataset(
     name='folder',
-    class_names=class_names,
-    palette=choose_palette(class_colors, option_colors, parts.train.masks),
+    class_names=table.names,
+    palette=choose_palette(table.colors, option_colors, parts.train.masks),
     train=paired_source(parts.train, decoding, size),
     val=paired_source(parts.val, decoding, size),
     unlabeled=image_source(parts.unlabeled, size) if parts.unlabeled else None,
-    notes=parts.notes,
+    notes=(*parts.notes, *list_notes(table, class_file)),
   )

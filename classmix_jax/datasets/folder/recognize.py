@@ -3,12 +3,13 @@
 Synopsis:
 
     root, layout = recognize(Path('DIR'))
-    find_class_file(root, layout)
+    locate_class_file(root, layout)
 """
 
 import os
 from pathlib import Path
 
+from classmix_jax.data.class_files.discovery import find_class_file
 from classmix_jax.datasets.folder.foreign import describe_annotations
 from classmix_jax.datasets.folder.layouts import LAYOUTS, Layout
 from classmix_jax.datasets.folder.layouts.words import children, image_files
@@ -20,13 +21,6 @@ PATTERNS = (
   "--config.data.images='images/*' and --config.data.masks='masks/{name}.png', patterns below the "
   'root'
 )
-CLASS_FILES = (
-  'classes.txt', '_classes.csv', 'labelmap.txt', 'class_names.txt', 'label_names.txt',
-  'labels.txt', 'names.txt', 'codes.txt', 'label_colors.txt', 'objectinfo150.txt', 'obj.names',
-  'classes.names', 'classes.csv', 'labels.csv', 'class_dict.csv', '_class_dict.csv', 'classes.json',
-  'labels.json', 'class_names.json', 'categories.json', 'meta.json', 'label_map.pbtxt',
-  'labelmap.pbtxt',
-)  # fmt: skip
 
 
 def check_root(root: str) -> Path:
@@ -89,33 +83,18 @@ def match_layout(directory: Path) -> Layout | None:
   return next(iter(matches.values()), None)
 
 
-def find_class_file(root: Path, layout: Layout | None) -> Path:
+def locate_class_file(root: Path, layout: Layout | None) -> Path:
   """Returns the file of class names: of the format, in the root, or beside the images.
 
   Returns root/classes.txt if there is none.
 
   Raises:
-    UserError: a directory has several, and none is classes.txt.
+    UserError: the files of a directory disagree, or are malformed.
+
+  Example: `locate_class_file(Path('DIR'), None)` may be `DIR/_classes.csv`.
   """
-  if layout is None:
-    return _class_file_in(root) or root / 'classes.txt'
-  if layout.class_file is not None and not (root / 'classes.txt').is_file():
+  if layout is not None and layout.class_file is not None:
     return layout.class_file
-  parts = [*layout.train, *layout.val]
+  parts = [*layout.train, *layout.val] if layout else []
   places = [root, *(place for part in parts for place in (part.images.parent, part.images))]
-  files = (_class_file_in(place) for place in dict.fromkeys(places))
-  return next(filter(None, files), root / 'classes.txt')
-
-
-def _class_file_in(directory: Path) -> Path | None:
-  if not directory.is_dir():
-    return None
-  names = {name.lower(): name for name in os.listdir(directory)}
-  files = [directory / names[name] for name in CLASS_FILES if name in names]
-  files = [path for path in files if path.is_file()]
-  if len(files) > 1 and files[0].name != 'classes.txt':
-    listing = ' and '.join(path.name for path in files)
-    raise UserError(
-      f'{directory} holds {listing}: choose the file of class names by --config.data.classes=FILE.'
-    )
-  return files[0] if files else None
+  return next(filter(None, map(find_class_file, dict.fromkeys(places))), root / 'classes.txt')

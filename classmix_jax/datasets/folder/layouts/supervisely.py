@@ -36,14 +36,15 @@ def find_supervisely(root: Path) -> Layout | None:
     else:
       prefix = f'{directory.name}/' if len(directories) > 1 else ''
       parts[role].append(Part(directory / 'img', _find_masks(directory), prefix=prefix))
-  masks = {part.masks.name for part in parts['train']}
-  class_file = root / (MACHINE_CLASSES if masks == {'masks_machine'} else 'meta.json')
+  names = ['classes.txt', 'meta.json']
+  if {part.masks.name for part in parts['train']} == {'masks_machine'}:
+    names.insert(1, MACHINE_CLASSES)
   return Layout(
     train=tuple(parts['train']),
     val=tuple(parts['val']),
     test=tuple(parts['test']),
     unlabeled=tuple(unlabeled),
-    class_file=class_file if class_file.is_file() else root / 'meta.json',
+    class_file=next(root / name for name in names if (root / name).is_file()),
     marked=True,
   )
 
