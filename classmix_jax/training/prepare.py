@@ -87,7 +87,7 @@ def prepare(config: Config, run: Path) -> tuple[Setup, Weights | None]:
     weights, preprocessing = open_initial_weights(config.model.pretrained, run)
     config = with_preprocessing(config, preprocessing)
     setup = make_setup(config, choose_left_out(config, run))
-    for note in setup.dataset.notes:
+    for note in (*setup.dataset.notes, *setup.split.notes):
       print(note)
     warn_of_labels(setup)
   return setup, weights

@@ -15,11 +15,11 @@ from classmix_jax.data.files.checks import check_pairs
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import image_source, paired_source
 from classmix_jax.data.source import Dataset
-from classmix_jax.datasets.folder.contents import Patterns
 from classmix_jax.datasets.folder.options import parse_colors, parse_label_map
 from classmix_jax.datasets.folder.palette import choose_palette
 from classmix_jax.datasets.folder.parts import read_parts
-from classmix_jax.datasets.folder.recognize import check_root, locate_class_file, recognize
+from classmix_jax.datasets.folder.patterns import Patterns
+from classmix_jax.datasets.folder.recognize import check_root, choose_layout, locate_class_file
 from classmix_jax.types import Size
 
 
@@ -68,21 +68,22 @@ def load(
 
   Example: `load('DIR', size=(256, 256), ignore='0').train.names == ('a', 'b')`.
   """
-  base = check_root(root)
-  class_file = base / os.path.expanduser(classes)
-  layout = None
-  if not (images and masks):
-    base, layout = recognize(base)
+  directory = check_root(root)
   patterns = Patterns(images, masks, unlabeled_images, val)
+  base, layout = choose_layout(directory, patterns)
   parts = read_parts(base, layout, patterns, val_share, val_seed, str(labeled))
-  if not classes:
-    class_file = locate_class_file(base, layout)
-  table = read_class_file(class_file)
+  if layout and layout.classes and layout.class_file and not classes:
+    class_file, table = layout.class_file, layout.classes
+  else:
+    class_file = directory / os.path.expanduser(classes)
+    if not classes:
+      class_file = locate_class_file(list(dict.fromkeys([directory, base])), layout)
+    table = read_class_file(class_file)
   option_colors = parse_colors(colors, table.names)
   decoding = Decoding(
     table.names,
     label_table(0, table.label_map() | parse_label_map(label_map, ignore, table.names)),
-    color_table(table, class_file) | option_colors,
+    color_table(table, class_file) | dict(layout.colors if layout else {}) | option_colors,
   )
   check_pairs(parts.train)
   check_pairs(parts.val)
