@@ -66,10 +66,15 @@ def describe_matches(matches: Matches, bare_images: str) -> list[str]:
       f'{len(bare)} of {len(matches.images)} images {_have(bare)} no mask and {_are(bare)} '
       f'{bare_images}: {_names(bare)}.'
     )
-  by_rule = [name for name, mask in matches.masks.items() if mask.stem != matches.images[name].stem]
+  by_rule = [
+    name for name, mask in matches.masks.items() if mask.stem != matches.images[name].stem
+  ]
   if by_rule:
     image, mask = matches.images[by_rule[0]], matches.masks[by_rule[0]]
-    sentences.append(f'Masks were found by their names: the mask of {image.name} is {mask.name}.')
+    example = f'{image.name} is {mask.name}'
+    if len(image.stem) > 1 and image.stem in mask.stem:
+      example = example.replace(image.stem, 'NAME')
+    sentences.append(f'Masks are matched by a rule of names: the mask of {example}.')
   if matches.unused:
     sentences.append(
       f'{len(matches.unused)} {plural("mask", matches.unused)} {_have(matches.unused)} no image '

@@ -30,6 +30,9 @@ FORMATS = (
   Format('labelme', 'labelme', '.json', (rb'"shapes"\s*:', rb'"imagePath"\s*:'), False),
   Format('coco', 'COCO', '.json', (rb'"annotations"\s*:', rb'"categories"\s*:'), True),
   Format('cvat', 'CVAT', '.xml', (rb'<annotations>', rb'<image\s'), True),
+  Format('via', 'VGG Image Annotator', '.json', (rb'"regions"\s*:', rb'"shape_attributes"'), True),
+  Format('label_studio', 'Label Studio', '.json', (rb'"from_name"\s*:', rb'"to_name"\s*:'), True),
+  Format('supervisely', 'Supervisely', '.json', (rb'"objects"\s*:', rb'"size"\s*:'), False),
 )
 
 

@@ -74,7 +74,11 @@ def read_parts(
   if contents.val is not None:
     require_masks(root, contents.val, 'images for validation', layout.val if layout else ())
     train, val = make_pairs(contents.train, masks), make_pairs(contents.val, contents.val.masks)
-    notes += [f'Validation: {note}' for note in describe_matches(contents.val, 'not used')]
+    notes += [
+      f'Validation: {note}'
+      for note in describe_matches(contents.val, 'not used')
+      if note not in notes
+    ]
   else:
     held_out = hold_out(masks, val_share, val_seed, labeled)
     train = make_pairs(contents.train, masks.keys() - held_out)
