@@ -17,6 +17,7 @@ from classmix_jax.data.label_check import check_at_start
 from classmix_jax.data.unreadable import UnreadableExamples
 from classmix_jax.pretrained.hub_name import pin_hub_name
 from classmix_jax.pretrained.load import Weights, locate_weights, open_weights
+from classmix_jax.training.start import check_config_and_classes
 from classmix_jax.workdir import checkpoint_lookup, resume, run_files
 
 
@@ -80,12 +81,15 @@ def prepare(config: Config, run: Path) -> tuple[Setup, Weights | None]:
     The setup, and the weights to start from, None if the run starts from scratch or resumes.
 
   Raises:
-    UserError: a field, the data or the weights are missing or wrong.
+    UserError: a field, the data or the weights are missing or wrong, or the run was started with
+      another config or other classes.
   """
   with resume.convert_disk_errors(run):
     check_config(config)
     weights, preprocessing = open_initial_weights(config.model.pretrained, run)
     config = with_preprocessing(config, preprocessing)
+    resume.check_run(run, config.to_dict())  # before data is read, which takes longer
     setup = make_setup(config, choose_left_out(config, run))
+    check_config_and_classes(setup, run)
     warn_of_labels(setup)
   return setup, weights
