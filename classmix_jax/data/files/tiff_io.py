@@ -77,7 +77,7 @@ class Layout(NamedTuple):
 
 
 def read_tiff_layout(file: File) -> Layout | None:
-  """Reads how the values of a TIFF are stored; None if PIL reads all of it, with 8 bits a value.
+  """Reads how the values of a TIFF are stored; None if PIL reads all of them, as 8 bits.
 
   Raises:
     UserError: the file is damaged or far too large, or has values that are no real numbers.
