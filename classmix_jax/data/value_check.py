@@ -62,7 +62,8 @@ def value_warnings(sources: Iterable[Source]) -> list[str]:
   for source in sources:
     for sample in _read_samples(source):
       groups.setdefault((sample.kind, sample.assumed), []).append(sample)
-  return [sentence for group in groups.values() if (sentence := _describe(group))]
+  several = len({kind for kind, _ in groups}) > 1
+  return [sentence for group in groups.values() if (sentence := _describe(group, several))]
 
 
 def _read_samples(source: Source) -> Iterator[Sample]:
@@ -101,8 +102,13 @@ def _thin(values: np.ndarray, nodata: float | None) -> np.ndarray:
   return np.concatenate([ends, values[:: max(values.size // MAX_VALUES, 1)]]).astype(np.float64)
 
 
-def _describe(group: Sequence[Sample]) -> str:
-  """Returns the sentence on images of one type and range, '' if they use the range."""
+def _describe(group: Sequence[Sample], several: bool) -> str:
+  """Returns the sentence on images of one type and range, '' if they use the range.
+
+  Args:
+    group: one or more images.
+    several: whether there are images of other types, for which no range would be right.
+  """
   kind, assumed, _, is_set = group[0]
   bands = [np.concatenate(band) for band in zip(*(one.values for one in group), strict=True)]
   if len(set(assumed)) == 1:
@@ -119,10 +125,10 @@ def _describe(group: Sequence[Sample]) -> str:
   else:
     return ''
   seen = ', '.join(f'{format_number(one.min())} to {format_number(one.max())}' for one in bands)
-  advice = ','.join(_advised_range(band) for band in bands)
+  remedy = f'--config.data.value_range={",".join(_advised_range(band) for band in bands)}, or '
   return (
     f'the images have values of {kind} from {seen} ({len(group)} looked at), {fault}. Set '
-    f'--config.data.value_range={advice}, or percentiles of each image as in p2:p98.'
+    f'{"" if several else remedy}percentiles of each image: --config.data.value_range=p2:p98.'
   )
 
 

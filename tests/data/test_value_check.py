@@ -73,7 +73,8 @@ def test_a_range_that_does_not_fit_is_named(tmp_path):
   )
   mixed = warnings_of(tmp_path, value_range='0:3060')
   assert len(mixed) == 1  # the photo of 8 bits
-  assert_says(mixed[0], 'uint8 from 90 to 98', '0.3 % of 0:3060')
+  assert_says(mixed[0], 'uint8 from 90 to 98', '0.3 % of 0:3060', 'value_range=p2:p98')
+  assert 'value_range=90' not in mixed[0]
 
 
 def test_unreadable_files_and_other_bands_are_passed_over(tmp_path):
