@@ -57,7 +57,7 @@ def choose_left_out(config: Config, run: Path) -> UnreadableExamples | None:
   recorded = run_files.read_left_out(run)
   left_out = find_unreadable(config) if recorded is None else UnreadableExamples(**recorded)
   if left_out:
-    reason = next(iter((left_out.train or left_out.unlabeled).values()))
+    reason = left_out.summary or next(iter((left_out.train or left_out.unlabeled).values()))
     path = run / 'left_out.json'
     print(f'warning: unreadable examples are left out: {left_out}, see {path}. {reason}')
   return left_out

@@ -46,7 +46,8 @@ def write_setup(setup: Setup, run: Path) -> None:
   resume.open_run(run, setup.values)
   run_files.write_classes(run, setup.dataset)
   if setup.left_out is not None:
-    run_files.write_left_out(run, setup.left_out._asdict())
+    left_out = {'train': setup.left_out.train, 'unlabeled': setup.left_out.unlabeled}
+    run_files.write_left_out(run, left_out)
   assert setup.split.unlabeled is not None
   run_files.write_split(run, setup.split.labeled.names, setup.split.unlabeled.names)
 

@@ -12,8 +12,9 @@ from PIL import Image
 import toy
 
 from classmix_jax.config.data import build_dataset, build_split, find_unreadable
+from classmix_jax.data.class_files.reader import read_classes
 from classmix_jax.data.unreadable import find_unreadable_examples
-from classmix_jax.datasets.folder import class_file, options
+from classmix_jax.datasets.folder import options
 from classmix_jax.types import VOID
 
 CONTENTS = (
@@ -107,7 +108,7 @@ def test_fuzz_class_file(text):
   with temporary_directory() as root:
     path = root / 'classes.txt'
     path.write_bytes(text.encode('utf-8', 'surrogatepass'))
-    classes = result_or_error(lambda: class_file.read_classes(path), path)
+    classes = result_or_error(lambda: read_classes(path), path)
   assert classes is None or len(set(classes[0])) == len(classes[0]) >= 2
 
 

@@ -36,7 +36,7 @@ def find_images(directory: str | Path) -> dict[str, Path]:
       paths[name] = path
       continue
     sentence = f"{paths[name]} and {path} both have the name '{name}': rename one of them."
-    if not add_findings([Finding(str(paths[name]), sentence)]):
+    if not add_findings([Finding(str(paths[name]), sentence, 'files of the same name')]):
       raise UserError(sentence)
   return dict(sorted(paths.items()))
 

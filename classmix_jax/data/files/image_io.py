@@ -40,9 +40,12 @@ class Header(NamedTuple):
   is_turned: bool
 
 
-def lossy_message(file: File) -> str:
-  """Returns the message for a mask in a format that changes class ids."""
-  return f'{file} is a JPEG, whose compression changes class ids: export the masks as PNG.'
+def lossy_error(file: File) -> UserError:
+  """Returns the error for a mask in a format that changes class ids."""
+  return UserError(
+    f'{file} is a JPEG, whose compression changes class ids: export the masks as PNG.',
+    'lossy masks',
+  )
 
 
 def load_image(file: File) -> Image.Image:
@@ -64,7 +67,7 @@ def verify_mask_file(file: File) -> None:
   """
   with open_image(file) as image:
     if image.format in LOSSY:
-      raise UserError(lossy_message(file))
+      raise lossy_error(file)
     if image.format == 'PNG':
       image.verify()
 
@@ -145,5 +148,6 @@ def _to_rgb(image: Image.Image, file: File) -> Image.Image:
     return image if image.mode == 'RGB' else image.convert('RGB')  # convert() copies
   raise UserError(
     f"{file} has pixels of type '{image.mode}', which are not read: save it as an 8-bit PNG or "
-    'JPEG.'
+    'JPEG.',
+    f"images with pixels of type '{image.mode}'",
   )

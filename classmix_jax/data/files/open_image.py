@@ -84,7 +84,9 @@ def open_image(file: File) -> Iterator[Image.Image]:
     with Image.open(open_stream(file), formats=formats) as image:
       # MPO, which phones write for JPEG, has a second image for other purposes.
       if image.format in ('GIF', 'PNG', 'WEBP', 'AVIF') and getattr(image, 'is_animated', False):
-        raise UserError(f'{file} is an animation: save the frames that you need as images.')
+        raise UserError(
+          f'{file} is an animation: save the frames that you need as images.', 'animations'
+        )
       yield image
 
 
@@ -97,21 +99,30 @@ def convert_errors(file: File) -> Iterator[None]:
   try:
     yield
   except FileNotFoundError:
-    raise UserError(f'{file} does not exist: restore the file or take it off the list.') from None
+    raise UserError(
+      f'{file} does not exist: restore the file or take it off the list.', 'missing files'
+    ) from None
   except PermissionError:
-    raise UserError(f'{file} may not be read: change its permissions.') from None
+    raise UserError(
+      f'{file} may not be read: change its permissions.', 'files without permission'
+    ) from None
   except Image.DecompressionBombError:
     raise too_large(file) from None
   except _DECODING_ERRORS as error:
     if isinstance(error, OSError) and error.errno:  # of the file system, not of PIL
-      raise UserError(f'{file} cannot be read ({error.strerror}): replace the file.') from None
-    raise UserError(_undecodable_message(file, error)) from error
+      raise UserError(
+        f'{file} cannot be read ({error.strerror}): replace the file.', 'files that cannot be read'
+      ) from None
+    unidentified = isinstance(error, Image.UnidentifiedImageError)
+    kind = 'files that are not images' if unidentified else 'damaged files'
+    raise UserError(_undecodable_message(file, error), kind) from error
 
 
 def too_large(file: File) -> UserError:
   """Returns the error for an image with too many pixels."""
   return UserError(
-    f'{file} has more than {max_pixels():,} pixels: cut it into parts, or remove it.'
+    f'{file} has more than {max_pixels():,} pixels: cut it into parts, or remove it.',
+    'files with too many pixels',
   )
 
 
@@ -136,7 +147,9 @@ def open_stream(file: File) -> io.BytesIO | str | Path:
   mode = os.stat(file).st_mode
   if not stat.S_ISREG(mode):
     kind = 'a directory' if stat.S_ISDIR(mode) else 'no regular file'
-    raise UserError(f'{file} is {kind}, expected is an image: rename or remove it.')
+    raise UserError(
+      f'{file} is {kind}, expected is an image: rename or remove it.', 'entries that are no files'
+    )
   return file
 
 
@@ -149,7 +162,8 @@ def _heif_format(file: File) -> tuple[str, ...]:
     importlib.import_module('pillow_heif').register_heif_opener()
   except ImportError:
     raise UserError(
-      f"{file} is in the format HEIC: pip install 'classmix_jax[heic]', or convert it to JPEG."
+      f"{file} is in the format HEIC: pip install 'classmix_jax[heic]', or convert it to JPEG.",
+      'files in the format HEIC',
     ) from None
   return ('HEIF',)
 

@@ -40,7 +40,8 @@ def pair(images: Mapping[str, Path], masks: Mapping[str, Path], remedy: str = ''
   """
   bare = [str(images[name]) for name in sorted(images) if name not in masks]
   if bare and not add_findings(
-    Finding(file, f'{file} has no mask. {remedy}'.rstrip()) for file in bare
+    Finding(file, f'{file} has no mask. {remedy}'.rstrip(), 'images without a mask')
+    for file in bare
   ):
     unused = [str(masks[name]) for name in sorted(masks) if name not in images]
     hint = f' Unused {plural("mask", unused)}: {listed(unused, 3)}.' if unused else ''
@@ -90,7 +91,8 @@ def named_pairs(
   missing = [name for name in names if name not in images]
   missing += [f'{rows[name]} (mask)' for name in names if rows[name] not in masks]
   if missing and not add_findings(
-    Finding(file, f'{file} is not there, but {origin} names it. {remedy}') for file in missing
+    Finding(file, f'{file} is not there, but {origin} names it. {remedy}', 'missing files')
+    for file in missing
   ):
     raise UserError(
       f'{origin} names {len(missing)} files that are not there: {", ".join(missing[:3])}'

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 import os
 from pathlib import Path
 
+from classmix_jax.data.class_files.class_table import color_table
+from classmix_jax.data.class_files.reader import read_class_file
 from classmix_jax.data.files.checks import check_exists, check_pairs
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import image_source, paired_source
@@ -17,7 +19,6 @@ from classmix_jax.data.files.find_images import find_images
 from classmix_jax.data.files.pairs import Pairs, pair
 from classmix_jax.data.files.reading import Reading, parse_reading
 from classmix_jax.data.source import Dataset, Source
-from classmix_jax.datasets.folder.class_file import color_table, read_classes
 from classmix_jax.datasets.folder.options import parse_colors, parse_label_map
 from classmix_jax.datasets.folder.palette import choose_palette
 from classmix_jax.errors import UserError
@@ -48,9 +49,9 @@ def load(
   Args:
     root: the directory.
     size: working resolution (height, width); None keeps the size of every image.
-    classes: file of class names, absolute or relative to root; '' is classes.txt. A line is a
-      name (spaces allowed), then optionally three integers 0..255: the colour of the class in
-      figures and in RGB masks. Empty lines and lines that start with # are skipped.
+    classes: file of class names, absolute or relative to root, in a format of
+      data/class_files; '' is classes.txt. Its ids are values of masks, and its colours those of
+      figures and of RGB masks.
     label_map: 'RAW:CLASS,...' maps further values of masks; CLASS is an id or void. '255:1,7:void'
       reads 255 as class 1 and 7 as void.
     colors: '#RRGGBB:CLASS,...', colours in RGB masks beside those of the class file.
@@ -71,19 +72,19 @@ def load(
   ]
   if not root or not all(directory.is_dir() for directory in directories):
     check_exists(root and str(base), [*directories, class_file], LAYOUT)
-  class_names, class_colors = read_classes(class_file)
-  option_colors = parse_colors(colors, class_names)
+  table = read_class_file(class_file)
+  option_colors = parse_colors(colors, table.names)
   decoding = Decoding(
-    class_names,
-    label_table(len(class_names), parse_label_map(label_map, ignore, class_names)),
-    color_table(class_colors, class_file) | option_colors,
+    table.names,
+    label_table(0, table.label_map() | parse_label_map(label_map, ignore, table.names)),
+    color_table(table, class_file) | option_colors,
   )
   reading = parse_reading(bands, value_range)
   labeled, val = _find_pairs(base / 'labeled'), _find_pairs(base / 'val')
   return Dataset(
     name='folder',
-    class_names=class_names,
-    palette=choose_palette(class_colors, option_colors, labeled.masks),
+    class_names=table.names,
+    palette=choose_palette(table.colors, option_colors, labeled.masks),
     train=paired_source(labeled, decoding, size, reading),
     val=paired_source(val, decoding, size, reading),
     unlabeled=_open_unlabeled(base / 'unlabeled', size, reading),

@@ -17,7 +17,12 @@ from classmix_jax.data.files.findings import Finding, keep_findings
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.data.value_check import value_warnings
 from classmix_jax.errors import UserError
-from classmix_jax.tools.data_check.report import format_findings, format_report, list_warnings
+from classmix_jax.tools.data_check.report import (
+  count_findings,
+  format_findings,
+  format_report,
+  list_warnings,
+)
 from classmix_jax.tools.data_check.sheets import (
   NUM_EXAMPLES,
   choose_examples,
@@ -55,7 +60,8 @@ def check_data(config: Config, output: Path) -> list[Finding]:
     for title, source in sources.items()
   ]
   findings += [finding for part in parts for finding in part.findings]
-  findings = list(dict.fromkeys(findings))  # an image may belong to two parts
+  # An image may belong to two parts.
+  findings = list({(finding.file, finding.sentence): finding for finding in findings}.values())
   warnings = list_warnings(dataset, parts) if dataset else []
   warnings += value_warnings(part.source for part in parts)
   try:
@@ -94,7 +100,7 @@ def open_parts(config: Config) -> tuple[Dataset | None, dict[str, Source], list[
       sources = {'labelled': split.labeled, 'unlabelled': split.unlabeled, **sources}
       check_pool(config, split)
     except UserError as error:
-      findings.append(Finding('', str(error)))
+      findings.append(Finding.of('', error))
   return dataset, sources, findings
 
 
@@ -105,8 +111,7 @@ def format_conclusions(warnings: list[str], findings: list[Finding], most: int |
     blocks.append(f'{len(warnings)} {plural("warning", warnings)}\n' + '\n'.join(warnings))
   if not findings:
     return [*blocks, 'no findings']
-  title = f'{len(findings)} {plural("finding", findings)}'
-  return [*blocks, f'{title}\n{format_findings(findings, most)}']
+  return [*blocks, f'{count_findings(findings)}\n{format_findings(findings, most)}']
 
 
 def write_sheets(dataset: Dataset, labeled: Part, output: Path) -> str:
