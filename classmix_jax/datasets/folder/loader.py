@@ -17,6 +17,7 @@ from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import image_source, paired_source
 from classmix_jax.data.files.find_images import find_images
 from classmix_jax.data.files.pairs import Pairs, pair
+from classmix_jax.data.files.reading import Reading, parse_reading
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.datasets.folder.options import parse_colors, parse_label_map
 from classmix_jax.datasets.folder.palette import choose_palette
@@ -36,6 +37,8 @@ def load(
   label_map: str = '',
   colors: str = '',
   ignore: str = '',
+  bands: str = '',
+  value_range: str = '',
 ) -> Dataset:
   """Returns the data set in a directory; checks paths, pairs and sizes without decoding.
 
@@ -53,6 +56,9 @@ def load(
       reads 255 as class 1 and 7 as void.
     colors: '#RRGGBB:CLASS,...', colours in RGB masks beside those of the class file.
     ignore: 'RAW,...', values to read as void: '0,3' is short for label_map='0:void,3:void'.
+    bands: 'B,B,B' or 'B', the bands of images that are read, from 1; '' is grey or RGB.
+    value_range: 'LOW:HIGH' or percentiles 'pLOW:pHIGH' of the images, which become 0..255; '' is
+      the whole range of their type.
 
   Raises:
     UserError: lists what is missing, malformed or inconsistent, and the remedy.
@@ -73,14 +79,15 @@ def load(
     label_table(0, table.label_map() | parse_label_map(label_map, ignore, table.names)),
     color_table(table, class_file) | option_colors,
   )
+  reading = parse_reading(bands, value_range)
   labeled, val = _find_pairs(base / 'labeled'), _find_pairs(base / 'val')
   return Dataset(
     name='folder',
     class_names=table.names,
     palette=choose_palette(table.colors, option_colors, labeled.masks),
-    train=paired_source(labeled, decoding, size),
-    val=paired_source(val, decoding, size),
-    unlabeled=_open_unlabeled(base / 'unlabeled', size),
+    train=paired_source(labeled, decoding, size, reading),
+    val=paired_source(val, decoding, size, reading),
+    unlabeled=_open_unlabeled(base / 'unlabeled', size, reading),
   )
 
 
@@ -95,7 +102,7 @@ def _find_pairs(directory: Path) -> Pairs:
   return pairs
 
 
-def _open_unlabeled(directory: Path, size: Size | None) -> Source | None:
+def _open_unlabeled(directory: Path, size: Size | None, reading: Reading) -> Source | None:
   """Opens the images without labels, None if there is no such directory; ignores its masks/."""
   if not directory.exists():
     return None
@@ -103,7 +110,7 @@ def _open_unlabeled(directory: Path, size: Size | None) -> Source | None:
     raise UserError(
       f'{directory} has no subdirectory images. Move the images to {directory / "images"}.'
     )
-  return image_source(_find_images(directory / 'images'), size)
+  return image_source(_find_images(directory / 'images'), size, reading)
 
 
 def _find_images(directory: Path) -> Mapping[str, Path]:
