@@ -26,6 +26,8 @@ def get_config(text: str | None = None):
   config.data.label_map = ''  # e.g. '255:1,7:void': classes of other mask values
   config.data.colors = ''  # e.g. '#804080:0': classes of colours in RGB masks
   config.data.ignore = ''  # e.g. '0': mask values that are void
+  config.data.bands = ''  # e.g. '4,3,2': bands of images that are neither grey nor RGB
+  config.data.value_range = ''  # e.g. '0:3060', 'p2:p98': values of images that become 0..255
   config.data.crop = (128, 160)
   config.eval_batch_size = 4
   return defaults.for_backbone(config, text)

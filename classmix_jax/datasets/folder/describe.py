@@ -66,9 +66,7 @@ def describe_matches(matches: Matches, bare_images: str) -> list[str]:
       f'{len(bare)} of {len(matches.images)} images {_have(bare)} no mask and {_are(bare)} '
       f'{bare_images}: {_names(bare)}.'
     )
-  by_rule = [
-    name for name, mask in matches.masks.items() if mask.stem != matches.images[name].stem
-  ]
+  by_rule = [name for name, mask in matches.masks.items() if mask.stem != matches.images[name].stem]
   if by_rule:
     image, mask = matches.images[by_rule[0]], matches.masks[by_rule[0]]
     example = f'{image.name} is {mask.name}'

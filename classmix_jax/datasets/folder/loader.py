@@ -14,6 +14,7 @@ from classmix_jax.data.class_files.reader import read_class_file
 from classmix_jax.data.files.checks import check_pairs
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import image_source, paired_source
+from classmix_jax.data.files.reading import parse_reading
 from classmix_jax.data.source import Dataset
 from classmix_jax.datasets.folder.options import parse_colors, parse_label_map
 from classmix_jax.datasets.folder.palette import choose_palette
@@ -37,6 +38,8 @@ def load(
   label_map: str = '',
   colors: str = '',
   ignore: str = '',
+  bands: str = '',
+  value_range: str = '',
 ) -> Dataset:
   """Returns the data set in a directory; checks paths, pairs and sizes without decoding.
 
@@ -62,6 +65,9 @@ def load(
       reads 255 as class 1 and 7 as void.
     colors: '#RRGGBB:CLASS,...', colours in RGB masks beside those of the class file.
     ignore: 'RAW,...', values to read as void: '0,3' is short for label_map='0:void,3:void'.
+    bands: 'B,B,B' or 'B', the bands of images that are read, from 1; '' is grey or RGB.
+    value_range: 'LOW:HIGH' or percentiles 'pLOW:pHIGH' of the images, which become 0..255; '' is
+      the whole range of their type.
 
   Raises:
     UserError: lists what is missing, malformed or inconsistent, and the remedy.
@@ -85,14 +91,15 @@ def load(
     label_table(0, table.label_map() | parse_label_map(label_map, ignore, table.names)),
     color_table(table, class_file) | dict(layout.colors if layout else {}) | option_colors,
   )
+  reading = parse_reading(bands, value_range)
   check_pairs(parts.train)
   check_pairs(parts.val)
   return Dataset(
     name='folder',
     class_names=table.names,
     palette=choose_palette(table.colors, option_colors, parts.train.masks),
-    train=paired_source(parts.train, decoding, size),
-    val=paired_source(parts.val, decoding, size),
-    unlabeled=image_source(parts.unlabeled, size) if parts.unlabeled else None,
+    train=paired_source(parts.train, decoding, size, reading),
+    val=paired_source(parts.val, decoding, size, reading),
+    unlabeled=image_source(parts.unlabeled, size, reading) if parts.unlabeled else None,
     notes=(*parts.notes, *list_notes(table, class_file)),
   )
