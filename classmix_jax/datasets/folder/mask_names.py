@@ -140,9 +140,8 @@ def _match(
   if len(keys) < len(images) or len({view(name) for name in masks}) < len(masks):
     return {}  # such names would be confused
   bare: dict[str, str] = {}
-  for key, name in keys.items():
-    for _, rest in _cuts(key, IMAGE_WORDS):
-      bare.setdefault(rest, name)
+  if not all(view(mask) in keys for mask in masks):
+    bare = {rest: name for key, name in keys.items() for _, rest in _cuts(key, IMAGE_WORDS)}
   exact, drawn = {}, {}
   for mask in masks:
     key = view(mask)
