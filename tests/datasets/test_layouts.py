@@ -356,7 +356,7 @@ def test_at_least_one_image_on_each_side():
 
 def test_one_image_with_a_mask_is_too_few(tmp_path):
   write(tmp_path, 'images/{a,b}.jpg', 'masks/a.png')
-  assert_says(message(tmp_path), "Only 'a' has a mask", 'second image', '--config.data.val')
+  assert_says(message(tmp_path), "Only the image 'a'", 'second image', '--config.data.val')
 
 
 def test_images_of_a_list_stay_labelled(tmp_path):
