@@ -109,35 +109,36 @@ def read_image(file: File, size: Size | None = None, reading: Reading = WHOLE) -
 
   Example: `read_image('a.png', size=(180, 240)).shape == (180, 240, 3)`.
   """
-  layout = read_layout(file)
-  if layout is not None:
-    image = Image.fromarray(to_rgb(as_bands(read_pixels(file)), layout, reading, file))
-  elif reading != WHOLE:
-    image = Image.fromarray(_convert(load_image(file), reading, file))
-  else:
+  if reading == WHOLE and read_layout(file) is None:
     image = _to_rgb(load_image(file), file)
+  else:
+    image = Image.fromarray(to_rgb(*read_bands(file), reading, file))
   if size is not None:
     image = image.resize(size[::-1], Image.Resampling.BILINEAR)
   return np.array(image)
 
 
-def as_bands(pixels: np.ndarray) -> np.ndarray:
-  """Returns `[H, W]` or `[H, W, bands]` as `[H, W, bands]`."""
-  return pixels[..., None] if pixels.ndim == 2 else pixels
+def read_bands(file: File) -> tuple[np.ndarray, Layout]:
+  """Reads an image as `[H, W, bands]` in its own dtype, and how it is stored.
 
+  The orientation in the file is applied, and palette indices become colours.
 
-def _convert(image: Image.Image, reading: Reading, file: File) -> np.ndarray:
-  """Applies bands and range of values to an image of 8 bits."""
-  kinds = {'1': 'L', 'L': 'L', 'LA': 'LA', 'RGBA': 'RGBA'}
-  if image.mode in kinds:
-    image = image.convert(kinds[image.mode])
-  else:
-    image = _to_rgb(image, file)
-  pixels = as_bands(np.asarray(image))
-  layout = Layout(
-    pixels.shape[:2], '', pixels.dtype, 8, pixels.shape[2], image.mode in ('LA', 'RGBA')
-  )
-  return to_rgb(pixels, layout, reading, file)
+  Raises:
+    UserError: the file is missing or damaged, or of a pixel type that is not read.
+
+  Example: `read_bands('photo.jpg')[0].shape == (180, 240, 3)`.
+  """
+  layout = read_layout(file)
+  if layout is not None:
+    pixels = read_pixels(file)
+    return pixels.reshape(*pixels.shape[:2], -1), layout
+  image = load_image(file)
+  if image.mode not in ('L', 'LA', 'RGBA'):
+    image = image.convert('L') if image.mode == '1' else _to_rgb(image, file)
+  pixels = np.asarray(image)
+  pixels = pixels.reshape(*pixels.shape[:2], -1)
+  alpha = image.mode in ('LA', 'RGBA')
+  return pixels, Layout(pixels.shape[:2], '', pixels.dtype, 8, pixels.shape[2], alpha)
 
 
 def _to_rgb(image: Image.Image, file: File) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Reads the values of images as they are stored: any number of bands, in the file's own type.
+"""Reads the values of images as they are stored: any bands, in the type of the file.
 
 Synopsis:
 
@@ -25,7 +25,7 @@ _PNG_BANDS = {0: 1, 2: 3, 4: 2, 6: 4}  # by colour type; 4 and 6 have transparen
 
 
 def read_layout(file: File) -> Layout | None:
-  """Reads how the values of an image are stored; None if PIL reads all of it, with 8 bits a value.
+  """Reads how the values of an image are stored; None if PIL reads them all, as 8 bits.
 
   Raises:
     UserError: the file is missing, not an image, damaged, far too large, or may not be read.

@@ -115,7 +115,9 @@ def to_rgb(pixels: np.ndarray, layout: Layout, reading: Reading, file: File) -> 
   ranges = reading.ranges or (full_range(layout),)
   if len(ranges) not in (1, len(bands)):
     raise UserError(
-      f'{file} is read as one band, and config.data.value_range has {len(ranges)} ranges: give one.'
+      f'{file} is read as one band, and config.data.value_range has {len(ranges)} ranges: give '
+      'one.',
+      'ranges of values',
     )
   channels = []
   for index, band in enumerate(bands):
@@ -133,7 +135,8 @@ def choose_bands(layout: Layout, reading: Reading, file: File) -> tuple[int, ...
     if max(reading.bands) > layout.bands:
       raise UserError(
         f'{file} has {layout}, and config.data.bands is {",".join(map(str, reading.bands))}: '
-        'convert or remove it, or train with other bands.'
+        'convert or remove it, or train with other bands.',
+        'images with too few bands',
       )
     return reading.bands
   colors = layout.bands - layout.alpha
@@ -142,7 +145,8 @@ def choose_bands(layout: Layout, reading: Reading, file: File) -> tuple[int, ...
     names = f' ({_numbered(layout.names)})' if layout.names else ''
     raise UserError(
       f'{file} has {layout}{pages}{names}, which are not RGB: choose three of them, or one, by '
-      f'training with --config.data.bands={_suggested_bands(layout)}.'
+      f'training with --config.data.bands={_suggested_bands(layout)}.',
+      'images whose bands are not RGB',
     )
   return (1, 2, 3) if colors == 3 else (1,)
 
@@ -191,7 +195,8 @@ def _check_inside(values: np.ndarray, valid: np.ndarray | None, layout: Layout, 
   raise UserError(
     f'{file} has values of {layout.dtype} from {least} to {most}, and {low:g} to {high:g} is read '
     f'unless a range is set: train with --config.data.value_range={least}:{most}, or with '
-    'percentiles as in p2:p98.'
+    'percentiles as in p2:p98.',
+    'values of images',
   )
 
 

@@ -77,7 +77,7 @@ class Layout(NamedTuple):
 
 
 def read_tiff_layout(file: File) -> Layout | None:
-  """Reads how the values of a TIFF are stored; None if PIL reads all of it, with 8 bits a value.
+  """Reads how the values of a TIFF are stored; None if PIL reads all of them, as 8 bits.
 
   Raises:
     UserError: the file is damaged or far too large, or has values that are no real numbers.
@@ -140,12 +140,14 @@ def _layout(pages: list[Any], file: File) -> Layout:
   if page.dtype is None or page.dtype.kind not in 'biuf' or page.imagedepth != 1:
     raise UserError(
       f'{file} has values of the type {page.dtype}; expected are integers or floats: export the '
-      'file again.'
+      'file again.',
+      'types of values',
     )
   if page.photometric not in PLAIN:
     kind = getattr(page.photometric, 'name', page.photometric)
     raise UserError(
-      f'{file} has pixels of type {kind} with {page.bitspersample} bits: export it as grey or RGB.'
+      f'{file} has pixels of type {kind} with {page.bitspersample} bits: export it as grey or RGB.',
+      f'images with pixels of type {kind}',
     )
   bands = page.samplesperpixel * len(pages)
   if height * width * bands * page.dtype.itemsize > MAX_BYTES:
