@@ -148,7 +148,7 @@ def test_void_masks_end_training(tmp_path):
   one[3, 4] = 1
   toy.save(path, one)
   dataset = build_dataset(toy.config(root))
-  assert len(check()) == 2  # warnings of the two other classes
+  assert len(check().warnings) == 2  # warnings of the two other classes
 
 
 @pytest.mark.slow

@@ -394,8 +394,9 @@ def labels(count, read=None, version='1', prefix='x', **values):
 def test_second_start_reads_nothing(cache):
   read = []
   for _ in range(2):
-    warnings = check_at_start(labels(3, read), labels(2, read), CLASSES)
-    assert warnings == [
+    check = check_at_start(labels(3, read), labels(2, read), CLASSES)
+    assert (check.pixels, check.masks) == ([3, 0, 0], 3)
+    assert check.warnings == [
       "class 1 'car' occurs in 0 of 3 labelled images: its IoU cannot rise above 0."
     ]
     assert len(read) == 5
@@ -431,14 +432,14 @@ def test_sample_is_bounded_and_spread(cache, monkeypatch):
   monkeypatch.setattr(label_check, 'MAX_LABELED', 5)
   monkeypatch.setattr(label_check, 'MAX_VAL', 3)
   read, read_val = [], []
-  (warning,) = check_at_start(labels(1001, read), labels(101, read_val), CLASSES)
+  (warning,) = check_at_start(labels(1001, read), labels(101, read_val), CLASSES).warnings
   assert sorted(read) == [0, 250, 500, 750, 1000] and sorted(read_val) == [0, 50, 100]
   assert "class 1 'car' occurs in 0 of the 5 labelled images" in warning and '1,001' in warning
 
 
 def test_rare_object_is_searched_before_a_training_is_stopped(cache, monkeypatch):
   monkeypatch.setattr(label_check, 'MAX_LABELED', 2)
-  assert check_at_start(labels(9, version='1', x0=255, x4=1), labels(1), CLASSES) == []
+  assert check_at_start(labels(9, version='1', x0=255, x4=1), labels(1), CLASSES).warnings == []
   with pytest.raises(UserError, match="none of 9 masks holds 1.*label_map='255:1'"):
     check_at_start(labels(9, version='2', x0=255), labels(1), CLASSES)
 

@@ -9,7 +9,7 @@ Synopsis:
 
 import os
 
-from classmix_jax.data.class_files.class_table import color_table
+from classmix_jax.data.class_files.class_table import color_table, list_notes
 from classmix_jax.data.class_files.reader import read_class_file
 from classmix_jax.data.files.checks import check_pairs
 from classmix_jax.data.files.decoding import Decoding, label_table
@@ -96,9 +96,9 @@ def load(
   return Dataset(
     name='folder',
     class_names=table.names,
-    palette=choose_palette(table.colors, option_colors, parts.train.masks),
+    palette=choose_palette(table.colors, option_colors, parts.train.masks, table.raw_ids),
     train=paired_source(parts.train, decoding, size, reading),
     val=paired_source(parts.val, decoding, size, reading),
     unlabeled=image_source(parts.unlabeled, size, reading) if parts.unlabeled else None,
-    notes=parts.notes,
+    notes=(*parts.notes, *list_notes(table, class_file)),
   )

@@ -9,6 +9,7 @@ Synopsis:
 import os
 from pathlib import Path
 
+from classmix_jax.data.class_files import discovery as class_files
 from classmix_jax.datasets.folder.foreign import describe_annotations
 from classmix_jax.datasets.folder.layouts import LAYOUTS, Layout
 from classmix_jax.datasets.folder.layouts.words import children, image_files
@@ -20,13 +21,6 @@ PATTERNS = (
   "--config.data.images='images/*' and --config.data.masks='masks/{name}.png', patterns below the "
   'root'
 )
-CLASS_FILES = (
-  'classes.txt', '_classes.csv', 'labelmap.txt', 'class_names.txt', 'label_names.txt',
-  'labels.txt', 'names.txt', 'codes.txt', 'label_colors.txt', 'objectinfo150.txt', 'obj.names',
-  'classes.names', 'classes.csv', 'labels.csv', 'class_dict.csv', '_class_dict.csv', 'classes.json',
-  'labels.json', 'class_names.json', 'categories.json', 'meta.json', 'label_map.pbtxt',
-  'labelmap.pbtxt',
-)  # fmt: skip
 
 
 def check_root(root: str) -> Path:
@@ -95,27 +89,12 @@ def find_class_file(root: Path, layout: Layout | None) -> Path:
   Returns root/classes.txt if there is none.
 
   Raises:
-    UserError: a directory has several, and none is classes.txt.
+    UserError: several files disagree, or the only one is malformed.
   """
   if layout is None:
-    return _class_file_in(root) or root / 'classes.txt'
+    return class_files.find_class_file(root) or root / 'classes.txt'
   if layout.class_file is not None and not (root / 'classes.txt').is_file():
     return layout.class_file
   parts = [*layout.train, *layout.val]
   places = [root, *(place for part in parts for place in (part.images.parent, part.images))]
-  files = (_class_file_in(place) for place in dict.fromkeys(places))
-  return next(filter(None, files), root / 'classes.txt')
-
-
-def _class_file_in(directory: Path) -> Path | None:
-  if not directory.is_dir():
-    return None
-  names = {name.lower(): name for name in os.listdir(directory)}
-  files = [directory / names[name] for name in CLASS_FILES if name in names]
-  files = [path for path in files if path.is_file()]
-  if len(files) > 1 and files[0].name != 'classes.txt':
-    listing = ' and '.join(path.name for path in files)
-    raise UserError(
-      f'{directory} holds {listing}: choose the file of class names by --config.data.classes=FILE.'
-    )
-  return files[0] if files else None
+  return class_files.find_class_file(*dict.fromkeys(places)) or root / 'classes.txt'

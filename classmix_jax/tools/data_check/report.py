@@ -106,16 +106,17 @@ def _select_values(values: Mapping[Raw, Value]) -> list[tuple[Raw, Value]]:
 
 
 def _format_classes(dataset: Dataset, parts: Sequence[Part]) -> str:
-  """Returns a table of the percentage of pixels and number of images of each class and void."""
-  rows = [('class', *(cell for part in parts for cell in (part.title, 'images')))]
+  """Returns a table of each class and void: colour, percentage of pixels, number of images."""
+  rows = [('class', 'colour', *(cell for part in parts for cell in (part.title, 'images')))]
   labels = [*range(len(dataset.class_names)), VOID]
   for label in labels:
-    row = [_format_label(label, dataset)]
+    color = '' if label == VOID else hex_color(dataset.palette[label])
+    row = [_format_label(label, dataset), color]
     for part in parts:
       pixels = part.counts[:, label]
       row += [_format_percentage(pixels.sum(), part.counts.sum()), f'{np.count_nonzero(pixels):,}']
     rows.append(tuple(row))
-  return align_columns(rows, right=range(1, 2 * len(parts) + 1))
+  return align_columns(rows, right=range(2, 2 * len(parts) + 2))
 
 
 def _format_raw(raw: Raw) -> str:
