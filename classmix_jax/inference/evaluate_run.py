@@ -62,6 +62,8 @@ def open_evaluator(values: Values, run: Path) -> Evaluator:
     UserError: the data is missing.
   """
   dataset = open_validation(values)
+  for note in dataset.notes:
+    print(note)
   labeled = run_files.read_split(run, 'labeled')
   method, evaluation = trained_setup(values, len(dataset.class_names))
   return Evaluator(

@@ -16,11 +16,11 @@ from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import image_source, paired_source
 from classmix_jax.data.files.reading import parse_reading
 from classmix_jax.data.source import Dataset
-from classmix_jax.datasets.folder.contents import Patterns
 from classmix_jax.datasets.folder.options import parse_colors, parse_label_map
 from classmix_jax.datasets.folder.palette import choose_palette
 from classmix_jax.datasets.folder.parts import read_parts
-from classmix_jax.datasets.folder.recognize import check_root, find_class_file, recognize
+from classmix_jax.datasets.folder.patterns import Patterns
+from classmix_jax.datasets.folder.recognize import check_root, choose_layout, locate_class_file
 from classmix_jax.types import Size
 
 
@@ -58,9 +58,9 @@ def load(
     val_share: fraction of the labelled images for validation if there are no others, at least one.
     val_seed: chooses these images, by a hash of each name.
     labeled: `config.data.labeled`; images that a file lists are not set aside for validation.
-    classes: file of class names, absolute or relative to root, in a format of
-      data/class_files; '' is classes.txt, or the file of the layout. Its ids are values of masks,
-      and its colours those of figures and of RGB masks.
+    classes: file of class names, absolute or relative to root, in a format of data/class_files; ''
+      is classes.txt, or the file of the layout. Its ids are values of masks, and its colours those
+      of figures and of RGB masks.
     label_map: 'RAW:CLASS,...' maps further values of masks; CLASS is an id or void. '255:1,7:void'
       reads 255 as class 1 and 7 as void.
     colors: '#RRGGBB:CLASS,...', colours in RGB masks beside those of the class file.
@@ -74,21 +74,22 @@ def load(
 
   Example: `load('DIR', size=(256, 256), ignore='0').train.names == ('a', 'b')`.
   """
-  base = check_root(root)
-  class_file = base / os.path.expanduser(classes)
-  layout = None
-  if not (images and masks):
-    base, layout = recognize(base)
-  if not classes:
-    class_file = find_class_file(base, layout)
+  directory = check_root(root)
   patterns = Patterns(images, masks, unlabeled_images, val)
+  base, layout = choose_layout(directory, patterns)
   parts = read_parts(base, layout, patterns, val_share, val_seed, str(labeled))
-  table = read_class_file(class_file)
+  if layout and layout.classes and layout.class_file and not classes:
+    class_file, table = layout.class_file, layout.classes
+  else:
+    class_file = directory / os.path.expanduser(classes)
+    if not classes:
+      class_file = locate_class_file(list(dict.fromkeys([directory, base])), layout)
+    table = read_class_file(class_file)
   option_colors = parse_colors(colors, table.names)
   decoding = Decoding(
     table.names,
     label_table(0, table.label_map() | parse_label_map(label_map, ignore, table.names)),
-    color_table(table, class_file) | option_colors,
+    color_table(table, class_file) | dict(layout.colors if layout else {}) | option_colors,
   )
   reading = parse_reading(bands, value_range)
   check_pairs(parts.train)
