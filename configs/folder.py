@@ -17,6 +17,11 @@ def get_config(text: str | None = None):
   config.data.label_map = ''  # e.g. '255:1,7:void': classes of other mask values
   config.data.colors = ''  # e.g. '#804080:0': classes of colours in RGB masks
   config.data.ignore = ''  # e.g. '0': mask values that are void
+  config.data.mask_threshold = 0  # e.g. 128, two classes: grey values from it on are class 1
+  config.data.color_distance = 0.0  # e.g. 64: colours so near to that of a class have this class
+  config.data.others = ''  # 'void': so are values and colours without a class
+  config.data.transparent = ''  # class of transparent pixels: 0, void, color, alpha, inverse_alpha
+  config.data.turn_masks = False  # True: turns masks by the EXIF tag of their images
   config.data.crop = (128, 160)
   config.eval_batch_size = 4
   return defaults.for_backbone(config, text)

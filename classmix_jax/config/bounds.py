@@ -24,6 +24,8 @@ RANGES: Mapping[str, Range] = {
   'eval_batch_size': POSITIVE_COUNT,
   'steps_per_dispatch': POSITIVE_COUNT,
   'data.split_seed': NON_NEGATIVE,
+  'data.mask_threshold': Range(0, 255),
+  'data.color_distance': Range(0, 442),
   'data.cache_gb': NON_NEGATIVE,
   'data.scale_step': NON_NEGATIVE,
   'model.output_stride': NON_NEGATIVE,
@@ -63,6 +65,7 @@ PAIRS = {  # what the two numbers are, and whether () will do
 }
 WHOLE = (
   'optim.lag',
+  'data.mask_threshold',
   'data.size',
   'data.crop',
   'eval.pad',

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from classmix_jax.data.files.decoding import Decoding
-from classmix_jax.data.files.image_io import Encoded, File, read_image
+from classmix_jax.data.files.image_io import Encoded, File, read_header, read_image
 from classmix_jax.data.files.mask_io import read_mask
 from classmix_jax.data.files.pairs import Pairs
 from classmix_jax.data.source import Files, Source
 from classmix_jax.types import Size
 
-READER_VERSION = 1  # increment when the same file gives other pixels: copies are made again
+READER_VERSION = 2  # increment when the same file gives other pixels: copies are made again
 
 
 def paired_source(pairs: Pairs, decoding: Decoding, size: Size | None = None) -> Source:
@@ -23,7 +23,7 @@ def paired_source(pairs: Pairs, decoding: Decoding, size: Size | None = None) ->
   return Source(
     names=pairs.names,
     read_image=_image_reader(pairs.images, size),
-    read_label=functools.partial(_mask_at, pairs.masks, decoding, size),
+    read_label=functools.partial(_mask_at, pairs, decoding, size),
     version=functools.partial(_version, (pairs.images, pairs.masks), size, decoding),
     files=Files(pairs.images.__getitem__, pairs.masks.__getitem__, decoding),
   )
@@ -58,8 +58,7 @@ def _version(
     texts = [files.version] if hasattr(files, 'version') else [_stamp(file) for file in files]
     digest.update('\n'.join(texts).encode())
   if decoding is not None:
-    digest.update(decoding.table.tobytes())
-    digest.update(repr(sorted(decoding.colors.items())).encode())
+    digest.update(decoding.identity().encode())
   return digest.hexdigest()
 
 
@@ -78,7 +77,7 @@ def _image_at(files: Sequence[File], size: Size | None, index: int) -> np.ndarra
   return read_image(files[index], size)
 
 
-def _mask_at(
-  files: Sequence[File], decoding: Decoding, size: Size | None, index: int
-) -> np.ndarray:
-  return read_mask(files[index], decoding, size)
+def _mask_at(pairs: Pairs, decoding: Decoding, size: Size | None, index: int) -> np.ndarray:
+  turns = decoding.turns_masks
+  orientation = read_header(pairs.images[index]).orientation if turns else 1
+  return read_mask(pairs.masks[index], decoding, size, orientation)

@@ -22,15 +22,25 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from classmix_jax.data.files.colors import Color
+from classmix_jax.data.files.compression import describe_lossy
 from classmix_jax.errors import UserError
 from classmix_jax.types import Size
 
 # PIL reads many more, and starts other programs for some (Ghostscript for EPS).
 PIL_FORMATS = ('PNG', 'JPEG', 'TIFF', 'WEBP', 'BMP', 'GIF', 'PPM')
-LOSSY = ('JPEG', 'MPO')
 DEEP_GREY_MODES = ('I', 'I;16', 'I;16L', 'I;16B', 'I;16N')  # of PIL: more than 8 bits
 
 _ORIENTATION = 0x0112  # EXIF tag
+_ORIENTED = {'exif', 'XML:com.adobe.xmp'}  # PIL's names of what may hold it
+_TRANSPOSITIONS = {
+  2: Image.Transpose.FLIP_LEFT_RIGHT,
+  3: Image.Transpose.ROTATE_180,
+  4: Image.Transpose.FLIP_TOP_BOTTOM,
+  5: Image.Transpose.TRANSPOSE,
+  6: Image.Transpose.ROTATE_270,
+  7: Image.Transpose.TRANSVERSE,
+  8: Image.Transpose.ROTATE_90,
+}
 # The exceptions that PIL raises for a damaged file depend on the format and on the damage.
 _DECODING_ERRORS = (
   OSError,
@@ -74,17 +84,19 @@ class Header(NamedTuple):
     size: (height, width) after the rotation in its EXIF tag.
     format: PIL's name of the format, e.g. 'PNG'.
     mode: PIL's name of the pixel type, e.g. 'RGB'.
-    is_turned: whether EXIF swaps height and width.
+    orientation: of EXIF, 1 to 8; 5 to 8 swap height and width.
+    lossy: lossy format, such as 'a JPEG'; '' if the compression keeps all values.
   """
 
   size: Size
   format: str
   mode: str
-  is_turned: bool
+  orientation: int = 1
+  lossy: str = ''
 
 
 @contextlib.contextmanager
-def _open_image(file: File) -> Iterator[Image.Image]:
+def open_image(file: File) -> Iterator[Image.Image]:
   """Opens an image; converts the exceptions of PIL, also from inside the block, to UserError."""
   try:
     with Image.open(_stream(file), formats=PIL_FORMATS) as image:
@@ -137,58 +149,45 @@ def _undecodable_message(file: File, error: Exception) -> str:
   )
 
 
-def lossy_error(file: File) -> UserError:
-  """Returns the error for a mask in a format that changes class ids."""
-  return UserError(
-    f'{file} is a JPEG, whose compression changes class ids: export the masks as PNG.',
-    'lossy masks',
-  )
-
-
 def load_image(file: File) -> Image.Image:
   """Decodes an image and applies its EXIF orientation.
 
   Raises:
     UserError: the file is missing, not an image, damaged, far too large, or may not be read.
   """
-  with _open_image(file) as image:
+  with open_image(file) as image:
     image.load()
     ImageOps.exif_transpose(image, in_place=True)  # otherwise it copies every image
     return image
 
 
-def verify_mask_file(file: File) -> None:
-  """Raises UserError for masks in lossy formats, and for PNGs with wrong checksums.
-
-  PIL ignores the checksums of pixels when it decodes, and a flipped bit may be another class.
-  """
-  with _open_image(file) as image:
-    if image.format in LOSSY:
-      raise lossy_error(file)
-    if image.format == 'PNG':
-      image.verify()
-
-
 def read_header(file: File) -> Header:
   """Reads the properties of an image without decoding it; raises UserError as `load_image`."""
-  with _open_image(file) as image:
+  with open_image(file) as image:
     width, height = image.size
-    is_turned = 5 <= _orientation(image) <= 8  # EXIF defines 1 to 8; 5 to 8 swap the axes
-    size = (width, height) if is_turned else (height, width)
-    return Header(size, image.format or '', image.mode, is_turned)
+    orientation = _orientation(image)
+    # PIL has applied that of a TIFF to the size already.
+    swaps = orientation >= 5 and image.format != 'TIFF'
+    size = (width, height) if swaps else (height, width)
+    return Header(size, image.format or '', image.mode, orientation, describe_lossy(image))
 
 
 def _orientation(image: Image.Image) -> int:
-  if image.format == 'TIFF':
-    return 1  # PIL has applied it to the size already
-  if image.format == 'PNG' and 'exif' not in image.info:
+  if image.format == 'PNG' and not _ORIENTED & image.info.keys():
     return 1  # getexif() would decode the image to look behind the pixels
-  return image.getexif().get(_ORIENTATION, 1)
+  orientation = image.getexif().get(_ORIENTATION, 1)
+  return orientation if orientation in range(1, 9) else 1
+
+
+def turn_image(image: Image.Image, orientation: int) -> Image.Image:
+  """Applies an EXIF orientation, 1 to 8, to an image that has none of its own."""
+  method = _TRANSPOSITIONS.get(orientation)
+  return image if method is None else image.transpose(method)
 
 
 def read_palette(file: File) -> list[Color]:
   """Reads the colours of a palette image from its header; [] for other images."""
-  with _open_image(file) as image:
+  with open_image(file) as image:
     flat = (image.mode == 'P' and image.getpalette('RGB')) or []
   return list(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
 

@@ -6,7 +6,8 @@
     DIR/val/images       DIR/val/masks         pairs for validation
 
 `loader.py` opens the data set, `class_file.py` reads classes.txt, `options.py` parses the options
-of the masks, and `palette.py` chooses the colours of the classes.
+of the masks, `mask_options.py` builds their decoding, and `palette.py` chooses the colours of the
+classes.
 """
 
 from classmix_jax.datasets.folder.loader import load

@@ -11,13 +11,14 @@ import os
 from pathlib import Path
 
 from classmix_jax.data.files.checks import check_exists, check_pairs
-from classmix_jax.data.files.decoding import Decoding, label_table
+from classmix_jax.data.files.decoding import Decoding
 from classmix_jax.data.files.file_source import image_source, paired_source
 from classmix_jax.data.files.find_images import find_images
 from classmix_jax.data.files.pairs import Pairs, pair
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.datasets.folder.class_file import color_table, read_classes
-from classmix_jax.datasets.folder.options import parse_colors, parse_label_map
+from classmix_jax.datasets.folder.mask_options import MaskOptions, build_decoding
+from classmix_jax.datasets.folder.options import parse_colors
 from classmix_jax.datasets.folder.palette import choose_palette
 from classmix_jax.errors import UserError
 from classmix_jax.types import Size
@@ -35,6 +36,11 @@ def load(
   label_map: str = '',
   colors: str = '',
   ignore: str = '',
+  mask_threshold: int = 0,
+  color_distance: float = 0.0,
+  others: str = '',
+  transparent: str = '',
+  turn_masks: bool = False,
 ) -> Dataset:
   """Returns the data set in a directory; checks paths, pairs and sizes without decoding.
 
@@ -52,6 +58,11 @@ def load(
       reads 255 as class 1 and 7 as void.
     colors: '#RRGGBB:CLASS,...', colours in RGB masks beside those of the class file.
     ignore: 'RAW,...', values to read as void: '0,3' is short for label_map='0:void,3:void'.
+    mask_threshold: see `MaskOptions`, as are the parameters below.
+    color_distance: largest distance of a pixel to the colour of its class.
+    others: 'void' or ''.
+    transparent: what transparent pixels are.
+    turn_masks: whether masks are turned with their images.
 
   Raises:
     UserError: lists what is missing, malformed or inconsistent, and the remedy.
@@ -67,12 +78,13 @@ def load(
     check_exists(root and str(base), [*directories, class_file], LAYOUT)
   class_names, class_colors = read_classes(class_file)
   option_colors = parse_colors(colors, class_names)
-  decoding = Decoding(
-    class_names,
-    label_table(len(class_names), parse_label_map(label_map, ignore, class_names)),
-    color_table(class_colors, class_file) | option_colors,
+  options = MaskOptions(
+    label_map, ignore, mask_threshold, color_distance, others, transparent, turn_masks
   )
-  labeled, val = _find_pairs(base / 'labeled'), _find_pairs(base / 'val')
+  decoding = build_decoding(
+    class_names, color_table(class_colors, class_file) | option_colors, options
+  )
+  labeled, val = (_find_pairs(base / part, decoding) for part in ('labeled', 'val'))
   return Dataset(
     name='folder',
     class_names=class_names,
@@ -83,14 +95,14 @@ def load(
   )
 
 
-def _find_pairs(directory: Path) -> Pairs:
+def _find_pairs(directory: Path, decoding: Decoding) -> Pairs:
   pairs = pair(
     _find_images(directory / 'images'),
     find_images(directory / 'masks'),
     remedy='A mask has the path of its image below masks/, as in images/city/a.jpg and '
     'masks/city/a.png. Add the masks, or move images without one to unlabeled/images.',
   )
-  check_pairs(pairs)
+  check_pairs(pairs, decoding)
   return pairs
 
 
