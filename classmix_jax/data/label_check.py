@@ -66,9 +66,11 @@ def check_at_start(labeled: Source, val: Source, class_names: Sequence[str]) -> 
   val_counts = count_sample(val, MAX_VAL, class_names)
   _, images = class_counts(counts, len(class_names))
   warnings = [
-    *one_class_warning(counts, class_names, 'labelled', of=len(labeled)),
+    *(
+      one_class_warning(counts, class_names, 'labelled', of=len(labeled))
+      or label_warnings(images.tolist(), len(counts), class_names, of=len(labeled))
+    ),
     *one_class_warning(val_counts, class_names, 'val', of=len(val)),
-    *label_warnings(images.tolist(), len(counts), class_names, of=len(labeled)),
     *warn_of_turned(labeled, MAX_LABELED, 'labelled'),
     *warn_of_turned(val, MAX_VAL, 'val'),
   ]

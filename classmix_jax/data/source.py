@@ -25,11 +25,13 @@ class Files(NamedTuple):
     mask: index -> `image_io.File` of the mask, or None if there are no masks. Never called for
       unlabelled examples.
     decoding: how masks are decoded, a `data.files.decoding.Decoding`, or None.
+    reading: how images are read, a `data.files.reading.Reading`, or None.
   """
 
   image: Callable[[int], Any]
   mask: Callable[[int], Any] | None = None
   decoding: Any = None
+  reading: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +129,9 @@ def concat(a: Source, b: Source) -> Source:
     return lambda i: first(i) if i < len(a) else second(i - len(a))
 
   labels = a.read_label and b.read_label and chain(a.read_label, b.read_label)
-  files = a.files and b.files and Files(chain(a.files.image, b.files.image))
+  files = (
+    a.files and b.files and Files(chain(a.files.image, b.files.image), reading=a.files.reading)
+  )
   return Source(names, chain(a.read_image, b.read_image), labels, _versions(a, b), files)
 
 

@@ -6,8 +6,8 @@ import pytest
 from toy import assert_says, save
 
 from classmix_jax.data import label_statistics
+from classmix_jax.data.class_files.reader import read_classes
 from classmix_jax.datasets import folder
-from classmix_jax.datasets.folder.class_file import read_classes
 from classmix_jax.datasets.folder.options import parse_colors, parse_label_map
 from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.errors import UserError
@@ -120,11 +120,11 @@ def test_file_that_is_no_image(root):
 
 def test_class_file_lines(tmp_path):
   path = tmp_path / 'names.txt'
-  text = '# comment\n\nroad 128 64 128\nline 7\n1 2 3\nroute à 4 voies 1 2 3\r\n'
+  text = '# comment\n\nroad 128 64 128\nline 7\nroute à 4 voies 1 2 3\r\n'
   path.write_text(text, 'utf-8-sig')
   assert read_classes(path) == (
-    ('road', 'line 7', '1 2 3', 'route à 4 voies'),
-    ((128, 64, 128), None, None, (1, 2, 3)),
+    ('road', 'line 7', 'route à 4 voies'),
+    ((128, 64, 128), None, (1, 2, 3)),
   )
 
 
@@ -150,10 +150,10 @@ def test_missing_class_file(root):
 @pytest.mark.parametrize(
   'text, parts',
   [
-    ('road\n', ('1 class names', '2 to 254', 'background')),
+    ('road\n', ('1 class name', '2 to 254', 'background')),
     ('road\ncar\nroad\n', ("'road' twice", 'rename')),
     ('road 1 2 300\ncar\n', ('line 1', 'road 1 2 300', '0 to 255')),
-    ('road\nvoid 0 0 0\ncar\n', ('line 2', 'no class', "colors='#RRGGBB:void'")),
+    ('road\nimg/1.png\ncar\n', ('line 2', 'a file name', 'name of a class')),
     ('road 1 2 3\ncar 1 2 3\n', ('1 2 3', 'classes 0 and 1', 'differ')),
   ],
 )
@@ -232,7 +232,7 @@ def test_values_that_are_no_class(root):
     'labeled/masks/a/x.PNG',
     'values 7, 9',
     '1 (traffic light)',
-    "--config.data.label_map='7:CLASS'",
+    "--config.data.label_map='7:CLASS,9:CLASS'",
     "--config.data.ignore='7,9'",
   )
 

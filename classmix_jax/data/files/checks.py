@@ -11,8 +11,9 @@ from pathlib import Path
 
 from classmix_jax.data.files.decoding import Decoding
 from classmix_jax.data.files.findings import Finding, keeps_findings, raise_findings
-from classmix_jax.data.files.image_io import File, Header, read_header
+from classmix_jax.data.files.image_io import Header, read_header
 from classmix_jax.data.files.mask_messages import lossy_error
+from classmix_jax.data.files.open_image import File
 from classmix_jax.data.files.pairs import Pairs
 from classmix_jax.data.files.turning import advise_turning, turned_size
 from classmix_jax.data.source import Source

@@ -1,4 +1,4 @@
-"""Opens image files with PIL; every failure becomes a UserError that names the file.
+"""Reads headers and pixels of image files; `open_image.py` opens them.
 
 Synopsis:
 
@@ -7,74 +7,26 @@ Synopsis:
     height, width = read_header('images/a.jpg').size
 """
 
-from collections.abc import Iterator
-import contextlib
-import dataclasses
-import io
-import os
-from pathlib import Path
-import stat
-import struct
 from typing import NamedTuple
-import zlib
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from classmix_jax.data.files.colors import Color
 from classmix_jax.data.files.compression import describe_lossy
+from classmix_jax.data.files.open_image import File, open_image
+from classmix_jax.data.files.pixel_io import (
+  orientation_of_tiff,
+  read_layout,
+  read_orientation,
+  read_pixels,
+)
+from classmix_jax.data.files.reading import Reading, to_rgb
+from classmix_jax.data.files.tiff_io import Layout
 from classmix_jax.errors import UserError
 from classmix_jax.types import Size
 
-# PIL reads many more, and starts other programs for some (Ghostscript for EPS).
-PIL_FORMATS = ('PNG', 'JPEG', 'TIFF', 'WEBP', 'BMP', 'GIF', 'PPM')
-DEEP_GREY_MODES = ('I', 'I;16', 'I;16L', 'I;16B', 'I;16N')  # of PIL: more than 8 bits
-
-_ORIENTATION = 0x0112  # EXIF tag
-_ORIENTED = {'exif', 'XML:com.adobe.xmp'}  # PIL's names of what may hold it
-_TRANSPOSITIONS = {
-  2: Image.Transpose.FLIP_LEFT_RIGHT,
-  3: Image.Transpose.ROTATE_180,
-  4: Image.Transpose.FLIP_TOP_BOTTOM,
-  5: Image.Transpose.TRANSPOSE,
-  6: Image.Transpose.ROTATE_270,
-  7: Image.Transpose.TRANSVERSE,
-  8: Image.Transpose.ROTATE_90,
-}
-# The exceptions that PIL raises for a damaged file depend on the format and on the damage.
-_DECODING_ERRORS = (
-  OSError,
-  SyntaxError,
-  ValueError,
-  EOFError,
-  IndexError,
-  KeyError,
-  TypeError,
-  OverflowError,
-  struct.error,
-  zlib.error,
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Encoded:
-  """An encoded image in memory; readers take it in place of a path.
-
-  Attributes:
-    data: content of the image's file.
-    where: its name in messages.
-    remedy: the remedy in messages, if it does not decode.
-  """
-
-  data: bytes
-  where: str
-  remedy: str
-
-  def __str__(self) -> str:
-    return self.where
-
-
-File = str | Path | Encoded
+WHOLE = Reading()
 
 
 class Header(NamedTuple):
@@ -95,60 +47,6 @@ class Header(NamedTuple):
   lossy: str = ''
 
 
-@contextlib.contextmanager
-def open_image(file: File) -> Iterator[Image.Image]:
-  """Opens an image; converts the exceptions of PIL, also from inside the block, to UserError."""
-  try:
-    with Image.open(_stream(file), formats=PIL_FORMATS) as image:
-      yield image
-  except FileNotFoundError:
-    raise UserError(
-      f'{file} does not exist: restore the file or take it off the list.', 'missing files'
-    ) from None
-  except PermissionError:
-    raise UserError(
-      f'{file} may not be read: change its permissions.', 'files without permission'
-    ) from None
-  except Image.DecompressionBombError:
-    raise UserError(
-      f'{file} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels: cut it into parts, or '
-      'remove it.',
-      'files with too many pixels',
-    ) from None
-  except _DECODING_ERRORS as error:
-    if isinstance(error, OSError) and error.errno:  # of the file system, not of PIL
-      raise UserError(
-        f'{file} cannot be read ({error.strerror}): replace the file.', 'files that cannot be read'
-      ) from None
-    unidentified = isinstance(error, Image.UnidentifiedImageError)
-    kind = 'files that are not images' if unidentified else 'damaged files'
-    raise UserError(_undecodable_message(file, error), kind) from error
-
-
-def _stream(file: File) -> io.BytesIO | str | Path:
-  """Returns the argument of `Image.open`; refuses what might never end, such as a pipe."""
-  if isinstance(file, Encoded):
-    return io.BytesIO(file.data)
-  mode = os.stat(file).st_mode
-  if not stat.S_ISREG(mode):
-    kind = 'a directory' if stat.S_ISDIR(mode) else 'no regular file'
-    raise UserError(
-      f'{file} is {kind}, expected is an image: rename or remove it.', 'entries that are no files'
-    )
-  return file
-
-
-def _undecodable_message(file: File, error: Exception) -> str:
-  unidentified = isinstance(error, Image.UnidentifiedImageError)
-  reason = 'not an image that can be identified' if unidentified else error
-  if isinstance(file, Encoded):
-    return f'{file} does not decode ({reason}; {len(file.data)} bytes). {file.remedy}'
-  return (
-    f'{file} does not decode ({reason}; {os.path.getsize(file)} bytes): copy or export the '
-    'file again, or remove it.'
-  )
-
-
 def load_image(file: File) -> Image.Image:
   """Decodes an image and applies its EXIF orientation.
 
@@ -163,26 +61,17 @@ def load_image(file: File) -> Image.Image:
 
 def read_header(file: File) -> Header:
   """Reads the properties of an image without decoding it; raises UserError as `load_image`."""
+  layout = read_layout(file)
+  if layout is not None:
+    lossy = layout.lossy
+    return Header(layout.size, layout.format, str(layout), layout.orientation, lossy)
   with open_image(file) as image:
     width, height = image.size
-    orientation = _orientation(image)
-    # PIL has applied that of a TIFF to the size already.
-    swaps = orientation >= 5 and image.format != 'TIFF'
-    size = (width, height) if swaps else (height, width)
+    orientation = read_orientation(image)
+    size = (width, height) if orientation >= 5 else (height, width)
+    if image.format == 'TIFF':  # whose size PIL has turned already
+      orientation = orientation_of_tiff(image)
     return Header(size, image.format or '', image.mode, orientation, describe_lossy(image))
-
-
-def _orientation(image: Image.Image) -> int:
-  if image.format == 'PNG' and not _ORIENTED & image.info.keys():
-    return 1  # getexif() would decode the image to look behind the pixels
-  orientation = image.getexif().get(_ORIENTATION, 1)
-  return orientation if orientation in range(1, 9) else 1
-
-
-def turn_image(image: Image.Image, orientation: int) -> Image.Image:
-  """Applies an EXIF orientation, 1 to 8, to an image that has none of its own."""
-  method = _TRANSPOSITIONS.get(orientation)
-  return image if method is None else image.transpose(method)
 
 
 def read_palette(file: File) -> list[Color]:
@@ -192,37 +81,63 @@ def read_palette(file: File) -> list[Color]:
   return list(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
 
 
-def read_image(file: File, size: Size | None = None) -> np.ndarray:
+def read_image(file: File, size: Size | None = None, reading: Reading = WHOLE) -> np.ndarray:
   """Reads an image as `[H, W, 3]` uint8 RGB.
 
-  EXIF orientation is applied, grey becomes three equal channels, palette indices become colours,
-  alpha is dropped, and 16-bit grey is scaled from 0..65535 to 0..255.
+  The orientation in the file is applied, grey becomes three equal channels, palette indices
+  become colours, and alpha is dropped. Without `reading.ranges` integers of 16 bits are scaled
+  from 0..65535 and floats from 0..1 to 0..255.
 
   Args:
     file: path or bytes of an image in one of `PIL_FORMATS`.
     size: (height, width) to resize to, bilinearly with antialiasing; None keeps the size.
+    reading: bands and range of values, see `parse_reading`.
 
   Raises:
-    UserError: the file is missing, damaged or of a pixel type without a fixed range.
+    UserError: the file is missing or damaged, or its bands or the range of its values need an
+      option.
 
   Example: `read_image('a.png', size=(180, 240)).shape == (180, 240, 3)`.
   """
-  image = _to_rgb(load_image(file), file)
+  if reading == WHOLE and read_layout(file) is None:
+    image = _to_rgb(load_image(file), file)
+  else:
+    image = Image.fromarray(to_rgb(*read_bands(file), reading, file))
   if size is not None:
     image = image.resize(size[::-1], Image.Resampling.BILINEAR)
   return np.array(image)
 
 
+def read_bands(file: File) -> tuple[np.ndarray, Layout]:
+  """Reads an image as `[H, W, bands]` in its own dtype, and how it is stored.
+
+  The orientation in the file is applied, and palette indices become colours.
+
+  Raises:
+    UserError: the file is missing or damaged, or of a pixel type that is not read.
+
+  Example: `read_bands('photo.jpg')[0].shape == (180, 240, 3)`.
+  """
+  layout = read_layout(file)
+  if layout is not None:
+    pixels = read_pixels(file)
+    return pixels.reshape(*pixels.shape[:2], -1), layout
+  image = load_image(file)
+  if image.mode not in ('L', 'LA', 'RGBA'):
+    image = image.convert('L') if image.mode == '1' else _to_rgb(image, file)
+  pixels = np.asarray(image)
+  pixels = pixels.reshape(*pixels.shape[:2], -1)
+  alpha = image.mode in ('LA', 'RGBA')
+  return pixels, Layout(pixels.shape[:2], '', pixels.dtype, 8, pixels.shape[2], alpha)
+
+
 def _to_rgb(image: Image.Image, file: File) -> Image.Image:
-  if image.mode in DEEP_GREY_MODES:
-    deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-    return Image.fromarray(((deep + 128) // 257).astype(np.uint8)).convert('RGB')
   if image.mode in ('P', 'PA'):
     return image.convert('RGBA').convert('RGB')  # P -> RGB warns about transparency
   if image.mode in ('1', 'L', 'LA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr', 'HSV'):
     return image if image.mode == 'RGB' else image.convert('RGB')  # convert() copies
   raise UserError(
-    f"{file} has pixels of type '{image.mode}', whose range is not known: save it as an 8-bit "
-    'PNG or JPEG.',
+    f"{file} has pixels of type '{image.mode}', which are not read: save it as an 8-bit PNG or "
+    'JPEG.',
     f"images with pixels of type '{image.mode}'",
   )

@@ -23,8 +23,8 @@ from classmix_jax.data.files.decoding import (
   Decoding,
   Raw,
 )
-from classmix_jax.data.files.image_io import File
 from classmix_jax.data.files.mask_pixels import MaskPixels, load_mask
+from classmix_jax.data.files.open_image import File
 from classmix_jax.data.files.transparency import check_transparency, opaque_pixels
 from classmix_jax.errors import UserError
 from classmix_jax.types import VOID, Size
@@ -165,19 +165,27 @@ def snap_colors(packed: np.ndarray, decoding: Decoding) -> np.ndarray:
 def check_palette(
   raw: np.ndarray, palette: np.ndarray | None, decoding: Decoding, file: File
 ) -> None:
-  """Raises UserError if a palette gives an index the colour of another class.
+  """Raises UserError if a palette gives an index the colour, or the grey value, of another class.
 
   Tools that shrink PNGs reorder palettes by frequency: the image looks the same and every index
   is wrong.
   """
-  if not decoding.colors or palette is None or decoding.threshold:
+  if palette is None or raw.ndim == 3 or decoding.threshold:
     return
-  for index in np.unique(raw).tolist():
-    red, green, blue = palette[index].tolist()
-    color = red, green, blue
-    by_color, by_index = decoding.colors.get(color), int(decoding.table[index])
-    if by_color is not None and by_color != by_index:
-      raise mask_messages.reordered_palette(file, index, color, by_color, by_index, decoding)
+  indices = np.unique(raw)
+  colors = [(red, green, blue) for red, green, blue in palette[indices].tolist()]
+  by_color = decoding.colors
+  if not by_color:
+    greys = [color[0] for color in colors if len(set(color)) == 1]
+    by_color = {(grey,) * 3: int(decoding.table[grey]) for grey in greys}
+    # Black and white are colours of a palette to look at; a palette of ids has other greys.
+    is_for_ids = len(greys) == len(colors) and any(0 < grey < 255 for grey in greys)
+    if not is_for_ids or UNKNOWN in by_color.values():
+      return
+  for index, color in zip(indices.tolist(), colors, strict=True):
+    label, by_index = by_color.get(color), int(decoding.table[index])
+    if label is not None and label != by_index:
+      raise mask_messages.reordered_palette(file, index, color, label, by_index, decoding)
 
 
 def count_raw_values(file: File, decoding: Decoding) -> dict[Raw, int]:

@@ -7,8 +7,8 @@ import numpy as np
 
 from classmix_jax.data.files.colors import Color, hex_color, unpack_color
 from classmix_jax.data.files.decoding import Decoding
-from classmix_jax.data.files.image_io import File
 from classmix_jax.data.files.mask_advice import advise_colors, advise_ids, advise_lossy
+from classmix_jax.data.files.open_image import File
 from classmix_jax.errors import UserError
 from classmix_jax.types import VOID
 from classmix_jax.utils.text import listed, plural
@@ -126,12 +126,17 @@ def lossy_error(file: File, format_: str, decoding: Decoding) -> UserError:
 def reordered_palette(
   file: File, index: int, color: Color, by_color: int, by_index: int, decoding: Decoding
 ) -> UserError:
-  """Returns the error for an index whose colour is that of another class."""
+  """Returns the error for an index whose colour or grey value is that of another class."""
+  remedy = (
+    'save the mask as RGB to go by colour, or remove the colours from the class file to go by '
+    'index.'
+    if decoding.colors
+    else 'save the mask as grey PNG with the class ids.'
+  )
   return UserError(
     f'{file} paints index {index} in {hex_color(color)}, the colour of '
     f'{_describe(by_color, decoding)}, but index {index} is read as '
-    f'{_describe(by_index, decoding)}: save the mask as RGB to go by colour, or remove the '
-    'colours from the class file to go by index.',
+    f'{_describe(by_index, decoding)}: {remedy}',
     'masks with a reordered palette',
   )
 

@@ -12,18 +12,15 @@ import numpy as np
 from PIL import Image
 
 from classmix_jax.data.files.decoding import Decoding
-from classmix_jax.data.files.image_io import (
-  DEEP_GREY_MODES,
-  File,
-  load_image,
-  read_header,
-  turn_image,
-)
-from classmix_jax.data.files.mask_format import verify_mask_file
+from classmix_jax.data.files.image_io import load_image, read_header
+from classmix_jax.data.files.mask_format import check_channels, verify_mask_file
+from classmix_jax.data.files.mask_grey import to_bytes, to_grey, whole_numbers
+from classmix_jax.data.files.open_image import File, open_image
+from classmix_jax.data.files.pixel_io import read_layout, read_pixels, sample_bits, turn_pixels
 from classmix_jax.errors import UserError
 from classmix_jax.types import Size
 
-CHROMA = 48  # difference of the channels of grey pixels that JPEG may cause, of 255
+LARGEST = np.iinfo(np.int32).max
 
 
 class MaskPixels(NamedTuple):
@@ -33,11 +30,13 @@ class MaskPixels(NamedTuple):
     raw: `[H, W]` ids, of any integer type, or `[H, W, 3]` uint8 colours.
     alpha: `[H, W]` uint8, or None.
     palette: colours of the ids, `[256, 3]` uint8, or None.
+    bits: of a value.
   """
 
   raw: np.ndarray
-  alpha: np.ndarray | None
-  palette: np.ndarray | None
+  alpha: np.ndarray | None = None
+  palette: np.ndarray | None = None
+  bits: int = 8
 
 
 def load_mask(
@@ -56,24 +55,78 @@ def load_mask(
       not have.
   """
   is_lossy = verify_mask_file(file, decoding)
-  image = load_image(file)
+  layout = read_layout(file)
+  pixels = _load_bytes(file) if layout is None else _load_deep(file, decoding)
   if orientation > 1 and read_header(file).orientation == 1:
-    image = turn_image(image, orientation)
+    pixels = _each(pixels, lambda array: turn_pixels(array, orientation))
   if size is not None:
-    image = image.resize(size[::-1], Image.Resampling.NEAREST)
+    pixels = _each(pixels, lambda array: _resize(array, size))
+  if decoding.threshold:
+    return pixels._replace(raw=to_grey(pixels.raw, pixels.palette, pixels.bits, file))
+  raw = whole_numbers(pixels.raw, decoding, file) if pixels.raw.dtype.kind == 'f' else pixels.raw
+  if is_lossy and raw.ndim == 2:
+    raw = np.repeat(raw[..., None], 3, axis=-1)  # the colours of greys, for a distance
+  return pixels._replace(raw=raw)
+
+
+def _each(pixels: MaskPixels, change) -> MaskPixels:
+  """Applies a function to the arrays of pixels."""
+  alpha = None if pixels.alpha is None else change(pixels.alpha)
+  return pixels._replace(raw=change(pixels.raw), alpha=alpha)
+
+
+def _resize(array: np.ndarray, size: Size) -> np.ndarray:
+  if array.dtype.kind in 'iu' and array.dtype != np.uint8:
+    array = np.clip(array, -LARGEST, LARGEST).astype(np.int32)
+  image = Image.fromarray(np.ascontiguousarray(array))
+  return np.asarray(image.resize(size[::-1], Image.Resampling.NEAREST))
+
+
+def _load_deep(file: File, decoding: Decoding) -> MaskPixels:
+  """Loads what PIL would reduce to 8 bits or to fewer channels."""
+  layout = read_layout(file)
+  assert layout is not None
+  check_channels(file, layout)
+  bands = read_pixels(file)
+  bands = bands.reshape(*bands.shape[:2], -1)
+  if bands.dtype == np.float64:
+    bands = bands.astype(np.float32)
+  alpha = None
+  if bands.shape[2] in (2, 4):  # rasterio writes transparency as a band without a name
+    alpha, bands = to_bytes(bands[..., -1]), bands[..., :-1]
+  elif layout.format == 'PNG':
+    with open_image(file) as image:
+      key = image.info.get('transparency')
+    alpha = None if key is None else _alpha_of_key(bands, key)
+  if bands.shape[2] == 1 or (not decoding.colors and (bands == bands[..., :1]).all()):
+    return MaskPixels(bands[..., 0], alpha, bits=layout.bits)
+  return MaskPixels(to_bytes(bands), alpha)
+
+
+def _load_bytes(file: File) -> MaskPixels:
+  """Loads a mask of at most 8 bits, as PIL reads it."""
+  image = load_image(file)
   alpha = _alpha(image)
-  palette = None
+  if image.mode in ('RGB', 'RGBA', 'RGBX'):
+    return MaskPixels(np.asarray(image)[..., :3], alpha)
   if image.mode in ('P', 'PA'):
     palette = np.zeros((256, 3), np.uint8)
     colors = np.array(image.getpalette('RGB'), np.uint8).reshape(-1, 3)
     palette[: len(colors)] = colors
-  if decoding.threshold:
-    raw = _grey(image, palette, file)
-  else:
-    raw = _ids_or_colors(image, decoding, file)
-    if is_lossy and raw.ndim == 2:
-      raw = np.repeat(raw[..., None], 3, axis=-1)  # the colours of greys, for a distance
-  return MaskPixels(raw, alpha, palette)
+    indices = np.asarray(image.getchannel(0))
+    if image.format == 'GIF':  # its writers number the colours anew in every file
+      return MaskPixels(palette[indices], alpha)
+    return MaskPixels(indices, alpha, palette)
+  if image.mode == '1':
+    return MaskPixels(np.asarray(image).astype(np.uint8), alpha, bits=1)
+  if image.mode in ('L', 'LA'):
+    raw, bits = np.asarray(image.getchannel(0)), sample_bits(file)
+    # PIL spreads grey values of 2 and 4 bits over 0..255; class ids are the values in the file.
+    return MaskPixels(raw // (255 // (2**bits - 1)) if bits < 8 else raw, alpha, bits=bits)
+  raise UserError(
+    f"{file} has pixels of type '{image.mode}': save masks as 8-bit PNG.",
+    f"masks with pixels of type '{image.mode}'",
+  )
 
 
 def _alpha(image: Image.Image) -> np.ndarray | None:
@@ -86,82 +139,14 @@ def _alpha(image: Image.Image) -> np.ndarray | None:
   pixels = np.asarray(image)
   if image.mode == 'P':
     opacity = np.full(256, 255, np.uint8)
-    table = bytes(key) if isinstance(key, bytes) else None
-    if table is None:
-      opacity[key] = 0
+    if isinstance(key, bytes):
+      opacity[: len(key)] = np.frombuffer(key, np.uint8)[:256]
     else:
-      opacity[: len(table)] = np.frombuffer(table, np.uint8)[:256]
+      opacity[key] = 0
     return opacity[pixels]
-  is_key = pixels == np.asarray(key)
-  return np.where(is_key.all(-1) if pixels.ndim == 3 else is_key, 0, 255).astype(np.uint8)
+  return _alpha_of_key(pixels.reshape(*pixels.shape[:2], -1), key)
 
 
-def _ids_or_colors(image: Image.Image, decoding: Decoding, file: File) -> np.ndarray:
-  """Returns `[H, W]` ids or `[H, W, 3]` colours."""
-  if image.mode in ('RGB', 'RGBA', 'RGBX'):
-    return np.asarray(image)[..., :3]
-  if image.mode in ('LA', 'PA'):
-    return np.asarray(image.getchannel(0))
-  if image.mode == 'F':
-    return _whole_numbers(np.asarray(image), decoding, file)
-  if image.mode in ('1', 'L', 'P', *DEEP_GREY_MODES):
-    return np.asarray(image)
-  raise _unknown_type(image, file)
-
-
-def _whole_numbers(values: np.ndarray, decoding: Decoding, file: File) -> np.ndarray:
-  """Returns floats as integers; the others become -1 if they may be void."""
-  whole = np.isfinite(values) & (values == np.round(values))
-  whole &= np.abs(np.where(whole, values, 0)) < 2**31
-  if not whole.all() and not decoding.others_are_void:
-    raise UserError(
-      f'{file} holds {values[~whole][0]:g}, which is no class id: export the masks with whole '
-      'numbers; for the probabilities of two classes set --config.data.mask_threshold=128, and '
-      'for missing data --config.data.others=void.',
-      'masks of fractions',
-    )
-  return np.where(whole, values, -1).astype(np.int32)
-
-
-def _grey(image: Image.Image, palette: np.ndarray | None, file: File) -> np.ndarray:
-  """Returns grey values `[H, W]` from 0 to 255, as a threshold needs them.
-
-  Values above 255 are taken as 16 bits, fractions up to 1 as shares of 255.
-  """
-  if palette is not None:
-    rgb = palette[np.asarray(image.getchannel(0))]
-  elif image.mode in ('RGB', 'RGBA', 'RGBX'):
-    rgb = np.asarray(image)[..., :3]
-  else:
-    return _grey_of_depth(image, file)
-  if int((rgb.max(-1) - rgb.min(-1)).max()) > CHROMA:
-    raise UserError(
-      f'{file} is in colour, but --config.data.mask_threshold compares grey values: set '
-      '--config.data.colors and --config.data.color_distance instead.',
-      'masks in colour',
-    )
-  return np.round(rgb.astype(np.float32).mean(-1)).astype(np.uint8)
-
-
-def _grey_of_depth(image: Image.Image, file: File) -> np.ndarray:
-  if image.mode in ('L', 'LA'):
-    return np.asarray(image.getchannel(0))
-  values = np.asarray(image)
-  if image.mode == '1':
-    return values.astype(np.uint8) * 255
-  if image.mode not in ('F', *DEEP_GREY_MODES):
-    raise _unknown_type(image, file)
-  missing, values = np.isnan(values), np.nan_to_num(values.astype(np.float64))
-  highest = values.max()
-  scale = 257 if highest > 255 else 1 / 255 if image.mode == 'F' and 0 < highest <= 1 else 1
-  values = np.clip(np.round(values / scale), 0, 255)
-  return (
-    np.where(missing, -1, values).astype(np.int32) if missing.any() else values.astype(np.uint8)
-  )
-
-
-def _unknown_type(image: Image.Image, file: File) -> UserError:
-  return UserError(
-    f"{file} has pixels of type '{image.mode}': save masks as 8-bit PNG.",
-    f"masks with pixels of type '{image.mode}'",
-  )
+def _alpha_of_key(bands: np.ndarray, key: int | tuple[int, ...]) -> np.ndarray:
+  """Returns 0 for the pixels of the one transparent colour, 255 for the others."""
+  return np.where((bands == np.asarray(key)).all(-1), 0, 255).astype(np.uint8)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from classmix_jax.data.files.findings import Finding, add_findings
-from classmix_jax.data.files.image_io import File
+from classmix_jax.data.files.open_image import File
 from classmix_jax.errors import UserError
 from classmix_jax.utils.text import listed, plural
 

@@ -10,13 +10,15 @@ from collections.abc import Mapping
 import os
 from pathlib import Path
 
+from classmix_jax.data.class_files.class_table import color_table
+from classmix_jax.data.class_files.reader import read_class_file
 from classmix_jax.data.files.checks import check_exists, check_pairs
 from classmix_jax.data.files.decoding import Decoding
 from classmix_jax.data.files.file_source import image_source, paired_source
 from classmix_jax.data.files.find_images import find_images
 from classmix_jax.data.files.pairs import Pairs, pair
+from classmix_jax.data.files.reading import Reading, parse_reading
 from classmix_jax.data.source import Dataset, Source
-from classmix_jax.datasets.folder.class_file import color_table, read_classes
 from classmix_jax.datasets.folder.mask_options import MaskOptions, build_decoding
 from classmix_jax.datasets.folder.options import parse_colors
 from classmix_jax.datasets.folder.palette import choose_palette
@@ -41,6 +43,8 @@ def load(
   others: str = '',
   transparent: str = '',
   turn_masks: bool = False,
+  bands: str = '',
+  value_range: str = '',
 ) -> Dataset:
   """Returns the data set in a directory; checks paths, pairs and sizes without decoding.
 
@@ -51,18 +55,21 @@ def load(
   Args:
     root: the directory.
     size: working resolution (height, width); None keeps the size of every image.
-    classes: file of class names, absolute or relative to root; '' is classes.txt. A line is a
-      name (spaces allowed), then optionally three integers 0..255: the colour of the class in
-      figures and in RGB masks. Empty lines and lines that start with # are skipped.
+    classes: file of class names, absolute or relative to root, in a format of
+      data/class_files; '' is classes.txt. Its ids are values of masks, and its colours those of
+      figures and of RGB masks.
     label_map: 'RAW:CLASS,...' maps further values of masks; CLASS is an id or void. '255:1,7:void'
       reads 255 as class 1 and 7 as void.
     colors: '#RRGGBB:CLASS,...', colours in RGB masks beside those of the class file.
     ignore: 'RAW,...', values to read as void: '0,3' is short for label_map='0:void,3:void'.
-    mask_threshold: see `MaskOptions`, as are the parameters below.
+    mask_threshold: see `MaskOptions`, as are the four below.
     color_distance: largest distance of a pixel to the colour of its class.
     others: 'void' or ''.
     transparent: what transparent pixels are.
     turn_masks: whether masks are turned with their images.
+    bands: 'B,B,B' or 'B', the bands of images that are read, from 1; '' is grey or RGB.
+    value_range: 'LOW:HIGH' or percentiles 'pLOW:pHIGH' of the images, which become 0..255; '' is
+      the whole range of their type.
 
   Raises:
     UserError: lists what is missing, malformed or inconsistent, and the remedy.
@@ -76,22 +83,22 @@ def load(
   ]
   if not root or not all(directory.is_dir() for directory in directories):
     check_exists(root and str(base), [*directories, class_file], LAYOUT)
-  class_names, class_colors = read_classes(class_file)
-  option_colors = parse_colors(colors, class_names)
+  table = read_class_file(class_file)
+  option_colors = parse_colors(colors, table.names)
   options = MaskOptions(
     label_map, ignore, mask_threshold, color_distance, others, transparent, turn_masks
   )
-  decoding = build_decoding(
-    class_names, color_table(class_colors, class_file) | option_colors, options
-  )
+  table_colors = color_table(table, class_file) | option_colors
+  decoding = build_decoding(table.names, table.label_map(), table_colors, options)
+  reading = parse_reading(bands, value_range)
   labeled, val = (_find_pairs(base / part, decoding) for part in ('labeled', 'val'))
   return Dataset(
     name='folder',
-    class_names=class_names,
-    palette=choose_palette(class_colors, option_colors, labeled.masks),
-    train=paired_source(labeled, decoding, size),
-    val=paired_source(val, decoding, size),
-    unlabeled=_open_unlabeled(base / 'unlabeled', size),
+    class_names=table.names,
+    palette=choose_palette(table.colors, option_colors, labeled.masks),
+    train=paired_source(labeled, decoding, size, reading),
+    val=paired_source(val, decoding, size, reading),
+    unlabeled=_open_unlabeled(base / 'unlabeled', size, reading),
   )
 
 
@@ -106,7 +113,7 @@ def _find_pairs(directory: Path, decoding: Decoding) -> Pairs:
   return pairs
 
 
-def _open_unlabeled(directory: Path, size: Size | None) -> Source | None:
+def _open_unlabeled(directory: Path, size: Size | None, reading: Reading) -> Source | None:
   """Opens the images without labels, None if there is no such directory; ignores its masks/."""
   if not directory.exists():
     return None
@@ -114,7 +121,7 @@ def _open_unlabeled(directory: Path, size: Size | None) -> Source | None:
     raise UserError(
       f'{directory} has no subdirectory images. Move the images to {directory / "images"}.'
     )
-  return image_source(_find_images(directory / 'images'), size)
+  return image_source(_find_images(directory / 'images'), size, reading)
 
 
 def _find_images(directory: Path) -> Mapping[str, Path]:

@@ -3,7 +3,7 @@
 Synopsis:
 
     options = MaskOptions(label_map='255:1', others='void')
-    decoding = build_decoding(('ground', 'box'), {}, options)
+    decoding = build_decoding(('ground', 'box'), {0: 0, 1: 1}, {}, options)
 """
 
 from collections.abc import Mapping
@@ -47,19 +47,23 @@ class MaskOptions(NamedTuple):
 
 
 def build_decoding(
-  class_names: tuple[str, ...], colors: Mapping[Color, int], options: MaskOptions
+  class_names: tuple[str, ...],
+  ids: Mapping[int, int],
+  colors: Mapping[Color, int],
+  options: MaskOptions,
 ) -> Decoding:
   """Returns the decoding of masks.
 
   Args:
     class_names: name of class 0, 1, ...
+    ids: value of masks -> class id or void, which a threshold replaces.
     colors: `(r, g, b)` -> class id or void.
     options: of the masks.
 
   Raises:
     UserError: an option is malformed, or two do not fit together.
 
-  Example: `build_decoding(('a', 'b'), {}, MaskOptions(mask_threshold=128)).threshold == 128`.
+  Example: `build_decoding(('a', 'b'), {0: 0, 1: 1}, {}, MaskOptions(others='void'))`.
   """
   threshold, distance = options.mask_threshold, options.color_distance
   label_map = parse_label_map(options.label_map, options.ignore, class_names)
@@ -72,7 +76,7 @@ def build_decoding(
   check_choice('config.data.others', options.others, ('', 'void'))
   return Decoding(
     class_names,
-    label_table(len(class_names), label_map, threshold),
+    label_table(0, label_map if threshold else {**ids, **label_map}, threshold),
     colors,
     threshold=threshold,
     color_distance=distance,

@@ -15,6 +15,7 @@ from classmix_jax.config.data import check_pool, choose_split, open_dataset
 from classmix_jax.config.lookup import Config
 from classmix_jax.data.files.findings import Finding, keep_findings
 from classmix_jax.data.source import Dataset, Source
+from classmix_jax.data.value_check import value_warnings
 from classmix_jax.errors import UserError
 from classmix_jax.tools.data_check.report import (
   count_findings,
@@ -61,6 +62,8 @@ def check_data(config: Config, output: Path) -> list[Finding]:
   findings += [finding for part in parts for finding in part.findings]
   # An image may belong to two parts.
   findings = list({(finding.file, finding.sentence): finding for finding in findings}.values())
+  warnings = list_warnings(dataset, parts) if dataset else []
+  warnings += value_warnings(part.source for part in parts)
   try:
     output.mkdir(parents=True, exist_ok=True)
     tables = [format_report(dataset, parts)] if dataset else []
@@ -69,7 +72,7 @@ def check_data(config: Config, output: Path) -> list[Finding]:
     ]
     # report.txt names all files, the terminal a few for each finding.
     full, short = (
-      '\n\n'.join([*tables, *format_conclusions(dataset, parts, findings, most), *figures])
+      '\n\n'.join([*tables, *format_conclusions(warnings, findings, most), *figures])
       for most in (None, MAX_NAMED_FILES)
     )
     write_atomically(output / 'report.txt', full + '\n')
@@ -101,11 +104,8 @@ def open_parts(config: Config) -> tuple[Dataset | None, dict[str, Source], list[
   return dataset, sources, findings
 
 
-def format_conclusions(
-  dataset: Dataset | None, parts: list[Part], findings: list[Finding], most: int | None
-) -> list[str]:
+def format_conclusions(warnings: list[str], findings: list[Finding], most: int | None) -> list[str]:
   """Returns the warnings and the findings as paragraphs; `most` as in `format_findings`."""
-  warnings = list_warnings(dataset, parts) if dataset else []
   blocks = []
   if warnings:
     blocks.append(f'{len(warnings)} {plural("warning", warnings)}\n' + '\n'.join(warnings))

@@ -7,7 +7,7 @@ Synopsis:
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from classmix_jax.data.label_statistics import class_counts, label_warnings, one
 from classmix_jax.data.source import Dataset
 from classmix_jax.tools.data_check.survey import Part, Value
 from classmix_jax.types import VOID
-from classmix_jax.utils.text import plural
+from classmix_jax.utils.text import align_columns, plural
 
 MAX_KINDS = 8  # sizes or formats of files in a cell
 MAX_UNKNOWN_ROWS = 20  # values without a class in a table
@@ -42,24 +42,6 @@ def format_report(dataset: Dataset, parts: Sequence[Part]) -> str:
       ],
     )
   )
-
-
-def align_columns(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:
-  """Formats rows of cells as aligned columns; those in `right` are right-aligned.
-
-  Example:
-    >>> align_columns([('class', 'share'), ('road', '9 %')], right=[1])
-    'class  share\\nroad     9 %'
-  """
-  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-  lines = []
-  for row in rows:
-    cells = [
-      cell.rjust(width) if index in right else cell.ljust(width)
-      for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    lines.append('  '.join(cells).rstrip())
-  return '\n'.join(lines)
 
 
 # ------------------------------------------------------------------------ tables
@@ -184,9 +166,10 @@ def list_warnings(dataset: Dataset, parts: Sequence[Part]) -> list[str]:
     if not len(part.counts):
       continue
     _, images = class_counts(part.counts, len(dataset.class_names))
-    if not part.findings:
-      sentences += one_class_warning(part.counts, dataset.class_names, part.title)
-    if part.title == 'labelled':
+    one_class = one_class_warning(part.counts, dataset.class_names, part.title)
+    if one_class and not part.findings:
+      sentences += one_class
+    elif part.title == 'labelled':
       sentences += label_warnings(images.tolist(), len(part.counts), dataset.class_names)
     else:
       sentences += [
