@@ -1,6 +1,8 @@
 """Restores a training run and evaluates it."""
 
 from collections.abc import Mapping
+import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from classmix_jax.config.trained import (
   override,
   trained_setup,
 )
+from classmix_jax.data.match_classes import match_classes
+from classmix_jax.data.source import Source
 from classmix_jax.data.splits import split_hash
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import Evaluator
@@ -20,6 +24,7 @@ from classmix_jax.evaluation.protocols import PROTOCOLS, slug
 from classmix_jax.evaluation.summary import conclude
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.workdir import run_files
+from classmix_jax.workdir.image_record import read_record, same_images
 
 Values = Mapping[str, Any]  # a run's config as nested plain dicts
 
@@ -59,11 +64,12 @@ def open_evaluator(values: Values, run: Path) -> Evaluator:
     run: directory of the run.
 
   Raises:
-    UserError: the data is missing.
+    UserError: the data is missing, or has classes that the run does not have.
   """
-  dataset = open_validation(values)
+  names, palette = run_files.read_classes(run)
+  dataset = match_classes(open_validation(values), names, palette, str(run))
   labeled = run_files.read_split(run, 'labeled')
-  method, evaluation = trained_setup(values, len(dataset.class_names))
+  method, evaluation = trained_setup(values, len(names))
   return Evaluator(
     dataset,
     method.model,
@@ -72,6 +78,24 @@ def open_evaluator(values: Values, run: Path) -> Evaluator:
     method.confidence_threshold,
     **evaluation._asdict(),
   )
+
+
+def name_other_data(run: Path, root: str, val: Source) -> str:
+  """Returns a name for results on the images in a directory; '' if they are the run's own.
+
+  Args:
+    run: directory of the run.
+    root: the directory.
+    val: the images that are evaluated.
+
+  Example: of /data/test it is `test-5f2c91`, whose digits are a digest of the whole path.
+  """
+  record = read_record(run)
+  if record is None or same_images(record.val, val):
+    return ''
+  path = Path(os.path.abspath(os.path.expanduser(root)))
+  digest = hashlib.sha256(str(path).encode()).hexdigest()[:6]
+  return f'{slug(path.name.lower()) or "data"}-{digest}'
 
 
 def evaluate_run(
@@ -90,7 +114,8 @@ def evaluate_run(
     run: directory of the run.
     step: 'latest', 'best' or a step.
     network: the headline network; '' takes the config's.
-    root: directory of the data set; '' takes the config's.
+    root: directory of the data set; '' takes the config's. The result on other images than the
+      run's own is written to a file that has the name of the directory.
     eval_batch_size: images at once; 0 takes the config's.
     protocol: fields of `config.eval` to replace. The result of another protocol than the run's
       is written to a file of its own.
@@ -107,8 +132,11 @@ def evaluate_run(
   values, other_protocol = override_protocol(values, protocol or {})
   restored_step, networks = load_networks(run, step)
   evaluator = open_evaluator(values, run)
+  data = name_other_data(run, root, evaluator.dataset.val) if root else ''
   result = evaluator(restored_step, networks)
-  name = slug(evaluator.description) if other_protocol else ''
+  if data:
+    result['root'] = os.path.abspath(os.path.expanduser(root))
+  name = '-'.join(filter(None, [data, slug(evaluator.description) if other_protocol else '']))
   run_files.write_evaluation(run, result, name)
   conclude(run, result, evaluator, networks, name)
   if write_predictions:

@@ -244,3 +244,11 @@ def describe_names(names: list[str], noun: str, verb: str) -> str:
   be = '' if verb == 'changed' else 'is ' if len(names) == 1 else 'are '
   plural = '' if len(names) == 1 else 's'
   return f'{len(names)} {noun}{plural} {be}{verb} ({listed(names, NAMES_SHOWN)})'
+
+
+def same_images(pairs: Mapping[str, Pair], source: Source) -> bool:
+  """Returns whether a source has the recorded images, wherever its files are."""
+  now = stamp_images(source, True, pairs)
+  return pairs.keys() == now.keys() and not any(
+    differ(digest_of(pairs[name]), digest_of(now[name])) for name in now
+  )
