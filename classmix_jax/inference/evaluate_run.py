@@ -4,6 +4,7 @@ from collections.abc import Mapping
 import hashlib
 import os
 from pathlib import Path
+import re
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ from classmix_jax.config.trained import (
   trained_setup,
 )
 from classmix_jax.data.match_classes import match_classes
-from classmix_jax.data.source import Source
+from classmix_jax.data.source import Dataset, Source
 from classmix_jax.data.splits import split_hash
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import Evaluator
@@ -56,6 +57,29 @@ def override_protocol(values: Values, fields: Values) -> tuple[dict[str, Any], b
   return values, after != before
 
 
+def name_own_flags(sentence: str, run: Path) -> str:
+  """Returns a sentence about data with the flags of this program instead of those of a training.
+
+  Example:
+    >>> name_own_flags('Set --config.data.root=DIR.', Path('RUN'))
+    'Set --root=DIR.'
+  """
+  sentence = re.sub(r'(--)?config\.data\.root', '--root', sentence)
+  if 'config.data.' in sentence:
+    sentence += f' (An evaluation has the options of {run}/config.json.)'
+  return sentence
+
+
+def open_data(values: Values, run: Path) -> Dataset:
+  """Opens the validation set of a run with the classes of the run; raises as `open_evaluator`."""
+  names, palette = run_files.read_classes(run)
+  try:
+    dataset = open_validation(values)
+  except UserError as error:
+    raise UserError(name_own_flags(str(error), run)) from None
+  return match_classes(dataset, names, palette, str(run))
+
+
 def open_evaluator(values: Values, run: Path) -> Evaluator:
   """Opens the validation set of a run for its evaluator.
 
@@ -66,10 +90,9 @@ def open_evaluator(values: Values, run: Path) -> Evaluator:
   Raises:
     UserError: the data is missing, or has classes that the run does not have.
   """
-  names, palette = run_files.read_classes(run)
-  dataset = match_classes(open_validation(values), names, palette, str(run))
+  dataset = open_data(values, run)
   labeled = run_files.read_split(run, 'labeled')
-  method, evaluation = trained_setup(values, len(names))
+  method, evaluation = trained_setup(values, len(dataset.class_names))
   return Evaluator(
     dataset,
     method.model,
@@ -80,22 +103,20 @@ def open_evaluator(values: Values, run: Path) -> Evaluator:
   )
 
 
-def name_other_data(run: Path, root: str, val: Source) -> str:
-  """Returns a name for results on the images in a directory; '' if they are the run's own.
-
-  Args:
-    run: directory of the run.
-    root: the directory.
-    val: the images that are evaluated.
+def name_data(root: str) -> str:
+  """Returns a name for results on the images in a directory, without spaces.
 
   Example: of /data/test it is `test-5f2c91`, whose digits are a digest of the whole path.
   """
-  record = read_record(run)
-  if record is None or same_images(record.val, val):
-    return ''
   path = Path(os.path.abspath(os.path.expanduser(root)))
   digest = hashlib.sha256(str(path).encode()).hexdigest()[:6]
   return f'{slug(path.name.lower()) or "data"}-{digest}'
+
+
+def has_own_images(run: Path, val: Source) -> bool:
+  """Returns whether images are those that the run evaluates, as far as it has recorded them."""
+  record = read_record(run)
+  return record is None or same_images(record.val, val)
 
 
 def evaluate_run(
@@ -132,11 +153,15 @@ def evaluate_run(
   values, other_protocol = override_protocol(values, protocol or {})
   restored_step, networks = load_networks(run, step)
   evaluator = open_evaluator(values, run)
-  data = name_other_data(run, root, evaluator.dataset.val) if root else ''
+  own = has_own_images(run, evaluator.dataset.val)
+  if not own and not root:
+    print('warning: the validation images have changed since the training')
   result = evaluator(restored_step, networks)
-  if data:
+  parts = [slug(evaluator.description)] if other_protocol else []
+  if root and not own:
     result['root'] = os.path.abspath(os.path.expanduser(root))
-  name = '-'.join(filter(None, [data, slug(evaluator.description) if other_protocol else '']))
+    parts.insert(0, name_data(root))
+  name = '-'.join(parts)
   run_files.write_evaluation(run, result, name)
   conclude(run, result, evaluator, networks, name)
   if write_predictions:
