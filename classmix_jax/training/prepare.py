@@ -99,5 +99,7 @@ def prepare(config: Config, run: Path) -> tuple[Setup, Weights | None]:
     resume.check_run(run, config.to_dict())  # before data is read, which takes longer
     setup = make_setup(config, choose_left_out(config, run))
     check_config_and_classes(setup, run)
+    for note in setup.dataset.notes:
+      print(note)
     warn_of_data(setup)
   return setup, weights
