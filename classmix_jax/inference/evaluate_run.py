@@ -58,7 +58,7 @@ def override_protocol(values: Values, fields: Values) -> tuple[dict[str, Any], b
 
 
 def name_own_flags(sentence: str, run: Path) -> str:
-  """Returns a sentence about data with the flags of this program instead of those of a training.
+  """Returns a sentence with the flags of this program instead of a training's.
 
   Example:
     >>> name_own_flags('Set --config.data.root=DIR.', Path('RUN'))

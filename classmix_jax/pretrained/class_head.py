@@ -25,7 +25,7 @@ NAMES_SHOWN = 12
 
 
 def find_class_arrays(model: Segmenter) -> list[str]:
-  """Returns the arrays of a head whose last axis is the class: with one class more, it is longer.
+  """Returns the arrays whose last axis is the class: it is longer with one class more.
 
   Example: of the head `linear`, `['head/classifier/bias', 'head/classifier/kernel']`.
   """
