@@ -99,7 +99,9 @@ def load(
   options = MaskOptions(
     label_map, ignore, mask_threshold, color_distance, others, transparent, turn_masks
   )
-  table_colors = color_table(table, class_file) | option_colors
+  table_colors = (
+    color_table(table, class_file) | dict(layout.colors if layout else {}) | option_colors
+  )
   decoding = build_decoding(table.names, table.label_map(), table_colors, options)
   reading = parse_reading(bands, value_range)
   check_pairs(parts.train, decoding)
