@@ -6,17 +6,55 @@ Synopsis:
     write_class_file(Path('OUT/classes.txt'), names, choose_colors(names, export.colors), False)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from classmix_jax.data.files.colors import Color
 from classmix_jax.datasets.folder.class_file import read_classes
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import AnnotatedImage, Export
-from classmix_jax.tools.annotations.class_table import is_void
+from classmix_jax.tools.annotations.class_table import (
+  RESERVED_BACKGROUNDS,
+  is_background,
+  is_void,
+)
 from classmix_jax.types import VOID
 from classmix_jax.utils.atomic_write import write_atomically
 from classmix_jax.utils.text import listed
+
+
+def choose_background(background: str, fixed: Sequence[str], used: Iterable[str]) -> str:
+  """Returns the class of pixels outside all regions, '' if they are void.
+
+  Args:
+    background: of --background, or ''.
+    fixed: the names of --classes; may be empty.
+    used: the names of shapes.
+
+  Returns:
+    `background`; without it labelme's name for the background if a class has it.
+
+  Raises:
+    UserError: `background` means void.
+
+  Example:
+    >>> choose_background('', ('_background_', 'crane'), ())
+    '_background_'
+  """
+  if is_void(background):
+    raise UserError(f'--background={background} is not a class; without the option it is void.')
+  reserved = [name for name in (*fixed, *sorted(used)) if name.lower() in RESERVED_BACKGROUNDS]
+  return background or (reserved[0] if reserved else '')
+
+
+def rename_background(name: str, background: str) -> str:
+  """Returns `background` for any name of the background, and other names as they are.
+
+  Example:
+    >>> rename_background('_background_', 'ground'), rename_background('car', 'ground')
+    ('ground', 'car')
+  """
+  return background if background and is_background(name) else name
 
 
 def order_classes(
@@ -31,7 +69,7 @@ def order_classes(
     fixed: the names of --classes, whose order is kept; may be empty.
     background: class of pixels outside all regions, or ''; class 0 unless it is in `fixed`.
     export: declares names and their order.
-    images: their regions may have further names.
+    images: their shapes may have further names.
 
   Raises:
     UserError: there are fewer than two or too many for 8 bits, or a name cannot be written
@@ -39,13 +77,12 @@ def order_classes(
 
   Example: `order_classes((), 'ground', export, images) == ('ground', 'car', 'road')`.
   """
-  if is_void(background):
-    raise UserError(f'--background={background} is not a class; without the option it is void.')
-  used = {name for image in images for name, _ in image.shapes}
+  used = {shape.name for image in images for shape in image.shapes if shape.name}
   names = list(fixed) or [*export.class_names, *sorted(used - set(export.class_names))]
-  names = [name for name in names if not is_void(name)]
-  if background and not (fixed and background in fixed):
-    names = [background, *(name for name in names if name != background)]
+  names = [rename_background(name, background) for name in names if not is_void(name)]
+  if background and not (fixed and background in names):
+    names = [background, *names]
+  names = list(dict.fromkeys(names))
   if not 2 <= len(names) < VOID:
     raise UserError(
       f'there are {len(names)} classes{": " * bool(names)}{listed(names, 3)}; a data set has '

@@ -20,6 +20,8 @@ from classmix_jax.errors import UserError
 
 UNANNOTATED = ''  # class name of pixels outside all regions
 VOID_NAMES = ('void', '__ignore__')  # labelme's examples use the second
+RESERVED_BACKGROUNDS = ('_background_', '__background__')  # of labelme and of TensorFlow
+BACKGROUND_NAMES = ('background', *RESERVED_BACKGROUNDS)
 
 VOC_VOID = (224, 224, 192)  # the border around objects
 NAMED_TABLES: Mapping[str, Mapping[str, Color]] = {
@@ -40,6 +42,16 @@ def is_void(name: str) -> bool:
     (True, False)
   """
   return name.lower() in VOID_NAMES
+
+
+def is_background(name: str) -> bool:
+  """Returns whether a class of this name is what no region covers, in the words of programs.
+
+  Example:
+    >>> is_background('_background_'), is_background('ground')
+    (True, False)
+  """
+  return name.lower() in BACKGROUND_NAMES
 
 
 def read_class_table(source: str) -> dict[str, Color | None]:
