@@ -9,6 +9,7 @@ import jax
 from classmix_jax.evaluation.evaluator import Evaluator
 from classmix_jax.types import PyTree
 from classmix_jax.utils.atomic_write import write_png
+from classmix_jax.utils.text import display_width, pad
 from classmix_jax.workdir import layout
 
 
@@ -21,16 +22,16 @@ def result_table(result: Mapping[str, Any]) -> str:
   networks = result['networks']
   names = list(result['iou'])
   all_classes = f'mIoU of {len(names)}'
-  width = max(map(len, ['IoU in %', all_classes, *names]))
+  width = max(map(display_width, ['IoU in %', all_classes, *names]))
 
   def line(name: str, values: list[float | None]) -> str:
     cells = [f'{"-":>8}' if value is None else f'{100 * value:8.2f}' for value in values]
-    return '  '.join([f'{name:{width}}', *cells])
+    return '  '.join([pad(name, width), *cells])
 
   def mean(name: str, field: str) -> str:
     return line(name, [network[field] for network in networks.values()])
 
-  lines = ['  '.join([f'{"IoU in %":{width}}', *(f'{name:>8}' for name in networks)])]
+  lines = ['  '.join([pad('IoU in %', width), *(f'{name:>8}' for name in networks)])]
   lines += [line(name, [network['iou'][name] for network in networks.values()]) for name in names]
   lines.append(mean('mIoU', 'miou'))
   if any(network['miou'] != network['miou_all_classes'] for network in networks.values()):

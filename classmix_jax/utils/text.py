@@ -1,11 +1,14 @@
-"""Formats lists and plurals in sentences.
+"""Formats lists and plurals in sentences, and tables of the terminal.
 
 Synopsis:
 
     f'the {plural("colour", colors)} {listed(colors, 4)}'
+    print(align_columns([('class', 'share'), *rows], right=[1]))
 """
 
 from collections.abc import Iterable, Sequence
+
+import wcwidth
 
 
 def plural(noun: str, items: Sequence[object]) -> str:
@@ -24,3 +27,42 @@ def listed(items: Iterable[object], most: int) -> str:
   if len(texts) <= most:
     return ', '.join(texts)
   return f'{", ".join(texts[:most])} and {len(texts) - most} more'
+
+
+def display_width(text: str) -> int:
+  """Returns the width of a text in columns of the terminal; Chinese characters take two.
+
+  Example:
+    >>> display_width('sky'), display_width('天空')
+    (3, 4)
+  """
+  return wcwidth.width(text)
+
+
+def pad(text: str, width: int, *, right: bool = False) -> str:
+  """Fills a text with spaces to a display width, behind it, or before it if `right`.
+
+  Example:
+    >>> pad('天空', 6) + '|', pad('9 %', 5, right=True)
+    ('天空  |', '  9 %')
+  """
+  spaces = ' ' * (width - display_width(text))
+  return spaces + text if right else text + spaces
+
+
+def align_columns(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:
+  """Formats rows of cells as aligned columns; those in `right` are right-aligned.
+
+  Example:
+    >>> align_columns([('class', 'share'), ('road', '9 %')], right=[1])
+    'class  share\\nroad     9 %'
+  """
+  widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
+  lines = []
+  for row in rows:
+    cells = [
+      pad(cell, width, right=index in right)
+      for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    lines.append('  '.join(cells).rstrip())
+  return '\n'.join(lines)

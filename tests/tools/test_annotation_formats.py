@@ -267,9 +267,7 @@ def sly_object(kind, exterior, interior=(), title='road'):
   return {'id': 1, 'geometryType': kind, 'classTitle': title, 'tags': [], 'points': points}
 
 
-def write_sly(
-  root, *objects, name='ds0/ann/a.jpg.json', height=6, width=8, classes=('car', 'road')
-):
+def write_sly(root, *objects, name='ds0/ann/a.jpg.json', classes=('car', 'road')):
   write_json(
     root / 'meta.json',
     {
@@ -283,7 +281,7 @@ def write_sly(
   content = {
     'description': '',
     'tags': [],
-    'size': {'height': height, 'width': width},
+    'size': {'height': 6, 'width': 8},
     'objects': list(objects),
   }
   return write_json(root / name, content)
@@ -322,9 +320,9 @@ def test_supervisely_lines_and_old_objects(tmp_path, capsys):
   graph = {'geometryType': 'graph', 'classTitle': 'car', 'nodes': {'a': {'loc': [4, 2]}}}
   write_sly(tmp_path / 'in', old, {**polygon, 'bitmap': None}, line, graph)
   mask = run('supervisely', tmp_path / 'in', tmp_path / 'out', line_width=1, background='ground')
-  same(mask['ds0/a'][0], [2 + 1] * 8 if False else [2] * 8)
+  same(mask['ds0/a'][0], [3] * 8)
   same(mask['ds0/a'][2], [0] * 4 + [V] + [0] * 3)
-  same(mask['ds0/a'][5], [3, 3, 3, 0, 0, 0, 0, 1])
+  same(mask['ds0/a'][5], [2, 2, 2, 0, 0, 0, 0, 1])
   assert_says(
     capsys.readouterr().out, 'shapes without a certain outline or class are void: 1 graph'
   )
@@ -478,11 +476,12 @@ def test_labelme_sizes_that_are_not_in_the_file(tmp_path):
 
 
 def test_labelme_numbers_as_labels(tmp_path):
+  """A class file has no names of digits only."""
   write_labelme(
     tmp_path / 'in/1.json', (3, 'rectangle', [[0, 0], [1, 1]]), (4.0, 'rectangle', [[3, 0], [4, 1]])
   )
   run('labelme', tmp_path / 'in', tmp_path / 'out')
-  assert (tmp_path / 'out/classes.txt').read_text() == '3\n4\n'
+  assert (tmp_path / 'out/classes.txt').read_text() == 'class_3\nclass_4\n'
 
 
 def test_x_anylabeling_shapes(tmp_path):

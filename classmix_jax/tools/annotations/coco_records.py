@@ -41,7 +41,7 @@ class Tables(NamedTuple):
     names: category id, as annotations write it -> class name.
     colors: colour of each class; None if it has none.
     astray: image ids of annotations that no image has, one per annotation.
-    shared_ids: image ids of several images, whose annotations cannot be told apart.
+    shared_ids: image ids of several images, whose annotations cannot be separated.
   """
 
   file: Path

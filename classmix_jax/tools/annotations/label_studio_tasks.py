@@ -50,7 +50,7 @@ def is_task(content: Any) -> bool:
 
 
 def list_tasks(records: Sequence[Record], file: Path) -> list[Task]:
-  """Returns the tasks of an export; JSON-MIN has a record for each annotation of a task."""
+  """Returns the tasks; in JSON-MIN each annotation of a task has a record of its own."""
   full = [record for record in records if isinstance(record.get('data'), dict)]
   grouped: dict[Any, list[Record]] = {}
   for number, record in enumerate(records):
@@ -137,7 +137,7 @@ def strip_url(text: str) -> str:
 
 
 def choose_names(paths: Sequence[str]) -> dict[str, str]:
-  """Returns path -> name of its mask: the file name without directories, if it is the only one.
+  """Returns path -> name of its mask: the file name, if no other path has the same.
 
   Names of uploaded files lose the prefix of Label Studio. Paths whose names are equal keep their
   directories and prefixes.

@@ -75,7 +75,7 @@ def read(path: Path, options: Options) -> Export:
 
 
 def find_json_files(directory: Path) -> list[Path]:
-  """Returns the JSON files below a directory, sorted; hidden files and directories are left out."""
+  """Returns the JSON files below a directory, sorted, without hidden ones."""
   return sorted(
     path
     for path in directory.rglob('*.[jJ][sS][oO][nN]')

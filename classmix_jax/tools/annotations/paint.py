@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from classmix_jax.data.class_files.words import is_void
 from classmix_jax.data.files.colors import Color
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import AnnotatedImage, Problem, Region, Shape
-from classmix_jax.tools.annotations.class_table import is_void
 from classmix_jax.tools.annotations.mask_files import MaskFiles
 from classmix_jax.tools.annotations.raster import Line, rasterize
 from classmix_jax.types import VOID
@@ -91,7 +91,10 @@ def paint_masks(
 
 
 def has_mask(image: AnnotatedImage, background: str, line_width: int) -> bool:
-  """Returns whether an image gets a mask: it has a region, or is annotated and has a background."""
+  """Returns whether an image gets a mask.
+
+  It does if it has a region, or if it is annotated and there is a class for its background.
+  """
   return image.is_annotated and bool(
     background or any(is_certain(shape, line_width) for shape in image.shapes)
   )

@@ -115,20 +115,21 @@ def read_json_file(path: Path) -> Any:
 
 
 def parse_class_name(value: object) -> str:
-  """Parses a class name and normalises its spaces; a number becomes its digits.
+  """Parses a class name and normalises its spaces; the number 3 becomes 'class_3'.
 
   Raises:
     UserError: it is neither text nor a number, or is empty.
 
   Example:
     >>> parse_class_name(' traffic  light'), parse_class_name(3.0)
-    ('traffic light', '3')
+    ('traffic light', 'class_3')
   """
   if isinstance(value, int | float) and not isinstance(value, bool):
     value = f'{value:g}'
   if not isinstance(value, str) or not value.strip():
     raise UserError(f'a class name is {value!r}; expected text; correct the annotation.')
-  return ' '.join(value.split())
+  name = ' '.join(value.split())
+  return f'class_{name}' if parse_whole(name) is not None else name  # a class file has no numbers
 
 
 def parse_whole(value: object) -> int | None:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from classmix_jax.data.class_files.words import is_background
 from classmix_jax.tools.annotations.annotation import AnnotatedImage, Problem
-from classmix_jax.tools.annotations.class_table import is_background
 from classmix_jax.tools.annotations.paint import VOID_WIDTH, MaskCounts, is_certain
 from classmix_jax.tools.annotations.raster import Line
 from classmix_jax.types import VOID
-from classmix_jax.utils.text import listed
+from classmix_jax.utils.text import display_width, listed, pad
 
 MAX_PROBLEMS = 10  # problems that are printed
 
@@ -38,12 +38,12 @@ def format_count_table(names: Sequence[str], images: np.ndarray, pixels: np.ndar
      0  road        3   75.00 %
         void        1   25.00 %
   """
-  width = max(map(len, [*names, 'class']))
-  lines = [f'id  {"class":{width}}  images   pixels']
+  width = max(map(display_width, [*names, 'class']))
+  lines = [f'id  {pad("class", width)}  images   pixels']
   for label, name in [*enumerate(names), (VOID, 'void')]:
     percentage = 100 * pixels[label] / max(pixels.sum(), 1)
     number = '' if label == VOID else label
-    lines.append(f'{number:>2}  {name:{width}}  {images[label]:>6}  {percentage:>6.2f} %')
+    lines.append(f'{number:>2}  {pad(name, width)}  {images[label]:>6}  {percentage:>6.2f} %')
   return '\n'.join(lines)
 
 
