@@ -11,9 +11,10 @@ from pathlib import Path
 import unicodedata
 
 from classmix_jax.data.files.find_images import EXTENSIONS, find_images
-from classmix_jax.data.files.image_io import File, read_header
+from classmix_jax.data.files.image_io import read_header
+from classmix_jax.data.files.open_image import File
 from classmix_jax.errors import UserError
-from classmix_jax.tools.annotations.parsing import parse_size
+from classmix_jax.tools.annotations.parsing import NAME_EXTENSIONS, parse_size
 from classmix_jax.types import Size
 from classmix_jax.utils.text import listed
 
@@ -53,7 +54,7 @@ def split_name(text: str) -> list[str]:
   """
   parts = unicodedata.normalize('NFC', text).replace('\\', '/').split('/')
   stem, dot, extension = parts[-1].rpartition('.')
-  if f'{dot}{extension}'.lower() in EXTENSIONS:
+  if f'{dot}{extension}'.lower() in NAME_EXTENSIONS:
     parts[-1] = stem
   return [part for part in parts if part not in ('', '.', '..')]
 

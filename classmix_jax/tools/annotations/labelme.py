@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 import unicodedata
 
-from classmix_jax.data.files.image_io import Encoded, read_header
+from classmix_jax.data.files.image_io import read_header
+from classmix_jax.data.files.open_image import Encoded
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import (
   AnnotatedImage,

@@ -101,7 +101,7 @@ def has_mask(image: AnnotatedImage, background: str, line_width: int) -> bool:
 
 
 def is_certain(shape: Shape, line_width: int) -> bool:
-  """Returns whether the pixels of a shape have a class: it is a region, or a line with a width."""
+  """Returns whether the pixels of a shape have a class: those of regions and wide lines do."""
   return not shape.kind or (line_width > 0 and bool(shape.name) and isinstance(shape.region, Line))
 
 

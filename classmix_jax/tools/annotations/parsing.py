@@ -22,6 +22,8 @@ from classmix_jax.tools.annotations.annotation import Point
 from classmix_jax.types import Size
 from classmix_jax.utils.text import listed
 
+# Of images in annotation files; they may be converted to other formats for training.
+NAME_EXTENSIONS = (*EXTENSIONS, '.heic', '.heif', '.avif', '.jfif', '.jp2', '.gif', '.ppm')
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # PIL refuses to read larger masks
 _WHOLE = re.compile(r'([-+]?[0-9]{1,18})(\.0*)?')
 MAX_COORDINATE = 1e6  # in pixels; rasterisers allocate memory in proportion to the distance
@@ -70,7 +72,7 @@ def parse_image_name(text: object) -> str:
     ('city/a.1', 'frame.7')
   """
   path = parse_relative_path(text)
-  path = path.with_suffix('') if path.suffix.lower() in EXTENSIONS else path
+  path = path.with_suffix('') if path.suffix.lower() in NAME_EXTENSIONS else path
   return unicodedata.normalize('NFC', str(path))
 
 
