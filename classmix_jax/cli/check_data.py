@@ -22,11 +22,10 @@ OUTPUT = flags.DEFINE_string(
 def main() -> None:
   from classmix_jax.errors import UserError
   from classmix_jax.tools.data_check.check_data import check_data
-  from classmix_jax.utils.text import plural
+  from classmix_jax.tools.data_check.report import count_findings
 
   config = command_line.required(CONFIG.value)
   output = Path(OUTPUT.value or Path('runs') / f'check-{config.name}').expanduser()
   findings = check_data(config, output)
   if findings:
-    counted = f'{len(findings)} {plural("finding", findings)}'
-    raise UserError(f'{counted}, see above and {output / "report.txt"}.')
+    raise UserError(f'{count_findings(findings)}, see above and {output / "report.txt"}.')

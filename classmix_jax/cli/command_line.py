@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 import difflib
 import os
 from pathlib import Path
+import re
 import sys
 from types import ModuleType
 
@@ -21,6 +22,8 @@ from absl import flags  # noqa: E402
 
 from classmix_jax.cli.allocator import keep_freed_memory  # noqa: E402
 from classmix_jax.config.flags import OVERRIDE, load_without_overrides  # noqa: E402
+
+OVERRIDE_FLAG = re.compile(rf'--?{re.escape(OVERRIDE[2:])}')  # absl takes one dash as well
 
 
 def fail(sentence: str) -> None:
@@ -72,6 +75,30 @@ def find_configs(arguments: Sequence[str]) -> list[str]:
   return result
 
 
+def keep_last_overrides(arguments: Sequence[str]) -> list[str]:
+  """Returns the arguments with the last value of every `--config.FIELD` only.
+
+  ml_collections (1.1.0) would join the tuples of repeated flags: `(32, 32, 24, 24)`.
+
+  Example:
+    >>> keep_last_overrides(['--config.seed=1', '--config.steps=3', '--config.seed', '2'])
+    ['--config.steps=3', '--config.seed=2']
+  """
+  result: dict[str, str] = {}
+  remaining = list(arguments)
+  while remaining:
+    argument = remaining.pop(0)
+    flag, equals, value = argument.partition('=')
+    if not OVERRIDE_FLAG.match(flag):
+      result[f'argument {len(remaining)}'] = argument
+      continue
+    if not equals and remaining and not remaining[0].startswith('--'):
+      value, equals = remaining.pop(0), '='
+    result.pop(flag.lstrip('-'), None)  # the last one keeps its place
+    result[flag.lstrip('-')] = f'{flag}{equals}{value}'
+  return list(result.values())
+
+
 def check_overrides(arguments: Sequence[str], config: Mapping) -> None:
   """Raises UserError if the config does not have the field of a `--config.FIELD`."""
   from flax.traverse_util import flatten_dict
@@ -107,7 +134,7 @@ def parse_flags(program: ModuleType) -> None:
     print(program.__doc__, flags.FLAGS.module_help(program), sep='\n')
     sys.exit(0)
   # ml_collections looks for overrides in sys.argv itself.
-  sys.argv = find_configs(sys.argv)
+  sys.argv = keep_last_overrides(find_configs(sys.argv))
   try:
     parse_config(sys.argv)
   except UserError as error:

@@ -152,7 +152,8 @@ def choose_split(
   chosen = choose_labeled(names, config.data.labeled, config.data.split_seed)
   chosen = chosen[chosen < len(dataset.train)]
   if not len(chosen):
-    raise UserError(f'None of the labelled examples reads: {next(iter(left_out.train.values()))}')
+    reason = left_out.summary or next(iter(left_out.train.values()))
+    raise UserError(f'None of the labelled examples reads: {reason}')
   lookup(dict.fromkeys(POOLS), config.data.unlabeled, 'config.data.unlabeled')
   everything = np.arange(len(dataset.train))
   pool = everything if config.data.unlabeled == 'all' else np.setdiff1d(everything, chosen)

@@ -28,7 +28,7 @@ import shutil
 
 import numpy as np
 
-from classmix_jax.data.files.findings import raise_findings
+from classmix_jax.data.files.findings import Finding, raise_findings
 from classmix_jax.data.source import Source, cached
 from classmix_jax.errors import UserError
 from classmix_jax.utils.atomic_write import write_atomically
@@ -141,7 +141,7 @@ def _make_copy(directory: Path, read: ReadArray, names: tuple[str, ...], kind: s
       arrays = []
       for index, result in zip(chunk, results, strict=True):
         if isinstance(result, UserError):
-          findings.append((names[index], str(result)))
+          findings.append(Finding.of(names[index], result))
         else:
           arrays.append((index, result))
       _check_space(directory, arrays, len(missing) - num_done)

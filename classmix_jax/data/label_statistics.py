@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from classmix_jax.data.files.findings import raise_findings
+from classmix_jax.data.files.findings import Finding, raise_findings
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
 from classmix_jax.types import VOID
@@ -44,7 +44,7 @@ def label_counts(source: Source, indices: Sequence[int], class_names: Sequence[s
   rows = list(in_parallel(read, indices))
   raise_findings(
     [
-      (source.names[index], str(row))
+      Finding.of(source.names[index], row)
       for index, row in zip(indices, rows, strict=True)
       if isinstance(row, UserError)
     ],
@@ -63,7 +63,8 @@ def count_values(source: Source, index: int, class_names: Sequence[str]) -> np.n
     raise UserError(
       f"the mask of '{source.names[index]}' holds the values {', '.join(map(str, unknown))}; "
       f'expected are 0 to {len(class_names) - 1} and 255 (void). Set --config.data.label_map='
-      f"'{unknown[0]}:CLASS' (CLASS is an id or void)."
+      f"'{unknown[0]}:CLASS' (CLASS is an id or void).",
+      'values of masks',
     )
   return counts
 

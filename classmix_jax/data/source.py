@@ -25,11 +25,13 @@ class Files(NamedTuple):
     mask: index -> `image_io.File` of the mask, or None if there are no masks. Never called for
       unlabelled examples.
     decoding: how masks are decoded, a `data.files.decoding.Decoding`, or None.
+    reading: how images are read, a `data.files.reading.Reading`, or None.
   """
 
   image: Callable[[int], Any]
   mask: Callable[[int], Any] | None = None
   decoding: Any = None
+  reading: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Dataset:
     unlabeled: further images without labels, or None.
     raw_ids: value of class 0, 1, ... in predictions for the official tools of the data set
       (Cityscapes: 7, 8, 11, ...), or None if these expect class ids.
+    notes: sentences about how the data set was read, such as its layout or files that are not
+      used; printed by the check of the data and at the start of a training run.
   """
 
   name: str
@@ -88,6 +92,7 @@ class Dataset:
   val: Source
   unlabeled: Source | None = None
   raw_ids: tuple[int, ...] | None = None
+  notes: tuple[str, ...] = ()
 
 
 def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:
@@ -127,7 +132,9 @@ def concat(a: Source, b: Source) -> Source:
     return lambda i: first(i) if i < len(a) else second(i - len(a))
 
   labels = a.read_label and b.read_label and chain(a.read_label, b.read_label)
-  files = a.files and b.files and Files(chain(a.files.image, b.files.image))
+  files = (
+    a.files and b.files and Files(chain(a.files.image, b.files.image), reading=a.files.reading)
+  )
   return Source(names, chain(a.read_image, b.read_image), labels, _versions(a, b), files)
 
 

@@ -23,7 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from classmix_jax.data.files.checks import describe_misfit
+from classmix_jax.data.files.checks import check_fit
+from classmix_jax.data.files.findings import Finding, count_kinds, group_findings
 from classmix_jax.data.files.image_io import read_header
 from classmix_jax.data.label_statistics import count_values
 from classmix_jax.data.source import Dataset, Source, subset
@@ -32,10 +33,18 @@ from classmix_jax.utils.threads import in_parallel
 
 
 class UnreadableExamples(NamedTuple):
-  """Unreadable examples: name -> reason, for the sources `train` and `unlabeled`."""
+  """Unreadable examples.
+
+  Attributes:
+    train: name -> reason, of the source `train`.
+    unlabeled: name -> reason, of the source `unlabeled`.
+    summary: number of examples of each kind of reason, and one sentence for each kind; '' if the
+      examples were read from left_out.json.
+  """
 
   train: Mapping[str, str]
   unlabeled: Mapping[str, str]
+  summary: str = ''
 
   def __bool__(self) -> bool:
     return bool(self.train or self.unlabeled)
@@ -62,17 +71,19 @@ def find_unreadable_examples(
   """
   labeled = frozenset(map(int, labeled))
   num_read = 0
+  findings: list[Finding] = []
 
   def scan(source: Source, has_label: Callable[[int], bool]) -> dict[str, str]:
     nonlocal num_read
     reasons: dict[str, str] = {}
-    sentences = in_parallel(
-      lambda index: describe_flaw(source, index, dataset.class_names, has_label(index)),
+    errors = in_parallel(
+      lambda index: find_flaw(source, index, dataset.class_names, has_label(index)),
       range(len(source)),
     )
-    for name, sentence in zip(source.names, sentences, strict=True):
-      if sentence:
-        reasons[name] = sentence
+    for name, error in zip(source.names, errors, strict=True):
+      if error is not None:
+        reasons[name] = str(error)
+        findings.append(Finding.of(name, error))
       num_read += 1
       if report is not None:
         report(num_read)
@@ -80,11 +91,20 @@ def find_unreadable_examples(
 
   train = scan(dataset.train, labeled.__contains__)
   unlabeled = scan(dataset.unlabeled, lambda index: False) if dataset.unlabeled else {}
-  return UnreadableExamples(train, unlabeled)
+  return UnreadableExamples(train, unlabeled, summarize(findings))
 
 
-def describe_flaw(source: Source, index: int, class_names: Sequence[str], has_label: bool) -> str:
-  """Returns why an example is unreadable, '' if it is not.
+def summarize(findings: Sequence[Finding]) -> str:
+  """Returns the number of findings of each kind, and a sentence for each."""
+  groups = group_findings(findings)
+  counts = f'{count_kinds(groups)}. ' if len(findings) > 1 else ''
+  return counts + ' '.join(group.sentence for group in groups)
+
+
+def find_flaw(
+  source: Source, index: int, class_names: Sequence[str], has_label: bool
+) -> UserError | None:
+  """Returns the error that makes an example unreadable, None if there is none.
 
   Args:
     source: source of the example.
@@ -95,15 +115,16 @@ def describe_flaw(source: Source, index: int, class_names: Sequence[str], has_la
   try:
     source.read_image(index)
     if not has_label:
-      return ''
+      return None
     count_values(source, index, class_names)
     if source.files is None or source.files.mask is None:
-      return ''
+      return None
     # By the headers: at a working resolution, image and mask have been resized to the same size.
     image, mask = source.files.image(index), source.files.mask(index)
-    return describe_misfit(image, read_header(image), mask, read_header(mask))
+    check_fit(image, read_header(image), mask, read_header(mask))
   except UserError as error:
-    return str(error)
+    return error
+  return None
 
 
 def drop_examples(source: Source, names: Collection[str]) -> Source:

@@ -8,12 +8,12 @@ Synopsis:
     trained.class_names[label[0, 0]]
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 import dataclasses
 import itertools
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -21,7 +21,8 @@ from PIL import Image
 
 from classmix_jax.config.load import read_config
 from classmix_jax.config.trained import trained_setup
-from classmix_jax.data.files.image_io import read_image
+from classmix_jax.data.files.image_io import WHOLE, read_image
+from classmix_jax.data.files.reading import Reading, parse_reading
 from classmix_jax.evaluation.eval_step import predict
 from classmix_jax.evaluation.headline import headline_network
 from classmix_jax.evaluation.native import native_frame
@@ -65,8 +66,12 @@ class Framed(NamedTuple):
     return self.image.shape + self.valid.shape
 
 
-def as_array(image: ImageLike) -> np.ndarray:
+def as_array(image: ImageLike, reading: Reading = WHOLE) -> np.ndarray:
   """Converts an array, a PIL image or a file to `[H, W, 3]` uint8 RGB.
+
+  Args:
+    image: the image.
+    reading: bands and range of values of files.
 
   Raises:
     ValueError: the array has another shape or type.
@@ -77,7 +82,7 @@ def as_array(image: ImageLike) -> np.ndarray:
     (3, 4, 3)
   """
   if isinstance(image, str | os.PathLike):
-    return read_image(Path(image))
+    return read_image(Path(image), reading=reading)
   if isinstance(image, Image.Image):
     return np.asarray(image.convert('RGB'))
   if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
@@ -101,6 +106,7 @@ class Predictor:
     multiple: of the protocol `native`, or None in other protocols.
     class_names: name of class 0, 1, ...
     palette: one RGB triple per class.
+    reading: bands and range of values that the run reads of its images.
   """
 
   apply: Callable
@@ -110,6 +116,7 @@ class Predictor:
   multiple: int | None
   class_names: tuple[str, ...]
   palette: tuple[tuple[int, int, int], ...]
+  reading: Reading = WHOLE
 
   def predict(self, image: ImageLike) -> Prediction:
     """Predicts an image at its own size.
@@ -132,7 +139,7 @@ class Predictor:
     Consecutive images of one size are predicted as batches. At most `batch_size` images are in
     memory, so a video may have any length.
     """
-    framed = (self.framed(as_array(image)) for image in images)
+    framed = (self.framed(as_array(image, self.reading)) for image in images)
     for _, neighbours in itertools.groupby(framed, key=lambda example: example.shape):
       while batch := list(itertools.islice(neighbours, batch_size)):
         # Repeats the last image, so that every size is compiled for one batch size only.
@@ -198,4 +205,11 @@ def load(run: str | os.PathLike, *, step: str = 'best', network: str = '') -> Pr
     multiple=protocol.multiple if protocol.name == 'native' else None,
     class_names=names,
     palette=palette,
+    reading=run_reading(values),
   )
+
+
+def run_reading(values: Mapping[str, Any]) -> Reading:
+  """Returns how the images of a run are read; data sets without these options have 8 bits."""
+  data = values['data']
+  return parse_reading(data.get('bands', ''), data.get('value_range', ''))

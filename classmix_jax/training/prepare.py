@@ -15,8 +15,10 @@ from classmix_jax.config.lookup import Config
 from classmix_jax.config.setup import Setup, make_setup, with_preprocessing
 from classmix_jax.data.label_check import check_at_start
 from classmix_jax.data.unreadable import UnreadableExamples
+from classmix_jax.data.value_check import value_warnings
 from classmix_jax.pretrained.hub_name import pin_hub_name
 from classmix_jax.pretrained.load import Weights, locate_weights, open_weights
+from classmix_jax.training.start import check_config_and_classes
 from classmix_jax.workdir import checkpoint_lookup, resume, run_files
 
 
@@ -56,15 +58,22 @@ def choose_left_out(config: Config, run: Path) -> UnreadableExamples | None:
   recorded = run_files.read_left_out(run)
   left_out = find_unreadable(config) if recorded is None else UnreadableExamples(**recorded)
   if left_out:
-    reason = next(iter((left_out.train or left_out.unlabeled).values()))
+    reason = left_out.summary or next(iter((left_out.train or left_out.unlabeled).values()))
     path = run / 'left_out.json'
     print(f'warning: unreadable examples are left out: {left_out}, see {path}. {reason}')
   return left_out
 
 
-def warn_of_labels(setup: Setup) -> None:
-  """Checks a sample of the masks: raises for wrong values, warns of classes without pixels."""
-  dataset = setup.dataset
+def warn_of_data(setup: Setup) -> None:
+  """Checks a sample of the masks and images.
+
+  Raises for masks of wrong values; warns of classes without pixels, and of images that use a small
+  part of their range of values.
+  """
+  dataset, split = setup.dataset, setup.split
+  parts = [split.labeled, *([split.unlabeled] if split.unlabeled else []), dataset.val]
+  for warning in value_warnings(parts):
+    print(f'warning: {warning}')
   for warning in check_at_start(setup.split.labeled, dataset.val, dataset.class_names):
     print(f'warning: {warning}')
 
@@ -80,12 +89,17 @@ def prepare(config: Config, run: Path) -> tuple[Setup, Weights | None]:
     The setup, and the weights to start from, None if the run starts from scratch or resumes.
 
   Raises:
-    UserError: a field, the data or the weights are missing or wrong.
+    UserError: a field, the data or the weights are missing or wrong, or the run was started with
+      another config or other classes.
   """
   with resume.convert_disk_errors(run):
     check_config(config)
     weights, preprocessing = open_initial_weights(config.model.pretrained, run)
     config = with_preprocessing(config, preprocessing)
+    resume.check_run(run, config.to_dict())  # before data is read, which takes longer
     setup = make_setup(config, choose_left_out(config, run))
-    warn_of_labels(setup)
+    check_config_and_classes(setup, run)
+    for note in setup.dataset.notes:
+      print(note)
+    warn_of_data(setup)
   return setup, weights

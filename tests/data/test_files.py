@@ -16,6 +16,7 @@ from classmix_jax.data.files.file_source import image_source, paired_source
 from classmix_jax.data.files.find_images import find_images
 from classmix_jax.data.files.image_io import read_image
 from classmix_jax.data.files.mask_io import count_raw_values, read_mask
+from classmix_jax.data.files.open_image import Encoded
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
 from classmix_jax.types import VOID
@@ -111,8 +112,11 @@ def test_damaged_missing_and_unknown_files(tmp_path):
   for call in (read_image, image_io.read_header, lambda path: read_mask(path, IDS)):
     assert_says(message(call, text), text, 'does not decode', 'export the file again')
     assert_says(message(call, tmp_path / 'b.png'), 'b.png', 'does not exist', 'restore')
-  floats = save(tmp_path / 'f.tif', [[0.5]], dtype=np.float32)
-  assert_says(message(read_image, floats), floats, "'F'", '8-bit')
+  floats = save(tmp_path / 'f.tif', [[1.5, -0.25]], dtype=np.float32)
+  assert_says(message(read_image, floats), floats, 'from -0.25 to 1.5', 'value_range=-0.25:1.5')
+  lab = tmp_path / 'lab.tif'
+  Image.new('LAB', (2, 2)).save(lab)
+  assert_says(message(read_image, lab), lab, "'LAB'", '8-bit')
   assert_says(message(read_mask, floats, IDS), floats, "'F'", '8-bit')
 
 
@@ -121,12 +125,12 @@ def test_images_in_memory_read_like_files(tmp_path, suffix):
   values = np.random.default_rng(0).integers(0, 3, (7, 9, 3))
   for mode in ('RGB', 'L'):
     path = save(tmp_path / f'{mode}.{suffix}', values[..., 0] if mode == 'L' else values, mode)
-    data = image_io.Encoded(path.read_bytes(), 'record 3', 'Prepare it again.')
+    data = Encoded(path.read_bytes(), 'record 3', 'Prepare it again.')
     for size in (None, (4, 5)):
       np.testing.assert_array_equal(read_image(data, size), read_image(path, size))
       if (mode, suffix) == ('L', 'png'):
         np.testing.assert_array_equal(read_mask(data, IDS, size), read_mask(path, IDS, size))
-  broken = image_io.Encoded(data.data[:20], 'record 3', 'Prepare it again.')
+  broken = Encoded(data.data[:20], 'record 3', 'Prepare it again.')
   for arguments in ((read_image, broken), (read_mask, broken, IDS)):
     assert_says(message(*arguments), 'record 3 does not decode', '20 bytes', 'Prepare it again.')
 

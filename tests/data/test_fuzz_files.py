@@ -12,8 +12,9 @@ from PIL import Image
 
 from classmix_jax.data.files import find_images, pairs
 from classmix_jax.data.files.decoding import Decoding, label_table
-from classmix_jax.data.files.image_io import Encoded, read_header, read_image
+from classmix_jax.data.files.image_io import read_header, read_image
 from classmix_jax.data.files.mask_io import count_raw_values, read_mask
+from classmix_jax.data.files.open_image import Encoded
 from classmix_jax.data.splits import choose_labeled
 from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.types import VOID

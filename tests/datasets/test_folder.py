@@ -6,8 +6,8 @@ import pytest
 from toy import assert_says, save
 
 from classmix_jax.data import label_statistics
+from classmix_jax.data.class_files.reader import read_classes
 from classmix_jax.datasets import folder
-from classmix_jax.datasets.folder.class_file import read_classes
 from classmix_jax.datasets.folder.options import parse_colors, parse_label_map
 from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.errors import UserError
@@ -69,22 +69,23 @@ def test_masks_of_unlabelled_images_are_never_opened(root):
   assert unlabeled.read_image(0).shape == (3, 3, 3)
 
 
-def test_unlabelled_images_in_the_wrong_place(root):
+def test_unlabelled_images_without_a_directory_of_their_own(root):
   save(root / 'unlabeled/u.png', np.zeros((5, 5, 3)))
-  assert_says(message(root), root / 'unlabeled', 'Move the images', root / 'unlabeled/images')
+  assert folder.load(str(root)).unlabeled.names == ('u',)
   (root / 'unlabeled/images').mkdir()
   assert_says(message(root), root / 'unlabeled/images', 'no images', 'remove the directory')
 
 
-def test_all_missing_paths_at_once(tmp_path):
+def test_missing_directories(tmp_path):
   (tmp_path / 'labeled/images').mkdir(parents=True)
+  assert_says(message(tmp_path), tmp_path / 'labeled/images', 'holds no images')
+  save(tmp_path / 'labeled/images/a.png', np.zeros((5, 5, 3)))
   assert_says(
     message(tmp_path),
-    tmp_path / 'labeled/masks',
-    tmp_path / 'val/images',
-    tmp_path / 'val/masks',
-    tmp_path / 'classes.txt',
-    '--config.data.root=DIR',
+    'None of the 1 images for training',
+    'labeled/images/a.png',
+    'masks were not found',
+    "--config.data.masks='masks/{name}_mask.png'",
   )
   assert_says(message(''), 'empty', '--config.data.root=DIR')
   assert_says(
@@ -92,11 +93,13 @@ def test_all_missing_paths_at_once(tmp_path):
   )
 
 
-def test_missing_masks(root):
+def test_images_without_a_mask_have_no_label(root):
   for name in 'cdef':
     save(root / f'labeled/images/{name}.png', np.zeros((2, 2, 3)))
-  assert_says(
-    message(root), '4 of 6 images have no mask', 'c.png', 'e.png', 'and 1 more', 'unlabeled/images'
+  dataset = folder.load(str(root))
+  assert dataset.unlabeled.names == tuple('cdef') and dataset.unlabeled.read_label is None
+  assert dataset.notes[1:] == (
+    '4 of 6 images have no mask and are used without labels: c.png, d.png, e.png and 1 more.',
   )
 
 
@@ -120,11 +123,11 @@ def test_file_that_is_no_image(root):
 
 def test_class_file_lines(tmp_path):
   path = tmp_path / 'names.txt'
-  text = '# comment\n\nroad 128 64 128\nline 7\n1 2 3\nroute à 4 voies 1 2 3\r\n'
+  text = '# comment\n\nroad 128 64 128\nline 7\nroute à 4 voies 1 2 3\r\n'
   path.write_text(text, 'utf-8-sig')
   assert read_classes(path) == (
-    ('road', 'line 7', '1 2 3', 'route à 4 voies'),
-    ((128, 64, 128), None, None, (1, 2, 3)),
+    ('road', 'line 7', 'route à 4 voies'),
+    ((128, 64, 128), None, (1, 2, 3)),
   )
 
 
@@ -150,10 +153,10 @@ def test_missing_class_file(root):
 @pytest.mark.parametrize(
   'text, parts',
   [
-    ('road\n', ('1 class names', '2 to 254', 'background')),
+    ('road\n', ('1 class name', '2 to 254', 'background')),
     ('road\ncar\nroad\n', ("'road' twice", 'rename')),
     ('road 1 2 300\ncar\n', ('line 1', 'road 1 2 300', '0 to 255')),
-    ('road\nvoid 0 0 0\ncar\n', ('line 2', 'no class', "colors='#RRGGBB:void'")),
+    ('road\nimg/1.png\ncar\n', ('line 2', 'a file name', 'name of a class')),
     ('road 1 2 3\ncar 1 2 3\n', ('1 2 3', 'classes 0 and 1', 'differ')),
   ],
 )

@@ -10,8 +10,8 @@ import tensorflow_datasets as tfds
 import toy
 from toy import assert_fails, assert_says
 
-from classmix_jax.data.files.image_io import Encoded
 from classmix_jax.data.files.mask_io import read_mask
+from classmix_jax.data.files.open_image import Encoded
 from classmix_jax.data.files.tfds_records import encode_pixels
 from classmix_jax.datasets import cityscapes
 from classmix_jax.datasets import tfds as tfds_dataset

@@ -11,7 +11,7 @@ from PIL import Image
 import pytest
 from toy import assert_fails, assert_says, deny_writing, save
 
-from classmix_jax.datasets.folder.class_file import read_classes
+from classmix_jax.data.class_files.reader import read_classes
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations import (
   class_file,

@@ -10,7 +10,7 @@ import toy
 from toy import save
 
 from classmix_jax.data import label_check
-from classmix_jax.data.files import image_io, pairs
+from classmix_jax.data.files import open_image, pairs
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import paired_source
 from classmix_jax.data.files.findings import keep_findings
@@ -109,7 +109,7 @@ def test_sources_without_files(tmp_path):
 def encoded(values, name):
   buffer = io.BytesIO()
   Image.fromarray(np.asarray(values, np.uint8)).save(buffer, 'PNG')
-  return image_io.Encoded(buffer.getvalue(), name, 'Prepare it again.')
+  return open_image.Encoded(buffer.getvalue(), name, 'Prepare it again.')
 
 
 class Records(tuple):
@@ -152,10 +152,6 @@ def colors_without_a_table(root):
 
 def mask_of_another_size(root):
   edit(root / 'labeled/masks/street/1.png', lambda mask: mask[:20])
-
-
-def no_mask(root):
-  (root / 'labeled/masks/street/1.png').unlink()
 
 
 def torn(path):
@@ -206,7 +202,6 @@ def binary(root):
       ['RGB image', '#000000, #010000, #020000, #ff0000', '--config.data.colors='],
     ),
     (mask_of_another_size, 'labeled/masks/street/1.png', ['48x20', '48x32', 'Export']),
-    (no_mask, 'labeled/images/street/1.png', ['no mask', 'unlabeled/images']),
     (torn_image, 'labeled/images/street/1.png', ['does not decode', 'export']),
     (torn_unlabelled_image, 'unlabeled/images/3.jpg', ['does not decode', 'export']),
     (torn_validation_mask, 'val/masks/1.png', ['does not decode', 'export']),
@@ -246,9 +241,9 @@ def test_all_bad_files_are_named(tmp_path):
     torn(path)
   for index in (6, 7, 8, 9):
     (root / f'labeled/masks/street/{index}.png').unlink()
-    bad.append(root / f'labeled/images/street/{index}.png')
   findings, report = check(root, tmp_path / 'out')
-  assert len(findings) == len(bad) == 21
+  assert len(findings) == len(bad) == 17
+  assert '4 of 12 images have no mask and are used without labels: 6.png, 7.png' in report
   assert all(str(path) in report for path in bad)
   assert report.count('holds the value 9') == 1  # one sentence for six files
   assert 'street/10, street/11' in report  # the sound ones are drawn
@@ -346,7 +341,7 @@ def test_no_unlabelled_mask_is_opened(tmp_path, monkeypatch):
   (tmp_path / 'two.txt').write_text('street/0\nstreet/2\n')
   opened, real = [], Image.open
   monkeypatch.setattr(
-    image_io.Image,
+    open_image.Image,
     'open',
     lambda path, **options: opened.append(Path(path)) or real(path, **options),
   )
@@ -415,7 +410,7 @@ def test_real_files_are_read_again_once_they_change(cache, tmp_path, monkeypatch
   root = toy.write_folder(tmp_path / 'data')
   opened, real = [], Image.open
   monkeypatch.setattr(
-    image_io.Image, 'open', lambda path, **options: opened.append(path) or real(path, **options)
+    open_image.Image, 'open', lambda path, **options: opened.append(path) or real(path, **options)
   )
 
   def start():

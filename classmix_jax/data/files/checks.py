@@ -9,8 +9,9 @@ Synopsis:
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from classmix_jax.data.files.findings import keeps_findings, raise_findings
-from classmix_jax.data.files.image_io import LOSSY, File, Header, lossy_message, read_header
+from classmix_jax.data.files.findings import Finding, keeps_findings, raise_findings
+from classmix_jax.data.files.image_io import LOSSY, Header, lossy_error, read_header
+from classmix_jax.data.files.open_image import File
 from classmix_jax.data.files.pairs import Pairs
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
@@ -28,11 +29,9 @@ def check_pairs(pairs: Pairs) -> None:
   findings = []
   for name, image, mask in zip(*pairs, strict=True):
     try:
-      sentence = describe_misfit(image, read_header(image), mask, read_header(mask))
+      check_fit(image, read_header(image), mask, read_header(mask))
     except UserError as error:
-      sentence = str(error)
-    if sentence:
-      findings.append((name, sentence))
+      findings.append(Finding.of(name, error))
   raise_findings(findings, len(pairs.names), 'pairs')
 
 
@@ -47,21 +46,22 @@ def file_pairs(source: Source) -> Pairs:
   return Pairs(source.names, [files.image(i) for i in indices], [mask(i) for i in indices])
 
 
-def describe_misfit(image: File, image_header: Header, mask: File, mask_header: Header) -> str:
-  """Returns what is wrong with a pair by its headers, '' if the mask fits the image.
+def check_fit(image: File, image_header: Header, mask: File, mask_header: Header) -> None:
+  """Raises UserError if a mask does not fit its image, by their headers.
 
-  Example: `describe_misfit('a.jpg', read_header('a.jpg'), 'a.png', read_header('a.png')) == ''`.
+  Example: `check_fit('a.jpg', read_header('a.jpg'), 'a.png', read_header('a.png'))`.
   """
   if mask_header.format in LOSSY:
-    return lossy_message(mask)
+    raise lossy_error(mask)
   if image_header.size == mask_header.size:
-    return ''
+    return
+  kind = 'masks of another size'
+  remedy = 'Export the mask again at the size of its image.'
   if image_header.is_turned and image_header.size == mask_header.size[::-1]:
+    kind = 'masks that are not turned with their image'
     remedy = 'The image is turned by its EXIF tag: turn the mask alike or remove the tag.'
-  else:
-    remedy = 'Export the mask again at the size of its image.'
   sizes = [f'{width}x{height}' for height, width in (mask_header.size, image_header.size)]
-  return f'{mask} is {sizes[0]}, {image} is {sizes[1]} (width x height). {remedy}'
+  raise UserError(f'{mask} is {sizes[0]}, {image} is {sizes[1]} (width x height). {remedy}', kind)
 
 
 def check_exists(root: str, paths: Iterable[str | Path], layout: str) -> None:

@@ -5,7 +5,7 @@ Synopsis:
     find_images('images')    # {'city/a': Path('images/city/a.png'), ...}
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import os
 from pathlib import Path
 import unicodedata
@@ -29,14 +29,22 @@ def find_images(directory: str | Path) -> dict[str, Path]:
 
   Example: `find_images('images')` has `'city/a'` for `images/city/a.PNG`.
   """
+  return name_images(image_paths(directory), directory)
+
+
+def name_images(files: Iterable[Path], directory: str | Path) -> dict[str, Path]:
+  """Returns name -> path of images below a directory, sorted by name, as `find_images`.
+
+  Example: `name_images([Path('a/b.png')], 'a') == {'b': Path('a/b.png')}`.
+  """
   paths: dict[str, Path] = {}
-  for path in sorted(_walk(directory)):
-    name = _image_name(path, directory)
+  for path in sorted(files):
+    name = image_name(path, directory)
     if name not in paths:
       paths[name] = path
       continue
     sentence = f"{paths[name]} and {path} both have the name '{name}': rename one of them."
-    if not add_findings([Finding(str(paths[name]), sentence)]):
+    if not add_findings([Finding(str(paths[name]), sentence, 'files of the same name')]):
       raise UserError(sentence)
   return dict(sorted(paths.items()))
 
@@ -53,7 +61,11 @@ def find_unpacked_images(directory: Path, archive: str) -> dict[str, Path]:
   return images
 
 
-def _image_name(path: Path, directory: str | Path) -> str:
+def image_name(path: Path, directory: str | Path) -> str:
+  """Returns the name of an image, see `find_images`; raises UserError if it cannot be written.
+
+  Example: `image_name(Path('images/city/a.PNG'), 'images') == 'city/a'`.
+  """
   name = path.relative_to(directory).with_suffix('').as_posix()
   # Python decodes bytes that are not UTF-8 as surrogates, 0xD800 to 0xDFFF.
   if any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in name):
@@ -64,7 +76,7 @@ def _image_name(path: Path, directory: str | Path) -> str:
   return unicodedata.normalize('NFC', name)
 
 
-def _walk(directory: str | Path) -> Iterator[Path]:
+def image_paths(directory: str | Path) -> Iterator[Path]:
   """Yields the image files below a directory; follows links, but not in circles."""
   ancestors: dict[str, tuple[str, ...]] = {
     os.fspath(directory): (os.path.realpath(directory),)

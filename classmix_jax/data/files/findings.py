@@ -7,17 +7,64 @@ Loaders raise a UserError for the first problem. Inside `keep_findings`, a conte
 from collections.abc import Iterable, Iterator, Sequence
 import contextlib
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from classmix_jax.errors import UserError
 from classmix_jax.utils.text import listed
 
 
 class Finding(NamedTuple):
-  """What is wrong with one file: its path, and a sentence that begins with the path."""
+  """What is wrong with one file.
+
+  Attributes:
+    file: its path, or the name of an example.
+    sentence: begins with the path.
+    kind: noun phrase of the mistake, see `UserError`.
+    error: the error behind it, None if there is none.
+  """
 
   file: str
   sentence: str
+  kind: str = ''
+  error: UserError | None = None
+
+  @classmethod
+  def of(cls, file: Any, error: UserError) -> 'Finding':
+    """Returns the finding of an error with a file."""
+    return cls(str(file), str(error), error.kind, error)
+
+
+class FindingGroup(NamedTuple):
+  """The same mistake in several files: a sentence, and the files in order."""
+
+  sentence: str
+  kind: str
+  files: tuple[str, ...]
+
+
+def group_findings(findings: Iterable[Finding]) -> list[FindingGroup]:
+  """Groups findings by kind; those without a kind by sentences that differ in the file only.
+
+  Example:
+    >>> findings = [Finding(file, f'{file} is empty.') for file in ('a', 'b')]
+    >>> group_findings(findings)
+    [FindingGroup(sentence='a is empty.', kind='', files=('a', 'b'))]
+  """
+  groups: dict[tuple[str, str], list[Finding]] = {}
+  for finding in findings:
+    sentence = '' if finding.kind else finding.sentence.replace(finding.file, '')
+    groups.setdefault((finding.kind, sentence), []).append(finding)
+  return [
+    FindingGroup(_join(group), kind, tuple(dict.fromkeys(finding.file for finding in group)))
+    for (kind, _), group in groups.items()
+  ]
+
+
+def _join(group: Sequence[Finding]) -> str:
+  errors = [finding.error for finding in group if finding.error is not None]
+  if len(errors) == 1 or group[0].error is None:
+    return group[0].sentence
+  return errors[0].join(errors[1:])
 
 
 _findings: ContextVar[list[Finding] | None] = ContextVar('findings', default=None)
@@ -58,18 +105,31 @@ def add_findings(findings: Iterable[Finding]) -> bool:
   return True
 
 
-def raise_findings(findings: Sequence[tuple[str, str]], total: int, noun: str) -> None:
-  """Raises UserError if there are findings, `(name, sentence)` each.
+def raise_findings(findings: Sequence[Finding], total: int, noun: str) -> None:
+  """Raises UserError if there are findings.
 
-  The error has the first sentence, the number of findings and the names of the first three.
+  The error has the sentence of the first kind, the number of findings, of each kind if there are
+  several, and the names of the first three files.
 
-  Example: `raise_findings([('a', 'a.png is empty.')], 30, 'masks')`.
+  Example: `raise_findings([Finding('a', 'a.png is empty.')], 30, 'masks')`.
   """
   if not findings:
     return
-  sentence = findings[0][1]
+  groups = group_findings(findings)
+  sentence = groups[0].sentence
   if len(findings) > 1:
-    names = listed([name for name, _ in findings[:3]], 3)
-    sentence += f' In all {len(findings)} of {total} {noun} need attention: {names}'
+    names = listed([finding.file for finding in findings[:3]], 3)
+    kinds = f' ({count_kinds(groups)})' if len(groups) > 1 else ''
+    sentence += f' In all {len(findings)} of {total} {noun} need attention{kinds}: {names}'
     sentence += ', ...' if len(findings) > 3 else '.'
-  raise UserError(sentence)
+  raise UserError(sentence, groups[0].kind)
+
+
+def count_kinds(groups: Sequence[FindingGroup]) -> str:
+  """Formats the number of files of each kind.
+
+  Example:
+    >>> count_kinds([FindingGroup('a is damaged.', 'damaged files', ('a',))])
+    '1 x damaged files'
+  """
+  return ', '.join(f'{len(group.files)} x {group.kind or "others"}' for group in groups)

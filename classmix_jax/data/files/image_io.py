@@ -1,4 +1,4 @@
-"""Opens image files with PIL; every failure becomes a UserError that names the file.
+"""Reads headers and pixels of image files; `open_image.py` opens them.
 
 Synopsis:
 
@@ -7,64 +7,21 @@ Synopsis:
     height, width = read_header('images/a.jpg').size
 """
 
-from collections.abc import Iterator
-import contextlib
-import dataclasses
-import io
-import os
-from pathlib import Path
-import stat
-import struct
 from typing import NamedTuple
-import zlib
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from classmix_jax.data.files.colors import Color
+from classmix_jax.data.files.open_image import File, open_image
+from classmix_jax.data.files.pixel_io import read_layout, read_orientation, read_pixels
+from classmix_jax.data.files.reading import Reading, to_rgb
+from classmix_jax.data.files.tiff_io import Layout
 from classmix_jax.errors import UserError
 from classmix_jax.types import Size
 
-# PIL reads many more, and starts other programs for some (Ghostscript for EPS).
-PIL_FORMATS = ('PNG', 'JPEG', 'TIFF', 'WEBP', 'BMP', 'GIF', 'PPM')
-LOSSY = ('JPEG', 'MPO')
-DEEP_GREY_MODES = ('I', 'I;16', 'I;16L', 'I;16B', 'I;16N')  # of PIL: more than 8 bits
-
-_ORIENTATION = 0x0112  # EXIF tag
-# The exceptions that PIL raises for a damaged file depend on the format and on the damage.
-_DECODING_ERRORS = (
-  OSError,
-  SyntaxError,
-  ValueError,
-  EOFError,
-  IndexError,
-  KeyError,
-  TypeError,
-  OverflowError,
-  struct.error,
-  zlib.error,
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Encoded:
-  """An encoded image in memory; readers take it in place of a path.
-
-  Attributes:
-    data: content of the image's file.
-    where: its name in messages.
-    remedy: the remedy in messages, if it does not decode.
-  """
-
-  data: bytes
-  where: str
-  remedy: str
-
-  def __str__(self) -> str:
-    return self.where
-
-
-File = str | Path | Encoded
+LOSSY = ('JPEG', 'MPO', 'AVIF', 'HEIF')
+WHOLE = Reading()
 
 
 class Header(NamedTuple):
@@ -83,52 +40,12 @@ class Header(NamedTuple):
   is_turned: bool
 
 
-@contextlib.contextmanager
-def _open_image(file: File) -> Iterator[Image.Image]:
-  """Opens an image; converts the exceptions of PIL, also from inside the block, to UserError."""
-  try:
-    with Image.open(_stream(file), formats=PIL_FORMATS) as image:
-      yield image
-  except FileNotFoundError:
-    raise UserError(f'{file} does not exist: restore the file or take it off the list.') from None
-  except PermissionError:
-    raise UserError(f'{file} may not be read: change its permissions.') from None
-  except Image.DecompressionBombError:
-    raise UserError(
-      f'{file} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels: cut it into parts, or '
-      'remove it.'
-    ) from None
-  except _DECODING_ERRORS as error:
-    if isinstance(error, OSError) and error.errno:  # of the file system, not of PIL
-      raise UserError(f'{file} cannot be read ({error.strerror}): replace the file.') from None
-    raise UserError(_undecodable_message(file, error)) from error
-
-
-def _stream(file: File) -> io.BytesIO | str | Path:
-  """Returns the argument of `Image.open`; refuses what might never end, such as a pipe."""
-  if isinstance(file, Encoded):
-    return io.BytesIO(file.data)
-  mode = os.stat(file).st_mode
-  if not stat.S_ISREG(mode):
-    kind = 'a directory' if stat.S_ISDIR(mode) else 'no regular file'
-    raise UserError(f'{file} is {kind}, expected is an image: rename or remove it.')
-  return file
-
-
-def _undecodable_message(file: File, error: Exception) -> str:
-  unidentified = isinstance(error, Image.UnidentifiedImageError)
-  reason = 'not an image that can be identified' if unidentified else error
-  if isinstance(file, Encoded):
-    return f'{file} does not decode ({reason}; {len(file.data)} bytes). {file.remedy}'
-  return (
-    f'{file} does not decode ({reason}; {os.path.getsize(file)} bytes): copy or export the '
-    'file again, or remove it.'
+def lossy_error(file: File) -> UserError:
+  """Returns the error for a mask in a format that changes class ids."""
+  return UserError(
+    f'{file} is a JPEG, whose compression changes class ids: export the masks as PNG.',
+    'lossy masks',
   )
-
-
-def lossy_message(file: File) -> str:
-  """Returns the message for a mask in a format that changes class ids."""
-  return f'{file} is a JPEG, whose compression changes class ids: export the masks as PNG.'
 
 
 def load_image(file: File) -> Image.Image:
@@ -137,7 +54,7 @@ def load_image(file: File) -> Image.Image:
   Raises:
     UserError: the file is missing, not an image, damaged, far too large, or may not be read.
   """
-  with _open_image(file) as image:
+  with open_image(file) as image:
     image.load()
     ImageOps.exif_transpose(image, in_place=True)  # otherwise it copies every image
     return image
@@ -148,67 +65,89 @@ def verify_mask_file(file: File) -> None:
 
   PIL ignores the checksums of pixels when it decodes, and a flipped bit may be another class.
   """
-  with _open_image(file) as image:
+  with open_image(file) as image:
     if image.format in LOSSY:
-      raise UserError(lossy_message(file))
+      raise lossy_error(file)
     if image.format == 'PNG':
       image.verify()
 
 
 def read_header(file: File) -> Header:
   """Reads the properties of an image without decoding it; raises UserError as `load_image`."""
-  with _open_image(file) as image:
+  layout = read_layout(file)
+  if layout is not None:
+    return Header(layout.size, layout.format, str(layout), layout.orientation >= 5)
+  with open_image(file) as image:
     width, height = image.size
-    is_turned = 5 <= _orientation(image) <= 8  # EXIF defines 1 to 8; 5 to 8 swap the axes
+    is_turned = read_orientation(image) >= 5  # EXIF: 5 to 8 swap the axes
     size = (width, height) if is_turned else (height, width)
     return Header(size, image.format or '', image.mode, is_turned)
 
 
-def _orientation(image: Image.Image) -> int:
-  if image.format == 'TIFF':
-    return 1  # PIL has applied it to the size already
-  if image.format == 'PNG' and 'exif' not in image.info:
-    return 1  # getexif() would decode the image to look behind the pixels
-  return image.getexif().get(_ORIENTATION, 1)
-
-
 def read_palette(file: File) -> list[Color]:
   """Reads the colours of a palette image from its header; [] for other images."""
-  with _open_image(file) as image:
+  with open_image(file) as image:
     flat = (image.mode == 'P' and image.getpalette('RGB')) or []
   return list(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
 
 
-def read_image(file: File, size: Size | None = None) -> np.ndarray:
+def read_image(file: File, size: Size | None = None, reading: Reading = WHOLE) -> np.ndarray:
   """Reads an image as `[H, W, 3]` uint8 RGB.
 
-  EXIF orientation is applied, grey becomes three equal channels, palette indices become colours,
-  alpha is dropped, and 16-bit grey is scaled from 0..65535 to 0..255.
+  The orientation in the file is applied, grey becomes three equal channels, palette indices
+  become colours, and alpha is dropped. Without `reading.ranges` integers of 16 bits are scaled
+  from 0..65535 and floats from 0..1 to 0..255.
 
   Args:
     file: path or bytes of an image in one of `PIL_FORMATS`.
     size: (height, width) to resize to, bilinearly with antialiasing; None keeps the size.
+    reading: bands and range of values, see `parse_reading`.
 
   Raises:
-    UserError: the file is missing, damaged or of a pixel type without a fixed range.
+    UserError: the file is missing or damaged, or its bands or the range of its values need an
+      option.
 
   Example: `read_image('a.png', size=(180, 240)).shape == (180, 240, 3)`.
   """
-  image = _to_rgb(load_image(file), file)
+  if reading == WHOLE and read_layout(file) is None:
+    image = _to_rgb(load_image(file), file)
+  else:
+    image = Image.fromarray(to_rgb(*read_bands(file), reading, file))
   if size is not None:
     image = image.resize(size[::-1], Image.Resampling.BILINEAR)
   return np.array(image)
 
 
+def read_bands(file: File) -> tuple[np.ndarray, Layout]:
+  """Reads an image as `[H, W, bands]` in its own dtype, and how it is stored.
+
+  The orientation in the file is applied, and palette indices become colours.
+
+  Raises:
+    UserError: the file is missing or damaged, or of a pixel type that is not read.
+
+  Example: `read_bands('photo.jpg')[0].shape == (180, 240, 3)`.
+  """
+  layout = read_layout(file)
+  if layout is not None:
+    pixels = read_pixels(file)
+    return pixels.reshape(*pixels.shape[:2], -1), layout
+  image = load_image(file)
+  if image.mode not in ('L', 'LA', 'RGBA'):
+    image = image.convert('L') if image.mode == '1' else _to_rgb(image, file)
+  pixels = np.asarray(image)
+  pixels = pixels.reshape(*pixels.shape[:2], -1)
+  alpha = image.mode in ('LA', 'RGBA')
+  return pixels, Layout(pixels.shape[:2], '', pixels.dtype, 8, pixels.shape[2], alpha)
+
+
 def _to_rgb(image: Image.Image, file: File) -> Image.Image:
-  if image.mode in DEEP_GREY_MODES:
-    deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-    return Image.fromarray(((deep + 128) // 257).astype(np.uint8)).convert('RGB')
   if image.mode in ('P', 'PA'):
     return image.convert('RGBA').convert('RGB')  # P -> RGB warns about transparency
   if image.mode in ('1', 'L', 'LA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr', 'HSV'):
     return image if image.mode == 'RGB' else image.convert('RGB')  # convert() copies
   raise UserError(
-    f"{file} has pixels of type '{image.mode}', whose range is not known: save it as an 8-bit "
-    'PNG or JPEG.'
+    f"{file} has pixels of type '{image.mode}', which are not read: save it as an 8-bit PNG or "
+    'JPEG.',
+    f"images with pixels of type '{image.mode}'",
   )

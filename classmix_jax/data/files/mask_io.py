@@ -13,7 +13,9 @@ from PIL import Image
 from classmix_jax.data.files import mask_messages
 from classmix_jax.data.files.colors import pack_colors, unpack_color
 from classmix_jax.data.files.decoding import RAW_VALUES, UNKNOWN, Decoding, Raw
-from classmix_jax.data.files.image_io import DEEP_GREY_MODES, File, load_image, verify_mask_file
+from classmix_jax.data.files.image_io import load_image, verify_mask_file
+from classmix_jax.data.files.open_image import File
+from classmix_jax.data.files.pixel_io import DEEP_GREY_MODES
 from classmix_jax.errors import UserError
 from classmix_jax.types import Size
 
@@ -52,7 +54,10 @@ def _raw_pixels(image: Image.Image, file: File) -> np.ndarray:
     return np.asarray(image.convert('RGB'))
   if image.mode in ('1', 'L', 'P', 'LA', 'PA', *DEEP_GREY_MODES):
     return np.asarray(image.getchannel(0) if image.mode in ('LA', 'PA') else image)
-  raise UserError(f"{file} has pixels of type '{image.mode}': save masks as 8-bit PNG.")
+  raise UserError(
+    f"{file} has pixels of type '{image.mode}': save masks as 8-bit PNG.",
+    f"masks with pixels of type '{image.mode}'",
+  )
 
 
 def decode(raw: np.ndarray, decoding: Decoding, file: File) -> np.ndarray:
@@ -69,7 +74,7 @@ def decode(raw: np.ndarray, decoding: Decoding, file: File) -> np.ndarray:
     return _decode_colors(raw, decoding, file)
   if (raw == raw[..., :1]).all():
     return _decode_ids(raw[..., 0], decoding, file)
-  raise UserError(mask_messages.no_colors(file, raw, decoding))
+  raise UserError(mask_messages.no_colors(file, raw, decoding), 'masks in colour')
 
 
 def _decode_ids(raw: np.ndarray, decoding: Decoding, file: File) -> np.ndarray:
@@ -80,7 +85,7 @@ def _decode_ids(raw: np.ndarray, decoding: Decoding, file: File) -> np.ndarray:
     label = np.where(inside, decoding.table[np.where(inside, raw, 0)], UNKNOWN)
   if (label == UNKNOWN).any():
     values = np.unique(raw[label == UNKNOWN]).tolist()
-    raise UserError(mask_messages.unknown_ids(file, values, decoding))
+    raise UserError(mask_messages.unknown_ids(file, values, decoding), 'values of masks')
   return label.astype(np.uint8)
 
 
@@ -92,7 +97,9 @@ def _decode_colors(rgb: np.ndarray, decoding: Decoding, file: File) -> np.ndarra
   positions = np.minimum(np.searchsorted(keys, packed), len(keys) - 1)
   unknown = keys[positions] != packed
   if unknown.any():
-    raise UserError(mask_messages.unknown_colors(file, packed, unknown, decoding))
+    raise UserError(
+      mask_messages.unknown_colors(file, packed, unknown, decoding), 'colours of masks'
+    )
   return labels[positions]
 
 
@@ -113,7 +120,8 @@ def check_palette(image: Image.Image, decoding: Decoding, file: File) -> None:
     by_color, by_index = decoding.colors.get(color), int(decoding.table[index])
     if by_color is not None and by_color != by_index:
       raise UserError(
-        mask_messages.reordered_palette(file, index, color, by_color, by_index, decoding)
+        mask_messages.reordered_palette(file, index, color, by_color, by_index, decoding),
+        'masks with a reordered palette',
       )
 
 

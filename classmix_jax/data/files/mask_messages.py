@@ -6,7 +6,7 @@ import numpy as np
 
 from classmix_jax.data.files.colors import Color, hex_color
 from classmix_jax.data.files.decoding import Decoding
-from classmix_jax.data.files.image_io import File
+from classmix_jax.data.files.open_image import File
 from classmix_jax.types import VOID
 from classmix_jax.utils.text import listed, plural
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from classmix_jax.data.files.findings import Finding, add_findings
-from classmix_jax.data.files.image_io import File
+from classmix_jax.data.files.open_image import File
 from classmix_jax.errors import UserError
 from classmix_jax.utils.text import listed, plural
 
@@ -40,7 +40,8 @@ def pair(images: Mapping[str, Path], masks: Mapping[str, Path], remedy: str = ''
   """
   bare = [str(images[name]) for name in sorted(images) if name not in masks]
   if bare and not add_findings(
-    Finding(file, f'{file} has no mask. {remedy}'.rstrip()) for file in bare
+    Finding(file, f'{file} has no mask. {remedy}'.rstrip(), 'images without a mask')
+    for file in bare
   ):
     unused = [str(masks[name]) for name in sorted(masks) if name not in images]
     hint = f' Unused {plural("mask", unused)}: {listed(unused, 3)}.' if unused else ''
@@ -90,7 +91,8 @@ def named_pairs(
   missing = [name for name in names if name not in images]
   missing += [f'{rows[name]} (mask)' for name in names if rows[name] not in masks]
   if missing and not add_findings(
-    Finding(file, f'{file} is not there, but {origin} names it. {remedy}') for file in missing
+    Finding(file, f'{file} is not there, but {origin} names it. {remedy}', 'missing files')
+    for file in missing
   ):
     raise UserError(
       f'{origin} names {len(missing)} files that are not there: {", ".join(missing[:3])}'

@@ -22,7 +22,8 @@ import numpy as np
 from PIL import Image
 
 from classmix_jax.data.files.decoding import RAW_VALUES
-from classmix_jax.data.files.image_io import Encoded, load_image
+from classmix_jax.data.files.image_io import load_image
+from classmix_jax.data.files.open_image import Encoded
 from classmix_jax.data.files.pairs import Pairs
 from classmix_jax.data.files.tfds_prepare import Builder
 from classmix_jax.errors import UserError

@@ -4,112 +4,101 @@ Synopsis:
 
     dataset = load('DIR', label_map='255:1')
     dataset.train.read_label(0)    # [H, W] uint8
+    dataset.notes                  # how the directory was read, in sentences
 """
 
-from collections.abc import Mapping
 import os
-from pathlib import Path
 
-from classmix_jax.data.files.checks import check_exists, check_pairs
+from classmix_jax.data.class_files.class_table import color_table
+from classmix_jax.data.class_files.reader import read_class_file
+from classmix_jax.data.files.checks import check_pairs
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import image_source, paired_source
-from classmix_jax.data.files.find_images import find_images
-from classmix_jax.data.files.pairs import Pairs, pair
-from classmix_jax.data.source import Dataset, Source
-from classmix_jax.datasets.folder.class_file import color_table, read_classes
+from classmix_jax.data.files.reading import parse_reading
+from classmix_jax.data.source import Dataset
+from classmix_jax.datasets.folder.contents import Patterns
 from classmix_jax.datasets.folder.options import parse_colors, parse_label_map
 from classmix_jax.datasets.folder.palette import choose_palette
-from classmix_jax.errors import UserError
+from classmix_jax.datasets.folder.parts import read_parts
+from classmix_jax.datasets.folder.recognize import check_root, find_class_file, recognize
 from classmix_jax.types import Size
-
-LAYOUT = (
-  'labeled/images, labeled/masks, val/images, val/masks, classes.txt and, if you have them, '
-  'unlabeled/images'
-)
 
 
 def load(
   root: str,
   size: Size | None = None,
+  images: str = '',
+  masks: str = '',
+  unlabeled_images: str = '',
+  val: str = '',
+  val_share: float = 0.2,
+  val_seed: int = 0,
+  labeled: int | str = '',
   classes: str = '',
   label_map: str = '',
   colors: str = '',
   ignore: str = '',
+  bands: str = '',
+  value_range: str = '',
 ) -> Dataset:
   """Returns the data set in a directory; checks paths, pairs and sizes without decoding.
 
-  Images and masks are matched by their path below images/ and masks/ without extension, which is
-  also the name of the example. Masks hold class ids (grey or palette images) or colours (RGB
-  images). 255 is void unless `label_map` maps it.
+  The layout is recognized (`layouts/`): our own, or that of another program. Images and masks are
+  matched by their names; images without a mask are used without labels. The name of an example is
+  the path of its image below the directory of images, without extension. Masks hold class ids
+  (grey or palette images) or colours (RGB images). 255 is void unless `label_map` maps it.
 
   Args:
     root: the directory.
     size: working resolution (height, width); None keeps the size of every image.
-    classes: file of class names, absolute or relative to root; '' is classes.txt. A line is a
-      name (spaces allowed), then optionally three integers 0..255: the colour of the class in
-      figures and in RGB masks. Empty lines and lines that start with # are skipped.
+    images: pattern of the images, relative to root, as 'photos/*.jpg'; '' is by the layout.
+    masks: pattern of the masks, as 'gt/{name}_mask.png', or 'gt/*' to match them by their names.
+    unlabeled_images: pattern of further images without labels.
+    val: pattern of the images for validation, or a file of their names, one a line.
+    val_share: fraction of the labelled images for validation if there are no others, at least one.
+    val_seed: chooses these images, by a hash of each name.
+    labeled: `config.data.labeled`; images that a file lists are not set aside for validation.
+    classes: file of class names, absolute or relative to root, in a format of
+      data/class_files; '' is classes.txt, or the file of the layout. Its ids are values of masks,
+      and its colours those of figures and of RGB masks.
     label_map: 'RAW:CLASS,...' maps further values of masks; CLASS is an id or void. '255:1,7:void'
       reads 255 as class 1 and 7 as void.
     colors: '#RRGGBB:CLASS,...', colours in RGB masks beside those of the class file.
     ignore: 'RAW,...', values to read as void: '0,3' is short for label_map='0:void,3:void'.
+    bands: 'B,B,B' or 'B', the bands of images that are read, from 1; '' is grey or RGB.
+    value_range: 'LOW:HIGH' or percentiles 'pLOW:pHIGH' of the images, which become 0..255; '' is
+      the whole range of their type.
 
   Raises:
     UserError: lists what is missing, malformed or inconsistent, and the remedy.
 
   Example: `load('DIR', size=(256, 256), ignore='0').train.names == ('a', 'b')`.
   """
-  base = Path(os.path.expanduser(root))
-  class_file = base / Path(os.path.expanduser(classes or 'classes.txt'))
-  directories = [
-    base / split / kind for split in ('labeled', 'val') for kind in ('images', 'masks')
-  ]
-  if not root or not all(directory.is_dir() for directory in directories):
-    check_exists(root and str(base), [*directories, class_file], LAYOUT)
-  class_names, class_colors = read_classes(class_file)
-  option_colors = parse_colors(colors, class_names)
+  base = check_root(root)
+  class_file = base / os.path.expanduser(classes)
+  layout = None
+  if not (images and masks):
+    base, layout = recognize(base)
+  if not classes:
+    class_file = find_class_file(base, layout)
+  patterns = Patterns(images, masks, unlabeled_images, val)
+  parts = read_parts(base, layout, patterns, val_share, val_seed, str(labeled))
+  table = read_class_file(class_file)
+  option_colors = parse_colors(colors, table.names)
   decoding = Decoding(
-    class_names,
-    label_table(len(class_names), parse_label_map(label_map, ignore, class_names)),
-    color_table(class_colors, class_file) | option_colors,
+    table.names,
+    label_table(0, table.label_map() | parse_label_map(label_map, ignore, table.names)),
+    color_table(table, class_file) | option_colors,
   )
-  labeled, val = _find_pairs(base / 'labeled'), _find_pairs(base / 'val')
+  reading = parse_reading(bands, value_range)
+  check_pairs(parts.train)
+  check_pairs(parts.val)
   return Dataset(
     name='folder',
-    class_names=class_names,
-    palette=choose_palette(class_colors, option_colors, labeled.masks),
-    train=paired_source(labeled, decoding, size),
-    val=paired_source(val, decoding, size),
-    unlabeled=_open_unlabeled(base / 'unlabeled', size),
+    class_names=table.names,
+    palette=choose_palette(table.colors, option_colors, parts.train.masks),
+    train=paired_source(parts.train, decoding, size, reading),
+    val=paired_source(parts.val, decoding, size, reading),
+    unlabeled=image_source(parts.unlabeled, size, reading) if parts.unlabeled else None,
+    notes=parts.notes,
   )
-
-
-def _find_pairs(directory: Path) -> Pairs:
-  pairs = pair(
-    _find_images(directory / 'images'),
-    find_images(directory / 'masks'),
-    remedy='A mask has the path of its image below masks/, as in images/city/a.jpg and '
-    'masks/city/a.png. Add the masks, or move images without one to unlabeled/images.',
-  )
-  check_pairs(pairs)
-  return pairs
-
-
-def _open_unlabeled(directory: Path, size: Size | None) -> Source | None:
-  """Opens the images without labels, None if there is no such directory; ignores its masks/."""
-  if not directory.exists():
-    return None
-  if not (directory / 'images').is_dir():
-    raise UserError(
-      f'{directory} has no subdirectory images. Move the images to {directory / "images"}.'
-    )
-  return image_source(_find_images(directory / 'images'), size)
-
-
-def _find_images(directory: Path) -> Mapping[str, Path]:
-  images = find_images(directory)
-  if not images:
-    raise UserError(
-      f'{directory} holds no images (png, jpg, jpeg, bmp, tif, tiff, webp). Add some or remove the '
-      'directory.'
-    )
-  return images

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from classmix_jax.data.files.colors import Color
-from classmix_jax.data.files.image_io import File, read_palette
+from classmix_jax.data.files.image_io import read_palette
+from classmix_jax.data.files.open_image import File
 from classmix_jax.errors import UserError
 
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from classmix_jax.data.files.colors import Color
 from classmix_jax.data.files.decoding import UNKNOWN, Decoding, label_table
-from classmix_jax.data.files.image_io import File
 from classmix_jax.data.files.mask_io import count_raw_values
+from classmix_jax.data.files.open_image import File
 from classmix_jax.data.label_statistics import spread
 from classmix_jax.datasets.cityscapes import classes as cityscapes
 from classmix_jax.datasets.folder.options import parse_label_map

@@ -11,6 +11,7 @@ import dataclasses
 import os
 from pathlib import Path, PurePosixPath
 
+from classmix_jax.data.class_files.reader import read_classes
 from classmix_jax.data.files.file_source import paired_source, unlabeled_source
 from classmix_jax.data.files.find_images import EXTENSIONS
 from classmix_jax.data.files.pairs import Pairs
@@ -22,7 +23,6 @@ from classmix_jax.data.files.tfds_records import (
   record_names,
 )
 from classmix_jax.data.source import Dataset
-from classmix_jax.datasets.folder.class_file import read_classes
 from classmix_jax.datasets.folder.palette import choose_palette
 from classmix_jax.datasets.tfds.encodings import KNOWN, Encoding, make_decoding, read_encoding
 from classmix_jax.datasets.tfds.features import choose_feature, choose_splits, find_name_feature

@@ -9,11 +9,11 @@ Synopsis:
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from classmix_jax.data.class_files.reader import read_classes
+from classmix_jax.data.class_files.words import is_void
 from classmix_jax.data.files.colors import Color
-from classmix_jax.datasets.folder.class_file import read_classes
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import AnnotatedImage, Export
-from classmix_jax.tools.annotations.class_table import is_void
 from classmix_jax.types import VOID
 from classmix_jax.utils.atomic_write import write_atomically
 from classmix_jax.utils.text import listed

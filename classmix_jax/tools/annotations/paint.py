@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from classmix_jax.data.class_files.words import is_void
 from classmix_jax.data.files.colors import Color
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.mask_io import read_mask
 from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import AnnotatedImage, Problem, Region
-from classmix_jax.tools.annotations.class_table import is_void
 from classmix_jax.tools.annotations.raster import rasterize
 from classmix_jax.types import VOID
 from classmix_jax.utils.atomic_write import write_png

@@ -15,8 +15,14 @@ from classmix_jax.config.data import check_pool, choose_split, open_dataset
 from classmix_jax.config.lookup import Config
 from classmix_jax.data.files.findings import Finding, keep_findings
 from classmix_jax.data.source import Dataset, Source
+from classmix_jax.data.value_check import value_warnings
 from classmix_jax.errors import UserError
-from classmix_jax.tools.data_check.report import format_findings, format_report, list_warnings
+from classmix_jax.tools.data_check.report import (
+  count_findings,
+  format_findings,
+  format_report,
+  list_warnings,
+)
 from classmix_jax.tools.data_check.sheets import (
   NUM_EXAMPLES,
   choose_examples,
@@ -54,7 +60,10 @@ def check_data(config: Config, output: Path) -> list[Finding]:
     for title, source in sources.items()
   ]
   findings += [finding for part in parts for finding in part.findings]
-  findings = list(dict.fromkeys(findings))  # an image may belong to two parts
+  # An image may belong to two parts.
+  findings = list({(finding.file, finding.sentence): finding for finding in findings}.values())
+  warnings = list_warnings(dataset, parts) if dataset else []
+  warnings += value_warnings(part.source for part in parts)
   try:
     output.mkdir(parents=True, exist_ok=True)
     tables = [format_report(dataset, parts)] if dataset else []
@@ -63,7 +72,7 @@ def check_data(config: Config, output: Path) -> list[Finding]:
     ]
     # report.txt names all files, the terminal a few for each finding.
     full, short = (
-      '\n\n'.join([*tables, *format_conclusions(dataset, parts, findings, most), *figures])
+      '\n\n'.join([*tables, *format_conclusions(warnings, findings, most), *figures])
       for most in (None, MAX_NAMED_FILES)
     )
     write_atomically(output / 'report.txt', full + '\n')
@@ -91,22 +100,18 @@ def open_parts(config: Config) -> tuple[Dataset | None, dict[str, Source], list[
       sources = {'labelled': split.labeled, 'unlabelled': split.unlabeled, **sources}
       check_pool(config, split)
     except UserError as error:
-      findings.append(Finding('', str(error)))
+      findings.append(Finding.of('', error))
   return dataset, sources, findings
 
 
-def format_conclusions(
-  dataset: Dataset | None, parts: list[Part], findings: list[Finding], most: int | None
-) -> list[str]:
+def format_conclusions(warnings: list[str], findings: list[Finding], most: int | None) -> list[str]:
   """Returns the warnings and the findings as paragraphs; `most` as in `format_findings`."""
-  warnings = list_warnings(dataset, parts) if dataset else []
   blocks = []
   if warnings:
     blocks.append(f'{len(warnings)} {plural("warning", warnings)}\n' + '\n'.join(warnings))
   if not findings:
     return [*blocks, 'no findings']
-  title = f'{len(findings)} {plural("finding", findings)}'
-  return [*blocks, f'{title}\n{format_findings(findings, most)}']
+  return [*blocks, f'{count_findings(findings)}\n{format_findings(findings, most)}']
 
 
 def write_sheets(dataset: Dataset, labeled: Part, output: Path) -> str:

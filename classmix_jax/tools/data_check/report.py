@@ -13,19 +13,19 @@ import numpy as np
 
 from classmix_jax.data.files.colors import hex_color
 from classmix_jax.data.files.decoding import Raw
-from classmix_jax.data.files.findings import Finding
+from classmix_jax.data.files.findings import Finding, group_findings
 from classmix_jax.data.label_statistics import class_counts, label_warnings
 from classmix_jax.data.source import Dataset
 from classmix_jax.tools.data_check.survey import Part, Value
 from classmix_jax.types import VOID
-from classmix_jax.utils.text import align_columns
+from classmix_jax.utils.text import align_columns, plural
 
 MAX_KINDS = 8  # sizes or formats of files in a cell
 MAX_UNKNOWN_ROWS = 20  # values without a class in a table
 
 
 def format_report(dataset: Dataset, parts: Sequence[Part]) -> str:
-  """Returns tables of the parts, their files, the values of their masks, and the classes."""
+  """Returns notes, and tables of the parts, their files, the values of masks, and the classes."""
   names = ', '.join(f'{label} {name}' for label, name in enumerate(dataset.class_names))
   head = f"data set '{dataset.name}', {len(dataset.class_names)} classes: {names}"
   return '\n\n'.join(
@@ -33,6 +33,7 @@ def format_report(dataset: Dataset, parts: Sequence[Part]) -> str:
       None,
       [
         head,
+        '\n'.join(dataset.notes),
         _format_parts(parts),
         _format_files(parts),
         *(_format_values(part, dataset) for part in parts),
@@ -156,7 +157,7 @@ def list_warnings(dataset: Dataset, parts: Sequence[Part]) -> list[str]:
 
 
 def format_findings(findings: Sequence[Finding], most: int | None = None) -> str:
-  """Returns a numbered list of findings, with one entry for equal sentences on several files.
+  """Returns a numbered list of findings, with one entry for the same mistake in several files.
 
   Args:
     findings: with their files.
@@ -166,21 +167,31 @@ def format_findings(findings: Sequence[Finding], most: int | None = None) -> str
     >>> findings = [Finding(file, f'{file} is empty.') for file in ('a', 'b', 'c')]
     >>> print(format_findings(findings[:2]))
     1. a is empty.
-       likewise b
+       in 2 files, likewise b
     >>> print(format_findings(findings, most=1))
     1. a is empty.
-       likewise b
+       in 3 files, likewise b
        and 1 more, named in report.txt
   """
-  # Sentences are equal if they differ in the name of the file only.
-  groups: dict[str, list[Finding]] = {}
-  for finding in findings:
-    groups.setdefault(finding.sentence.replace(finding.file, ''), []).append(finding)
   lines = []
-  for number, group in enumerate(groups.values(), start=1):
-    lines.append(f'{number}. {group[0].sentence}')
-    named = group[1:] if most is None else group[1 : most + 1]
-    lines += [f'   likewise {finding.file}' for finding in named]
-    hidden = len(group) - 1 - len(named)
+  for number, group in enumerate(group_findings(findings), start=1):
+    lines.append(f'{number}. {group.sentence}')
+    named = group.files[1:] if most is None else group.files[1 : most + 1]
+    heads = [f'in {len(group.files)} files, ', *[''] * len(named)]
+    lines += [f'   {head}likewise {file}' for head, file in zip(heads, named, strict=False)]
+    hidden = len(group.files) - 1 - len(named)
     lines += [f'   and {hidden} more, named in report.txt'] if hidden else []
   return '\n'.join(lines)
+
+
+def count_findings(findings: Sequence[Finding]) -> str:
+  """Returns '3 findings', or '3 findings in 30 files' if a finding has several files.
+
+  Example:
+    >>> count_findings([Finding('a', 'a is empty.'), Finding('b', 'b is empty.')])
+    '1 finding in 2 files'
+  """
+  groups = group_findings(findings)
+  counted = f'{len(groups)} {plural("finding", groups)}'
+  files = sum(len(group.files) for group in groups)
+  return f'{counted} in {files} files' if files > len(groups) else counted

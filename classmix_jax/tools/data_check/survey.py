@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from classmix_jax.data.files.checks import describe_misfit
+from classmix_jax.data.files.checks import check_fit
 from classmix_jax.data.files.decoding import Decoding, Raw
 from classmix_jax.data.files.findings import Finding
 from classmix_jax.data.files.image_io import Header, read_header
@@ -150,7 +150,7 @@ def inspect_example(
     try:
       return read(*arguments)
     except UserError as error:
-      findings.append(Finding(str(file), str(error)))
+      findings.append(Finding.of(file, error))
       return None
 
   files, name = source.files, source.names[index]
@@ -165,15 +165,15 @@ def inspect_example(
     mask_file = attempt(name, files.mask, index)
     mask = mask_file and attempt(mask_file, read_header, mask_file)
     if image_file and image and mask:
-      sentence = describe_misfit(image_file, image, mask_file, mask)
-      findings += [Finding(str(mask_file), sentence)] if sentence else []
+      attempt(mask_file, check_fit, image_file, image, mask_file, mask)
     values = mask and attempt(mask_file, count_raw_values, mask_file, files.decoding) or {}
     # Read again as in a training, for its sentence on values without a class.
     attempt(mask_file or name, count_values, source, index, class_names)
     counts = _count_labels(values, files.decoding) if values else None
   elif with_mask:
     counts = attempt(name, count_values, source, index, class_names)
-  return Inspection(image, size, mask, values, counts, tuple(dict.fromkeys(findings)))
+  distinct = {(finding.file, finding.sentence): finding for finding in findings}
+  return Inspection(image, size, mask, values, counts, tuple(distinct.values()))
 
 
 def _count_labels(values: Mapping[Raw, int], decoding: Decoding) -> np.ndarray:

@@ -1,0 +1,87 @@
+"""Reads classes from lines of words: 'road', 'road 128 64 128', '0 road', 'road 0'."""
+
+from collections.abc import Sequence
+import re
+
+from classmix_jax.data.class_files.cells import parse_color, unquote
+from classmix_jax.data.class_files.class_table import Entry
+from classmix_jax.data.class_files.columns import find_header
+from classmix_jax.data.class_files.text import Line
+from classmix_jax.data.files.colors import Color
+from classmix_jax.errors import UserError
+
+_COLOR_LAST = re.compile(r'(?P<name>.*\S)\s+(?P<color>\d+\s+\d+\s+\d+|#[0-9a-fA-F]{6,8})')
+_COLOR_FIRST = re.compile(r'(?P<color>\d+\s+\d+\s+\d+|#[0-9a-fA-F]{6,8})\s+(?P<name>\D.*)')
+_ID_FIRST = re.compile(r'(?P<id>-?\d{1,5})(?:\s+[-–—]|[.)])?\s+(?P<name>\D.*)')
+_ID_LAST = re.compile(r'(?P<name>.*?\D)(?:\s+[-–—])?\s+(?P<id>-?\d{1,5})')
+_HEADER_WORDS = 3  # 'class' and 'name' are no header of 'class name of this'
+
+
+def parse_words(lines: Sequence[Line], path: str) -> list[Entry]:
+  """Returns the classes of lines without separators, which may hold ids and colours.
+
+  Numbers before or behind all names are ids if both names and ids differ. Behind the names they
+  must begin with 0 or 1: 'boeing 737' is a name.
+
+  Raises:
+    UserError: an id or a colour is missing in a line, or a colour is above 255.
+
+  Example: `parse_words([Line(1, '0 road 1 2 3')], 'x') == [Entry('line 1', 'road', (1, 2, 3), 0)]`.
+  """
+  words = [line.text.split() for line in lines]
+  if lines and find_header([*words[0]], words[1:]):
+    lines = lines[1:]
+  texts = [unquote(line.text.rstrip(',;')) for line in lines]
+  colors: list[Color | None]
+  if texts and all(_COLOR_FIRST.fullmatch(text) for text in texts):
+    texts, colors = _split_colors(texts, lines, _COLOR_FIRST, path)
+  else:
+    texts, colors = _split_colors(texts, lines, _COLOR_LAST, path)
+  names, ids = split_ids(texts, lines, path)
+  return [
+    Entry(line.where, unquote(name), color, number)
+    for line, name, color, number in zip(lines, names, colors, ids, strict=True)
+  ]
+
+
+def _split_colors(
+  texts: Sequence[str], lines: Sequence[Line], pattern: re.Pattern, path: str
+) -> tuple[list[str], list[Color | None]]:
+  names: list[str] = []
+  colors: list[Color | None] = []
+  for text, line in zip(texts, lines, strict=True):
+    match = pattern.fullmatch(text)
+    where = f'{path}, {line.where}'
+    names.append(match['name'] if match else text)
+    colors.append(parse_color(match['color'], where, line.text) if match else None)
+  return names, colors
+
+
+def split_ids(
+  texts: Sequence[str], lines: Sequence[Line], path: str
+) -> tuple[list[str], list[int | None]]:
+  """Splits names and ids; the ids are None if there are none.
+
+  Raises:
+    UserError: most lines begin with an id, but one does not.
+
+  Example: `split_ids(['0 road', '7 car'], lines, 'x') == (['road', 'car'], [0, 7])`.
+  """
+  rows = [_ID_FIRST.fullmatch(text) for text in texts]
+  if 2 * sum(map(bool, rows)) > len(texts):
+    names = [row['name'] for row in rows if row]
+    if len(set(names)) == len(names):  # '3 doors', '5 doors' are names
+      for row, line in zip(rows, lines, strict=True):
+        if row is None:
+          raise UserError(
+            f"{path}, {line.where} is '{line.text[:60]}'; expected are an id and a name as in the "
+            f"other lines: '{next(row.string for row in rows if row)}'."
+          )
+      return names, [int(row['id']) for row in rows if row]
+  rows = [_ID_LAST.fullmatch(text) for text in texts]
+  names = [row['name'].rstrip() for row in rows if row]
+  ids = [int(row['id']) for row in rows if row]
+  differ = len(set(names)) == len(set(ids)) == len(texts) >= 2
+  if differ and len(names) == len(texts) and min(ids) in (0, 1):
+    return names, list(ids)
+  return list(texts), [None] * len(texts)
