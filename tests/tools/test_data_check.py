@@ -21,6 +21,7 @@ from classmix_jax.errors import UserError
 from classmix_jax.tools.data_check import survey
 from classmix_jax.tools.data_check.check_data import check_data
 from classmix_jax.types import VOID
+from classmix_jax.utils.visualize import CAPTION
 
 CLASSES = ('road', 'car')
 
@@ -72,7 +73,7 @@ def test_contact_sheet_leaves_void_and_tints_classes(tmp_path):
   save(root / 'labeled/masks/street/0.png', [[VOID] * 24 + [1] * 24] * 32)
   check(root, tmp_path / 'out')
   sheet = np.asarray(Image.open(tmp_path / 'out/contact_sheet.png'))
-  row, left = 14 + 80, 4 + 240 + 4  # caption, and the second cell of 240 x 160
+  row, left = CAPTION + 80, 4 + 240 + 4  # the second cell of 240 x 160
   assert sheet[row, left + 10].tolist() == [100, 100, 100]
   assert sheet[row, left + 230].tolist() == [114, 50, 50]  # half of it (128, 0, 0)
 
@@ -87,7 +88,7 @@ def test_mixed_sheet_shows_two_images_in_one(tmp_path):
   check(root, tmp_path / 'out')
   sheet = np.asarray(Image.open(tmp_path / 'out/mixed.png'))
   mixed = 4 + 3 * 244
-  upper, lower = 14 + 80, 14 + 164 + 80
+  upper, lower = CAPTION + 80, CAPTION + 164 + 80
   assert (sheet[upper, mixed : mixed + 240] == 200).all()  # nothing of image 0 was kept
   left, right = sheet[lower, mixed + 20, 0], sheet[lower, mixed + 220, 0]
   assert {int(left), int(right)} == {50, 200}
