@@ -9,8 +9,8 @@ Synopsis:
 from collections.abc import Callable, Iterable, Mapping
 import hashlib
 import os
-from pathlib import Path
 
+from classmix_jax.data.files.checks import image_files
 from classmix_jax.data.source import Source
 from classmix_jax.utils.text import listed, plural
 
@@ -32,7 +32,7 @@ def duplicate_warnings(sources: Mapping[str, Source], most: int | None = None) -
   """
   files: dict[str, tuple[str, str]] = {}  # real path -> title of the first part, path
   for title, source in sources.items():
-    for path in _paths(source):
+    for path in image_files(source):
       files.setdefault(os.path.realpath(path), (title, path))
   groups = _group([path for path in files if _size(path)], _size)
   if most is not None and sum(map(len, groups)) > most:
@@ -55,15 +55,6 @@ def _describe(first: str, other: str, pairs: list[str]) -> str:
     return f'{count} {verb} the same content as another: {named}.'
   leak = ', which makes its scores too high' if 'val' in (first, other) else ''
   return f'{count} {verb} the same content as {first} images{leak}: {named}. Remove one of each.'
-
-
-def _paths(source: Source) -> list[str]:
-  """Returns the paths of a source's images in order, [] if they are not files."""
-  if source.files is None or not len(source):
-    return []
-  if not isinstance(source.files.image(0), str | Path):
-    return []
-  return [str(source.files.image(index)) for index in range(len(source))]
 
 
 def _size(path: str) -> int:

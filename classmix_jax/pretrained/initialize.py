@@ -7,18 +7,40 @@ Synopsis:
     describe_weights('caffe', origin)   # lines of the fingerprint
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from classmix_jax.models.segmenter import Segmenter
 from classmix_jax.pretrained import matching
+from classmix_jax.pretrained.class_head import match_head
 from classmix_jax.pretrained.load import Weights
 from classmix_jax.types import PyTree
 
 BACKBONE_DEFAULT = "the backbone's own"
 
 
-def initialize_from_weights(tree: PyTree, weights: Weights) -> tuple[PyTree, dict[str, Any]]:
+def check_weights(tree: PyTree, weights: Weights) -> None:
+  """Raises UserError if not enough of the backbone matches, see `matching.check_backbone`.
+
+  Args:
+    tree: `{'params': ..., 'batch_stats': ...}` of arrays or shapes.
+    weights: of a file, a directory or a run.
+  """
+  result = matching.match_shapes(tree, weights)
+  matching.check_backbone(result, weights.layout, f'config.model.pretrained={weights.name}')
+
+
+def initialize_from_weights(
+  tree: PyTree, weights: Weights, model: Segmenter | None = None, class_names: Sequence[str] = ()
+) -> tuple[PyTree, dict[str, Any]]:
   """Copies matching weights into `{'params': ..., 'batch_stats': ...}` and prints a report.
+
+  Args:
+    tree: of the network, with its initial weights.
+    weights: of a file, a directory or a run. The head of a run with other classes is matched by
+      their names, see `class_head.py`.
+    model: the network; None if its classes have no names.
+    class_names: name of class 0, 1, ...
 
   Returns:
     The tree, and the content of the run's pretrained.json.
@@ -26,10 +48,15 @@ def initialize_from_weights(tree: PyTree, weights: Weights) -> tuple[PyTree, dic
   Raises:
     UserError: not enough of the backbone matches, see `matching.check_backbone`.
   """
+  line = ''
+  if model is not None:
+    weights, line = match_head(tree, weights, model, class_names)
   tree, result = matching.copy_matching(tree, weights)
   if weights.warning:
     print(f'warning: {weights.warning}')
   print(matching.format_report(result, weights.layout, f'pre-training: {weights.name}', most=6))
+  if line:
+    print(line)
   matching.check_backbone(result, weights.layout, f'config.model.pretrained={weights.name}')
   backbone = matching.select_backbone(result, weights.layout)
   if backbone.missing or backbone.wrong_shape:
@@ -39,7 +66,7 @@ def initialize_from_weights(tree: PyTree, weights: Weights) -> tuple[PyTree, dic
     'sha256': weights.sha256,
     'trained_on': weights.trained_on,
     'preprocessing': weights.preprocessing,
-    'matched': matching.format_matched_count(result),
+    'matched': ', '.join(filter(None, [matching.format_matched_count(result), line])),
   }
 
 

@@ -33,6 +33,7 @@ from classmix_jax.pretrained.state_dict_files import (
   unwrap,
 )
 from classmix_jax.types import PyTree
+from classmix_jax.workdir import run_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Weights:
     trained_on: the data set; '' if it is unknown.
     sha256: of the file; '' for a run.
     warning: a sentence for the user, or ''.
+    class_names: of the head, in its order; () if they are not known.
   """
 
   name: str
@@ -59,6 +61,7 @@ class Weights:
   trained_on: str
   sha256: str = ''
   warning: str = ''
+  class_names: tuple[str, ...] = ()
 
 
 def open_weights(
@@ -228,4 +231,5 @@ def open_run_weights(path: Path, network: str, step: str) -> Weights:
     layout_name=layout_name,
     preprocessing=config['model']['preprocessing'],
     trained_on=config['data']['name'],
+    class_names=run_files.read_classes(path)[0],
   )

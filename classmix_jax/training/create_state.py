@@ -1,5 +1,7 @@
 """The state before the first step."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -7,6 +9,25 @@ import optax
 from classmix_jax.core.devices import Devices, replicated
 from classmix_jax.core.frozen import separate_frozen
 from classmix_jax.types import Array, ArraySpec, Method, TrainState
+
+CreateState = Any  # jitted function from a key to the state before step 0
+
+
+def state_creator(
+  method: Method, tx: optax.GradientTransformation, image: ArraySpec
+) -> CreateState:
+  """Returns a jitted function from a key to the state before step 0; see `create_state`.
+
+  Example: `state_creator(method, tx, image).eval_shape(key)` has the shapes and computes nothing.
+  """
+
+  def create(key: Array) -> TrainState:
+    params, model_state, method_state = method.init(key, image)
+    state = TrainState(jnp.zeros((), jnp.int32), params, model_state, (), method_state)
+    state = separate_frozen(state, method.averages, method.model.is_frozen)
+    return state.replace(opt_state=tx.init(state.params))
+
+  return jax.jit(create)
 
 
 def create_state(
@@ -23,11 +44,4 @@ def create_state(
     image: `[B, H, W, 3]` array or `jax.ShapeDtypeStruct`; only its shape is used.
     devices: local devices of the step.
   """
-
-  def create(key: Array) -> TrainState:
-    params, model_state, method_state = method.init(key, image)
-    state = TrainState(jnp.zeros((), jnp.int32), params, model_state, (), method_state)
-    state = separate_frozen(state, method.averages, method.model.is_frozen)
-    return state.replace(opt_state=tx.init(state.params))
-
-  return jax.device_put(jax.jit(create)(key), replicated(devices))
+  return jax.device_put(state_creator(method, tx, image)(key), replicated(devices))

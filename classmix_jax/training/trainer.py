@@ -27,29 +27,17 @@ from classmix_jax.training.collapse import CollapseMonitor
 from classmix_jax.training.compilation_cache import keep_programs
 from classmix_jax.training.evaluation_callback import EvaluationCallback
 from classmix_jax.training.features import CachedFeatures, open_features
-from classmix_jax.training.initial_state import initial_state
+from classmix_jax.training.initial_state import initial_state, setup_creator
 from classmix_jax.training.metric_logger import MetricLogger
 from classmix_jax.training.nonfinite import NonFiniteWatch
 from classmix_jax.training.paper_settings import fingerprint, run_settings
 from classmix_jax.training.preemption import Stop
 from classmix_jax.training.stages import CompileStage, stage_compiler, train_stage
+from classmix_jax.training.start import check_start, write_start
 from classmix_jax.types import PyTree, TrainState
-from classmix_jax.workdir import checkpoint, resume, run_files
+from classmix_jax.workdir import checkpoint, resume
 
 OnEnd = Callable[[Path, Evaluator, Mapping[str, PyTree], Source], None]
-
-
-def write_setup(setup: Setup, run: Path) -> None:
-  """Writes config, classes and split to the directory of a run, or checks that it may resume."""
-  if setup.deterministic:
-    keep_programs(run, setup.devices[0].platform)
-  resume.open_run(run, setup.values)
-  run_files.write_classes(run, setup.dataset)
-  if setup.left_out is not None:
-    left_out = {'train': setup.left_out.train, 'unlabeled': setup.left_out.unlabeled}
-    run_files.write_left_out(run, left_out)
-  assert setup.split.unlabeled is not None
-  run_files.write_split(run, setup.split.labeled.names, setup.split.unlabeled.names)
 
 
 def make_evaluator(setup: Setup, stop: Stop, features: CachedFeatures | None) -> Evaluator:
@@ -177,13 +165,18 @@ def run_training(
     Stopped: the run has saved its state and ends because `stop` returned True.
   """
   stop = stop or Stop()
+  compile_stage = stage_compiler(setup)
+  tx, _ = compile_stage(setup.stages[0].stop)
+  create = setup_creator(setup, tx)
+  with resume.convert_disk_errors(run):
+    record = check_start(setup, run, weights, create)
   with resume.convert_disk_errors(run), resume.lock_run(run):
-    write_setup(setup, run)
-    compile_stage = stage_compiler(setup)
+    if setup.deterministic:
+      keep_programs(run, setup.devices[0].platform)
     manager = checkpoint.open_manager(run / 'checkpoints')
     stop.finish = functools.partial(checkpoint.finish, manager)
-    tx, _ = compile_stage(setup.stages[0].stop)
-    state, origin = initial_state(setup, run, weights, manager, tx)
+    state, origin = initial_state(setup, run, weights, manager, create)
+    write_start(setup, run, record, origin)
     features = open_features(setup, state)
     evaluator = make_evaluator(setup, stop, features)
     describe_start(setup, run, state, evaluator.description, origin)

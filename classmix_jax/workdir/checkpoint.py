@@ -28,15 +28,16 @@ from orbax.checkpoint import checkpoint_managers
 
 from classmix_jax.errors import UserError
 from classmix_jax.types import TrainState
+from classmix_jax.workdir.array_shapes import describe_misfit
 from classmix_jax.workdir.checkpoint_integrity import (
   DAMAGED_DIRECTORY,
   UNFINISHED_PATTERN,
   compute_checksum,
+  describe_error,
   find_corruption,
   matches_checksum,
   quarantine,
   quarantine_unscored,
-  shorten_error,
   verify_save,
 )
 
@@ -117,7 +118,7 @@ def convert_save_errors(manager: ocp.CheckpointManager) -> Iterator[None]:
     raise
   except Exception as error:  # of Python, of orbax or of tensorstore
     raise UserError(
-      f'a checkpoint could not be written to {manager.directory} ({shorten_error(error)}); the '
+      f'a checkpoint could not be written to {manager.directory} ({describe_error(error)}); the '
       'older ones are valid: free disk space or give write permission, and the same command '
       'resumes from there.'
     ) from error
@@ -173,6 +174,8 @@ def restore(manager: ocp.CheckpointManager, state: TrainState, step: int) -> Tra
     OSError: the checkpoint is corrupt.
   """
   directory = Path(manager.directory) / str(step)
+  if misfit := describe_misfit(directory, state):
+    raise UserError(misfit)
   target = jax.tree.map(ocp.utils.to_shape_dtype_struct, make_global(state))
   try:
     global_state = manager.restore(step, args=ocp.args.StandardRestore(target))
@@ -180,13 +183,10 @@ def restore(manager: ocp.CheckpointManager, state: TrainState, step: int) -> Tra
     valid = matches_checksum(directory, jax.device_get(restored))
   except Exception as error:
     # `find_corruption` does not read every file, but only a corrupt file is invalid JSON.
-    invalid_json = isinstance(error, json.JSONDecodeError) and shorten_error(error)
+    invalid_json = isinstance(error, json.JSONDecodeError) and describe_error(error)
     if corruption := find_corruption(directory) or invalid_json:
       raise OSError(corruption) from error
-    raise UserError(
-      f'{directory} does not fit the network of this config ({shorten_error(error)}); use the '
-      'config that wrote it, or another --workdir.'
-    ) from error
+    raise
   if not valid:
     raise OSError(find_corruption(directory))
   return restored

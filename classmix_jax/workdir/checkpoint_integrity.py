@@ -22,7 +22,6 @@ from classmix_jax.types import PyTree
 
 UNFINISHED_PATTERN = '*.orbax-checkpoint-tmp*'  # directories of checkpoints being written
 DAMAGED_DIRECTORY = 'damaged_checkpoints'  # in the run directory
-MAX_ERROR_LENGTH = 200  # characters of an error that are quoted whole
 
 
 def compute_checksum(tree: PyTree) -> str:
@@ -72,7 +71,7 @@ def find_corruption(directory: Path) -> str | None:
   try:
     expected, actual = read_checksum(directory), compute_checksum(read_arrays(directory))
   except Exception as error:  # a corrupt file can raise anything in the readers of many formats
-    return shorten_error(error)
+    return describe_error(error)
   if expected is None:
     return 'its checksum is missing'
   if expected != actual:
@@ -80,10 +79,10 @@ def find_corruption(directory: Path) -> str | None:
   return None
 
 
-def shorten_error(error: BaseException) -> str:
-  """Returns an error's first line; the end of a long one, where tensorstore puts the cause."""
-  line = (str(error).splitlines() or [type(error).__name__])[0].split(' [tensorstore_spec=')[0]
-  return line if len(line) < MAX_ERROR_LENGTH else f'... {line[-160:]}'
+def describe_error(error: BaseException) -> str:
+  """Returns an error's text as one line; of tensorstore's without the request that follows it."""
+  text = str(error).split(' [tensorstore_spec=')[0]
+  return ' '.join(text.split()) or type(error).__name__
 
 
 def verify_save(directory: Path) -> None:
@@ -118,12 +117,12 @@ def quarantine_unscored(directory: Path, read_only: bool) -> None:
     except ValueError as error:
       if read_only:
         raise UserError(
-          f'{checkpoint} is damaged (metrics: {shorten_error(error)}); resume the training, which '
+          f'{checkpoint} is damaged (metrics: {describe_error(error)}); resume the training, which '
           'moves it out of the way.'
         ) from None
       quarantine(checkpoint)
       print(
-        f'warning: {checkpoint} is damaged (metrics: {shorten_error(error)}): it is now in '
+        f'warning: {checkpoint} is damaged (metrics: {describe_error(error)}): it is now in '
         f'{checkpoint.parent / DAMAGED_DIRECTORY}',
         file=sys.stderr,
         flush=True,

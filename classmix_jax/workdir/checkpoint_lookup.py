@@ -44,6 +44,12 @@ def find_step(manager: ocp.CheckpointManager, which: str) -> int:
   return step
 
 
+def list_steps(directory: Path) -> list[int]:
+  """Returns the steps of the checkpoints, the newest first; opens none of them."""
+  names = (path.name for path in directory.glob('[0-9]*'))
+  return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
+
+
 def find_newest_step(directory: Path) -> int | None:
   """Returns the step of the newest checkpoint; None if there is no checkpoint."""
   if not directory.is_dir():

@@ -2,6 +2,7 @@
 
 Synopsis:
 
+    check_run(run, config.to_dict())
     with convert_disk_errors(run), lock_run(run):
       open_run(run, config.to_dict())
 """
@@ -20,7 +21,8 @@ from classmix_jax.errors import UserError
 from classmix_jax.utils.file_lock import LockedError, file_lock
 from classmix_jax.workdir.run_files import read_json, write_json
 
-# Fields that may change when a run resumes: they do not affect the steps already trained.
+# Fields that may change when a run resumes: they do not affect the steps already trained. Classes
+# and images are compared as they are, wherever they come from; see run_identity.py.
 CHANGEABLE = (
   'steps',
   'eval_every',
@@ -33,6 +35,9 @@ CHANGEABLE = (
   'on_nan',
   'data.on_error',
   'data.root',
+  'data.classes',
+  'data.labeled',
+  'data.split_seed',
   'data.cache_gb',
   'data.copy_root',
   'data.reader',
@@ -52,6 +57,22 @@ DISK_ERRORS = (
 )
 
 
+def check_run(run: Path, config: Mapping[str, Any]) -> None:
+  """Checks that a run may start or resume with a config; writes nothing.
+
+  Args:
+    run: the run directory, which may not exist.
+    config: the config as nested plain dicts.
+
+  Raises:
+    UserError: the directory holds a run with another config.
+  """
+  path = run / 'config.json'
+  if path.exists():
+    # As in the file, where tuples are lists.
+    check_same_run(read_json(path), json.loads(json.dumps(config)), run)
+
+
 def open_run(run: Path, config: Mapping[str, Any]) -> None:
   """Creates the run directory and config.json, or checks that the run may resume.
 
@@ -62,17 +83,40 @@ def open_run(run: Path, config: Mapping[str, Any]) -> None:
   Raises:
     UserError: the directory cannot be written, or holds a run with another config.
   """
-  config = json.loads(json.dumps(config))  # tuples become lists, as in the file
-  path = run / 'config.json'
   try:
     run.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-      check_same_run(read_json(path), config, run)
-    write_json(path, config)
+    check_run(run, config)
+    write_json(run / 'config.json', config)
   except OSError as error:
     raise UserError(
       f'{run} cannot be written ({error.strerror}); give another --workdir.'
     ) from None
+
+
+def describe_ways_on(run: Path, *, other: str = '', weights: bool = True, gain: str = '') -> str:
+  """Returns what to do if a run cannot resume, as the end of a sentence.
+
+  Args:
+    run: the run directory.
+    other: what lets the run resume, if there is something.
+    weights: whether another run can start from its weights.
+    gain: what such a run keeps.
+
+  Example:
+    >>> describe_ways_on(Path('nothing'), other='use config A')
+    'use config A, or give another --workdir, or remove nothing, which has no checkpoint.'
+  """
+  ways = [other] if other else []
+  if not any((run / 'checkpoints').glob('[0-9]*')):
+    ways += ['give another --workdir', f'remove {run}, which has no checkpoint']
+  elif weights:
+    ways.append(
+      f'give another --workdir, where --config.model.pretrained={run} starts from these weights'
+      + gain
+    )
+  else:
+    ways.append('give another --workdir')
+  return ', or '.join(ways) + '.'
 
 
 def check_same_run(old: Mapping[str, Any], new: Mapping[str, Any], run: Path) -> None:
@@ -94,14 +138,36 @@ def check_same_run(old: Mapping[str, Any], new: Mapping[str, Any], run: Path) ->
     if before.get(key) != after.get(key) and key not in CHANGEABLE and not key.startswith('paper.')
   ]
   if differences:
-    shown = '; '.join(
-      f'config.{key} was {before.get(key)!r} and is now {after.get(key)!r}'
-      for key in differences[:3]
-    )
+    shown = '; '.join(describe_field(key, before, after) for key in differences[:3])
+    more = f' and {len(differences) - 3} more fields' if len(differences) > 3 else ''
     raise UserError(
-      f'{run} holds a run with another config: {shown}. Use another --workdir, or the config '
-      'that started it.'
+      f'{run} holds a run with another config: {shown}{more}: '
+      + describe_ways_on(
+        run,
+        other='use the config that started it',
+        weights=not any(key.startswith('model.') for key in differences),
+      )
     )
+
+
+def describe_field(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+  """Returns for example 'config.seed was 0 and is now 1'.
+
+  Example:
+    >>> describe_field('data.crop', {'data.crop': [24, 32]}, {})
+    'config.data.crop was (24, 32) and no longer exists'
+  """
+  if name not in before:
+    return f'config.{name} did not exist and is now {format_value(after[name])}'
+  was = f'config.{name} was {format_value(before[name])}'
+  if name not in after:
+    return f'{was} and no longer exists'
+  return f'{was} and is now {format_value(after[name])}'
+
+
+def format_value(value: Any) -> str:
+  """Returns a value of config.json as flags accept it: lists as tuples."""
+  return repr(tuple(value) if isinstance(value, list) else value)
 
 
 @contextlib.contextmanager

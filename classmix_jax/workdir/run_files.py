@@ -142,15 +142,17 @@ def read_left_out(run: Path) -> dict[str, dict[str, str]] | None:
   return read_object(path, {'train': dict, 'unlabeled': dict}) if path.exists() else None
 
 
-def write_split(run: Path, labeled: Sequence[str], unlabeled: Sequence[str]) -> None:
+def write_split(
+  run: Path, labeled: Sequence[str], unlabeled: Sequence[str], val: Sequence[str]
+) -> None:
   """Writes image names, one per line; `config.data.labeled` accepts labeled.txt."""
   (run / 'splits').mkdir(exist_ok=True)
-  for part, names in (('labeled', labeled), ('unlabeled', unlabeled)):
+  for part, names in (('labeled', labeled), ('unlabeled', unlabeled), ('val', val)):
     write_text(run / 'splits' / f'{part}.txt', '\n'.join([*names, '']))
 
 
 def read_split(run: Path, part: str) -> list[str]:
-  """Returns the names of a run's 'labeled' or 'unlabeled' images.
+  """Returns the names of a run's 'labeled', 'unlabeled' or 'val' images.
 
   Raises:
     UserError: the file is missing or is not text.

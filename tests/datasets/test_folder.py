@@ -69,22 +69,23 @@ def test_masks_of_unlabelled_images_are_never_opened(root):
   assert unlabeled.read_image(0).shape == (3, 3, 3)
 
 
-def test_unlabelled_images_in_the_wrong_place(root):
+def test_unlabelled_images_without_a_directory_of_their_own(root):
   save(root / 'unlabeled/u.png', np.zeros((5, 5, 3)))
-  assert_says(message(root), root / 'unlabeled', 'Move the images', root / 'unlabeled/images')
+  assert folder.load(str(root)).unlabeled.names == ('u',)
   (root / 'unlabeled/images').mkdir()
   assert_says(message(root), root / 'unlabeled/images', 'no images', 'remove the directory')
 
 
-def test_all_missing_paths_at_once(tmp_path):
+def test_missing_directories(tmp_path):
   (tmp_path / 'labeled/images').mkdir(parents=True)
+  assert_says(message(tmp_path), tmp_path / 'labeled/images', 'holds no images')
+  save(tmp_path / 'labeled/images/a.png', np.zeros((5, 5, 3)))
   assert_says(
     message(tmp_path),
-    tmp_path / 'labeled/masks',
-    tmp_path / 'val/images',
-    tmp_path / 'val/masks',
-    tmp_path / 'classes.txt',
-    '--config.data.root=DIR',
+    'None of the 1 images for training',
+    'labeled/images/a.png',
+    'masks were not found',
+    "--config.data.masks='masks/{name}_mask.png'",
   )
   assert_says(message(''), 'empty', '--config.data.root=DIR')
   assert_says(
@@ -92,11 +93,13 @@ def test_all_missing_paths_at_once(tmp_path):
   )
 
 
-def test_missing_masks(root):
+def test_images_without_a_mask_have_no_label(root):
   for name in 'cdef':
     save(root / f'labeled/images/{name}.png', np.zeros((2, 2, 3)))
-  assert_says(
-    message(root), '4 of 6 images have no mask', 'c.png', 'e.png', 'and 1 more', 'unlabeled/images'
+  dataset = folder.load(str(root))
+  assert dataset.unlabeled.names == tuple('cdef') and dataset.unlabeled.read_label is None
+  assert dataset.notes[1:] == (
+    '4 of 6 images have no mask and are used without labels: c.png, d.png, e.png and 1 more.',
   )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import os
 
 from fuzz import FILE_NAMES, TEXTS, result_or_error, temporary_directory
@@ -12,7 +13,8 @@ from PIL import Image
 import toy
 
 from classmix_jax.config.data import build_dataset, build_split, find_unreadable
-from classmix_jax.data.class_files.reader import read_classes
+from classmix_jax.data.class_files.discovery import find_class_file
+from classmix_jax.data.class_files.reader import read_class_file
 from classmix_jax.data.unreadable import find_unreadable_examples
 from classmix_jax.datasets.folder import options
 from classmix_jax.types import VOID
@@ -103,13 +105,51 @@ def check_examples(config, root):
         assert set(np.unique(label)) <= {*range(len(dataset.class_names)), VOID}
 
 
-@given(TEXTS)
-def test_fuzz_class_file(text):
+CLASS_LINES = st.lists(
+  st.sampled_from(
+    ['0', '1', '255', '-1', '70000', '1.0', 'road', '天空', 'a b', 'void', '#804080',
+     '1 2 3', '"x, y"', 'id', 'name', 'r', 'g', 'b', 'a.png', '']
+  ), max_size=5,
+)  # fmt: skip
+CLASS_TABLES = st.builds(
+  lambda rows, separator, end: end.join(separator.join(row) for row in rows),
+  st.lists(CLASS_LINES, max_size=4),
+  st.sampled_from([',', ';', '\t', ': ', ' ', '=', '|']),
+  st.sampled_from(['\n', '\r\n', '\r']),
+)
+CLASS_MARKUP = st.lists(
+  st.sampled_from(
+    ['names:', ' 0: a', '- a', 'nc: 2', '[a, b]', '&a', '*a', 'item {', 'id: 1', "name: 'a'", '}',
+     'a:1,2,3::', ':::', '<x>', '{', '"names": ["a", "b"]']
+  ), max_size=6,
+).map('\n'.join)  # fmt: skip
+CLASS_JSON = st.recursive(
+  st.none() | st.booleans() | st.integers(-2, 300) | st.floats() | st.sampled_from(['a', '#123']),
+  lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+    st.sampled_from(['names', 'categories', 'labels', 'id', 'name', 'color', 'palette', '0', '1']),
+    inner, max_size=3,
+  ),
+  max_leaves=8,
+).map(json.dumps)  # fmt: skip
+
+
+@given(
+  st.one_of(TEXTS, CLASS_TABLES, CLASS_MARKUP, CLASS_JSON),
+  st.sampled_from(['classes.txt', 'classes.json', 'data.yaml']),
+  st.sampled_from(['utf-8', 'utf-8-sig', 'utf-16']),
+)
+def test_fuzz_class_file(text, name, encoding):
   with temporary_directory() as root:
-    path = root / 'classes.txt'
-    path.write_bytes(text.encode('utf-8', 'surrogatepass'))
-    classes = result_or_error(lambda: read_classes(path), path)
-  assert classes is None or len(set(classes[0])) == len(classes[0]) >= 2
+    path = root / name
+    path.write_bytes(text.encode(encoding, 'surrogatepass'))
+    table = result_or_error(lambda: read_class_file(path), path)
+    found = result_or_error(lambda: find_class_file(root))
+    assert found == (path if table else None)
+  if table is None:
+    return
+  assert len(set(table.names)) == len(table.names) == len(table.colors) >= 2
+  assert list(table.raw_ids) == sorted(set(table.raw_ids) - set(table.void_ids))
+  assert table.raw_ids[0] >= 0 and table.raw_ids[-1] < 65536 and all(map(str.strip, table.names))
 
 
 @given(TEXTS)

@@ -134,7 +134,7 @@ def write_run(run: Path, root: Path, **fields) -> Path:
   state = create_state(method, tx, jax.random.key(0, impl='rbg'), image, jax.local_devices()[:1])
   resume.open_run(run, settings.to_dict())
   run_files.write_classes(run, dataset)
-  run_files.write_split(run, dataset.train.names, ['a', 'b'])
+  run_files.write_split(run, dataset.train.names, ['a', 'b'], dataset.val.names)
   manager = checkpoint.open_manager(run / 'checkpoints')
   checkpoint.save(manager, 1, state, 0.5)
   manager.wait_until_finished()

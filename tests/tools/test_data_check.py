@@ -153,10 +153,6 @@ def mask_of_another_size(root):
   edit(root / 'labeled/masks/street/1.png', lambda mask: mask[:20])
 
 
-def no_mask(root):
-  (root / 'labeled/masks/street/1.png').unlink()
-
-
 def torn(path):
   path.write_bytes(path.read_bytes()[: len(path.read_bytes()) // 2])
 
@@ -205,7 +201,6 @@ def binary(root):
       ['RGB image', '#000000, #010000, #020000, #ff0000', '--config.data.colors='],
     ),
     (mask_of_another_size, 'labeled/masks/street/1.png', ['48x20', '48x32', 'Export']),
-    (no_mask, 'labeled/images/street/1.png', ['no mask', 'unlabeled/images']),
     (torn_image, 'labeled/images/street/1.png', ['does not decode', 'export']),
     (torn_unlabelled_image, 'unlabeled/images/3.jpg', ['does not decode', 'export']),
     (torn_validation_mask, 'val/masks/1.png', ['does not decode', 'export']),
@@ -245,9 +240,9 @@ def test_all_bad_files_are_named(tmp_path):
     torn(path)
   for index in (6, 7, 8, 9):
     (root / f'labeled/masks/street/{index}.png').unlink()
-    bad.append(root / f'labeled/images/street/{index}.png')
   findings, report = check(root, tmp_path / 'out')
-  assert len(findings) == len(bad) == 21
+  assert len(findings) == len(bad) == 17
+  assert '4 of 12 images have no mask and are used without labels: 6.png, 7.png' in report
   assert all(str(path) in report for path in bad)
   assert report.count('holds the value 9') == 1  # one sentence for six files
   assert 'street/10, street/11' in report  # the sound ones are drawn

@@ -65,12 +65,12 @@ def test_some_fields_may_change(tmp_path, name, value):
   'fields, text',
   [
     (dict(seed=1), 'config.seed was 0 and is now 1'),
-    (dict(data__crop=[4, 8]), 'config.data.crop was [4, 6] and is now [4, 8]'),
+    (dict(data__crop=[4, 8]), 'config.data.crop was (4, 6) and is now (4, 8)'),
     (
       dict(method__name='cutmix', method__threshold=0.5),
       "config.method.name was 'classmix' and is now 'cutmix'; config.method.threshold was 0.9",
     ),
-    (dict(method__new=1), 'config.method.new was None and is now 1'),
+    (dict(method__new=1), 'config.method.new did not exist and is now 1'),
   ],
 )
 def test_other_fields_may_not(tmp_path, fields, text):
@@ -106,7 +106,8 @@ def test_written_files_can_be_read(tmp_path):
     'names': ['road', 'Bürgersteig'],
     'palette': [[1, 2, 3], [4, 5, 6]],
   }
-  run_files.write_split(tmp_path, ['b/é', 'a'], ['c'])
+  run_files.write_split(tmp_path, ['b/é', 'a'], ['c'], ['v'])
+  assert run_files.read_split(tmp_path, 'val') == ['v']
   assert (tmp_path / 'splits' / 'labeled.txt').read_text(encoding='utf-8') == 'b/é\na\n'
   assert (tmp_path / 'splits' / 'unlabeled.txt').read_text() == 'c\n'
   result = {'step': 30, 'miou': 0.5, 'iou': {'a, b': 0.5, 'c': 0.5}}

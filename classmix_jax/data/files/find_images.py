@@ -5,7 +5,7 @@ Synopsis:
     find_images('images')    # {'city/a': Path('images/city/a.png'), ...}
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 import functools
 import importlib.util
 from pathlib import Path
@@ -60,9 +60,17 @@ def find_images(
 
   Example: `find_images('images')` has `'city/a'` for `images/city/a.PNG`.
   """
+  return name_images(image_paths(directory, exclude, without_results=without_results), directory)
+
+
+def name_images(files: Iterable[Path], directory: str | Path) -> dict[str, Path]:
+  """Returns name -> path of images below a directory, sorted by name, as `find_images`.
+
+  Example: `name_images([Path('a/b.png')], 'a') == {'b': Path('a/b.png')}`.
+  """
   paths: dict[str, Path] = {}
-  for path in sorted(_image_files(directory, exclude, without_results)):
-    name = _image_name(path, directory)
+  for path in sorted(files):
+    name = image_name(path, directory)
     if name not in paths:
       paths[name] = path
       continue
@@ -84,7 +92,11 @@ def find_unpacked_images(directory: Path, archive: str) -> dict[str, Path]:
   return images
 
 
-def _image_name(path: Path, directory: str | Path) -> str:
+def image_name(path: Path, directory: str | Path) -> str:
+  """Returns the name of an image, see `find_images`; raises UserError if it cannot be written.
+
+  Example: `image_name(Path('images/city/a.PNG'), 'images') == 'city/a'`.
+  """
   name = path.relative_to(directory).with_suffix('').as_posix()
   # Python decodes bytes that are not UTF-8 as surrogates, 0xD800 to 0xDFFF.
   if any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in name):
@@ -95,9 +107,10 @@ def _image_name(path: Path, directory: str | Path) -> str:
   return unicodedata.normalize('NFC', name)
 
 
-def _image_files(
-  directory: str | Path, exclude: Collection[Path], without_results: bool
+def image_paths(
+  directory: str | Path, exclude: Collection[Path] = (), *, without_results: bool = False
 ) -> Iterator[Path]:
+  """Yields the image files below a directory; the arguments are those of `find_images`."""
   for folder in walk_directory(directory, exclude):
     results = find_results(folder.files) if without_results else ()
     for file in folder.files:

@@ -56,7 +56,21 @@ REMEDIES: Mapping[tuple[str, ...], str] = {
 # Files that accompany images: georeferences, overviews, edits of phones, notes.
 SIDECARS = (
   *('.tfw', '.tifw', '.jgw', '.pgw', '.wld', '.aux.xml', '.ovr', '.prj', '.cpg', '.xmp', '.aae'),
-  *('.thm', '.lnk', '.url', '.md', '.txt', '.log', '.ini', '.html', '.csv', '.tmp'),
+  *(
+    '.thm',
+    '.lnk',
+    '.url',
+    '.md',
+    '.txt',
+    '.log',
+    '.ini',
+    '.html',
+    '.csv',
+    '.tmp',
+    '.yaml',
+    '.yml',
+  ),
+  *('.names', '.pbtxt', '.py', '.sh', '.cfg', '.rst'),
 )
 MAX_NAMED = 2  # files in a sentence
 
@@ -152,6 +166,7 @@ def describe_unused(
   exclude: Collection[Path] = (),
   *,
   without_results: bool = False,
+  used: Collection[Path] = (),
 ) -> list[str]:
   """Returns a sentence for each kind of file that is not read, except system files.
 
@@ -159,11 +174,17 @@ def describe_unused(
     directories: which are read.
     exclude: as in `find_images`.
     without_results: as in `find_images`.
+    used: files that are read although they are no images, such as that of the classes.
 
   Example: `['30 files *.HEIC are not read: ... (a/IMG_1.HEIC, a/IMG_2.HEIC and 28 more).']`.
   """
   unused = list_unused(directories, exclude, without_results=without_results)
-  return [_describe(one) for one in unused if one.reason != SYSTEM]
+  known = {os.path.realpath(path) for path in used}
+  others = [
+    one._replace(paths=tuple(path for path in one.paths if os.path.realpath(path) not in known))
+    for one in unused
+  ]
+  return [_describe(one) for one in others if one.paths and one.reason != SYSTEM]
 
 
 def _describe(unused: Unused) -> str:
@@ -178,6 +199,15 @@ def _describe(unused: Unused) -> str:
     kind = reason if len(reason) > 1 else 'without an extension'
     return f'{count} {kind} {verb} not read{advice} ({named}).'
   return f'{named} {verb} left out: {reason}.'
+
+
+def top_directories(files: Iterable[str | Path]) -> list[Path]:
+  """Returns the directories of some files, without those that lie inside others.
+
+  Example: `top_directories(['a/x.png', 'a/b/y.png']) == [Path('a')]`.
+  """
+  directories = {Path(file).parent for file in files}
+  return sorted(one for one in directories if directories.isdisjoint(one.parents))
 
 
 def describe_system_files(directories: Iterable[str | Path]) -> str:

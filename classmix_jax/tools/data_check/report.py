@@ -25,7 +25,7 @@ MAX_UNKNOWN_ROWS = 20  # values without a class in a table
 
 
 def format_report(dataset: Dataset, parts: Sequence[Part]) -> str:
-  """Returns tables of the parts, their files, the values of their masks, and the classes."""
+  """Returns notes, and tables of the parts, their files, the values of masks, and the classes."""
   names = ', '.join(f'{label} {name}' for label, name in enumerate(dataset.class_names))
   head = f"data set '{dataset.name}', {len(dataset.class_names)} classes: {names}"
   return '\n\n'.join(
@@ -33,6 +33,7 @@ def format_report(dataset: Dataset, parts: Sequence[Part]) -> str:
       None,
       [
         head,
+        '\n'.join(dataset.notes),
         _format_parts(parts),
         _format_files(parts),
         *(_format_values(part, dataset) for part in parts),
