@@ -22,9 +22,7 @@ from classmix_jax.pretrained.load import Weights, locate_weights, open_weights
 from classmix_jax.training.start import check_config_and_classes
 from classmix_jax.workdir import checkpoint_lookup, resume, run_files
 
-MAX_DUPLICATES = (
-  2_000  # images of equal size that are compared at the start; check_data has no limit
-)
+MAX_DUPLICATES = 2_000  # images of equal size that are compared; check_data has no limit
 
 
 def open_initial_weights(pretrained: str, run: Path) -> tuple[Weights | None, str]:

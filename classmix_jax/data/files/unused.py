@@ -70,7 +70,7 @@ SIDECARS = (
     '.yaml',
     '.yml',
   ),
-  *('.names', '.pbtxt', '.py', '.sh', '.cfg', '.rst'),
+  *('.yaml', '.yml', '.names', '.pbtxt', '.py', '.sh', '.cfg', '.rst'),
 )
 MAX_NAMED = 2  # files in a sentence
 
