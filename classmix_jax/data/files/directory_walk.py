@@ -25,6 +25,7 @@ SYSTEM_DIRECTORIES = (
 )
 SYSTEM_FILES = ('thumbs.db', 'ehthumbs.db', 'desktop.ini', 'icon\r', 'picasa.ini')
 SYSTEM = 'system'
+OUTPUT = 'the directory of the results'
 RESULT_SUFFIXES = ('_overlay.png', '_confidence.png')  # of predictions, beside NAME.png
 
 
@@ -64,7 +65,7 @@ def walk_directory(directory: str | Path, exclude: Collection[Path] = ()) -> Ite
       # A link to an ancestor would yield every image again and again.
       if any(is_within(ancestor, real) for ancestor in chain):
         continue
-      reason = 'the results' if real in excluded else _reason_to_skip(name, path)
+      reason = OUTPUT if real in excluded else _reason_to_skip(name, path)
       if reason:
         skipped[name] = reason
       else:
@@ -110,7 +111,7 @@ def describe_results(names: Collection[str]) -> str:
 
 
 def find_results(names: Collection[str]) -> set[str]:
-  """Returns the files that predict has written: NAME.png, NAME_overlay.png, NAME_confidence.png.
+  """Returns the files that predict has written, by their three names for one image.
 
   Example: `find_results(['a.jpg', 'a.png']) == set()`.
   """

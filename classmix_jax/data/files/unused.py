@@ -7,7 +7,7 @@ Synopsis:
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -115,6 +115,10 @@ def list_unused(
         reason = 'results of predict' if name in results else _reason(path)
         if reason:
           groups.setdefault(reason, []).append(path)
+  return _as_list(groups)
+
+
+def _as_list(groups: Mapping[str, Sequence[Path]]) -> list[Unused]:
   return [
     Unused(_spelling(reason, paths), tuple(sorted(set(paths))), _remedy(reason))
     for reason, paths in sorted(groups.items())
@@ -185,6 +189,17 @@ def describe_unused(
     for one in unused
   ]
   return [_describe(one) for one in others if one.paths and one.reason != SYSTEM]
+
+
+def describe_files(files: Iterable[Path]) -> list[str]:
+  """Returns a sentence for each extension of some files that are not read.
+
+  Example: `describe_files([Path('a.pdf')])` is `['1 file *.pdf is not read: ... (a.pdf).']`.
+  """
+  groups: dict[str, list[Path]] = {}
+  for file in files:
+    groups.setdefault(_reason(file), []).append(file)
+  return [_describe(one) for one in _as_list(groups)]
 
 
 def _describe(unused: Unused) -> str:

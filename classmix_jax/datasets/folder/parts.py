@@ -157,7 +157,7 @@ def join(bare: Mapping[str, Path], unlabeled: Mapping[str, Path]) -> dict[str, P
 
 
 def read_directories(layout: Layout | None, parts: Parts) -> list[Path]:
-  """Returns the directories that images and masks were searched in, without those inside others."""
+  """Returns the directories that images and masks were searched in, without nested ones."""
   found = [*layout.train, *layout.val] if layout else []
   searched = [path for part in found for path in (part.images, part.masks)]
   searched += layout.unlabeled if layout else ()
