@@ -15,7 +15,7 @@ from classmix_jax.data.source import Source
 from classmix_jax.utils.text import listed, plural
 
 END_BYTES = 4096  # compared before whole files
-MAX_NAMED = 3  # pairs in a sentence
+MAX_NAMED = 2  # pairs in a sentence
 
 
 def duplicate_warnings(sources: Mapping[str, Source], most: int | None = None) -> list[str]:
@@ -39,18 +39,22 @@ def duplicate_warnings(sources: Mapping[str, Source], most: int | None = None) -
     return []
   for key in (_hash_ends, _hash):
     groups = [smaller for group in groups for smaller in _group(group, key)]
-  pairs: dict[tuple[str, str], list[str]] = {}
+  pairs: dict[tuple[str, str], list[tuple[str, str]]] = {}
   for first, *others in groups:
     for other in others:
       parts = files[first][0], files[other][0]
-      pairs.setdefault(parts, []).append(f'{files[other][1]} = {files[first][1]}')
-  return [_describe(*parts, equal) for parts, equal in pairs.items()]
+      pairs.setdefault(parts, []).append((files[other][1], files[first][1]))
+  root = os.path.commonpath([os.path.dirname(path) for _, path in files.values()] or ['.'])
+  return [_describe(*parts, equal, root) for parts, equal in pairs.items()]
 
 
-def _describe(first: str, other: str, pairs: list[str]) -> str:
+def _describe(first: str, other: str, pairs: list[tuple[str, str]], root: str) -> str:
   verb = 'has' if len(pairs) == 1 else 'have'
   count = f'{len(pairs)} {other} {plural("image", pairs)}'
-  named = listed(pairs, MAX_NAMED)
+  named = listed(
+    (' = '.join(os.path.relpath(path, root) for path in pair) for pair in pairs), MAX_NAMED
+  )
+  named += f' in {root}'
   if first == other:
     return f'{count} {verb} the same content as another: {named}.'
   leak = ', which makes its scores too high' if 'val' in (first, other) else ''
