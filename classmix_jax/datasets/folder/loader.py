@@ -14,11 +14,12 @@ from classmix_jax.data.class_files.reader import read_class_file
 from classmix_jax.data.files.checks import check_pairs
 from classmix_jax.data.files.file_source import image_source, paired_source
 from classmix_jax.data.files.reading import parse_reading
+from classmix_jax.data.files.unused import describe_unused
 from classmix_jax.data.source import Dataset
 from classmix_jax.datasets.folder.mask_options import MaskOptions, build_decoding
 from classmix_jax.datasets.folder.options import parse_colors
 from classmix_jax.datasets.folder.palette import choose_palette
-from classmix_jax.datasets.folder.parts import read_parts
+from classmix_jax.datasets.folder.parts import read_directories, read_parts
 from classmix_jax.datasets.folder.patterns import Patterns
 from classmix_jax.datasets.folder.recognize import check_root, choose_layout, locate_class_file
 from classmix_jax.types import Size
@@ -113,5 +114,9 @@ def load(
     train=paired_source(parts.train, decoding, size, reading),
     val=paired_source(parts.val, decoding, size, reading),
     unlabeled=image_source(parts.unlabeled, size, reading) if parts.unlabeled else None,
-    notes=(*parts.notes, *list_notes(table, class_file)),
+    notes=(
+      *parts.notes,
+      *list_notes(table, class_file),
+      *describe_unused(read_directories(layout, parts), used=[class_file]),
+    ),
   )
