@@ -75,7 +75,8 @@ def open_dataset(config: Config, size: tuple[int, int] | None) -> Dataset:
     dataset = load(root=config.data.root, size=size, **options)
   # A wrong layout is an error in either case, and `val` must be complete to be comparable.
   raise_findings(findings, len(findings), 'files')
-  check_pairs(file_pairs(dataset.val))
+  if dataset.val.files is not None:
+    check_pairs(file_pairs(dataset.val), dataset.val.files.decoding)
   return dataset
 
 

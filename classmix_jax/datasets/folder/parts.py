@@ -11,7 +11,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from classmix_jax.data.files.open_image import Encoded
 from classmix_jax.data.files.pairs import Pairs
+from classmix_jax.data.files.unused import top_directories
 from classmix_jax.data.splits import FRACTION, choose_labeled
 from classmix_jax.datasets.folder.contents import read_contents
 from classmix_jax.datasets.folder.describe import (
@@ -170,3 +172,14 @@ def join(bare: Mapping[str, Path], unlabeled: Mapping[str, Path]) -> dict[str, P
   for name, path in unlabeled.items():
     images[f'unlabeled/{name}' if name in bare else name] = path
   return dict(sorted(images.items()))
+
+
+def read_directories(layout: Layout | None, parts: Parts) -> list[Path]:
+  """Returns the directories that images and masks were searched in, without nested ones."""
+  found = [*layout.train, *layout.val] if layout else []
+  searched = [path for part in found for path in (part.images, part.masks)]
+  searched += layout.unlabeled if layout else ()
+  files = [*parts.train.images, *parts.val.images, *parts.unlabeled.values()]
+  # The directory of a file in it, for equal treatment of both.
+  inside = [directory / 'file' for directory in searched]
+  return top_directories([*inside, *(file for file in files if not isinstance(file, Encoded))])

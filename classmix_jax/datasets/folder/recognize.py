@@ -102,11 +102,10 @@ def locate_class_file(roots: Sequence[Path], layout: Layout | None) -> Path:
   Returns classes.txt of the first root if there is none.
 
   Raises:
-    UserError: the files of a directory disagree, or are malformed.
+    UserError: several files disagree, or the only one is malformed.
 
   Example: `locate_class_file([Path('DIR')], None)` may be `DIR/_classes.csv`.
   """
   parts = [*layout.train, *layout.val] if layout else []
   places = [*roots, *(place for part in parts for place in (part.images.parent, part.images))]
-  files = filter(None, map(find_class_file, dict.fromkeys(places)))
-  return next(files, roots[0] / 'classes.txt')
+  return find_class_file(*dict.fromkeys(places)) or roots[0] / 'classes.txt'
