@@ -75,7 +75,7 @@ def match_masks(images: Mapping[str, Path], masks: Mapping[str, Path]) -> Matche
 
 
 def split_beside(files: Iterable[Path], directory: Path) -> Matches:
-  """Separates images from masks that lie beside them: a.jpg and a_mask.png, or a.jpg and a.png.
+  """Separates images from masks beside them: a.jpg and a_mask.png, or a.jpg and a.png.
 
   Args:
     files: image files below the directory.

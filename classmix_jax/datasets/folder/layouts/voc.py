@@ -24,7 +24,7 @@ VAL = ('val.txt', 'valid.txt', 'validation.txt')
 
 
 def find_voc(root: Path) -> Layout | None:
-  """Returns the layout of a directory with JPEGImages and SegmentationClass, None without these.
+  """Returns the layout of a directory with JPEGImages and SegmentationClass, or None.
 
   Raises:
     UserError: there are masks and lists of names, but no images, as in an export of CVAT without
