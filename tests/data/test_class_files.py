@@ -117,7 +117,8 @@ def test_names(tmp_path, content):
   table = read_class_file(write(tmp_path, content))
   assert table.names == NAMES and table.raw_ids == (0, 1)
   assert table.colors == (None, None) and not table.void_names
-  assert not list_notes(table, 'x')
+  assert not list_notes(table, 'classes.txt')
+  assert list_notes(table, 'x.csv') == ('The classes are read from x.csv.',)
 
 
 @pytest.mark.parametrize(
@@ -302,6 +303,13 @@ def test_names_that_stay_whole(tmp_path, names):
 def test_refusals(tmp_path, content, parts):
   path = write(tmp_path, content)
   assert_says(refusal(path), path, *parts)
+
+
+def test_quotes_keep_a_name_whole(tmp_path):
+  text = '"3 doors" 1 2 3\n"2 windows"\n"#1"\n"name"\n"line 7"\n'
+  table = read_class_file(write(tmp_path, text))
+  assert table.names == ('3 doors', '2 windows', '#1', 'name', 'line 7')
+  assert table.colors[:2] == ((1, 2, 3), None) and table.raw_ids == (0, 1, 2, 3, 4)
 
 
 def test_number_of_classes(tmp_path):

@@ -21,17 +21,17 @@ def parse_words(lines: Sequence[Line], path: str) -> list[Entry]:
   """Returns the classes of lines without separators, which may hold ids and colours.
 
   Numbers before or behind all names are ids if both names and ids differ. Behind the names they
-  must begin with 0 or 1: 'boeing 737' is a name.
+  must begin with 0 or 1: 'boeing 737' is a name. Quotes keep a name whole: '"3 doors"'.
 
   Raises:
-    UserError: an id or a colour is missing in a line, or a colour is above 255.
+    UserError: an id is missing in a line, or a colour is above 255.
 
   Example: `parse_words([Line(1, '0 road 1 2 3')], 'x') == [Entry('line 1', 'road', (1, 2, 3), 0)]`.
   """
   words = [line.text.split() for line in lines]
   if lines and find_header([*words[0]], words[1:]):
     lines = lines[1:]
-  texts = [unquote(line.text.rstrip(',;')) for line in lines]
+  texts = [line.text.rstrip(',;') for line in lines]
   colors: list[Color | None]
   if texts and all(_COLOR_FIRST.fullmatch(text) for text in texts):
     texts, colors = _split_colors(texts, lines, _COLOR_FIRST, path)
