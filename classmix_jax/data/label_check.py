@@ -18,11 +18,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from classmix_jax.data.files.image_io import read_header
+from classmix_jax.data.files.turning import fits_either_way, turned_warning
 from classmix_jax.data.label_statistics import (
   binary_finding,
   class_counts,
   label_counts,
   label_warnings,
+  one_class_warning,
   spread,
   void_finding,
 )
@@ -76,13 +79,18 @@ def check_at_start(labeled: Source, val: Source, class_names: Sequence[str]) -> 
     flush=True,
   )
   counts = count_sample(labeled, MAX_LABELED, class_names)
-  count_sample(val, MAX_VAL, class_names)
+  val_counts = count_sample(val, MAX_VAL, class_names)
   pixels, images = class_counts(counts, len(class_names))
-  check = LabelCheck(
-    label_warnings(images.tolist(), len(counts), class_names, of=len(labeled)),
-    [*pixels.tolist(), int(counts[:, VOID].sum())],
-    len(counts),
-  )
+  warnings = [
+    *(
+      one_class_warning(counts, class_names, 'labelled', of=len(labeled))
+      or label_warnings(images.tolist(), len(counts), class_names, of=len(labeled))
+    ),
+    *one_class_warning(val_counts, class_names, 'val', of=len(val)),
+    *warn_of_turned(labeled, MAX_LABELED, 'labelled'),
+    *warn_of_turned(val, MAX_VAL, 'val'),
+  ]
+  check = LabelCheck(warnings, [*pixels.tolist(), int(counts[:, VOID].sum())], len(counts))
   if path:
     with contextlib.suppress(OSError):  # a read-only directory: the next start checks again
       path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,6 +116,19 @@ def count_sample(source: Source, most: int, class_names: Sequence[str]) -> np.nd
     if not sentence:
       return counts
   raise UserError(sentence)
+
+
+def warn_of_turned(source: Source, most: int, title: str) -> list[str]:
+  """Returns a sentence if EXIF turns some of up to `most` images whose masks fit either way."""
+  files = source.files
+  if files is None or files.mask is None:
+    return []
+  indices = spread(len(source), most)
+  turned = sum(
+    fits_either_way(read_header(files.image(index)), read_header(files.mask(index)))
+    for index in indices
+  )
+  return turned_warning(turned, len(indices), title, files.decoding)
 
 
 def result_path(labeled: Source, val: Source, class_names: Sequence[str]) -> Path | None:

@@ -253,7 +253,7 @@ def test_values_that_are_no_class(root):
     'labeled/masks/a/x.PNG',
     'values 7, 9',
     '1 (traffic light)',
-    "--config.data.label_map='7:CLASS'",
+    "--config.data.label_map='7:CLASS,9:CLASS'",
     "--config.data.ignore='7,9'",
   )
 

@@ -3,7 +3,7 @@
 Synopsis:
 
     pairs = pair(find_images('images'), find_images('masks'))
-    check_pairs(pairs)
+    check_pairs(pairs, decoding)
     source = paired_source(pairs, decoding, size=(180, 240))
 """
 

@@ -2,18 +2,19 @@
 
 Synopsis:
 
-    root, layout = recognize(Path('DIR'))
-    find_class_file(root, layout)
+    root, layout = choose_layout(Path('DIR'), Patterns())
+    locate_class_file([root], layout)
 """
 
+from collections.abc import Sequence
 import os
 from pathlib import Path
 
-from classmix_jax.data.class_files import discovery as class_files
+from classmix_jax.data.class_files.discovery import find_class_file
 from classmix_jax.datasets.folder.foreign import describe_annotations
-from classmix_jax.datasets.folder.layouts import LAYOUTS, Layout
-from classmix_jax.datasets.folder.layouts.words import children, image_files
-from classmix_jax.datasets.folder.patterns import describe_content
+from classmix_jax.datasets.folder.layouts import LAYOUTS, Layout, Part
+from classmix_jax.datasets.folder.layouts.words import MASKS, children, find_child, image_files
+from classmix_jax.datasets.folder.patterns import Patterns, describe_content
 from classmix_jax.errors import UserError
 
 MAX_LEVELS = 4  # of directories that hold one directory only
@@ -40,6 +41,20 @@ def check_root(root: str) -> Path:
   return path
 
 
+def choose_layout(root: Path, patterns: Patterns) -> tuple[Path, Layout | None]:
+  """Returns the directory with the data and its layout, None if patterns name images and masks.
+
+  Raises:
+    UserError: the layout of images or masks without a pattern is not known, or several match.
+  """
+  if patterns.images and patterns.masks:
+    return root, None
+  masks = find_child(root, MASKS) if patterns.images else None
+  if masks is not None:
+    return root, Layout(train=(Part(root, masks),))
+  return recognize(root)
+
+
 def recognize(root: Path) -> tuple[Path, Layout]:
   """Returns the directory with the data, `root` or its only directory, and its layout.
 
@@ -52,17 +67,15 @@ def recognize(root: Path) -> tuple[Path, Layout]:
   for _ in range(MAX_LEVELS):
     layout = match_layout(directory)
     if layout is not None:
-      note = f'{root} holds {directory.relative_to(root)}/ only, which is read.'
-      nested = (note,) if directory != root else ()
-      return directory, layout._replace(notes=(*nested, *layout.notes))
+      return directory, layout
     inner = children(directory)
     if len(inner) != 1 or image_files(directory):
       break
     directory = inner[0]
-  hint = describe_annotations(root)
+  hint = describe_annotations([root], root)
   raise UserError(
     f'{root} has no layout that is known: it holds {describe_content(root)}. '
-    + (hint or f'Known are {", ".join(LAYOUTS)}; or set {PATTERNS}.')
+    + (hint or f'Known are {", ".join(LAYOUTS)}. Or set {PATTERNS}.')
   )
 
 
@@ -83,18 +96,16 @@ def match_layout(directory: Path) -> Layout | None:
   return next(iter(matches.values()), None)
 
 
-def find_class_file(root: Path, layout: Layout | None) -> Path:
-  """Returns the file of class names: of the format, in the root, or beside the images.
+def locate_class_file(roots: Sequence[Path], layout: Layout | None) -> Path:
+  """Returns the file of class names: in a root, beside the directories of images, or in them.
 
-  Returns root/classes.txt if there is none.
+  Returns classes.txt of the first root if there is none.
 
   Raises:
     UserError: several files disagree, or the only one is malformed.
+
+  Example: `locate_class_file([Path('DIR')], None)` may be `DIR/_classes.csv`.
   """
-  if layout is None:
-    return class_files.find_class_file(root) or root / 'classes.txt'
-  if layout.class_file is not None and not (root / 'classes.txt').is_file():
-    return layout.class_file
-  parts = [*layout.train, *layout.val]
-  places = [root, *(place for part in parts for place in (part.images.parent, part.images))]
-  return class_files.find_class_file(*dict.fromkeys(places)) or root / 'classes.txt'
+  parts = [*layout.train, *layout.val] if layout else []
+  places = [*roots, *(place for part in parts for place in (part.images.parent, part.images))]
+  return find_class_file(*dict.fromkeys(places)) or roots[0] / 'classes.txt'
