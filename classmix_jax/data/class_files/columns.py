@@ -55,6 +55,8 @@ KINDS_TO_ROLES: Mapping[tuple[str, ...], tuple[str, ...]] = {
   ('id', 'text', *['id'] * 3): ('id', 'name', *RGB),
   ('text', *['id'] * 4): ('name', 'id', *RGB),
   (*['id'] * 4, 'text'): ('id', *RGB, 'name'),
+  ('text', *['id'] * 3, 'opacity'): ('name', *RGB, ''),
+  ('id', 'text', *['id'] * 3, 'opacity'): ('id', 'name', *RGB, ''),
 }
 
 
@@ -113,7 +115,10 @@ def infer_roles(rows: Sequence[Sequence[str]]) -> tuple[str, ...] | None:
   widths = Counter(len(row) for row in rows if len(row) > 1)
   for width, _ in widths.most_common():
     chosen = [row for row in rows if len(row) == width]
-    roles = KINDS_TO_ROLES.get(tuple(most_common_kind(chosen, column) for column in range(width)))
+    kinds = [most_common_kind(chosen, column) for column in range(width)]
+    if width > 4 and all(row[-1] == '255' for row in chosen):
+      kinds[-1] = 'opacity'
+    roles = KINDS_TO_ROLES.get(tuple(kinds))
     if roles:
       return roles
   return None

@@ -57,6 +57,8 @@ def parse_columns(lines: Sequence[Line], separator: str, path: str) -> list[Entr
   if not rows or 2 * sum(len(row) > 1 for row in rows) < len(rows):
     return None
   header = find_header(rows[0], rows[1:])
+  if separator == '\t' and not header:  # columns may be aligned by several tabs
+    rows = [[cell for cell in row if cell] for row in rows]
   roles = header or infer_roles(rows)
   if roles is None:
     return None

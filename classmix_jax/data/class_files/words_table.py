@@ -14,7 +14,14 @@ _COLOR_LAST = re.compile(r'(?P<name>.*\S)\s+(?P<color>\d+\s+\d+\s+\d+|#[0-9a-fA-
 _COLOR_FIRST = re.compile(r'(?P<color>\d+\s+\d+\s+\d+|#[0-9a-fA-F]{6,8})\s+(?P<name>\D.*)')
 _ID_FIRST = re.compile(r'(?P<id>-?\d{1,5})(?:\s+[-–—]|[.)])?\s+(?P<name>\D.*)')
 _ID_LAST = re.compile(r'(?P<name>.*?\D)(?:\s+[-–—])?\s+(?P<id>-?\d{1,5})')
-_HEADER_WORDS = 3  # 'class' and 'name' are no header of 'class name of this'
+_RGB = r'(?P<color>\d+\s+\d+\s+\d+)'
+# Rows that are read if all lines have their form. The opacity is 0 or 255, or 0 to 1 in ITK-SNAP.
+WHOLE_ROWS = {
+  'ITK-SNAP': re.compile(rf'(?P<id>\d+)\s+{_RGB}\s+[\d.]+\s+[01]\s+[01]\s+"(?P<name>[^"]+)"'),
+  '3D Slicer': re.compile(rf'(?P<id>\d+)\s+(?P<name>\D.*?)\s+{_RGB}\s+(?:0|255)'),
+  'id r g b name': re.compile(rf'(?P<id>\d+)\s+{_RGB}\s+(?P<name>\D.*)'),
+  'name r g b 255': re.compile(rf'(?P<name>\D.*?)\s+{_RGB}\s+255'),
+}
 
 
 def parse_words(lines: Sequence[Line], path: str) -> list[Entry]:
@@ -32,6 +39,10 @@ def parse_words(lines: Sequence[Line], path: str) -> list[Entry]:
   if lines and find_header([*words[0]], words[1:]):
     lines = lines[1:]
   texts = [line.text.rstrip(',;') for line in lines]
+  for pattern in WHOLE_ROWS.values():
+    rows = [pattern.fullmatch(text) for text in texts]
+    if rows and all(rows):
+      return [_read_row(row, line, path) for row, line in zip(rows, lines, strict=True) if row]
   colors: list[Color | None]
   if texts and all(_COLOR_FIRST.fullmatch(text) for text in texts):
     texts, colors = _split_colors(texts, lines, _COLOR_FIRST, path)
@@ -42,6 +53,12 @@ def parse_words(lines: Sequence[Line], path: str) -> list[Entry]:
     Entry(line.where, unquote(name), color, number)
     for line, name, color, number in zip(lines, names, colors, ids, strict=True)
   ]
+
+
+def _read_row(row: re.Match, line: Line, path: str) -> Entry:
+  color = parse_color(row['color'], f'{path}, {line.where}', line.text)
+  number = row.groupdict().get('id')
+  return Entry(line.where, row['name'], color, None if number is None else int(number))
 
 
 def _split_colors(
