@@ -8,6 +8,7 @@ Synopsis:
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+import re
 
 from classmix_jax.data.class_files.cells import parse_color, parse_integer
 from classmix_jax.errors import UserError
@@ -88,9 +89,9 @@ def find_header(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[st
 
   Example: `find_header(['name', 'r', 'g', 'b'], []) == ('name', 'red', 'green', 'blue')`.
   """
-  words = [' '.join(cell.replace('_', ' ').replace('-', ' ').lower().split()) for cell in cells]
+  words = [' '.join(re.sub('[-_:]', ' ', cell.lower()).split()) for cell in cells]
   roles = [ROLE_OF_WORD.get(word, '') for word in words]
-  if words[0] in ('', 'unnamed: 0') and 'id' not in roles:  # the index that pandas writes
+  if words[0] in ('', 'unnamed 0') and 'id' not in roles:  # the index that pandas writes
     roles[0] = 'id' if most_common_kind(rows, 0) == 'id' else ''
   known = [role for role in roles if role]
   if not any(role.startswith('name') for role in roles) or len(known) < min(2, len(cells)):

@@ -12,10 +12,11 @@ from classmix_jax.data.class_files.cells import check_color, parse_color, parse_
 from classmix_jax.data.class_files.class_table import Entry
 from classmix_jax.data.class_files.columns import RGB, find_header, infer_roles
 from classmix_jax.data.class_files.text import Line, list_lines
-from classmix_jax.data.class_files.words_table import parse_words
+from classmix_jax.data.class_files.words_table import parse_words, split_color
 from classmix_jax.errors import UserError
 
 _MARKUP = re.compile(r'<([!?]|html|body|head|svg|view|annotation)', re.IGNORECASE)
+_ARROW = re.compile(r'^(\d+)\s*[-=]>\s*')
 SEPARATORS = ('\t', ';', ',', '|', ':', '=')
 
 
@@ -38,11 +39,32 @@ def parse(text: str, path: str) -> list[Entry]:
       f"{path}, line 1 is '{lines[0].text[:40]}', a piece of markup; expected is the name of a "
       "class, as in 'road'."
     )
+  lines = [Line(line.number, _ARROW.sub(r'\1=', line.text)) for line in lines]
   for separator in SEPARATORS:
     entries = parse_columns(lines, separator, path)
     if entries is not None:
       return entries
+  for line in lines:
+    if '\t' in line.text or _is_table(lines):
+      raise UserError(
+        f"{path}, {line.where} is '{line.text[:60]}', a row of a table; expected are the columns "
+        'id,name or name,r,g,b, or a header with such words.'
+      )
   return parse_words(lines, path)
+
+
+def _is_table(lines: Sequence[Line]) -> bool:
+  """Returns whether all lines have the same number of cells, with no blank behind separators."""
+  colored = any(split_color(line.text, '', line.text)[1] for line in lines)
+  return (
+    not colored
+    and len(lines) > 1
+    and any(
+      len({len(split_cells(line.text, separator)) for line in lines}) == 1
+      and all(re.search(rf'{separator}\S', line.text) for line in lines)
+      for separator in (',', ';')
+    )
+  )
 
 
 def parse_columns(lines: Sequence[Line], separator: str, path: str) -> list[Entry] | None:
@@ -107,4 +129,7 @@ def parse_row(row: Sequence[str], roles: Sequence[str], line: Line, where: str) 
       f"{where} is '{line.text[:60]}'; expected are the columns {names} of the other lines (quote "
       'names that have the separator).'
     )
-  return Entry(line.where, cells['name'], color, number)
+  name = cells['name']
+  if not {'red', 'color'} & set(roles):
+    name, color = split_color(name, where, line.text)
+  return Entry(line.where, name, color, number)
