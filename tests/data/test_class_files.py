@@ -331,6 +331,7 @@ def test_refusals(tmp_path, content, parts):
 
 
 def test_quotes_keep_a_name_whole(tmp_path):
+  assert read_classes(write(tmp_path, '"a,b"\n"c,d"\n'))[0] == ('a,b', 'c,d')
   text = '"3 doors" 1 2 3\n"2 windows"\n"#1"\n"name"\n"line 7"\n'
   table = read_class_file(write(tmp_path, text))
   assert table.names == ('3 doors', '2 windows', '#1', 'name', 'line 7')

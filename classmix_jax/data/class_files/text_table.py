@@ -12,7 +12,7 @@ from classmix_jax.data.class_files.cells import check_color, parse_color, parse_
 from classmix_jax.data.class_files.class_table import Entry
 from classmix_jax.data.class_files.columns import RGB, find_header, infer_roles
 from classmix_jax.data.class_files.text import Line, list_lines
-from classmix_jax.data.class_files.words_table import parse_words, split_color
+from classmix_jax.data.class_files.words_table import ends_in_color, parse_words, split_color
 from classmix_jax.errors import UserError
 
 _MARKUP = re.compile(r'<([!?]|html|body|head|svg|view|annotation)', re.IGNORECASE)
@@ -54,17 +54,15 @@ def parse(text: str, path: str) -> list[Entry]:
 
 
 def _is_table(lines: Sequence[Line]) -> bool:
-  """Returns whether all lines have the same number of cells, with no blank behind separators."""
-  colored = any(split_color(line.text, '', line.text)[1] for line in lines)
-  return (
-    not colored
-    and len(lines) > 1
-    and any(
-      len({len(split_cells(line.text, separator)) for line in lines}) == 1
-      and all(re.search(rf'{separator}\S', line.text) for line in lines)
-      for separator in (',', ';')
-    )
-  )
+  """Returns whether all lines have as many cells, and no blank behind a separator or a colour."""
+  if len(lines) < 2 or any(ends_in_color(line.text) for line in lines):
+    return False
+  for separator in (',', ';'):
+    widths = {len(split_cells(line.text, separator)) for line in lines}
+    unspaced = all(re.search(rf'{separator}\S', line.text) for line in lines)
+    if len(widths) == 1 and widths != {1} and unspaced:
+      return True
+  return False
 
 
 def parse_columns(lines: Sequence[Line], separator: str, path: str) -> list[Entry] | None:

@@ -65,6 +65,14 @@ def _remove_marks(texts: Sequence[str]) -> list[str]:
   return [_BULLET.sub('', text) for text in texts] if bullets else texts
 
 
+def ends_in_color(text: str) -> bool:
+  """Returns whether a text ends in a colour, also one with a number above 255.
+
+  Example: `ends_in_color('road (128, 64, 128)')`.
+  """
+  return _COLOR_LAST.fullmatch(text) is not None
+
+
 def split_color(text: str, where: str, line: str) -> tuple[str, Color | None]:
   """Splits a text into a name and the colour behind it, None if there is none.
 
