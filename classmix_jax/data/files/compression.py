@@ -19,7 +19,7 @@ _COMPRESSION = 259
 
 
 def describe_lossy(image: Image.Image) -> str:
-  """Returns the lossy format of an image that is opened and not yet decoded, '' if it is lossless.
+  """Returns the lossy format of an opened, undecoded image, '' if it is lossless.
 
   AVIF and some compressions of TIFF can be lossless, which their headers do not tell.
 

@@ -165,7 +165,7 @@ def snap_colors(packed: np.ndarray, decoding: Decoding) -> np.ndarray:
 def check_palette(
   raw: np.ndarray, palette: np.ndarray | None, decoding: Decoding, file: File
 ) -> None:
-  """Raises UserError if a palette gives an index the colour, or the grey value, of another class.
+  """Raises UserError if a palette gives an index the colour or grey of another class.
 
   Tools that shrink PNGs reorder palettes by frequency: the image looks the same and every index
   is wrong.

@@ -1,4 +1,4 @@
-"""Transparent pixels of masks: whether colours and transparency agree, and what such pixels are.
+"""Compares the transparency of masks with their colours.
 
 Synopsis:
 
