@@ -2,8 +2,8 @@
 
     python launch/main.py --config=configs/folder.py --config.data.root=DIR
 
-DIR holds classes.txt (one name a line), labeled/images, labeled/masks, unlabeled/images,
-val/images and val/masks; see docs/own_data.md.
+DIR holds images, masks for some of them, and a file of class names, in any usual layout; see
+docs/own_data.md and docs/layouts.md.
 """
 
 from classmix_jax.config import defaults
@@ -13,7 +13,16 @@ def get_config(text: str | None = None):
   config = defaults.small(defaults.get_config(text))
   config.name = 'folder'
   config.data.name = 'folder'
-  config.data.classes = ''  # file of class names; '' for DIR/classes.txt
+  # Patterns below DIR, each '' for what the layout of DIR has, see docs/layouts.md.
+  config.data.images = ''  # images with or without a mask, e.g. 'photos/*.jpg'
+  config.data.masks = ''  # e.g. 'gt/{name}_mask.png', or 'gt/*' to match them by their names
+  config.data.unlabeled_images = ''  # further images without masks
+  config.data.val = ''  # images for validation, or a file of their names
+  # Without images for validation: this share of the labelled ones, at least one, by a hash of
+  # each name and the seed.
+  config.data.val_share = 0.2
+  config.data.val_seed = 0
+  config.data.classes = ''  # file of class names; '' for DIR/classes.txt or that of the layout
   config.data.label_map = ''  # e.g. '255:1,7:void': classes of other mask values
   config.data.colors = ''  # e.g. '#804080:0': classes of colours in RGB masks
   config.data.ignore = ''  # e.g. '0': mask values that are void

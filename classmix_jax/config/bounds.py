@@ -10,7 +10,13 @@ from typing import Any
 
 from classmix_jax.errors import UserError
 from classmix_jax.methods import METHODS, bounds
-from classmix_jax.utils.ranges import FRACTION, NON_NEGATIVE, POSITIVE_COUNT, Range
+from classmix_jax.utils.ranges import (
+  FRACTION,
+  FRACTION_BELOW_ONE,
+  NON_NEGATIVE,
+  POSITIVE_COUNT,
+  Range,
+)
 
 RANGES: Mapping[str, Range] = {
   'seed': Range(0, 2**31 - 1),
@@ -24,6 +30,8 @@ RANGES: Mapping[str, Range] = {
   'eval_batch_size': POSITIVE_COUNT,
   'steps_per_dispatch': POSITIVE_COUNT,
   'data.split_seed': NON_NEGATIVE,
+  'data.val_seed': NON_NEGATIVE,
+  'data.val_share': FRACTION_BELOW_ONE,
   'data.mask_threshold': Range(0, 255),
   'data.color_distance': Range(0, 442),
   'data.cache_gb': NON_NEGATIVE,

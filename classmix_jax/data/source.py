@@ -81,6 +81,8 @@ class Dataset:
     unlabeled: further images without labels, or None.
     raw_ids: value of class 0, 1, ... in predictions for the official tools of the data set
       (Cityscapes: 7, 8, 11, ...), or None if these expect class ids.
+    notes: sentences about how the data set was read, such as its layout or files that are not
+      used; printed by the check of the data and at the start of a training run.
   """
 
   name: str
@@ -90,6 +92,7 @@ class Dataset:
   val: Source
   unlabeled: Source | None = None
   raw_ids: tuple[int, ...] | None = None
+  notes: tuple[str, ...] = ()
 
 
 def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:

@@ -69,22 +69,23 @@ def test_masks_of_unlabelled_images_are_never_opened(root):
   assert unlabeled.read_image(0).shape == (3, 3, 3)
 
 
-def test_unlabelled_images_in_the_wrong_place(root):
+def test_unlabelled_images_without_a_directory_of_their_own(root):
   save(root / 'unlabeled/u.png', np.zeros((5, 5, 3)))
-  assert_says(message(root), root / 'unlabeled', 'Move the images', root / 'unlabeled/images')
+  assert folder.load(str(root)).unlabeled.names == ('u',)
   (root / 'unlabeled/images').mkdir()
   assert_says(message(root), root / 'unlabeled/images', 'no images', 'remove the directory')
 
 
-def test_all_missing_paths_at_once(tmp_path):
+def test_missing_directories(tmp_path):
   (tmp_path / 'labeled/images').mkdir(parents=True)
+  assert_says(message(tmp_path), tmp_path / 'labeled/images', 'holds no images')
+  save(tmp_path / 'labeled/images/a.png', np.zeros((5, 5, 3)))
   assert_says(
     message(tmp_path),
-    tmp_path / 'labeled/masks',
-    tmp_path / 'val/images',
-    tmp_path / 'val/masks',
-    tmp_path / 'classes.txt',
-    '--config.data.root=DIR',
+    'None of the 1 images for training',
+    'labeled/images/a.png',
+    'masks were not found',
+    "--config.data.masks='masks/{name}_mask.png'",
   )
   assert_says(message(''), 'empty', '--config.data.root=DIR')
   assert_says(
@@ -92,11 +93,13 @@ def test_all_missing_paths_at_once(tmp_path):
   )
 
 
-def test_missing_masks(root):
+def test_images_without_a_mask_have_no_label(root):
   for name in 'cdef':
     save(root / f'labeled/images/{name}.png', np.zeros((2, 2, 3)))
-  assert_says(
-    message(root), '4 of 6 images have no mask', 'c.png', 'e.png', 'and 1 more', 'unlabeled/images'
+  dataset = folder.load(str(root))
+  assert dataset.unlabeled.names == tuple('cdef') and dataset.unlabeled.read_label is None
+  assert dataset.notes[1:] == (
+    '4 of 6 images have no mask and are used without labels: c.png, d.png, e.png and 1 more.',
   )
 
 
@@ -134,6 +137,24 @@ def test_class_file_elsewhere(root, classes):
   (root / 'names/my.txt').write_text('a\nb\nc\n')
   path = str(root / 'names/my.txt') if classes == 'absolute' else classes
   assert folder.load(str(root), classes=path).class_names == ('a', 'b', 'c')
+
+
+def test_ids_of_a_class_file_are_values_of_masks(root):
+  """Ids 1 and 3 are classes 0 and 1, 7 is void; 0 has no meaning."""
+  (root / 'classes.txt').unlink()
+  (root / '_classes.csv').write_text('Pixel Value, Class\n3, car\n1, road\n7, unlabeled\n')
+  for path in (root / 'labeled/masks').rglob('*.*'):
+    with Image.open(path) as mask:
+      shape = mask.size[::-1]
+    save(path, np.resize([1, 3, 7, 3], shape))
+  dataset = folder.load(str(root))
+  assert dataset.class_names == ('road', 'car')
+  assert dataset.train.read_label(0).ravel()[:4].tolist() == [0, 1, 255, 1]
+  assert any('gives the ids 1, 3' in note for note in dataset.notes)
+  assert any('names unlabeled (id 7)' in note for note in dataset.notes)
+  save(path, np.resize([1, 0], shape))
+  with pytest.raises(UserError, match=r'value 0; expected are 1 \(road\), 3 \(car\), 7 \(void\)'):
+    [dataset.train.read_label(index) for index in range(len(dataset.train))]
 
 
 def test_missing_class_file(root):

@@ -106,7 +106,8 @@ def test_written_files_can_be_read(tmp_path):
     'names': ['road', 'Bürgersteig'],
     'palette': [[1, 2, 3], [4, 5, 6]],
   }
-  run_files.write_split(tmp_path, ['b/é', 'a'], ['c'], ['d'])
+  run_files.write_split(tmp_path, ['b/é', 'a'], ['c'], ['v'])
+  assert run_files.read_split(tmp_path, 'val') == ['v']
   assert (tmp_path / 'splits' / 'labeled.txt').read_text(encoding='utf-8') == 'b/é\na\n'
   assert (tmp_path / 'splits' / 'unlabeled.txt').read_text() == 'c\n'
   result = {'step': 30, 'miou': 0.5, 'iou': {'a, b': 0.5, 'c': 0.5}}

@@ -53,6 +53,15 @@ def file_pairs(source: Source) -> Pairs:
   return Pairs(source.names, [files.image(i) for i in indices], [mask(i) for i in indices])
 
 
+def image_files(source: Source) -> list[str]:
+  """Returns the paths of a source's images in order; empty if they are not files."""
+  if source.files is None or not len(source):
+    return []
+  if not isinstance(source.files.image(0), str | Path):
+    return []
+  return [str(source.files.image(index)) for index in range(len(source))]
+
+
 def check_fit(
   image: File, image_header: Header, mask: File, mask_header: Header, decoding: Decoding
 ) -> None:

@@ -4,36 +4,37 @@ Synopsis:
 
     dataset = load('DIR', label_map='255:1')
     dataset.train.read_label(0)    # [H, W] uint8
+    dataset.notes                  # how the directory was read, in sentences
 """
 
-from collections.abc import Mapping
 import os
-from pathlib import Path
 
-from classmix_jax.data.class_files.class_table import color_table
+from classmix_jax.data.class_files.class_table import color_table, list_notes
 from classmix_jax.data.class_files.reader import read_class_file
-from classmix_jax.data.files.checks import check_exists, check_pairs
-from classmix_jax.data.files.decoding import Decoding
+from classmix_jax.data.files.checks import check_pairs
 from classmix_jax.data.files.file_source import image_source, paired_source
-from classmix_jax.data.files.find_images import find_images
-from classmix_jax.data.files.pairs import Pairs, pair
-from classmix_jax.data.files.reading import Reading, parse_reading
-from classmix_jax.data.source import Dataset, Source
+from classmix_jax.data.files.reading import parse_reading
+from classmix_jax.data.files.unused import describe_unused
+from classmix_jax.data.source import Dataset
 from classmix_jax.datasets.folder.mask_options import MaskOptions, build_decoding
 from classmix_jax.datasets.folder.options import parse_colors
 from classmix_jax.datasets.folder.palette import choose_palette
-from classmix_jax.errors import UserError
+from classmix_jax.datasets.folder.parts import read_directories, read_parts
+from classmix_jax.datasets.folder.patterns import Patterns
+from classmix_jax.datasets.folder.recognize import check_root, choose_layout, locate_class_file
 from classmix_jax.types import Size
-
-LAYOUT = (
-  'labeled/images, labeled/masks, val/images, val/masks, classes.txt and, if you have them, '
-  'unlabeled/images'
-)
 
 
 def load(
   root: str,
   size: Size | None = None,
+  images: str = '',
+  masks: str = '',
+  unlabeled_images: str = '',
+  val: str = '',
+  val_share: float = 0.2,
+  val_seed: int = 0,
+  labeled: int | str = '',
   classes: str = '',
   label_map: str = '',
   colors: str = '',
@@ -48,16 +49,24 @@ def load(
 ) -> Dataset:
   """Returns the data set in a directory; checks paths, pairs and sizes without decoding.
 
-  Images and masks are matched by their path below images/ and masks/ without extension, which is
-  also the name of the example. Masks hold class ids (grey or palette images) or colours (RGB
-  images). 255 is void unless `label_map` maps it.
+  The layout is recognized (`layouts/`): our own, or that of another program. Images and masks are
+  matched by their names; images without a mask are used without labels. The name of an example is
+  the path of its image below the directory of images, without extension. Masks hold class ids
+  (grey or palette images) or colours (RGB images). 255 is void unless `label_map` maps it.
 
   Args:
     root: the directory.
     size: working resolution (height, width); None keeps the size of every image.
-    classes: file of class names, absolute or relative to root, in a format of
-      data/class_files; '' is classes.txt. Its ids are values of masks, and its colours those of
-      figures and of RGB masks.
+    images: pattern of the images, relative to root, as 'photos/*.jpg'; '' is by the layout.
+    masks: pattern of the masks, as 'gt/{name}_mask.png', or 'gt/*' to match them by their names.
+    unlabeled_images: pattern of further images without labels.
+    val: pattern of the images for validation, or a file of their names, one a line.
+    val_share: fraction of the labelled images for validation if there are no others, at least one.
+    val_seed: chooses these images, by a hash of each name.
+    labeled: `config.data.labeled`; images that a file lists are not set aside for validation.
+    classes: file of class names, absolute or relative to root, in a format of data/class_files; ''
+      is classes.txt, or the file of the layout. Its ids are values of masks, and its colours those
+      of figures and of RGB masks.
     label_map: 'RAW:CLASS,...' maps further values of masks; CLASS is an id or void. '255:1,7:void'
       reads 255 as class 1 and 7 as void.
     colors: '#RRGGBB:CLASS,...', colours in RGB masks beside those of the class file.
@@ -76,59 +85,38 @@ def load(
 
   Example: `load('DIR', size=(256, 256), ignore='0').train.names == ('a', 'b')`.
   """
-  base = Path(os.path.expanduser(root))
-  class_file = base / Path(os.path.expanduser(classes or 'classes.txt'))
-  directories = [
-    base / split / kind for split in ('labeled', 'val') for kind in ('images', 'masks')
-  ]
-  if not root or not all(directory.is_dir() for directory in directories):
-    check_exists(root and str(base), [*directories, class_file], LAYOUT)
-  table = read_class_file(class_file)
+  directory = check_root(root)
+  patterns = Patterns(images, masks, unlabeled_images, val)
+  base, layout = choose_layout(directory, patterns)
+  parts = read_parts(base, layout, patterns, val_share, val_seed, str(labeled))
+  if layout and layout.classes and layout.class_file and not classes:
+    class_file, table = layout.class_file, layout.classes
+  else:
+    class_file = directory / os.path.expanduser(classes)
+    if not classes:
+      class_file = locate_class_file(list(dict.fromkeys([directory, base])), layout)
+    table = read_class_file(class_file)
   option_colors = parse_colors(colors, table.names)
   options = MaskOptions(
     label_map, ignore, mask_threshold, color_distance, others, transparent, turn_masks
   )
-  table_colors = color_table(table, class_file) | option_colors
+  table_colors = (
+    color_table(table, class_file) | dict(layout.colors if layout else {}) | option_colors
+  )
   decoding = build_decoding(table.names, table.label_map(), table_colors, options)
   reading = parse_reading(bands, value_range)
-  labeled, val = (_find_pairs(base / part, decoding) for part in ('labeled', 'val'))
+  check_pairs(parts.train, decoding)
+  check_pairs(parts.val, decoding)
   return Dataset(
     name='folder',
     class_names=table.names,
-    palette=choose_palette(table.colors, option_colors, labeled.masks),
-    train=paired_source(labeled, decoding, size, reading),
-    val=paired_source(val, decoding, size, reading),
-    unlabeled=_open_unlabeled(base / 'unlabeled', size, reading),
+    palette=choose_palette(table.colors, option_colors, parts.train.masks, table.raw_ids),
+    train=paired_source(parts.train, decoding, size, reading),
+    val=paired_source(parts.val, decoding, size, reading),
+    unlabeled=image_source(parts.unlabeled, size, reading) if parts.unlabeled else None,
+    notes=(
+      *parts.notes,
+      *list_notes(table, class_file),
+      *describe_unused(read_directories(layout, parts), used=[class_file]),
+    ),
   )
-
-
-def _find_pairs(directory: Path, decoding: Decoding) -> Pairs:
-  pairs = pair(
-    _find_images(directory / 'images'),
-    find_images(directory / 'masks'),
-    remedy='A mask has the path of its image below masks/, as in images/city/a.jpg and '
-    'masks/city/a.png. Add the masks, or move images without one to unlabeled/images.',
-  )
-  check_pairs(pairs, decoding)
-  return pairs
-
-
-def _open_unlabeled(directory: Path, size: Size | None, reading: Reading) -> Source | None:
-  """Opens the images without labels, None if there is no such directory; ignores its masks/."""
-  if not directory.exists():
-    return None
-  if not (directory / 'images').is_dir():
-    raise UserError(
-      f'{directory} has no subdirectory images. Move the images to {directory / "images"}.'
-    )
-  return image_source(_find_images(directory / 'images'), size, reading)
-
-
-def _find_images(directory: Path) -> Mapping[str, Path]:
-  images = find_images(directory)
-  if not images:
-    raise UserError(
-      f'{directory} holds no images (png, jpg, jpeg, bmp, tif, tiff, webp). Add some or remove the '
-      'directory.'
-    )
-  return images

@@ -27,7 +27,7 @@ MAX_KNOWN_ROWS = 8  # values of one class in a table
 
 
 def format_report(dataset: Dataset, parts: Sequence[Part]) -> str:
-  """Returns tables of the parts, their files, the values of their masks, and the classes."""
+  """Returns notes, and tables of the parts, their files, the values of masks, and the classes."""
   names = ', '.join(f'{label} {name}' for label, name in enumerate(dataset.class_names))
   head = f"data set '{dataset.name}', {len(dataset.class_names)} classes: {names}"
   return '\n\n'.join(
@@ -35,6 +35,7 @@ def format_report(dataset: Dataset, parts: Sequence[Part]) -> str:
       None,
       [
         head,
+        '\n'.join(dataset.notes),
         _format_parts(parts),
         _format_files(parts),
         *(_format_values(part, dataset) for part in parts),
@@ -126,16 +127,17 @@ def _select_values(values: Mapping[Raw, Value]) -> list[tuple[Raw, Value]]:
 
 
 def _format_classes(dataset: Dataset, parts: Sequence[Part]) -> str:
-  """Returns a table of the percentage of pixels and number of images of each class and void."""
-  rows = [('class', *(cell for part in parts for cell in (part.title, 'images')))]
+  """Returns a table of each class and void: colour, percentage of pixels, number of images."""
+  rows = [('class', 'colour', *(cell for part in parts for cell in (part.title, 'images')))]
   labels = [*range(len(dataset.class_names)), VOID]
   for label in labels:
-    row = [_format_label(label, dataset)]
+    color = '' if label == VOID else hex_color(dataset.palette[label])
+    row = [_format_label(label, dataset), color]
     for part in parts:
       pixels = part.counts[:, label]
       row += [_format_percentage(pixels.sum(), part.counts.sum()), f'{np.count_nonzero(pixels):,}']
     rows.append(tuple(row))
-  return align_columns(rows, right=range(1, 2 * len(parts) + 1))
+  return align_columns(rows, right=range(2, 2 * len(parts) + 2))
 
 
 def _format_raw(raw: Raw) -> str:

@@ -1,0 +1,121 @@
+"""Describes how a directory was read: sentences for the start of a training run.
+
+Synopsis:
+
+    describe_layout(root, layout, Patterns())     # 'images in images/, masks in masks/'
+    describe_matches(contents.train, 'used without labels')
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from classmix_jax.datasets.folder.layouts import Layout
+from classmix_jax.datasets.folder.mask_names import Matches
+from classmix_jax.datasets.folder.patterns import Patterns
+from classmix_jax.utils.text import listed, plural
+
+MAX_NAMES = 3  # of files in a sentence
+
+
+def describe_layout(root: Path, layout: Layout | None, patterns: Patterns) -> str:
+  """Returns the directories or patterns that were read, as 'images in images/, masks in masks/'.
+
+  Example: `describe_layout(root, layout, Patterns())` may be 'images in train/, masks beside them'.
+  """
+  parts = layout.train if layout else ()
+  images = _list_paths(root, [part.images for part in parts])
+  masks = _list_paths(root, [part.masks for part in parts])
+  if patterns.masks:
+    masks_text = f'masks {patterns.masks}'
+  else:
+    masks_text = 'masks beside them' if masks == images else f'masks in {masks}'
+  texts = [f'images {patterns.images}' if patterns.images else f'images in {images}', masks_text]
+  val = [part.names or part.images for part in layout.val] if layout else []
+  if val or patterns.val:
+    texts.append(f'validation in {patterns.val or _list_paths(root, val)}')
+  unlabeled = layout.unlabeled if layout else ()
+  if unlabeled or patterns.unlabeled_images:
+    texts.append(f'further images in {patterns.unlabeled_images or _list_paths(root, unlabeled)}')
+  return ', '.join(texts)
+
+
+def _list_paths(root: Path, paths: Sequence[Path]) -> str:
+  """Returns paths relative to the root, as 'images/ and more/images/'."""
+  texts = list(dict.fromkeys(_relative(root, path) for path in paths))
+  return texts[0] if len(texts) == 1 else listed(texts, 2)
+
+
+def _relative(root: Path, path: Path) -> str:
+  if path == root:
+    return 'the directory itself'
+  text = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+  return text if path.suffix == '.txt' else f'{text}/'
+
+
+def describe_matches(matches: Matches, bare_images: str) -> list[str]:
+  """Returns sentences on images without a mask, masks without an image, and the rule of names.
+
+  Args:
+    matches: of a part.
+    bare_images: end of the sentence on images without a mask, as 'used without labels'.
+  """
+  sentences = []
+  bare = [path for name, path in matches.images.items() if name not in matches.masks]
+  if bare:
+    sentences.append(
+      f'{len(bare)} of {len(matches.images)} images {_have(bare)} no mask and {_are(bare)} '
+      f'{bare_images}: {_names(bare)}.'
+    )
+  by_rule = [name for name, mask in matches.masks.items() if mask.stem != matches.images[name].stem]
+  if by_rule:
+    image, mask = matches.images[by_rule[0]], matches.masks[by_rule[0]]
+    example = f'{image.name} is {mask.name}'
+    if len(image.stem) > 1 and image.stem in mask.stem:
+      example = example.replace(image.stem, 'NAME')
+    sentences.append(f'Masks are matched by a rule of names: the mask of {example}.')
+  if matches.unused:
+    sentences.append(
+      f'{len(matches.unused)} {plural("mask", matches.unused)} {_have(matches.unused)} no image '
+      f'and {_are(matches.unused)} not used: {_names(matches.unused)}.'
+    )
+  return sentences
+
+
+def describe_held_out(held_out: int, labeled: int, share: float) -> str:
+  """Returns the sentence on images that are set aside for validation."""
+  return (
+    f'There are no images for validation: {held_out} of {labeled} images with a mask '
+    f'{"is" if held_out == 1 else "are"} set aside (config.data.val_share={share:g}), see '
+    'splits/val.txt of the run.'
+  )
+
+
+def describe_unused(
+  root: Path, layout: Layout | None, tests: int, unlisted: Sequence[Path]
+) -> list[str]:
+  """Returns sentences on images for tests, and on pairs that are in no list of names."""
+  sentences = []
+  if layout and layout.test:
+    places = _list_paths(root, [part.names or part.images for part in layout.test])
+    sentences.append(
+      f'{tests:,} {plural("image", range(tests))} for tests in {places} {_are(range(tests))} not '
+      'used.'
+    )
+  if unlisted:
+    sentences.append(
+      f'{len(unlisted)} {plural("image", unlisted)} with a mask {_are(unlisted)} in no list of '
+      f'names and not used: {_names(unlisted)}.'
+    )
+  return sentences
+
+
+def _names(files: Sequence[Path]) -> str:
+  return listed([path.name for path in files], MAX_NAMES)
+
+
+def _have(items: Sequence[object]) -> str:
+  return 'has' if len(items) == 1 else 'have'
+
+
+def _are(items: Sequence[object]) -> str:
+  return 'is' if len(items) == 1 else 'are'

@@ -1,0 +1,28 @@
+"""images/ and masks/, by any of their names; optionally val/ and unlabeled/."""
+
+from pathlib import Path
+
+from classmix_jax.datasets.folder.layouts.layout import Layout, Part
+from classmix_jax.datasets.folder.layouts.words import (
+  IMAGES,
+  MASKS,
+  TEST,
+  TRAIN,
+  VAL,
+  find_child,
+  find_unlabeled,
+  read_parts,
+)
+
+
+def find_pair(root: Path) -> Layout | None:
+  """Returns the layout of a directory with images/, None without it or if it has images/train."""
+  images, masks = find_child(root, IMAGES), find_child(root, MASKS)
+  if images is None or find_child(images, TRAIN) is not None:
+    return None
+  return Layout(
+    train=(Part(images, masks or images),),
+    val=read_parts(find_child(root, VAL)),
+    test=read_parts(find_child(root, TEST)),
+    unlabeled=find_unlabeled(root),
+  )

@@ -1,0 +1,40 @@
+"""JPEGImages and SegmentationClass with lists of names: PASCAL VOC, CVAT, labelme2voc.
+
+CVAT's "Segmentation mask 1.1" has ImageSets/Segmentation/default.txt or train.txt, and
+labelmap.txt with the colours of its masks. labelme's labelme2voc.py has class_names.txt.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from classmix_jax.datasets.folder.layouts.layout import Layout, Part
+from classmix_jax.datasets.folder.layouts.words import IMAGES, find_child, find_unlabeled
+
+MASKS = (
+  'segmentationclass', 'segmentationclasspng', 'segmentationclassraw', 'segmentationclassaug',
+)  # fmt: skip
+TRAIN = ('train.txt', 'trainaug.txt', 'train_aug.txt', 'default.txt', 'trainval.txt')
+VAL = ('val.txt', 'valid.txt', 'validation.txt')
+
+
+def find_voc(root: Path) -> Layout | None:
+  """Returns the layout of a directory with JPEGImages and SegmentationClass, None without these."""
+  images, masks = find_child(root, IMAGES), find_child(root, MASKS)
+  if images is None or masks is None:
+    return None
+  lists = root / 'ImageSets' / 'Segmentation'
+  train, val = _first(lists, TRAIN), _first(lists, VAL)
+  test = _first(lists, ('test.txt',))
+  return Layout(
+    train=(Part(images, masks, names=train),),
+    val=(Part(images, masks, names=val),) if val and train else (),
+    test=(Part(images, masks, names=test),) if test and train else (),
+    unlabeled=find_unlabeled(root),
+    marked=True,
+  )
+
+
+def _first(directory: Path, names: Sequence[str]) -> Path | None:
+  """Returns the first of the files that exists and is not empty, None if there is none."""
+  paths = [directory / name for name in names]
+  return next((path for path in paths if path.is_file() and path.read_bytes().strip()), None)
