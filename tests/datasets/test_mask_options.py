@@ -22,6 +22,7 @@ COLORS = {(0, 0, 0): 0, (255, 0, 0): 1}
     ('abc', {}, {'mask_threshold': 128}, ['mask_threshold=128', 'two classes', '3 (a, b, c)']),
     ('ab', COLORS, {'mask_threshold': 9, 'color_distance': 4.0}, ['one of them to 0']),
     ('ab', {}, {'mask_threshold': 128, 'label_map': '255:0'}, ['value 255 class 1', 'class 0']),
+    ('ab', {(9,) * 3: 0, (0,) * 3: 1}, {'mask_threshold': 99}, ['bright pixels class 1', 'swap']),
     ('ab', {}, {'color_distance': 64.0}, ['color_distance=64', 'colours of the classes']),
     ('ab', {}, {'others': 'ignore'}, ["config.data.others is 'ignore'", "'void'"]),
     ('ab', {}, {'transparent': '2'}, ["transparent is '2'", '0 to 1', "'void'", "'alpha'"]),
