@@ -25,7 +25,7 @@ def describe_lossy(image: Image.Image) -> str:
 
   Example: `describe_lossy(Image.open('a.jpg')) == 'a JPEG'`.
   """
-  stream: Any = image.fp
+  stream: Any = image.fp  # type: ignore[attr-defined]
   if image.format == 'TIFF':
     compression = image.tag_v2.get(_COMPRESSION, 1)  # type: ignore[attr-defined]
     return LOSSY_TIFF if compression in LOSSY_COMPRESSIONS else ''

@@ -221,9 +221,11 @@ def _count_values(raw: np.ndarray, decoding: Decoding) -> dict[Raw, int]:
     raw = raw[known][None]
   ids = as_ids(raw, decoding)
   if ids is not None:
-    return {**counts, **_count(ids.astype(np.int64))}
+    counts.update(_count(ids.astype(np.int64)))
+    return counts
   values = _count(snap_colors(pack_colors(raw), decoding))
-  return {**counts, **{unpack_color(key): pixels for key, pixels in values.items()}}
+  counts.update({unpack_color(key): pixels for key, pixels in values.items()})
+  return counts
 
 
 def _count(keys: np.ndarray) -> dict[int, int]:

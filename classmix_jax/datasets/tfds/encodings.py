@@ -137,7 +137,7 @@ def sample_values(masks: Sequence[File]) -> set[int]:
   values: set[int] = set()
   for mask in masks:
     for value in count_raw_values(mask, decoding):
-      if isinstance(value, tuple):
+      if not isinstance(value, int):
         raise UserError(
           f'{mask} is an RGB image; expected is an image of class ids. Choose another feature with '
           '--config.data.mask=NAME, or export the masks and use dataset folder.'
