@@ -82,7 +82,7 @@ def test_missing_directories(tmp_path):
   save(tmp_path / 'labeled/images/a.png', np.zeros((5, 5, 3)))
   assert_says(
     message(tmp_path),
-    'None of the 1 images for training',
+    'None of 1 images for training',
     'labeled/images/a.png',
     'masks were not found',
     "--config.data.masks='masks/{name}_mask.png'",
