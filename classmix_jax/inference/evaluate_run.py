@@ -66,7 +66,9 @@ def name_own_flags(sentence: str, run: Path) -> str:
   """
   sentence = re.sub(r'(--)?config\.data\.root', '--root', sentence)
   if 'config.data.' in sentence:
-    sentence += f' (An evaluation has the options of {run}/config.json.)'
+    sentence += (
+      f' (Fields of config.data are flags of a training; here they are in {run}/config.json.)'
+    )
   return sentence
 
 
