@@ -93,6 +93,8 @@ def open_evaluator(values: Values, run: Path) -> Evaluator:
     UserError: the data is missing, or has classes that the run does not have.
   """
   dataset = open_data(values, run)
+  for note in dataset.notes:
+    print(note)
   labeled = run_files.read_split(run, 'labeled')
   method, evaluation = trained_setup(values, len(dataset.class_names))
   return Evaluator(
