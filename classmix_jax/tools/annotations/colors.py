@@ -81,7 +81,9 @@ def find_table(path: Path) -> dict[str, Color | None]:
 def parse_image(name: str, file: Path, names: Mapping[Color, str]) -> AnnotatedImage:
   """Reads one mask with a region per colour; raises UserError if a colour is not in the table."""
   if read_header(file).format in LOSSY:
-    raise UserError('it is a JPEG or the like, whose compression changes colours: export the masks as PNG.')
+    raise UserError(
+      'it is a JPEG or the like, whose compression changes colours: export the masks as PNG.'
+    )
   packed = read_packed_colors(file)
   present = set(np.unique(packed).tolist())
   keys = {pack_color(color): color for color in names}
