@@ -115,8 +115,7 @@ def to_rgb(pixels: np.ndarray, layout: Layout, reading: Reading, file: File) -> 
   ranges = reading.ranges or (full_range(layout),)
   if len(ranges) not in (1, len(bands)):
     raise UserError(
-      f'{file} is read as one band, and config.data.value_range has {len(ranges)} ranges: give '
-      'one.',
+      f'{file} has one band to read, config.data.value_range {len(ranges)} ranges: give one.',
       'ranges of values',
     )
   channels = []

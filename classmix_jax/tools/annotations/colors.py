@@ -14,7 +14,7 @@ import numpy as np
 
 from classmix_jax.data.files.colors import Color, pack_color, unpack_color
 from classmix_jax.data.files.find_images import find_images
-from classmix_jax.data.files.image_io import LOSSY, read_header
+from classmix_jax.data.files.image_io import read_header
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import (
   AnnotatedImage,
@@ -80,10 +80,8 @@ def find_table(path: Path) -> dict[str, Color | None]:
 
 def parse_image(name: str, file: Path, names: Mapping[Color, str]) -> AnnotatedImage:
   """Reads one mask with a region per colour; raises UserError if a colour is not in the table."""
-  if read_header(file).format in LOSSY:
-    raise UserError(
-      'it is a JPEG or the like, whose compression changes colours: export the masks as PNG.'
-    )
+  if lossy := read_header(file).lossy:
+    raise UserError(f'it is {lossy}, whose compression changes colours: export the masks as PNG.')
   packed = read_packed_colors(file)
   present = set(np.unique(packed).tolist())
   keys = {pack_color(color): color for color in names}

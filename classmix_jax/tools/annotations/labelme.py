@@ -117,7 +117,7 @@ def find_size(data: Mapping[str, Any], file: Path, images: ImageIndex) -> Size:
     encoded = Encoded(decode_base64(data['imageData']), where, 'Save the file again.')
     header = read_header(encoded)
     # labelme shows these bytes as they are stored, without the turn in their EXIF tag.
-    return parse_size(*(header.size[::-1] if header.is_turned else header.size))
+    return parse_size(*(header.size[::-1] if header.orientation >= 5 else header.size))
   path = str(data.get('imagePath') or file.with_suffix('.jpg').name).replace('\\', '/')
   for candidate in (file.parent / path, file.parent / Path(path).name):
     if '\0' not in path and candidate.is_file():
