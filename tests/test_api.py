@@ -12,12 +12,12 @@ import classmix_jax as cm
 
 # Programs of users rely on these names and arguments.
 ARGUMENTS = {
-  'class_mask': 'key, label, num_classes',
+  'class_mask': 'key, label, num_classes, ignore',
   'confident_share': 'confidence, valid, threshold, global_batch',
-  'confusion_matrix': 'prediction, label, num_classes',
-  'cow_mask': 'key, label, num_classes',
-  'cross_entropy': 'logits, label',
-  'cut_mask': 'key, label, num_classes',
+  'confusion_matrix': 'prediction, label, num_classes, ignore',
+  'cow_mask': 'key, label, num_classes, ignore',
+  'cross_entropy': 'logits, label, ignore',
+  'cut_mask': 'key, label, num_classes, ignore',
   'ema_decay': 'step, max_decay',
   'ema_update': 'new, average, decay',
   'export': 'run, output, formats, size, step, network',

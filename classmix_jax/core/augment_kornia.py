@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
+from classmix_jax.core.shapes import check_dtype, check_rank
 from classmix_jax.types import Array
 
 JITTER_PROBABILITY = 0.8
@@ -141,10 +142,15 @@ def strong_augment(
   Returns:
     `[B, H, W, 3]` float32 in 0..1.
 
+  Raises:
+    ValueError: the image is not `[B, H, W, 3]` of floats (at trace time).
+
   Example:
     >>> strong_augment(jax.random.key(0), jnp.ones((1, 4, 4, 3)), jitter=0.0, blur=True).shape
     (1, 4, 4, 3)
   """
+  check_rank('image', image, 'B H W 3', 'channels come last, and a single image is image[None]')
+  check_dtype('image', image, jnp.floating, 'RGB in 0..1, of bytes image / 255')
   batch_key, image_key = jax.random.split(key)
   # One call for all draws per batch, because every call of a generator takes a second to compile.
   draw = jax.random.uniform(batch_key, (7,))

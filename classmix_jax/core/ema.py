@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 import optax
 
+from classmix_jax.core.shapes import check_same_tree
 from classmix_jax.types import Array, PyTree
 
 
@@ -38,10 +39,14 @@ def ema_update(new: PyTree, average: PyTree, decay: ArrayLike) -> PyTree:
     average: parameters of the teacher, the same tree.
     decay: alpha, in 0..1.
 
+  Raises:
+    ValueError: the trees or the shapes of their leaves differ (at trace time).
+
   Example:
     >>> round(float(ema_update({'w': jnp.array(2.0)}, {'w': jnp.array(1.0)}, 0.9)['w']), 4)
     1.1
   """
+  check_same_tree(new, average)
   return optax.incremental_update(new, average, 1.0 - decay)
 
 

@@ -14,38 +14,63 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Float32, Integer, Shaped
 
 from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
-from classmix_jax.types import VOID, Array
+from classmix_jax.core.shapes import Ids, check_dtype, check_same_shape, class_ids
+from classmix_jax.types import Array
 
 
 def cross_entropy(
-  logits: Float[Array, '... C'], label: Integer[Array, '...']
+  logits: Float[Array, '... C'], label: Integer[Array, '...'], ignore: Ids = ()
 ) -> Float32[Array, '...']:
   """Returns the cross-entropy per pixel, -log softmax(logits)[label], 0 at void pixels.
 
   Args:
     logits: `[..., C]` float.
-    label: `[...]` integer class ids, `VOID` (255) if unknown.
+    label: `[...]` integer class ids 0..C-1; all others, such as -1, -100 and 255, are void.
+    ignore: further ids that are void.
 
   Returns:
     `[...]` float32. Void pixels change neither the value nor the gradient.
 
   Raises:
-    ValueError: the shapes do not match.
+    ValueError: the shapes do not match, C < 2, or a dtype is another (at trace time).
 
   Example:
     >>> cross_entropy(jnp.zeros((2, 4)), jnp.array([1, 255])).tolist()
     [1.3862943649291992, 0.0]
   """
-  if logits.shape[:-1] != label.shape:
-    raise ValueError(
-      f'logits {logits.shape} do not match label {label.shape}: expected [..., C] and [...]'
-    )
+  _check_classes_last(logits, label)
+  label = class_ids(label, logits.shape[-1], ignore)  # -1 is void
   logits = logits.astype(jnp.float32)
   # A comparison with every class instead of a gather, whose gradient is a scatter: GPUs sort that
-  # first if additions must have a fixed order. No class equals VOID, so void selects no logit.
+  # first if additions must have a fixed order. No class equals -1, so void selects no logit.
   is_label = jax.nn.one_hot(label, logits.shape[-1], dtype=bool)
   label_logit = jnp.sum(jnp.where(is_label, logits, 0.0), axis=-1)
-  return jnp.where(label != VOID, jax.nn.logsumexp(logits, axis=-1) - label_logit, 0.0)
+  return jnp.where(label >= 0, jax.nn.logsumexp(logits, axis=-1) - label_logit, 0.0)
+
+
+def _check_classes_last(logits: Array, label: Array) -> None:
+  """Raises ValueError if logits `[..., C]` do not match labels `[...]`, or C < 2."""
+  check_dtype('logits', logits, jnp.floating, 'scores before the softmax')
+  scores, ids = logits.shape, label.shape
+  if scores[:-1] != ids:
+    hint = ''
+    if len(scores) == len(ids) + 1 > 1 and scores[:1] + scores[2:] == ids:
+      hint = ': classes come last, jnp.moveaxis(logits, 1, -1)'
+    elif len(scores) == len(ids) + 1 and scores[1:] == ids:
+      hint = ': classes come last, jnp.moveaxis(logits, 0, -1)'
+    elif scores[:-1] + (1,) == ids:
+      hint = ': remove the last axis, label[..., 0]'
+    elif scores == ids:
+      hint = ': labels are ids; of one-hot labels take jnp.argmax(label, axis=-1)'
+    raise ValueError(
+      f'logits {scores} do not match label {ids}, expected are [..., C] and [...]{hint}.'
+    )
+  if scores[-1] < 2:
+    raise ValueError(
+      f'logits have the shape {scores}, expected are two classes or more in the last axis: of one '
+      'class the softmax is 1 and the loss 0. For one logit z per pixel use '
+      'jnp.stack([jnp.zeros_like(z), z], axis=-1).'
+    )
 
 
 def squared_error(
@@ -70,8 +95,9 @@ def squared_error(
     >>> squared_error(jnp.zeros((1, 2)), jnp.array([[1.0, 0.0]])).tolist()
     [0.25]
   """
-  if logits.shape != prob.shape:
-    raise ValueError(f'logits {logits.shape} and prob {prob.shape} differ')
+  check_same_shape('prob has a probability for each class', logits=logits, prob=prob)
+  check_dtype('logits', logits, jnp.floating, 'scores before the softmax')
+  check_dtype('prob', prob, jnp.floating, 'probabilities, such as jax.nn.softmax(logits)')
   difference = jax.nn.softmax(logits.astype(jnp.float32)) - prob
   return jnp.mean(difference**2, axis=-1)
 
@@ -141,12 +167,15 @@ def masked_mean(
     count: `device_count` of the whole batch if `value` is one of its micro-batches; results are
       to be summed over micro-batches then.
 
+  Raises:
+    ValueError: the shapes differ, or the mask is not bool (at trace time).
+
   Example:
     >>> float(masked_mean(jnp.array([1.0, 3.0, 9.0]), jnp.array([True, True, False])))
     2.0
   """
-  if value.shape != mask.shape:
-    raise ValueError(f'value {value.shape} and mask {mask.shape} differ')
+  check_same_shape('the mask has one bool for each value', value=value, mask=mask)
+  check_dtype('mask', mask, jnp.bool_, 'such as label != VOID; weights are factors of the value')
   if count is None:
     count = device_count(mask, global_batch)
   return jnp.sum(jnp.where(mask, value, 0.0)) / count

@@ -10,35 +10,47 @@ import jax.numpy as jnp
 from jaxtyping import Float64, Int32, Integer
 import numpy as np
 
-from classmix_jax.types import VOID, Array
+from classmix_jax.core.shapes import Ids, check_dtype, check_rank, check_same_shape, class_ids
+from classmix_jax.types import Array
 
 
 def confusion_matrix(
-  prediction: Integer[Array, '...'], label: Integer[Array, '...'], num_classes: int
+  prediction: Integer[Array, '...'],
+  label: Integer[Array, '...'],
+  num_classes: int,
+  ignore: Ids = (),
 ) -> Int32[Array, 'C C']:
   """Counts pixels by (true class, predicted class).
 
+  A prediction outside of 0..C-1 of a pixel with label k counts as class (k + 1) mod C: a row sums
+  to the pixels of its label, and the IoU of k falls. If C = 1, such a pixel is not counted.
+
   Args:
     prediction: integer class ids 0..C-1, any shape.
-    label: integer class ids of the same shape; `VOID` (255) is not counted.
+    label: integer class ids 0..C-1 of the same shape; all others, such as -1 and 255, are void
+      and not counted.
     num_classes: C.
+    ignore: further ids of labels that are void.
 
   Returns:
     `[C, C]` int32, rows are true classes. Sum batches in int64 on the host:
     Cityscapes val has 10^9 pixels, and float32 is exact only up to 1.7 * 10^7.
 
   Raises:
-    ValueError: the shapes differ.
+    ValueError: the shapes differ, or a dtype is not that of integers (at trace time).
 
   Example:
     >>> confusion_matrix(jnp.array([0, 1, 1]), jnp.array([0, 0, 255]), 2).tolist()
     [[1, 1], [0, 0]]
   """
-  if prediction.shape != label.shape:
-    raise ValueError(f'prediction {prediction.shape} and label {label.shape} differ')
-  known = label != VOID
-  cell = label.astype(jnp.int32) * num_classes + prediction.astype(jnp.int32)
-  cell = jnp.where(known, cell, num_classes**2)  # out of range, dropped below
+  hint = 'both are class ids; of scores [..., C] take jnp.argmax(scores, axis=-1)'
+  check_same_shape(hint, prediction=prediction, label=label)
+  label = class_ids(label, num_classes, ignore)  # -1 is void
+  prediction = class_ids(prediction, num_classes, name='prediction')
+  is_class = prediction >= 0
+  column = jnp.where(is_class, prediction, (label + 1) % num_classes)
+  counted = (label >= 0) & (is_class | (num_classes > 1))
+  cell = jnp.where(counted, label * num_classes + column, num_classes**2)  # dropped below
   counts = jnp.zeros(num_classes**2, jnp.int32).at[cell.ravel()].add(1, mode='drop')
   return counts.reshape(num_classes, num_classes)
 
@@ -52,11 +64,19 @@ def iou(confusion: Integer[np.ndarray, 'C C']) -> Float64[np.ndarray, ' C']:
   Returns:
     `[C]` float64 in 0..1, NaN if the union is empty.
 
+  Raises:
+    ValueError: confusion is not `[C, C]`, or no integers.
+
   Example:
     >>> iou(np.array([[1, 1], [0, 2]])).tolist()
     [0.5, 0.6666666666666666]
   """
+  hint = 'the counts of one set; of several take their sum, confusion.sum(axis=0)'
+  check_rank('confusion', confusion, 'C C', hint)
+  check_dtype('confusion', confusion, jnp.integer, 'numbers of pixels')
   confusion = np.asarray(confusion, np.int64)
+  if confusion.shape[0] != confusion.shape[1]:
+    raise ValueError(f'confusion has the shape {confusion.shape}, expected is [C, C]: {hint}.')
   intersection = np.diagonal(confusion)
   union = confusion.sum(axis=0) + confusion.sum(axis=1) - intersection
   return np.where(union > 0, intersection / np.maximum(union, 1), np.nan)

@@ -1,16 +1,10 @@
-"""Cuts a region out of an image and pastes it on the next image of the batch.
-
-Synopsis:
-
-    mask = jax.vmap(mask_function, in_axes=(0, 0, None))(keys, label, num_classes)  # [B, H, W]
-    mixed_image = mix(mask, image)                                                  # [B, H, W, 3]
-"""
+"""Cuts a region out of an image and pastes it on the next image of the batch."""
 
 import jax.numpy as jnp
 from jaxtyping import Bool, Shaped
 
 from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
-from classmix_jax.core.resize import resize_nearest
+from classmix_jax.core.resize import cover
 from classmix_jax.types import Array
 
 
@@ -28,13 +22,11 @@ def mix(
     global_batch: where this device's images belong, and their partners; in `pmap`, pass its axis.
 
   Raises:
-    ValueError: x has more images or pixels than the mask (at trace time).
+    ValueError: the mask is not `[B, H, W]` bool, or x has more images or pixels (at trace time).
 
   Example:
     >>> mask = jnp.array([[[True, False]], [[False, True]]])
     >>> mix(mask, jnp.array([[[1, 2]], [[3, 4]]])).tolist()
     [[[1, 4]], [[1, 4]]]
   """
-  mask = resize_nearest(mask, x)
-  expanded = mask.reshape(mask.shape + (1,) * (x.ndim - 3))
-  return jnp.where(expanded, x, global_batch.partner(x))
+  return jnp.where(cover(mask, x), x, global_batch.partner(x))

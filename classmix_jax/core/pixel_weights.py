@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 
 from classmix_jax.core.collectives import ONE_DEVICE, GlobalBatch
 from classmix_jax.core.losses import masked_mean
+from classmix_jax.core.shapes import check_dtype, check_same_shape
 from classmix_jax.types import Array
 
 
@@ -29,10 +30,16 @@ def confident_share(
   Returns:
     float32 scalar in 0..1, equal on all devices.
 
+  Raises:
+    ValueError: the shapes differ, or `valid` is not bool (at trace time).
+
   Example:
     >>> float(confident_share(jnp.array([0.99, 0.5]), jnp.ones(2, bool), 0.968))
     0.5
   """
+  hint = 'both have one value for each pixel'
+  check_same_shape(hint, confidence=confidence, valid=valid)
+  check_dtype('valid', valid, jnp.bool_, 'False on padding, such as label != VOID')
   confident = (confidence >= threshold).astype(jnp.float32)
   return global_batch.mean(masked_mean(confident, valid, global_batch))
 

@@ -13,9 +13,10 @@ from typing import Any
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Float, Float32, Integer, Shaped
+from jaxtyping import Bool, Float, Float32, Integer, Shaped
 import numpy as np
 
+from classmix_jax.core.shapes import check_dtype, check_rank
 from classmix_jax.types import Array, Size
 
 PRECISION = lax.Precision.HIGHEST  # of float32 matrix products
@@ -54,10 +55,15 @@ def resize_bilinear(x: Float[Array, 'B h w C'], size: Size) -> Float[Array, 'B H
 
   At its own size an array is returned as it is.
 
+  Raises:
+    ValueError: x is not `[B, h, w, C]` of floats (at trace time).
+
   Example:
     >>> resize_bilinear(jnp.array([0.0, 1.0]).reshape(1, 1, 2, 1), (1, 3)).ravel().tolist()
     [0.0, 0.5, 1.0]
   """
+  check_rank('x', x, 'B h w C', 'a single image is x[None], a map without channels x[..., None]')
+  check_dtype('x', x, jnp.floating, 'weights of integers are 0 or 1; convert x to float32 before')
   if get_size(x) == size:
     return x
   rows = jnp.asarray(interpolation_matrix(x.shape[1], size[0]), x.dtype)
@@ -89,13 +95,32 @@ def resize_nearest(
   """
   if mask.shape == x.shape[:3]:
     return mask
-  if len(mask) != len(x) or x.shape[1] > mask.shape[1] or x.shape[2] > mask.shape[2]:
-    raise ValueError(f'a mask {mask.shape} does not cover an array {x.shape}')
+  if x.ndim < 3 or len(mask) != len(x) or x.shape[1] > mask.shape[1] or x.shape[2] > mask.shape[2]:
+    hint = ''
+    if x.ndim == 4 and x.shape[2:] == mask.shape[1:]:
+      hint = ': channels come last, jnp.moveaxis(x, 1, -1).'
+    raise ValueError(
+      f'a mask {mask.shape} does not cover an array {x.shape}, expected are [B, H, W] and '
+      f'[B, h, w, ...] with h <= H and w <= W{hint}'
+    )
   rows, columns = (
     (2 * np.arange(cells) + 1) * pixels // (2 * cells)
     for cells, pixels in zip(x.shape[1:3], mask.shape[1:], strict=True)
   )
   return mask[:, rows][:, :, columns]
+
+
+def cover(mask: Bool[Array, 'B H W'], x: Shaped[Array, 'B h w *C']) -> Bool[Array, 'B h w *ones']:
+  """Returns `resize_nearest(mask, x)` with an axis of length 1 for each further axis of x.
+
+  Raises:
+    ValueError: the mask is not `[B, H, W]` bool, or has fewer images or pixels than x.
+  """
+  hint = 'one mask for each image, such as jax.vmap(class_mask, in_axes=(0, 0, None)) returns'
+  check_rank('mask', mask, 'B H W', hint)
+  check_dtype('mask', mask, jnp.bool_, 'True where the image itself is kept')
+  covering = resize_nearest(mask, x)
+  return covering.reshape(covering.shape + (1,) * (x.ndim - 3))
 
 
 def enlarge(

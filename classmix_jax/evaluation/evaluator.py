@@ -25,6 +25,7 @@ from classmix_jax.data.eval_batches import eval_batches
 from classmix_jax.data.example_reader import read_padded
 from classmix_jax.data.feature_cache import ReadFeatures, with_frame_features
 from classmix_jax.data.feed import to_devices
+from classmix_jax.data.label_statistics import spread
 from classmix_jax.data.sampler import share_positions
 from classmix_jax.data.source import Dataset, label_sizes, subset
 from classmix_jax.evaluation.eval_step import (
@@ -218,11 +219,13 @@ class Evaluator:
       yield Seen(val.names[index], val.read_image(index), truth, prediction, confidence)
 
   def draw_predictions(self, networks: Mapping[str, PyTree], rows: int = 4) -> Image.Image:
-    """Draws validation images beside their labels and the predictions of every network."""
-    indices = np.linspace(0, len(self.dataset.val) - 1, rows).round().astype(int).tolist()
+    """Draws up to `rows` validation images, their labels and the predictions of every network."""
+    indices = spread(len(self.dataset.val), rows).tolist()
     palette, cells = self.dataset.palette, []
     for seen in zip(*(self.look(network, indices) for network in networks.values()), strict=True):
       labels = [seen[0].truth, *(one.prediction for one in seen)]
       images = [seen[0].image, *(colorize(label, palette) for label in labels)]
       cells.append([thumbnail(image) for image in images])
-    return grid(cells, ['image', 'truth', *networks], self.dataset.class_names, palette)
+    predictions = [f'prediction of the {name}' for name in networks]
+    captions = ['validation image', 'ground truth', *predictions]
+    return grid(cells, captions, self.dataset.class_names, palette, void=True)

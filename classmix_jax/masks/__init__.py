@@ -1,7 +1,8 @@
 """Masks of the pixels that are pasted on the next image.
 
-A mask is a function `(key, label, num_classes) -> mask` of one image: `label` is the teacher's
-`[H, W]` integer prediction, `mask` is `[H, W]` bool, True where the image itself is kept.
+A mask is a function `(key, label, num_classes, ignore=()) -> mask` of one image: `label` is the
+teacher's `[H, W]` integer prediction, `mask` is `[H, W]` bool, True where the image itself is kept.
+Ids in `ignore` are void, as are those outside of 0..C-1; only the class mask reads ids.
 To add a mask: a file here and a line in `MASKS`.
 """
 
@@ -19,7 +20,7 @@ from classmix_jax.masks.no_mask import no_mask
 from classmix_jax.masks.small_box_mask import small_box_mask
 from classmix_jax.types import Array
 
-MASKS: Mapping[str, Callable[[Array, Array, int], Array]] = {
+MASKS: Mapping[str, Callable[..., Array]] = {
   'class': class_mask,
   'cut': cut_mask,
   'cow': cow_mask,

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Integer
 
 from classmix_jax.core.resize import PRECISION
+from classmix_jax.core.shapes import Ids, label_size
 from classmix_jax.types import Array
 
 SIGMA = (8.0, 32.0)  # pixels
@@ -29,7 +30,9 @@ def smoothing_matrix(size: int, sigma: Array) -> Array:
   return weight / jnp.sum(weight, axis=1, keepdims=True)
 
 
-def cow_mask(key: Array, label: Integer[Array, 'H W'], num_classes: int) -> Bool[Array, 'H W']:
+def cow_mask(
+  key: Array, label: Integer[Array, 'H W'], num_classes: int, ignore: Ids = ()
+) -> Bool[Array, 'H W']:
   """Thresholds Gaussian-filtered white noise at its (100 p)-th percentile, p = 0.5.
 
   sigma is log-uniform in 8..32 pixels. The mask is True above mean + std sqrt(2) erfinv(2 p - 1).
@@ -38,17 +41,21 @@ def cow_mask(key: Array, label: Integer[Array, 'H W'], num_classes: int) -> Bool
     key: random key.
     label: `[H, W]` array, only its shape is used.
     num_classes: not used.
+    ignore: not used.
 
   Returns:
     `[H, W]` bool.
+
+  Raises:
+    ValueError: label is not `[H, W]`, but a batch, for example.
 
   Example:
     >>> mask = cow_mask(jax.random.key(0), jnp.zeros((32, 32), int), 5)
     >>> mask.shape, 0.2 < float(mask.mean()) < 0.8
     ((32, 32), True)
   """
-  del num_classes
-  height, width = label.shape
+  del num_classes, ignore
+  height, width = label_size(label)
   sigma_key, noise_key = jax.random.split(key)
   log_sigma = jax.random.uniform(sigma_key, minval=jnp.log(SIGMA[0]), maxval=jnp.log(SIGMA[1]))
   sigma = jnp.exp(log_sigma)

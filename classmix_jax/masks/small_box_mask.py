@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Integer
 
+from classmix_jax.core.shapes import Ids, label_size
 from classmix_jax.masks.rectangle import rectangle
 from classmix_jax.types import Array
 
@@ -14,7 +15,7 @@ TRIALS = 16  # a box fits into the image in most trials
 
 
 def small_box_mask(
-  key: Array, label: Integer[Array, 'H W'], num_classes: int
+  key: Array, label: Integer[Array, 'H W'], num_classes: int, ignore: Ids = ()
 ) -> Bool[Array, 'H W']:
   """Cuts out a box of U(0.02, 0.4) of the area with probability 0.5: False inside.
 
@@ -25,12 +26,16 @@ def small_box_mask(
     key: random key.
     label: `[H, W]` array, only its shape is used.
     num_classes: not used.
+    ignore: not used.
 
   Returns:
     `[H, W]` bool.
+
+  Raises:
+    ValueError: label is not `[H, W]`, but a batch, for example.
   """
-  del num_classes
-  height, width = label.shape
+  del num_classes, ignore
+  height, width = label_size(label)
   draw = jax.random.uniform(key, (TRIALS + 1, 4))
   area, aspect = (
     low + (high - low) * draw[:TRIALS, i] for i, (low, high) in enumerate((AREA, ASPECT))

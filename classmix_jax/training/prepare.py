@@ -13,6 +13,7 @@ from classmix_jax.config.data import find_unreadable, skips_unreadable
 from classmix_jax.config.load import read_config
 from classmix_jax.config.lookup import Config
 from classmix_jax.config.setup import Setup, make_setup, with_preprocessing
+from classmix_jax.data.class_list import format_class_list
 from classmix_jax.data.duplicates import duplicate_warnings
 from classmix_jax.data.label_check import check_at_start
 from classmix_jax.data.unreadable import UnreadableExamples
@@ -68,7 +69,7 @@ def choose_left_out(config: Config, run: Path) -> UnreadableExamples | None:
 
 
 def warn_of_data(setup: Setup) -> None:
-  """Checks a sample of the masks and images.
+  """Checks a sample of the masks and images, and prints the classes.
 
   Raises for masks of wrong values; warns of classes without pixels, and of images that use a small
   part of their range of values or have the same content as others.
@@ -81,7 +82,10 @@ def warn_of_data(setup: Setup) -> None:
     *duplicate_warnings(parts, most=MAX_DUPLICATES),
   ):
     print(f'warning: {warning}')
-  for warning in check_at_start(setup.split.labeled, dataset.val, dataset.class_names):
+  check = check_at_start(split.labeled, dataset.val, dataset.class_names)
+  print(f'classes, and their share of {check.masks} of {len(split.labeled):,} labelled masks:')
+  print(format_class_list(dataset.class_names, dataset.palette, check.pixels))
+  for warning in check.warnings:
     print(f'warning: {warning}')
 
 
@@ -106,7 +110,7 @@ def prepare(config: Config, run: Path) -> tuple[Setup, Weights | None]:
     resume.check_run(run, config.to_dict())  # before data is read, which takes longer
     setup = make_setup(config, choose_left_out(config, run))
     check_config_and_classes(setup, run)
-    for note in setup.dataset.notes:
+    for note in (*setup.dataset.notes, *setup.split.notes):
       print(note)
     warn_of_data(setup)
   return setup, weights

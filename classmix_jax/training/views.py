@@ -20,6 +20,17 @@ from classmix_jax.utils.visualize import colorize, grid, thumbnail, to_bytes
 
 ROWS = 4  # of RUN/training.png
 
+CAPTIONS = {  # in the order of the columns; other views follow
+  'image': 'labelled image',
+  'label': 'ground truth',
+  'prediction': 'prediction',
+  'unlabeled': 'unlabelled image',
+  'unlabeled_prediction': 'prediction of the unlabelled image',
+  'mixed': 'mixed image',
+  'mixed_pseudo_label': 'pseudo-label of the mixed image',
+  'mixed_prediction': 'prediction of the mixed image',
+}
+
 Views = Callable[[TrainState], Mapping[str, Array]]
 
 
@@ -48,5 +59,22 @@ def view_images(views: Mapping[str, Array], dataset: Dataset) -> dict[str, np.nd
 
 def write_view_grid(path: Path, images: Mapping[str, np.ndarray], dataset: Dataset) -> None:
   """Writes the first images of every view as a grid with one column per view."""
-  rows = [[thumbnail(x) for x in row] for row in zip(*images.values(), strict=False)]
-  write_png(path, grid(rows[:ROWS], list(images), dataset.class_names, dataset.palette))
+  # A compiled function returns its views in the order of their names.
+  names = [name for name in CAPTIONS if name in images]
+  names += [name for name in images if name not in CAPTIONS]
+  columns = (images[name] for name in names)
+  rows = [[thumbnail(x) for x in row] for row in zip(*columns, strict=False)]
+  captions = [caption(name) for name in names]
+  figure = grid(rows[:ROWS], captions, dataset.class_names, dataset.palette, void=True)
+  write_png(path, figure)
+
+
+def caption(name: str) -> str:
+  """Returns the words for a view.
+
+  Example:
+    >>> caption('mixed'), caption('previous_label'), caption('pseudo_label')
+    ('mixed image', 'previous label', 'pseudo-label')
+  """
+  words = name.replace('unlabeled', 'unlabelled').replace('pseudo_', 'pseudo-').replace('_', ' ')
+  return CAPTIONS.get(name, words)

@@ -3,7 +3,7 @@
 Synopsis:
 
     rows = [[image, colorize(label, palette), colorize(prediction, palette)]]
-    grid(rows, ('image', 'truth', 'prediction')).save('predictions.png')
+    grid(rows, ('image', 'ground truth', 'prediction')).save('predictions.png')
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,15 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-VOID_COLOR = (0, 0, 0)
+from classmix_jax.utils.fonts import LINE, find_typeface
+from classmix_jax.utils.legend import Legend
+
+# The first is that of PASCAL VOC.
+VOID_COLORS = ((224, 224, 192), (128, 128, 128), (255, 255, 255), (255, 0, 255))
+COLOR_DISTANCE = 32  # in one channel at least, between void and every class
 MARGIN = 4  # pixels between the cells of a grid
-MAX_WIDTH = 640  # pixels of a thumbnail
-CAPTION = 14  # height in pixels of the captions and of a line of the legend
-ENTRY = 90  # width in pixels of an entry of the legend
+MIN_SIDE, MAX_WIDTH = 96, 640  # pixels of the longer side and of the width of a thumbnail
+CAPTION = LINE  # height in pixels of a line of the captions
 
 
 def to_bytes(image: np.ndarray) -> np.ndarray:
@@ -25,12 +29,29 @@ def to_bytes(image: np.ndarray) -> np.ndarray:
   return np.clip(np.asarray(image, np.float32) * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
+def void_color(palette: Sequence[Sequence[int]]) -> tuple[int, int, int]:
+  """Returns the colour of void pixels: the first of `VOID_COLORS` that no class has.
+
+  Example:
+    >>> void_color([(0, 0, 0), (128, 0, 0)]), void_color([(220, 220, 200)])
+    ((224, 224, 192), (128, 128, 128))
+  """
+
+  def distance(color: Sequence[int]) -> int:
+    rows = np.abs(np.asarray(palette, int).reshape(-1, 3) - color)
+    return int(rows.max(axis=1).min(initial=255))
+
+  for color in VOID_COLORS:
+    if distance(color) >= COLOR_DISTANCE:
+      return color
+  return max(VOID_COLORS, key=distance)
+
+
 def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
-  """Maps class ids `[..., H, W]` to colours `[..., H, W, 3]` uint8; void becomes black."""
-  table = np.zeros((256, 3), np.uint8)
-  table[:] = VOID_COLOR
-  table[: len(palette)] = palette
-  return table[np.asarray(label).astype(np.uint8)]
+  """Maps class ids `[..., H, W]` to colours `[..., H, W, 3]` uint8; all others get `void_color`."""
+  table = np.array([*palette, void_color(palette)], np.uint8)
+  known = (label >= 0) & (label < len(palette))
+  return table[np.where(known, label, len(palette))]
 
 
 def overlay(image: np.ndarray, color: np.ndarray, opacity: float = 0.5) -> np.ndarray:
@@ -39,31 +60,12 @@ def overlay(image: np.ndarray, color: np.ndarray, opacity: float = 0.5) -> np.nd
 
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
-  """Takes every n-th row and column of `[H, W, ...]`, for a width of at most `MAX_WIDTH`."""
-  step = -(-image.shape[1] // MAX_WIDTH)
-  return image[::step, ::step]
+  """Resizes `[H, W, ...]` by a whole number: every n-th row and column, or each of them n times.
 
-
-def legend_height(class_names: Sequence[str], width: int) -> int:
-  """Returns the height in pixels of the legend below a grid of this width."""
-  columns = max(1, width // ENTRY)
-  return CAPTION * -(-len(class_names) // columns)
-
-
-def draw_legend(
-  draw: ImageDraw.ImageDraw,
-  top: int,
-  width: int,
-  class_names: Sequence[str],
-  palette: Sequence[Sequence[int]],
-) -> None:
-  """Draws one coloured square and name per class, in rows from `top` on."""
-  columns = max(1, width // ENTRY)
-  for index, (name, color) in enumerate(zip(class_names, palette, strict=True)):
-    left = MARGIN + ENTRY * (index % columns)
-    upper = top + CAPTION * (index // columns)
-    draw.rectangle((left, upper + 2, left + 9, upper + 11), fill=tuple(color))
-    draw.text((left + 13, upper), name[:12], fill='black')
+  The width is at most `MAX_WIDTH`, and the longer side at least `MIN_SIDE`.
+  """
+  step, times = -(-image.shape[1] // MAX_WIDTH), -(-MIN_SIDE // max(image.shape[:2]))
+  return image[::step, ::step].repeat(times, axis=0).repeat(times, axis=1)
 
 
 def grid(
@@ -71,26 +73,36 @@ def grid(
   captions: Sequence[str],
   class_names: Sequence[str] = (),
   palette: Sequence[Sequence[int]] = (),
+  *,
+  void: bool = False,
 ) -> Image.Image:
   """Arranges images in rows and columns, with captions and a legend of the classes.
 
   Args:
     rows: `[H, W, 3]` images, uint8 or float 0..1, in cells as large as the largest image.
-    captions: one per column.
+    captions: one per column, broken into lines that fit.
     class_names: of the legend; may be empty.
     palette: one colour per class name.
+    void: whether the legend has the colour of void, too.
   """
   cells = [[to_bytes(np.asarray(image)) for image in row] for row in rows]
+  typeface, words = find_typeface(captions), [word for text in captions for word in text.split()]
   height = max(image.shape[0] for row in cells for image in row) + MARGIN
-  width = max(image.shape[1] for row in cells for image in row) + MARGIN
-  total = MARGIN + width * len(captions)
-  bottom = CAPTION + height * len(cells)
-  canvas = Image.new('RGB', (total, bottom + legend_height(class_names, total)), 'white')
+  # A caption may be broken between words, so no column is narrower than one.
+  width = max(image.shape[1] for row in cells for image in row)
+  width = max([width, *map(typeface.width, words)]) + MARGIN
+  lines = [typeface.wrap(caption, width - MARGIN) for caption in captions]
+  top = CAPTION * max(map(len, lines))
+  legend = Legend(class_names, palette, void_color(palette) if void else None)
+  total = max(MARGIN + width * len(captions), legend.least_width())
+  bottom = top + height * len(cells)
+  canvas = Image.new('RGB', (total, bottom + legend.height(total)), 'white')
   draw = ImageDraw.Draw(canvas)
-  for column, caption in enumerate(captions):
-    draw.text((MARGIN + width * column, 1), caption, fill='black')
+  for column, caption in enumerate(lines):
+    for line, text in enumerate(caption):
+      typeface.draw(draw, (MARGIN + width * column, CAPTION * line), text)
   for y, row in enumerate(cells):
     for x, image in enumerate(row):
-      canvas.paste(Image.fromarray(image), (MARGIN + width * x, CAPTION + height * y))
-  draw_legend(draw, bottom, total, class_names, palette)
+      canvas.paste(Image.fromarray(image), (MARGIN + width * x, top + height * y))
+  legend.draw(draw, bottom, total)
   return canvas

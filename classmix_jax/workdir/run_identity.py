@@ -13,14 +13,8 @@ from classmix_jax.data.source import Dataset
 from classmix_jax.errors import UserError
 from classmix_jax.utils.text import listed
 from classmix_jax.workdir import run_files
-from classmix_jax.workdir.image_record import (
-  ROLES,
-  ImageRecord,
-  count_present,
-  describe_changes,
-  find_moved,
-  read_record,
-)
+from classmix_jax.workdir.image_changes import count_present, describe_changes, find_moved
+from classmix_jax.workdir.image_record import ROLES, ImageRecord, differ, read_record
 from classmix_jax.workdir.resume import describe_ways_on
 
 CLASSES_SHOWN = 12
@@ -114,6 +108,11 @@ def check_images(run: Path, record: ImageRecord, hint: str = '') -> list[str]:
   if before is None:
     return []
   check_same_data(run, before, record)
+  if differ(before.values, record.values):
+    raise UserError(
+      f'the class file gives the values of masks other classes than at the last start of {run}: '
+      + describe_ways_on(run, other='restore the class file')
+    )
   check_roles(run, before, record, hint)
   lines = []
   if before.root != record.root:

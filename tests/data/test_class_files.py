@@ -171,6 +171,7 @@ def test_names_and_colors(tmp_path, content):
     (COCO['categories'], (1, 3)),
     (PBTXT, (1, 3)),
     ({'1': 'road', '2': 'traffic light'}, (1, 2)),
+    ({'traffic light': [2, 2, 2], 'road': [1, 1, 1]}, (1, 2)),
     ('labels:\n  10: "road"\n  40: "traffic light"\ncolor_map:\n  10: [0, 0, 0]\n', (10, 40)),
   ],
 )
@@ -341,14 +342,31 @@ def test_class_files_that_disagree(tmp_path):
   for content, difference in [
     ('road\ncar\nsky\n', '2 and 3 classes'),
     ('car\nroad\n', "class 0 is 'road' and 'car'"),
-    ('1,road\n2,car\n', 'ids are (0, 1) and (1, 2)'),
+    ('1,road\n2,car\n', 'ids are 0, 1 and 1, 2'),
   ]:
     other.write_text(content)
     with pytest.raises(UserError) as caught:
       find_class_file(tmp_path)
     assert_says(
-      str(caught.value), 'classes.txt and labels.txt', difference, '--config.data.classes=classes.'
+      str(caught.value),
+      'classes.txt and',
+      'labels.txt disagree',
+      difference,
+      '.classes=/',
+      'remove',
     )
+
+
+def test_class_files_of_several_directories(tmp_path):
+  for name, content in [('train', '0,road\n1,car\n'), ('valid', '0,road\n1,car\n')]:
+    (tmp_path / name).mkdir()
+    write(tmp_path / name, content, '_classes.csv')
+  places = [tmp_path, tmp_path / 'train', tmp_path / 'valid', tmp_path / 'none']
+  write(tmp_path, 'a.png\nb.png\n', 'labels.txt')
+  assert find_class_file(*places) == tmp_path / 'train/_classes.csv'
+  write(tmp_path / 'valid', '0,car\n1,road\n', '_classes.csv')
+  with pytest.raises(UserError, match=r'train/_classes.csv and .*valid/_classes.csv disagree'):
+    find_class_file(*places)
 
 
 def test_malformed_class_file_of_a_directory(tmp_path):

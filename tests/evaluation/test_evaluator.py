@@ -169,7 +169,18 @@ def test_the_figure_shows_the_protocols_prediction():
   figure = evaluator(val, **{'data.size': (4, 6), 'eval.protocol': 'full'}).draw_predictions(
     {'student': EMPTY}, rows=2
   )
-  assert figure.width == 4 + 3 * (12 + 4)  # image, truth, student at 12 pixels and margins
+  assert figure.width == 4 + 3 * (96 + 4)  # image, truth, student at 8 x 12 pixels, and margins
+
+
+@pytest.mark.parametrize('count', [1, 2, 3, 4, 9])
+def test_no_image_is_drawn_twice(count, monkeypatch):
+  val = source([(4, 6)] * count)
+  one = evaluator(val)
+  drawn = []
+  monkeypatch.setattr(one, 'look', lambda variables, indices: drawn.extend(indices) or [])
+  monkeypatch.setattr('classmix_jax.evaluation.evaluator.grid', lambda *cells, **options: None)
+  one.draw_predictions({'student': EMPTY})
+  assert drawn == {1: [0], 2: [0, 1], 3: [0, 1, 2], 4: [0, 1, 2, 3], 9: [0, 3, 5, 8]}[count]
 
 
 def test_the_table_has_both_means_where_they_differ():

@@ -116,8 +116,16 @@ def build_table(
 
 
 def number_entries(entries: Sequence[Entry], path: Path | str) -> list[Entry]:
-  """Returns the entries with ids: their own, else 0, 1, ... in the order of the file."""
+  """Returns the entries with ids: their own, else 0, 1, ... in the order of the file.
+
+  Raises:
+    UserError: some have an id and others have none.
+  """
   with_id = [entry for entry in entries if entry.id is not None]
+  greys = [color[0] for _, _, color, _ in entries if color and len(set(color)) == 1]
+  if not with_id and greys and sorted(greys) == list(range(1, len(entries) + 1)):
+    # 1 1 1, 2 2 2, ...: ids as colours, as in Supervisely's obj_class_to_machine_color.json.
+    return [entry._replace(id=grey) for entry, grey in zip(entries, greys, strict=True)]
   if not with_id:
     first = -1 if entries and entries[0].name == LABELME_IGNORE else 0
     return [entry._replace(id=index) for index, entry in enumerate(entries, start=first)]

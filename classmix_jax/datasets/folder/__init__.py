@@ -5,8 +5,8 @@
     DIR/unlabeled/images                       optional; masks are not needed and not opened
     DIR/val/images       DIR/val/masks         pairs for validation
 
-`loader.py` opens the data set, `options.py` parses the options of the masks, and `palette.py`
-chooses the colours of the classes.
+`loader.py` opens the data set, `options.py` parses the options of the masks, `mask_options.py`
+builds their decoding, and `palette.py` chooses the colours of the classes.
 """
 
 from classmix_jax.datasets.folder.loader import load

@@ -17,17 +17,8 @@ from classmix_jax.data.splits import choose_labeled
 from classmix_jax.datasets.folder.layouts import Layout, Part
 from classmix_jax.datasets.folder.layouts.words import special_children
 from classmix_jax.datasets.folder.mask_names import Matches, match_masks, split_beside
-from classmix_jax.datasets.folder.patterns import NAME, find_pattern
+from classmix_jax.datasets.folder.patterns import NAME, Patterns, find_pattern
 from classmix_jax.errors import UserError
-
-
-class Patterns(NamedTuple):
-  """Fields of `config.data` that replace what a layout finds; '' replaces nothing."""
-
-  images: str = ''
-  masks: str = ''
-  unlabeled_images: str = ''
-  val: str = ''
 
 
 class Contents(NamedTuple):

@@ -11,7 +11,8 @@ import dataclasses
 import os
 from pathlib import Path, PurePosixPath
 
-from classmix_jax.data.class_files.reader import read_classes
+from classmix_jax.data.class_files.reader import read_class_file
+from classmix_jax.data.files.decoding import UNKNOWN
 from classmix_jax.data.files.file_source import paired_source, unlabeled_source
 from classmix_jax.data.files.find_images import EXTENSIONS
 from classmix_jax.data.files.pairs import Pairs
@@ -59,8 +60,8 @@ def load(
     val_split: '' is validation, val or test.
     unlabeled_split: '' is unlabeled, unlabelled, unsupervised or train_extra if there is one;
       'none' uses none.
-    classes: file of class names, as in dataset folder; the values of masks are then 0, 1, ... and
-      255 for void. '' finds names and values, see encodings.py.
+    classes: file of class names, as in dataset folder; the values of masks are then its ids, by
+      default 0, 1, ..., and 255 for void. '' finds names and values, see encodings.py.
     label_map: 'VALUE:CLASS,...' maps further values of masks; CLASS is an id or void.
     ignore: 'VALUE,...', values to read as void.
 
@@ -137,5 +138,7 @@ def strip_extension(name: str) -> str:
 
 
 def _read_class_file(path: Path, channel: int | None) -> Encoding:
-  names, colors = read_classes(path)
-  return Encoding(names, choose_palette(colors, {}, ()), channel=channel)
+  table = read_class_file(path)
+  identity = dict.fromkeys(range(len(table.names)), UNKNOWN)  # replaced by the ids of the table
+  palette = choose_palette(table.colors, {}, ())
+  return Encoding(table.names, palette, identity | table.label_map(), channel)

@@ -35,6 +35,7 @@ from classmix_jax.models.image_classifier import predict_logits
 from classmix_jax.models.segmenter import to_unit_range
 from classmix_jax.types import Array
 from classmix_jax.utils.atomic_write import replacing, write_atomically
+from classmix_jax.utils.text import describe_error
 from classmix_jax.workdir import layout, run_files
 
 PLATFORMS = ('cpu', 'cuda', 'rocm', 'tpu')
@@ -158,7 +159,7 @@ def write_format(name: str, network: Network, size: tuple[int, int], output: Pat
   except Exception as error:  # every library raises exceptions of its own
     raise UserError(
       f'the library behind {name} cannot write this network ({type(error).__name__}: '
-      f'{str(error).strip().partition(chr(10))[0][:200]}); docs/export.md lists those it can.'
+      f'{describe_error(error)}); docs/export.md lists those it can.'
     ) from error
 
 

@@ -9,6 +9,7 @@ Synopsis:
     OUT/mixed.png            labelled images mixed by class masks
 """
 
+import dataclasses
 from pathlib import Path
 
 from classmix_jax.config.data import check_pool, choose_split, open_dataset
@@ -102,6 +103,7 @@ def open_parts(config: Config) -> tuple[Dataset | None, dict[str, Source], list[
       dataset = open_dataset(config, size=None)
       sources = {'val': dataset.val}
       split = choose_split(config, dataset)
+      dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *split.notes))
       assert split.unlabeled is not None
       sources = {'labelled': split.labeled, 'unlabelled': split.unlabeled, **sources}
       check_pool(config, split)

@@ -25,13 +25,11 @@ def find_voc(root: Path) -> Layout | None:
   lists = root / 'ImageSets' / 'Segmentation'
   train, val = _first(lists, TRAIN), _first(lists, VAL)
   test = _first(lists, ('test.txt',))
-  labelmap = root / 'labelmap.txt'
   return Layout(
     train=(Part(images, masks, names=train),),
     val=(Part(images, masks, names=val),) if val and train else (),
     test=(Part(images, masks, names=test),) if test and train else (),
     unlabeled=find_unlabeled(root),
-    class_file=labelmap if labelmap.is_file() else None,
     marked=True,
   )
 
