@@ -60,7 +60,10 @@ def choose_left_out(config: Config, run: Path) -> UnreadableExamples | None:
   if not skips_unreadable(config):
     return None
   recorded = run_files.read_left_out(run)
-  left_out = find_unreadable(config) if recorded is None else UnreadableExamples(**recorded)
+  if recorded is None:
+    left_out = find_unreadable(config)
+  else:
+    left_out = UnreadableExamples(recorded['train'], recorded['unlabeled'])
   if left_out:
     reason = left_out.summary or next(iter((left_out.train or left_out.unlabeled).values()))
     path = run / 'left_out.json'
