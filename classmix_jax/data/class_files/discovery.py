@@ -22,6 +22,12 @@ FILE_NAMES = (
   'notes.json', 'dataset.json', 'classes.yaml', 'data.yaml', 'dataset.yaml',
 )  # fmt: skip
 
+# Names that other files have, too: such a file without classes is no mistake.
+COMMON_NAMES = (
+  'names.txt', 'codes.txt', 'labels.csv', 'labels.json', 'meta.json', 'notes.json',
+  'dataset.json', 'data.yaml', 'dataset.yaml',
+)  # fmt: skip
+
 
 def find_class_file(
   *directories: Path, least: int = 2, option: str = '--config.data.classes'
@@ -47,7 +53,7 @@ def find_class_file(
     try:
       tables[path] = read_class_file(path, least=least, option=option)
     except UserError as error:
-      errors.append(error)
+      errors += [] if path.name.lower() in COMMON_NAMES else [error]
   if not tables:
     if errors:
       raise errors[0]
