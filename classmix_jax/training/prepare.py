@@ -86,7 +86,7 @@ def warn_of_data(setup: Setup) -> None:
   ):
     print(f'warning: {warning}')
   check = check_at_start(split.labeled, dataset.val, dataset.class_names)
-  print(f'classes, and their share of {check.masks} of {len(split.labeled):,} labelled masks:')
+  print(f'classes, and their share of the pixels in {check.masks} of {len(split.labeled):,} masks:')
   print(format_class_list(dataset.class_names, dataset.palette, check.pixels))
   for warning in check.warnings:
     print(f'warning: {warning}')

@@ -2,6 +2,7 @@
 
 find_images.py     directories -> name and path of every image
 pairs.py           images and masks of the same name
+name_list.py       lists of names: which image a line means
 checks.py          compares the headers of images and masks; checks paths and options
 findings.py        collects what is wrong with single files
 image_io.py        image file -> RGB array
