@@ -127,7 +127,7 @@ def _is_read_by_pil(pages: list[Any]) -> bool:
     and page.bitspersample <= 8
     and page.sampleformat == 1  # unsigned integers
     and (int(page.photometric), page.samplesperpixel, _has_alpha(page)) in READ_BY_PIL
-    and (GDAL_NODATA not in page.tags or page.photometric == 3)  # 3: a palette
+    and (GDAL_NODATA not in page.tags or page.photometric not in PLAIN)
   )
 
 
