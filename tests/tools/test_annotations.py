@@ -136,7 +136,7 @@ def test_labelme_shapes_without_area_are_void(tmp_path, capsys):
     '--line-width=N',
     '1 shape without points',
     '1 images have no region and got no mask: 2.',
-    'unlabeled/images',
+    'as unlabelled images',
   )
   masks = run('labelme', tmp_path / 'in', tmp_path / 'ground', background='ground')
   assert list(masks) == ['1', '2']

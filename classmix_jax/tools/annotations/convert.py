@@ -2,8 +2,8 @@
 
 Synopsis:
 
-    convert('labelme', Path('JSON'), Path('DATA/labeled'), background='background')
-    # DATA/labeled/masks/NAME.png and DATA/labeled/classes.txt
+    convert('labelme', Path('JSON'), Path('DATA'), background='background')
+    # DATA/masks/NAME.png and DATA/classes.txt
 
 Masks with the right pixels are kept, so the same command resumes an interrupted conversion.
 """

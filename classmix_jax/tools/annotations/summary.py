@@ -88,13 +88,13 @@ def list_notes(
   empty = [name for name in maskless if name not in unannotated]
   if without:
     yield (
-      f'{len(without)} images are not annotated and got no mask: {listed(without, 3)}. They '
-      'belong in unlabeled/images.'
+      f'{len(without)} images are not annotated and got no mask: {listed(without, 3)}. Training '
+      'uses them as unlabelled images.'
     )
   if empty:
     yield (
-      f'{len(empty)} images have no region and got no mask: {listed(empty, 3)}. They belong in '
-      'unlabeled/images; or --background=NAME makes them all of that class.'
+      f'{len(empty)} images have no region and got no mask: {listed(empty, 3)}. Training uses them '
+      'as unlabelled images; or --background=NAME makes them all of that class.'
     )
   yield from describe_shapes(images, line_width)
 
