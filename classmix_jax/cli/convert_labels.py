@@ -50,8 +50,8 @@ LINE_WIDTH = flags.DEFINE_integer(
 IMAGES = flags.DEFINE_string(
   'images',
   '',
-  'Directory of the images, for exports without sizes: via (default: beside the file), '
-  'label_studio, old labelme files.',
+  'Directory of the images: masks get the names of its files, and sizes that an export lacks are '
+  'read from them. Default for via: the directory of the export.',
 )
 ATTRIBUTE = flags.DEFINE_string(
   'attribute', '', 'Attribute of the regions that holds their class (via); default: found.'

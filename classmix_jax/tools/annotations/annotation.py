@@ -25,7 +25,8 @@ class Options(NamedTuple):
 
   Attributes:
     classes: name -> colour of the classes in --classes; empty without the flag.
-    images: directory of the annotated images, for exports without sizes; None without the flag.
+    images: directory of the annotated images, for their names and for sizes that the export lacks;
+      None without the flag.
     attribute: the attribute of regions that holds the class (VIA); '' without the flag.
   """
 

@@ -60,7 +60,7 @@ def convert(
     background: class of pixels outside all regions; '' makes them void, unless a class has
       labelme's name for the background. It is class 0 unless `classes` has it at another place.
     line_width: width of lines and points in pixels; 0 makes them void.
-    images: directory of the images, for exports without sizes.
+    images: directory of the images, for their names and for sizes that the export lacks.
     attribute: attribute of the regions with the class (VIA).
     overwrite: replaces edited masks and classes.txt.
 
