@@ -28,6 +28,7 @@ from classmix_jax.tools.annotations.coco_records import (
   Id,
   Record,
   get_category_name,
+  list_strays,
   parse_images,
   read_tables,
 )
@@ -79,7 +80,9 @@ def read(path: Path, options: Options) -> Export:
     import_mask_module()  # raises once if it is not installed, instead of once per image
   parse = functools.partial(parse_image, names=tables.names, images=images)
   names = tuple(sorted(tables.colors))
-  return Export(names, tables.colors, len(tables.images), parse_images(tables, parse))
+  items = parse_images(tables, parse)
+  strays = list_strays(tables)
+  return Export(names, tables.colors, len(tables.images), items, strays=strays)
 
 
 def parse_image(

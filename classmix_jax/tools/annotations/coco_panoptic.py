@@ -25,6 +25,7 @@ from classmix_jax.tools.annotations.coco_records import (
   get_id,
   get_records,
   get_value,
+  list_strays,
   parse_images,
   read_tables,
 )
@@ -76,7 +77,9 @@ def build_export(tables: Tables, images: ImageIndex) -> Export:
   """Builds the export of a panoptic file; images without a PNG are not annotated."""
   parse = functools.partial(parse_image, file=tables.file, names=tables.names, images=images)
   names = tuple(sorted(tables.colors))
-  return Export(names, tables.colors, len(tables.images), parse_images(tables, parse))
+  items = parse_images(tables, parse)
+  strays = list_strays(tables)
+  return Export(names, tables.colors, len(tables.images), items, strays=strays)
 
 
 def parse_image(

@@ -88,9 +88,10 @@ def convert(
   problems = [item for item in items if isinstance(item, Problem)]
   if annotated:
     problems += write_outputs(annotated, export, output, table, background, line_width, overwrite)
-  if problems:
+  if problems or export.strays:
     guess = '' if annotated else describe_guess(read_sample(source), kind, CONVERTERS)
-    raise UserError(f'{format_problems(problems, export.total)}\n  {guess}'.rstrip())
+    text = format_problems(problems, export.strays, export.total)
+    raise UserError(f'{text}\n  {guess}'.rstrip())
 
 
 def choose_kind(kind: str, source: Path) -> str:
