@@ -9,6 +9,7 @@ TIFF files of more than 8 bits or other bands than grey, RGB or RGBA are read wi
 and JPEG 2000 files of more than 8 bits with imagecodecs: PIL drops their lower bits.
 """
 
+import math
 import struct
 
 import numpy as np
@@ -115,10 +116,10 @@ def read_orientation(image: Image.Image) -> int:
 
 def _decode(file: File, layout: Layout) -> np.ndarray:
   """Returns `[H, W, bands]` of an image that PIL would reduce to 8 bits, or to fewer bands."""
-  if layout.format == 'TIFF':
-    return read_tiff(file)
   with convert_errors(file):
-    if layout.format in ('PNG', 'JPEG2000'):
+    if layout.format == 'TIFF':
+      pixels = read_tiff(file)
+    elif layout.format in ('PNG', 'JPEG2000'):
       import imagecodecs
 
       decode = imagecodecs.png_decode if layout.format == 'PNG' else imagecodecs.jpeg2k_decode
@@ -126,7 +127,10 @@ def _decode(file: File, layout: Layout) -> np.ndarray:
     else:  # PGM and PFM
       with open_image(file) as image:
         pixels = np.asarray(image)
-    return pixels.reshape(*pixels.shape[:2], -1)
+    size = layout.size[::-1] if layout.orientation >= 5 else layout.size
+    if not pixels.size or pixels.size != math.prod(size) * layout.bands:
+      raise ValueError(f'values of the shape {pixels.shape}, not {layout} of {size}')
+    return pixels.reshape(*size, layout.bands)
 
 
 def _deep_bands(head: bytes) -> tuple[int, int, bool]:

@@ -127,7 +127,7 @@ def _is_read_by_pil(pages: list[Any]) -> bool:
     and page.bitspersample <= 8
     and page.sampleformat == 1  # unsigned integers
     and (int(page.photometric), page.samplesperpixel, _has_alpha(page)) in READ_BY_PIL
-    and (GDAL_NODATA not in page.tags or page.photometric == 3)  # 3: a palette
+    and (GDAL_NODATA not in page.tags or page.photometric not in PLAIN)
   )
 
 
@@ -138,6 +138,8 @@ def _has_alpha(page: Any) -> bool:
 def _layout(pages: list[Any], file: File) -> Layout:
   page = pages[0]
   height, width = page.imagelength, page.imagewidth
+  if not height * width:
+    raise ValueError('it has no pixels')  # which `convert_errors` turns into a sentence
   if height * width > max_pixels():
     raise too_large(file)
   if page.dtype is None or page.dtype.kind not in 'biuf' or page.imagedepth != 1:

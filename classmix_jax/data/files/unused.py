@@ -72,7 +72,7 @@ SIDECARS = (
   ),
   *('.yaml', '.yml', '.names', '.pbtxt', '.py', '.sh', '.cfg', '.rst'),
 )
-MAX_NAMED = 2  # files in a sentence
+MAX_NAMED = 1  # files in a sentence
 
 
 class Unused(NamedTuple):
