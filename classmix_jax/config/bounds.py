@@ -32,6 +32,8 @@ RANGES: Mapping[str, Range] = {
   'data.split_seed': NON_NEGATIVE,
   'data.val_seed': NON_NEGATIVE,
   'data.val_share': FRACTION_BELOW_ONE,
+  'data.mask_threshold': Range(0, 255),
+  'data.color_distance': Range(0, 442),
   'data.cache_gb': NON_NEGATIVE,
   'data.scale_step': NON_NEGATIVE,
   'model.output_stride': NON_NEGATIVE,
@@ -71,6 +73,7 @@ PAIRS = {  # what the two numbers are, and whether () will do
 }
 WHOLE = (
   'optim.lag',
+  'data.mask_threshold',
   'data.size',
   'data.crop',
   'eval.pad',

@@ -9,7 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from classmix_jax.config.lookup import Config, lookup
-from classmix_jax.config.model import build_backbone, build_protocol, fewest_unlabeled
+from classmix_jax.config.model import (
+  build_backbone,
+  build_protocol,
+  fewest_unlabeled,
+  needs_unlabeled,
+)
 from classmix_jax.data.disk_cache import copy_images, copy_labels
 from classmix_jax.data.files.checks import check_pairs, file_pairs
 from classmix_jax.data.files.findings import keep_findings, keeps_findings, raise_findings
@@ -34,6 +39,10 @@ from classmix_jax.utils.progress import progress
 TRAIN_SHARE, VAL_SHARE, UNLABELED_SHARE = 0.4, 0.3, 0.3
 POOLS = ('rest', 'all')
 ON_ERROR = ('raise', 'skip')
+ALL_LABELED = (
+  'Every training image is labelled: all are used without their masks, too, as with '
+  '--config.data.unlabeled=all.'
+)
 WORKING_COPIES = ('memory', 'disk', 'device')
 
 
@@ -44,11 +53,13 @@ class Split(NamedTuple):
     labeled: images with labels.
     unlabeled: images without labels, or None in a stage that does not use them.
     labeled_hash: 8 hex digits that identify the labelled images by name.
+    notes: sentences about the choice, printed after those of the data set.
   """
 
   labeled: Source
   unlabeled: Source | None
   labeled_hash: str
+  notes: tuple[str, ...] = ()
 
 
 def open_dataset(config: Config, size: tuple[int, int] | None) -> Dataset:
@@ -64,7 +75,8 @@ def open_dataset(config: Config, size: tuple[int, int] | None) -> Dataset:
     dataset = load(root=config.data.root, size=size, **options)
   # A wrong layout is an error in either case, and `val` must be complete to be comparable.
   raise_findings(findings, len(findings), 'files')
-  check_pairs(file_pairs(dataset.val))
+  if dataset.val.files is not None:
+    check_pairs(file_pairs(dataset.val), dataset.val.files.decoding)
   return dataset
 
 
@@ -142,6 +154,8 @@ def choose_split(
 ) -> Split:
   """Chooses the labelled examples; the rest, or all, are used without labels.
 
+  If there is no image without labels and the method needs some, all are used.
+
   Unreadable examples take part in the choice and are dropped afterwards, so that no mask which
   was never checked takes their place.
 
@@ -157,13 +171,16 @@ def choose_split(
   lookup(dict.fromkeys(POOLS), config.data.unlabeled, 'config.data.unlabeled')
   everything = np.arange(len(dataset.train))
   pool = everything if config.data.unlabeled == 'all' else np.setdiff1d(everything, chosen)
+  notes: tuple[str, ...] = ()
+  if not len(pool) and not dataset.unlabeled and needs_unlabeled(config):
+    pool, notes = everything, (ALL_LABELED,)
   unlabeled = subset(dataset.train, pool)
   if dataset.unlabeled is not None:
     unlabeled = concat(unlabeled, dataset.unlabeled)
   labeled = subset(dataset.train, chosen)
   # Removes all access to the masks of unlabelled images.
   unlabeled = dataclasses.replace(unlabeled, read_label=None)
-  return Split(labeled, unlabeled, split_hash(labeled.names))
+  return Split(labeled, unlabeled, split_hash(labeled.names), notes)
 
 
 def check_pool(config: Config, split: Split) -> None:
@@ -174,7 +191,7 @@ def check_pool(config: Config, split: Split) -> None:
     why = 'mixes pairs of' if least > 1 else 'learns from'
     raise UserError(
       f'{config.method.name} {why} unlabelled images, but there is only '
-      f'{len(split.unlabeled)}: add images to unlabeled/images, lower config.data.labeled '
+      f'{len(split.unlabeled)}: add images without masks, lower config.data.labeled '
       f'({len(split.labeled)} images are labelled), or use method={BASELINE}.'
     )
 

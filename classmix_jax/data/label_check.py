@@ -2,8 +2,8 @@
 
 Synopsis:
 
-    for warning in check_at_start(split.labeled, dataset.val, dataset.class_names):
-      print(f'warning: {warning}')
+    check = check_at_start(split.labeled, dataset.val, dataset.class_names)
+    print(format_class_list(dataset.class_names, dataset.palette, check.pixels))
 
 The result for valid data is stored in the user's cache directory, under a digest of names, classes
 and the sources' versions, so that a second start opens no mask.
@@ -14,28 +14,47 @@ import contextlib
 import hashlib
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from classmix_jax.data.files.image_io import read_header
+from classmix_jax.data.files.turning import fits_either_way, turned_warning
 from classmix_jax.data.label_statistics import (
   binary_finding,
   class_counts,
   label_counts,
   label_warnings,
+  one_class_warning,
   spread,
   void_finding,
 )
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
+from classmix_jax.types import VOID
 from classmix_jax.utils.atomic_write import write_atomically
 from classmix_jax.utils.paths import cache_root
 
 MAX_LABELED, MAX_VAL = 200, 100  # masks that are read
-CHECK_VERSION = 2  # increment when the check finds more: stored results are then ignored
+CHECK_VERSION = 3  # increment when the check finds more: stored results are then ignored
 
 
-def check_at_start(labeled: Source, val: Source, class_names: Sequence[str]) -> list[str]:
-  """Checks the values of labels and returns warnings.
+class LabelCheck(NamedTuple):
+  """Result of a check.
+
+  Attributes:
+    warnings: sentences.
+    pixels: pixels of class 0, 1, ..., and of void, in the labelled masks that were read.
+    masks: number of these masks.
+  """
+
+  warnings: list[str]
+  pixels: list[int]
+  masks: int
+
+
+def check_at_start(labeled: Source, val: Source, class_names: Sequence[str]) -> LabelCheck:
+  """Checks the values of labels, warns of classes without pixels, and counts pixels.
 
   Sizes were compared when the data set was opened.
 
@@ -48,7 +67,7 @@ def check_at_start(labeled: Source, val: Source, class_names: Sequence[str]) -> 
     UserError: masks are unreadable, have values that are not classes, are all void, or, with two
       classes, have the values 0 and 255 only.
 
-  Example: `check_at_start(split.labeled, dataset.val, ('road', 'car')) == []`.
+  Example: `check_at_start(split.labeled, dataset.val, ('road', 'car')).warnings == []`.
   """
   path = result_path(labeled, val, class_names)
   stored = None if path is None else read_result(path)
@@ -60,14 +79,23 @@ def check_at_start(labeled: Source, val: Source, class_names: Sequence[str]) -> 
     flush=True,
   )
   counts = count_sample(labeled, MAX_LABELED, class_names)
-  count_sample(val, MAX_VAL, class_names)
-  _, images = class_counts(counts, len(class_names))
-  warnings = label_warnings(images.tolist(), len(counts), class_names, of=len(labeled))
+  val_counts = count_sample(val, MAX_VAL, class_names)
+  pixels, images = class_counts(counts, len(class_names))
+  warnings = [
+    *(
+      one_class_warning(counts, class_names, 'labelled', of=len(labeled))
+      or label_warnings(images.tolist(), len(counts), class_names, of=len(labeled))
+    ),
+    *one_class_warning(val_counts, class_names, 'val', of=len(val)),
+    *warn_of_turned(labeled, MAX_LABELED, 'labelled'),
+    *warn_of_turned(val, MAX_VAL, 'val'),
+  ]
+  check = LabelCheck(warnings, [*pixels.tolist(), int(counts[:, VOID].sum())], len(counts))
   if path:
     with contextlib.suppress(OSError):  # a read-only directory: the next start checks again
       path.parent.mkdir(parents=True, exist_ok=True)
-      write_atomically(path, json.dumps({'warnings': warnings}) + '\n')
-  return warnings
+      write_atomically(path, json.dumps(check._asdict()) + '\n')
+  return check
 
 
 def count_sample(source: Source, most: int, class_names: Sequence[str]) -> np.ndarray:
@@ -90,6 +118,19 @@ def count_sample(source: Source, most: int, class_names: Sequence[str]) -> np.nd
   raise UserError(sentence)
 
 
+def warn_of_turned(source: Source, most: int, title: str) -> list[str]:
+  """Returns a sentence if EXIF turns some of up to `most` images whose masks fit either way."""
+  files = source.files
+  if files is None or files.mask is None:
+    return []
+  indices = spread(len(source), most)
+  turned = sum(
+    fits_either_way(read_header(files.image(index)), read_header(files.mask(index)))
+    for index in indices
+  )
+  return turned_warning(turned, len(indices), title, files.decoding)
+
+
 def result_path(labeled: Source, val: Source, class_names: Sequence[str]) -> Path | None:
   """Returns the path of the stored result, None if the version of the data is not known."""
   if labeled.version is None or val.version is None:
@@ -100,9 +141,9 @@ def result_path(labeled: Source, val: Source, class_names: Sequence[str]) -> Pat
   return cache_root() / 'checks' / f'{digest}.json'
 
 
-def read_result(path: Path) -> list[str] | None:
-  """Reads the stored warnings, None if there are none or they are damaged."""
+def read_result(path: Path) -> LabelCheck | None:
+  """Reads a stored result, None if there is none or it is damaged."""
   try:
-    return json.loads(path.read_text(encoding='utf-8'))['warnings']
-  except (OSError, ValueError, KeyError):
+    return LabelCheck(**json.loads(path.read_text(encoding='utf-8')))
+  except (OSError, ValueError, TypeError):
     return None

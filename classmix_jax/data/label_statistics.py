@@ -64,7 +64,7 @@ def count_values(source: Source, index: int, class_names: Sequence[str]) -> np.n
       f"the mask of '{source.names[index]}' holds the values {', '.join(map(str, unknown))}; "
       f'expected are 0 to {len(class_names) - 1} and 255 (void). Set --config.data.label_map='
       f"'{unknown[0]}:CLASS' (CLASS is an id or void).",
-      'values of masks',
+      'masks with unknown values',
     )
   return counts
 
@@ -144,4 +144,33 @@ def label_warnings(
   return [
     f'{name} occurs in 0 of {num_images} labelled images: its IoU cannot rise above 0.'
     for name in absent
+  ]
+
+
+def one_class_warning(
+  counts: np.ndarray, class_names: Sequence[str], title: str, of: int = 0
+) -> list[str]:
+  """Returns a sentence if all masks hold one class only, which is then learned everywhere.
+
+  Args:
+    counts: `[N, 256]`, from `label_counts`.
+    class_names: name of class 0, 1, ...
+    title: 'labelled' or 'val'.
+    of: number of masks, if only some were read.
+
+  Example:
+    >>> one_class_warning(np.eye(256, dtype=int)[:1], ('road', 'car'), 'val')[0][:57]
+    "100 % of the pixels in all 1 val masks are class 0 'road'"
+  """
+  pixels, _ = class_counts(counts, len(class_names))
+  (labels,) = np.nonzero(pixels)
+  if len(labels) != 1:
+    return []
+  name = f"class {labels[0]} '{class_names[labels[0]]}'"
+  void = ' that are not void' if counts[:, VOID].any() else ''
+  read = f' that were read (of {of:,})' if of > len(counts) else ''
+  return [
+    f'100 % of the pixels{void} in all {len(counts)} {title} masks{read} are {name}: a network '
+    'that sees nothing gets a perfect score on such masks. Look at contact_sheet.png of '
+    'launch/check_data.py, and at the options for the values of masks.'
   ]

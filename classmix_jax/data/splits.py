@@ -17,6 +17,15 @@ import re
 
 import numpy as np
 
+from classmix_jax.data.files.name_list import (
+  AmbiguousName,
+  Line,
+  build_index,
+  drop_header,
+  find_line,
+  find_separator,
+  read_lines,
+)
 from classmix_jax.data.sampler import random_permutation
 from classmix_jax.errors import UserError
 
@@ -30,8 +39,8 @@ def choose_labeled(names: Sequence[str], labeled: int | str, seed: int) -> np.nd
   A count n takes the first n of a seeded permutation of the sorted names: the splits of a seed
   are nested, and the order of `names` does not matter. 0 and '' take all. A string of digits is a
   count and '1/8' a fraction, see `count_of_fraction`; any other string is the path of a text file
-  with one id per line (`image` or `image label`). An id is matched literally and then by its
-  stem, so that `train/0001.png` matches `0001`.
+  with one id per line (`image` or `image label`). A whole line is matched before a part of it,
+  and a name before its stem, so that `train/0001.png` matches `0001`; see `files/name_list.py`.
 
   Args:
     names: N unique names.
@@ -78,7 +87,7 @@ def count_labeled(labeled: int | str, length: int) -> int:
     return count_of_fraction(text, length)
   if not text or text.lstrip('+-').isdecimal():
     return int(text or 0) or length
-  return len(_read_lines(pathlib.Path(os.path.expanduser(text))))
+  return len(drop_header(_read_lines(pathlib.Path(os.path.expanduser(text)))))
 
 
 def count_of_fraction(fraction: str, length: int) -> int:
@@ -121,54 +130,43 @@ def _read_ids(path: pathlib.Path, names: Sequence[str]) -> list[str]:
   return matches
 
 
-def _read_lines(path: pathlib.Path) -> list[str]:
+def _read_lines(path: pathlib.Path) -> list[Line]:
   """Returns the lines of a list of ids; raises UserError if it is unreadable or empty."""
   try:
-    lines = path.read_text(encoding='utf-8-sig').splitlines()
+    lines = read_lines(path)
   except (OSError, ValueError) as error:
     reason = getattr(error, 'strerror', None) or 'not a text file'
     raise UserError(
       f'config.data.labeled={str(path)!r} cannot be read ({reason}): give a count or the '
       'path of a text file with one id a line'
     ) from error
-  lines = [line.strip() for line in lines if line.strip()]
   if not lines:
     raise UserError(f'{path} holds no ids: write one a line, or set config.data.labeled to a count')
   return lines
 
 
-def _match(lines: Sequence[str], names: Sequence[str], path: pathlib.Path) -> list[str]:
-  """Matches every line to a name: by the line, by its first column, or by the stem of either."""
-  exact = set(names)
-  by_stem: dict[str, list[str]] = {}
-  for name in names:
-    by_stem.setdefault(_stem(name), []).append(name)
+def _match(lines: Sequence[Line], names: Sequence[str], path: pathlib.Path) -> list[str]:
+  """Matches every line to a name, see `name_list.py`."""
+  index = build_index(names)
+  lines = drop_header(lines, index)
+  separator = find_separator(lines)
   matches, unknown = [], []
   for line in lines:
-    first = line.split()[0]
-    hits = [c for c in (line, first) if c in exact][:1]
-    hits = hits or by_stem.get(_stem(first)) or by_stem.get(_stem(line)) or []
-    if len(hits) > 1:
-      raise UserError(f'{path}: {first!r} is ambiguous ({_some(hits)}): write the whole name')
-    matches += hits
-    unknown += [] if hits else [first]
+    try:
+      match = find_line(line.text, index, separator)
+    except AmbiguousName as error:
+      text, hits = error.args
+      raise UserError(
+        f'{path}, line {line.number}: {text!r} is ambiguous ({_some(hits)}): write the whole name'
+      ) from None
+    matches += [match.name] if match else []
+    unknown += [] if match else [line.text]
   if unknown:
     raise UserError(
       f'{path} names {len(unknown)} examples that the data set does not have: '
       f'{_some(unknown)}; names look like {_some(sorted(names)[:2])}'
     )
   return matches
-
-
-def _stem(name: str) -> str:
-  """Returns the last part of a path without its extension, if it has one.
-
-  Published lists of Cityscapes have its file names, which end in `_leftImg8bit.png`.
-  """
-  last = name.rsplit('/', 1)[-1]
-  head, dot, tail = last.rpartition('.')
-  stem = head if dot and head and tail.isalnum() and not tail.isdecimal() else last
-  return stem.removesuffix('_leftImg8bit')
 
 
 def _some(names: Sequence[str]) -> str:

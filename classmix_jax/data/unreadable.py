@@ -121,7 +121,7 @@ def find_flaw(
       return None
     # By the headers: at a working resolution, image and mask have been resized to the same size.
     image, mask = source.files.image(index), source.files.mask(index)
-    check_fit(image, read_header(image), mask, read_header(mask))
+    check_fit(image, read_header(image), mask, read_header(mask), source.files.decoding)
   except UserError as error:
     return error
   return None

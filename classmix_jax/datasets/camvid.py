@@ -96,5 +96,5 @@ def _open_split(base: Path, split: str, size: Size | None) -> Source:
     )
   else:
     pairs = pair(images, masks, remedy=f'Add them to {base / f"{split}annot"}.')
-  check_pairs(pairs)
+  check_pairs(pairs, DECODING)
   return paired_source(pairs, DECODING, size)

@@ -1,7 +1,10 @@
 """Restores a training run and evaluates it."""
 
 from collections.abc import Mapping
+import hashlib
+import os
 from pathlib import Path
+import re
 from typing import Any
 
 import jax
@@ -13,6 +16,8 @@ from classmix_jax.config.trained import (
   override,
   trained_setup,
 )
+from classmix_jax.data.match_classes import match_classes
+from classmix_jax.data.source import Dataset, Source
 from classmix_jax.data.splits import split_hash
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import Evaluator
@@ -20,6 +25,7 @@ from classmix_jax.evaluation.protocols import PROTOCOLS, slug
 from classmix_jax.evaluation.summary import conclude
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.workdir import run_files
+from classmix_jax.workdir.image_record import read_record, same_images
 
 Values = Mapping[str, Any]  # a run's config as nested plain dicts
 
@@ -51,6 +57,31 @@ def override_protocol(values: Values, fields: Values) -> tuple[dict[str, Any], b
   return values, after != before
 
 
+def name_own_flags(sentence: str, run: Path) -> str:
+  """Returns a sentence with the flags of this program instead of a training's.
+
+  Example:
+    >>> name_own_flags('Set --config.data.root=DIR.', Path('RUN'))
+    'Set --root=DIR.'
+  """
+  sentence = re.sub(r'(--)?config\.data\.root', '--root', sentence)
+  if 'config.data.' in sentence:
+    sentence += f' (config.data is that of {run}/config.json; its fields are flags of a training.)'
+  return sentence
+
+
+def open_data(values: Values, run: Path) -> Dataset:
+  """Opens the validation set of a run with the classes of the run; raises as `open_evaluator`."""
+  names, palette = run_files.read_classes(run)
+  try:
+    dataset = open_validation(values)
+  except UserError as error:
+    raise UserError(name_own_flags(str(error), run)) from None
+  for note in dataset.notes:
+    print(note)
+  return match_classes(dataset, names, palette, str(run))
+
+
 def open_evaluator(values: Values, run: Path) -> Evaluator:
   """Opens the validation set of a run for its evaluator.
 
@@ -59,9 +90,11 @@ def open_evaluator(values: Values, run: Path) -> Evaluator:
     run: directory of the run.
 
   Raises:
-    UserError: the data is missing.
+    UserError: the data is missing, or has classes that the run does not have.
   """
-  dataset = open_validation(values)
+  dataset = open_data(values, run)
+  for note in dataset.notes:
+    print(note)
   labeled = run_files.read_split(run, 'labeled')
   method, evaluation = trained_setup(values, len(dataset.class_names))
   return Evaluator(
@@ -72,6 +105,22 @@ def open_evaluator(values: Values, run: Path) -> Evaluator:
     method.confidence_threshold,
     **evaluation._asdict(),
   )
+
+
+def name_data(root: str) -> str:
+  """Returns a name for results on the images in a directory, without spaces.
+
+  Example: of /data/test it is `test-5f2c91`, whose digits are a digest of the whole path.
+  """
+  path = Path(os.path.abspath(os.path.expanduser(root)))
+  digest = hashlib.sha256(str(path).encode()).hexdigest()[:6]
+  return f'{slug(path.name.lower()) or "data"}-{digest}'
+
+
+def has_own_images(run: Path, val: Source) -> bool:
+  """Returns whether images are those that the run evaluates, as far as it has recorded them."""
+  record = read_record(run)
+  return record is None or same_images(record.val, val)
 
 
 def evaluate_run(
@@ -90,7 +139,8 @@ def evaluate_run(
     run: directory of the run.
     step: 'latest', 'best' or a step.
     network: the headline network; '' takes the config's.
-    root: directory of the data set; '' takes the config's.
+    root: directory of the data set; '' takes the config's. The result on other images than the
+      run's own is written to a file that has the name of the directory.
     eval_batch_size: images at once; 0 takes the config's.
     protocol: fields of `config.eval` to replace. The result of another protocol than the run's
       is written to a file of its own.
@@ -107,8 +157,15 @@ def evaluate_run(
   values, other_protocol = override_protocol(values, protocol or {})
   restored_step, networks = load_networks(run, step)
   evaluator = open_evaluator(values, run)
+  own = has_own_images(run, evaluator.dataset.val)
+  if not own and not root:
+    print('warning: the validation images have changed since the training')
   result = evaluator(restored_step, networks)
-  name = slug(evaluator.description) if other_protocol else ''
+  parts = [slug(evaluator.description)] if other_protocol else []
+  if root and not own:
+    result['root'] = os.path.abspath(os.path.expanduser(root))
+    parts.insert(0, name_data(root))
+  name = '-'.join(parts)
   run_files.write_evaluation(run, result, name)
   conclude(run, result, evaluator, networks, name)
   if write_predictions:

@@ -6,115 +6,33 @@ OUT/NAME_confidence.png  confidence, 0 to 255
 OUT/classes.json         the names of the ids
 """
 
-from collections.abc import Callable, Iterator
-import functools
-import glob
+from collections.abc import Iterator
+import contextlib
+import errno
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from classmix_jax.data.files.find_images import find_images
-from classmix_jax.data.files.image_io import read_image
+from classmix_jax.data.files.reading import Reading
 from classmix_jax.errors import UserError
+from classmix_jax.inference.predict_inputs import Input, find_inputs
 from classmix_jax.inference.predictor import Prediction, Predictor, load
 from classmix_jax.utils.atomic_write import write_atomically, write_png
 from classmix_jax.utils.paths import inside
 from classmix_jax.utils.progress import progress
 from classmix_jax.utils.visualize import colorize, overlay
 
-VIDEOS = ('.mp4', '.mov', '.avi', '.mkv', '.webm', '.m4v')
-
-
-class Input(NamedTuple):
-  """An image to predict.
-
-  Attributes:
-    name: of its results, without extension.
-    read: returns the image, `[H, W, 3]` uint8; raises UserError if it is unreadable.
-    file: the file of the image, or '' for the frame of a video.
-  """
-
-  name: str
-  read: Callable[[], np.ndarray]
-  file: str | Path = ''
-
-
-def find_inputs(source: str) -> tuple[int | None, Iterator[Input]]:
-  """Finds the images of a source.
-
-  Args:
-    source: an image, a directory (searched recursively), a glob such as 'photos/**/*.jpg', or a
-      video, whose frames are named NAME/000000 and so on.
-
-  Returns:
-    The number of images, None for a video, and the images.
-
-  Raises:
-    UserError: there are no images, or two files would have one name.
-  """
-  path = Path(os.path.expanduser(source))
-  if path.suffix.lower() in VIDEOS and path.is_file():
-    return None, read_frames(path)
-  files = {path.stem: path} if path.is_file() else find_images(path) if path.is_dir() else {}
-  files = files or match_glob(str(path))
-  if not files:
-    raise UserError(
-      f'--input={source} is neither an image, a video, a directory with images nor a glob that '
-      'matches any.'
-    )
-  return len(files), (
-    Input(name, functools.partial(read_image, file), file) for name, file in files.items()
-  )
-
-
-def match_glob(pattern: str) -> dict[str, Path]:
-  """Returns name -> file of all matching files; names are relative to their common directory.
-
-  Raises:
-    UserError: two files would have one name.
-  """
-  # abspath removes '..', which a common directory would leave inside the names.
-  matches = (Path(os.path.abspath(file)) for file in sorted(glob.glob(pattern, recursive=True)))
-  files = [file for file in matches if file.is_file()]
-  directory = os.path.commonpath([file.parent for file in files]) if files else ''
-  named: dict[str, Path] = {}
-  for file in files:
-    name = file.relative_to(directory).with_suffix('').as_posix()
-    if name in named:
-      raise UserError(f"{named[name]} and {file} both have the name '{name}': rename one of them.")
-    named[name] = file
-  return named
-
-
-def read_frames(video: Path) -> Iterator[Input]:
-  """Yields the frames of a video.
-
-  Raises:
-    UserError: PyAV is not installed, or the file is unreadable as a video.
-  """
-  try:
-    import av
-  except ImportError:
-    raise UserError(
-      f"{video} is a video, which PyAV reads: install it with pip install 'classmix_jax[video]'."
-    ) from None
-  try:
-    with av.open(str(video)) as container:
-      for index, frame in enumerate(container.decode(video=0)):
-        image = frame.to_ndarray(format='rgb24')
-        yield Input(f'{video.stem}/{index:06d}', functools.partial(np.asarray, image))
-  except (av.error.FFmpegError, IndexError) as error:
-    raise UserError(f'{video} cannot be read as a video: {error}') from None
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other image could be written
+MAX_NAMED = 20  # failed images that are printed
 
 
 def check_not_overwritten(image: Input, output: Path) -> None:
   """Raises UserError if the class ids would be written over the image itself."""
   result = output / f'{image.name}.png'
-  if image.file and result.exists() and os.path.samefile(result, image.file):
+  if image.file and os.path.exists(result) and os.path.samefile(result, image.file):
     raise UserError(
       f'--output={output} would replace the image {image.file} by its class ids: choose another '
       'directory.'
@@ -124,25 +42,58 @@ def check_not_overwritten(image: Input, output: Path) -> None:
 def write_prediction(
   output: Path, name: str, image: np.ndarray, prediction: Prediction, predictor: Predictor
 ) -> None:
-  """Writes the three result files of one image."""
+  """Writes the three result files of one image, or none of them.
+
+  Raises:
+    UserError: a file cannot be written, e.g. its name is too long.
+    OSError: no file can be written: the disk is full or read-only.
+  """
   results = {
     '': prediction.label,
     '_overlay': overlay(image, colorize(prediction.label, predictor.palette)),
     '_confidence': (255 * prediction.confidence).round().astype(np.uint8),
   }
-  for suffix, array in results.items():
-    path = inside(output, f'{name}{suffix}.png')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_png(path, Image.fromarray(array))
+  paths = [inside(output, f'{name}{suffix}.png') for suffix in results]
+  try:
+    for path, array in zip(paths, results.values(), strict=True):
+      path.parent.mkdir(parents=True, exist_ok=True)
+      write_png(path, Image.fromarray(array))
+  except OSError as error:
+    for path in paths:
+      with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+    if error.errno in DISK_ERRORS:
+      raise
+    raise UserError(
+      f"the results of '{name}' cannot be written to {output} ({error.strerror}): rename the image "
+      'or choose another --output.'
+    ) from None
+
+
+@contextlib.contextmanager
+def convert_output_errors(output: Path) -> Iterator[None]:
+  """Converts errors of the output directory inside the block to UserError."""
+  try:
+    yield
+  except OSError as error:
+    raise UserError(
+      f'{output} cannot be written ({error.strerror}): free disk space, give write permission, or '
+      'choose another --output. The images before are finished; the same command starts again.'
+    ) from error
 
 
 def read_images(
-  inputs: Iterator[Input], output: Path, pending: list[tuple[str, np.ndarray]], errors: list[str]
+  inputs: Iterator[Input],
+  reading: Reading,
+  output: Path,
+  pending: list[tuple[str, np.ndarray]],
+  errors: list[str],
 ) -> Iterator[np.ndarray]:
   """Yields the readable images.
 
   Args:
     inputs: the images.
+    reading: bands and range of values of the images.
     output: directory of the results, which must not overwrite the images.
     pending: receives (name, image) of every image that is yielded.
     errors: receives one sentence for every unreadable image.
@@ -153,7 +104,7 @@ def read_images(
   for one in inputs:
     check_not_overwritten(one, output)
     try:
-      image = one.read()
+      image = one.read(reading)
     except UserError as error:
       errors.append(str(error))
       continue
@@ -172,7 +123,8 @@ def predict_files(
 ) -> None:
   """Predicts all images of a source; the program launch/predict.py.
 
-  Unreadable images are left out and reported at the end.
+  Images that are unreadable, or whose results cannot be written, are left out and reported at the
+  end.
 
   Args:
     run: directory of the run.
@@ -183,24 +135,34 @@ def predict_files(
     batch_size: images of one size that are predicted at once.
 
   Raises:
-    UserError: the run or the source does not exist, or images are unreadable.
+    UserError: the run or the source does not exist, images are unreadable, or results cannot be
+      written.
   """
-  count, inputs = find_inputs(source)
+  count, inputs, notes = find_inputs(source, output)
+  for note in notes:
+    print(f'note: {note}')
   predictor = load(run, step=step, network=network)
   pending: list[tuple[str, np.ndarray]] = []
   errors: list[str] = []
-  output.mkdir(parents=True, exist_ok=True)
   report = progress('predicting', count) if count else lambda done: None
-  images = read_images(inputs, output, pending, errors)
+  images = read_images(inputs, predictor.reading, output, pending, errors)
   written = 0
-  for prediction in predictor.predict_all(images, min(batch_size, count or batch_size)):
-    write_prediction(output, *pending.pop(0), prediction, predictor)
-    written += 1
-    report(written + len(errors))
-  classes = dict(enumerate(predictor.class_names))
-  write_atomically(output / 'classes.json', json.dumps(classes, indent=2) + '\n')
+  with convert_output_errors(output):
+    output.mkdir(parents=True, exist_ok=True)
+    # First: it marks the directory as one of results, see data/files/directory_walk.py.
+    classes = dict(enumerate(predictor.class_names))
+    write_atomically(output / 'classes.json', json.dumps(classes, indent=2) + '\n')
+    for prediction in predictor.predict_all(images, min(batch_size, count or batch_size)):
+      try:
+        write_prediction(output, *pending.pop(0), prediction, predictor)
+        written += 1
+      except UserError as error:
+        errors.append(str(error))
+      report(written + len(errors))
   print(
     f'wrote class ids, overlays and confidence of {written} images and classes.json to {output}'
   )
+  if len(errors) > 1:
+    print(*(f'left out: {sentence}' for sentence in errors[:MAX_NAMED]), sep='\n')
   if errors:
     raise UserError(f'{len(errors)} of {written + len(errors)} images were left out: {errors[0]}')

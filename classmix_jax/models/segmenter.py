@@ -23,6 +23,7 @@ from classmix_jax.models.stem import Stem
 from classmix_jax.types import Array, ArraySpec, Features, PyTree
 
 Perturbation = Callable[[Features], Features]
+IMAGE_SHAPE = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)  # no parameter depends on it
 
 
 class Segmenter(nn.Module):

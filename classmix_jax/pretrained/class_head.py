@@ -15,17 +15,17 @@ import dataclasses
 import jax
 import numpy as np
 
-from classmix_jax.models.segmenter import Segmenter, initialize
+from classmix_jax.models.segmenter import IMAGE_SHAPE, Segmenter, initialize
 from classmix_jax.pretrained.load import Weights
 from classmix_jax.types import PyTree
 from classmix_jax.utils.text import listed
+from classmix_jax.workdir.array_shapes import list_shapes
 
-IMAGE = jax.ShapeDtypeStruct((1, 64, 64, 3), np.float32)  # no parameter depends on it
 NAMES_SHOWN = 12
 
 
 def find_class_arrays(model: Segmenter) -> list[str]:
-  """Returns the arrays of a head whose last axis is the class: with one class more, it is longer.
+  """Returns the arrays whose last axis is the class: it is longer with one class more.
 
   Example: of the head `linear`, `['head/classifier/bias', 'head/classifier/kernel']`.
   """
@@ -33,13 +33,10 @@ def find_class_arrays(model: Segmenter) -> list[str]:
   for more in (0, 1):
     head = model.head.clone(num_classes=model.head.num_classes + more)
     larger = model.clone(head=head)
-    params, _ = jax.eval_shape(lambda key, m=larger: initialize(m, key, IMAGE), jax.random.key(0))
-    shapes.append(
-      {
-        '/'.join(str(key.key) for key in path): x.shape
-        for path, x in jax.tree.leaves_with_path(params)
-      }
+    params, _ = jax.eval_shape(
+      lambda key, m=larger: initialize(m, key, IMAGE_SHAPE), jax.random.key(0)
     )
+    shapes.append(list_shapes(params))
   return [name for name, shape in shapes[0].items() if shape != shapes[1][name]]
 
 

@@ -13,20 +13,17 @@ import statistics
 
 import flax.traverse_util
 import jax
-import jax.numpy as jnp
 
 from classmix_jax.config.lookup import lookup
 from classmix_jax.errors import UserError
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
-from classmix_jax.models.segmenter import build_segmenter, initialize
+from classmix_jax.models.segmenter import IMAGE_SHAPE, build_segmenter, initialize
 from classmix_jax.pretrained import LAYOUTS, matching
 from classmix_jax.pretrained.converted_directory import check_free, write_weights
 from classmix_jax.pretrained.load import Weights
 from classmix_jax.pretrained.state_dict_files import write_file
 from classmix_jax.types import PyTree
-
-IMAGE_SHAPE = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)  # no parameter depends on it
 
 
 def compute_shapes(backbone: str, head: str, num_classes: int) -> PyTree:

@@ -17,6 +17,7 @@ import orbax.checkpoint as ocp
 from classmix_jax.errors import UserError
 from classmix_jax.types import PyTree
 from classmix_jax.utils.atomic_write import write_atomically
+from classmix_jax.utils.text import describe_error
 from classmix_jax.workdir.run_files import read_object
 
 DESCRIPTION, ARRAYS = 'weights.json', 'arrays'
@@ -75,6 +76,6 @@ def read_weights(path: Path) -> tuple[PyTree, dict[str, Any]]:
       tree = checkpointer.restore((path / ARRAYS).absolute(), args=args)
   except (OSError, ValueError, KeyError) as error:
     raise UserError(
-      f'{path / ARRAYS} cannot be read ({str(error).splitlines()[0]}); convert the weights again.'
+      f'{path / ARRAYS} cannot be read ({describe_error(error)}); convert the weights again.'
     ) from None
   return jax.device_get(tree), description

@@ -22,6 +22,7 @@ from classmix_jax.data.files.archives import check_growth
 from classmix_jax.errors import UserError
 from classmix_jax.pretrained.onnx_file import read_onnx
 from classmix_jax.utils.atomic_write import replacing
+from classmix_jax.utils.text import describe_error
 
 SAFETENSORS = '.safetensors'
 ONNX = '.onnx'  # is only read
@@ -117,8 +118,9 @@ def read_torch(path: Path) -> Any:
       'its state dict alone.'
     ) from None
   except Exception as error:  # a corrupt file can raise anything in torch's reader
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    raise UserError(f'{path} cannot be read as a file of torch ({reason}).') from None
+    raise UserError(
+      f'{path} cannot be read as a file of torch ({describe_error(error)}).'
+    ) from None
   return to_numpy(content, torch)
 
 

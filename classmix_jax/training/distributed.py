@@ -25,6 +25,7 @@ from typing import Any
 import jax
 
 from classmix_jax.errors import UserError
+from classmix_jax.utils.text import describe_error
 
 HEARTBEAT_TIMEOUT = 60.0  # seconds without a heartbeat after which a process counts as lost
 STEP_TIMEOUT = 1800.0  # seconds without a step after which the slowest process counts as stuck
@@ -76,7 +77,7 @@ def connect(coordinator: str, count: int | None, index: int | None) -> None:
   try:
     jax.distributed.initialize(**options)
   except (ValueError, RuntimeError) as error:
-    raise UserError(f'the processes do not connect: {str(error).splitlines()[0]}') from error
+    raise UserError(f'the processes do not connect: {describe_error(error)}') from error
 
 
 class Watch:

@@ -13,6 +13,8 @@ from classmix_jax.config.data import find_unreadable, skips_unreadable
 from classmix_jax.config.load import read_config
 from classmix_jax.config.lookup import Config
 from classmix_jax.config.setup import Setup, make_setup, with_preprocessing
+from classmix_jax.data.class_list import format_class_list
+from classmix_jax.data.duplicates import duplicate_warnings
 from classmix_jax.data.label_check import check_at_start
 from classmix_jax.data.unreadable import UnreadableExamples
 from classmix_jax.data.value_check import value_warnings
@@ -20,6 +22,8 @@ from classmix_jax.pretrained.hub_name import pin_hub_name
 from classmix_jax.pretrained.load import Weights, locate_weights, open_weights
 from classmix_jax.training.start import check_config_and_classes
 from classmix_jax.workdir import checkpoint_lookup, resume, run_files
+
+MAX_DUPLICATES = 2_000  # images of equal size that are compared; check_data has no limit
 
 
 def open_initial_weights(pretrained: str, run: Path) -> tuple[Weights | None, str]:
@@ -56,7 +60,10 @@ def choose_left_out(config: Config, run: Path) -> UnreadableExamples | None:
   if not skips_unreadable(config):
     return None
   recorded = run_files.read_left_out(run)
-  left_out = find_unreadable(config) if recorded is None else UnreadableExamples(**recorded)
+  if recorded is None:
+    left_out = find_unreadable(config)
+  else:
+    left_out = UnreadableExamples(recorded['train'], recorded['unlabeled'])
   if left_out:
     reason = left_out.summary or next(iter((left_out.train or left_out.unlabeled).values()))
     path = run / 'left_out.json'
@@ -65,16 +72,23 @@ def choose_left_out(config: Config, run: Path) -> UnreadableExamples | None:
 
 
 def warn_of_data(setup: Setup) -> None:
-  """Checks a sample of the masks and images.
+  """Checks a sample of the masks and images, and prints the classes.
 
   Raises for masks of wrong values; warns of classes without pixels, and of images that use a small
-  part of their range of values.
+  part of their range of values or have the same content as others.
   """
   dataset, split = setup.dataset, setup.split
-  parts = [split.labeled, *([split.unlabeled] if split.unlabeled else []), dataset.val]
-  for warning in value_warnings(parts):
+  parts = {'labelled': split.labeled, 'unlabelled': split.unlabeled, 'val': dataset.val}
+  parts = {title: source for title, source in parts.items() if source is not None}
+  for warning in (
+    *value_warnings(parts.values()),
+    *duplicate_warnings(parts, most=MAX_DUPLICATES),
+  ):
     print(f'warning: {warning}')
-  for warning in check_at_start(setup.split.labeled, dataset.val, dataset.class_names):
+  check = check_at_start(split.labeled, dataset.val, dataset.class_names)
+  print(f'classes, and their share of the pixels in {check.masks} of {len(split.labeled):,} masks:')
+  print(format_class_list(dataset.class_names, dataset.palette, check.pixels))
+  for warning in check.warnings:
     print(f'warning: {warning}')
 
 
@@ -99,7 +113,7 @@ def prepare(config: Config, run: Path) -> tuple[Setup, Weights | None]:
     resume.check_run(run, config.to_dict())  # before data is read, which takes longer
     setup = make_setup(config, choose_left_out(config, run))
     check_config_and_classes(setup, run)
-    for note in setup.dataset.notes:
+    for note in (*setup.dataset.notes, *setup.split.notes):
       print(note)
     warn_of_data(setup)
   return setup, weights

@@ -16,6 +16,19 @@ def plural(noun: str, items: Sequence[object]) -> str:
   return noun if len(items) == 1 else f'{noun}s'
 
 
+def describe_error(error: BaseException) -> str:
+  """Returns the whole text of a library's error as one line, or its type if it has none.
+
+  Of tensorstore's, the request behind it is left out.
+
+  Example:
+    >>> describe_error(OSError('no space  left')), describe_error(KeyError())
+    ('no space left', 'KeyError')
+  """
+  text = str(error).split(' [tensorstore_spec=')[0]
+  return ' '.join(text.split()) or type(error).__name__
+
+
 def listed(items: Iterable[object], most: int) -> str:
   """Returns 'a, b, c', or 'a, b and 5 more' for more than `most` items.
 

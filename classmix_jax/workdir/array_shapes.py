@@ -15,7 +15,8 @@ import jax
 import orbax.checkpoint as ocp
 
 from classmix_jax.types import PyTree
-from classmix_jax.workdir.checkpoint_integrity import describe_error, find_corruption
+from classmix_jax.utils.text import describe_error
+from classmix_jax.workdir.checkpoint_integrity import find_corruption
 
 
 class ArrayShape(NamedTuple):
@@ -93,7 +94,7 @@ def describe_difference(saved: Shapes, expected: Shapes) -> str:
 
 
 def describe_misfit(directory: Path, state: PyTree) -> str:
-  """Returns a sentence on the first array that differs from a checkpoint's; '' if all are alike.
+  """Describes the first array that differs from a checkpoint's; '' if all are alike.
 
   Args:
     directory: of the checkpoint.

@@ -28,12 +28,12 @@ from orbax.checkpoint import checkpoint_managers
 
 from classmix_jax.errors import UserError
 from classmix_jax.types import TrainState
+from classmix_jax.utils.text import describe_error
 from classmix_jax.workdir.array_shapes import describe_misfit
 from classmix_jax.workdir.checkpoint_integrity import (
   DAMAGED_DIRECTORY,
   UNFINISHED_PATTERN,
   compute_checksum,
-  describe_error,
   find_corruption,
   matches_checksum,
   quarantine,

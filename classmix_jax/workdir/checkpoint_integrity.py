@@ -19,6 +19,7 @@ import orbax.checkpoint as ocp
 
 from classmix_jax.errors import UserError
 from classmix_jax.types import PyTree
+from classmix_jax.utils.text import describe_error
 
 UNFINISHED_PATTERN = '*.orbax-checkpoint-tmp*'  # directories of checkpoints being written
 DAMAGED_DIRECTORY = 'damaged_checkpoints'  # in the run directory
@@ -77,12 +78,6 @@ def find_corruption(directory: Path) -> str | None:
   if expected != actual:
     return f'its checksum is {actual} and was {expected}'
   return None
-
-
-def describe_error(error: BaseException) -> str:
-  """Returns an error's text as one line; of tensorstore's without the request that follows it."""
-  text = str(error).split(' [tensorstore_spec=')[0]
-  return ' '.join(text.split()) or type(error).__name__
 
 
 def verify_save(directory: Path) -> None:

@@ -6,21 +6,15 @@ Synopsis:
     check_images(run, record_images(root, labeled, unlabeled, val, read_record(run)))
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from classmix_jax.data.source import Dataset
 from classmix_jax.errors import UserError
 from classmix_jax.utils.text import listed
 from classmix_jax.workdir import run_files
-from classmix_jax.workdir.image_record import (
-  ROLES,
-  ImageRecord,
-  count_present,
-  describe_changes,
-  find_moved,
-  read_record,
-)
+from classmix_jax.workdir.image_changes import count_present, describe_changes, find_moved
+from classmix_jax.workdir.image_record import ROLES, ImageRecord, differ, read_record
 from classmix_jax.workdir.resume import describe_ways_on
 
 CLASSES_SHOWN = 12
@@ -96,13 +90,15 @@ def describe_palette(run: Path, dataset: Dataset) -> str:
 # ------------------------------------------------------------------------ images
 
 
-def check_images(run: Path, record: ImageRecord, hint: str = '') -> list[str]:
+def check_images(
+  run: Path, record: ImageRecord, remedies: Mapping[str, str] | None = None
+) -> list[str]:
   """Checks that a run was trained on these images, in the same roles.
 
   Args:
     run: the run directory.
     record: the images of this start.
-    hint: what a start can set to keep the labelled images, or ''.
+    remedies: what a start can set to keep the images of a role, 'labeled' or 'val'.
 
   Returns:
     Lines that describe what changed since the last start.
@@ -114,7 +110,12 @@ def check_images(run: Path, record: ImageRecord, hint: str = '') -> list[str]:
   if before is None:
     return []
   check_same_data(run, before, record)
-  check_roles(run, before, record, hint)
+  if differ(before.values, record.values):
+    raise UserError(
+      f'the class file gives the values of masks other classes than at the last start of {run}: '
+      + describe_ways_on(run, other='restore the class file')
+    )
+  check_roles(run, before, record, remedies or {})
   lines = []
   if before.root != record.root:
     lines.append(f'data: {before.root} is now {record.root}')
@@ -137,7 +138,9 @@ def check_same_data(run: Path, before: ImageRecord, record: ImageRecord) -> None
     )
 
 
-def check_roles(run: Path, before: ImageRecord, record: ImageRecord, hint: str) -> None:
+def check_roles(
+  run: Path, before: ImageRecord, record: ImageRecord, remedies: Mapping[str, str]
+) -> None:
   """Raises UserError if an image has another role than at the last start."""
   moved = list(find_moved(before, record))
   if not moved:
@@ -147,9 +150,8 @@ def check_roles(run: Path, before: ImageRecord, record: ImageRecord, hint: str) 
   # Weights that have learned from an image would be scored on it.
   learned = any(new == 'val' for _, _, new in moved)
   validated = learned or any(old == 'val' for _, old, _ in moved)
-  remedy = '' if validated else hint
+  remedy = remedies.get('val' if validated else 'labeled') or 'put it back'
   raise UserError(
     f'{name} was {WITH_ARTICLE[was]} image at the last start of {run} and is now '
-    f'{WITH_ARTICLE[now]} one{more}: '
-    + describe_ways_on(run, other=remedy or 'put it back', weights=not learned)
+    f'{WITH_ARTICLE[now]} one{more}: ' + describe_ways_on(run, other=remedy, weights=not learned)
   )

@@ -117,7 +117,8 @@ def test_damaged_missing_and_unknown_files(tmp_path):
   lab = tmp_path / 'lab.tif'
   Image.new('LAB', (2, 2)).save(lab)
   assert_says(message(read_image, lab), lab, "'LAB'", '8-bit')
-  assert_says(message(read_mask, floats, IDS), floats, "'F'", '8-bit')
+  assert_says(message(read_mask, lab, IDS), lab, "'LAB'", '8-bit')
+  assert_says(message(read_mask, floats, IDS), floats, 'holds 1.5', 'whole numbers')
 
 
 @pytest.mark.parametrize('suffix', ['png', 'jpg'])
@@ -174,7 +175,7 @@ def test_unknown_ids_name_values_expected_and_remedy(tmp_path):
     path,
     'values 7, 9',
     '0 (road), 1 (car), 2 (sky), 255 (void)',
-    "--config.data.label_map='7:CLASS'",
+    "--config.data.label_map='7:CLASS,9:CLASS'",
     "--config.data.ignore='7,9'",
   )
 
@@ -311,7 +312,7 @@ def test_unequal_sizes_name_both_files_and_sizes(tmp_path):
     save(tmp_path / f'masks/{name}.png', np.zeros((height, 8)))
   images, masks = (find_images(tmp_path / kind) for kind in ('images', 'masks'))
   assert_says(
-    message(check_pairs, pairs.pair(images, masks)),
+    message(check_pairs, pairs.pair(images, masks), IDS),
     'masks/b.png is 8x5',
     'images/b.jpg is 8x4',
     'Export the mask again',
@@ -323,10 +324,12 @@ def test_unequal_sizes_name_both_files_and_sizes(tmp_path):
 def test_turned_image_and_jpeg_mask(tmp_path):
   image = save(tmp_path / 'i.jpg', np.zeros((4, 8, 3)), exif=oriented(8))
   mask = save(tmp_path / 'm.png', np.zeros((4, 8)))
-  assert_says(message(check_pairs, pairs.Pairs(('i',), (image,), (mask,))), '8x4', '4x8', 'EXIF')
-  check_pairs(pairs.Pairs(('i',), (image,), (save(mask, np.zeros((8, 4))),)))
+  turned = message(check_pairs, pairs.Pairs(('i',), (image,), (mask,)), IDS)
+  assert_says(turned, '8x4', '4x8', 'EXIF', '--config.data.turn_masks=True')
+  check_pairs(pairs.Pairs(('i',), (image,), (save(mask, np.zeros((8, 4))),)), IDS)
   jpeg = save(tmp_path / 'm.jpg', np.zeros((8, 4)))
-  assert_says(message(check_pairs, pairs.Pairs(('i',), (image,), (jpeg,))), jpeg, 'JPEG', 'PNG')
+  lossy = message(check_pairs, pairs.Pairs(('i',), (image,), (jpeg,)), IDS)
+  assert_says(lossy, jpeg, 'JPEG', 'PNG')
 
 
 def test_source_reads_by_index_and_can_be_pickled(tmp_path):

@@ -9,13 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
 from PIL import Image
+import tifffile
 
 from classmix_jax.data.files import find_images, pairs
 from classmix_jax.data.files.decoding import Decoding, label_table
+from classmix_jax.data.files.file_source import image_source
 from classmix_jax.data.files.image_io import read_header, read_image
 from classmix_jax.data.files.mask_io import count_raw_values, read_mask
 from classmix_jax.data.files.open_image import Encoded
+from classmix_jax.data.files.pixel_io import read_pixels
+from classmix_jax.data.files.reading import Reading, parse_reading
+from classmix_jax.data.files.unused import describe_unused, list_unused
 from classmix_jax.data.splits import choose_labeled
+from classmix_jax.data.value_check import value_warnings
 from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.types import VOID
 
@@ -56,7 +62,7 @@ def images(draw):
   except (OSError, ValueError, KeyError, SystemError):  # a format without such a mode
     file = io.BytesIO()
     image.convert('RGB').save(file, 'PNG', **options)
-  suffix = draw(st.sampled_from(find_images.EXTENSIONS))  # PIL goes by content
+  suffix = draw(st.sampled_from(find_images.readable_extensions()))  # PIL goes by content
   return draw(FILE_NAMES) + suffix, draw(damaged(file.getvalue()))
 
 
@@ -127,14 +133,75 @@ def test_fuzz_masks(case):
   table = colors or IDS
   flat = values.reshape(-1, 3) if values.ndim == 3 else values.ravel()
   keys = [tuple(map(int, value)) if values.ndim == 3 else int(value) for value in flat]
-  decodable = kind == 'PNG' and all(key in table for key in keys)
+  decodable = (kind == 'PNG' or mode == 'F') and all(key in table for key in keys)
   if decodable and data.startswith(intact):
     assert label is not None and sum(counts.values()) == values.shape[0] * values.shape[1]
-  resized = kind == 'PNG' and data[16:24] != intact[16:24]  # its image would not fit
+  resized = data != intact if mode == 'F' else data[16:24] != intact[16:24]  # would not fit
   if decodable and label is not None and not resized:
     expected = np.array([table[key] for key in keys], np.uint8).reshape(values.shape[:2])
     np.testing.assert_array_equal(label, expected)
   assert decodable or label is None, (kind, mode)
+
+
+@st.composite
+def option_masks(draw):
+  """(bytes, raw ids, opacities or None, options): any alpha, and any options of the decoding."""
+  shape = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+  level = st.sampled_from([0, 1, 2, 9, 127, 128, 254, 255])
+  values = np.array(draw(st.lists(level, min_size=25, max_size=25)), np.uint8)
+  alpha = np.array(draw(st.lists(level, min_size=25, max_size=25)), np.uint8)
+  values, alpha = (array[: shape[0] * shape[1]].reshape(shape) for array in (values, alpha))
+  kind = draw(st.sampled_from(['L', 'LA', 'RGBA', 'I;16', 'P']))
+  image = Image.fromarray(values if kind != 'I;16' else values.astype(np.uint16))
+  if kind in ('LA', 'RGBA'):
+    image = image.convert(kind)
+    image.putalpha(Image.fromarray(alpha))
+  save = {}
+  if kind == 'P':
+    image.putpalette(list(range(256)) * 3)
+    opacity = bytes(draw(st.lists(level, min_size=256, max_size=256)))
+    save, alpha = {'transparency': opacity}, np.frombuffer(opacity, np.uint8)[values]
+  file = io.BytesIO()
+  image.save(file, 'PNG', **save)
+  options = {
+    'threshold': draw(st.sampled_from([0, 0, 1, 128, 255])) if kind != 'P' else 0,
+    'others_are_void': draw(st.booleans()),
+    'transparent': draw(st.sampled_from([None, 0, 1, VOID, 'color', 'alpha', 'inverse_alpha'])),
+  }
+  return file.getvalue(), values, alpha if kind in ('LA', 'RGBA', 'P') else None, options
+
+
+@given(option_masks())
+def test_fuzz_mask_options(case):
+  """Labels are those of the options, pixel by pixel, or the mask is refused in one sentence."""
+  data, values, alpha, options = case
+  table = label_table(2, threshold=options['threshold'])
+  decoding = Decoding(('ground', 'box'), table, **options)
+  record = Encoded(data, 'record 3', 'Prepare it again.')
+  label = result_or_error(lambda: read_mask(record, decoding), 'record 3')
+  counts = result_or_error(lambda: count_raw_values(record, decoding), 'record 3')
+  if counts is not None:
+    assert sum(counts.values()) == values.size
+  if label is None:
+    return
+  expected = table[values].copy()
+  expected[expected < 0] = VOID
+  hidden = np.zeros(values.shape, bool)
+  if alpha is not None:
+    levels = set(alpha.ravel().tolist()) - {0}
+    hidden = alpha < (128 if len(levels) != 1 else 1)
+  choice = options['transparent']
+  if choice in ('alpha', 'inverse_alpha'):
+    expected = hidden ^ (choice == 'alpha')
+  elif isinstance(choice, int):
+    expected[hidden] = choice
+  elif choice is None and hidden.any():
+    assert len({*expected[hidden]}) == 1 and not {*expected[hidden]} & {*expected[~hidden]}
+  np.testing.assert_array_equal(label, expected)
+  by_label = {0: 0, 1: 0, VOID: 0}
+  for raw, pixels in counts.items():
+    by_label[decoding.label_of(raw)] += pixels
+  assert by_label == {value: int((label == value).sum()) for value in by_label}
 
 
 @given(TEXTS)
@@ -148,3 +215,86 @@ def test_fuzz_labeled(text):
     for labeled in (str(path), text):
       chosen = result_or_error(lambda labeled=labeled: choose_labeled(names, labeled, 0))
       assert chosen is None or set(chosen.tolist()) <= {0, 1, 2} and 1 <= len(chosen) <= 3
+
+
+DTYPES = ('uint8', 'uint16', 'int16', 'int32', 'uint32', 'float32', 'float64', 'complex64', 'int8')
+BANDS = st.one_of(
+  st.sampled_from(['', '1', '3,2,1', '4,1,2', '2', '7,1,1', '0', '(1, 2, 3)']), TEXTS
+)
+VALUE_RANGES = st.one_of(
+  st.sampled_from(['', '0:3060', 'p2:p98', '0:9,1:2,3:4', '-5:5', '1e400:2', 'p0:p100', 'p5:5']),
+  TEXTS,
+)
+
+
+@st.composite
+def tiffs(draw):
+  """(damaged bytes, bytes, values `[H, W, bands]`) of a TIFF of any type and layout."""
+  height, width = draw(SIZES)
+  bands, dtype = draw(st.integers(1, 5)), np.dtype(draw(st.sampled_from(DTYPES)))
+  rng = np.random.default_rng(draw(st.integers(0, 3)))
+  highest = draw(st.sampled_from([1, 100, 3060]))
+  values = (rng.random((height, width, bands)) * highest).astype(dtype)
+  if dtype.kind == 'f' and draw(st.booleans()):
+    values[0, 0] = draw(st.sampled_from([np.nan, np.inf, -np.inf]))
+  how, file = draw(st.sampled_from(['contig', 'separate', 'pages'])), io.BytesIO()
+  stored = values if how == 'contig' else np.moveaxis(values, -1, 0)
+  nodata = draw(st.sampled_from([None, '0', 'nan', 'x', '1e999']))
+  tifffile.imwrite(
+    file,
+    stored[..., 0] if how == 'contig' and bands == 1 else stored[0] if bands == 1 else stored,
+    photometric='minisblack',
+    planarconfig=None if how == 'pages' or bands == 1 else how,
+    compression=draw(st.sampled_from([None, 'zlib', 'lzw', 'zstd', 'packbits'])),
+    bigtiff=draw(st.booleans()),
+    metadata=None,
+    extratags=[(42113, 's', 0, nodata, True)] if nodata else [],
+  )
+  return draw(damaged(file.getvalue())), file.getvalue(), values
+
+
+@given(tiffs(), BANDS, VALUE_RANGES)
+def test_fuzz_tiffs_of_any_bands_and_ranges(case, bands, value_range):
+  """Values are those that were written, and images `[H, W, 3]` bytes, or refused."""
+  data, intact, values = case
+  reading = result_or_error(lambda: parse_reading(bands, value_range), 'config.data.') or Reading()
+  with temporary_directory() as root:
+    path = root / 'a.tif'
+    path.write_bytes(data)
+    size = result_or_error(lambda: read_header(path).size, path)
+    pixels = result_or_error(lambda: read_pixels(path), path)
+    image = result_or_error(lambda: read_image(path, reading=reading), path)
+    if data == intact and values.dtype.kind != 'c':
+      np.testing.assert_array_equal(pixels.reshape(values.shape), values)
+    if image is not None:
+      assert size is not None and image.shape == (*size, 3) and image.dtype == np.uint8
+      again = read_image(Encoded(data, 'record 3', 'Prepare it again.'), reading=reading)
+      np.testing.assert_array_equal(image, again)
+    source = image_source(find_images.find_images(root), reading=reading)
+    assert all('--config.data.value_range=' in sentence for sentence in value_warnings([source]))
+
+
+NAMES = [
+  *('a.png', 'a.jpg', '.a.png', 'b.HEIC', 'c', '_', '.', 'Thumbs.db', 'x.pdf', 'y.nii.gz', 'z.TIF'),
+  *('a_overlay.png', 'a_confidence.png', 'classes.json', 'config.json', 'metrics.jsonl', 'é.gif'),
+]
+
+
+@given(
+  st.lists(st.tuples(st.sampled_from(['', 'out', '@eaDir', '.x', 'd/e']), st.sampled_from(NAMES)))
+)
+def test_fuzz_directories(files):
+  """Every file is an image, or is counted once among those that are not read."""
+  with temporary_directory() as root:
+    for directory, name in files:
+      if name != '.':
+        (root / directory).mkdir(parents=True, exist_ok=True)
+        (root / directory / name).write_bytes(b'x')
+    images = list(find_images.image_paths(root))
+    unused = [path for one in list_unused([root]) for path in one.paths]
+    assert len(set(unused)) == len(unused) and not set(unused) & set(images)
+    for path in root.rglob('*'):
+      is_known = path in images or any(path.is_relative_to(other) for other in unused)
+      assert is_known or path.is_dir(), path
+    for sentence in describe_unused([root]):
+      assert sentence.endswith('.') and '\n' not in sentence

@@ -1,6 +1,7 @@
 """Images made to do harm: none starts a program or fills the memory."""
 
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -11,6 +12,7 @@ import toy
 from classmix_jax.data.files import mask_io
 from classmix_jax.data.files.image_io import read_image
 from classmix_jax.data.files.mask_io import read_mask
+from classmix_jax.data.files.reading import parse_reading
 from classmix_jax.errors import UserError
 
 MEGABYTE = 2**20
@@ -73,3 +75,43 @@ def test_too_many_pixels_name_their_remedy(tmp_path):
 def test_compressed_metadata_is_allowed(tmp_path):
   (tmp_path / 'x.png').write_bytes(png(chunk(b'zTXt', b'Comment\0\0' + zlib.compress(b'hello'))))
   assert read_image(tmp_path / 'x.png').shape == (3, 2, 3)
+
+
+def tiff(strip, compression, *, side=2, samples=4, bits=16):
+  """A TIFF with one strip, whose header may claim anything."""
+  entries = [
+    (256, 4, side), (257, 4, side), (258, 3, bits), (259, 3, compression), (262, 3, 1),
+    (273, 4, 8), (277, 3, samples), (278, 4, side), (279, 4, len(strip)), (284, 3, 1),
+  ]  # fmt: skip
+  tags = b''.join(struct.pack('<HHII', tag, kind, 1, value) for tag, kind, value in entries)
+  start = 8 + len(strip) + len(strip) % 2
+  directory = struct.pack('<H', len(entries)) + tags + bytes(4)
+  return b'II*\0' + struct.pack('<I', start) + strip.ljust(start - 8, b'\0') + directory
+
+
+@pytest.mark.parametrize('compression', [1, 5, 8, 32773, 32946, 50000])
+@pytest.mark.parametrize(
+  'claims',
+  [{}, {'side': 70_000}, {'side': 13_000, 'samples': 60_000}, {'bits': 60_000}, {'samples': 0}],
+)
+def test_tiffs_that_claim_anything_fill_no_memory(tmp_path, compression, claims):
+  """80 MB of zeros in 80 kB for a tile of 2x2, and headers that claim terabytes."""
+  path = tmp_path / 'x.tif'
+  path.write_bytes(tiff(BOMB, compression, **claims))
+  tracemalloc.start()
+  try:
+    image = read_image(path, reading=parse_reading('1'))
+  except UserError as error:
+    toy.assert_says(str(error), path)
+  else:
+    assert not claims and image.shape == (2, 2, 3)
+  assert tracemalloc.get_traced_memory()[1] < 20 * MEGABYTE
+  tracemalloc.stop()
+
+
+def test_a_circle_of_pages_ends(tmp_path):
+  data = bytearray(tiff(bytes(32), 1))
+  data[-4:] = data[4:8]  # the next page is this one
+  (tmp_path / 'x.tif').write_bytes(data)
+  with pytest.raises(UserError, match='x.tif does not decode'):
+    read_image(tmp_path / 'x.tif', reading=parse_reading('1'))

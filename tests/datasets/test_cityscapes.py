@@ -184,8 +184,8 @@ def test_prepared_once_and_read_without_the_archives(both, tmp_path, capsys):
   named = cityscapes.load(
     str(directories), reader='tfds', tfds_dir=str(moved / 'tensorflow_datasets')
   )
-  assert isinstance(named.val.read_label.args[0], tfds_records.EncodedImages)
-  assert isinstance(cityscapes.load(str(directories)).val.read_label.args[0], tuple)
+  assert isinstance(named.val.read_label.args[0].masks, tfds_records.EncodedImages)
+  assert isinstance(cityscapes.load(str(directories)).val.read_label.args[0].masks, tuple)
 
 
 def test_other_formats_are_not_read(both, tmp_path):

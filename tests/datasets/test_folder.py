@@ -82,7 +82,7 @@ def test_missing_directories(tmp_path):
   save(tmp_path / 'labeled/images/a.png', np.zeros((5, 5, 3)))
   assert_says(
     message(tmp_path),
-    'None of the 1 images for training',
+    'None of 1 images for training',
     'labeled/images/a.png',
     'masks were not found',
     "--config.data.masks='masks/{name}_mask.png'",
@@ -137,6 +137,24 @@ def test_class_file_elsewhere(root, classes):
   (root / 'names/my.txt').write_text('a\nb\nc\n')
   path = str(root / 'names/my.txt') if classes == 'absolute' else classes
   assert folder.load(str(root), classes=path).class_names == ('a', 'b', 'c')
+
+
+def test_ids_of_a_class_file_are_values_of_masks(root):
+  """Ids 1 and 3 are classes 0 and 1, 7 is void; 0 has no meaning."""
+  (root / 'classes.txt').unlink()
+  (root / '_classes.csv').write_text('Pixel Value, Class\n3, car\n1, road\n7, unlabeled\n')
+  for path in (root / 'labeled/masks').rglob('*.*'):
+    with Image.open(path) as mask:
+      shape = mask.size[::-1]
+    save(path, np.resize([1, 3, 7, 3], shape))
+  dataset = folder.load(str(root))
+  assert dataset.class_names == ('road', 'car')
+  assert dataset.train.read_label(0).ravel()[:4].tolist() == [0, 1, 255, 1]
+  assert any('gives the ids 1, 3' in note for note in dataset.notes)
+  assert any('names unlabeled (id 7)' in note for note in dataset.notes)
+  save(path, np.resize([1, 0], shape))
+  with pytest.raises(UserError, match=r'value 0; expected are 1 \(road\), 3 \(car\), 7 \(void\)'):
+    [dataset.train.read_label(index) for index in range(len(dataset.train))]
 
 
 def test_missing_class_file(root):
@@ -235,7 +253,7 @@ def test_values_that_are_no_class(root):
     'labeled/masks/a/x.PNG',
     'values 7, 9',
     '1 (traffic light)',
-    "--config.data.label_map='7:CLASS'",
+    "--config.data.label_map='7:CLASS,9:CLASS'",
     "--config.data.ignore='7,9'",
   )
 

@@ -117,24 +117,27 @@ def train(config: Config, run: Path, **options) -> dict[str, Any]:
   return run_training(setup, run, weights, **options)
 
 
-def write_run(run: Path, root: Path, **fields) -> Path:
+def start(config: Config, run: Path) -> tuple[Any, Any]:
+  """Checks and writes a start without training; returns its setup and what creates its state."""
+  from classmix_jax.training.initial_state import setup_creator
+  from classmix_jax.training.prepare import prepare
+  from classmix_jax.training.start import check_start, write_start
+
+  setup, weights = prepare(config, run)
+  create = setup_creator(setup, setup.make_optimizer(setup.stages[0].stop))
+  write_start(setup, run, check_start(setup, run, weights, create), {})
+  return setup, create
+
+
+def write_run(run: Path, root: Path, arguments: str = 'method=classmix', **fields) -> Path:
   """Writes a run that was initialised and never trained, as its step 1; returns its directory."""
   import jax
 
-  from classmix_jax.config.data import build_dataset
-  from classmix_jax.config.model import build_method, build_optimizer
-  from classmix_jax.training.create_state import create_state
-  from classmix_jax.workdir import checkpoint, resume, run_files
+  from classmix_jax.training.initial_state import initial_key
+  from classmix_jax.workdir import checkpoint
 
-  settings = config(root, **fields)
-  dataset = build_dataset(settings)
-  method = build_method(settings, len(CLASSES))
-  tx = build_optimizer(settings, method, settings.steps)
-  image = jax.ShapeDtypeStruct((1, *settings.data.crop, 3), np.float32)
-  state = create_state(method, tx, jax.random.key(0, impl='rbg'), image, jax.local_devices()[:1])
-  resume.open_run(run, settings.to_dict())
-  run_files.write_classes(run, dataset)
-  run_files.write_split(run, dataset.train.names, ['a', 'b'], dataset.val.names)
+  setup, create = start(config(root, arguments, **fields), run)
+  state = jax.device_put(create(initial_key(setup)), jax.local_devices()[0])
   manager = checkpoint.open_manager(run / 'checkpoints')
   checkpoint.save(manager, 1, state, 0.5)
   manager.wait_until_finished()

@@ -1,5 +1,7 @@
 """Predictions are written inside the output directory and replace no image or linked file."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import toy
 
 from classmix_jax.data.files.image_io import read_image
+from classmix_jax.data.files.reading import parse_reading
 from classmix_jax.errors import UserError
 from classmix_jax.inference import predict_files
 from classmix_jax.inference.predictor import Prediction
@@ -17,6 +20,7 @@ class Constant:
   """Predicts class 1 everywhere."""
 
   class_names, palette = ('a', 'b'), ((0, 0, 0), (255, 255, 255))
+  reading = parse_reading()
 
   def predict_all(self, images, batch_size):
     for image in images:
@@ -84,3 +88,83 @@ def test_an_image_is_not_replaced_by_its_prediction(predict, tmp_path):
   with pytest.raises(UserError, match='would replace the image .*a.png.* choose another directory'):
     predict(tmp_path / 'in', tmp_path / 'in')
   assert read_image(path).max() == 9
+
+
+def names_below(directory):
+  return {path.relative_to(directory).as_posix() for path in directory.rglob('*.png')}
+
+
+def test_an_output_directory_below_the_input_is_left_out_of_it(predict, tmp_path, capsys):
+  camera = tmp_path / 'cam'
+  for index in range(3):
+    toy.save(camera / f'v{index}.png', np.zeros((2, 3, 3)))
+  predict(camera, camera / 'out')
+  assert 'wrote class ids, overlays and confidence of 3 images' in capsys.readouterr().out
+  toy.save(camera / 'new.png', np.zeros((2, 3, 3)))
+  for _ in range(2):
+    predict(camera, camera / 'out')
+    printed = capsys.readouterr().out
+    assert 'of 4 images' in printed
+    assert f'note: {camera / "out"} is left out: the directory of the results.' in printed
+  assert len(names_below(camera)) == 4 + 12 and not (camera / 'out/out').exists()
+  predict(camera / '**/*.png', camera / 'elsewhere')  # results of another directory
+  assert len(names_below(camera / 'elsewhere')) == 12
+
+
+def test_results_beside_the_images_are_no_images(predict, tmp_path, capsys):
+  toy.save(tmp_path / 'in/a.jpg', np.zeros((8, 8, 3)))
+  for _ in range(2):
+    predict(tmp_path / 'in', tmp_path / 'in')
+    assert 'of 1 images' in capsys.readouterr().out
+  assert names_below(tmp_path / 'in') == {'a.png', 'a_overlay.png', 'a_confidence.png'}
+  (tmp_path / 'in/a.jpg').unlink()
+  with pytest.raises(UserError, match='a directory without images that are read.*results of pred'):
+    predict(tmp_path / 'in', tmp_path / 'out')
+
+
+def test_inputs_that_are_not_read_are_named(predict, tmp_path, capsys):
+  (tmp_path / 'in').mkdir()
+  for name in ('a.pdf', 'b.pdf', 'Thumbs.db'):
+    (tmp_path / 'in' / name).write_bytes(b'x')
+  with pytest.raises(UserError, match=r'without images that are read. 2 files \*.pdf are not read'):
+    predict(tmp_path / 'in', tmp_path / 'out')
+  with pytest.raises(UserError, match=r'a.pdf is a file \*.pdf, which is not read: export'):
+    predict(tmp_path / 'in/a.pdf', tmp_path / 'out')
+  with pytest.raises(UserError, match=r'matches any. 2 files \*.pdf are not read'):
+    predict(tmp_path / 'in/*', tmp_path / 'out')
+  toy.save(tmp_path / 'in/c.png', np.zeros((2, 3, 3)))
+  predict(tmp_path / 'in/*', tmp_path / 'out')
+  printed = capsys.readouterr().out
+  assert 'note: 2 files *.pdf' in printed and 'of 1 images' in printed
+
+
+def test_results_that_cannot_be_written_are_reported_and_the_others_finished(
+  predict, tmp_path, capsys
+):
+  long = '水管接头不锈钢厨房水槽下水器配件' * 5  # 240 bytes: its results have longer names
+  for name in ('a_first', long, 'z_last'):
+    toy.save(tmp_path / f'in/{name}.png', np.zeros((2, 3, 3)))
+  with pytest.raises(UserError, match='1 of 3 images were left out: the results of .*rename'):
+    predict(tmp_path / 'in', tmp_path / 'out')
+  assert {name[:7] for name in names_below(tmp_path / 'out')} == {
+    'a_first',
+    'z_last.',
+    'z_last_',
+  }
+  assert (tmp_path / 'out/classes.json').exists() and len(list((tmp_path / 'out').iterdir())) == 7
+
+
+@pytest.mark.parametrize('error', [errno.ENOSPC, errno.EROFS])
+def test_a_full_disk_ends_in_a_sentence(predict, tmp_path, monkeypatch, error):
+  for name in ('a', 'b'):
+    toy.save(tmp_path / f'in/{name}.png', np.zeros((2, 3, 3)))
+
+  def fail(path, image):
+    raise OSError(error, os.strerror(error), str(path))
+
+  monkeypatch.setattr(predict_files, 'write_png', fail)
+  with pytest.raises(UserError, match='out cannot be written .*: free disk space'):
+    predict(tmp_path / 'in', tmp_path / 'out')
+  (tmp_path / 'file').write_text('x')
+  with pytest.raises(UserError, match='file cannot be written'):
+    predict(tmp_path / 'in', tmp_path / 'file')

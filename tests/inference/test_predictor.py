@@ -13,7 +13,8 @@ import classmix_jax
 from classmix_jax.config.load import read_config
 from classmix_jax.config.trained import trained_setup
 from classmix_jax.errors import UserError
-from classmix_jax.inference.predict_files import find_inputs, predict_files, read_frames
+from classmix_jax.inference.predict_files import predict_files
+from classmix_jax.inference.predict_inputs import find_inputs, read_frames
 
 
 @pytest.fixture(scope='module')
@@ -106,7 +107,7 @@ def test_globs(tmp_path):
     Image.new('RGB', (2, 3)).save(tmp_path / name, 'png')
 
   def names(pattern):
-    return [image.name for image in find_inputs(str(tmp_path / pattern))[1]]
+    return [image.name for image in find_inputs(str(tmp_path / pattern)).images]
 
   assert names('**/1.png') == ['a/1', 'b/1'] and names('a/*.png') == ['1', '2']
   assert names('a/2.png') == ['2']
@@ -131,14 +132,14 @@ def test_video(run, tmp_path):
   assert [frame.name[:6] for frame in frames] == ['000000', '000001', '000002']
   path.write_bytes(b'no video')
   with pytest.raises(UserError, match='drive.mp4 cannot be read as a video'):
-    list(find_inputs(str(path))[1])
+    list(find_inputs(str(path)).images)
 
 
 def test_video_without_its_library(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'av', None)
   (tmp_path / 'a.mp4').touch()
   with pytest.raises(UserError, match=r"pip install 'classmix_jax\[video\]'"):
-    next(find_inputs(str(tmp_path / 'a.mp4'))[1])
+    next(find_inputs(str(tmp_path / 'a.mp4')).images)
 
 
 def test_unreadable_video(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Annotation exports: hand-worked masks, overlaps, hostile files, a round trip."""
 
 import base64
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -16,11 +17,12 @@ from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations import (
   class_file,
   class_table,
-  coco,
+  coco_panoptic,
+  coco_records,
   convert,
   cvat,
   labelme,
-  paint,
+  mask_files,
   parsing,
 )
 from classmix_jax.tools.annotations.parsing import parse_image_name
@@ -85,7 +87,7 @@ def test_labelme_shapes_in_the_order_of_the_file(tmp_path):
   write_labelme(
     tmp_path / 'in/disc.json', ('c', 'circle', [[2, 2], [3, 2]]), ('b', 'point', [[2, 2]])
   )
-  masks = run('labelme', tmp_path / 'in', tmp_path / 'out')
+  masks = run('labelme', tmp_path / 'in', tmp_path / 'out', line_width=1)
   assert (tmp_path / 'out/classes.txt').read_text() == 'a\nb\nc\n'
   same(masks['city/1'], [[1, 1, 1, 1, V], [1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, V, V, 2]])
   same(masks['disc'], [[V] * 5, [V, V, 2, V, V], [V, 2, 1, 2, V], [V, V, 2, V, V]])
@@ -106,27 +108,63 @@ def test_labelme_masks_and_turned_rectangles(tmp_path):
   )
 
 
-def test_labelme_shapes_without_area_are_counted(tmp_path, capsys):
+def test_labelme_shapes_without_area_are_void(tmp_path, capsys):
   write_labelme(
-    tmp_path / 'in/1.json', square('a'), square('b', 3, 2), ('c', 'line', [[0, 0], [1, 1]])
+    tmp_path / 'in/1.json',
+    square('a'),
+    square('b', 18, 18),
+    ('c', 'line', [[2, 10], [17, 10]]),
+    height=20,
+    width=20,
   )
   write_labelme(
     tmp_path / 'in/2.json',
     ('c', 'linestrip', [[0, 0], [1, 1], [2, 1]]),
     ('c', 'line', [[0, 0], [1, 1]]),
     ('c', 'polygon', [[0, 0], [1, 1]]),
+    ('c', 'polygon', []),
   )
   masks = run('labelme', tmp_path / 'in', tmp_path / 'out')
-  assert list(masks) == ['1'] and (tmp_path / 'out/classes.txt').read_text() == 'a\nb\n'
+  assert list(masks) == ['1'] and (tmp_path / 'out/classes.txt').read_text() == 'a\nb\nc\n'
   assert_says(
     capsys.readouterr().out,
     '2 line,',
     '1 linestrip,',
     '1 polygon of fewer than three points',
     '1.json',
+    'void, 9 pixels wide',
+    '--line-width=N',
+    '1 shape without points',
     '1 images have no region and got no mask: 2.',
     'unlabeled/images',
   )
+  masks = run('labelme', tmp_path / 'in', tmp_path / 'ground', background='ground')
+  assert list(masks) == ['1', '2']
+  expected = np.zeros((20, 20), int)
+  expected[:2, :2], expected[18:, 18:] = 1, 2
+  expected[6:15, 2:18] = V  # 9 rows about row 10
+  same(masks['1'][:, 2:18], expected[:, 2:18])
+  same(masks['1'][10], [V] * 20)  # the round ends reach 4 pixels further
+  same(masks['1'][6], [0, *[V] * 18, 0])
+
+
+def test_lines_and_points_with_a_width(tmp_path):
+  """A line of 3 pixels: rows 4 to 6 about row 5, and round ends."""
+  write_labelme(
+    tmp_path / 'in/1.json',
+    ('c', 'linestrip', [[2, 5], [6, 5], [6.5, 8.2]]),
+    ('p', 'points', [[10, 2], [10, 8]]),
+    height=11,
+    width=12,
+  )
+  mask = run('labelme', tmp_path / 'in', tmp_path / 'out', line_width=3, background='ground')['1']
+  expected = np.zeros((11, 12), int)
+  expected[4:7, 2:7] = expected[5:9, 5:8] = 1
+  expected[5, 1] = expected[4:7, 2] = expected[9, 6] = expected[5, 7] = 1
+  for row in (2, 8):
+    expected[row - 1 : row + 2, 10] = expected[row, 9:12] = 2
+  same(mask, expected)
+  assert (tmp_path / 'out/classes.txt').read_text() == 'ground\nc\np\n'
 
 
 def test_one_file_of_labelme(tmp_path):
@@ -287,20 +325,95 @@ def test_malformed_coco_regions_are_named(tmp_path, segmentation, parts):
   same(read_masks(tmp_path / 'out')['good'], np.zeros((3, 4)))
 
 
-def test_coco_annotations_that_belong_to_nothing(tmp_path, capsys):
+def test_coco_annotations_without_a_region(tmp_path, capsys):
+  """A box is void below regions; a polygon of two points is a line, void above them."""
   pytest.importorskip('pycocotools')
   file = write_coco(
     tmp_path / 'annotations.json',
     [
-      ('a', [[0, 0, 4, 0, 4, 1, 0, 1]]),
-      ('a', [], {'bbox': [0, 0, 1, 1]}),
-      ('a', [[0, 0, 1, 1]]),
-      ('b', [[0, 0, 4, 0, 4, 1, 0, 1]], {'image_id': 99}),
+      ('a', [[0, 0, 10, 0, 10, 1, 0, 1]]),
+      ('a', [], {'bbox': [0, 0, 2, 3]}),
+      ('a', [], {'bbox': []}),
+      ('b', [[19, 19, 19, 19]]),
     ],
+    images=[('a.jpg', 20, 20)],
   )
-  assert_says(message('coco', file, tmp_path / 'out'), '1 annotations', 'image_id', '99')
-  same(read_masks(tmp_path / 'out')['x/a'][0], [0] * 4)
-  assert_says(capsys.readouterr().out, '2 annotation without polygon or mask')
+  mask = run('coco', file, tmp_path / 'out', background='ground')['a']
+  expected = np.zeros((20, 20), int)
+  expected[:3, :2], expected[0, :10] = V, 1
+  same(mask[:15], expected[:15])
+  assert mask[19, 15] == mask[15, 19] == V and mask[15, 15] == 0
+  assert_says(
+    capsys.readouterr().out,
+    '1 annotation with a box only',
+    '1 polygon of fewer than three points',
+    '1 annotation without polygon, mask or box',
+  )
+
+
+PIXEL = [[0, 0, 1, 0, 1, 1, 0, 1]]
+
+
+def test_coco_annotations_that_belong_to_no_image(tmp_path):
+  """An image with annotations is finished; one without may lack those that went astray."""
+  pytest.importorskip('pycocotools')
+  annotations = [('a', PIXEL), ('b', PIXEL, {'image_id': 99})]
+  file = write_coco(tmp_path / 'one.json', annotations)
+  text = message('coco', file, tmp_path / 'one', background='ground')
+  assert_says(text, '1 annotations', 'image_id', '99')
+  assert 'images could not be converted' not in text
+  same(read_masks(tmp_path / 'one')['x/a'], [[1, 0, 0, 0], [0] * 4, [0] * 4])
+  file = write_coco(tmp_path / 'two.json', annotations, images=[('a.jpg', 3, 4), ('b.jpg', 3, 4)])
+  text = message('coco', file, tmp_path / 'two', background='ground')
+  assert_says(text, '1 of 2 images', 'the others are finished', "'b.jpg'", 'no annotation', '99')
+  assert list(read_masks(tmp_path / 'two')) == ['a']
+
+
+@pytest.mark.parametrize('write', [str, float])
+def test_coco_ids_in_text_and_digits(tmp_path, write):
+  pytest.importorskip('pycocotools')
+  ids = {'image_id': write(10), 'category_id': write(6)}
+  file = write_coco(tmp_path / 'a.json', [('a', PIXEL, ids)], images=[('a.jpg', 1.0, '2')])
+  same(run('coco', file, tmp_path / 'out', background='ground')['a'], [[2, 0]])
+
+
+def test_coco_ids_that_are_ambiguous(tmp_path):
+  file = write_coco(tmp_path / 'a.json', [('a', PIXEL)], images=[('a.jpg', 1, 2), ('b.jpg', 1, 2)])
+  data = json.loads(file.read_text())
+  data['images'][1]['id'] = '10'
+  file.write_text(json.dumps(data))
+  assert set(run('coco', file, tmp_path / 'exact', background='ground')) == {'a', 'b'}
+  data['annotations'][0]['image_id'] = '010'
+  file.write_text(json.dumps(data))
+  assert_says(message('coco', file, tmp_path / 'out', background='ground'), '010', 'write all ids')
+  assert not (tmp_path / 'out').exists()
+  data['images'][1]['id'] = data['annotations'][0]['image_id'] = 10
+  file.write_text(json.dumps(data))
+  text = message('coco', file, tmp_path / 'out', background='ground')
+  assert_says(text, '2 of 2 images', 'the same id 10')
+  assert 'others are finished' not in text and not (tmp_path / 'out').exists()
+  data['images'][1] = data['images'][0]  # a mere copy
+  file.write_text(json.dumps(data))
+  same(run('coco', file, tmp_path / 'copy', background='ground')['a'], [[1, 0]])
+
+
+def test_coco_polygons_without_a_list_around_them_and_in_pairs(tmp_path):
+  pytest.importorskip('pycocotools')
+  flat, pairs = [0, 0, 1, 0, 1, 1, 0, 1], [[2, 0], [3, 0], [3, 1], [2, 1]]
+  nested = [[[3, 0], [4, 0], [4, 1], [3, 1]]]
+  file = write_coco(tmp_path / 'a.json', [('a', flat), ('b', pairs), ('c', nested)])
+  same(run('coco', file, tmp_path / 'out')['x/a'][0], [0, V, 1, 2])
+
+
+def test_shapes_that_lie_elsewhere(tmp_path):
+  pytest.importorskip('pycocotools')
+  file = write_coco(tmp_path / 'a.json', [('a', [[50, 50, 60, 50, 60, 60, 50, 60]])])
+  text = message('coco', file, tmp_path / 'out', background='ground')
+  assert_says(text, '1 of 1', 'none of its 1 shapes lies in its 4 x 3 pixels')
+  file = write_coco(tmp_path / 'b.json', [('a', [[0.25, 0.5, 0.75, 0.5, 0.75, 1]])])
+  text = message('coco', file, tmp_path / 'out', background='ground')
+  assert_says(text, 'between 0 and 1', 'expected pixels')
+  assert not read_masks(tmp_path / 'out')
 
 
 @pytest.mark.parametrize(
@@ -348,6 +461,7 @@ def write_cvat(path, shapes, name='x/a.jpg', before=''):
   return path
 
 
+NAMES = 'car 255 96 55\npath 0 0 1\nroad 128 64 128\n'
 ROAD = '<mask label="road" rle="0,9" left="1" top="0" width="3" height="3" z_order="0"></mask>'
 DOOR = '<mask label="car" rle="1, 1, 1, 1" left="2" top="1" width="2" height="2" z_order="{}"/>'
 
@@ -355,20 +469,20 @@ DOOR = '<mask label="car" rle="1, 1, 1, 1" left="2" top="1" width="2" height="2"
 @pytest.mark.parametrize(
   'shapes, middle',
   [
-    (ROAD + DOOR.format(0), [V, 1, 1, 0, V]),  # the file's order: the car is on top
-    (DOOR.format(0) + ROAD, [V, 1, 1, 1, V]),
-    (DOOR.format(1) + ROAD, [V, 1, 1, 0, V]),  # z_order goes before
-    (ROAD + DOOR.format(-1), [V, 1, 1, 1, V]),
+    (ROAD + DOOR.format(0), [V, 2, 2, 0, V]),  # the file's order: the car is on top
+    (DOOR.format(0) + ROAD, [V, 2, 2, 2, V]),
+    (DOOR.format(1) + ROAD, [V, 2, 2, 0, V]),  # z_order goes before
+    (ROAD + DOOR.format(-1), [V, 2, 2, 2, V]),
   ],
 )
 def test_cvat_by_z_order_then_in_the_order_of_the_file(tmp_path, shapes, middle):
   file = write_cvat(tmp_path / 'annotations.xml', shapes)
   mask = run('cvat', file, tmp_path / 'out')['x/a']
-  same(mask[:2], [[V, 1, 1, 1, V], middle])
-  assert (tmp_path / 'out/classes.txt').read_text() == 'car 255 96 55\nroad 128 64 128\n'
-  (tmp_path / 'names.txt').write_text('road\ncar 1 2 3\n')  # its colours go before
+  same(mask[:2], [[V, 2, 2, 2, V], middle])
+  assert (tmp_path / 'out/classes.txt').read_text() == NAMES
+  (tmp_path / 'names.txt').write_text('road\ncar 1 2 3\npath\n')  # its colours go before
   run('cvat', file, tmp_path / 'named', classes=str(tmp_path / 'names.txt'))
-  assert (tmp_path / 'named/classes.txt').read_text() == 'road 128 64 128\ncar 1 2 3\n'
+  assert (tmp_path / 'named/classes.txt').read_text() == 'road 128 64 128\ncar 1 2 3\npath 0 0 1\n'
 
 
 def test_cvat_polygons_boxes_and_ellipses(tmp_path, capsys):
@@ -378,13 +492,13 @@ def test_cvat_polygons_boxes_and_ellipses(tmp_path, capsys):
     """
       <polygon label="road" points="0.0,0.0;5.0,0.0;5.0,2.0;0.0,2.0"><attribute name="n">1
       </attribute></polygon><box label="car" xtl="1" ytl="1" xbr="4" ybr="2" rotation="90"/>
-      <polyline label="path" points="0,0;5,2"/><tag label="car"/>""",
+      <polyline label="path" points="0,2;1,2"/><tag label="car"/>""",
   )
   same(
-    run('cvat', tmp_path / 'in', tmp_path / 'out')['x/a'],
-    [[1, 1, 0, 1, 1], [1, 1, 0, 1, 1], [V, V, 0, V, V]],
+    run('cvat', tmp_path / 'in', tmp_path / 'out', line_width=1)['x/a'],
+    [[2, 2, 0, 2, 2], [2, 2, 0, 2, 2], [1, 1, 0, V, V]],
   )  # 3 x 1 turned about (2.5, 1.5)
-  assert_says(capsys.readouterr().out, '1 polyline', '1 tag')
+  assert_says(capsys.readouterr().out, '1 tag')
   file = write_cvat(
     tmp_path / 'b.xml', '<ellipse label="car" cx="2.5" cy="1.5" rx="1.6" ry="1.2"/>'
   )
@@ -570,7 +684,9 @@ def test_hostile_names_are_refused_and_the_others_converted(tmp_path):
   assert_says(text, '2 of 3', '../../x.png', 'y.png', 'refused')
   files = [path for path in tmp_path.rglob('*') if path.is_file()]
   written = {path.relative_to(tmp_path).as_posix() for path in files}
-  assert written == {'in/a.json', 'deep/out/classes.txt', 'deep/out/masks/good.png'}
+  assert written == {'in/a.json', 'deep/out/classes.txt', 'deep/out/masks.sha256'} | {
+    'deep/out/masks/good.png'
+  }
   file = write_cvat(tmp_path / 'in/a.xml', ROAD, name='../../x.png')
   assert_says(message('cvat', file, tmp_path / 'deep/out'), '1 of 1', 'refused')
 
@@ -641,7 +757,7 @@ def test_void_is_no_class(tmp_path):
   )
 
 
-def test_existing_files_are_kept(source, tmp_path, capsys):
+def test_edited_masks_are_kept(source, tmp_path, capsys):
   output = tmp_path / 'out'
   first = run('labelme', source, output)
   corrected = np.full((4, 5), 1, np.uint8)
@@ -651,7 +767,12 @@ def test_existing_files_are_kept(source, tmp_path, capsys):
   second = run('labelme', source, output)
   same(second['1'], corrected)
   same(second['2'], first['2'])
-  assert_says(capsys.readouterr().out, '1 mask written', '1 of the masks existed and were kept')
+  assert_says(
+    capsys.readouterr().out,
+    '1 mask written',
+    '1 mask existed and was kept, although the annotations differ: 1.',
+    '--overwrite',
+  )
   same(run('labelme', source, output, overwrite=True)['1'], first['1'])
   assert_says(
     message('labelme', source, output, background='ground'),
@@ -665,6 +786,43 @@ def test_existing_files_are_kept(source, tmp_path, capsys):
   capsys.readouterr()
   run('labelme', source, output, background='ground', overwrite=True)
   assert_says(capsys.readouterr().out, 'has 1 more', 'masks/old.png')
+
+
+def test_masks_of_changed_annotations_are_painted_again(source, tmp_path, capsys):
+  output = tmp_path / 'out'
+  run('labelme', source, output)
+  record = (output / 'masks.sha256').read_text()
+  digest = hashlib.sha256((output / 'masks/1.png').read_bytes()).hexdigest()
+  assert record.splitlines()[0] == f'{digest}  masks/1.png'
+  capsys.readouterr()
+  run('labelme', source, output)
+  assert_says(capsys.readouterr().out, '0 masks written', '2 masks existed and are up to date')
+  assert (output / 'masks.sha256').read_text() == record
+  write_labelme(source / '1.json', square('a'), square('b', 3))
+  masks = run('labelme', source, output)
+  same(masks['1'][0], [0, 0, V, 1, 1])
+  same(masks['2'][0], [1, 1, V, 0, 0])
+  assert_says(capsys.readouterr().out, '1 mask was painted again', 'the options changed: 1.')
+  write_labelme(source / '2.json', square('b'), square('a', 3), ('a', 'line', [[0, 3], [4, 3]]))
+  capsys.readouterr()
+  same(run('labelme', source, output, line_width=1)['2'][3], [0] * 5)
+  assert_says(capsys.readouterr().out, '1 mask was painted again', '1 mask existed')
+  write_labelme(source / '2.json')
+  run('labelme', source, output)
+  assert_says(capsys.readouterr().out, '1 mask was kept', 'no region there', 'masks/2.png')
+
+
+def test_a_killed_conversion_resumes(source, tmp_path, capsys):
+  """Masks without a complete record are up to date if they have the right pixels."""
+  output = tmp_path / 'out'
+  run('labelme', source, output)
+  (output / 'masks/2.png').unlink()
+  (output / 'masks.sha256').write_text((output / 'masks.sha256').read_text()[:30])
+  capsys.readouterr()
+  run('labelme', source, output)
+  assert_says(capsys.readouterr().out, '1 mask written', '1 mask existed and is up to date')
+  write_labelme(source / '1.json', square('a'), square('b', 3))  # recorded again, so not edited
+  same(run('labelme', source, output)['1'][0], [0, 0, V, 1, 1])
 
 
 def test_all_bad_files_are_counted_and_ten_listed(source, tmp_path):
@@ -694,12 +852,14 @@ def test_class_table_that_is_not_text(tmp_path):
 
 
 def test_coco_ids_that_are_not_integers():
-  assert_fails(lambda: coco.get_id({'id': 1.5}, 'id'), "{'id': 1.5} has id = 1.5", 'an integer')
+  assert_fails(
+    lambda: coco_records.get_id({'id': 1.5}, 'id'), "{'id': 1.5} has id = 1.5", 'an integer'
+  )
 
 
 def test_coco_category_that_the_file_lacks():
   assert_fails(
-    lambda: coco.get_category_name({'id': 3, 'category_id': 9}, {1: 'car'}),
+    lambda: coco_records.get_category_name({'id': 3, 'category_id': 9}, {1: 'car'}),
     'annotation 3 has the category_id 9',
     "not in 'categories'",
   )
@@ -709,7 +869,7 @@ def test_coco_panoptic_image_of_another_size(tmp_path):
   save(tmp_path / 'a.png', np.zeros((2, 3, 3)))
   annotation = {'file_name': 'a.png', 'segments_info': []}
   assert_fails(
-    lambda: coco.read_segments(tmp_path / 'x.json', annotation, {}, (5, 6)),
+    lambda: coco_panoptic.read_segments(tmp_path / 'x.json', annotation, {}, (5, 6)),
     'a.png is (3, 2); expected (6, 5)',
   )
 
@@ -735,7 +895,7 @@ def test_outputs_that_cannot_be_written(tmp_path, monkeypatch):
     '--output',
   )
   assert_fails(
-    lambda: paint.write_mask(np.zeros((2, 2), np.uint8), [0] * 768, tmp_path / 'new/a.png'),
+    lambda: mask_files.write_mask(b'', tmp_path / 'new/a.png'),
     'new/a.png cannot be written (Permission denied)',
     '--output',
   )

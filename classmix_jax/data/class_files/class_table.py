@@ -116,8 +116,16 @@ def build_table(
 
 
 def number_entries(entries: Sequence[Entry], path: Path | str) -> list[Entry]:
-  """Returns the entries with ids: their own, else 0, 1, ... in the order of the file."""
+  """Returns the entries with ids: their own, else 0, 1, ... in the order of the file.
+
+  Raises:
+    UserError: some have an id and others have none.
+  """
   with_id = [entry for entry in entries if entry.id is not None]
+  greys = [color[0] for _, _, color, _ in entries if color and len(set(color)) == 1]
+  if not with_id and greys and sorted(greys) == list(range(1, len(entries) + 1)):
+    # 1 1 1, 2 2 2, ...: ids as colours, as in Supervisely's obj_class_to_machine_color.json.
+    return [entry._replace(id=grey) for entry, grey in zip(entries, greys, strict=True)]
   if not with_id:
     first = -1 if entries and entries[0].name == LABELME_IGNORE else 0
     return [entry._replace(id=index) for index, entry in enumerate(entries, start=first)]
@@ -171,11 +179,11 @@ def _check_names(classes: Sequence[Entry], path: Path | str) -> None:
 
 
 def list_notes(table: ClassTable, path: Path | str) -> tuple[str, ...]:
-  """Returns sentences about ids that are renumbered and names that are void.
+  """Returns sentences on the file if it is not classes.txt, on ids, and on names of void.
 
-  Example: `('a.csv gives the ids 1, 2: they are classes 0 to 1, in this order.',)`.
+  Example: 'a.csv gives the ids 1, 2: in masks they are classes 0 to 1, in this order.'
   """
-  notes = []
+  notes = [] if Path(path).name == 'classes.txt' else [f'The classes are read from {path}.']
   if table.raw_ids != tuple(range(len(table.names))):
     notes.append(
       f'{path} gives the ids {listed(table.raw_ids, 8)}: in masks they are classes 0 to '
@@ -206,11 +214,9 @@ def color_table(table: ClassTable, path: Path) -> dict[Color, int]:
     if color is not None:
       colors[color] = label
   for name, color in zip(table.void_names, table.void_colors, strict=True):
-    if colors.get(color, VOID) != VOID:
+    if color is not None and colors.setdefault(color, VOID) != VOID:
       raise UserError(
         f'{path} gives the colour {" ".join(map(str, color))} to class {colors[color]} and to '
         f"'{name}', which is void: colours must differ."
       )
-    if color is not None:
-      colors[color] = VOID
   return colors

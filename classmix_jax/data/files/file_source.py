@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from classmix_jax.data.files.decoding import Decoding
-from classmix_jax.data.files.image_io import WHOLE, read_image
+from classmix_jax.data.files.image_io import WHOLE, read_header, read_image
 from classmix_jax.data.files.mask_io import read_mask
 from classmix_jax.data.files.open_image import Encoded, File
 from classmix_jax.data.files.pairs import Pairs
@@ -17,7 +17,7 @@ from classmix_jax.data.files.reading import Reading
 from classmix_jax.data.source import Files, Source
 from classmix_jax.types import Size
 
-READER_VERSION = 2  # increment when the same file gives other pixels: copies are made again
+READER_VERSION = 3  # increment when the same file gives other pixels: copies are made again
 
 
 def paired_source(
@@ -27,7 +27,7 @@ def paired_source(
   return Source(
     names=pairs.names,
     read_image=_image_reader(pairs.images, size, reading),
-    read_label=functools.partial(_mask_at, pairs.masks, decoding, size),
+    read_label=functools.partial(_mask_at, pairs, decoding, size),
     version=functools.partial(_version, (pairs.images, pairs.masks), size, reading, decoding),
     files=Files(pairs.images.__getitem__, pairs.masks.__getitem__, decoding, reading),
   )
@@ -70,8 +70,7 @@ def _version(
     texts = [files.version] if hasattr(files, 'version') else [_stamp(file) for file in files]
     digest.update('\n'.join(texts).encode())
   if decoding is not None:
-    digest.update(decoding.table.tobytes())
-    digest.update(repr(sorted(decoding.colors.items())).encode())
+    digest.update(decoding.identity().encode())
   return digest.hexdigest()
 
 
@@ -92,7 +91,7 @@ def _image_at(files: Sequence[File], size: Size | None, reading: Reading, index:
   return read_image(files[index], size, reading)
 
 
-def _mask_at(
-  files: Sequence[File], decoding: Decoding, size: Size | None, index: int
-) -> np.ndarray:
-  return read_mask(files[index], decoding, size)
+def _mask_at(pairs: Pairs, decoding: Decoding, size: Size | None, index: int) -> np.ndarray:
+  turns = decoding.turns_masks
+  orientation = read_header(pairs.images[index]).orientation if turns else 1
+  return read_mask(pairs.masks[index], decoding, size, orientation)

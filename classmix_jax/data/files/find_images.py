@@ -5,23 +5,54 @@ Synopsis:
     find_images('images')    # {'city/a': Path('images/city/a.png'), ...}
 """
 
-from collections.abc import Iterable, Iterator
-import os
+from collections.abc import Collection, Iterable, Iterator
+import functools
+import importlib.util
 from pathlib import Path
 import unicodedata
 
+from PIL import features
+
+from classmix_jax.data.files.directory_walk import find_results, is_system_file, walk_directory
 from classmix_jax.data.files.findings import Finding, add_findings
 from classmix_jax.errors import UserError
-from classmix_jax.utils.paths import is_within
 
-EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
+HEIF_EXTENSIONS = ('.heic', '.heif', '.hif')
+EXTENSIONS = (
+  *('.png', '.jpg', '.jpeg', '.jpe', '.jfif', '.tif', '.tiff', '.bmp', '.webp', '.gif'),
+  *('.ppm', '.pgm', '.pbm', '.pnm', '.jp2', '.j2k', '.avif'),
+  *HEIF_EXTENSIONS,
+)
 
 
-def find_images(directory: str | Path) -> dict[str, Path]:
+@functools.cache
+def readable_extensions() -> tuple[str, ...]:
+  """Returns the extensions of files that the installed libraries read.
+
+  HEIC needs `pip install 'classmix_jax[heic]'`, AVIF a Pillow that was built with it.
+  """
+  missing: set[str] = set()
+  if importlib.util.find_spec('pillow_heif') is None:
+    missing |= set(HEIF_EXTENSIONS)
+  if not features.check('avif'):
+    missing.add('.avif')
+  return tuple(extension for extension in EXTENSIONS if extension not in missing)
+
+
+def find_images(
+  directory: str | Path, exclude: Collection[Path] = (), *, without_results: bool = False
+) -> dict[str, Path]:
   """Returns name -> path of all images below a directory, sorted by name.
 
   The name is the path relative to `directory` without its extension, with '/' and in the Unicode
-  form NFC (archives made on a Mac decompose accents). Links are followed; hidden files are not.
+  form NFC (archives made on a Mac decompose accents). Links are followed; hidden files, thumbnails
+  and directories with results of our programs are left out: `unused.py` counts and names them.
+
+  Args:
+    directory: the directory.
+    exclude: directories below it that are left out.
+    without_results: whether to leave out NAME.png, NAME_overlay.png and NAME_confidence.png, which
+      predict has written beside the images.
 
   Raises:
     UserError: two files have the same name, as a.png and a.jpg; a name has control characters or
@@ -29,7 +60,7 @@ def find_images(directory: str | Path) -> dict[str, Path]:
 
   Example: `find_images('images')` has `'city/a'` for `images/city/a.PNG`.
   """
-  return name_images(image_paths(directory), directory)
+  return name_images(image_paths(directory, exclude, without_results=without_results), directory)
 
 
 def name_images(files: Iterable[Path], directory: str | Path) -> dict[str, Path]:
@@ -76,22 +107,17 @@ def image_name(path: Path, directory: str | Path) -> str:
   return unicodedata.normalize('NFC', name)
 
 
-def image_paths(directory: str | Path) -> Iterator[Path]:
-  """Yields the image files below a directory; follows links, but not in circles."""
-  ancestors: dict[str, tuple[str, ...]] = {
-    os.fspath(directory): (os.path.realpath(directory),)
-  }  # real path of each ancestor
-  for parent, directories, files in os.walk(directory, followlinks=True):
-    chain, entered = ancestors.pop(parent), []
-    for name in directories:
-      path = os.path.join(parent, name)
-      real = os.path.realpath(path)
-      # A link to an ancestor would yield every image again and again.
-      is_loop = any(is_within(ancestor, real) for ancestor in chain)
-      if not is_loop and not name.startswith(('.', '__MACOSX')):
-        ancestors[path] = (*chain, real)
-        entered.append(name)
-    directories[:] = entered  # os.walk enters these only
-    for file in files:
-      if file.lower().endswith(EXTENSIONS) and not file.startswith('.'):
-        yield Path(parent, file)
+def image_paths(
+  directory: str | Path, exclude: Collection[Path] = (), *, without_results: bool = False
+) -> Iterator[Path]:
+  """Yields the image files below a directory; the arguments are those of `find_images`."""
+  for folder in walk_directory(directory, exclude):
+    results = find_results(folder.files) if without_results else ()
+    for file in folder.files:
+      if is_image_name(file) and file not in results:
+        yield folder.path / file
+
+
+def is_image_name(name: str) -> bool:
+  """Returns whether a file has the extension of an image that is read, and is not hidden."""
+  return name.lower().endswith(readable_extensions()) and not is_system_file(name)

@@ -13,14 +13,19 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from classmix_jax.data.files.colors import Color
+from classmix_jax.data.files.compression import describe_lossy
 from classmix_jax.data.files.open_image import File, open_image
-from classmix_jax.data.files.pixel_io import read_layout, read_orientation, read_pixels
+from classmix_jax.data.files.pixel_io import (
+  orientation_of_tiff,
+  read_layout,
+  read_orientation,
+  read_pixels,
+)
 from classmix_jax.data.files.reading import Reading, to_rgb
 from classmix_jax.data.files.tiff_io import Layout
 from classmix_jax.errors import UserError
 from classmix_jax.types import Size
 
-LOSSY = ('JPEG', 'MPO', 'AVIF', 'HEIF')
 WHOLE = Reading()
 
 
@@ -31,21 +36,15 @@ class Header(NamedTuple):
     size: (height, width) after the rotation in its EXIF tag.
     format: PIL's name of the format, e.g. 'PNG'.
     mode: PIL's name of the pixel type, e.g. 'RGB'.
-    is_turned: whether EXIF swaps height and width.
+    orientation: of EXIF, 1 to 8; 5 to 8 swap height and width.
+    lossy: lossy format, such as 'a JPEG'; '' if the compression keeps all values.
   """
 
   size: Size
   format: str
   mode: str
-  is_turned: bool
-
-
-def lossy_error(file: File) -> UserError:
-  """Returns the error for a mask in a format that changes class ids."""
-  return UserError(
-    f'{file} is a JPEG, whose compression changes class ids: export the masks as PNG.',
-    'lossy masks',
-  )
+  orientation: int = 1
+  lossy: str = ''
 
 
 def load_image(file: File) -> Image.Image:
@@ -60,28 +59,19 @@ def load_image(file: File) -> Image.Image:
     return image
 
 
-def verify_mask_file(file: File) -> None:
-  """Raises UserError for masks in lossy formats, and for PNGs with wrong checksums.
-
-  PIL ignores the checksums of pixels when it decodes, and a flipped bit may be another class.
-  """
-  with open_image(file) as image:
-    if image.format in LOSSY:
-      raise lossy_error(file)
-    if image.format == 'PNG':
-      image.verify()
-
-
 def read_header(file: File) -> Header:
   """Reads the properties of an image without decoding it; raises UserError as `load_image`."""
   layout = read_layout(file)
   if layout is not None:
-    return Header(layout.size, layout.format, str(layout), layout.orientation >= 5)
+    lossy = layout.lossy
+    return Header(layout.size, layout.format, str(layout), layout.orientation, lossy)
   with open_image(file) as image:
     width, height = image.size
-    is_turned = read_orientation(image) >= 5  # EXIF: 5 to 8 swap the axes
-    size = (width, height) if is_turned else (height, width)
-    return Header(size, image.format or '', image.mode, is_turned)
+    orientation = read_orientation(image)
+    size = (width, height) if orientation >= 5 else (height, width)
+    if image.format == 'TIFF':  # whose size PIL has turned already
+      orientation = orientation_of_tiff(image)
+    return Header(size, image.format or '', image.mode, orientation, describe_lossy(image))
 
 
 def read_palette(file: File) -> list[Color]:

@@ -8,56 +8,88 @@ Synopsis:
 """
 
 import numpy as np
-from PIL import Image
 
 from classmix_jax.data.files import mask_messages
-from classmix_jax.data.files.colors import pack_colors, unpack_color
-from classmix_jax.data.files.decoding import RAW_VALUES, UNKNOWN, Decoding, Raw
-from classmix_jax.data.files.image_io import load_image, verify_mask_file
+from classmix_jax.data.files.colors import pack_color, pack_colors, unpack_color
+from classmix_jax.data.files.decoding import (
+  BY_ALPHA,
+  BY_COLOR,
+  BY_INVERSE_ALPHA,
+  OPAQUE,
+  OTHERS,
+  RAW_VALUES,
+  TRANSPARENT,
+  UNKNOWN,
+  Decoding,
+  Raw,
+)
+from classmix_jax.data.files.mask_pixels import MaskPixels, load_mask
 from classmix_jax.data.files.open_image import File
-from classmix_jax.data.files.pixel_io import DEEP_GREY_MODES
+from classmix_jax.data.files.transparency import check_transparency, opaque_pixels
 from classmix_jax.errors import UserError
-from classmix_jax.types import Size
+from classmix_jax.types import VOID, Size
 
 
-def read_mask(file: File, decoding: Decoding, size: Size | None = None) -> np.ndarray:
+def read_mask(
+  file: File, decoding: Decoding, size: Size | None = None, orientation: int = 1
+) -> np.ndarray:
   """Reads a mask as `[H, W]` uint8 class ids, 255 for void.
 
-  Grey (1, 8 or 16 bits) and palette images hold ids (the index, not the colour), which
+  Grey (1 to 32 bits) and palette images hold ids (the index, not the colour), which
   `decoding.table` maps. `decoding.colors` maps the colours of RGB images; without colours, an
-  RGB image with three equal channels is read as grey.
+  RGB image with three equal channels is read as grey. Transparent pixels: `decoding.transparent`.
 
   Args:
-    file: path or bytes of an image in a lossless format.
+    file: path or bytes of an image, in a lossless format unless `decoding.reads_lossy`.
     decoding: maps the values of the pixels.
     size: (height, width) to resize to, by the nearest pixel so that ids survive; None keeps the
       size.
+    orientation: of EXIF, 1 to 8, by which a mask without an orientation of its own is turned.
 
   Raises:
-    UserError: the file is missing or damaged (PNG: by its checksums too), is a JPEG, or holds
-      values or colours that `decoding` lacks; the message has them and the option to set.
+    UserError: the file is missing or damaged (PNG: by its checksums too), is a JPEG, holds
+      values or colours that `decoding` lacks, or has transparency that its colours do not repeat;
+      the message has them and the option to set.
 
   Example: `read_mask('a.png', Decoding(('road', 'car'), label_table(2)))`.
   """
-  verify_mask_file(file)
-  image = load_image(file)
-  if size is not None:
-    image = image.resize(size[::-1], Image.Resampling.NEAREST)
-  if image.mode in ('P', 'PA'):
-    check_palette(image, decoding, file)
-  return decode(_raw_pixels(image, file), decoding, file)
+  pixels = load_mask(file, decoding, size, orientation)
+  choice, opaque = decoding.transparent, opaque_pixels(pixels.alpha)
+  if choice in (BY_ALPHA, BY_INVERSE_ALPHA):
+    return _decode_alpha(pixels, opaque, decoding, file)
+  if opaque is None or choice == BY_COLOR:
+    check_palette(pixels.raw, pixels.palette, decoding, file)
+    return decode(pixels.raw, decoding, file)
+  if choice is None:
+    check_palette(pixels.raw, pixels.palette, decoding, file)
+    check_transparency(pixels.raw, find_labels(pixels.raw, decoding), opaque, decoding, file)
+    return decode(pixels.raw, decoding, file)
+  if not opaque.any():
+    return np.full(opaque.shape, choice, np.uint8)
+  raw = cover(pixels.raw, opaque)
+  check_palette(raw, pixels.palette, decoding, file)
+  return np.where(opaque, decode(raw, decoding, file), np.uint8(choice))
 
 
-def _raw_pixels(image: Image.Image, file: File) -> np.ndarray:
-  """Returns the raw values of a mask: `[H, W]` ids or `[H, W, 3]` colours."""
-  if image.mode in ('RGB', 'RGBA', 'RGBX'):
-    return np.asarray(image.convert('RGB'))
-  if image.mode in ('1', 'L', 'P', 'LA', 'PA', *DEEP_GREY_MODES):
-    return np.asarray(image.getchannel(0) if image.mode in ('LA', 'PA') else image)
-  raise UserError(
-    f"{file} has pixels of type '{image.mode}': save masks as 8-bit PNG.",
-    f"masks with pixels of type '{image.mode}'",
-  )
+def cover(raw: np.ndarray, opaque: np.ndarray) -> np.ndarray:
+  """Returns raw values with those of an opaque pixel in place of all transparent ones."""
+  where = opaque if raw.ndim == 2 else opaque[..., None]
+  return np.where(where, raw, raw[opaque][0])
+
+
+def _decode_alpha(
+  pixels: MaskPixels, opaque: np.ndarray | None, decoding: Decoding, file: File
+) -> np.ndarray:
+  """Returns class 1 for opaque pixels, or for transparent ones."""
+  if pixels.alpha is None:
+    raise UserError(
+      f'{file} has no transparency, but --config.data.transparent={decoding.transparent}: export '
+      'it as PNG with transparency, like the others.',
+      'masks without transparency',
+    )
+  if opaque is None:
+    opaque = np.ones(pixels.alpha.shape, bool)
+  return (opaque == (decoding.transparent == BY_ALPHA)).astype(np.uint8)
 
 
 def decode(raw: np.ndarray, decoding: Decoding, file: File) -> np.ndarray:
@@ -68,65 +100,98 @@ def decode(raw: np.ndarray, decoding: Decoding, file: File) -> np.ndarray:
   Raises:
     UserError: values or colours have no meaning; the message has `file`, them and the remedy.
   """
-  if raw.ndim == 2:
-    return _decode_ids(raw, decoding, file)
+  label = find_labels(raw, decoding)
+  unknown = label == UNKNOWN
+  if unknown.any() and not decoding.others_are_void:
+    raise _unknown_error(raw, unknown, decoding, file)
+  return np.where(unknown, VOID, label).astype(np.uint8)
+
+
+def _unknown_error(
+  raw: np.ndarray, unknown: np.ndarray, decoding: Decoding, file: File
+) -> UserError:
+  ids = as_ids(raw, decoding)
+  if ids is not None:
+    return mask_messages.unknown_ids(file, ids[unknown], decoding)
+  packed = pack_colors(raw)
   if decoding.colors:
-    return _decode_colors(raw, decoding, file)
-  if (raw == raw[..., :1]).all():
-    return _decode_ids(raw[..., 0], decoding, file)
-  raise UserError(mask_messages.no_colors(file, raw, decoding), 'masks in colour')
+    return mask_messages.unknown_colors(file, packed, unknown, decoding)
+  return mask_messages.no_colors(file, packed, decoding)
 
 
-def _decode_ids(raw: np.ndarray, decoding: Decoding, file: File) -> np.ndarray:
-  if raw.dtype == np.uint8:
-    label = decoding.table[raw]
-  else:
-    inside = (raw >= 0) & (raw < RAW_VALUES)
-    label = np.where(inside, decoding.table[np.where(inside, raw, 0)], UNKNOWN)
-  if (label == UNKNOWN).any():
-    values = np.unique(raw[label == UNKNOWN]).tolist()
-    raise UserError(mask_messages.unknown_ids(file, values, decoding), 'values of masks')
-  return label.astype(np.uint8)
+def as_ids(raw: np.ndarray, decoding: Decoding) -> np.ndarray | None:
+  """Returns the ids of a mask, None if its pixels are colours."""
+  if raw.ndim == 2:
+    return raw
+  return raw[..., 0] if not decoding.colors and (raw == raw[..., :1]).all() else None
 
 
-def _decode_colors(rgb: np.ndarray, decoding: Decoding, file: File) -> np.ndarray:
-  packed = pack_colors(rgb)
+def find_labels(raw: np.ndarray, decoding: Decoding) -> np.ndarray:
+  """Returns the `[H, W]` int16 class ids, void or `UNKNOWN` of ids or colours, as in `decode`."""
+  ids = as_ids(raw, decoding)
+  if ids is None:
+    return _find_color_labels(raw, decoding)
+  if ids.dtype == np.uint8:
+    return decoding.table[ids]
+  inside = (ids >= 0) & (ids < RAW_VALUES)
+  return np.where(inside, decoding.table[np.where(inside, ids, 0)], UNKNOWN)
+
+
+def _find_color_labels(rgb: np.ndarray, decoding: Decoding) -> np.ndarray:
+  if not decoding.colors:
+    return np.full(rgb.shape[:2], UNKNOWN, np.int16)
+  packed = snap_colors(pack_colors(rgb), decoding)
   colors = sorted(decoding.colors)
   keys = pack_colors(np.array(colors))  # sorted, because packing keeps the order of triples
-  labels = np.array([decoding.colors[color] for color in colors], np.uint8)
+  labels = np.array([decoding.colors[color] for color in colors], np.int16)
   positions = np.minimum(np.searchsorted(keys, packed), len(keys) - 1)
-  unknown = keys[positions] != packed
-  if unknown.any():
-    raise UserError(
-      mask_messages.unknown_colors(file, packed, unknown, decoding), 'colours of masks'
-    )
-  return labels[positions]
+  return np.where(keys[positions] == packed, labels[positions], np.int16(UNKNOWN))
 
 
-def check_palette(image: Image.Image, decoding: Decoding, file: File) -> None:
-  """Raises UserError if a palette gives an index the colour of another class.
+def snap_colors(packed: np.ndarray, decoding: Decoding) -> np.ndarray:
+  """Replaces packed colours by the nearest of the table within `decoding.color_distance`."""
+  if not decoding.color_distance or not decoding.colors:
+    return packed
+  values, inverse = np.unique(packed, return_inverse=True)
+  rgb = np.stack([values >> 16, values >> 8 & 255, values & 255], -1)
+  nearest, least = values, np.full(len(values), decoding.color_distance**2)
+  for color in sorted(decoding.colors):  # one at a time, which bounds the memory
+    squares = ((rgb - np.array(color)) ** 2).sum(-1)
+    nearest = np.where(squares <= least, pack_color(color), nearest)
+    least = np.minimum(squares, least)
+  return nearest[inverse].reshape(packed.shape)
+
+
+def check_palette(
+  raw: np.ndarray, palette: np.ndarray | None, decoding: Decoding, file: File
+) -> None:
+  """Raises UserError if a palette gives an index the colour or grey of another class.
 
   Tools that shrink PNGs reorder palettes by frequency: the image looks the same and every index
   is wrong.
   """
-  if not decoding.colors:
+  if palette is None or raw.ndim == 3 or decoding.threshold:
     return
-  palette = np.array(image.getpalette('RGB')).reshape(-1, 3)
-  for index in np.unique(np.asarray(image.getchannel(0))).tolist():
-    if index >= len(palette):
-      continue
-    red, green, blue = palette[index].tolist()
-    color = red, green, blue
-    by_color, by_index = decoding.colors.get(color), int(decoding.table[index])
-    if by_color is not None and by_color != by_index:
-      raise UserError(
-        mask_messages.reordered_palette(file, index, color, by_color, by_index, decoding),
-        'masks with a reordered palette',
-      )
+  indices = np.unique(raw)
+  colors = [(red, green, blue) for red, green, blue in palette[indices].tolist()]
+  by_color = decoding.colors
+  if not by_color:
+    greys = [color[0] for color in colors if len(set(color)) == 1]
+    by_color = {(grey,) * 3: int(decoding.table[grey]) for grey in greys}
+    # Black and white are colours of a palette to look at; a palette of ids has other greys.
+    is_for_ids = len(greys) == len(colors) and any(0 < grey < 255 for grey in greys)
+    if not is_for_ids or UNKNOWN in by_color.values():
+      return
+  for index, color in zip(indices.tolist(), colors, strict=True):
+    label, by_index = by_color.get(color), int(decoding.table[index])
+    if label is not None and label != by_index:
+      raise mask_messages.reordered_palette(file, index, color, label, by_index, decoding)
 
 
 def count_raw_values(file: File, decoding: Decoding) -> dict[Raw, int]:
   """Counts the raw values of a mask, known or not: id or colour -> number of pixels.
+
+  Pixels whose class is that of their transparency are counted as 'transparent' and 'opaque'.
 
   Raises:
     UserError: the file is missing, damaged or of a pixel type that masks do not have.
@@ -134,13 +199,33 @@ def count_raw_values(file: File, decoding: Decoding) -> dict[Raw, int]:
   Example: `count_raw_values('a.png', Decoding(('road', 'car'), label_table(2)))` may be
     `{0: 90, 255: 10}`.
   """
-  verify_mask_file(file)
-  raw = _raw_pixels(load_image(file), file)
-  if raw.ndim == 3 and not decoding.colors and (raw == raw[..., :1]).all():
-    raw = raw[..., 0]  # as `decode` does
-  if raw.ndim == 2:
-    return {key: pixels for key, pixels in _count(raw.astype(np.int64)).items()}
-  return {unpack_color(key): pixels for key, pixels in _count(pack_colors(raw)).items()}
+  pixels = load_mask(file, decoding)
+  raw, opaque = pixels.raw, opaque_pixels(pixels.alpha)
+  if opaque is None or decoding.transparent in (None, BY_COLOR):
+    return _count_values(raw, decoding)
+  hidden = int((~opaque).sum())
+  if decoding.transparent in (BY_ALPHA, BY_INVERSE_ALPHA):
+    return {TRANSPARENT: hidden, OPAQUE: opaque.size - hidden}
+  values = _count_values(raw[opaque][None], decoding) if opaque.any() else {}
+  return {TRANSPARENT: hidden, **values}
+
+
+def _count_values(raw: np.ndarray, decoding: Decoding) -> dict[Raw, int]:
+  counts: dict[Raw, int] = {}
+  if decoding.others_are_void:
+    known = find_labels(raw, decoding) != UNKNOWN
+    if not known.all():
+      counts[OTHERS] = int((~known).sum())
+    if not known.any():
+      return counts
+    raw = raw[known][None]
+  ids = as_ids(raw, decoding)
+  if ids is not None:
+    counts.update(_count(ids.astype(np.int64)))
+    return counts
+  values = _count(snap_colors(pack_colors(raw), decoding))
+  counts.update({unpack_color(key): pixels for key, pixels in values.items()})
+  return counts
 
 
 def _count(keys: np.ndarray) -> dict[int, int]:

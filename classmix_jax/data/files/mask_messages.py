@@ -1,47 +1,93 @@
-"""Error messages for masks whose values have no meaning."""
+"""Errors for masks without a meaning; `mask_advice.py` has the remedies."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from classmix_jax.data.files.colors import Color, hex_color
+from classmix_jax.data.files.colors import Color, hex_color, unpack_color
 from classmix_jax.data.files.decoding import Decoding
+from classmix_jax.data.files.mask_advice import advise_colors, advise_ids, advise_lossy
 from classmix_jax.data.files.open_image import File
+from classmix_jax.errors import UserError
 from classmix_jax.types import VOID
 from classmix_jax.utils.text import listed, plural
 
-
-def unknown_ids(file: File, values: Sequence[int], decoding: Decoding) -> str:
-  """Returns the message for ids that the table does not have."""
-  num_classes = len(decoding.class_names)
-  advice = decoding.advice or (
-    f"Set --config.data.label_map='{values[0]}:CLASS' (CLASS is an id or void), or "
-    f"--config.data.ignore='{','.join(map(str, values[:8]))}' to leave such pixels out."
-  )
-  if not decoding.advice and values == [num_classes]:
-    shift = ','.join(f'{raw}:{raw - 1}' for raw in range(1, num_classes + 1))
-    advice += f" If your ids start at 1: --config.data.label_map='0:void,{shift}'."
-  return (
-    f'{file} holds the {plural("value", values)} {listed(values, 8)}; expected are '
-    f'{_expected_ids(decoding)}. {advice}'
-  )
+MAX_COLORS = 1000  # kept of one mask; smoothed ones have many more
 
 
-def no_colors(file: File, rgb: np.ndarray, decoding: Decoding) -> str:
-  """Returns the message for an RGB mask without a table of colours."""
-  colors = [hex_color(color) for color in np.unique(rgb.reshape(-1, 3), axis=0).tolist()]
-  advice = decoding.advice or (
-    "Write its colour behind every name in the class file ('road 128 64 128'), or set "
-    f"--config.data.colors='{colors[-1]}:CLASS,...'."
+class UnknownValues(UserError):
+  """Ids or colours of a mask that have no meaning.
+
+  Attributes:
+    file: the mask.
+    finding: the sentence without the remedy.
+    values: id or packed colour -> number of pixels.
+    decoding: of the mask.
+  """
+
+  def __init__(
+    self, file: File, finding: str, values: Mapping[int, int], decoding: Decoding, kind: str
+  ):
+    self.file, self.finding, self.values, self.decoding = file, finding, values, decoding
+    super().__init__(self.join([]), kind)
+
+  def join(self, others: Sequence[UserError]) -> str:
+    """Returns a sentence with the number of values in all masks and one remedy."""
+    errors = [self, *(error for error in others if isinstance(error, UnknownValues))]
+    values: Counter[int] = Counter()
+    for error in errors:
+      values.update(error.values)
+    sentence = self.finding
+    if len(errors) > 1:
+      sentence += f' {self._total(values, len({str(error.file) for error in errors}))}'
+    return f'{sentence} {self._advise(values)}'
+
+  def _total(self, values: Mapping[int, int], num_masks: int) -> str:
+    texts = sorted(values)
+    noun = plural('value', texts)
+    return f'In all: {len(texts)} {noun} in {num_masks} masks, from {texts[0]} to {texts[-1]}.'
+
+  def _advise(self, values: Mapping[int, int]) -> str:
+    return advise_ids(values, self.decoding)
+
+
+class UnknownColors(UnknownValues):
+  """Colours of a mask that have no meaning; see `UnknownValues`."""
+
+  def _total(self, values: Mapping[int, int], num_masks: int) -> str:
+    return f'In all: {len(values):,} {plural("colour", list(values))} in {num_masks} masks.'
+
+  def _advise(self, values: Mapping[int, int]) -> str:
+    return advise_colors(values, self.decoding)
+
+
+def unknown_ids(file: File, raw: np.ndarray, decoding: Decoding) -> UnknownValues:
+  """Returns the error for ids `[N]` that the table does not have, one for each pixel."""
+  keys, counts = np.unique(raw, return_counts=True)
+  values = dict(zip(keys.tolist(), counts.tolist(), strict=True))
+  finding = (
+    f'{file} holds the {plural("value", list(values))} {listed(values, 8)}; expected are '
+    f'{_expected_ids(decoding)}.'
   )
-  return (
+  return UnknownValues(file, finding, values, decoding, 'masks with unknown values')
+
+
+def no_colors(file: File, packed: np.ndarray, decoding: Decoding) -> UnknownColors:
+  """Returns the error for packed colours of a mask without a table of colours."""
+  values = _count_colors(packed)
+  colors = [hex_color(unpack_color(key)) for key in values]
+  finding = (
     f'{file} is an RGB image with the {plural("colour", colors)} {listed(colors, 4)}; '
-    f'expected are {_expected_ids(decoding)} and no colour table is set. {advice}'
+    f'expected are {_expected_ids(decoding)} and no colour table is set.'
   )
+  return UnknownColors(file, finding, values, decoding, 'masks in colour')
 
 
-def unknown_colors(file: File, packed: np.ndarray, unknown: np.ndarray, decoding: Decoding) -> str:
-  """Returns the message for colours that the table does not have.
+def unknown_colors(
+  file: File, packed: np.ndarray, unknown: np.ndarray, decoding: Decoding
+) -> UnknownColors:
+  """Returns the error for colours that the table does not have.
 
   Args:
     file: the mask.
@@ -50,33 +96,54 @@ def unknown_colors(file: File, packed: np.ndarray, unknown: np.ndarray, decoding
     decoding: of the mask.
   """
   row, column = np.argwhere(unknown)[0].tolist()
-  colors = [f'#{key:06x}' for key in np.unique(packed[unknown]).tolist()]
+  values = _count_colors(packed[unknown])
+  colors = [hex_color(unpack_color(key)) for key in values]
   expected = [
     f'{hex_color(color)} {_describe(label, decoding)}' for color, label in decoding.colors.items()
   ]
-  return (
+  finding = (
     f'{file} holds the {plural("colour", colors)} {listed(colors, 4)} in {unknown.sum()} '
-    f'pixels, the first in row {row}, column {column}; expected are {listed(expected, 8)}. '
-    f"Set --config.data.colors='{colors[0]}:CLASS' (CLASS is an id or void); for smoothed "
-    'edges export the masks again without antialiasing.'
+    f'pixels, the first in row {row}, column {column}; expected are {listed(expected, 8)}.'
+  )
+  return UnknownColors(file, finding, values, decoding, 'masks with unknown colours')
+
+
+def _count_colors(packed: np.ndarray) -> dict[int, int]:
+  """Returns packed colour -> pixels, the most frequent first."""
+  keys, counts = np.unique(packed, return_counts=True)
+  order = np.argsort(-counts, kind='stable')[:MAX_COLORS]
+  return dict(zip(keys[order].tolist(), counts[order].tolist(), strict=True))
+
+
+def lossy_error(file: File, format_: str, decoding: Decoding) -> UserError:
+  """Returns the error for a mask in a format, such as 'a JPEG', that changes class ids."""
+  return UserError(
+    f'{file} is {format_}, whose compression changes class ids: {advise_lossy(decoding)}',
+    'lossy masks',
   )
 
 
 def reordered_palette(
   file: File, index: int, color: Color, by_color: int, by_index: int, decoding: Decoding
-) -> str:
-  """Returns the message for an index whose colour is that of another class."""
-  return (
+) -> UserError:
+  """Returns the error for an index whose colour or grey value is that of another class."""
+  remedy = (
+    'save the mask as RGB to go by colour, or remove the colours from the class file to go by '
+    'index.'
+    if decoding.colors
+    else 'save the mask as grey PNG with the class ids.'
+  )
+  return UserError(
     f'{file} paints index {index} in {hex_color(color)}, the colour of '
     f'{_describe(by_color, decoding)}, but index {index} is read as '
-    f'{_describe(by_index, decoding)}: save the mask as RGB to go by colour, or remove the '
-    'colours from the class file to go by index.'
+    f'{_describe(by_index, decoding)}: {remedy}',
+    'masks with a reordered palette',
   )
 
 
 def _expected_ids(decoding: Decoding) -> str:
   """Lists the ids of the table, as in '0 (road), 1 (car), 7 (car), 255 (void)'."""
-  ids = [raw for raw, label in enumerate(decoding.table.tolist()) if label >= 0]
+  ids = np.flatnonzero(decoding.table >= 0)[:25].tolist()
   names = {**dict(enumerate(decoding.class_names)), VOID: 'void'}
   return listed([f'{raw} ({names[int(decoding.table[raw])]})' for raw in ids], 24)
 

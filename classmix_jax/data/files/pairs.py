@@ -3,15 +3,28 @@
 Synopsis:
 
     pairs = pair(find_images('images'), find_images('masks'))
-    check_pairs(pairs)
+    check_pairs(pairs, decoding)
     source = paired_source(pairs, decoding, size=(180, 240))
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from classmix_jax.data.files.findings import Finding, add_findings
+from classmix_jax.data.files.name_list import (
+  AmbiguousName,
+  Index,
+  build_index,
+  drop_header,
+  find_line,
+  find_name,
+  find_separator,
+  get_stem,
+  has_several_paths,
+  read_lines,
+  split_pairs,
+)
 from classmix_jax.data.files.open_image import File
 from classmix_jax.errors import UserError
 from classmix_jax.utils.text import listed, plural
@@ -59,8 +72,8 @@ def listed_pairs(
 ) -> Pairs:
   """Returns the pairs in a list, matched by file name alone.
 
-  A line is `image mask`, or `image` if the mask has the same name. Directories and extensions in
-  the list are ignored, as lists keep the paths of the machine where they were written.
+  A line is `image mask`, or `image` if the mask has the same name, see `name_list.py`. Directories
+  of other machines and extensions are ignored.
 
   Raises:
     UserError: the list is empty or malformed, or names missing files; the message has three of
@@ -69,7 +82,9 @@ def listed_pairs(
   Example: the line '/x/JPEGImages/a.jpg /x/SegmentationClass/a.png' pairs
     `images['a']` with `masks['a']`, and so does the line 'a'.
   """
-  return named_pairs(read_list(list_file), images, masks, origin=list_file, remedy=remedy)
+  return named_pairs(
+    read_list(list_file, images, masks), images, masks, origin=list_file, remedy=remedy
+  )
 
 
 def named_pairs(
@@ -102,32 +117,66 @@ def named_pairs(
   return Pairs(names, tuple(images[n] for n in names), tuple(masks[rows[n]] for n in names))
 
 
-def read_list(list_file: Path) -> dict[str, str]:
-  """Returns stem of image -> stem of mask from lines 'image mask' or 'image'.
+def read_list(
+  list_file: Path, images: Iterable[str] = (), masks: Iterable[str] = ()
+) -> dict[str, str]:
+  """Returns name of image -> name of mask from lines 'image mask' or 'image'.
+
+  Args:
+    list_file: the list.
+    images: names of the images that exist; a line of another image gives its stem.
+    masks: names of the masks that exist.
 
   Raises:
     UserError: the file is unreadable or empty, or a line is malformed or repeats an image.
+
+  Example: for the line 'x/a.jpg y/b.png', `read_list(path, ['a'], ['b']) == {'a': 'b'}`.
   """
   try:
-    lines = list_file.read_text(encoding='utf-8-sig').splitlines()
-  except (OSError, UnicodeDecodeError) as error:
+    lines = read_lines(list_file)
+  except (OSError, ValueError) as error:
     reason = getattr(error, 'strerror', None) or 'not text in UTF-8'
     raise UserError(
       f'{list_file} cannot be read ({reason}): write it again, or remove it to read the whole '
       'directory.'
     ) from None
-  rows: dict[str, str] = {}
-  for number, line in enumerate(lines, start=1):
-    stems = [Path(part.replace('\\', '/')).stem for part in line.split()]
-    if len(stems) > 2:
-      raise UserError(
-        f"{list_file}, line {number} is '{line}'; expected is 'image mask' without spaces in the "
-        'names.'
-      )
-    if stems and stems[0] in rows:
-      raise UserError(f"{list_file}, line {number} repeats '{stems[0]}': remove one of the lines.")
-    if stems:
-      rows[stems[0]] = stems[-1]
-  if not rows:
+  if not lines:
     raise UserError(f'{list_file} is empty. Remove it to read the whole directory.')
+  image_index, mask_index = build_index(images), build_index(masks)
+  lines = drop_header(lines, image_index)
+  separator = find_separator(lines)
+  rows: dict[str, str] = {}
+  for number, line in lines:
+    where = f'{list_file}, line {number}'
+    try:
+      row = _read_row(line, image_index, mask_index, separator)
+    except AmbiguousName as error:
+      text, names = error.args
+      raise UserError(
+        f"{where}: '{text}' is ambiguous ({listed(names, 3)}): write the whole name."
+      ) from None
+    if row is None:
+      raise UserError(f"{where} is '{line}'; expected is 'image mask', or the image only.")
+    image, mask = row
+    if image in rows:
+      raise UserError(f"{where} repeats '{image}': remove one of the lines.")
+    rows[image] = mask
   return rows
+
+
+def _read_row(line: str, images: Index, masks: Index, separator: str) -> tuple[str, str] | None:
+  """Returns the names of image and mask in a line, or their stems if there are no such files.
+
+  Returns None for a line of more than two paths.
+  """
+  match = find_line(line, images, separator)
+  if match:
+    image, other = match
+  else:
+    text, other = next(split_pairs(line, separator), (line, ''))
+    image = get_stem(text)
+  if has_several_paths(other):
+    return None
+  if not other:
+    return image, find_name(image, masks) or image
+  return image, find_name(other, masks) or get_stem(other)

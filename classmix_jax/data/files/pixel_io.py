@@ -9,18 +9,22 @@ TIFF files of more than 8 bits or other bands than grey, RGB or RGBA are read wi
 and JPEG 2000 files of more than 8 bits with imagecodecs: PIL drops their lower bits.
 """
 
+import math
 import struct
 
 import numpy as np
 from PIL import Image
 
+from classmix_jax.data.files.compression import is_reversible
 from classmix_jax.data.files.open_image import File, convert_errors, open_image, read_bytes
 from classmix_jax.data.files.tiff_io import MAGIC, Layout, read_tiff, read_tiff_layout
 
 DEEP_GREY_MODES = ('I', 'I;16', 'I;16L', 'I;16B', 'I;16N')  # of PIL: more than 8 bits
 HEAD_BYTES = 1024  # in which the depth of a PNG or JPEG 2000 file is found
 
-_EXIF_ORIENTATION = 0x0112
+PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
+_EXIF_ORIENTATION, _TIFF_BITS = 0x0112, 258  # tags
+_ORIENTED = {'exif', 'XML:com.adobe.xmp'}  # PIL's names of what may hold the orientation
 _PNG_BANDS = {0: 1, 2: 3, 4: 2, 6: 4}  # by colour type; 4 and 6 have transparency
 
 
@@ -51,7 +55,8 @@ def read_layout(file: File) -> Layout | None:
     return None
   is_turned = 5 <= orientation <= 8
   size = size[::-1] if is_turned else size
-  return Layout(size, kind, dtype, bits, bands, alpha, orientation=orientation)
+  lossy = 'a JPEG 2000' if kind == 'JPEG2000' and not is_reversible(head) else ''
+  return Layout(size, kind, dtype, bits, bands, alpha, orientation=orientation, lossy=lossy)
 
 
 def read_pixels(file: File) -> np.ndarray:
@@ -73,15 +78,37 @@ def read_pixels(file: File) -> np.ndarray:
       pixels, orientation = np.asarray(image), read_orientation(image)
   else:
     pixels, orientation = _decode(file, layout), layout.orientation
-  pixels = _turn(pixels, orientation)
+  pixels = turn_pixels(pixels, orientation)
   return pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
+
+
+def orientation_of_tiff(image: Image.Image) -> int:
+  """Returns the orientation of a TIFF, 1 to 8, which PIL applies to size and pixels."""
+  orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+  return orientation if orientation in range(1, 9) else 1
+
+
+def sample_bits(file: File) -> int:
+  """Returns the bits of the grey values in a PNG or TIFF, 8 for other files.
+
+  PIL spreads values of 2 and 4 bits over 0..255.
+  """
+  with convert_errors(file):
+    head = read_bytes(file, HEAD_BYTES)
+  if head[:8] == PNG_MAGIC and head[25:26] in (b'\0', b'\4'):
+    return head[24]
+  if head[:4] not in MAGIC:
+    return 8
+  with open_image(file) as image:
+    bits = image.tag_v2.get(_TIFF_BITS, (8,))  # type: ignore[attr-defined]
+    return bits[0] if isinstance(bits, tuple) else bits
 
 
 def read_orientation(image: Image.Image) -> int:
   """Returns the EXIF orientation that a decoded image still needs, 1 to 8; 1 is upright."""
   if image.format == 'TIFF':
     return 1  # PIL applies it when it decodes
-  if image.format == 'PNG' and 'exif' not in image.info:
+  if image.format == 'PNG' and not _ORIENTED & image.info.keys():
     return 1  # getexif() would decode the image to look behind the pixels
   orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
   return orientation if orientation in range(1, 9) else 1
@@ -89,10 +116,10 @@ def read_orientation(image: Image.Image) -> int:
 
 def _decode(file: File, layout: Layout) -> np.ndarray:
   """Returns `[H, W, bands]` of an image that PIL would reduce to 8 bits, or to fewer bands."""
-  if layout.format == 'TIFF':
-    return read_tiff(file)
   with convert_errors(file):
-    if layout.format in ('PNG', 'JPEG2000'):
+    if layout.format == 'TIFF':
+      pixels = read_tiff(file)
+    elif layout.format in ('PNG', 'JPEG2000'):
       import imagecodecs
 
       decode = imagecodecs.png_decode if layout.format == 'PNG' else imagecodecs.jpeg2k_decode
@@ -100,12 +127,15 @@ def _decode(file: File, layout: Layout) -> np.ndarray:
     else:  # PGM and PFM
       with open_image(file) as image:
         pixels = np.asarray(image)
-    return pixels.reshape(*pixels.shape[:2], -1)
+    size = layout.size[::-1] if layout.orientation >= 5 else layout.size
+    if not pixels.size or pixels.size != math.prod(size) * layout.bands:
+      raise ValueError(f'values of the shape {pixels.shape}, not {layout} of {size}')
+    return pixels.reshape(*size, layout.bands)
 
 
 def _deep_bands(head: bytes) -> tuple[int, int, bool]:
   """Returns (bits, bands, alpha) of a PNG or JPEG 2000 file, (0, 0, False) for other files."""
-  if head[:8] == b'\x89PNG\r\n\x1a\n' and len(head) > 25:
+  if head[:8] == PNG_MAGIC and len(head) > 25:
     return head[24], _PNG_BANDS.get(head[25], 1), head[25] >= 4
   start = head.find(b'\xff\x4f\xff\x51')  # markers of a JPEG 2000 codestream and its size
   if head[:4] in (b'\0\0\0\x0c', b'\xff\x4f\xff\x51') and 0 <= start <= len(head) - 43:
@@ -114,7 +144,7 @@ def _deep_bands(head: bytes) -> tuple[int, int, bool]:
   return 0, 0, False
 
 
-def _turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
+def turn_pixels(pixels: np.ndarray, orientation: int) -> np.ndarray:
   """Applies an EXIF orientation to `[H, W, ...]`."""
   if orientation in (5, 6, 7, 8):
     pixels = pixels.swapaxes(0, 1)

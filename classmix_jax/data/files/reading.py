@@ -64,8 +64,8 @@ def _parse_bands(text: object) -> tuple[int, ...]:
     (0, 1, 3)
   ):
     raise UserError(
-      f"config.data.bands is '{text}'; expected are three numbers of bands from 1, as in '4,3,2', "
-      "one for grey, as in '1', or ''."
+      f'config.data.bands is {str(text)!r}; expected are three numbers of bands from 1, as in '
+      "'4,3,2', one for grey, as in '1', or ''."
     )
   return tuple(int(entry) for entry in entries)
 
@@ -75,7 +75,7 @@ def _parse_ranges(text: str, bands: str) -> tuple[ValueRange, ...]:
   ranges = [_parse_range(entry) for entry in entries]
   if None in ranges or len(ranges) not in (0, 1, 3):
     raise UserError(
-      f"config.data.value_range is '{text}'; expected is LOW:HIGH as in '0:3060', percentiles of "
+      f"config.data.value_range is {text!r}; expected is LOW:HIGH as in '0:3060', percentiles of "
       "each image as in 'p2:p98', three of these behind commas, or ''."
     )
   return tuple(one for one in ranges if one)
@@ -115,8 +115,7 @@ def to_rgb(pixels: np.ndarray, layout: Layout, reading: Reading, file: File) -> 
   ranges = reading.ranges or (full_range(layout),)
   if len(ranges) not in (1, len(bands)):
     raise UserError(
-      f'{file} is read as one band, and config.data.value_range has {len(ranges)} ranges: give '
-      'one.',
+      f'{file} has one band to read, config.data.value_range {len(ranges)} ranges: give one.',
       'ranges of values',
     )
   channels = []

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from classmix_jax.data.files.compression import LOSSY_COMPRESSIONS, LOSSY_TIFF
 from classmix_jax.data.files.open_image import (
   File,
   convert_errors,
@@ -57,6 +58,7 @@ class Layout(NamedTuple):
     names: of the bands, () if the file has none.
     nodata: the value of pixels without data, or None.
     orientation: of EXIF, 1 to 8.
+    lossy: lossy format, such as 'a JPEG 2000'; '' if the compression keeps all values.
   """
 
   size: Size
@@ -69,6 +71,7 @@ class Layout(NamedTuple):
   names: tuple[str, ...] = ()
   nodata: float | None = None
   orientation: int = 1
+  lossy: str = ''
 
   def __str__(self) -> str:
     """Returns for example '4 bands of uint16'."""
@@ -124,7 +127,7 @@ def _is_read_by_pil(pages: list[Any]) -> bool:
     and page.bitspersample <= 8
     and page.sampleformat == 1  # unsigned integers
     and (int(page.photometric), page.samplesperpixel, _has_alpha(page)) in READ_BY_PIL
-    and (GDAL_NODATA not in page.tags or page.photometric == 3)  # 3: a palette
+    and (GDAL_NODATA not in page.tags or page.photometric not in PLAIN)
   )
 
 
@@ -135,6 +138,8 @@ def _has_alpha(page: Any) -> bool:
 def _layout(pages: list[Any], file: File) -> Layout:
   page = pages[0]
   height, width = page.imagelength, page.imagewidth
+  if not height * width:
+    raise ValueError('it has no pixels')  # which `convert_errors` turns into a sentence
   if height * width > max_pixels():
     raise too_large(file)
   if page.dtype is None or page.dtype.kind not in 'biuf' or page.imagedepth != 1:
@@ -168,6 +173,7 @@ def _layout(pages: list[Any], file: File) -> Layout:
     names=_band_names(page, bands),
     nodata=_nodata(page),
     orientation=orientation if 1 <= orientation <= 8 else 1,
+    lossy=LOSSY_TIFF if int(page.compression) in LOSSY_COMPRESSIONS else '',
   )
 
 

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from classmix_jax.data.files.checks import check_exists, check_pairs
+from classmix_jax.data.files.decoding import Decoding
 from classmix_jax.data.files.file_source import paired_source
 from classmix_jax.data.files.find_images import find_images, find_unpacked_images
 from classmix_jax.data.files.mask_io import count_raw_values
@@ -48,8 +49,8 @@ def load(root: str, size: Size | None = None, zero_is_void: bool = True) -> Data
   base = inside if root and inside.is_dir() else directory
   directories = [base / kind / split for kind in ('images', 'annotations') for split in SPLITS]
   check_exists(root and str(base), directories, LAYOUT)
-  train, val = (_find_pairs(base, split) for split in SPLITS)
   decoding = make_decoding(zero_is_void)
+  train, val = (_find_pairs(base, split, decoding) for split in SPLITS)
   if not zero_is_void:
     check_void(train)
   return Dataset(
@@ -61,11 +62,11 @@ def load(root: str, size: Size | None = None, zero_is_void: bool = True) -> Data
   )
 
 
-def _find_pairs(base: Path, split: str) -> Pairs:
+def _find_pairs(base: Path, split: str, decoding: Decoding) -> Pairs:
   images = find_unpacked_images(base / 'images' / split, 'ADE20K')
   masks = base / 'annotations' / split
   pairs = pair(images, find_images(masks), remedy=f'Add the masks to {masks}.')
-  check_pairs(pairs)
+  check_pairs(pairs, decoding)
   return pairs
 
 

@@ -90,5 +90,5 @@ def _choose_reader(reader: str, base: Path, cache: Path) -> str:
 
 def _open_directory(base: Path, split: str, size: Size | None) -> Source:
   pairs, decoding = folders.find_pairs(base, split)
-  check_pairs(pairs)
+  check_pairs(pairs, decoding)
   return paired_source(pairs, decoding, size)

@@ -62,7 +62,7 @@ def _find_pairs(directory: Path, masks: Mapping[str, Path]) -> Pairs:
     remedy=f'Paint {directory.parent / "masks"} from {year_file} with launch/convert_labels.py '
     '--from=coco --classes=coco --background=background.',
   )
-  check_pairs(pairs)
+  check_pairs(pairs, DECODING)
   return pairs
 
 

@@ -12,21 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from classmix_jax.data.files.find_images import EXTENSIONS, find_images, image_paths, name_images
+from classmix_jax.data.files.unused import describe_unused
 from classmix_jax.data.splits import choose_labeled
 from classmix_jax.datasets.folder.layouts import Layout, Part
 from classmix_jax.datasets.folder.layouts.words import special_children
 from classmix_jax.datasets.folder.mask_names import Matches, match_masks, split_beside
-from classmix_jax.datasets.folder.patterns import NAME, find_pattern
+from classmix_jax.datasets.folder.patterns import NAME, Patterns, find_pattern
 from classmix_jax.errors import UserError
-
-
-class Patterns(NamedTuple):
-  """Fields of `config.data` that replace what a layout finds; '' replaces nothing."""
-
-  images: str = ''
-  masks: str = ''
-  unlabeled_images: str = ''
-  val: str = ''
 
 
 class Contents(NamedTuple):
@@ -220,8 +212,9 @@ def require_images(directory: Path, files: Collection[Path]) -> None:
   """Raises UserError if a directory holds no images."""
   if not files:
     extensions = ', '.join(extension[1:] for extension in EXTENSIONS)
+    unused = ' '.join(describe_unused([directory]))
     raise UserError(
-      f'{directory} holds no images ({extensions}). Add some or remove the directory.'
+      f'{directory} holds no images ({extensions}). {unused or "Add some or remove the directory."}'
     )
 
 

@@ -2,50 +2,54 @@
 
 Synopsis:
 
-    describe_layout(root, layout)     # 'images/ with masks in masks/'
+    describe_layout(root, layout, Patterns())     # 'images in images/, masks in masks/'
     describe_matches(contents.train, 'used without labels')
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from classmix_jax.datasets.folder.layouts import Layout, Part
+from classmix_jax.datasets.folder.layouts import Layout
 from classmix_jax.datasets.folder.mask_names import Matches
+from classmix_jax.datasets.folder.patterns import Patterns
 from classmix_jax.utils.text import listed, plural
 
 MAX_NAMES = 3  # of files in a sentence
 
 
-def describe_layout(root: Path, layout: Layout | None) -> str:
-  """Returns the directories that were read, as 'images/ with masks in masks/'.
+def describe_layout(root: Path, layout: Layout | None, patterns: Patterns) -> str:
+  """Returns the directories or patterns that were read, in words.
 
-  Example: `describe_layout(Path('DIR'), None) == 'the patterns of config.data'`.
+  Example: `describe_layout(root, layout, Patterns())` may be 'images in train/, masks beside them'.
   """
-  if layout is None:
-    return 'the patterns of config.data'
-  texts = [_describe_part(root, part) for part in layout.train]
-  text = listed(texts, 2)
-  for title, directories in (
-    ('validation in', [part.names or part.images for part in layout.val]),
-    ('further images in', list(layout.unlabeled)),
-  ):
-    if directories:
-      text += f', {title} {listed([_relative(root, path) for path in directories], 2)}'
-  return text
+  parts = layout.train if layout else ()
+  images = _list_paths(root, [part.images for part in parts])
+  masks = _list_paths(root, [part.masks for part in parts])
+  if patterns.masks:
+    masks_text = f'masks {patterns.masks}'
+  else:
+    masks_text = 'masks beside them' if masks == images else f'masks in {masks}'
+  texts = [f'images {patterns.images}' if patterns.images else f'images in {images}', masks_text]
+  val = [part.names or part.images for part in layout.val] if layout else []
+  if val or patterns.val:
+    texts.append(f'validation in {patterns.val or _list_paths(root, val)}')
+  unlabeled = layout.unlabeled if layout else ()
+  if unlabeled or patterns.unlabeled_images:
+    texts.append(f'further images in {patterns.unlabeled_images or _list_paths(root, unlabeled)}')
+  return ', '.join(texts)
 
 
-def _describe_part(root: Path, part: Part) -> str:
-  images = _relative(root, part.images)
-  if part.masks == part.images:
-    return f'{images} with masks beside the images'
-  return f'{images} with masks in {_relative(root, part.masks)}'
+def _list_paths(root: Path, paths: Sequence[Path]) -> str:
+  """Returns paths relative to the root, as 'images/ and more/images/'."""
+  texts = list(dict.fromkeys(_relative(root, path) for path in paths))
+  return texts[0] if len(texts) == 1 else listed(texts, 2)
 
 
 def _relative(root: Path, path: Path) -> str:
-  if not path.is_relative_to(root):
-    return str(path)
-  text = path.relative_to(root).as_posix()
-  return 'the directory itself' if text == '.' else text if path.suffix else f'{text}/'
+  if path == root:
+    return 'the directory itself'
+  text = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+  return text if path.suffix == '.txt' else f'{text}/'
 
 
 def describe_matches(matches: Matches, bare_images: str) -> list[str]:
@@ -65,7 +69,10 @@ def describe_matches(matches: Matches, bare_images: str) -> list[str]:
   by_rule = [name for name, mask in matches.masks.items() if mask.stem != matches.images[name].stem]
   if by_rule:
     image, mask = matches.images[by_rule[0]], matches.masks[by_rule[0]]
-    sentences.append(f'Masks were found by their names: the mask of {image.name} is {mask.name}.')
+    example = f'{image.name} is {mask.name}'
+    if len(image.stem) > 1 and image.stem in mask.stem:
+      example = example.replace(image.stem, 'NAME')
+    sentences.append(f'Masks are matched by a rule of names: the mask of {example}.')
   if matches.unused:
     sentences.append(
       f'{len(matches.unused)} {plural("mask", matches.unused)} {_have(matches.unused)} no image '
@@ -89,11 +96,15 @@ def describe_unused(
   """Returns sentences on images for tests, and on pairs that are in no list of names."""
   sentences = []
   if layout and layout.test:
-    directories = [_relative(root, part.names or part.images) for part in layout.test]
-    sentences.append(f'{listed(directories, 2)} is for tests: its {tests:,} images are not used.')
+    places = _list_paths(root, [part.names or part.images for part in layout.test])
+    sentences.append(
+      f'{tests:,} {plural("image", range(tests))} for tests in {places} {_are(range(tests))} not '
+      'used.'
+    )
   if unlisted:
     sentences.append(
-      f'{len(unlisted)} images with a mask are in no list and are not used: {_names(unlisted)}.'
+      f'{len(unlisted)} {plural("image", unlisted)} with a mask {_are(unlisted)} in no list of '
+      f'names and not used: {_names(unlisted)}.'
     )
   return sentences
 

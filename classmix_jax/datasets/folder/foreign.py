@@ -2,10 +2,10 @@
 
 Synopsis:
 
-    describe_annotations(Path('DIR'))    # 'DIR holds ... convert them: python launch/...', or ''
+    describe_annotations([root], root)    # 'DIR/a.json is ...: run python launch/...', or ''
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import itertools
 import os
 from pathlib import Path
@@ -23,43 +23,58 @@ class Format(NamedTuple):
   title: str
   extension: str
   expressions: tuple[bytes, ...]
-  is_one_file: bool  # of all images, not one file for each
+  source: str  # what is converted: the 'file', its 'directory', or the 'project' with meta.json
 
 
 FORMATS = (
-  Format('labelme', 'labelme', '.json', (rb'"shapes"\s*:', rb'"imagePath"\s*:'), False),
-  Format('coco', 'COCO', '.json', (rb'"annotations"\s*:', rb'"categories"\s*:'), True),
-  Format('cvat', 'CVAT', '.xml', (rb'<annotations>', rb'<image\s'), True),
+  Format('labelme', 'labelme', '.json', (rb'"shapes"\s*:', rb'"imagePath"\s*:'), 'directory'),
+  Format('coco', 'COCO', '.json', (rb'"annotations"\s*:', rb'"categories"\s*:'), 'file'),
+  Format('cvat', 'CVAT', '.xml', (rb'<annotations>', rb'<image\s'), 'file'),
+  Format(
+    'via', 'VGG Image Annotator', '.json', (rb'"regions"\s*:', rb'"shape_attributes"'), 'file'
+  ),
+  Format('label_studio', 'Label Studio', '.json', (rb'"from_name"\s*:', rb'"to_name"\s*:'), 'file'),
+  Format('supervisely', 'Supervisely', '.json', (rb'"objects"\s*:', rb'"size"\s*:'), 'project'),
 )
 
 
-def describe_annotations(root: Path) -> str:
-  """Returns a sentence on the annotations below a directory with the command, '' if none are known.
+def describe_annotations(places: Iterable[Path], output: Path) -> str:
+  """Returns a sentence on annotations and the command to convert them, '' if none are known.
 
-  Example: `describe_annotations(root)` may be 'DIR/a.json is an annotation of labelme, not ...'.
+  Args:
+    places: directories, the most likely first.
+    output: directory for the converted masks.
+
+  Example: `describe_annotations([root], root)` may be 'DIR/a.json is an annotation of ...'.
   """
-  texts = 0
-  for path in itertools.islice(_annotation_files(root), NUM_FILES):
-    if path.suffix.lower() == '.txt':
-      texts += _is_yolo(path)
-      continue
+  files = itertools.chain.from_iterable(map(_annotation_files, places))
+  texts: set[Path] = set()
+  for path in itertools.islice(dict.fromkeys(files), NUM_FILES):
+    if path.suffix.lower() == '.txt' and _is_yolo(path):
+      texts.add(path.parent)
     content = _read_ends(path)
     for form in FORMATS:
       if path.suffix.lower() != form.extension:
         continue
       if all(re.search(expression, content) for expression in form.expressions):
-        source = path if form.is_one_file else path.parent
+        source = {'file': path, 'directory': path.parent}.get(form.source) or _project(path)
+        place = source if form.source == 'project' else output
         return (
           f'{path} is an annotation of {form.title}, not a mask: run python '
-          f'launch/convert_labels.py --from={form.converter} --input={source} --output=DIR and put '
-          'DIR/masks beside the images.'
+          f'launch/convert_labels.py --from={form.converter} --input={source} --output={place}, '
+          f'which writes {place / "masks"}.'
         )
   if texts:
     return (
-      f'{texts} text files below {root} look like labels of YOLO, which are no masks: export '
-      'masks, or polygons as COCO for launch/convert_labels.py.'
+      f'{min(texts)} holds text files as labels of YOLO, which are no masks: export masks, or '
+      'polygons as COCO for launch/convert_labels.py.'
     )
   return ''
+
+
+def _project(path: Path) -> Path:
+  """Returns the nearest directory above a file with meta.json, else that of the file."""
+  return next((p for p in path.parents if (p / 'meta.json').is_file()), path.parent)
 
 
 def _annotation_files(root: Path) -> Iterator[Path]:

@@ -9,18 +9,19 @@ Synopsis:
 
 import os
 
-from classmix_jax.data.class_files.class_table import color_table
+from classmix_jax.data.class_files.class_table import color_table, list_notes
 from classmix_jax.data.class_files.reader import read_class_file
 from classmix_jax.data.files.checks import check_pairs
-from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import image_source, paired_source
 from classmix_jax.data.files.reading import parse_reading
+from classmix_jax.data.files.unused import describe_unused
 from classmix_jax.data.source import Dataset
-from classmix_jax.datasets.folder.contents import Patterns
-from classmix_jax.datasets.folder.options import parse_colors, parse_label_map
+from classmix_jax.datasets.folder.mask_options import MaskOptions, build_decoding
+from classmix_jax.datasets.folder.options import parse_colors
 from classmix_jax.datasets.folder.palette import choose_palette
-from classmix_jax.datasets.folder.parts import read_parts
-from classmix_jax.datasets.folder.recognize import check_root, find_class_file, recognize
+from classmix_jax.datasets.folder.parts import read_directories, read_parts
+from classmix_jax.datasets.folder.patterns import Patterns
+from classmix_jax.datasets.folder.recognize import check_root, choose_layout, locate_class_file
 from classmix_jax.types import Size
 
 
@@ -38,6 +39,11 @@ def load(
   label_map: str = '',
   colors: str = '',
   ignore: str = '',
+  mask_threshold: int = 0,
+  color_distance: float = 0.0,
+  others: str = '',
+  transparent: str = '',
+  turn_masks: bool = False,
   bands: str = '',
   value_range: str = '',
 ) -> Dataset:
@@ -58,13 +64,18 @@ def load(
     val_share: fraction of the labelled images for validation if there are no others, at least one.
     val_seed: chooses these images, by a hash of each name.
     labeled: `config.data.labeled`; images that a file lists are not set aside for validation.
-    classes: file of class names, absolute or relative to root, in a format of
-      data/class_files; '' is classes.txt, or the file of the layout. Its ids are values of masks,
-      and its colours those of figures and of RGB masks.
+    classes: file of class names, absolute or relative to root, in a format of data/class_files; ''
+      is classes.txt, or the file of the layout. Its ids are values of masks, and its colours those
+      of figures and of RGB masks.
     label_map: 'RAW:CLASS,...' maps further values of masks; CLASS is an id or void. '255:1,7:void'
       reads 255 as class 1 and 7 as void.
     colors: '#RRGGBB:CLASS,...', colours in RGB masks beside those of the class file.
     ignore: 'RAW,...', values to read as void: '0,3' is short for label_map='0:void,3:void'.
+    mask_threshold: see `MaskOptions`, as are the four below.
+    color_distance: largest distance of a pixel to the colour of its class.
+    others: 'void' or ''.
+    transparent: what transparent pixels are.
+    turn_masks: whether masks are turned with their images.
     bands: 'B,B,B' or 'B', the bands of images that are read, from 1; '' is grey or RGB.
     value_range: 'LOW:HIGH' or percentiles 'pLOW:pHIGH' of the images, which become 0..255; '' is
       the whole range of their type.
@@ -74,31 +85,38 @@ def load(
 
   Example: `load('DIR', size=(256, 256), ignore='0').train.names == ('a', 'b')`.
   """
-  base = check_root(root)
-  class_file = base / os.path.expanduser(classes)
-  layout = None
-  if not (images and masks):
-    base, layout = recognize(base)
-  if not classes:
-    class_file = find_class_file(base, layout)
+  directory = check_root(root)
   patterns = Patterns(images, masks, unlabeled_images, val)
+  base, layout = choose_layout(directory, patterns)
   parts = read_parts(base, layout, patterns, val_share, val_seed, str(labeled))
-  table = read_class_file(class_file)
+  if layout and layout.classes and layout.class_file and not classes:
+    class_file, table = layout.class_file, layout.classes
+  else:
+    class_file = directory / os.path.expanduser(classes)
+    if not classes:
+      class_file = locate_class_file(list(dict.fromkeys([directory, base])), layout)
+    table = read_class_file(class_file)
   option_colors = parse_colors(colors, table.names)
-  decoding = Decoding(
-    table.names,
-    label_table(0, table.label_map() | parse_label_map(label_map, ignore, table.names)),
-    color_table(table, class_file) | option_colors,
+  options = MaskOptions(
+    label_map, ignore, mask_threshold, color_distance, others, transparent, turn_masks
   )
+  table_colors = (
+    color_table(table, class_file) | dict(layout.colors if layout else {}) | option_colors
+  )
+  decoding = build_decoding(table.names, table.label_map(), table_colors, options)
   reading = parse_reading(bands, value_range)
-  check_pairs(parts.train)
-  check_pairs(parts.val)
+  check_pairs(parts.train, decoding)
+  check_pairs(parts.val, decoding)
   return Dataset(
     name='folder',
     class_names=table.names,
-    palette=choose_palette(table.colors, option_colors, parts.train.masks),
+    palette=choose_palette(table.colors, option_colors, parts.train.masks, table.raw_ids),
     train=paired_source(parts.train, decoding, size, reading),
     val=paired_source(parts.val, decoding, size, reading),
     unlabeled=image_source(parts.unlabeled, size, reading) if parts.unlabeled else None,
-    notes=parts.notes,
+    notes=(
+      *parts.notes,
+      *list_notes(table, class_file),
+      *describe_unused(read_directories(layout, parts), used=[class_file]),
+    ),
   )

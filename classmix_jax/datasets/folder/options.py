@@ -67,7 +67,7 @@ def _parse_table(
   table: dict[Key, int] = {}
   for entry in _entries(text):
     left, _, right = (part.strip() for part in entry.partition(':'))
-    key, label = parse_key(left), _parse_class_id(right, len(class_names))
+    key, label = parse_key(left), parse_class_id(right, len(class_names))
     if key is None or label is None:
       raise UserError(
         f"--config.data.{option}={text!r}: {entry!r} is invalid; expected is '{sample}' with "
@@ -87,7 +87,8 @@ def _parse_raw_value(text: str) -> int | None:
   return int(text) if text.isdecimal() and int(text) < RAW_VALUES else None
 
 
-def _parse_class_id(text: str, num_classes: int) -> int | None:
+def parse_class_id(text: str, num_classes: int) -> int | None:
+  """Returns a class id, `VOID` for 'void', or None for other text."""
   if text == 'void':
     return VOID
   return int(text) if text.isdecimal() and int(text) < num_classes else None

@@ -12,6 +12,7 @@ def choose_palette(
   class_colors: Sequence[Color | None],
   option_colors: Mapping[Color, int],
   masks: Sequence[File],
+  raw_ids: Sequence[int] | None = None,
 ) -> tuple[Color, ...]:
   """Returns a colour for every class, from the first of these that has one.
 
@@ -19,21 +20,23 @@ def choose_palette(
     class_colors: colours in the class file, None for classes without one.
     option_colors: colour -> class, from the option `colors`.
     masks: the palette of the first one is used, and then that of PASCAL VOC.
+    raw_ids: id of class 0, 1, ... in masks; None for 0, 1, ...
   """
   by_class = {label: color for color, label in reversed(list(option_colors.items()))}
-  spare = _mask_palette(masks, len(class_colors)) or voc_palette(len(class_colors))
+  ids = range(len(class_colors)) if raw_ids is None else raw_ids
+  spare = _mask_palette(masks, ids) or voc_palette(len(class_colors))
   return tuple(
     color or by_class.get(label) or spare[label] for label, color in enumerate(class_colors)
   )
 
 
-def _mask_palette(masks: Sequence[File], count: int) -> tuple[Color, ...] | None:
-  """Returns the first colours of the first mask's palette, None if it has fewer."""
+def _mask_palette(masks: Sequence[File], ids: Sequence[int]) -> tuple[Color, ...] | None:
+  """Returns the colours of ids in the first mask's palette, None if it lacks one."""
   try:
     palette = read_palette(masks[0]) if masks else []
   except UserError:  # `check_pairs` reports it, or the check of the data
     return None
-  return tuple(palette[:count]) if len(palette) >= count else None
+  return tuple(palette[index] for index in ids) if len(palette) > max(ids) else None
 
 
 def voc_palette(count: int) -> tuple[Color, ...]:

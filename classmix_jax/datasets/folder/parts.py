@@ -6,13 +6,16 @@ Synopsis:
     parts.train.names, parts.unlabeled, parts.notes
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+import os
 from pathlib import Path
 from typing import NamedTuple
 
+from classmix_jax.data.files.open_image import Encoded
 from classmix_jax.data.files.pairs import Pairs
+from classmix_jax.data.files.unused import top_directories
 from classmix_jax.data.splits import FRACTION, choose_labeled
-from classmix_jax.datasets.folder.contents import Patterns, read_contents
+from classmix_jax.datasets.folder.contents import read_contents
 from classmix_jax.datasets.folder.describe import (
   describe_held_out,
   describe_layout,
@@ -21,8 +24,10 @@ from classmix_jax.datasets.folder.describe import (
 )
 from classmix_jax.datasets.folder.foreign import describe_annotations
 from classmix_jax.datasets.folder.holdout import choose_validation
-from classmix_jax.datasets.folder.layouts import Layout
+from classmix_jax.datasets.folder.layouts import Layout, Part
+from classmix_jax.datasets.folder.layouts.words import IMAGES, spell
 from classmix_jax.datasets.folder.mask_names import Matches
+from classmix_jax.datasets.folder.patterns import Patterns
 from classmix_jax.errors import UserError
 from classmix_jax.utils.text import listed
 
@@ -66,14 +71,18 @@ def read_parts(
   """
   contents = read_contents(root, layout, patterns)
   images, masks = contents.train.images, contents.train.masks
-  require_masks(root, contents.train, 'images for training')
+  require_masks(root, contents.train, 'images for training', layout.train if layout else ())
   notes = describe_matches(contents.train, 'used without labels')
   if contents.val is not None:
-    require_masks(root, contents.val, 'images for validation')
+    require_masks(root, contents.val, 'images for validation', layout.val if layout else ())
     train, val = make_pairs(contents.train, masks), make_pairs(contents.val, contents.val.masks)
-    notes += [f'Validation: {note}' for note in describe_matches(contents.val, 'not used')]
+    notes += [
+      f'Validation: {note}'
+      for note in describe_matches(contents.val, 'not used')
+      if note not in notes
+    ]
   else:
-    held_out = hold_out(masks, val_share, val_seed, labeled)
+    held_out = hold_out(root, masks, val_share, val_seed, labeled)
     train = make_pairs(contents.train, masks.keys() - held_out)
     val = make_pairs(contents.train, held_out)
     notes.append(describe_held_out(len(held_out), len(masks), val_share))
@@ -81,34 +90,45 @@ def read_parts(
   bare = {name: path for name, path in images.items() if name not in masks}
   unlabeled = join(bare, contents.unlabeled)
   head = (
-    f'{root} is read as {describe_layout(root, layout)}: {len(train.names):,} labelled, '
-    f'{len(unlabeled):,} unlabelled and {len(val.names):,} validation images.'
+    f'{root}: {describe_layout(root, layout, patterns)}; {len(train.names):,} labelled, '
+    f'{len(unlabeled):,} unlabelled, {len(val.names):,} for validation.'
   )
-  return Parts(train, val, unlabeled, (*(layout.notes if layout else ()), head, *notes))
+  return Parts(train, val, unlabeled, (head, *(layout.notes if layout else ()), *notes))
 
 
-def require_masks(root: Path, matches: Matches, title: str) -> None:
+def require_masks(root: Path, matches: Matches, title: str, parts: Sequence[Part]) -> None:
   """Raises UserError if no image has a mask; the message has names of both and the remedy."""
   if matches.masks:
     return
   images, masks = (
-    [
-      path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-      for path in files
-    ]
+    [os.path.relpath(path, root) for path in files]
     for files in (matches.images.values(), matches.unused)
   )
-  hint = describe_annotations(root) or (
-    'Give both the same names, or set the pattern of the masks below config.data.root, as in '
-    "--config.data.masks='masks/{name}_mask.png'."
-  )
+  places = [place for part in parts for place in (part.images, part.masks)]
+  pattern = "--config.data.masks='masks/{name}_mask.png', a pattern below config.data.root"
+  if masks:
+    remedy = f'Give both the same names, or set {pattern}.'
+  else:
+    remedy = describe_annotations([*places, root], output_directory(root, parts)) or (
+      f'Add the directory masks/ with a mask for some of the images, or set {pattern}.'
+    )
   raise UserError(
-    f'None of the {len(images)} {title} in {root} has a mask: images are {listed(images, 3)}; '
-    f'masks {"are " + listed(masks, 3) if masks else "were not found"}. {hint}'
+    f'None of {len(images)} {title} in {root} has a mask: images are {listed(images, 3)}; '
+    f'masks {"are " + listed(masks, 3) if masks else "were not found"}. {remedy}'
   )
 
 
-def hold_out(names: Collection[str], share: float, seed: int, labeled: str) -> frozenset[str]:
+def output_directory(root: Path, parts: Sequence[Part]) -> Path:
+  """Returns the directory below which converted masks are found, DIR of DIR/masks."""
+  if len(parts) != 1 or parts[0].images == root:
+    return root
+  images = parts[0].images
+  return images.parent if spell(images.name) in IMAGES else images
+
+
+def hold_out(
+  root: Path, names: Collection[str], share: float, seed: int, labeled: str
+) -> frozenset[str]:
   """Returns the names of the labelled images that are set aside for validation.
 
   Raises:
@@ -116,16 +136,16 @@ def hold_out(names: Collection[str], share: float, seed: int, labeled: str) -> f
   """
   if len(names) == 1:
     raise UserError(
-      f"Only '{next(iter(names))}' has a mask and there are no images for validation: draw a mask "
-      'for a second image, or set --config.data.val to the images for validation.'
+      f"Only the image '{next(iter(names))}' in {root} has a mask, and there are none for "
+      'validation: draw a mask for a second image, or set --config.data.val to other images.'
     )
   order = sorted(names)
   named = {order[i] for i in choose_labeled(order, labeled, 0)} if is_list(labeled) else set()
   others = set(order) - named
   if not others:
     raise UserError(
-      f'{labeled} lists all {len(order)} images with a mask as labelled, and there are no others '
-      'for validation: list fewer, or set --config.data.val to the images for validation.'
+      f'{labeled} lists all {len(order)} images with a mask in {root} as labelled: none is left '
+      'for validation: list fewer, or set --config.data.val to other images.'
     )
   # Below the share the choice is the same for every list.
   chosen = choose_validation(order, share, seed) - named
@@ -152,3 +172,14 @@ def join(bare: Mapping[str, Path], unlabeled: Mapping[str, Path]) -> dict[str, P
   for name, path in unlabeled.items():
     images[f'unlabeled/{name}' if name in bare else name] = path
   return dict(sorted(images.items()))
+
+
+def read_directories(layout: Layout | None, parts: Parts) -> list[Path]:
+  """Returns the directories that images and masks were searched in, without nested ones."""
+  found = [*layout.train, *layout.val] if layout else []
+  searched = [path for part in found for path in (part.images, part.masks)]
+  searched += layout.unlabeled if layout else ()
+  files = [*parts.train.images, *parts.val.images, *parts.unlabeled.values()]
+  # The directory of a file in it, for equal treatment of both.
+  inside = [directory / 'file' for directory in searched]
+  return top_directories([*inside, *(file for file in files if not isinstance(file, Encoded))])

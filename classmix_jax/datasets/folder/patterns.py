@@ -1,4 +1,4 @@
-"""Patterns of files below a directory, with names that come from what varies between the files.
+"""Finds files by patterns, and names them by what varies between the files.
 
 Synopsis:
 
@@ -9,6 +9,7 @@ Synopsis:
 import os
 from pathlib import Path
 import re
+from typing import NamedTuple
 
 from classmix_jax.data.files.find_images import image_name, image_paths
 from classmix_jax.errors import UserError
@@ -16,6 +17,15 @@ from classmix_jax.utils.text import listed
 
 WILDCARDS = re.compile(r'[*?\[]|\{name\}')
 NAME = '{name}'
+
+
+class Patterns(NamedTuple):
+  """Fields of `config.data` that replace what a layout finds; '' replaces nothing."""
+
+  images: str = ''
+  masks: str = ''
+  unlabeled_images: str = ''
+  val: str = ''
 
 
 def find_pattern(root: Path, field: str, pattern: str) -> dict[str, Path]:

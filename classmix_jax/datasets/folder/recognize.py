@@ -2,17 +2,19 @@
 
 Synopsis:
 
-    root, layout = recognize(Path('DIR'))
-    find_class_file(root, layout)
+    root, layout = choose_layout(Path('DIR'), Patterns())
+    locate_class_file([root], layout)
 """
 
+from collections.abc import Sequence
 import os
 from pathlib import Path
 
+from classmix_jax.data.class_files.discovery import find_class_file
 from classmix_jax.datasets.folder.foreign import describe_annotations
-from classmix_jax.datasets.folder.layouts import LAYOUTS, Layout
-from classmix_jax.datasets.folder.layouts.words import children, image_files
-from classmix_jax.datasets.folder.patterns import describe_content
+from classmix_jax.datasets.folder.layouts import LAYOUTS, Layout, Part
+from classmix_jax.datasets.folder.layouts.words import MASKS, children, find_child, image_files
+from classmix_jax.datasets.folder.patterns import Patterns, describe_content
 from classmix_jax.errors import UserError
 
 MAX_LEVELS = 4  # of directories that hold one directory only
@@ -20,13 +22,6 @@ PATTERNS = (
   "--config.data.images='images/*' and --config.data.masks='masks/{name}.png', patterns below the "
   'root'
 )
-CLASS_FILES = (
-  'classes.txt', '_classes.csv', 'labelmap.txt', 'class_names.txt', 'label_names.txt',
-  'labels.txt', 'names.txt', 'codes.txt', 'label_colors.txt', 'objectinfo150.txt', 'obj.names',
-  'classes.names', 'classes.csv', 'labels.csv', 'class_dict.csv', '_class_dict.csv', 'classes.json',
-  'labels.json', 'class_names.json', 'categories.json', 'meta.json', 'label_map.pbtxt',
-  'labelmap.pbtxt',
-)  # fmt: skip
 
 
 def check_root(root: str) -> Path:
@@ -46,6 +41,20 @@ def check_root(root: str) -> Path:
   return path
 
 
+def choose_layout(root: Path, patterns: Patterns) -> tuple[Path, Layout | None]:
+  """Returns the directory with the data, and its layout or None if patterns replace all of it.
+
+  Raises:
+    UserError: the layout of images or masks without a pattern is not known, or several match.
+  """
+  if patterns.images and patterns.masks:
+    return root, None
+  masks = find_child(root, MASKS) if patterns.images else None
+  if masks is not None:
+    return root, Layout(train=(Part(root, masks),))
+  return recognize(root)
+
+
 def recognize(root: Path) -> tuple[Path, Layout]:
   """Returns the directory with the data, `root` or its only directory, and its layout.
 
@@ -58,17 +67,15 @@ def recognize(root: Path) -> tuple[Path, Layout]:
   for _ in range(MAX_LEVELS):
     layout = match_layout(directory)
     if layout is not None:
-      note = f'{root} holds {directory.relative_to(root)}/ only, which is read.'
-      nested = (note,) if directory != root else ()
-      return directory, layout._replace(notes=(*nested, *layout.notes))
+      return directory, layout
     inner = children(directory)
     if len(inner) != 1 or image_files(directory):
       break
     directory = inner[0]
-  hint = describe_annotations(root)
+  hint = describe_annotations([root], root)
   raise UserError(
     f'{root} has no layout that is known: it holds {describe_content(root)}. '
-    + (hint or f'Known are {", ".join(LAYOUTS)}; or set {PATTERNS}.')
+    + (hint or f'Known are {", ".join(LAYOUTS)}. Or set {PATTERNS}.')
   )
 
 
@@ -89,33 +96,16 @@ def match_layout(directory: Path) -> Layout | None:
   return next(iter(matches.values()), None)
 
 
-def find_class_file(root: Path, layout: Layout | None) -> Path:
-  """Returns the file of class names: of the format, in the root, or beside the images.
+def locate_class_file(roots: Sequence[Path], layout: Layout | None) -> Path:
+  """Returns the file of class names: in a root, beside the directories of images, or in them.
 
-  Returns root/classes.txt if there is none.
+  Returns classes.txt of the first root if there is none.
 
   Raises:
-    UserError: a directory has several, and none is classes.txt.
+    UserError: several files disagree, or the only one is malformed.
+
+  Example: `locate_class_file([Path('DIR')], None)` may be `DIR/_classes.csv`.
   """
-  if layout is None:
-    return _class_file_in(root) or root / 'classes.txt'
-  if layout.class_file is not None and not (root / 'classes.txt').is_file():
-    return layout.class_file
-  parts = [*layout.train, *layout.val]
-  places = [root, *(place for part in parts for place in (part.images.parent, part.images))]
-  files = (_class_file_in(place) for place in dict.fromkeys(places))
-  return next(filter(None, files), root / 'classes.txt')
-
-
-def _class_file_in(directory: Path) -> Path | None:
-  if not directory.is_dir():
-    return None
-  names = {name.lower(): name for name in os.listdir(directory)}
-  files = [directory / names[name] for name in CLASS_FILES if name in names]
-  files = [path for path in files if path.is_file()]
-  if len(files) > 1 and files[0].name != 'classes.txt':
-    listing = ' and '.join(path.name for path in files)
-    raise UserError(
-      f'{directory} holds {listing}: choose the file of class names by --config.data.classes=FILE.'
-    )
-  return files[0] if files else None
+  parts = [*layout.train, *layout.val] if layout else []
+  places = [*roots, *(place for part in parts for place in (part.images.parent, part.images))]
+  return find_class_file(*dict.fromkeys(places)) or roots[0] / 'classes.txt'

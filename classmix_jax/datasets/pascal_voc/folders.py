@@ -12,6 +12,7 @@ from pathlib import Path
 from classmix_jax.data.files.checks import check_exists, check_pairs
 from classmix_jax.data.files.find_images import find_images
 from classmix_jax.data.files.pairs import Pairs, listed_pairs, named_pairs
+from classmix_jax.datasets.pascal_voc.classes import DECODING
 
 TRAIN_LISTS = {  # by directory of training masks; the first list that exists is read
   'SegmentationClassAug': ('trainaug.txt', 'train_aug.txt'),
@@ -60,6 +61,6 @@ def find_pairs(base: Path, masks: str) -> tuple[Pairs, Pairs]:
   else:
     rows = {name: name for name in sorted(train_masks.keys() - set(val.names))}
     train = named_pairs(rows, images, train_masks, origin=base / masks, remedy=remedy)
-  check_pairs(train)
-  check_pairs(val)
+  check_pairs(train, DECODING)
+  check_pairs(val, DECODING)
   return train, val

@@ -11,7 +11,8 @@ import dataclasses
 import os
 from pathlib import Path, PurePosixPath
 
-from classmix_jax.data.class_files.reader import read_classes
+from classmix_jax.data.class_files.reader import read_class_file
+from classmix_jax.data.files.decoding import UNKNOWN
 from classmix_jax.data.files.file_source import paired_source, unlabeled_source
 from classmix_jax.data.files.find_images import EXTENSIONS
 from classmix_jax.data.files.pairs import Pairs
@@ -23,6 +24,7 @@ from classmix_jax.data.files.tfds_records import (
   record_names,
 )
 from classmix_jax.data.source import Dataset
+from classmix_jax.datasets.folder.mask_options import MaskOptions
 from classmix_jax.datasets.folder.palette import choose_palette
 from classmix_jax.datasets.tfds.encodings import KNOWN, Encoding, make_decoding, read_encoding
 from classmix_jax.datasets.tfds.features import choose_feature, choose_splits, find_name_feature
@@ -45,6 +47,9 @@ def load(
   classes: str = '',
   label_map: str = '',
   ignore: str = '',
+  mask_threshold: int = 0,
+  others: str = '',
+  transparent: str = '',
 ) -> Dataset:
   """Returns the data set of a builder; downloads and prepares it at the first call.
 
@@ -59,10 +64,13 @@ def load(
     val_split: '' is validation, val or test.
     unlabeled_split: '' is unlabeled, unlabelled, unsupervised or train_extra if there is one;
       'none' uses none.
-    classes: file of class names, as in dataset folder; the values of masks are then 0, 1, ... and
-      255 for void. '' finds names and values, see encodings.py.
+    classes: file of class names, as in dataset folder; the values of masks are then its ids, by
+      default 0, 1, ..., and 255 for void. '' finds names and values, see encodings.py.
     label_map: 'VALUE:CLASS,...' maps further values of masks; CLASS is an id or void.
     ignore: 'VALUE,...', values to read as void.
+    mask_threshold: see `MaskOptions`, as are the two below.
+    others: 'void' or ''.
+    transparent: what transparent pixels are.
 
   Raises:
     UserError: packages, files or features are missing, an option is malformed, or the values of
@@ -93,7 +101,10 @@ def load(
     encoding = _read_class_file(Path(os.path.expanduser(classes)), channel)
   else:
     encoding = known or read_encoding(builder, features[mask], train.masks)
-  decoding = make_decoding(encoding, label_map, ignore)
+  decoding = make_decoding(
+    encoding,
+    MaskOptions(label_map, ignore, mask_threshold, others=others, transparent=transparent),
+  )
   unlabeled = None
   if splits.unlabeled:
     names = _read_names(tfds_builder, splits.unlabeled)
@@ -137,5 +148,7 @@ def strip_extension(name: str) -> str:
 
 
 def _read_class_file(path: Path, channel: int | None) -> Encoding:
-  names, colors = read_classes(path)
-  return Encoding(names, choose_palette(colors, {}, ()), channel=channel)
+  table = read_class_file(path)
+  identity = dict.fromkeys(range(len(table.names)), UNKNOWN)  # replaced by the ids of the table
+  palette = choose_palette(table.colors, {}, ())
+  return Encoding(table.names, palette, identity | table.label_map(), channel)

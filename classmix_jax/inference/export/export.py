@@ -35,6 +35,7 @@ from classmix_jax.models.image_classifier import predict_logits
 from classmix_jax.models.segmenter import to_unit_range
 from classmix_jax.types import Array
 from classmix_jax.utils.atomic_write import replacing, write_atomically
+from classmix_jax.utils.text import describe_error
 from classmix_jax.workdir import layout, run_files
 
 PLATFORMS = ('cpu', 'cuda', 'rocm', 'tpu')
@@ -158,7 +159,7 @@ def write_format(name: str, network: Network, size: tuple[int, int], output: Pat
   except Exception as error:  # every library raises exceptions of its own
     raise UserError(
       f'the library behind {name} cannot write this network ({type(error).__name__}: '
-      f'{str(error).strip().partition(chr(10))[0][:200]}); docs/export.md lists those it can.'
+      f'{describe_error(error)}); docs/export.md lists those it can.'
     ) from error
 
 
@@ -226,6 +227,7 @@ def model_card(
 - weights: {describe_licence(run_files.read_pretrained(run))}
 - input: images [B, {size[0]}, {size[1]}, 3], uint8, RGB; the model normalises them;
   B is 1 with TFLite, anything elsewhere
+- files: {describe_reading(config)}
 - output: logits [B, {size[0]}, {size[1]}, {len(names)}], float32, and
   label [B, {size[0]}, {size[1]}], uint8
 - classes: {', '.join(f'{index} {name}' for index, name in enumerate(names))}
@@ -233,6 +235,15 @@ def model_card(
 
 {format_iou(result['networks'][network]['iou'] if result else {})}
 """
+
+
+def describe_reading(config: Mapping[str, Any]) -> str:
+  """Returns how the run makes RGB bytes of its image files, which a user of the model repeats."""
+  data = config['data']
+  bands, value_range = data.get('bands', ''), data.get('value_range', '')
+  parts = [f'bands {bands} (from 1)'] if bands else []
+  parts += [f'values {value_range} become 0 to 255, others are clipped'] if value_range else []
+  return '; '.join(parts) or 'RGB or grey, the whole range of their type becomes 0 to 255'
 
 
 def format_differences(differences: Mapping[str, float]) -> str:

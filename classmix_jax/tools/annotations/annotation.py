@@ -1,13 +1,14 @@
-"""Data structures shared by the converters: images with regions, problems, exports.
+"""Data structures shared by the converters: options, images with shapes, problems, exports.
 
 Synopsis:
 
-    export = CONVERTERS['labelme'](Path('DIR'), {})    # Export
-    for item in export.items:                          # AnnotatedImage or Problem
+    export = CONVERTERS['labelme'](Path('DIR'), Options())    # Export
+    for item in export.items:                                 # AnnotatedImage or Problem
       print(item.source)
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from PIL import Image
@@ -19,6 +20,20 @@ from classmix_jax.types import Size
 Point = tuple[float, float]  # (x, y); the first pixel lies between 0 and 1
 
 
+class Options(NamedTuple):
+  """What a converter reads besides the export.
+
+  Attributes:
+    classes: name -> colour of the classes in --classes; empty without the flag.
+    images: directory of the annotated images, for exports without sizes; None without the flag.
+    attribute: the attribute of regions that holds the class (VIA); '' without the flag.
+  """
+
+  classes: Mapping[str, Color | None] = {}
+  images: Path | None = None
+  attribute: str = ''
+
+
 class Region(Protocol):
   """A part of an image that can be painted."""
 
@@ -26,34 +41,54 @@ class Region(Protocol):
     """Paints class `label` on a grey canvas of the size of the image."""
 
 
+class Shape(NamedTuple):
+  """A region of a class, or a place whose class is not certain.
+
+  Attributes:
+    name: the class; '' if the shape has none.
+    region: the pixels.
+    kind: '' for regions. Otherwise the kind of shape, in words: a line, which has a class only
+      with a width, or a shape whose outline or class is not known. Such pixels are void, so that
+      they are not painted as background.
+  """
+
+  name: str
+  region: Region
+  kind: str = ''
+
+
 class AnnotatedImage(NamedTuple):
-  """An image with its annotated regions.
+  """An image with its annotated shapes.
 
   Attributes:
     name: path of the image below images/, with '/' and without extension.
     source: location of the annotation, for messages.
-    size: (height, width).
-    shapes: (class name, region) in painting order: later regions cover earlier ones.
-    skipped: kinds of the shapes that were skipped because they have no area.
+    size: (height, width); None if the export lacks it and the image has no shapes.
+    shapes: in painting order: later regions cover earlier ones.
+    skipped: kinds of the annotations that have no place in the image.
+    is_annotated: False if no annotation of the image exists, not even an empty one.
   """
 
   name: str
   source: str
-  size: Size
-  shapes: Sequence[tuple[str, Region]]
+  size: Size | None
+  shapes: Sequence[Shape]
   skipped: Sequence[str] = ()
+  is_annotated: bool = True
 
 
 class Problem(NamedTuple):
-  """An image that cannot be converted.
+  """A part of an export that cannot be converted.
 
   Attributes:
     source: location of the annotation.
     sentence: the reason and the remedy.
+    is_image: False if the part is no image of the export, but an annotation without one.
   """
 
   source: str
   sentence: str
+  is_image: bool = True
 
 
 class Export(NamedTuple):
@@ -63,14 +98,16 @@ class Export(NamedTuple):
     class_names: the classes that the export declares, in the order of their ids. Classes that
       occur only in shapes follow, sorted.
     colors: the colours of some classes.
-    total: number of items.
+    total: number of images.
     items: images and problems, read one by one.
+    notes: sentences about the export as a whole.
   """
 
   class_names: Sequence[str]
   colors: Mapping[str, Color | None]
   total: int
   items: Iterator[AnnotatedImage | Problem]
+  notes: Sequence[str] = ()
 
 
 def attempt(source: str, read: Callable[[], AnnotatedImage]) -> AnnotatedImage | Problem:

@@ -6,17 +6,55 @@ Synopsis:
     write_class_file(Path('OUT/classes.txt'), names, choose_colors(names, export.colors), False)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from classmix_jax.data.class_files import text_table
+from classmix_jax.data.class_files.class_table import build_table
 from classmix_jax.data.class_files.reader import read_classes
-from classmix_jax.data.class_files.words import is_void
+from classmix_jax.data.class_files.words import is_background, is_void
 from classmix_jax.data.files.colors import Color
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import AnnotatedImage, Export
 from classmix_jax.types import VOID
 from classmix_jax.utils.atomic_write import write_atomically
 from classmix_jax.utils.text import listed
+
+RESERVED_BACKGROUNDS = ('_background_', '__background__')  # of labelme and of TensorFlow
+
+
+def choose_background(background: str, fixed: Sequence[str], used: Iterable[str]) -> str:
+  """Returns the class of pixels outside all regions, '' if they are void.
+
+  Args:
+    background: of --background, or ''.
+    fixed: the names of --classes; may be empty.
+    used: the names of shapes.
+
+  Returns:
+    `background`; without it labelme's name for the background if a class has it.
+
+  Raises:
+    UserError: `background` means void.
+
+  Example:
+    >>> choose_background('', ('_background_', 'crane'), ())
+    '_background_'
+  """
+  if is_void(background):
+    raise UserError(f'--background={background} is not a class; without the option it is void.')
+  reserved = [name for name in (*fixed, *sorted(used)) if name.lower() in RESERVED_BACKGROUNDS]
+  return background or (reserved[0] if reserved else '')
+
+
+def rename_background(name: str, background: str) -> str:
+  """Returns `background` for any name of the background, and other names as they are.
+
+  Example:
+    >>> rename_background('_background_', 'ground'), rename_background('car', 'ground')
+    ('ground', 'car')
+  """
+  return background if background and is_background(name) else name
 
 
 def order_classes(
@@ -31,33 +69,24 @@ def order_classes(
     fixed: the names of --classes, whose order is kept; may be empty.
     background: class of pixels outside all regions, or ''; class 0 unless it is in `fixed`.
     export: declares names and their order.
-    images: their regions may have further names.
+    images: their shapes may have further names.
 
   Raises:
-    UserError: there are fewer than two or too many for 8 bits, or a name cannot be written
-      to a class file.
+    UserError: there are fewer than two or too many for 8 bits.
 
   Example: `order_classes((), 'ground', export, images) == ('ground', 'car', 'road')`.
   """
-  if is_void(background):
-    raise UserError(f'--background={background} is not a class; without the option it is void.')
-  used = {name for image in images for name, _ in image.shapes}
+  used = {shape.name for image in images for shape in image.shapes if shape.name}
   names = list(fixed) or [*export.class_names, *sorted(used - set(export.class_names))]
-  names = [name for name in names if not is_void(name)]
-  if background and not (fixed and background in fixed):
-    names = [background, *(name for name in names if name != background)]
+  names = [rename_background(name, background) for name in names if not is_void(name)]
+  if background and not (fixed and background in names):
+    names = [background, *names]
+  names = list(dict.fromkeys(names))
   if not 2 <= len(names) < VOID:
     raise UserError(
       f'there are {len(names)} classes{": " * bool(names)}{listed(names, 3)}; a data set has '
       f'2 to {VOID - 1}. With one class, name its surroundings: --background=NAME.'
     )
-  for name in names:
-    words = name.split()
-    if name.startswith('#') or (len(words) > 3 and all(map(str.isdecimal, words[-3:]))):
-      raise UserError(
-        f"the class name '{name}' would be read as a comment or a colour in classes.txt: rename it "
-        'in the export.'
-      )
   return tuple(names)
 
 
@@ -78,6 +107,28 @@ def choose_colors(
   return tuple(chosen)
 
 
+def format_classes(names: Sequence[str], colors: Sequence[Color | None]) -> str:
+  """Returns the content of a class file; raises UserError if it would have other classes.
+
+  Example:
+    >>> format_classes(('car', 'sky'), ((1, 2, 3), None))
+    'car 1 2 3\\nsky\\n'
+  """
+  lines = [
+    f'{name} {" ".join(map(str, color))}' if color else name
+    for name, color in zip(names, colors, strict=True)
+  ]
+  text = '\n'.join(lines) + '\n'
+  table = build_table(text_table.parse(text, 'classes.txt'), 'classes.txt')
+  wrong = [name for name, other in zip(names, table.names, strict=False) if name != other]
+  if wrong or len(table.names) != len(names):
+    raise UserError(
+      f"the class name '{(wrong or names)[0]}' would not be read as a name in classes.txt: rename "
+      'it in the export.'
+    )
+  return text
+
+
 def write_class_file(
   path: Path,
   names: Sequence[str],
@@ -93,8 +144,10 @@ def write_class_file(
     overwrite: replaces an existing file.
 
   Raises:
-    UserError: an existing file has other names, or the file cannot be written.
+    UserError: an existing file has other names, a name would not be read as such, or the file
+      cannot be written.
   """
+  text = format_classes(names, colors)
   if path.exists() and not overwrite:
     present, _ = read_classes(path)
     if present != tuple(names):
@@ -104,12 +157,8 @@ def write_class_file(
         'or --overwrite all.'
       )
     return
-  lines = [
-    f'{name} {" ".join(map(str, color))}' if color else name
-    for name, color in zip(names, colors, strict=True)
-  ]
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, '\n'.join(lines) + '\n')
+    write_atomically(path, text)
   except OSError as error:
     raise UserError(f'{path} cannot be written ({error.strerror}): check --output.') from None

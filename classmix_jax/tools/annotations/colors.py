@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    export = read(Path('SegmentationClass'), {'road': (128, 64, 128), 'void': (0, 0, 0)})
+    export = read(Path('SegmentationClass'), Options({'road': (128, 64, 128), 'void': (0, 0, 0)}))
     image = next(export.items)       # colours do not overlap
 """
 
@@ -16,28 +16,41 @@ from classmix_jax.data.files.colors import Color, pack_color, unpack_color
 from classmix_jax.data.files.find_images import find_images
 from classmix_jax.data.files.image_io import read_header
 from classmix_jax.errors import UserError
-from classmix_jax.tools.annotations.annotation import AnnotatedImage, Export, attempt
+from classmix_jax.tools.annotations.annotation import (
+  AnnotatedImage,
+  Export,
+  Options,
+  Shape,
+  attempt,
+)
 from classmix_jax.tools.annotations.class_table import UNANNOTATED, list_classes, read_class_table
+from classmix_jax.tools.annotations.detect import Sample
 from classmix_jax.tools.annotations.raster import ColorRegion, read_packed_colors
 from classmix_jax.utils.text import listed, plural
 
 TABLES = ('labelmap.txt', 'classes.txt')
 
 
-def read(path: Path, classes: Mapping[str, Color | None]) -> Export:
+def matches(sample: Sample) -> bool:
+  """Returns whether a sample is a directory with a table of colours or masks of VOC's layout."""
+  return any((sample.path / name).exists() for name in (*TABLES, 'SegmentationClass'))
+
+
+def read(path: Path, options: Options) -> Export:
   """Reads a directory of colour masks; the classes are in the order of the table.
 
   Args:
     path: a directory of masks, possibly nested. If it has a directory SegmentationClass,
       as exports of CVAT and VOC do, the masks are read from there.
-    classes: name -> colour; if empty, the table is labelmap.txt or classes.txt in `path`.
+    options: `classes` is the table of colours; if empty, it is labelmap.txt or classes.txt in
+      `path`.
 
   Raises:
     UserError: there is no table, or a class in it has no colour.
 
-  Example: `read(Path('DIR'), {'a': (0, 0, 0), 'b': (9, 9, 9)}).class_names == ('a', 'b')`.
+  Example: `read(Path('DIR'), Options({'a': (0, 0, 0), 'b': (9, 9, 9)})).class_names == ('a', 'b')`.
   """
-  table = classes or find_table(path)
+  table = options.classes or find_table(path)
   colorless = [name for name, color in table.items() if color is None]
   if colorless:
     raise UserError(
@@ -67,8 +80,8 @@ def find_table(path: Path) -> dict[str, Color | None]:
 
 def parse_image(name: str, file: Path, names: Mapping[Color, str]) -> AnnotatedImage:
   """Reads one mask with a region per colour; raises UserError if a colour is not in the table."""
-  if read_header(file).format in ('JPEG', 'MPO'):
-    raise UserError('it is a JPEG, whose compression changes colours: export the masks as PNG.')
+  if lossy := read_header(file).lossy:
+    raise UserError(f'it is {lossy}, whose compression changes colours: export the masks as PNG.')
   packed = read_packed_colors(file)
   present = set(np.unique(packed).tolist())
   keys = {pack_color(color): color for color in names}
@@ -76,7 +89,7 @@ def parse_image(name: str, file: Path, names: Mapping[Color, str]) -> AnnotatedI
   if unknown:
     raise UserError(describe_unknown_colors(packed, unknown, names))
   shapes = [
-    (names[color], ColorRegion(file, color))
+    Shape(names[color], ColorRegion(file, color))
     for key, color in keys.items()
     if key in present and names[color] != UNANNOTATED
   ]

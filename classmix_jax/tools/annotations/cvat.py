@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    export = read(Path('annotations.xml'), {})
+    export = read(Path('annotations.xml'), Options())
     image = next(export.items)       # by z_order, then in the file's order; later ones on top
 
 XML with a DOCTYPE is refused, because its entities could expand without limit or read other files.
@@ -10,7 +10,6 @@ XML with a DOCTYPE is refused, because its entities could expand without limit o
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import functools
-import math
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -23,40 +22,50 @@ from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import (
   AnnotatedImage,
   Export,
+  Options,
   Point,
   Problem,
   Region,
+  Shape,
   attempt,
 )
+from classmix_jax.tools.annotations.detect import Sample
+from classmix_jax.tools.annotations.outlines import outline_box, outline_ellipse, rotate
 from classmix_jax.tools.annotations.parsing import (
   find_annotation_file,
   parse_class_name,
   parse_coordinate,
   parse_image_name,
   parse_size,
+  parse_whole,
 )
-from classmix_jax.tools.annotations.raster import RowRuns
+from classmix_jax.tools.annotations.raster import Line, Polygon, RowRuns
 from classmix_jax.tools.annotations.rle import Runs, encode_polygons, import_mask_module
 from classmix_jax.types import Size
 
 Element = ElementTree.Element
 
-NO_AREA = ('polyline', 'points', 'cuboid', 'skeleton', 'tag')
-ELLIPSE_CORNERS = 360  # of the polygon that approximates an ellipse
+LINES = ('polyline', 'points')
+NO_CLASS = ('tag', 'skeleton')  # types of labels that no pixel can have
 
 
-def read(path: Path, classes: Mapping[str, Color | None]) -> Export:
+def matches(sample: Sample) -> bool:
+  """Returns whether a sample is of CVAT's XML."""
+  return any('<annotations>' in text for text in sample.texts)
+
+
+def read(path: Path, options: Options) -> Export:
   """Reads a CVAT file; the classes are its labels, sorted by name.
 
   Args:
     path: the XML file, or a directory with one.
-    classes: unused.
+    options: unused.
 
   Raises:
     UserError: the file is not XML of "CVAT for images" or has a DOCTYPE, or
       pycocotools is not installed.
 
-  Example: `read(Path('annotations.xml'), {}).colors == {'car': (255, 96, 55)}`.
+  Example: `read(Path('annotations.xml'), Options()).colors == {'car': (255, 96, 55)}`.
   """
   file = find_annotation_file(path, '.xml')
   root = parse_xml(file)
@@ -71,7 +80,7 @@ def read(path: Path, classes: Mapping[str, Color | None]) -> Export:
   colors = {
     parse_class_name(label.findtext('name') or '(no name)'): parse_color(label.findtext('color'))
     for label in root.iterfind('meta//labels/label')
-    if label.findtext('type') not in NO_AREA and label.find('parent') is None
+    if label.findtext('type') not in NO_CLASS and label.find('parent') is None
   }
   return Export(tuple(sorted(colors)), colors, len(images), parse_images(file, images))
 
@@ -132,53 +141,73 @@ def parse_image(image: Element, source: str) -> AnnotatedImage:
   """Parses one image with its regions; raises UserError if a value is invalid."""
   name = parse_image_name(image.get('name'))
   size = parse_size(parse_int(image, 'height'), parse_int(image, 'width'))
-  shapes, skipped = [], []
-  for shape in sorted(image, key=lambda shape: parse_int(shape, 'z_order', '0')):  # stable
-    if shape.tag in NO_AREA:
-      skipped.append(shape.tag)
-    elif shape.tag == 'polygon' and (shape.get('points') or '').count(';') < 2:
-      skipped.append('polygon of fewer than three points')
-    else:
-      shapes.append((parse_class_name(shape.get('label')), parse_region(shape, size)))
+  elements = sorted(image, key=lambda shape: parse_int(shape, 'z_order', '0'))  # stable
+  shapes = [parse_shape(element, size) for element in elements if element.tag != 'tag']
+  skipped = [element.tag for element in elements if element.tag == 'tag']
   return AnnotatedImage(name, source, size, shapes, skipped)
 
 
-def parse_region(shape: Element, size: Size) -> Region:
+def parse_shape(element: Element, size: Size) -> Shape:
   """Parses a shape element; raises UserError if its kind is unknown."""
-  if shape.tag not in SHAPES:
-    raise UserError(f'<{shape.tag}> is not a shape, known are {", ".join([*SHAPES, *NO_AREA])}.')
-  return SHAPES[shape.tag](shape, size)
+  kind = element.tag
+  if kind == 'skeleton':
+    points = [point for child in element.iterfind('points') for point in parse_pairs(child)]
+    return Shape('', Line(tuple(points), is_joined=False), kind)
+  if kind == 'cuboid':
+    return Shape('', parse_cuboid(element), kind)
+  name = parse_class_name(element.get('label'))
+  if kind in LINES:
+    return Shape(name, Line(parse_pairs(element), is_joined=kind == 'polyline'), kind)
+  if kind == 'polygon' and len(parse_pairs(element)) < 3:
+    return Shape(name, Line(parse_pairs(element)), 'polygon of fewer than three points')
+  if kind not in REGIONS:
+    known = ', '.join([*REGIONS, *LINES, 'cuboid', 'skeleton', 'tag'])
+    raise UserError(f'<{kind}> is not a shape, known are {known}.')
+  return Shape(name, REGIONS[kind](element, size))
+
+
+def parse_pairs(shape: Element) -> tuple[Point, ...]:
+  """Parses points="x,y;x,y;..."; raises UserError if they are anything else."""
+  pairs = [pair.split(',') for pair in shape.get('points', '').split(';')]
+  if any(len(pair) != 2 for pair in pairs):
+    raise UserError(f"a {shape.tag} is {shape.get('points', '')[:40]!r}; expected 'x,y;x,y;...'.")
+  return tuple((parse_float(x), parse_float(y)) for x, y in pairs)
+
+
+def parse_cuboid(shape: Element) -> Polygon:
+  """Parses <cuboid xtl1 ytl1 xbl1 ybl1 ... xbr2 ybr2> as the box around its eight corners."""
+  corners = [
+    (parse_float(shape.get(f'x{corner}')), parse_float(shape.get(f'y{corner}')))
+    for corner in ('tl1', 'bl1', 'tr1', 'br1', 'tl2', 'bl2', 'tr2', 'br2')
+  ]
+  xs, ys = zip(*corners, strict=True)
+  left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
+  return Polygon(((left, top), (right, top), (right, bottom), (left, bottom)))
 
 
 def parse_polygon(shape: Element, size: Size) -> Runs:
   """Parses <polygon points="x,y;x,y;...">."""
-  pairs = [pair.split(',') for pair in shape.get('points', '').split(';')]
-  if any(len(pair) != 2 for pair in pairs):
-    raise UserError(f"a polygon is {shape.get('points', '')[:40]!r}; expected 'x,y;x,y;...'.")
-  return encode_polygons([[(parse_float(x), parse_float(y)) for x, y in pairs]], size)
+  return encode_polygons([parse_pairs(shape)], size)
 
 
 def parse_box(shape: Element, size: Size) -> Runs:
   """Parses <box xtl ytl xbr ybr rotation>, rotated about its center."""
   left, top, right, bottom = (parse_float(shape.get(key)) for key in ('xtl', 'ytl', 'xbr', 'ybr'))
-  corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-  return encode_polygons([rotate(corners, ((left + right) / 2, (top + bottom) / 2), shape)], size)
+  center = ((left + right) / 2, (top + bottom) / 2)
+  corners = outline_box(left, top, right, bottom)
+  return encode_polygons([rotate(corners, center, parse_rotation(shape))], size)
 
 
 def parse_ellipse(shape: Element, size: Size) -> Runs:
   """Parses <ellipse cx cy rx ry rotation> as a polygon."""
   x, y, width, height = (parse_float(shape.get(key)) for key in ('cx', 'cy', 'rx', 'ry'))
-  angles = [2 * math.pi * corner / ELLIPSE_CORNERS for corner in range(ELLIPSE_CORNERS)]
-  outline = [(x + width * math.cos(a), y + height * math.sin(a)) for a in angles]
-  return encode_polygons([rotate(outline, (x, y), shape)], size)
+  outline = outline_ellipse(x, y, width, height)
+  return encode_polygons([rotate(outline, (x, y), parse_rotation(shape))], size)
 
 
-def rotate(points: list[Point], center: Point, shape: Element) -> list[Point]:
-  """Rotates points about `center` clockwise by the attribute `rotation`, in degrees."""
-  angle = math.radians(parse_float(shape.get('rotation', '0')))
-  cos, sin = math.cos(angle), math.sin(angle)
-  offsets = [(x - center[0], y - center[1]) for x, y in points]
-  return [(center[0] + cos * x - sin * y, center[1] + sin * x + cos * y) for x, y in offsets]
+def parse_rotation(shape: Element) -> float:
+  """Parses the attribute `rotation`, in degrees clockwise."""
+  return parse_float(shape.get('rotation', '0'))
 
 
 def parse_mask(shape: Element, size: Size) -> RowRuns:
@@ -201,10 +230,10 @@ def parse_mask(shape: Element, size: Size) -> RowRuns:
 def parse_int(element: Element, key: str, default: str = '') -> int:
   """Parses an attribute as integer; raises UserError if it is none."""
   text = element.get(key, default)
-  try:
-    return int(text)
-  except ValueError:
-    raise UserError(f"<{element.tag}> has {key}='{text}'; expected an integer.") from None
+  whole = parse_whole(text)
+  if whole is None:
+    raise UserError(f"<{element.tag}> has {key}='{text}'; expected an integer.")
+  return whole
 
 
 def parse_float(text: str | None) -> float:
@@ -216,7 +245,7 @@ def parse_float(text: str | None) -> float:
   return parse_coordinate(value)
 
 
-SHAPES: Mapping[str, Callable[[Element, Size], Region]] = {
+REGIONS: Mapping[str, Callable[[Element, Size], Region]] = {
   'polygon': parse_polygon,
   'box': parse_box,
   'ellipse': parse_ellipse,

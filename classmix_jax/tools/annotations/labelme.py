@@ -1,152 +1,197 @@
-"""Reads labelme: one JSON file per image, in nested directories.
+"""Reads labelme and X-AnyLabeling: one JSON file per image, in nested directories.
 
 Synopsis:
 
-    export = read(Path('DIR'), {})
+    export = read(Path('DIR'), Options())
     image = next(export.items)       # shapes in the order of the file, later ones on top
 
-Regions are filled as in labelme's own export: they include the pixels on their outline. A point is
-the single pixel that contains it.
+Regions are filled as in labelme's own export: they include the pixels on their outline.
 """
 
-import base64
 from collections.abc import Callable, Mapping
-import dataclasses
 import functools
-import io
 import math
 from pathlib import Path
 from typing import Any
 import unicodedata
 
-import numpy as np
-from PIL import Image
-
-from classmix_jax.data.files.colors import Color
+from classmix_jax.data.files.image_io import read_header
+from classmix_jax.data.files.open_image import Encoded
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import (
   AnnotatedImage,
   Export,
+  Options,
   Point,
   Region,
+  Shape,
   attempt,
 )
+from classmix_jax.tools.annotations.detect import Sample
+from classmix_jax.tools.annotations.image_files import (
+  ImageIndex,
+  complete_size,
+  index_images,
+  read_size,
+)
 from classmix_jax.tools.annotations.parsing import (
+  check_pixels,
   parse_class_name,
   parse_points,
   parse_size,
   read_json_file,
 )
-from classmix_jax.tools.annotations.raster import Disc, Dot, Polygon, Rectangle, paste
+from classmix_jax.tools.annotations.raster import Ellipse, Line, Polygon, Rectangle
+from classmix_jax.tools.annotations.stencil import Stencil, decode_base64
+from classmix_jax.types import Size
 
-NO_AREA = ('line', 'linestrip', 'points')
+LINES = ('line', 'linestrip')
+POINTS = ('point', 'points')
 
 
-def read(path: Path, classes: Mapping[str, Color | None]) -> Export:
+def matches(sample: Sample) -> bool:
+  """Returns whether a sample is of labelme."""
+  return any(
+    isinstance(content, dict) and isinstance(content.get('shapes'), list)
+    for content in sample.contents
+  )
+
+
+def read(path: Path, options: Options) -> Export:
   """Reads a directory of JSON files, or one file.
 
-  An image has the name of its JSON file; `imagePath` is ignored.
+  An image has the name of its JSON file.
 
   Args:
     path: the directory or file.
-    classes: unused.
+    options: `images` are the images of files without sizes, if they are not beside the files.
 
-  Example: `next(read(Path('DIR'), {}).items).name == 'city/a'` for DIR/city/a.json.
+  Example: `next(read(Path('DIR'), Options()).items).name == 'city/a'` for DIR/city/a.json.
   """
   root = path.parent if path.is_file() else path
-  files = [path] if path.is_file() else sorted(path.rglob('*.json'))
-  items = (attempt(str(file), functools.partial(parse_image, file, root)) for file in files)
+  files = [path] if path.is_file() else find_json_files(path)
+  images = index_images(options.images)
+  items = (attempt(str(file), functools.partial(parse_image, file, root, images)) for file in files)
   return Export((), {}, len(files), items)
 
 
-def parse_image(file: Path, root: Path) -> AnnotatedImage:
+def find_json_files(directory: Path) -> list[Path]:
+  """Returns the JSON files below a directory, sorted, without hidden ones."""
+  return sorted(
+    path
+    for path in directory.rglob('*.[jJ][sS][oO][nN]')
+    if not any(part.startswith('.') for part in path.relative_to(directory).parts)
+  )
+
+
+def parse_image(file: Path, root: Path, images: ImageIndex) -> AnnotatedImage:
   """Parses one JSON file; raises UserError if it is unreadable or a value is invalid."""
   data = read_json_file(file)
   if not isinstance(data, dict) or not isinstance(data.get('shapes'), list):
     raise UserError("it has no list 'shapes', so it is not a file of labelme; move it elsewhere.")
-  size = parse_size(data.get('imageHeight'), data.get('imageWidth'))
   shapes, skipped = [], []
-  for shape in data['shapes']:
-    if not isinstance(shape, dict):
-      raise UserError(f'a shape is {str(shape)[:40]}; expected an object; save it again.')
-    kind, points = str(shape.get('shape_type') or 'polygon'), parse_points(shape.get('points'))
-    if kind in NO_AREA:
-      skipped.append(kind)
-    elif kind == 'polygon' and len(points) < 3:
-      skipped.append('polygon of fewer than three points')
+  for record in data['shapes']:
+    if not isinstance(record, dict):
+      raise UserError(f'a shape is {str(record)[:40]}; expected an object; save it again.')
+    shape = parse_shape(record)
+    if shape is None:
+      skipped.append('shape without points')
     else:
-      shapes.append((parse_class_name(shape.get('label')), build_region(kind, points, shape)))
+      shapes.append(shape)
   name = file.relative_to(root).with_suffix('').as_posix()
+  size = find_size(data, file, images)
   return AnnotatedImage(unicodedata.normalize('NFC', name), str(file), size, shapes, skipped)
 
 
-def build_region(kind: str, points: tuple[Point, ...], shape: Mapping[str, Any]) -> Region:
+def find_size(data: Mapping[str, Any], file: Path, images: ImageIndex) -> Size:
+  """Returns the size in the file, or else of `imageData`, or else of the image of `imagePath`.
+
+  Raises:
+    UserError: the size is invalid, or there is neither a size nor an image.
+  """
+  height, width = data.get('imageHeight'), data.get('imageWidth')
+  if height is not None and width is not None:
+    return parse_size(height, width)
+  if data.get('imageData'):
+    where = 'the image in imageData'
+    encoded = Encoded(decode_base64(data['imageData']), where, 'Save the file again.')
+    header = read_header(encoded)
+    # labelme shows these bytes as they are stored, without the turn in their EXIF tag.
+    return parse_size(*(header.size[::-1] if header.orientation >= 5 else header.size))
+  path = str(data.get('imagePath') or file.with_suffix('.jpg').name).replace('\\', '/')
+  for candidate in (file.parent / path, file.parent / Path(path).name):
+    if '\0' not in path and candidate.is_file():
+      return read_size(candidate)
+  return complete_size(height, width, images, Path(path).name)
+
+
+def parse_shape(record: Mapping[str, Any]) -> Shape | None:
+  """Parses a shape; None if it has no points.
+
+  Raises:
+    UserError: its type is unknown, or a value is invalid.
+  """
+  kind, points = str(record.get('shape_type') or 'polygon'), parse_points(record.get('points'))
+  if not points:
+    return None
+  check_pixels(points)
+  name = parse_class_name(record.get('label'))
+  if kind == 'polygon' and len(points) < 3:
+    return Shape(name, Line(points), 'polygon of fewer than three points')
+  if kind in LINES:
+    return Shape(name, Line(points), kind)
+  if kind in POINTS:
+    return Shape(name, Line(points, is_joined=False), kind)
+  return Shape(name, build_region(kind, points, record))
+
+
+def build_region(kind: str, points: tuple[Point, ...], record: Mapping[str, Any]) -> Region:
   """Builds the region of a shape; raises UserError for an unknown type or number of points."""
-  if kind not in SHAPES:
-    raise UserError(f"a shape is of type '{kind}', known are {', '.join([*SHAPES, *NO_AREA])}.")
-  expected, build = SHAPES[kind]
-  if expected and len(points) != expected:
-    raise UserError(f'a {kind} has {len(points)} points; expected {expected}; save it again.')
-  return build(points, shape)
+  if kind not in REGIONS:
+    known = ', '.join([*REGIONS, *LINES, *POINTS])
+    raise UserError(f"a shape is of type '{kind}', known are {known}.")
+  numbers, build = REGIONS[kind]
+  if numbers and len(points) not in numbers:
+    expected = ' or '.join(map(str, numbers))
+    raise UserError(
+      f'a {kind} has {len(points)} points; expected {expected}; draw it again or remove it.'
+    )
+  return build(points, record)
 
 
-def build_polygon(points: tuple[Point, ...], shape: Mapping[str, Any]) -> Polygon:
+def build_polygon(points: tuple[Point, ...], record: Mapping[str, Any]) -> Polygon:
   """Builds a polygon from its corners."""
   return Polygon(points)
 
 
-def build_dot(points: tuple[Point, ...], shape: Mapping[str, Any]) -> Dot:
-  """Builds a single pixel from a point."""
-  return Dot(*points[0])
-
-
-def build_rectangle(points: tuple[Point, ...], shape: Mapping[str, Any]) -> Rectangle:
-  """Builds a rectangle from two opposite corners."""
+def build_rectangle(points: tuple[Point, ...], record: Mapping[str, Any]) -> Region:
+  """Builds a rectangle from two opposite corners, or from four, as X-AnyLabeling writes it."""
+  if len(points) == 4:
+    return Polygon(points)
   (x0, y0), (x1, y1) = points
   return Rectangle(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
 
 
-def build_disc(points: tuple[Point, ...], shape: Mapping[str, Any]) -> Disc:
+def build_disc(points: tuple[Point, ...], record: Mapping[str, Any]) -> Ellipse:
   """Builds a disc from its center and a point on its edge."""
   (x, y), edge = points
-  return Disc(x, y, math.dist((x, y), edge))
+  radius = math.dist((x, y), edge)
+  return Ellipse(x, y, radius, radius)
 
 
-@dataclasses.dataclass(frozen=True)
-class Stencil:
-  """A mask in PNG format whose first pixel is at (left, top)."""
-
-  left: int
-  top: int
-  png: bytes
-
-  def paint(self, canvas: Image.Image, label: int) -> None:
-    try:
-      with Image.open(io.BytesIO(self.png), formats=['PNG']) as image:
-        pixels = np.array(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-      raise UserError(f'a mask does not decode ({error}): save the file again.') from None
-    if pixels.ndim != 2:
-      raise UserError('a mask is a colour image; expected grey: save the file again.')
-    paste(canvas, label, pixels > 0, self.left, self.top)
-
-
-def build_stencil(points: tuple[Point, ...], shape: Mapping[str, Any]) -> Stencil:
-  """Builds a stencil from its first corner and the base64 text in `shape['mask']`."""
+def build_stencil(points: tuple[Point, ...], record: Mapping[str, Any]) -> Stencil:
+  """Builds a stencil from its first corner and the base64 text in `record['mask']`."""
   (left, top), _ = points
-  try:
-    png = base64.b64decode(shape['mask'], validate=True)
-  except (KeyError, ValueError, TypeError):
-    raise UserError("a mask has no base64 text at 'mask': save the file again.") from None
-  return Stencil(int(left), int(top), png)
+  return Stencil(int(left), int(top), decode_base64(record.get('mask')))
 
 
-SHAPES: Mapping[str, tuple[int, Callable[..., Region]]] = {
-  # shape_type: (number of points or 0 for any, builder)
-  'polygon': (0, build_polygon),
-  'rectangle': (2, build_rectangle),
-  'oriented_rectangle': (4, build_polygon),
-  'circle': (2, build_disc),
-  'point': (1, build_dot),
-  'mask': (2, build_stencil),
+REGIONS: Mapping[str, tuple[tuple[int, ...], Callable[..., Region]]] = {
+  # shape_type: (possible numbers of points or () for any, builder)
+  'polygon': ((), build_polygon),
+  'rectangle': ((2, 4), build_rectangle),
+  'oriented_rectangle': ((4,), build_polygon),
+  'rotation': ((4,), build_polygon),
+  'quadrilateral': ((4,), build_polygon),
+  'circle': ((2,), build_disc),
+  'mask': ((2,), build_stencil),
 }

@@ -2,31 +2,30 @@
 
 Synopsis:
 
-    counts, problems = paint_masks(images, Path('OUT/masks'), names, colors, 'ground', False)
+    counts, problems = paint_masks(images, Path('OUT/masks'), names, colors, 'ground', 0, False)
 """
 
 from collections.abc import Mapping, Sequence
+import dataclasses
 import itertools
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from classmix_jax.data.class_files.words import is_void
 from classmix_jax.data.files.colors import Color
 from classmix_jax.data.files.decoding import Decoding, label_table
-from classmix_jax.data.files.mask_io import read_mask
 from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.errors import UserError
-from classmix_jax.tools.annotations.annotation import AnnotatedImage, Problem, Region
-from classmix_jax.tools.annotations.raster import rasterize
+from classmix_jax.tools.annotations.annotation import AnnotatedImage, Problem, Region, Shape
+from classmix_jax.tools.annotations.mask_files import MaskFiles
+from classmix_jax.tools.annotations.raster import Line, rasterize
 from classmix_jax.types import VOID
-from classmix_jax.utils.atomic_write import write_png
-from classmix_jax.utils.paths import inside
 from classmix_jax.utils.progress import track
 from classmix_jax.utils.text import listed
+
+VOID_WIDTH = 9  # pixels, of lines without --line-width; labelme draws 10, PaddleSeg 7
 
 
 class MaskCounts(NamedTuple):
@@ -35,16 +34,13 @@ class MaskCounts(NamedTuple):
   Attributes:
     images: `[256]` int64, number of masks with each class id.
     pixels: `[256]` int64, number of pixels of each class id.
-    written: number of masks that were painted.
-    existing: number of masks that existed and were kept.
-    maskless: names of images without regions, which got no mask.
+    outcomes: outcome of `MaskFiles.save` -> names of the masks. 'maskless' are images that got no
+      mask; 'stale' are those of them that have one from an earlier conversion.
   """
 
   images: np.ndarray
   pixels: np.ndarray
-  written: int
-  existing: int
-  maskless: tuple[str, ...]
+  outcomes: Mapping[str, Sequence[str]]
 
 
 def paint_masks(
@@ -53,11 +49,10 @@ def paint_masks(
   names: Sequence[str],
   colors: Sequence[Color | None],
   background: str,
+  line_width: int,
   overwrite: bool,
 ) -> tuple[MaskCounts, list[Problem]]:
   """Paints and writes the masks of images.
-
-  Images without regions get no mask, unless there is a background class.
 
   Args:
     images: see `AnnotatedImage`.
@@ -65,47 +60,113 @@ def paint_masks(
     names: class names in the order of their ids.
     colors: of the classes; None chooses one.
     background: class of the pixels outside all regions; '' makes them void.
-    overwrite: replaces existing masks, which are otherwise kept and counted.
+    line_width: in pixels; 0 makes lines void.
+    overwrite: replaces edited masks, which are otherwise kept and counted.
 
   Returns:
     The counts, and the images that could not be painted.
   """
   ids = {name: label for label, name in enumerate(names)}
-  blank = ids.get(background, VOID)
-  palette = build_palette(colors)
   decoding = Decoding(tuple(names), label_table(len(names)))
+  files = MaskFiles(masks, build_palette(colors), decoding, overwrite)
   occurrences, pixels = np.zeros(256, np.int64), np.zeros(256, np.int64)
-  problems, maskless, existing = [], [], 0
+  outcomes: dict[str, list[str]] = {}
+  problems: list[Problem] = []
   for image in track(images, 'painting masks', len(images), 'masks'):
     try:
-      path = inside(masks, f'{image.name}.png')
-      if os.path.exists(path) and not overwrite:
-        mask = read_mask(path, decoding)
-        existing += 1
-      elif image.shapes or background:
-        mask = rasterize(image.size, assign_ids(image, ids), blank)
-        write_mask(mask, palette, path)
-      else:
-        maskless.append(image.name)
+      if not has_mask(image, background, line_width):
+        outcomes.setdefault('maskless', []).append(image.name)
+        if files.exists(image.name):
+          outcomes.setdefault('stale', []).append(image.name)
         continue
+      outcome, mask = files.save(image.name, paint_image(image, ids, background, line_width))
     except UserError as error:
       problems.append(Problem(image.source, str(error)))
       continue
+    outcomes.setdefault(outcome, []).append(image.name)
     present = np.bincount(mask.ravel(), minlength=256)
     occurrences, pixels = occurrences + (present > 0), pixels + present
-  written = len(images) - len(maskless) - len(problems) - existing
-  return MaskCounts(occurrences, pixels, written, existing, tuple(maskless)), problems
+  files.close()
+  return MaskCounts(occurrences, pixels, outcomes), problems
 
 
-def assign_ids(image: AnnotatedImage, ids: Mapping[str, int]) -> list[tuple[int, Region]]:
-  """Returns (class id, region) of the shapes; raises UserError if a class has no id."""
-  unknown = sorted({name for name, _ in image.shapes if name not in ids and not is_void(name)})
+def has_mask(image: AnnotatedImage, background: str, line_width: int) -> bool:
+  """Returns whether an image gets a mask.
+
+  It does if it has a region, or if it is annotated and there is a class for its background.
+  """
+  return image.is_annotated and bool(
+    background or any(is_certain(shape, line_width) for shape in image.shapes)
+  )
+
+
+def is_certain(shape: Shape, line_width: int) -> bool:
+  """Returns whether the pixels of a shape have a class: those of regions and wide lines do."""
+  return not shape.kind or (line_width > 0 and bool(shape.name) and isinstance(shape.region, Line))
+
+
+def paint_image(
+  image: AnnotatedImage, ids: Mapping[str, int], background: str, line_width: int
+) -> np.ndarray:
+  """Returns the `[H, W]` uint8 mask of an image.
+
+  Raises:
+    UserError: a class has no id, a region cannot be decoded, the size is not known, or no shape
+      covers a pixel.
+  """
+  if image.size is None:
+    raise UserError(
+      'it has no shapes, and the export lacks its size: set --images to the directory of the '
+      'images.'
+    )
+  unknown = sorted({name for name, *_ in image.shapes if name and not is_known(name, ids)})
   if unknown:
     raise UserError(
       f"its shapes name '{listed(unknown, 4)}', which the file of --classes lacks: add a "
       'line to it.'
     )
-  return [(ids.get(name, VOID), region) for name, region in image.shapes]
+  regions = order_regions(image.shapes, ids, line_width)
+  blank = ids.get(background, VOID)
+  mask = rasterize(image.size, regions, blank)
+  if (mask == blank).all():
+    check_coverage(image.size, regions)
+  return mask
+
+
+def is_known(name: str, ids: Mapping[str, int]) -> bool:
+  """Returns whether a class has an id or is void."""
+  return name in ids or is_void(name)
+
+
+def order_regions(
+  shapes: Sequence[Shape], ids: Mapping[str, int], line_width: int
+) -> list[tuple[int, Region]]:
+  """Returns (class id, region) in painting order.
+
+  Void lines lie on top of everything. Other void, as of boxes whose content has no outline, lies
+  under all regions, which have a class for certain.
+  """
+  under, regions, over = [], [], []
+  for shape in shapes:
+    region = shape.region
+    if isinstance(region, Line):
+      region = dataclasses.replace(region, width=line_width or VOID_WIDTH)
+    if is_certain(shape, line_width):
+      regions.append((ids.get(shape.name, VOID), region))
+    elif isinstance(region, Line):
+      over.append((VOID, region))
+    else:
+      under.append((VOID, region))
+  return under + regions + over
+
+
+def check_coverage(size: tuple[int, int], regions: Sequence[tuple[int, Region]]) -> None:
+  """Raises UserError if there are regions and none of them covers a pixel."""
+  if regions and not rasterize(size, [(1, region) for _, region in regions], 0).any():
+    raise UserError(
+      f'none of its {len(regions)} shapes lies in its {size[1]} x {size[0]} pixels (width x '
+      'height): the size or the coordinates are those of another image; export again.'
+    )
 
 
 def build_palette(colors: Sequence[Color | None]) -> list[int]:
@@ -121,18 +182,3 @@ def build_palette(colors: Sequence[Color | None]) -> list[int]:
   grey = next(value for value in range(255, -1, -1) if (value,) * 3 not in classes)
   table = classes + [(0, 0, 0)] * (VOID - len(classes)) + [(grey,) * 3]
   return list(itertools.chain.from_iterable(table))
-
-
-def write_mask(mask: np.ndarray, palette: Sequence[int], path: Path) -> None:
-  """Writes `[H, W]` uint8 atomically as 8-bit palette PNG.
-
-  Raises:
-    UserError: the file cannot be written.
-  """
-  image = Image.fromarray(mask)
-  image.putpalette(palette)
-  try:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_png(path, image)
-  except OSError as error:
-    raise UserError(f'{path} cannot be written ({error.strerror}): check --output.') from None

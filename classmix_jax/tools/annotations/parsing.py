@@ -6,9 +6,11 @@ Synopsis:
     name = parse_image_name(read_json_file(file)['imagePath'])   # 'city/a' for 'city/a.jpg'
 """
 
+from collections.abc import Sequence
 import json
 import math
 from pathlib import Path, PurePosixPath, PureWindowsPath
+import re
 from typing import Any
 import unicodedata
 
@@ -20,7 +22,10 @@ from classmix_jax.tools.annotations.annotation import Point
 from classmix_jax.types import Size
 from classmix_jax.utils.text import listed
 
+# Of images in annotation files; they may be converted to other formats for training.
+NAME_EXTENSIONS = (*EXTENSIONS, '.heic', '.heif', '.avif', '.jfif', '.jp2', '.gif', '.ppm')
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # PIL refuses to read larger masks
+_WHOLE = re.compile(r'([-+]?[0-9]{1,18})(\.0*)?')
 MAX_COORDINATE = 1e6  # in pixels; rasterisers allocate memory in proportion to the distance
 
 
@@ -67,7 +72,7 @@ def parse_image_name(text: object) -> str:
     ('city/a.1', 'frame.7')
   """
   path = parse_relative_path(text)
-  path = path.with_suffix('') if path.suffix.lower() in EXTENSIONS else path
+  path = path.with_suffix('') if path.suffix.lower() in NAME_EXTENSIONS else path
   return unicodedata.normalize('NFC', str(path))
 
 
@@ -102,7 +107,9 @@ def read_json_file(path: Path) -> Any:
     return json.loads(path.read_text(encoding='utf-8-sig'))
   except OSError as error:
     raise UserError(f'it cannot be read ({error.strerror}): check the file.') from None
-  except (ValueError, RecursionError) as error:
+  except UnicodeDecodeError:
+    raise UserError('it is not text in UTF-8: save it in this encoding.') from None
+  except (ValueError, RecursionError, MemoryError) as error:
     raise UserError(f'it is not JSON ({error}): export the file again.') from None
 
 
@@ -110,41 +117,60 @@ def read_json_file(path: Path) -> Any:
 
 
 def parse_class_name(value: object) -> str:
-  """Parses a class name and normalises its spaces.
+  """Parses a class name and normalises its spaces; the number 3 becomes 'class_3'.
 
   Raises:
-    UserError: it is not text, or is empty.
+    UserError: it is neither text nor a number, or is empty.
 
   Example:
-    >>> parse_class_name(' traffic  light')
-    'traffic light'
+    >>> parse_class_name(' traffic  light'), parse_class_name(3.0)
+    ('traffic light', 'class_3')
   """
+  if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    value = f'{value:g}'
   if not isinstance(value, str) or not value.strip():
     raise UserError(f'a class name is {value!r}; expected text; correct the annotation.')
-  return ' '.join(value.split())
+  name = ' '.join(value.split())
+  return f'class_{name}' if parse_whole(name) is not None else name  # a class file has no numbers
+
+
+def parse_whole(value: object) -> int | None:
+  """Returns a whole number that is written as 3, 3.0 or '3'; None for anything else.
+
+  Example:
+    >>> parse_whole(3.0), parse_whole(' 3'), parse_whole(3.5), parse_whole(True)
+    (3, 3, None, None)
+  """
+  if isinstance(value, str):
+    match = _WHOLE.fullmatch(value.strip())
+    return int(match[1]) if match else None
+  if isinstance(value, float):
+    return int(value) if value.is_integer() else None  # False for NaN and infinity
+  return value if type(value) is int else None
 
 
 def parse_size(height: object, width: object) -> Size:
   """Parses the size of an image as (height, width).
 
   Raises:
-    UserError: a side is not a positive integer, or there are too many pixels.
+    UserError: a side is not a positive whole number, or there are too many pixels.
 
   Example:
-    >>> parse_size(360, 480)
+    >>> parse_size(360, 480.0)
     (360, 480)
   """
-  if type(height) is not int or type(width) is not int or height < 1 or width < 1:
+  rows, columns = parse_whole(height), parse_whole(width)
+  if not rows or not columns or rows < 1 or columns < 1:
     raise UserError(
       f'the size is {width!r} x {height!r} (width x height); expected positive integers; '
       'export the annotation again.'
     )
-  if height * width > MAX_PIXELS:
+  if rows * columns > MAX_PIXELS:
     raise UserError(
-      f'the size is {width} x {height}, more than {MAX_PIXELS} pixels; correct it, or cut the '
+      f'the size is {columns} x {rows}, more than {MAX_PIXELS} pixels; correct it, or cut the '
       'image into parts.'
     )
-  return height, width
+  return rows, columns
 
 
 def parse_points(values: object) -> tuple[Point, ...]:
@@ -162,6 +188,19 @@ def parse_points(values: object) -> tuple[Point, ...]:
   ):
     raise UserError(f'the points are {str(values)[:60]}; expected pairs [x, y].')
   return tuple((parse_coordinate(x), parse_coordinate(y)) for x, y in values)
+
+
+def check_pixels(points: Sequence[Point]) -> None:
+  """Raises UserError if the corners of a region are fractions of the image instead of pixels.
+
+  Example: `check_pixels([(1, 1), (3, 1), (3, 3)]) is None`.
+  """
+  is_fraction = all(0 <= number <= 1 for point in points for number in point)
+  if len(points) > 2 and is_fraction and any(number % 1 for point in points for number in point):
+    raise UserError(
+      f'all corners of a shape are between 0 and 1: {listed(points, 3)}; expected pixels, not '
+      'fractions of the image: export the annotation again.'
+    )
 
 
 def parse_coordinate(value: object) -> float:

@@ -9,6 +9,7 @@ Synopsis:
 from collections.abc import Sequence
 import dataclasses
 import functools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def rasterize(size: Size, shapes: Sequence[tuple[int, Region]], blank: int) -> n
     UserError: a region cannot be decoded.
 
   Example:
-    >>> rasterize((2, 3), [(1, Rectangle(1, 0, 2, 0)), (0, Dot(2, 0))], blank=255)
+    >>> rasterize((2, 3), [(1, Rectangle(1, 0, 2, 0)), (0, Line(((2, 0),)))], blank=255)
     array([[255,   1,   0],
            [255, 255, 255]], dtype=uint8)
   """
@@ -80,28 +81,66 @@ class Rectangle:
 
 
 @dataclasses.dataclass(frozen=True)
-class Disc:
-  """A filled circle."""
+class Ellipse:
+  """A filled ellipse with axes parallel to the image."""
 
   x: float
   y: float
-  radius: float
+  horizontal: float
+  vertical: float
 
   def paint(self, canvas: Image.Image, label: int) -> None:
-    x, y, radius = self.x, self.y, self.radius
-    box = (x - radius, y - radius, x + radius, y + radius)
+    box = (
+      self.x - self.horizontal,
+      self.y - self.vertical,
+      self.x + self.horizontal,
+      self.y + self.vertical,
+    )
     ImageDraw.Draw(canvas).ellipse(box, fill=label, outline=label)
 
 
 @dataclasses.dataclass(frozen=True)
-class Dot:
-  """The single pixel that contains a point."""
+class PerforatedPolygon:
+  """A polygon with holes; the outlines of the holes belong to them."""
 
-  x: float
-  y: float
+  points: tuple[Point, ...]
+  holes: tuple[tuple[Point, ...], ...]
 
   def paint(self, canvas: Image.Image, label: int) -> None:
-    ImageDraw.Draw(canvas).point((int(self.x // 1), int(self.y // 1)), fill=label)
+    stencil = Image.new('1', canvas.size, 0)
+    draw = ImageDraw.Draw(stencil)
+    draw.polygon(self.points, fill=1, outline=1)
+    for hole in self.holes:
+      draw.polygon(hole, fill=0, outline=0)
+    canvas.paste(label, (0, 0), stencil)
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+  """A line through one or more points, with round joints and ends.
+
+  Attributes:
+    points: the corners; a single one is a disc.
+    width: in pixels.
+    is_joined: whether the points are connected; otherwise each is a disc.
+  """
+
+  points: tuple[Point, ...]
+  width: int = 1
+  is_joined: bool = True
+
+  def paint(self, canvas: Image.Image, label: int) -> None:
+    draw = ImageDraw.Draw(canvas)
+    if self.is_joined:
+      draw.line(self.points, fill=label, width=self.width)
+    for x, y in self.points:
+      # PIL's wide lines have the extra pixel of an even width to the right and below.
+      left, top = math.floor(x) - (self.width - 1) // 2, math.floor(y) - (self.width - 1) // 2
+      if self.width < 3:  # PIL draws no such ellipses
+        box = (left, top, left + self.width - 1, top + self.width - 1)
+        draw.rectangle(box, fill=label)
+      else:
+        draw.ellipse((left, top, left + self.width - 1, top + self.width - 1), fill=label)
 
 
 # ------------------------------------------------------------------ pixels one by one

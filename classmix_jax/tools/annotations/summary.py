@@ -3,17 +3,19 @@
 Synopsis:
 
     print(format_count_table(names, counts.images, counts.pixels))
-    notes = list(list_notes(images, Path('OUT/masks'), counts))
+    notes = list(list_notes(images, Path('OUT/masks'), counts, line_width=0))
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from classmix_jax.data.class_files.words import is_background
 from classmix_jax.tools.annotations.annotation import AnnotatedImage, Problem
-from classmix_jax.tools.annotations.paint import MaskCounts
+from classmix_jax.tools.annotations.paint import VOID_WIDTH, MaskCounts, is_certain
+from classmix_jax.tools.annotations.raster import Line
 from classmix_jax.types import VOID
 from classmix_jax.utils.text import display_width, listed, pad
 
@@ -45,27 +47,120 @@ def format_count_table(names: Sequence[str], images: np.ndarray, pixels: np.ndar
   return '\n'.join(lines)
 
 
-def list_notes(images: Sequence[AnnotatedImage], masks: Path, counts: MaskCounts) -> Iterator[str]:
+def describe_background(
+  background: str, used: Collection[str], names: Sequence[str], counts: MaskCounts
+) -> Iterator[str]:
+  """Yields sentences about classes with a name of the background.
+
+  Args:
+    background: class of the pixels outside all regions, or ''.
+    used: the names of shapes, as in the export.
+    names: name of class 0, 1, ...
+    counts: see `MaskCounts`.
+  """
+  others = sorted(name for name in used if is_background(name) and name != background)
+  if background and others:
+    yield f"shapes of '{listed(others, 3)}' are of the class '{background}'."
+  elif background in used and is_background(background):
+    yield f"'{background}' is the class of shapes of this name and of pixels outside all shapes."
+  for name in names:
+    if not background and is_background(name) and counts.pixels[VOID]:
+      yield (
+        f"pixels outside all shapes are void; --background={name} makes them '{name}' like its "
+        'shapes.'
+      )
+
+
+def list_notes(
+  images: Sequence[AnnotatedImage], masks: Path, counts: MaskCounts, line_width: int
+) -> Iterator[str]:
   """Yields sentences on anything unexpected that is not an error."""
-  if counts.existing:
-    yield f'{counts.existing} of the masks existed and were kept; --overwrite paints them again.'
+  yield from describe_existing(counts, masks)
   expected = {str(masks / f'{image.name}.png') for image in images}
   others = sorted({str(path) for path in masks.rglob('*.png')} - expected)
   if others:
     yield (
       f'{masks} has {len(others)} more masks, whose ids were not checked: {listed(others, 3)}.'
     )
-  if counts.maskless:
+  maskless = counts.outcomes.get('maskless', ())
+  unannotated = {image.name for image in images if not image.is_annotated}
+  without = [name for name in maskless if name in unannotated]
+  empty = [name for name in maskless if name not in unannotated]
+  if without:
     yield (
-      f'{len(counts.maskless)} images have no region and got no mask: '
-      f'{listed(counts.maskless, 3)}. They belong in unlabeled/images; or --background=NAME makes '
-      'them all of that class.'
+      f'{len(without)} images are not annotated and got no mask: {listed(without, 3)}. They '
+      'belong in unlabeled/images.'
     )
-  skipped = Counter(kind for image in images for kind in image.skipped)
+  if empty:
+    yield (
+      f'{len(empty)} images have no region and got no mask: {listed(empty, 3)}. They belong in '
+      'unlabeled/images; or --background=NAME makes them all of that class.'
+    )
+  yield from describe_shapes(images, line_width)
+
+
+def describe_existing(counts: MaskCounts, masks: Path) -> Iterator[str]:
+  """Yields sentences on the masks that existed before."""
+  same, changed, edited, stale = (
+    counts.outcomes.get(key, ()) for key in ('same', 'changed', 'edited', 'stale')
+  )
+  if same:
+    yield f'{count_masks(same, "existed and is", "existed and are")} up to date.'
+  if changed:
+    yield (
+      f'{count_masks(changed, "was", "were")} painted again, because the annotations or the '
+      f'options changed: {listed(changed, 3)}.'
+    )
+  if edited:
+    yield (
+      f'{count_masks(edited, "existed and was", "existed and were")} kept, although the '
+      f'annotations differ: {listed(edited, 3)}. They were edited, or not written by this program; '
+      '--overwrite replaces all masks.'
+    )
+  if stale:
+    yield (
+      f'{count_masks(stale, "was", "were")} kept, although this export has no region there: '
+      f'{listed((masks / f"{name}.png" for name in stale), 3)}. Remove what is outdated.'
+    )
+
+
+def count_masks(names: Sequence[str], singular: str, plural: str) -> str:
+  """Returns the number of masks with a verb.
+
+  Example:
+    >>> count_masks(['a'], 'was', 'were'), count_masks(['a', 'b'], 'was', 'were')
+    ('1 mask was', '2 masks were')
+  """
+  return f'1 mask {singular}' if len(names) == 1 else f'{len(names)} masks {plural}'
+
+
+def describe_shapes(images: Sequence[AnnotatedImage], line_width: int) -> Iterator[str]:
+  """Yields sentences on the shapes that are void or left out."""
+  uncertain = [
+    (shape.kind, isinstance(shape.region, Line) and bool(shape.name), image.source)
+    for image in images
+    for shape in image.shapes
+    if not is_certain(shape, line_width)
+  ]
+  lines = [(kind, source) for kind, is_line, source in uncertain if is_line]
+  others = [(kind, source) for kind, is_line, source in uncertain if not is_line]
+  skipped = [(kind, image.source) for image in images for kind in image.skipped]
+  if lines:
+    yield (
+      f'shapes without an area are void, {VOID_WIDTH} pixels wide: {_count_kinds(lines)}. '
+      '--line-width=N paints them N pixels wide, of their class.'
+    )
+  if others:
+    yield f'shapes without a certain outline or class are void: {_count_kinds(others)}.'
   if skipped:
-    first = next(image.source for image in images if image.skipped)
-    kinds = ', '.join(f'{count} {kind}' for kind, count in sorted(skipped.items()))
-    yield f'shapes without an area were left out: {kinds}; the first in {first}.'
+    yield f'annotations without a place in the image were left out: {_count_kinds(skipped)}.'
+
+
+def _count_kinds(kinds: Sequence[tuple[str, str]]) -> str:
+  """Returns the number of each kind and the source of the first."""
+  counts = Counter(kind for kind, _ in kinds)
+  texts = [f'{count} {kind}' for kind, count in sorted(counts.items())]
+  return f'{", ".join(texts)}; the first in {kinds[0][1]}'
 
 
 def format_problems(problems: Sequence[Problem], total: int) -> str:
@@ -75,10 +170,20 @@ def format_problems(problems: Sequence[Problem], total: int) -> str:
     problems: at least one.
     total: number of images in the export.
   """
+  failed = [problem for problem in problems if problem.is_image]
+  others = [problem for problem in problems if not problem.is_image]
+  lines = []
+  if failed:
+    rest = ', the others are finished' if len(failed) < total else ''
+    lines.append(f'{len(failed)} of {total} images could not be converted{rest}:')
+    lines += _list_problems(failed)
+  if others:
+    lines.append('Parts of the export belong to no image:')
+    lines += _list_problems(others)
+  return '\n'.join(lines)
+
+
+def _list_problems(problems: Sequence[Problem]) -> list[str]:
   lines = [f'  {problem.source}: {problem.sentence}' for problem in problems[:MAX_PROBLEMS]]
-  if len(problems) > MAX_PROBLEMS:
-    lines.append(f'  and {len(problems) - MAX_PROBLEMS} more')
-  return (
-    f'{len(problems)} of {total} images could not be converted, the others are finished:\n'
-    + '\n'.join(lines)
-  )
+  rest = len(problems) - MAX_PROBLEMS
+  return lines + ([f'  and {rest} more'] if rest > 0 else [])

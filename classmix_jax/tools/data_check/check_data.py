@@ -9,11 +9,15 @@ Synopsis:
     OUT/mixed.png            labelled images mixed by class masks
 """
 
+import dataclasses
 from pathlib import Path
 
 from classmix_jax.config.data import check_pool, choose_split, open_dataset
 from classmix_jax.config.lookup import Config
+from classmix_jax.data.duplicates import duplicate_warnings
+from classmix_jax.data.files.checks import image_files
 from classmix_jax.data.files.findings import Finding, keep_findings
+from classmix_jax.data.files.unused import describe_system_files, top_directories
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.data.value_check import value_warnings
 from classmix_jax.errors import UserError
@@ -64,9 +68,12 @@ def check_data(config: Config, output: Path) -> list[Finding]:
   findings = list({(finding.file, finding.sentence): finding for finding in findings}.values())
   warnings = list_warnings(dataset, parts) if dataset else []
   warnings += value_warnings(part.source for part in parts)
+  warnings += duplicate_warnings({part.title: part.source for part in parts})
   try:
     output.mkdir(parents=True, exist_ok=True)
     tables = [format_report(dataset, parts)] if dataset else []
+    files = [file for part in parts for file in image_files(part.source)]
+    tables += filter(None, [describe_system_files(top_directories(files))])
     figures = [
       write_sheets(dataset, part, output) for part in parts if dataset and part.title == 'labelled'
     ]
@@ -96,6 +103,7 @@ def open_parts(config: Config) -> tuple[Dataset | None, dict[str, Source], list[
       dataset = open_dataset(config, size=None)
       sources = {'val': dataset.val}
       split = choose_split(config, dataset)
+      dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *split.notes))
       assert split.unlabeled is not None
       sources = {'labelled': split.labeled, 'unlabelled': split.unlabeled, **sources}
       check_pool(config, split)

@@ -14,7 +14,8 @@ import numpy as np
 from classmix_jax.data.files.colors import hex_color
 from classmix_jax.data.files.decoding import Raw
 from classmix_jax.data.files.findings import Finding, group_findings
-from classmix_jax.data.label_statistics import class_counts, label_warnings
+from classmix_jax.data.files.turning import turned_warning
+from classmix_jax.data.label_statistics import class_counts, label_warnings, one_class_warning
 from classmix_jax.data.source import Dataset
 from classmix_jax.tools.data_check.survey import Part, Value
 from classmix_jax.types import VOID
@@ -22,6 +23,7 @@ from classmix_jax.utils.text import align_columns, plural
 
 MAX_KINDS = 8  # sizes or formats of files in a cell
 MAX_UNKNOWN_ROWS = 20  # values without a class in a table
+MAX_KNOWN_ROWS = 8  # values of one class in a table
 
 
 def format_report(dataset: Dataset, parts: Sequence[Part]) -> str:
@@ -77,8 +79,26 @@ def _format_values(part: Part, dataset: Dataset) -> str:
     return ''
   total = sum(value.pixels for value in part.values.values()) + part.uncounted_pixels
   shown = _select_values(part.values)
+  many = {
+    label: [raw for raw, value in shown if value.label == label]
+    for label in dict.fromkeys(value.label for _, value in shown)
+    if label is not None and sum(value.label == label for _, value in shown) > MAX_KNOWN_ROWS
+  }
   rows = [('value', 'becomes', 'pixels', 'share', 'masks')]
+  for label, raws in many.items():
+    pixels = sum(part.values[raw].pixels for raw in raws)
+    rows.append(
+      (
+        f'{len(raws)} values, {_format_raw(raws[0])} to {_format_raw(raws[-1])}',
+        _format_label(label, dataset),
+        f'{pixels:,}',
+        _format_percentage(pixels, total),
+        '',
+      )
+    )
   for raw, value in shown:
+    if value.label in many:
+      continue
     rows.append(
       (
         _format_raw(raw),
@@ -101,21 +121,23 @@ def _select_values(values: Mapping[Raw, Value]) -> list[tuple[Raw, Value]]:
   unknown = [item for item in values.items() if item[1].label is None]
   unknown = sorted(unknown, key=lambda item: -item[1].pixels)[:MAX_UNKNOWN_ROWS]
   known = [item for item in values.items() if item[1].label is not None]
-  # Ids are integers and colours tuples, which do not compare with each other.
-  return sorted(known + unknown, key=lambda item: (isinstance(item[0], tuple), item[0]))
+  # Ids, colours and words do not compare with each other.
+  kinds = (int, tuple, str)
+  return sorted(known + unknown, key=lambda item: (kinds.index(type(item[0])), item[0]))
 
 
 def _format_classes(dataset: Dataset, parts: Sequence[Part]) -> str:
-  """Returns a table of the percentage of pixels and number of images of each class and void."""
-  rows = [('class', *(cell for part in parts for cell in (part.title, 'images')))]
+  """Returns a table of each class and void: colour, percentage of pixels, number of images."""
+  rows = [('class', 'colour', *(cell for part in parts for cell in (part.title, 'images')))]
   labels = [*range(len(dataset.class_names)), VOID]
   for label in labels:
-    row = [_format_label(label, dataset)]
+    color = '' if label == VOID else hex_color(dataset.palette[label])
+    row = [_format_label(label, dataset), color]
     for part in parts:
       pixels = part.counts[:, label]
       row += [_format_percentage(pixels.sum(), part.counts.sum()), f'{np.count_nonzero(pixels):,}']
     rows.append(tuple(row))
-  return align_columns(rows, right=range(1, 2 * len(parts) + 1))
+  return align_columns(rows, right=range(2, 2 * len(parts) + 2))
 
 
 def _format_raw(raw: Raw) -> str:
@@ -138,14 +160,18 @@ def _format_percentage(part: int, whole: int) -> str:
 def list_warnings(dataset: Dataset, parts: Sequence[Part]) -> list[str]:
   """Returns a sentence for each class that is in no labelled or no validation mask.
 
-  Warnings do not stop a training.
+  Further warnings are on masks of one class only, and on images that are turned by EXIF. Warnings
+  do not stop a training.
   """
   sentences = []
   for part in parts:
     if not len(part.counts):
       continue
     _, images = class_counts(part.counts, len(dataset.class_names))
-    if part.title == 'labelled':
+    one_class = one_class_warning(part.counts, dataset.class_names, part.title)
+    if one_class and not part.findings:
+      sentences += one_class
+    elif part.title == 'labelled':
       sentences += label_warnings(images.tolist(), len(part.counts), dataset.class_names)
     else:
       sentences += [
@@ -153,6 +179,9 @@ def list_warnings(dataset: Dataset, parts: Sequence[Part]) -> list[str]:
         f'{part.title} images: its IoU cannot be measured.'
         for label in np.flatnonzero(images == 0)
       ]
+    if part.source.files is not None:
+      decoding = part.source.files.decoding
+      sentences += turned_warning(part.turned, len(part.source), part.title, decoding)
   return sentences
 
 

@@ -21,6 +21,7 @@ from classmix_jax.data.files.decoding import Decoding, Raw
 from classmix_jax.data.files.findings import Finding
 from classmix_jax.data.files.image_io import Header, read_header
 from classmix_jax.data.files.mask_io import count_raw_values
+from classmix_jax.data.files.turning import fits_either_way
 from classmix_jax.data.label_statistics import binary_finding, count_values, void_finding
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
@@ -80,6 +81,7 @@ class Part:
     uncounted_pixels: pixels of values without a class beyond `MAX_UNKNOWN_VALUES`.
     counts: `[N, 256]` int64, label -> pixels, of the readable masks.
     valid: indices of the examples without a finding.
+    turned: number of images that EXIF turns and whose masks fit either way.
     findings: problems of the examples.
   """
 
@@ -93,6 +95,7 @@ class Part:
   uncounted_pixels: int
   counts: np.ndarray
   valid: tuple[int, ...]
+  turned: int
   findings: tuple[Finding, ...]
 
 
@@ -121,8 +124,12 @@ def survey(title: str, source: Source, class_names: Sequence[str], *, with_masks
   readable = [index for index, one in enumerate(inspections) if one.counts is not None]
   counts = np.array([inspections[index].counts for index in readable], np.int64).reshape(-1, 256)
   findings = [finding for one in inspections for finding in one.findings]
-  names = [source.names[index] for index in readable]
-  sentence = binary_finding(names, counts, class_names) or void_finding(names, counts, class_names)
+  # What whole masks hold is judged by those that decode, as their options are not the reason.
+  sound = [position for position, index in enumerate(readable) if not inspections[index].findings]
+  names = [source.names[readable[position]] for position in sound]
+  sentence = binary_finding(names, counts[sound], class_names) or void_finding(
+    names, counts[sound], class_names
+  )
   if sentence:
     findings.append(Finding(title, sentence))
   return Part(
@@ -136,6 +143,7 @@ def survey(title: str, source: Source, class_names: Sequence[str], *, with_masks
     uncounted_pixels=uncounted_pixels,
     counts=counts,
     valid=tuple(index for index, one in enumerate(inspections) if not one.findings),
+    turned=sum(fits_either_way(one.image, one.mask) for one in inspections),
     findings=tuple(findings),
   )
 
@@ -165,11 +173,12 @@ def inspect_example(
     mask_file = attempt(name, files.mask, index)
     mask = mask_file and attempt(mask_file, read_header, mask_file)
     if image_file and image and mask:
-      attempt(mask_file, check_fit, image_file, image, mask_file, mask)
+      attempt(mask_file, check_fit, image_file, image, mask_file, mask, files.decoding)
     values = mask and attempt(mask_file, count_raw_values, mask_file, files.decoding) or {}
     # Read again as in a training, for its sentence on values without a class.
-    attempt(mask_file or name, count_values, source, index, class_names)
-    counts = _count_labels(values, files.decoding) if values else None
+    counts = attempt(mask_file or name, count_values, source, index, class_names)
+    if counts is None and values:
+      counts = _count_labels(values, files.decoding)
   elif with_mask:
     counts = attempt(name, count_values, source, index, class_names)
   distinct = {(finding.file, finding.sentence): finding for finding in findings}

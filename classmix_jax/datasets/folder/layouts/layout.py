@@ -5,8 +5,13 @@ Synopsis:
     Layout(train=(Part(root / 'images', root / 'masks'),), unlabeled=(root / 'more',))
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
+
+from classmix_jax.data.class_files.class_table import ClassTable
+from classmix_jax.data.files.colors import Color
 
 
 class Part(NamedTuple):
@@ -36,7 +41,9 @@ class Layout(NamedTuple):
     val: parts for validation; empty if some of the labelled images are to be set aside.
     test: parts that are not used.
     unlabeled: directories of images without labels.
-    class_file: file of class names that the format has; None for the usual places.
+    classes: classes of the format; None if they are in a file of class names.
+    class_file: file that `classes` is from.
+    colors: colour in masks -> class id, beside those of the classes.
     marked: whether a file or a directory of one program identifies the format. Such a layout is
       preferred to others that match as well.
     notes: sentences about how the directory is read.
@@ -46,6 +53,8 @@ class Layout(NamedTuple):
   val: tuple[Part, ...] = ()
   test: tuple[Part, ...] = ()
   unlabeled: tuple[Path, ...] = ()
+  classes: ClassTable | None = None
   class_file: Path | None = None
+  colors: Mapping[Color, int] = MappingProxyType({})
   marked: bool = False
   notes: tuple[str, ...] = ()

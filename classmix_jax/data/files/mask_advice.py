@@ -1,0 +1,117 @@
+"""Remedies for masks whose values, colours or format have no meaning: the options to set.
+
+Synopsis:
+
+    advise_ids({5: 12, 250: 40}, decoding)          # 'Set --config.data.mask_threshold=128 ...'
+    advise_colors({0x804080: 12}, decoding)
+    advise_lossy(decoding)
+"""
+
+from collections.abc import Mapping
+import itertools
+import math
+
+from classmix_jax.data.files.colors import unpack_color
+from classmix_jax.data.files.decoding import RAW_VALUES, Decoding
+
+FEW = 8  # values that can be classes of their own; smoothed edges have more
+SAFE_DISTANCE = 64  # in RGB, between a smoothed colour and that of its class
+CLASS_SHARE = 0.25  # of the pixels of unknown colours: a colour of its own
+
+_OTHERS = '--config.data.others=void'
+
+
+def advise_ids(values: Mapping[int, int], decoding: Decoding) -> str:
+  """Returns the remedy for ids without a class, id -> number of pixels in all masks."""
+  if decoding.advice:
+    return decoding.advice
+  num_classes, ids = len(decoding.class_names), sorted(values)
+  if num_classes == 2 and ids[0] >= 0 and (len(ids) > FEW or len(ids) > 1 and ids[-1] >= 128):
+    return (
+      f'If these are smoothed or compressed edges, set --config.data.mask_threshold=128: grey '
+      f'values from 128 on are class 1 ({decoding.class_names[1]}).'
+    )
+  if len(ids) > FEW or ids[0] < 0 or ids[-1] >= RAW_VALUES:
+    return (
+      f'Set {_OTHERS} to read values without a class as void; if the masks were smoothed or '
+      'resized, export them again without that.'
+    )
+  advice = (
+    f"Set --config.data.label_map='{','.join(f'{raw}:CLASS' for raw in ids)}' (CLASS is an id or "
+    f"void), or --config.data.ignore='{','.join(map(str, ids))}' to leave such pixels out."
+  )
+  if ids == [num_classes]:
+    shift = ','.join(f'{raw}:{raw - 1}' for raw in range(1, num_classes + 1))
+    advice += f" If your ids start at 1: --config.data.label_map='0:void,{shift}'."
+  return advice
+
+
+def advise_colors(values: Mapping[int, int], decoding: Decoding) -> str:
+  """Returns the remedy for packed colours without a class, colour -> number of pixels."""
+  if decoding.advice:
+    return decoding.advice
+  ranked = sorted(values, key=lambda key: (-values[key], key))
+  if not decoding.colors:
+    listing = ','.join(f'#{key:06x}:CLASS' for key in ranked[:FEW])
+    more = (
+      ''
+      if len(ranked) <= FEW
+      else (
+        f' These are the most frequent of {len(ranked):,} colours; with '
+        f'--config.data.color_distance={SAFE_DISTANCE} --config.data.others=void the others take '
+        'the class of a colour near them, or are void.'
+      )
+    )
+    return (
+      "Write its colour behind every name in the class file ('road 128 64 128'), or set "
+      f"--config.data.colors='{listing}'.{more}"
+    )
+  smoothed = f'If these are smoothed or compressed edges, set {_tolerance(decoding)}.'
+  # A colour of its own has many pixels; those of smoothed edges have few each.
+  least = CLASS_SHARE * sum(values.values())
+  own = [key for key in ranked if values[key] >= least and not _is_near(key, decoding)]
+  if not own and len(ranked) > FEW:
+    return smoothed
+  listing = ','.join(f'#{key:06x}:CLASS' for key in ranked[:FEW] if key in own or not own)
+  advice = f"Set --config.data.colors='{listing}' (CLASS is an id or void)."
+  return advice if len(ranked) == len(own) else f'{advice} {smoothed}'
+
+
+def _tolerance(decoding: Decoding) -> str:
+  distance = safe_distance(decoding)
+  return (
+    f'--config.data.color_distance={distance} {_OTHERS}: colours within {distance} of a class in '
+    'RGB are that class, all others void'
+  )
+
+
+def _is_near(packed: int, decoding: Decoding) -> bool:
+  color = unpack_color(packed)
+  return min(math.dist(color, other) for other in decoding.colors) <= safe_distance(decoding)
+
+
+def safe_distance(decoding: Decoding) -> int:
+  """Returns half of the smallest distance between colours of two classes, at most 64."""
+  pairs = itertools.combinations(decoding.colors.items(), 2)
+  distances = [math.dist(a, b) for (a, label), (b, other) in pairs if label != other]
+  return max(1, min(SAFE_DISTANCE, int(min(distances, default=2 * SAFE_DISTANCE) / 2)))
+
+
+def advise_lossy(decoding: Decoding) -> str:
+  """Returns the remedy for masks in a lossy format, as the end of a sentence."""
+  if decoding.advice:
+    return f'export the masks as PNG. {decoding.advice}'
+  threshold = (
+    'set --config.data.mask_threshold=128 to read grey values from 128 on as class 1'
+    if len(decoding.class_names) == 2
+    else ''
+  )
+  if decoding.colors:
+    grey = f', or if they are grey {threshold}' if threshold else ''
+    return f'set {_tolerance(decoding)}{grey}; or export the masks as PNG.'
+  if threshold:
+    return f'{threshold} ({decoding.class_names[1]}), or export the masks as PNG.'
+  return (
+    'export the masks as PNG. Only colours that are far apart survive it: with colours behind the '
+    'names in the class file --config.data.color_distance reads them.'
+  )

@@ -1,0 +1,103 @@
+"""Evaluating a run on other data: classes by name, and results in a file of their own."""
+
+import json
+import shutil
+
+import numpy as np
+from PIL import Image
+import pytest
+import toy
+
+from classmix_jax.errors import UserError
+from classmix_jax.inference.evaluate_run import evaluate_run, name_data
+from classmix_jax.inference.predictor import load
+from classmix_jax.workdir import run_files
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+  """A data set and a run on it with an evaluation."""
+  base = tmp_path_factory.mktemp('evaluated')
+  data = toy.write_folder(base / 'data')
+  run = toy.write_run(base / 'run', data, 'method=supervised', **{'model.head': 'linear'})
+  evaluate(run, '')
+  return data, run
+
+
+def evaluate(run, root):
+  return evaluate_run(run, step='latest', network='', root=str(root))
+
+
+@pytest.fixture
+def data(trained, tmp_path):
+  return shutil.copytree(trained[0], tmp_path / 'Test Set')
+
+
+def test_moved_data_is_the_runs_own(trained, data):
+  _, run = trained
+  before = json.loads((run / 'eval' / '1.json').read_text())
+  assert evaluate(run, data)['iou'] == before['iou']
+  assert sorted(path.name for path in (run / 'eval').iterdir()) == ['1-confusion.csv', '1.json']
+
+
+def test_other_images_leave_the_results_of_the_run(trained, data):
+  _, run = trained
+  kept = [(run / name).read_bytes() for name in ('eval/1.json', 'predictions.png')]
+  toy.write_pair(data / 'val', 'new', 77)
+  result = evaluate(run, data)
+  assert result['images'] == 4 and result['root'] == str(data)
+  assert [(run / name).read_bytes() for name in ('eval/1.json', 'predictions.png')] == kept
+  name = name_data(str(data))
+  assert name.startswith('test-set-')
+  for file in (f'1-{name}.json', f'1-{name}-confusion.csv', f'1-{name}.png'):
+    assert (run / 'eval' / file).exists()
+    (run / 'eval' / file).unlink()
+
+
+def test_classes_in_another_order_are_the_same_classes(trained, data):
+  """Names and ids are exchanged alike, so the scores are those of the run."""
+  _, run = trained
+  (data / 'classes.txt').write_text('ball\nground\nbox\n')
+  for path in data.rglob('masks/**/*.png'):
+    label = np.asarray(Image.open(path))
+    table = np.full(256, 255, np.uint8)
+    table[:3] = [1, 2, 0]  # ground, box and ball there
+    Image.fromarray(table[label]).save(path)
+  own = json.loads((run / 'eval' / '1.json').read_text())
+  assert evaluate(run, data)['iou'] == own['iou']
+
+
+def test_fewer_classes(trained, data):
+  _, run = trained
+  (data / 'classes.txt').write_text('ball\nground\n')
+  for path in data.rglob('masks/**/*.png'):
+    label = np.asarray(Image.open(path))
+    Image.fromarray(np.choose(np.minimum(label, 3), [1, 255, 0, 255]).astype(np.uint8)).save(path)
+  own = json.loads((run / 'eval' / '1.json').read_text())
+  result = evaluate(run, data)
+  assert list(result['iou']) == list(own['iou']) and result['classes_present'] == 2
+
+
+def test_an_unknown_class_is_refused(trained, data):
+  (data / 'classes.txt').write_text('ground\nbox\nball\ncat\n')
+  toy.assert_fails(
+    lambda: evaluate(trained[1], data), 'ground, box, ball, cat', 'with ground, box, ball: cat is'
+  )
+
+
+def test_remedies_name_flags_of_the_program(trained, data):
+  with pytest.raises(UserError) as caught:
+    evaluate(trained[1], data / 'nowhere')
+  assert '--root' in str(caught.value) and 'config.data' not in str(caught.value)
+
+
+def test_other_classes_than_those_of_the_head_end_in_a_sentence(trained, tmp_path):
+  run = shutil.copytree(trained[1], tmp_path / 'run')
+  names, palette = run_files.read_classes(run)
+  run_files.write_json(run / 'classes.json', {'names': names[:2], 'palette': palette[:2]})
+  for call in (lambda: load(run), lambda: evaluate(run, '')):
+    toy.assert_fails(
+      call,
+      f'{run}/classes.json has 2 classes, but',
+      'checkpoints/1 was trained with 3; restore classes.json',
+    )
