@@ -47,7 +47,7 @@ def read_layout(file: File) -> Layout | None:
     size, orientation = image.size[::-1], read_orientation(image)
     kind, mode = image.format or '', image.mode
   if bits > 8:
-    dtype = np.dtype(np.uint16)
+    dtype: np.dtype = np.dtype(np.uint16)
   elif mode in (*DEEP_GREY_MODES, 'F'):
     dtype = np.dtype(np.float32 if mode == 'F' else np.uint16 if mode != 'I' else np.int32)
     bits, bands, alpha = 8 * dtype.itemsize, 1, False
