@@ -4,6 +4,7 @@ source.py            `Source` and `Dataset`: random access to examples; subsets,
 splits.py            which training examples are labelled
 unreadable.py        which examples are skipped because they are unreadable, and why
 label_check.py       checks the labels before the first step, by label_statistics.py
+class_list.py        prints the classes with their shares of the pixels
 sampler.py           which example is at which position of the endless stream
 random_crop.py       which window of a frame an example shows
 example_reader.py    reads, checks and pads examples for all pipelines
@@ -14,4 +15,5 @@ eval_batches.py      validation batches
 disk_cache.py        decoded frames on the disk
 feed.py              groups batches and copies them to the devices
 files/               image and mask files
+class_files/         files of class names
 """

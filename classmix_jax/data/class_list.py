@@ -29,7 +29,7 @@ def format_class_list(names: Sequence[str], palette: Sequence[Color], pixels: Se
     id  name  colour   share
      0  road  #804080   90 %
      1  汽车  #00008e      -
-        void             10 %
+        void            10 %
   """
   total = max(sum(pixels), 1)
   rows = [

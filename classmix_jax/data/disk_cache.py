@@ -129,7 +129,7 @@ def _make_copy(directory: Path, read: ReadArray, names: tuple[str, ...], kind: s
   rows = _resume(directory)
   done = {index for index, _ in rows}
   missing = [index for index in range(len(names)) if index not in done]
-  findings: list[tuple[str, str]] = []
+  findings: list[Finding] = []
   num_done = 0
   report = progress(f'preparing {len(names)} {kind} in {directory}', len(missing))
   with (

@@ -159,7 +159,7 @@ def one_class_warning(
     of: number of masks, if only some were read.
 
   Example:
-    >>> one_class_warning(np.eye(256, dtype=int)[:1], ('road', 'car'), 'val')[0][:55]
+    >>> one_class_warning(np.eye(256, dtype=int)[:1], ('road', 'car'), 'val')[0][:57]
     "100 % of the pixels in all 1 val masks are class 0 'road'"
   """
   pixels, _ = class_counts(counts, len(class_names))

@@ -43,7 +43,7 @@ from classmix_jax.types import Example, PyTree, Size
 from classmix_jax.utils.atomic_write import write_png
 from classmix_jax.utils.interrupt import until
 from classmix_jax.utils.paths import inside
-from classmix_jax.utils.visualize import colorize, grid, thumbnail
+from classmix_jax.utils.visualize import VISIBLE, colorize, grid, thumbnail
 
 
 class Seen(NamedTuple):
@@ -225,7 +225,7 @@ class Evaluator:
     for seen in zip(*(self.look(network, indices) for network in networks.values()), strict=True):
       labels = [seen[0].truth, *(one.prediction for one in seen)]
       images = [seen[0].image, *(colorize(label, palette) for label in labels)]
-      cells.append([thumbnail(image) for image in images])
+      cells.append([thumbnail(image, VISIBLE) for image in images])
     predictions = [f'prediction of the {name}' for name in networks]
     captions = ['validation image', 'ground truth', *predictions]
     return grid(cells, captions, self.dataset.class_names, palette, void=True)

@@ -66,7 +66,7 @@ def name_own_flags(sentence: str, run: Path) -> str:
   """
   sentence = re.sub(r'(--)?config\.data\.root', '--root', sentence)
   if 'config.data.' in sentence:
-    sentence += f' (An evaluation has the options of {run}/config.json.)'
+    sentence += f' (config.data is that of {run}/config.json; its fields are flags of a training.)'
   return sentence
 
 
@@ -77,6 +77,8 @@ def open_data(values: Values, run: Path) -> Dataset:
     dataset = open_validation(values)
   except UserError as error:
     raise UserError(name_own_flags(str(error), run)) from None
+  for note in dataset.notes:
+    print(note)
   return match_classes(dataset, names, palette, str(run))
 
 

@@ -60,7 +60,10 @@ def choose_left_out(config: Config, run: Path) -> UnreadableExamples | None:
   if not skips_unreadable(config):
     return None
   recorded = run_files.read_left_out(run)
-  left_out = find_unreadable(config) if recorded is None else UnreadableExamples(**recorded)
+  if recorded is None:
+    left_out = find_unreadable(config)
+  else:
+    left_out = UnreadableExamples(recorded['train'], recorded['unlabeled'])
   if left_out:
     reason = left_out.summary or next(iter((left_out.train or left_out.unlabeled).values()))
     path = run / 'left_out.json'
@@ -84,7 +87,7 @@ def warn_of_data(setup: Setup) -> None:
   ):
     print(f'warning: {warning}')
   check = check_at_start(split.labeled, dataset.val, dataset.class_names)
-  print(f'classes, and their share of {check.masks} of {len(split.labeled):,} labelled masks:')
+  print(f'classes, and their share of the pixels in {check.masks} of {len(split.labeled):,} masks:')
   print(format_class_list(dataset.class_names, dataset.palette, check.pixels))
   for warning in check.warnings:
     print(f'warning: {warning}')

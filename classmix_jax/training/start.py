@@ -39,11 +39,17 @@ def check_config_and_classes(setup: Setup, run: Path) -> None:
   check_classes(run, setup.dataset.class_names, find_class_file(setup.values))
 
 
-def suggest_split(setup: Setup, run: Path, before: ImageRecord | None) -> str:
-  """Returns the flag that keeps the labelled images of a run, '' if some are not there."""
-  if before is None or not set(before.labeled) <= set(setup.dataset.train.names):
-    return ''
-  return f'set --config.data.labeled={run}/splits/labeled.txt, which keeps the labelled images'
+def suggest_splits(setup: Setup, run: Path, before: ImageRecord | None) -> dict[str, str]:
+  """Returns role -> the flag that keeps its images, for roles whose images are all there."""
+  if before is None:
+    return {}
+  train, val = set(setup.dataset.train.names), set(setup.dataset.val.names)
+  remedies = {}
+  if before.labeled.keys() <= train:
+    remedies['labeled'] = f'set --config.data.labeled={run}/splits/labeled.txt to keep the split'
+  if 'val' in setup.values['data'] and before.val.keys() <= train | val:
+    remedies['val'] = f'put it back or set --config.data.val={run}/splits/val.txt'
+  return remedies
 
 
 def check_start(
@@ -69,7 +75,7 @@ def check_start(
   assert split.unlabeled is not None
   root = setup.values['data']['root']
   record = record_images(root, split.labeled, split.unlabeled, setup.dataset.val, before)
-  lines = check_images(run, record, suggest_split(setup, run, before))
+  lines = check_images(run, record, suggest_splits(setup, run, before))
   check_fits(setup, run, weights, create)
   for line in filter(None, [describe_palette(run, setup.dataset), *lines]):
     print(line)

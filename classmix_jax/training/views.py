@@ -16,7 +16,7 @@ from classmix_jax.core.frozen import with_frozen
 from classmix_jax.data.source import Dataset
 from classmix_jax.types import AXIS, Array, Batch, Method, TrainState
 from classmix_jax.utils.atomic_write import write_png
-from classmix_jax.utils.visualize import colorize, grid, thumbnail, to_bytes
+from classmix_jax.utils.visualize import VISIBLE, colorize, grid, thumbnail, to_bytes
 
 ROWS = 4  # of RUN/training.png
 
@@ -63,7 +63,7 @@ def write_view_grid(path: Path, images: Mapping[str, np.ndarray], dataset: Datas
   names = [name for name in CAPTIONS if name in images]
   names += [name for name in images if name not in CAPTIONS]
   columns = (images[name] for name in names)
-  rows = [[thumbnail(x) for x in row] for row in zip(*columns, strict=False)]
+  rows = [[thumbnail(x, VISIBLE) for x in row] for row in zip(*columns, strict=False)]
   captions = [caption(name) for name in names]
   figure = grid(rows[:ROWS], captions, dataset.class_names, dataset.palette, void=True)
   write_png(path, figure)

@@ -22,7 +22,7 @@ def describe_error(error: BaseException) -> str:
   Of tensorstore's, the request behind it is left out.
 
   Example:
-    >>> describe_error(OSError('no space\n  left')), describe_error(KeyError())
+    >>> describe_error(OSError('no space  left')), describe_error(KeyError())
     ('no space left', 'KeyError')
   """
   text = str(error).split(' [tensorstore_spec=')[0]

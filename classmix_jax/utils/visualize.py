@@ -18,7 +18,8 @@ from classmix_jax.utils.legend import Legend
 VOID_COLORS = ((224, 224, 192), (128, 128, 128), (255, 255, 255), (255, 0, 255))
 COLOR_DISTANCE = 32  # in one channel at least, between void and every class
 MARGIN = 4  # pixels between the cells of a grid
-MIN_SIDE, MAX_WIDTH = 96, 640  # pixels of the longer side and of the width of a thumbnail
+MAX_WIDTH = 640  # pixels of a thumbnail
+VISIBLE = 96  # pixels, the least longer side of an image in a figure
 CAPTION = LINE  # height in pixels of a line of the captions
 
 
@@ -59,12 +60,12 @@ def overlay(image: np.ndarray, color: np.ndarray, opacity: float = 0.5) -> np.nd
   return to_bytes((image * (1 - opacity) + color * opacity) / 255.0)
 
 
-def thumbnail(image: np.ndarray) -> np.ndarray:
-  """Resizes `[H, W, ...]` by a whole number: every n-th row and column, or each of them n times.
+def thumbnail(image: np.ndarray, least_side: int = 1) -> np.ndarray:
+  """Takes every n-th row and column of `[H, W, ...]`, for a width of at most `MAX_WIDTH`.
 
-  The width is at most `MAX_WIDTH`, and the longer side at least `MIN_SIDE`.
+  An image whose longer side is below `least_side` pixels is enlarged: each pixel n times.
   """
-  step, times = -(-image.shape[1] // MAX_WIDTH), -(-MIN_SIDE // max(image.shape[:2]))
+  step, times = -(-image.shape[1] // MAX_WIDTH), -(-least_side // max(image.shape[:2]))
   return image[::step, ::step].repeat(times, axis=0).repeat(times, axis=1)
 
 
@@ -91,7 +92,7 @@ def grid(
   # A caption may be broken between words, so no column is narrower than one.
   width = max(image.shape[1] for row in cells for image in row)
   width = max([width, *map(typeface.width, words)]) + MARGIN
-  lines = [typeface.wrap(caption, width - MARGIN) for caption in captions]
+  lines = [typeface.wrap(caption, width - 2 * MARGIN) for caption in captions]
   top = CAPTION * max(map(len, lines))
   legend = Legend(class_names, palette, void_color(palette) if void else None)
   total = max(MARGIN + width * len(captions), legend.least_width())

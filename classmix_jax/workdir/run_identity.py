@@ -6,7 +6,7 @@ Synopsis:
     check_images(run, record_images(root, labeled, unlabeled, val, read_record(run)))
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from classmix_jax.data.source import Dataset
@@ -90,13 +90,15 @@ def describe_palette(run: Path, dataset: Dataset) -> str:
 # ------------------------------------------------------------------------ images
 
 
-def check_images(run: Path, record: ImageRecord, hint: str = '') -> list[str]:
+def check_images(
+  run: Path, record: ImageRecord, remedies: Mapping[str, str] | None = None
+) -> list[str]:
   """Checks that a run was trained on these images, in the same roles.
 
   Args:
     run: the run directory.
     record: the images of this start.
-    hint: what a start can set to keep the labelled images, or ''.
+    remedies: what a start can set to keep the images of a role, 'labeled' or 'val'.
 
   Returns:
     Lines that describe what changed since the last start.
@@ -113,7 +115,7 @@ def check_images(run: Path, record: ImageRecord, hint: str = '') -> list[str]:
       f'the class file gives the values of masks other classes than at the last start of {run}: '
       + describe_ways_on(run, other='restore the class file')
     )
-  check_roles(run, before, record, hint)
+  check_roles(run, before, record, remedies or {})
   lines = []
   if before.root != record.root:
     lines.append(f'data: {before.root} is now {record.root}')
@@ -136,7 +138,9 @@ def check_same_data(run: Path, before: ImageRecord, record: ImageRecord) -> None
     )
 
 
-def check_roles(run: Path, before: ImageRecord, record: ImageRecord, hint: str) -> None:
+def check_roles(
+  run: Path, before: ImageRecord, record: ImageRecord, remedies: Mapping[str, str]
+) -> None:
   """Raises UserError if an image has another role than at the last start."""
   moved = list(find_moved(before, record))
   if not moved:
@@ -146,9 +150,8 @@ def check_roles(run: Path, before: ImageRecord, record: ImageRecord, hint: str) 
   # Weights that have learned from an image would be scored on it.
   learned = any(new == 'val' for _, _, new in moved)
   validated = learned or any(old == 'val' for _, old, _ in moved)
-  remedy = '' if validated else hint
+  remedy = remedies.get('val' if validated else 'labeled') or 'put it back'
   raise UserError(
     f'{name} was {WITH_ARTICLE[was]} image at the last start of {run} and is now '
-    f'{WITH_ARTICLE[now]} one{more}: '
-    + describe_ways_on(run, other=remedy or 'put it back', weights=not learned)
+    f'{WITH_ARTICLE[now]} one{more}: ' + describe_ways_on(run, other=remedy, weights=not learned)
   )

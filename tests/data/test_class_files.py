@@ -99,6 +99,13 @@ def refusal(path):
     'road,0\ntraffic light,1\n',
     'road 0\ntraffic light 1\n',
     'road = 0\ntraffic light = 1\n',
+    '0 => road\n1 => traffic light\n',
+    '0->road\n1->traffic light\n',
+    '[0] road\n[1] traffic light\n',
+    '* road\n* traffic light\n',
+    'Classes:\nroad\ntraffic light\n',
+    '\u200broad\ntraffic light\n',
+    {'label_map': {'road': 0, 'traffic light': 1}},
     'road|0\ntraffic light|1\n',
     'traffic light,1.0\nroad,0.0\n',
     ['road', 'traffic light'],
@@ -117,7 +124,8 @@ def test_names(tmp_path, content):
   table = read_class_file(write(tmp_path, content))
   assert table.names == NAMES and table.raw_ids == (0, 1)
   assert table.colors == (None, None) and not table.void_names
-  assert not list_notes(table, 'x')
+  assert not list_notes(table, 'classes.txt')
+  assert list_notes(table, 'x.csv') == ('The classes are read from x.csv.',)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +134,12 @@ def test_names(tmp_path, content):
     'road 128 64 128\ntraffic light 0 0 142\n',
     'road,128,64,128\ntraffic light,0,0,142\n',
     'road, 128 64 128\ntraffic light, 0 0 142\n',
+    'road 128,64,128\ntraffic light 0,0,142\n',
+    'road (128, 64, 128)\ntraffic light (0, 0, 142)\n',
+    'road: [128, 64, 128]\ntraffic light: [0, 0, 142]\n',
+    '0: road 128 64 128\n1: traffic light 0 0 142\n',
+    '1: traffic light: #00008e\n0: road: #804080\n',
+    {'classes': NAMES, 'colors': {'traffic light': [0, 0, 142], 'road': [128, 64, 128]}},
     'road: 128 64 128\ntraffic light: 0 0 142\n',
     'road: 128, 64, 128\ntraffic light: 0, 0, 142\n',
     'road;#804080\ntraffic light;#00008e\n',
@@ -136,6 +150,13 @@ def test_names(tmp_path, content):
     '0 road 128 64 128\n1 traffic light 0 0 142\n',
     'road 0 128 64 128\ntraffic light 1 0 0 142\n',
     '0,128,64,128,road\n1,0,0,142,traffic light\n',
+    '0 128 64 128 road\n1 0 0 142 traffic light\n',
+    '128 64 128\t\troad\n0 0 142\ttraffic light\n',
+    'road 128 64 128 255\ntraffic light 0 0 142 255\n',
+    'road,128,64,128,255\ntraffic light,0,0,142,255\n',
+    '# Color table\n0 road 128 64 128 0\n1 traffic light 0 0 142 255\n',
+    '0,road,128,64,128,255\n1,traffic light,0,0,142,255\n',
+    '  0  128 64 128  0   0 0 "road"\n  1  0 0 142  1.0 1 1 "traffic light"\n',
     'name,r,g,b\nroad,128,64,128\ntraffic light,0,0,142\n',
     'id,name,r,g,b\n1,traffic light,0,0,142\n0,road,128,64,128\n',
     'name r g b\nroad 128 64 128\ntraffic light 0 0 142\n',
@@ -260,14 +281,19 @@ def test_names_that_stay_whole(tmp_path, names):
     ('0,void\n0,road\n1,car\n', ("gives 'road' the id 0", "'void'")),
     ('0\n1\n2\n', ("line 1 is '0'", 'a number without a name')),
     ('3\nroad\ncar\ntree\n', ("line 1 is '3'", 'a number without a name')),
-    ('0,1\n1,2\n', ('line 1', 'a number')),
+    ('0,1\n1,2\n', ('line 1', 'columns id,name')),
     ('road,128,64,300\ncar,0,0,1\n', ('line 1', '0 to 255')),
     ('name,r,g,b\nroad,128,64\ncar,0,0,142\n', ('line 2', 'name,red,green,blue')),
     ('a:1,2,3::\nb:1,2,3,4::\nc:::\n', ("line 2 is 'b:1,2,3,4::'", 'NAME:R,G,B')),
     ('img1.png\nimg2.png\n', ("line 1 is 'img1.png'", 'a file name')),
     ('frame_0001\nframe_0002\n', ("line 1 is 'frame_0001'", 'names of files')),
     ('a/x.jpg b/x.png\na/y.jpg b/y.png\n', ('line 1', 'a file name')),
-    ('filename,car,road\nimg1.jpg,1,0\nimg2.jpg,0,1\n', ('line 2', 'img1.jpg,1,0')),
+    ('filename,car,road\nimg1.jpg,1,0\nimg2.jpg,0,1\n', ("line 1 is 'filename,car,road'", 'a row')),
+    ('image_id,class\na1,road\na2,car\n', ("line 1 is 'image_id,class'", 'a row of a table')),
+    ('a\tb\nc\td\n', ('line 1', 'a row of a table')),
+    ('a;b\nc;d\n', ('line 1', 'a row of a table')),
+    ('class 0: road\nclass 1: car\n', ('line 1', 'a row of a table')),
+    ('road::\ncar::\n', ('line 1', 'a row of a table')),
     ('# Data\n\nWe took these images in the summer of 2020.\nroad\n', ('line 3', 'a sentence')),
     ('this file of our group lists all that we found\nx\n', ('line 1', 'a sentence')),
     ('https://example.org/a\nroad\n', ('line 1', 'a file name')),
@@ -284,7 +310,7 @@ def test_names_that_stay_whole(tmp_path, names):
     ('{"a": 0, "a": 1}', ("the key 'a' twice",)),
     ('["a",\n"b"', ('line 2', 'not valid JSON')),
     ('[]', ('holds no classes',)),
-    ('{"shapes": [], "imagePath": "a.png"}', ('imagePath', 'expected are')),
+    ('{"shapes": [], "imagePath": "a.png"}', ("'shapes'", 'expected are')),
     ('{"0": "road", "x": "car"}', ("'0': 'road'", 'expected are')),
     ('[{"id": 1.5, "name": "a"}, {"id": 2, "name": "b"}]', ("the id '1.5'", 'an integer')),
     ('[{"id": 1, "name": "a"}, {"name": "b"}]', ("gives 'b' no id", 'entry 1')),
@@ -302,6 +328,14 @@ def test_names_that_stay_whole(tmp_path, names):
 def test_refusals(tmp_path, content, parts):
   path = write(tmp_path, content)
   assert_says(refusal(path), path, *parts)
+
+
+def test_quotes_keep_a_name_whole(tmp_path):
+  assert read_classes(write(tmp_path, '"a,b"\n"c,d"\n'))[0] == ('a,b', 'c,d')
+  text = '"3 doors" 1 2 3\n"2 windows"\n"#1"\n"name"\n"line 7"\n'
+  table = read_class_file(write(tmp_path, text))
+  assert table.names == ('3 doors', '2 windows', '#1', 'name', 'line 7')
+  assert table.colors[:2] == ((1, 2, 3), None) and table.raw_ids == (0, 1, 2, 3, 4)
 
 
 def test_number_of_classes(tmp_path):

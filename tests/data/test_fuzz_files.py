@@ -143,6 +143,67 @@ def test_fuzz_masks(case):
   assert decodable or label is None, (kind, mode)
 
 
+@st.composite
+def option_masks(draw):
+  """(bytes, raw ids, opacities or None, options): any alpha, and any options of the decoding."""
+  shape = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+  level = st.sampled_from([0, 1, 2, 9, 127, 128, 254, 255])
+  values = np.array(draw(st.lists(level, min_size=25, max_size=25)), np.uint8)
+  alpha = np.array(draw(st.lists(level, min_size=25, max_size=25)), np.uint8)
+  values, alpha = (array[: shape[0] * shape[1]].reshape(shape) for array in (values, alpha))
+  kind = draw(st.sampled_from(['L', 'LA', 'RGBA', 'I;16', 'P']))
+  image = Image.fromarray(values if kind != 'I;16' else values.astype(np.uint16))
+  if kind in ('LA', 'RGBA'):
+    image = image.convert(kind)
+    image.putalpha(Image.fromarray(alpha))
+  save = {}
+  if kind == 'P':
+    image.putpalette(list(range(256)) * 3)
+    opacity = bytes(draw(st.lists(level, min_size=256, max_size=256)))
+    save, alpha = {'transparency': opacity}, np.frombuffer(opacity, np.uint8)[values]
+  file = io.BytesIO()
+  image.save(file, 'PNG', **save)
+  options = {
+    'threshold': draw(st.sampled_from([0, 0, 1, 128, 255])) if kind != 'P' else 0,
+    'others_are_void': draw(st.booleans()),
+    'transparent': draw(st.sampled_from([None, 0, 1, VOID, 'color', 'alpha', 'inverse_alpha'])),
+  }
+  return file.getvalue(), values, alpha if kind in ('LA', 'RGBA', 'P') else None, options
+
+
+@given(option_masks())
+def test_fuzz_mask_options(case):
+  """Labels are those of the options, pixel by pixel, or the mask is refused in one sentence."""
+  data, values, alpha, options = case
+  table = label_table(2, threshold=options['threshold'])
+  decoding = Decoding(('ground', 'box'), table, **options)
+  record = Encoded(data, 'record 3', 'Prepare it again.')
+  label = result_or_error(lambda: read_mask(record, decoding), 'record 3')
+  counts = result_or_error(lambda: count_raw_values(record, decoding), 'record 3')
+  if counts is not None:
+    assert sum(counts.values()) == values.size
+  if label is None:
+    return
+  expected = table[values].copy()
+  expected[expected < 0] = VOID
+  hidden = np.zeros(values.shape, bool)
+  if alpha is not None:
+    levels = set(alpha.ravel().tolist()) - {0}
+    hidden = alpha < (128 if len(levels) != 1 else 1)
+  choice = options['transparent']
+  if choice in ('alpha', 'inverse_alpha'):
+    expected = hidden ^ (choice == 'alpha')
+  elif isinstance(choice, int):
+    expected[hidden] = choice
+  elif choice is None and hidden.any():
+    assert len({*expected[hidden]}) == 1 and not {*expected[hidden]} & {*expected[~hidden]}
+  np.testing.assert_array_equal(label, expected)
+  by_label = {0: 0, 1: 0, VOID: 0}
+  for raw, pixels in counts.items():
+    by_label[decoding.label_of(raw)] += pixels
+  assert by_label == {value: int((label == value).sum()) for value in by_label}
+
+
 @given(TEXTS)
 def test_fuzz_labeled(text):
   """`config.data.labeled`, as a list of names or as an option, chooses existing images."""

@@ -15,6 +15,7 @@ from classmix_jax.data.files.open_image import Encoded
 from classmix_jax.data.files.tfds_records import encode_pixels
 from classmix_jax.datasets import cityscapes
 from classmix_jax.datasets import tfds as tfds_dataset
+from classmix_jax.datasets.folder.mask_options import MaskOptions
 from classmix_jax.datasets.tfds import downloads, encodings, features, scene_parse150
 from classmix_jax.errors import UserError
 from classmix_jax.tools.data_check.survey import survey
@@ -183,7 +184,7 @@ def test_encodings_of_undeclared_classes(values, names, map_of_one):
   assert encoding.class_names == tuple(f'class_{label}' for label in range(names))
   assert encoding.label_map.get(1) == map_of_one
   if map_of_one == 0:  # the value 0 was not in the sample: it is not a class
-    decoding = encodings.make_decoding(encoding, '', '')
+    decoding = encodings.make_decoding(encoding, MaskOptions())
     assert_fails(lambda: read_mask(encode(0, 1), decoding), 'the mask holds the value 0')
 
 
@@ -199,7 +200,7 @@ def test_values_that_do_not_look_like_classes(values):
 def test_pixels_that_masks_cannot_hold():
   pets = encodings.KNOWN['oxford_iiit_pet', 'segmentation_mask']
   deep = Encoded(encode_pixels(np.array([[[300], [2]]], np.int64), ''), 'the mask', '')
-  assert read_mask(deep, encodings.make_decoding(pets, '300:0', '')).tolist() == [[0, 1]]
+  assert read_mask(deep, encodings.make_decoding(pets, MaskOptions('300:0'))).tolist() == [[0, 1]]
   assert_fails(
     lambda: encode_pixels(np.array([[-1, 3]], np.int32), 'truth of 0'),
     'truth of 0 holds the values -1 to 3',

@@ -8,6 +8,7 @@ from PIL import Image
 import pytest
 import toy
 
+from classmix_jax.errors import UserError
 from classmix_jax.inference.evaluate_run import evaluate_run, name_data
 from classmix_jax.inference.predictor import load
 from classmix_jax.workdir import run_files
@@ -85,10 +86,9 @@ def test_an_unknown_class_is_refused(trained, data):
 
 
 def test_remedies_name_flags_of_the_program(trained, data):
-  shutil.rmtree(data / 'val')
-  with pytest.raises(Exception) as caught:
-    evaluate(trained[1], data / 'labeled')
-  assert '--root' in str(caught.value) and '--config.data.root' not in str(caught.value)
+  with pytest.raises(UserError) as caught:
+    evaluate(trained[1], data / 'nowhere')
+  assert '--root' in str(caught.value) and 'config.data' not in str(caught.value)
 
 
 def test_other_classes_than_those_of_the_head_end_in_a_sentence(trained, tmp_path):

@@ -770,7 +770,7 @@ def test_edited_masks_are_kept(source, tmp_path, capsys):
   assert_says(
     capsys.readouterr().out,
     '1 mask written',
-    '1 of the masks existed and were kept, although the annotations differ: 1.',
+    '1 mask existed and was kept, although the annotations differ: 1.',
     '--overwrite',
   )
   same(run('labelme', source, output, overwrite=True)['1'], first['1'])
@@ -796,24 +796,20 @@ def test_masks_of_changed_annotations_are_painted_again(source, tmp_path, capsys
   assert record.splitlines()[0] == f'{digest}  masks/1.png'
   capsys.readouterr()
   run('labelme', source, output)
-  assert_says(
-    capsys.readouterr().out, '0 masks written', '2 of the masks existed and are up to date'
-  )
+  assert_says(capsys.readouterr().out, '0 masks written', '2 masks existed and are up to date')
   assert (output / 'masks.sha256').read_text() == record
   write_labelme(source / '1.json', square('a'), square('b', 3))
   masks = run('labelme', source, output)
   same(masks['1'][0], [0, 0, V, 1, 1])
   same(masks['2'][0], [1, 1, V, 0, 0])
-  assert_says(
-    capsys.readouterr().out, '1 mask was painted again', 'annotations or the options changed: 1.'
-  )
+  assert_says(capsys.readouterr().out, '1 mask was painted again', 'the options changed: 1.')
   write_labelme(source / '2.json', square('b'), square('a', 3), ('a', 'line', [[0, 3], [4, 3]]))
   capsys.readouterr()
   same(run('labelme', source, output, line_width=1)['2'][3], [0] * 5)
-  assert_says(capsys.readouterr().out, '1 mask was painted again', '1 of the masks existed')
+  assert_says(capsys.readouterr().out, '1 mask was painted again', '1 mask existed')
   write_labelme(source / '2.json')
   run('labelme', source, output)
-  assert_says(capsys.readouterr().out, '1 mask was kept', 'no region in this export', 'masks/2.png')
+  assert_says(capsys.readouterr().out, '1 mask was kept', 'no region there', 'masks/2.png')
 
 
 def test_a_killed_conversion_resumes(source, tmp_path, capsys):
@@ -824,9 +820,7 @@ def test_a_killed_conversion_resumes(source, tmp_path, capsys):
   (output / 'masks.sha256').write_text((output / 'masks.sha256').read_text()[:30])
   capsys.readouterr()
   run('labelme', source, output)
-  assert_says(
-    capsys.readouterr().out, '1 mask written', '1 of the masks existed and are up to date'
-  )
+  assert_says(capsys.readouterr().out, '1 mask written', '1 mask existed and is up to date')
   write_labelme(source / '1.json', square('a'), square('b', 3))  # recorded again, so not edited
   same(run('labelme', source, output)['1'][0], [0, 0, V, 1, 1])
 

@@ -79,7 +79,7 @@ def test_layers_classes_and_opacity(opened, run):
   assert near(pixel(tab, 1, 1), [100] * 3)  # void
   tab.get_by_label('error').check()
   assert pixel(tab, 0, 0) == [40, 160, 90] and pixel(tab, 1, 0) == [220, 30, 40]
-  tab.get_by_label('confidence').check()
+  tab.get_by_role('radio', name='confidence').check()  # a chart has the word, too
   assert pixel(tab, 0, 0) == [204, 51, 90]  # sure by 0.2
   tab.get_by_label('prediction').check()
   tab.locator('#controls summary').click()

@@ -7,7 +7,7 @@ from classmix_jax.utils.fonts import LINE
 from classmix_jax.utils.visualize import (
   CAPTION,
   MARGIN,
-  MIN_SIDE,
+  VISIBLE,
   colorize,
   grid,
   overlay,
@@ -74,8 +74,8 @@ def test_no_class_looks_like_void(color):
 )
 def test_thumbnails_have_a_visible_size(size, expected):
   label = np.arange(size[0] * size[1]).reshape(size)
-  result = thumbnail(label)
-  assert result.shape == expected and MIN_SIDE == 96
+  result = thumbnail(label, VISIBLE)
+  assert result.shape == expected
   assert set(result.ravel()) <= set(label.ravel())  # ids are not blended
 
 

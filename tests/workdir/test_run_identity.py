@@ -84,9 +84,9 @@ def test_accents_may_be_decomposed():
   assert describe_changes(before, after) == [] and not list(find_moved(before, after))
 
 
-def check(tmp_path, before, after, hint=''):
+def check(tmp_path, before, after, **remedies):
   write_record(tmp_path, before)
-  return check_images(tmp_path, after, hint)
+  return check_images(tmp_path, after, remedies)
 
 
 def test_another_directory_is_compared_by_content(tmp_path):
@@ -109,12 +109,14 @@ def test_the_remedy_of_a_changed_split_can_be_followed(tmp_path):
   (tmp_path / 'checkpoints' / '20').mkdir(parents=True)
   before = record(labeled=['a', 'b', 'c'], unlabeled=['d'], val=['v'])
   toy.assert_fails(
-    lambda: check(tmp_path, before, record(labeled=['a', 'b'], unlabeled=['c', 'd']), 'set X'),
+    lambda: check(
+      tmp_path, before, record(labeled=['a', 'b'], unlabeled=['c', 'd']), labeled='set X'
+    ),
     f'c was a labelled image at the last start of {tmp_path} and is now an unlabelled one: set X, '
     f'or give another --workdir, where --config.model.pretrained={tmp_path} starts from these',
   )
   with pytest.raises(Exception, match=r'put it back, or give another --workdir\.$'):
-    check(tmp_path, before, record(labeled=['a', 'b'], val=['c']), 'set X')
+    check(tmp_path, before, record(labeled=['a', 'b'], val=['c']), labeled='set X')
 
 
 def test_files_are_read_once(tmp_path):

@@ -179,11 +179,11 @@ def _check_names(classes: Sequence[Entry], path: Path | str) -> None:
 
 
 def list_notes(table: ClassTable, path: Path | str) -> tuple[str, ...]:
-  """Returns sentences about ids that are renumbered and names that are void.
+  """Returns sentences on the file if it is not classes.txt, on ids, and on names of void.
 
-  Example: `('a.csv gives the ids 1, 2: they are classes 0 to 1, in this order.',)`.
+  Example: 'a.csv gives the ids 1, 2: in masks they are classes 0 to 1, in this order.'
   """
-  notes = []
+  notes = [] if Path(path).name == 'classes.txt' else [f'The classes are read from {path}.']
   if table.raw_ids != tuple(range(len(table.names))):
     notes.append(
       f'{path} gives the ids {listed(table.raw_ids, 8)}: in masks they are classes 0 to '
@@ -214,11 +214,9 @@ def color_table(table: ClassTable, path: Path) -> dict[Color, int]:
     if color is not None:
       colors[color] = label
   for name, color in zip(table.void_names, table.void_colors, strict=True):
-    if colors.get(color, VOID) != VOID:
+    if color is not None and colors.setdefault(color, VOID) != VOID:
       raise UserError(
         f'{path} gives the colour {" ".join(map(str, color))} to class {colors[color]} and to '
         f"'{name}', which is void: colours must differ."
       )
-    if color is not None:
-      colors[color] = VOID
   return colors

@@ -8,6 +8,7 @@ Synopsis:
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+import re
 
 from classmix_jax.data.class_files.cells import parse_color, parse_integer
 from classmix_jax.errors import UserError
@@ -55,6 +56,8 @@ KINDS_TO_ROLES: Mapping[tuple[str, ...], tuple[str, ...]] = {
   ('id', 'text', *['id'] * 3): ('id', 'name', *RGB),
   ('text', *['id'] * 4): ('name', 'id', *RGB),
   (*['id'] * 4, 'text'): ('id', *RGB, 'name'),
+  ('text', *['id'] * 3, 'opacity'): ('name', *RGB, ''),
+  ('id', 'text', *['id'] * 3, 'opacity'): ('id', 'name', *RGB, ''),
 }
 
 
@@ -86,9 +89,9 @@ def find_header(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[st
 
   Example: `find_header(['name', 'r', 'g', 'b'], []) == ('name', 'red', 'green', 'blue')`.
   """
-  words = [' '.join(cell.replace('_', ' ').replace('-', ' ').lower().split()) for cell in cells]
+  words = [' '.join(re.sub('[-_:]', ' ', cell.lower()).split()) for cell in cells]
   roles = [ROLE_OF_WORD.get(word, '') for word in words]
-  if words[0] in ('', 'unnamed: 0') and 'id' not in roles:  # the index that pandas writes
+  if words[0] in ('', 'unnamed 0') and 'id' not in roles:  # the index that pandas writes
     roles[0] = 'id' if most_common_kind(rows, 0) == 'id' else ''
   known = [role for role in roles if role]
   if not any(role.startswith('name') for role in roles) or len(known) < min(2, len(cells)):
@@ -113,7 +116,10 @@ def infer_roles(rows: Sequence[Sequence[str]]) -> tuple[str, ...] | None:
   widths = Counter(len(row) for row in rows if len(row) > 1)
   for width, _ in widths.most_common():
     chosen = [row for row in rows if len(row) == width]
-    roles = KINDS_TO_ROLES.get(tuple(most_common_kind(chosen, column) for column in range(width)))
+    kinds = [most_common_kind(chosen, column) for column in range(width)]
+    if width > 4 and all(row[-1] == '255' for row in chosen):
+      kinds[-1] = 'opacity'
+    roles = KINDS_TO_ROLES.get(tuple(kinds))
     if roles:
       return roles
   return None

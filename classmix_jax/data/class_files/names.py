@@ -14,7 +14,9 @@ FILE_NAME = re.compile(
   re.IGNORECASE,
 )
 SENTENCE = re.compile(r'\w+\W+\w+\W+\w+.*[.!?:]($|\s+\w+\s+\w)')
-CELLS = re.compile(r'^\W?\d+\W?\s*[,;:=\t|]|[,;=\t|]\s*\d+\W?$')
+CELLS = re.compile(
+  r'^\W?\d+\W?\s*[,;:=\t|]|[,;=\t|]\s*\d+\W?$|\d\s*:\s|:$|\s\d+[\s,]+\d+[\s,]+\d+\W?$'
+)
 
 
 def check_name(name: str, where: str) -> None:

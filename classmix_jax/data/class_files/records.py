@@ -17,7 +17,10 @@ from classmix_jax.errors import UserError
 
 # Fields that hold the classes: COCO and Label Studio, Supervisely, YOLO and this package,
 # Hugging Face, CVAT, Mapillary and nnU-Net.
-FIELDS = ('categories', 'classes', 'names', 'id2label', 'labels', 'class_names', 'label_names')
+FIELDS = (
+  'categories', 'classes', 'names', 'id2label', 'labels', 'class_names', 'label_names', 'label_map',
+  'label2id', 'class_to_idx',
+)  # fmt: skip
 NAME_FIELDS = ('readable', 'title', 'name', 'label', 'class', 'class_name', 'label_name')
 ID_FIELDS = ('id', 'value', 'pixel_value', 'index', 'class_id')
 COLOR_FIELDS = ('color', 'colour', 'rgb', 'hex')
@@ -70,6 +73,8 @@ def parse_value(value: Any, path: str) -> list[Entry]:
     entries = []
   if not entries:
     raise UserError(f'{path} holds no classes; {EXPECTED}.')
+  if isinstance(palette, Mapping):
+    palette = [palette.get(entry.name) for entry in entries]
   if isinstance(palette, list) and len(palette) == len(entries):
     entries = [
       entry._replace(color=read_color(color, f'{path}, {entry.where}'))
@@ -152,4 +157,6 @@ def _parse_mapping(value: Mapping[str, Any], path: str) -> list[Entry]:
 
 
 def _is_color(item: Any) -> bool:
-  return isinstance(item, list) or (isinstance(item, str) and parse_color(item) is not None)
+  if isinstance(item, list):
+    return len(item) in (3, 4) and all(parse_integer(str(number)) is not None for number in item)
+  return isinstance(item, str) and parse_color(item) is not None

@@ -9,6 +9,7 @@ from classmix_jax.data.class_files.class_table import REMEDY
 from classmix_jax.errors import UserError
 
 MAX_BYTES = 50_000_000  # a COCO annotation file is read for its categories
+SPACES = ' \t\xa0\u200b\ufeff'  # the last three have no width or look like a space
 _HEX_FIRST = re.compile(r'#[0-9a-fA-F]{6}\b')
 
 
@@ -61,9 +62,10 @@ def list_lines(text: str) -> list[Line]:
   Example: `list_lines('# two\\nroad  # tar\\n\\ncar') == [Line(2, 'road'), Line(4, 'car')]`.
   """
   lines = [
-    Line(number, line.strip())
+    Line(number, line.strip(SPACES))
     for number, line in enumerate(re.split(r'\r\n|\r|\n', text), start=1)
-    if line.strip(' \t,;') and not re.fullmatch(r'sep=.', line)  # Excel's line of the separator
+    if line.strip(SPACES + ',;')
+    and not re.fullmatch(r'sep=.', line)  # Excel's line of the separator
   ]
   if lines and all(_HEX_FIRST.match(line.text) for line in lines):
     return lines  # every line begins with a colour, not with a comment

@@ -12,10 +12,11 @@ from classmix_jax.data.class_files.cells import check_color, parse_color, parse_
 from classmix_jax.data.class_files.class_table import Entry
 from classmix_jax.data.class_files.columns import RGB, find_header, infer_roles
 from classmix_jax.data.class_files.text import Line, list_lines
-from classmix_jax.data.class_files.words_table import parse_words
+from classmix_jax.data.class_files.words_table import ends_in_color, parse_words, split_color
 from classmix_jax.errors import UserError
 
 _MARKUP = re.compile(r'<([!?]|html|body|head|svg|view|annotation)', re.IGNORECASE)
+_ARROW = re.compile(r'^(\d+)\s*[-=]>\s*')
 SEPARATORS = ('\t', ';', ',', '|', ':', '=')
 
 
@@ -38,11 +39,30 @@ def parse(text: str, path: str) -> list[Entry]:
       f"{path}, line 1 is '{lines[0].text[:40]}', a piece of markup; expected is the name of a "
       "class, as in 'road'."
     )
+  lines = [Line(line.number, _ARROW.sub(r'\1=', line.text)) for line in lines]
   for separator in SEPARATORS:
     entries = parse_columns(lines, separator, path)
     if entries is not None:
       return entries
+  for line in lines:
+    if '\t' in line.text or _is_table(lines):
+      raise UserError(
+        f"{path}, {line.where} is '{line.text[:60]}', a row of a table; expected are the columns "
+        'id,name or name,r,g,b, or a header with such words.'
+      )
   return parse_words(lines, path)
+
+
+def _is_table(lines: Sequence[Line]) -> bool:
+  """Returns whether all lines have as many cells, and no blank behind a separator or a colour."""
+  if len(lines) < 2 or any(ends_in_color(line.text) for line in lines):
+    return False
+  for separator in (',', ';'):
+    widths = {len(split_cells(line.text, separator)) for line in lines}
+    unspaced = all(re.search(rf'{separator}\S', line.text) for line in lines)
+    if len(widths) == 1 and widths != {1} and unspaced:
+      return True
+  return False
 
 
 def parse_columns(lines: Sequence[Line], separator: str, path: str) -> list[Entry] | None:
@@ -57,6 +77,8 @@ def parse_columns(lines: Sequence[Line], separator: str, path: str) -> list[Entr
   if not rows or 2 * sum(len(row) > 1 for row in rows) < len(rows):
     return None
   header = find_header(rows[0], rows[1:])
+  if separator == '\t' and not header:  # columns may be aligned by several tabs
+    rows = [[cell for cell in row if cell] for row in rows]
   roles = header or infer_roles(rows)
   if roles is None:
     return None
@@ -105,4 +127,7 @@ def parse_row(row: Sequence[str], roles: Sequence[str], line: Line, where: str) 
       f"{where} is '{line.text[:60]}'; expected are the columns {names} of the other lines (quote "
       'names that have the separator).'
     )
-  return Entry(line.where, cells['name'], color, number)
+  name = cells['name']
+  if not {'red', 'color'} & set(roles):
+    name, color = split_color(name, where, line.text)
+  return Entry(line.where, name, color, number)

@@ -10,51 +10,85 @@ from classmix_jax.data.class_files.text import Line
 from classmix_jax.data.files.colors import Color
 from classmix_jax.errors import UserError
 
-_COLOR_LAST = re.compile(r'(?P<name>.*\S)\s+(?P<color>\d+\s+\d+\s+\d+|#[0-9a-fA-F]{6,8})')
-_COLOR_FIRST = re.compile(r'(?P<color>\d+\s+\d+\s+\d+|#[0-9a-fA-F]{6,8})\s+(?P<name>\D.*)')
-_ID_FIRST = re.compile(r'(?P<id>-?\d{1,5})(?:\s+[-–—]|[.)])?\s+(?P<name>\D.*)')
+_COLOR_LAST = re.compile(
+  r'(?P<name>.*\S)\s+(?P<color>[(\[]?\s*\d+(?:\s*,\s*|\s+)\d+(?:\s*,\s*|\s+)\d+\s*[)\]]?'
+  r'|#[0-9a-fA-F]{6,8})'
+)
+_ID_FIRST = re.compile(r'[\[(]?(?P<id>-?\d{1,5})(?:\s+[-–—]|[.)\]])?\s+(?P<name>\D.*)')
 _ID_LAST = re.compile(r'(?P<name>.*?\D)(?:\s+[-–—])?\s+(?P<id>-?\d{1,5})')
-_HEADER_WORDS = 3  # 'class' and 'name' are no header of 'class name of this'
+_BULLET = re.compile(r'[*•+-]\s+')
+_RGB = r'(?P<color>\d+\s+\d+\s+\d+)'
+# Rows that are read if all lines have their form. The opacity is 0 or 255, or 0 to 1 in ITK-SNAP.
+WHOLE_ROWS = {
+  'ITK-SNAP': re.compile(rf'(?P<id>\d+)\s+{_RGB}\s+[\d.]+\s+[01]\s+[01]\s+"(?P<name>[^"]+)"'),
+  '3D Slicer': re.compile(rf'(?P<id>\d+)\s+(?P<name>\D.*?)\s+{_RGB}\s+(?:0|255)'),
+  'id r g b name': re.compile(rf'(?P<id>\d+)\s+{_RGB}\s+(?P<name>\D.*)'),
+  'r g b name': re.compile(rf'{_RGB}\s+(?P<name>\D.*)'),
+  '#rrggbb name': re.compile(r'(?P<color>#[0-9a-fA-F]{6,8})\s+(?P<name>\D.*)'),
+  'name r g b 255': re.compile(rf'(?P<name>\D.*?)\s+{_RGB}\s+255'),
+}
 
 
 def parse_words(lines: Sequence[Line], path: str) -> list[Entry]:
   """Returns the classes of lines without separators, which may hold ids and colours.
 
   Numbers before or behind all names are ids if both names and ids differ. Behind the names they
-  must begin with 0 or 1: 'boeing 737' is a name.
+  must begin with 0 or 1: 'boeing 737' is a name. Quotes keep a name whole: '"3 doors"'.
 
   Raises:
-    UserError: an id or a colour is missing in a line, or a colour is above 255.
+    UserError: an id is missing in a line, or a colour is above 255.
 
   Example: `parse_words([Line(1, '0 road 1 2 3')], 'x') == [Entry('line 1', 'road', (1, 2, 3), 0)]`.
   """
   words = [line.text.split() for line in lines]
-  if lines and find_header([*words[0]], words[1:]):
-    lines = lines[1:]
-  texts = [unquote(line.text.rstrip(',;')) for line in lines]
-  colors: list[Color | None]
-  if texts and all(_COLOR_FIRST.fullmatch(text) for text in texts):
-    texts, colors = _split_colors(texts, lines, _COLOR_FIRST, path)
-  else:
-    texts, colors = _split_colors(texts, lines, _COLOR_LAST, path)
-  names, ids = split_ids(texts, lines, path)
+  lines = lines[1:] if lines and find_header(words[0], words[1:]) else lines
+  texts = _remove_marks([line.text for line in lines])
+  for pattern in WHOLE_ROWS.values():
+    rows = [pattern.fullmatch(text) for text in texts]
+    if rows and all(rows):
+      return [_read_row(row, line, path) for row, line in zip(rows, lines, strict=True) if row]
+  pairs = [
+    split_color(text, f'{path}, {line.where}', line.text)
+    for text, line in zip(texts, lines, strict=True)
+  ]
+  names, ids = split_ids([text for text, _ in pairs], lines, path)
   return [
     Entry(line.where, unquote(name), color, number)
-    for line, name, color, number in zip(lines, names, colors, ids, strict=True)
+    for line, name, (_, color), number in zip(lines, names, pairs, ids, strict=True)
   ]
 
 
-def _split_colors(
-  texts: Sequence[str], lines: Sequence[Line], pattern: re.Pattern, path: str
-) -> tuple[list[str], list[Color | None]]:
-  names: list[str] = []
-  colors: list[Color | None] = []
-  for text, line in zip(texts, lines, strict=True):
-    match = pattern.fullmatch(text)
-    where = f'{path}, {line.where}'
-    names.append(match['name'] if match else text)
-    colors.append(parse_color(match['color'], where, line.text) if match else None)
-  return names, colors
+def _remove_marks(texts: Sequence[str]) -> list[str]:
+  """Returns the lines without commas at their ends and without bullets."""
+  texts = [text.rstrip(',;') for text in texts]
+  bullets = all(_BULLET.match(text) for text in texts)
+  return [_BULLET.sub('', text) for text in texts] if bullets else texts
+
+
+def ends_in_color(text: str) -> bool:
+  """Returns whether a text ends in a colour, also one with a number above 255.
+
+  Example: `ends_in_color('road (128, 64, 128)')`.
+  """
+  return _COLOR_LAST.fullmatch(text) is not None
+
+
+def split_color(text: str, where: str, line: str) -> tuple[str, Color | None]:
+  """Splits a text into a name and the colour behind it, None if there is none.
+
+  Raises:
+    UserError: a number of the colour is above 255.
+
+  Example: `split_color('road 128 64 128', '', '') == ('road', (128, 64, 128))`.
+  """
+  match = _COLOR_LAST.fullmatch(text)
+  return (match['name'], parse_color(match['color'], where, line)) if match else (text, None)
+
+
+def _read_row(row: re.Match, line: Line, path: str) -> Entry:
+  color = parse_color(row['color'], f'{path}, {line.where}', line.text)
+  number = row.groupdict().get('id')
+  return Entry(line.where, row['name'], color, None if number is None else int(number))
 
 
 def split_ids(

@@ -19,13 +19,13 @@ _COMPRESSION = 259
 
 
 def describe_lossy(image: Image.Image) -> str:
-  """Returns the lossy format of an image that is opened and not yet decoded, '' if it is lossless.
+  """Returns the lossy format of an opened, undecoded image, '' if it is lossless.
 
   AVIF and some compressions of TIFF can be lossless, which their headers do not tell.
 
   Example: `describe_lossy(Image.open('a.jpg')) == 'a JPEG'`.
   """
-  stream: Any = image.fp
+  stream: Any = image.fp  # type: ignore[attr-defined]
   if image.format == 'TIFF':
     compression = image.tag_v2.get(_COMPRESSION, 1)  # type: ignore[attr-defined]
     return LOSSY_TIFF if compression in LOSSY_COMPRESSIONS else ''

@@ -101,13 +101,16 @@ def advise_lossy(decoding: Decoding) -> str:
   """Returns the remedy for masks in a lossy format, as the end of a sentence."""
   if decoding.advice:
     return f'export the masks as PNG. {decoding.advice}'
-  if len(decoding.class_names) == 2:
-    return (
-      'set --config.data.mask_threshold=128 to read grey values from 128 on as class 1 '
-      f'({decoding.class_names[1]}), or export the masks as PNG.'
-    )
+  threshold = (
+    'set --config.data.mask_threshold=128 to read grey values from 128 on as class 1'
+    if len(decoding.class_names) == 2
+    else ''
+  )
   if decoding.colors:
-    return f'set {_tolerance(decoding)}; or export the masks as PNG.'
+    grey = f', or if they are grey {threshold}' if threshold else ''
+    return f'set {_tolerance(decoding)}{grey}; or export the masks as PNG.'
+  if threshold:
+    return f'{threshold} ({decoding.class_names[1]}), or export the masks as PNG.'
   return (
     'export the masks as PNG. Only colours that are far apart survive it: with colours behind the '
     'names in the class file --config.data.color_distance reads them.'

@@ -64,7 +64,7 @@ def whole_numbers(values: np.ndarray, decoding: Decoding, file: File) -> np.ndar
   Raises:
     UserError: a value is a fraction or missing (NaN).
   """
-  finite = np.where(np.isfinite(values), values, 0.5)
+  finite = np.where(np.isfinite(values), values, 0.5).astype(np.float64)
   whole = (finite == np.round(finite)) & (np.abs(finite) < 2**31)
   if not whole.all() and not decoding.others_are_void:
     raise UserError(

@@ -165,7 +165,7 @@ def snap_colors(packed: np.ndarray, decoding: Decoding) -> np.ndarray:
 def check_palette(
   raw: np.ndarray, palette: np.ndarray | None, decoding: Decoding, file: File
 ) -> None:
-  """Raises UserError if a palette gives an index the colour, or the grey value, of another class.
+  """Raises UserError if a palette gives an index the colour or grey of another class.
 
   Tools that shrink PNGs reorder palettes by frequency: the image looks the same and every index
   is wrong.
@@ -221,9 +221,11 @@ def _count_values(raw: np.ndarray, decoding: Decoding) -> dict[Raw, int]:
     raw = raw[known][None]
   ids = as_ids(raw, decoding)
   if ids is not None:
-    return {**counts, **_count(ids.astype(np.int64))}
+    counts.update(_count(ids.astype(np.int64)))
+    return counts
   values = _count(snap_colors(pack_colors(raw), decoding))
-  return {**counts, **{unpack_color(key): pixels for key, pixels in values.items()}}
+  counts.update({unpack_color(key): pixels for key, pixels in values.items()})
+  return counts
 
 
 def _count(keys: np.ndarray) -> dict[int, int]:

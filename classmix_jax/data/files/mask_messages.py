@@ -1,4 +1,4 @@
-"""Errors for masks whose values or format have no meaning; `mask_advice.py` has the remedies."""
+"""Errors for masks without a meaning; `mask_advice.py` has the remedies."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -139,6 +139,8 @@ def _has_alpha(page: Any) -> bool:
 def _layout(pages: list[Any], file: File) -> Layout:
   page = pages[0]
   height, width = page.imagelength, page.imagewidth
+  if not height * width:
+    raise ValueError('it has no pixels')  # which `convert_errors` turns into a sentence
   if height * width > max_pixels():
     raise too_large(file)
   if page.dtype is None or page.dtype.kind not in 'biuf' or page.imagedepth != 1:

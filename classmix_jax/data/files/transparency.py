@@ -1,4 +1,4 @@
-"""Transparent pixels of masks: whether colours and transparency agree, and what such pixels are.
+"""Compares the transparency of masks with their colours.
 
 Synopsis:
 
@@ -82,9 +82,9 @@ def check_transparency(
   share = 100 * (1 - opaque.mean())
   pixels = raw.reshape(opaque.size, -1)
   is_flat = bool((pixels == pixels[0]).all())
-  colors = 'one colour everywhere' if is_flat else 'colours that do not tell them from the others'
+  flat, other = 'it has one colour everywhere', 'its colours do not mark them as background or void'
   raise TransparencyError(
-    f'{file} has transparent pixels ({share:.2f} %) and {colors}: one of the two would be lost.',
+    f'{file} has transparent pixels ({share:.2f} %), and {flat if is_flat else other}.',
     is_flat,
     decoding,
   )

@@ -18,7 +18,7 @@ MAX_NAMES = 3  # of files in a sentence
 
 
 def describe_layout(root: Path, layout: Layout | None, patterns: Patterns) -> str:
-  """Returns the directories or patterns that were read, as 'images in images/, masks in masks/'.
+  """Returns the directories or patterns that were read, in words.
 
   Example: `describe_layout(root, layout, Patterns())` may be 'images in train/, masks beside them'.
   """

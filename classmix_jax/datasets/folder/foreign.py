@@ -23,16 +23,18 @@ class Format(NamedTuple):
   title: str
   extension: str
   expressions: tuple[bytes, ...]
-  is_one_file: bool  # of all images, not one file for each
+  source: str  # what is converted: the 'file', its 'directory', or the 'project' with meta.json
 
 
 FORMATS = (
-  Format('labelme', 'labelme', '.json', (rb'"shapes"\s*:', rb'"imagePath"\s*:'), False),
-  Format('coco', 'COCO', '.json', (rb'"annotations"\s*:', rb'"categories"\s*:'), True),
-  Format('cvat', 'CVAT', '.xml', (rb'<annotations>', rb'<image\s'), True),
-  Format('via', 'VGG Image Annotator', '.json', (rb'"regions"\s*:', rb'"shape_attributes"'), True),
-  Format('label_studio', 'Label Studio', '.json', (rb'"from_name"\s*:', rb'"to_name"\s*:'), True),
-  Format('supervisely', 'Supervisely', '.json', (rb'"objects"\s*:', rb'"size"\s*:'), False),
+  Format('labelme', 'labelme', '.json', (rb'"shapes"\s*:', rb'"imagePath"\s*:'), 'directory'),
+  Format('coco', 'COCO', '.json', (rb'"annotations"\s*:', rb'"categories"\s*:'), 'file'),
+  Format('cvat', 'CVAT', '.xml', (rb'<annotations>', rb'<image\s'), 'file'),
+  Format(
+    'via', 'VGG Image Annotator', '.json', (rb'"regions"\s*:', rb'"shape_attributes"'), 'file'
+  ),
+  Format('label_studio', 'Label Studio', '.json', (rb'"from_name"\s*:', rb'"to_name"\s*:'), 'file'),
+  Format('supervisely', 'Supervisely', '.json', (rb'"objects"\s*:', rb'"size"\s*:'), 'project'),
 )
 
 
@@ -55,11 +57,12 @@ def describe_annotations(places: Iterable[Path], output: Path) -> str:
       if path.suffix.lower() != form.extension:
         continue
       if all(re.search(expression, content) for expression in form.expressions):
-        source = path if form.is_one_file else path.parent
+        source = {'file': path, 'directory': path.parent}.get(form.source) or _project(path)
+        place = source if form.source == 'project' else output
         return (
           f'{path} is an annotation of {form.title}, not a mask: run python '
-          f'launch/convert_labels.py --from={form.converter} --input={source} --output={output}, '
-          f'which writes {output / "masks"}.'
+          f'launch/convert_labels.py --from={form.converter} --input={source} --output={place}, '
+          f'which writes {place / "masks"}.'
         )
   if texts:
     return (
@@ -67,6 +70,11 @@ def describe_annotations(places: Iterable[Path], output: Path) -> str:
       'polygons as COCO for launch/convert_labels.py.'
     )
   return ''
+
+
+def _project(path: Path) -> Path:
+  """Returns the nearest directory above a file with meta.json, else that of the file."""
+  return next((p for p in path.parents if (p / 'meta.json').is_file()), path.parent)
 
 
 def _annotation_files(root: Path) -> Iterator[Path]:

@@ -10,7 +10,7 @@ import hashlib
 
 
 def choose_validation(names: Collection[str], share: float, seed: int) -> frozenset[str]:
-  """Returns the names of about `share` of the examples, at least one and never all of two or more.
+  """Returns the names of about `share` of the examples, but at least one and not all of them.
 
   An example is chosen if the hash of seed and name is below the share: it depends on no other
   example, so that examples that are added leave all others where they are. The exceptions are

@@ -75,7 +75,7 @@ def match_masks(images: Mapping[str, Path], masks: Mapping[str, Path]) -> Matche
 
 
 def split_beside(files: Iterable[Path], directory: Path) -> Matches:
-  """Separates images from masks that lie beside them: a.jpg and a_mask.png, or a.jpg and a.png.
+  """Separates images from masks beside them: a.jpg and a_mask.png, or a.jpg and a.png.
 
   Args:
     files: image files below the directory.
@@ -140,9 +140,8 @@ def _match(
   if len(keys) < len(images) or len({view(name) for name in masks}) < len(masks):
     return {}  # such names would be confused
   bare: dict[str, str] = {}
-  for key, name in keys.items():
-    for _, rest in _cuts(key, IMAGE_WORDS):
-      bare.setdefault(rest, name)
+  if not all(view(mask) in keys for mask in masks):
+    bare = {rest: name for key, name in keys.items() for _, rest in _cuts(key, IMAGE_WORDS)}
   exact, drawn = {}, {}
   for mask in masks:
     key = view(mask)

@@ -68,6 +68,7 @@ def build_decoding(
   threshold, distance = options.mask_threshold, options.color_distance
   label_map = parse_label_map(options.label_map, options.ignore, class_names)
   _check_threshold(threshold, distance, class_names, label_map)
+  _check_brightness(threshold, class_names, colors)
   if distance and not colors:
     raise UserError(
       f'config.data.color_distance={distance:g} needs the colours of the classes: write them '
@@ -107,6 +108,19 @@ def _check_threshold(
         f'{option} makes the value {raw} class {int(raw >= threshold)}, and config.data.label_map '
         f'makes it class {label}: remove it from the label_map, or swap the classes.'
       )
+
+
+def _check_brightness(
+  threshold: int, class_names: tuple[str, ...], colors: Mapping[Color, int]
+) -> None:
+  """Raises UserError if a threshold makes bright pixels the class whose colour is the dark one."""
+  sums = {label: sum(color) for color, label in colors.items()}
+  if threshold and {0, 1} <= sums.keys() and sums[0] > sums[1]:
+    raise UserError(
+      f'config.data.mask_threshold={threshold} makes bright pixels class 1 ({class_names[1]}), but '
+      f'its colour is darker than that of class 0 ({class_names[0]}): swap the classes, or set '
+      '--config.data.color_distance=64 --config.data.others=void instead.'
+    )
 
 
 def _parse_transparent(text: str, class_names: tuple[str, ...]) -> int | str | None:

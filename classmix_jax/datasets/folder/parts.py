@@ -82,7 +82,7 @@ def read_parts(
       if note not in notes
     ]
   else:
-    held_out = hold_out(masks, val_share, val_seed, labeled)
+    held_out = hold_out(root, masks, val_share, val_seed, labeled)
     train = make_pairs(contents.train, masks.keys() - held_out)
     val = make_pairs(contents.train, held_out)
     notes.append(describe_held_out(len(held_out), len(masks), val_share))
@@ -126,7 +126,9 @@ def output_directory(root: Path, parts: Sequence[Part]) -> Path:
   return images.parent if spell(images.name) in IMAGES else images
 
 
-def hold_out(names: Collection[str], share: float, seed: int, labeled: str) -> frozenset[str]:
+def hold_out(
+  root: Path, names: Collection[str], share: float, seed: int, labeled: str
+) -> frozenset[str]:
   """Returns the names of the labelled images that are set aside for validation.
 
   Raises:
@@ -134,16 +136,16 @@ def hold_out(names: Collection[str], share: float, seed: int, labeled: str) -> f
   """
   if len(names) == 1:
     raise UserError(
-      f"Only '{next(iter(names))}' has a mask and there are no images for validation: draw a mask "
-      'for a second image, or set --config.data.val to the images for validation.'
+      f"Only the image '{next(iter(names))}' in {root} has a mask, and there are none for "
+      'validation: draw a mask for a second image, or set --config.data.val to other images.'
     )
   order = sorted(names)
   named = {order[i] for i in choose_labeled(order, labeled, 0)} if is_list(labeled) else set()
   others = set(order) - named
   if not others:
     raise UserError(
-      f'{labeled} lists all {len(order)} images with a mask as labelled, and there are no others '
-      'for validation: list fewer, or set --config.data.val to the images for validation.'
+      f'{labeled} lists all {len(order)} images with a mask in {root} as labelled: none is left '
+      'for validation: list fewer, or set --config.data.val to other images.'
     )
   # Below the share the choice is the same for every list.
   chosen = choose_validation(order, share, seed) - named

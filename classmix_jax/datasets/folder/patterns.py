@@ -1,4 +1,4 @@
-"""Patterns of files below a directory, with names that come from what varies between the files.
+"""Finds files by patterns, and names them by what varies between the files.
 
 Synopsis:
 

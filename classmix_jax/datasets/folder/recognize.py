@@ -42,7 +42,7 @@ def check_root(root: str) -> Path:
 
 
 def choose_layout(root: Path, patterns: Patterns) -> tuple[Path, Layout | None]:
-  """Returns the directory with the data and its layout, None if patterns name images and masks.
+  """Returns the directory with the data, and its layout or None if patterns replace all of it.
 
   Raises:
     UserError: the layout of images or masks without a pattern is not known, or several match.

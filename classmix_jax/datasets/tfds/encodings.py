@@ -4,7 +4,7 @@ Synopsis:
 
     encoding = KNOWN['oxford_iiit_pet', 'segmentation_mask']
     encoding = read_encoding('my_builder', feature, masks)
-    decoding = make_decoding(encoding, label_map='', ignore='')
+    decoding = make_decoding(encoding, MaskOptions(ignore='3'))
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from classmix_jax.data.files.mask_io import count_raw_values
 from classmix_jax.data.files.open_image import File
 from classmix_jax.data.label_statistics import spread
 from classmix_jax.datasets.cityscapes import classes as cityscapes
-from classmix_jax.datasets.folder.options import parse_label_map
+from classmix_jax.datasets.folder.mask_options import MaskOptions, build_decoding
 from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.datasets.tfds import scene_parse150
 from classmix_jax.errors import UserError
@@ -137,7 +137,7 @@ def sample_values(masks: Sequence[File]) -> set[int]:
   values: set[int] = set()
   for mask in masks:
     for value in count_raw_values(mask, decoding):
-      if isinstance(value, tuple):
+      if not isinstance(value, int):
         raise UserError(
           f'{mask} is an RGB image; expected is an image of class ids. Choose another feature with '
           '--config.data.mask=NAME, or export the masks and use dataset folder.'
@@ -174,16 +174,14 @@ def announce(sentence: str) -> None:
   print(sentence, flush=True)
 
 
-def make_decoding(encoding: Encoding, label_map: str, ignore: str) -> Decoding:
-  """Returns the decoding of masks, with the options `label_map` and `ignore` of the config.
+def make_decoding(encoding: Encoding, options: MaskOptions) -> Decoding:
+  """Returns the decoding of masks, with the options of the config.
 
   Raises:
     UserError: an option is malformed.
 
-  Example: `make_decoding(KNOWN['oxford_iiit_pet', 'segmentation_mask'], '', '3').table[3] == 255`.
+  Example: `make_decoding(KNOWN['oxford_iiit_pet', 'segmentation_mask'], MaskOptions()).table[3]`.
   """
   names = encoding.class_names
-  table = label_table(
-    len(names), {**encoding.label_map, **parse_label_map(label_map, ignore, names)}
-  )
-  return Decoding(names, table)
+  ids = {**{label: label for label in range(len(names))}, **encoding.label_map}
+  return build_decoding(names, ids, {}, options)

@@ -24,6 +24,7 @@ from classmix_jax.data.files.tfds_records import (
   record_names,
 )
 from classmix_jax.data.source import Dataset
+from classmix_jax.datasets.folder.mask_options import MaskOptions
 from classmix_jax.datasets.folder.palette import choose_palette
 from classmix_jax.datasets.tfds.encodings import KNOWN, Encoding, make_decoding, read_encoding
 from classmix_jax.datasets.tfds.features import choose_feature, choose_splits, find_name_feature
@@ -46,6 +47,9 @@ def load(
   classes: str = '',
   label_map: str = '',
   ignore: str = '',
+  mask_threshold: int = 0,
+  others: str = '',
+  transparent: str = '',
 ) -> Dataset:
   """Returns the data set of a builder; downloads and prepares it at the first call.
 
@@ -64,6 +68,9 @@ def load(
       default 0, 1, ..., and 255 for void. '' finds names and values, see encodings.py.
     label_map: 'VALUE:CLASS,...' maps further values of masks; CLASS is an id or void.
     ignore: 'VALUE,...', values to read as void.
+    mask_threshold: see `MaskOptions`, as are the two below.
+    others: 'void' or ''.
+    transparent: what transparent pixels are.
 
   Raises:
     UserError: packages, files or features are missing, an option is malformed, or the values of
@@ -94,7 +101,10 @@ def load(
     encoding = _read_class_file(Path(os.path.expanduser(classes)), channel)
   else:
     encoding = known or read_encoding(builder, features[mask], train.masks)
-  decoding = make_decoding(encoding, label_map, ignore)
+  decoding = make_decoding(
+    encoding,
+    MaskOptions(label_map, ignore, mask_threshold, others=others, transparent=transparent),
+  )
   unlabeled = None
   if splits.unlabeled:
     names = _read_names(tfds_builder, splits.unlabeled)

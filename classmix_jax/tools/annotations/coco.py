@@ -32,12 +32,16 @@ from classmix_jax.tools.annotations.coco_records import (
   read_tables,
 )
 from classmix_jax.tools.annotations.detect import Sample
+from classmix_jax.tools.annotations.image_files import (
+  ImageIndex,
+  complete_size,
+  index_images,
+)
 from classmix_jax.tools.annotations.parsing import (
   check_pixels,
   parse_coordinate,
   parse_image_name,
   parse_points,
-  parse_size,
 )
 from classmix_jax.tools.annotations.raster import Line, Rectangle
 from classmix_jax.tools.annotations.rle import Runs, encode_polygons, import_mask_module, parse_runs
@@ -59,7 +63,7 @@ def read(path: Path, options: Options) -> Export:
 
   Args:
     path: the JSON file, or a directory with one.
-    options: unused.
+    options: `images` are the images, for records without a size.
 
   Raises:
     UserError: the file is not a COCO file, or pycocotools is not installed.
@@ -72,36 +76,36 @@ def read(path: Path, options: Options) -> Export:
     return coco_panoptic.build_export(tables)
   if any(record.get('segmentation') for record in records):
     import_mask_module()  # raises once if it is not installed, instead of once per image
-  parse = functools.partial(parse_image, names=tables.names)
+  images = index_images(options.images)
+  parse = functools.partial(parse_image, names=tables.names, images=images)
   names = tuple(sorted(tables.colors))
   return Export(names, tables.colors, len(tables.images), parse_images(tables, parse))
 
 
 def parse_image(
-  image: Record, annotations: Sequence[Record], source: str, names: Mapping[Id, str]
+  image: Record,
+  annotations: Sequence[Record],
+  source: str,
+  names: Mapping[Id, str],
+  images: ImageIndex,
 ) -> AnnotatedImage:
   """Parses one image with its regions; raises UserError if a value is invalid."""
   name = parse_image_name(image.get('file_name'))
-  size = parse_size(image.get('height'), image.get('width'))
+  size = complete_size(image.get('height'), image.get('width'), images, name)
   regions: list[tuple[int, Shape]] = []
   others: list[Shape] = []
   skipped = []
   for annotation in annotations:
-    segmentation = annotation.get('segmentation')
     region = parse_region(annotation, size)
     if region is not None:
       regions.append((region.area, Shape(get_category_name(annotation, names), region)))
-    elif segmentation and isinstance(segmentation, list):
-      kind = 'polygon of fewer than three points'
-      lines = [parse_polygon(numbers) for numbers in split_polygons(segmentation)]
-      category = get_category_name(annotation, names)
-      others += [Shape(category, Line(points), kind) for points in lines if points]
+    elif lines := parse_lines(annotation):
+      category, kind = get_category_name(annotation, names), 'polygon of fewer than three points'
+      others += [Shape(category, Line(points), kind) for points in lines]
+    elif box := parse_box(annotation.get('bbox')):
+      others.append(Shape('', box, 'annotation with a box only'))
     else:
-      box = parse_box(annotation.get('bbox'))
-      if box is None:
-        skipped.append('annotation without polygon, mask or box')
-      else:
-        others.append(Shape('', box, 'annotation with a box only'))
+      skipped.append('annotation without polygon, mask or box')
   regions.sort(key=_get_negative_area)  # stable: equal areas stay in the file's order
   return AnnotatedImage(name, source, size, [shape for _, shape in regions] + others, skipped)
 
@@ -123,6 +127,13 @@ def parse_region(annotation: Record, size: Size) -> Runs | None:
   polygons = [parse_polygon(numbers) for numbers in split_polygons(segmentation or [])]
   polygons = [polygon for polygon in polygons if len(polygon) > 2]  # others have no area
   return encode_polygons(polygons, size) if polygons else None
+
+
+def parse_lines(annotation: Record) -> list[tuple[Point, ...]]:
+  """Parses the polygons of an annotation that have one or two points."""
+  segmentation = annotation.get('segmentation')
+  polygons = split_polygons(segmentation) if isinstance(segmentation, list) else []
+  return [points for points in map(parse_polygon, polygons) if points]
 
 
 def split_polygons(segmentation: list[Any]) -> list[Any]:

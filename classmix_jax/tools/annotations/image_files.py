@@ -93,6 +93,29 @@ def _common_end(first: Sequence[str], second: Sequence[str]) -> int:
   return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
 
 
+def complete_size(height: object, width: object, images: ImageIndex, text: str) -> Size:
+  """Parses the size in an export, or reads it from the image if the export lacks it.
+
+  Args:
+    height: in the export; None if it has none.
+    width: likewise.
+    images: see `index_images`.
+    text: path of the image in the export.
+
+  Raises:
+    UserError: the size is invalid, or there is neither a size nor an image.
+  """
+  if height is not None and width is not None:
+    return parse_size(height, width)
+  match = find_image(images, text)
+  if match is None:
+    raise UserError(
+      f'the size is {width} x {height} (width x height), and there is no image {text}: set '
+      '--images to the directory of the images.'
+    )
+  return read_size(match[1])
+
+
 def read_size(file: File) -> Size:
   """Reads the size of an image as (height, width), turned by its EXIF tag.
 

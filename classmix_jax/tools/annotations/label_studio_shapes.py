@@ -57,13 +57,14 @@ def parse_results(results: Sequence[Record], size: Size | None) -> tuple[Size | 
   size = size or next(iter(sizes), None)
   if places and size is None:
     raise UserError('it has no original_width and original_height: set --images.')
-  labeled = {result.get('id') for result in places if list_labels(result)}
-  shapes = [
-    parse_result(result, size)
+  labeled = {str(result.get('id')) for result in places if list_labels(result)}
+  # With <Labels> in the interface, a region has a second result with the same id and its label.
+  regions = [
+    result
     for result in places
-    # With <Labels> in the interface, a region has a second result with the same id and its label.
-    if size and (list_labels(result) or result.get('id') is None or result['id'] not in labeled)
+    if list_labels(result) or result.get('id') is None or str(result['id']) not in labeled
   ]
+  shapes = [parse_result(result, size) for result in regions if size]
   return size, shapes
 
 

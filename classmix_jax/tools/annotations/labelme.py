@@ -30,7 +30,7 @@ from classmix_jax.tools.annotations.annotation import (
 from classmix_jax.tools.annotations.detect import Sample
 from classmix_jax.tools.annotations.image_files import (
   ImageIndex,
-  find_image,
+  complete_size,
   index_images,
   read_size,
 )
@@ -122,13 +122,7 @@ def find_size(data: Mapping[str, Any], file: Path, images: ImageIndex) -> Size:
   for candidate in (file.parent / path, file.parent / Path(path).name):
     if '\0' not in path and candidate.is_file():
       return read_size(candidate)
-  match = find_image(images, path) or find_image(images, file.with_suffix('.jpg').name)
-  if match is None:
-    raise UserError(
-      f'the size is {width} x {height} (width x height), and there is no image {path} beside it: '
-      'set --images to the directory of the images.'
-    )
-  return read_size(match[1])
+  return complete_size(height, width, images, Path(path).name)
 
 
 def parse_shape(record: Mapping[str, Any]) -> Shape | None:

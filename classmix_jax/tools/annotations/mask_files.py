@@ -65,7 +65,7 @@ class MaskFiles:
     data = read_bytes(path)
     if has_pixels(path, mask):
       if not self._record.holds(name, data):  # a conversion without a record
-        self._record.add(name, data)
+        self._add(name, data)
       return 'same', mask
     if self._record.holds(name, data):
       self._write(name, path, mask)
@@ -81,11 +81,14 @@ class MaskFiles:
 
   def _write(self, name: str, path: Path, mask: np.ndarray) -> None:
     data = encode_mask(mask, self._palette)
+    self._add(name, data)
+    write_mask(data, path)
+
+  def _add(self, name: str, data: bytes) -> None:
     try:
       self._record.add(name, data)
     except OSError as error:
       raise UserError(describe_failure(self._directory, error)) from None
-    write_mask(data, path)
 
 
 def encode_mask(mask: np.ndarray, palette: Sequence[int]) -> bytes:

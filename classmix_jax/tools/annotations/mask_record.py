@@ -24,10 +24,12 @@ HEX_DIGITS = 64
 class MaskRecord:
   """Checksums of written masks; see `read_record`."""
 
-  def __init__(self, path: Path, checksums: dict[str, list[str]], is_torn: bool) -> None:
+  def __init__(self, path: Path, checksums: dict[str, list[str]], text: str) -> None:
     self._path = path
     self._checksums = checksums  # name -> checksums, the latest last
-    self._separator = '\n' if is_torn else ''  # ends an incomplete last line
+    self._is_compact = text == self._format()
+    # After a kill the last line may be incomplete.
+    self._separator = '\n' if text and not text.endswith('\n') else ''
 
   def holds(self, name: str, data: bytes) -> bool:
     """Returns whether a mask file with this content was written by this program."""
@@ -40,13 +42,17 @@ class MaskRecord:
     self._path.parent.mkdir(parents=True, exist_ok=True)
     with open(self._path, 'a', encoding='utf-8') as file:
       file.write(self._separator + format_line(name, checksum))
-    self._separator = ''
+    self._separator, self._is_compact = '', False
 
   def compact(self) -> None:
     """Keeps the latest line of each mask; raises OSError if the file cannot be written."""
-    if self._checksums:
-      lines = [format_line(name, sums[-1]) for name, sums in sorted(self._checksums.items())]
-      write_atomically(self._path, ''.join(lines))
+    if not self._is_compact:
+      write_atomically(self._path, self._format())
+      self._is_compact = True
+
+  def _format(self) -> str:
+    names = sorted(self._checksums.items())
+    return ''.join(format_line(name, checksums[-1]) for name, checksums in names)
 
 
 def read_record(path: Path) -> MaskRecord:
@@ -63,7 +69,7 @@ def read_record(path: Path) -> MaskRecord:
     checksum, name = line[:HEX_DIGITS], line[HEX_DIGITS + 2 :]
     if name.startswith(PREFIX) and name.endswith(SUFFIX):
       checksums.setdefault(name[len(PREFIX) : -len(SUFFIX)], []).append(checksum)
-  return MaskRecord(path, checksums, is_torn=text != '' and not text.endswith('\n'))
+  return MaskRecord(path, checksums, text)
 
 
 def format_line(name: str, checksum: str) -> str:

@@ -126,7 +126,7 @@ def parse_class_name(value: object) -> str:
     >>> parse_class_name(' traffic  light'), parse_class_name(3.0)
     ('traffic light', 'class_3')
   """
-  if isinstance(value, int | float) and not isinstance(value, bool):
+  if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
     value = f'{value:g}'
   if not isinstance(value, str) or not value.strip():
     raise UserError(f'a class name is {value!r}; expected text; correct the annotation.')

@@ -15,6 +15,7 @@ from PIL import Image
 
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import Point
+from classmix_jax.tools.annotations.parsing import parse_whole
 from classmix_jax.tools.annotations.raster import paste
 from classmix_jax.types import Size
 
@@ -87,8 +88,8 @@ def parse_runs(stored: Mapping[str, Any], size: Size) -> Runs:
       f'run lengths have the size {stored.get("size")}, the image has {list(size)} (height, '
       'width): export the annotation again.'
     )
-  lengths = decompress(counts) if isinstance(counts, str) else counts
-  if not isinstance(lengths, list) or not all(type(n) is int and n >= 0 for n in lengths):
+  lengths = decompress(counts) if isinstance(counts, str) else parse_counts(counts)
+  if min(lengths, default=-1) < 0:
     raise UserError('run lengths are neither a list of counts nor text of COCO: export again.')
   if sum(lengths) != size[0] * size[1]:
     raise UserError(
@@ -99,6 +100,12 @@ def parse_runs(stored: Mapping[str, Any], size: Size) -> Runs:
     return Runs(size, counts.encode())
   plain = {'size': list(size), 'counts': lengths}
   return Runs(size, import_mask_module().frPyObjects(plain, *size)['counts'])
+
+
+def parse_counts(counts: object) -> list[int]:
+  """Returns run lengths that are a list of whole numbers; otherwise a list with -1."""
+  values = [parse_whole(count) for count in counts] if isinstance(counts, list) else [None]
+  return [-1 if value is None else value for value in values]
 
 
 def decompress(text: str) -> list[int]:

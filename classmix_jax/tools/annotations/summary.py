@@ -105,27 +105,33 @@ def describe_existing(counts: MaskCounts, masks: Path) -> Iterator[str]:
     counts.outcomes.get(key, ()) for key in ('same', 'changed', 'edited', 'stale')
   )
   if same:
-    yield f'{len(same)} of the masks existed and are up to date.'
+    yield f'{count_masks(same, "existed and is", "existed and are")} up to date.'
   if changed:
     yield (
-      f'{_count_masks(changed)} painted again, because their annotations or the options changed: '
-      f'{listed(changed, 3)}.'
+      f'{count_masks(changed, "was", "were")} painted again, because the annotations or the '
+      f'options changed: {listed(changed, 3)}.'
     )
   if edited:
     yield (
-      f'{len(edited)} of the masks existed and were kept, although the annotations differ: '
-      f'{listed(edited, 3)}. They were edited, or not written by this program; --overwrite '
-      'replaces all masks.'
+      f'{count_masks(edited, "existed and was", "existed and were")} kept, although the '
+      f'annotations differ: {listed(edited, 3)}. They were edited, or not written by this program; '
+      '--overwrite replaces all masks.'
     )
   if stale:
     yield (
-      f'{_count_masks(stale)} kept, although their images have no region in this export: '
-      f'{listed((masks / f"{name}.png" for name in stale), 3)}. Remove them if they are outdated.'
+      f'{count_masks(stale, "was", "were")} kept, although this export has no region there: '
+      f'{listed((masks / f"{name}.png" for name in stale), 3)}. Remove what is outdated.'
     )
 
 
-def _count_masks(names: Sequence[str]) -> str:
-  return '1 mask was' if len(names) == 1 else f'{len(names)} masks were'
+def count_masks(names: Sequence[str], singular: str, plural: str) -> str:
+  """Returns the number of masks with a verb.
+
+  Example:
+    >>> count_masks(['a'], 'was', 'were'), count_masks(['a', 'b'], 'was', 'were')
+    ('1 mask was', '2 masks were')
+  """
+  return f'1 mask {singular}' if len(names) == 1 else f'{len(names)} masks {plural}'
 
 
 def describe_shapes(images: Sequence[AnnotatedImage], line_width: int) -> Iterator[str]:
@@ -150,11 +156,11 @@ def describe_shapes(images: Sequence[AnnotatedImage], line_width: int) -> Iterat
     yield f'annotations without a place in the image were left out: {_count_kinds(skipped)}.'
 
 
-def _count_kinds(found: Sequence[tuple[str, str]]) -> str:
+def _count_kinds(kinds: Sequence[tuple[str, str]]) -> str:
   """Returns the number of each kind and the source of the first."""
-  counts = Counter(kind for kind, _ in found)
-  kinds = ', '.join(f'{count} {kind}' for kind, count in sorted(counts.items()))
-  return f'{kinds}; the first in {found[0][1]}'
+  counts = Counter(kind for kind, _ in kinds)
+  texts = [f'{count} {kind}' for kind, count in sorted(counts.items())]
+  return f'{", ".join(texts)}; the first in {kinds[0][1]}'
 
 
 def format_problems(problems: Sequence[Problem], total: int) -> str:

@@ -30,12 +30,16 @@ from classmix_jax.tools.annotations.annotation import (
 )
 from classmix_jax.tools.annotations.cvat import parse_color
 from classmix_jax.tools.annotations.detect import Sample
+from classmix_jax.tools.annotations.image_files import (
+  ImageIndex,
+  complete_size,
+  index_images,
+)
 from classmix_jax.tools.annotations.parsing import (
   check_pixels,
   parse_class_name,
   parse_image_name,
   parse_points,
-  parse_size,
   read_json_file,
 )
 from classmix_jax.tools.annotations.raster import Line, PerforatedPolygon, Polygon, Rectangle
@@ -63,7 +67,7 @@ def read(path: Path, options: Options) -> Export:
   Args:
     path: the directory of a project, of a data set or of its JSON files, or one JSON file. An
       image has the name DATASET/NAME in a project, and NAME in a data set.
-    options: unused.
+    options: `images` are the images, for files without a size.
 
   Raises:
     UserError: there is no directory `ann`, or meta.json is malformed.
@@ -79,7 +83,8 @@ def read(path: Path, options: Options) -> Export:
       f'has {META} and its data sets.'
     )
   colors = read_classes(root)
-  items = (attempt(str(file), functools.partial(parse_image, file, root)) for file in files)
+  images = index_images(options.images)
+  items = (attempt(str(file), functools.partial(parse_image, file, root, images)) for file in files)
   return Export(tuple(sorted(colors)), colors, len(files), items)
 
 
@@ -116,19 +121,20 @@ def read_classes(root: Path) -> dict[str, Color | None]:
     raise UserError(f'{file} is not of a Supervisely project: {error}') from None
 
 
-def parse_image(file: Path, root: Path) -> AnnotatedImage:
+def parse_image(file: Path, root: Path, images: ImageIndex) -> AnnotatedImage:
   """Parses one JSON file; raises UserError if it is unreadable or a value is invalid."""
   data = read_json_file(file)
   if not isinstance(data, dict) or not isinstance(data.get('objects'), list):
     raise UserError("it has no list 'objects', so it is not of Supervisely; move it elsewhere.")
-  size = data.get('size')
-  size = size if isinstance(size, dict) else {}
+  sides = data.get('size')
+  sides = sides if isinstance(sides, dict) else {}
   directory = list(file.relative_to(root).parent.parts)
   if ANNOTATIONS in directory:
     del directory[len(directory) - 1 - directory[::-1].index(ANNOTATIONS)]
   name = parse_image_name('/'.join([*directory, file.stem]))
   shapes = [parse_object(record) for record in data['objects']]
-  return AnnotatedImage(name, str(file), parse_size(size.get('height'), size.get('width')), shapes)
+  size = complete_size(sides.get('height'), sides.get('width'), images, name)
+  return AnnotatedImage(name, str(file), size, shapes)
 
 
 def parse_object(record: Any) -> Shape:

@@ -95,8 +95,9 @@ def best_gallery(run: Run, root: str, names: Sequence[str] | None) -> list[Galle
 
 def frequencies_of_run(run: Run, root: str) -> Frequencies:
   """Opens the data of a run and counts its classes, see `gallery.class_frequencies`."""
-  unreadable = UnreadableExamples(
-    **(run_files.read_left_out(run.path) or NONE_UNREADABLE._asdict())
+  recorded = run_files.read_left_out(run.path)
+  unreadable = (
+    UnreadableExamples(recorded['train'], recorded['unlabeled']) if recorded else NONE_UNREADABLE
   )
   dataset = open_training_data(values_of(run, root), unreadable)
   position = {name: index for index, name in enumerate(dataset.train.names)}

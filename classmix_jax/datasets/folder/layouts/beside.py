@@ -23,7 +23,7 @@ from classmix_jax.datasets.folder.mask_names import split_beside
 
 
 def find_beside(root: Path) -> Layout | None:
-  """Returns the layout of a directory that holds images itself, or pairs in nested directories.
+  """Returns the layout of a directory that holds images, or pairs in nested directories.
 
   None if its images are in a directory of a known name, or if no mask lies beside its image.
   """

@@ -1,4 +1,4 @@
-"""train/ and trainannot/, val/ and valannot/: SegNet's CamVid, and train_images/, train_masks/."""
+"""train/ and trainannot/, val/ and valannot/, or train_images/ and train_masks/: SegNet."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""train/, val/ and test/, each with its images and masks: Roboflow, and train/images, train/masks.
+"""train/, val/ and test/, each with its images and masks: Roboflow and others.
 
 Roboflow's "semantic segmentation masks" has NAME.jpg, NAME_mask.png and _classes.csv in train/,
 valid/ and test/.
@@ -20,7 +20,7 @@ from classmix_jax.datasets.folder.layouts.words import (
 
 
 def find_splits(root: Path) -> Layout | None:
-  """Returns the layout of a directory with train/, None if its masks are in a sibling or absent."""
+  """Returns the layout of a directory with train/, None without it or if masks are beside it."""
   train = find_child(root, TRAIN)
   if train is None or find_sibling_masks(root, TRAIN) is not None:
     return None

@@ -17,7 +17,6 @@ from classmix_jax.datasets.folder.layouts.words import (
   UNLABELED,
   VAL,
   children,
-  find_child,
   spell,
 )
 
@@ -42,7 +41,7 @@ def find_supervisely(root: Path) -> Layout | None:
       unlabeled.append(directory / 'img')
     else:
       prefix = f'{directory.name}/' if len(directories) > 1 else ''
-      parts[role].append(Part(directory / 'img', _find_masks(directory), prefix=prefix))
+      parts[role].append(Part(directory / 'img', _find_masks(root, directory), prefix=prefix))
   layout = Layout(
     train=tuple(parts['train']),
     val=tuple(parts['val']),
@@ -85,14 +84,15 @@ def read_project(root: Path, masks: set[str]) -> tuple[ClassTable, dict[Color, i
   return build_table(entries, path, kind='json'), grey if 'masks_machine' in masks else {}
 
 
-def _find_masks(directory: Path) -> Path:
-  """Returns masks_machine/, else masks_human/, else the annotations, which hold no masks."""
-  for name in ('masks_machine', 'masks_human'):
-    masks = find_child(directory, (name,))
-    if masks is not None:
-      return masks
-  return directory / 'ann'
+def _find_masks(root: Path, directory: Path) -> Path:
+  """Returns the masks of a data set; its annotations, which hold none, if there are no masks.
+
+  launch/convert_labels.py writes those of a project to masks/DATASET/NAME.png.
+  """
+  converted = root / 'masks' if directory == root else root / 'masks' / directory.name
+  places = (directory / 'masks_machine', directory / 'masks_human', converted)
+  return next((place for place in places if place.is_dir()), directory / 'ann')
 
 
 def _is_rendered(part: Part) -> bool:
-  return part.masks.name != 'ann'
+  return part.masks.name in ('masks_machine', 'masks_human')

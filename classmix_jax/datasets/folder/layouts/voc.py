@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from classmix_jax.datasets.folder.layouts.layout import Layout, Part
-from classmix_jax.datasets.folder.layouts.words import IMAGES, find_child, find_unlabeled
+from classmix_jax.datasets.folder.layouts.words import (
+  IMAGES,
+  find_child,
+  find_unlabeled,
+  image_files,
+)
+from classmix_jax.errors import UserError
 
 MASKS = (
   'segmentationclass', 'segmentationclasspng', 'segmentationclassraw', 'segmentationclassaug',
@@ -18,17 +24,27 @@ VAL = ('val.txt', 'valid.txt', 'validation.txt')
 
 
 def find_voc(root: Path) -> Layout | None:
-  """Returns the layout of a directory with JPEGImages and SegmentationClass, None without these."""
+  """Returns the layout of a directory with JPEGImages and SegmentationClass, or None.
+
+  Raises:
+    UserError: there are masks and lists of names, but no images, as in an export of CVAT without
+      "Save images".
+  """
   images, masks = find_child(root, IMAGES), find_child(root, MASKS)
+  lists = root / 'ImageSets' / 'Segmentation'
+  if masks is not None and images is None and lists.is_dir() and not image_files(root):
+    raise UserError(
+      f'{root} holds {masks.name}/, but no images: export it again with images, or put them into '
+      f'{root / "JPEGImages"}.'
+    )
   if images is None or masks is None:
     return None
-  lists = root / 'ImageSets' / 'Segmentation'
   train, val = _first(lists, TRAIN), _first(lists, VAL)
   test = _first(lists, ('test.txt',))
   return Layout(
     train=(Part(images, masks, names=train),),
-    val=(Part(images, masks, names=val),) if val and train else (),
-    test=(Part(images, masks, names=test),) if test and train else (),
+    val=(Part(images, masks, names=val),) if val else (),
+    test=(Part(images, masks, names=test),) if test else (),
     unlabeled=find_unlabeled(root),
     marked=True,
   )

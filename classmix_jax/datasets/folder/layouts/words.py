@@ -82,7 +82,7 @@ def has_images(directory: Path) -> bool:
 
 
 def find_child(directory: Path, words: Sequence[str]) -> Path | None:
-  """Returns the directory in `directory` whose name is one of the words, None if there is none.
+  """Returns the directory in `directory` with one of the words as its name, or None.
 
   Of several, those without an image are passed over.
 
