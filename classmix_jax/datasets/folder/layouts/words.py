@@ -103,7 +103,7 @@ def find_child(directory: Path, words: Sequence[str]) -> Path | None:
 
 
 def find_masks(directory: Path) -> Path | None:
-  """Returns the directory of masks in `directory`: by a known name, or the only one with a word.
+  """Returns the directory of masks in `directory`: of a known name, or the only similar one.
 
   Example: `find_masks(Path('DIR'))` may be `DIR/masks` or `DIR/label_images_semantic`.
   """
