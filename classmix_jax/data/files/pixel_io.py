@@ -48,7 +48,7 @@ def read_layout(file: File) -> Layout | None:
     kind, mode = image.format or '', image.mode
     has_key = kind == 'PNG' and 'transparency' in image.info
   if bits > 8:
-    dtype = np.dtype(np.uint16)
+    dtype: np.dtype = np.dtype(np.uint16)
     if has_key and not alpha:  # imagecodecs makes a band of the transparent colour
       bands, alpha = bands + 1, True
   elif mode in (*DEEP_GREY_MODES, 'F'):
