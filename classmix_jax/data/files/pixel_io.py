@@ -46,6 +46,8 @@ def read_layout(file: File) -> Layout | None:
   with open_image(file) as image:
     size, orientation = image.size[::-1], read_orientation(image)
     kind, mode = image.format or '', image.mode
+    if kind == 'PNG' and 'transparency' in image.info and not alpha:
+      bands, alpha = bands + 1, True  # imagecodecs adds what the transparent colour says
   if bits > 8:
     dtype: np.dtype = np.dtype(np.uint16)
   elif mode in (*DEEP_GREY_MODES, 'F'):
