@@ -39,8 +39,8 @@ def cross_entropy(
     [1.3862943649291992, 0.0]
   """
   _check_classes_last(logits, label)
+  logits = jnp.asarray(logits, jnp.float32)
   label = class_ids(label, logits.shape[-1], ignore)  # -1 is void
-  logits = logits.astype(jnp.float32)
   # A comparison with every class instead of a gather, whose gradient is a scatter: GPUs sort that
   # first if additions must have a fixed order. No class equals -1, so void selects no logit.
   is_label = jax.nn.one_hot(label, logits.shape[-1], dtype=bool)
@@ -51,7 +51,7 @@ def cross_entropy(
 def _check_classes_last(logits: Array, label: Array) -> None:
   """Raises ValueError if logits `[..., C]` do not match labels `[...]`, or C < 2."""
   check_dtype('logits', logits, jnp.floating, 'scores before the softmax')
-  scores, ids = logits.shape, label.shape
+  scores, ids = jnp.shape(logits), jnp.shape(label)
   if scores[:-1] != ids:
     hint = ''
     if len(scores) == len(ids) + 1 > 1 and scores[:1] + scores[2:] == ids:

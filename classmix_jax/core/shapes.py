@@ -142,7 +142,7 @@ def ignored_ids(ignore: Ids, num_classes: int) -> list[Any]:
   if ignore is None:
     return []
   ids = np.ravel(ignore) if isinstance(ignore, np.ndarray) else ignore
-  values = list(ids) if np.iterable(ids) else [ids]
+  values: list[Any] = list(ids) if np.iterable(ids) else [ids]
   for value in values:
     check_dtype('ignore', value, jnp.integer, 'one id or several, such as ignore=(0, 255)')
   return [

@@ -49,7 +49,7 @@ def void_color(palette: Sequence[Sequence[int]]) -> tuple[int, int, int]:
 
 
 def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
-  """Maps class ids `[..., H, W]` to colours `[..., H, W, 3]` uint8; all others get `void_color`."""
+  """Maps class ids `[..., H, W]` to colours `[..., H, W, 3]` uint8, others to `void_color`."""
   table = np.array([*palette, void_color(palette)], np.uint8)
   known = (label >= 0) & (label < len(palette))
   return table[np.where(known, label, len(palette))]

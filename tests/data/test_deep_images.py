@@ -111,9 +111,8 @@ def test_rgb_with_a_fourth_band_that_no_tag_describes_is_rgba(tmp_path, dtype):
   """As OpenCV writes it, and PIL reads it with 8 bits; tag 338 is ExtraSamples."""
   values = bands_of(4, dtype)
   path = write(tmp_path / 'a.tif', values, photometric='rgb', extrasamples=[2])
-  path.write_bytes(
-    path.read_bytes().replace(struct.pack('<HH', 338, 3), struct.pack('<HH', 339, 3))
-  )
+  extra_samples, private = (struct.pack('<HH', tag, 3) for tag in (338, 65000))
+  path.write_bytes(path.read_bytes().replace(extra_samples, private))
   expected = np.rint(values[..., :3] / (257.0 if dtype == np.uint16 else 1))
   np.testing.assert_array_equal(read_image(path), expected)
 

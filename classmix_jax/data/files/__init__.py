@@ -15,7 +15,7 @@ mask_pixels.py     mask file -> ids or colours, transparency; mask_format.py and
 mask_messages.py   errors of masks, with the remedies of mask_advice.py
 transparency.py    compares the transparency of masks with their colours
 turning.py         images that EXIF turns, and their masks
-compression.py     tells lossy formats
+compression.py     finds lossy formats
 colors.py          colours as triples, integers and text
 file_source.py     pairs -> `Source`
 archives.py        refuses archives that would fill the disk
