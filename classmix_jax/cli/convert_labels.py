@@ -1,11 +1,11 @@
 """Converts annotation exports to masks of class ids and classes.txt, for configs/folder.py.
 
-    python launch/convert_labels.py --input=EXPORT --output=DATA/labeled --background=background
+    python launch/convert_labels.py --input=EXPORT --output=DATA --background=background
     python launch/convert_labels.py --from=coco --input=instances_val2017.json --output=COCO \\
         --classes=coco --background=background          # for configs/coco.py
     python launch/convert_labels.py --from=via --input=via_project.json --images=IMAGES \\
-        --attribute=type --output=DATA/labeled
-    python launch/convert_labels.py --from=colors --input=MASKS --classes=voc --output=DATA/labeled
+        --attribute=type --output=DATA
+    python launch/convert_labels.py --from=colors --input=MASKS --classes=voc --output=DATA
 
 Without --from the kind of export is detected. If regions overlap, the one that is painted last is
 visible:
@@ -50,8 +50,8 @@ LINE_WIDTH = flags.DEFINE_integer(
 IMAGES = flags.DEFINE_string(
   'images',
   '',
-  'Directory of the images, for exports without sizes: via (default: beside the file), '
-  'label_studio, old labelme files.',
+  'Directory of the images: masks get the names of its files, and sizes that an export lacks are '
+  'read from them. Default for via: the directory of the export.',
 )
 ATTRIBUTE = flags.DEFINE_string(
   'attribute', '', 'Attribute of the regions that holds their class (via); default: found.'

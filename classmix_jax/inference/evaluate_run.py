@@ -25,9 +25,12 @@ from classmix_jax.evaluation.protocols import PROTOCOLS, slug
 from classmix_jax.evaluation.summary import conclude
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.workdir import run_files
+from classmix_jax.workdir.image_changes import has_images_of
 from classmix_jax.workdir.image_record import read_record, same_images
 
 Values = Mapping[str, Any]  # a run's config as nested plain dicts
+# Fields of a directory of one's own images that set all images with a mask aside.
+WHOLE = {'data.val_share': 1.0, 'data.val': '', 'data.labeled': ''}
 
 
 def check_protocol_flags(fields: Values, protocol: str) -> None:
@@ -70,31 +73,40 @@ def name_own_flags(sentence: str, run: Path) -> str:
   return sentence
 
 
-def open_data(values: Values, run: Path) -> Dataset:
-  """Opens the validation set of a run with the classes of the run; raises as `open_evaluator`."""
-  names, palette = run_files.read_classes(run)
+def open_data(values: Values, run: Path, *, other_root: bool) -> Dataset:
+  """Opens the validation set of a run, or of another directory, with the classes of the run.
+
+  In a directory without images of the run, all images with a mask are evaluated if none of them
+  are for validation. Arguments and errors are those of `open_evaluator`.
+  """
   try:
-    dataset = open_validation(values)
+    dataset = None
+    if other_root and 'val_share' in values['data']:
+      dataset = open_validation(override(values, WHOLE))
+      record = read_record(run)
+      if record is None or has_images_of(record, dataset.val):
+        dataset = None
+    dataset = dataset or open_validation(values)
   except UserError as error:
     raise UserError(name_own_flags(str(error), run)) from None
   for note in dataset.notes:
     print(note)
+  names, palette = run_files.read_classes(run)
   return match_classes(dataset, names, palette, str(run))
 
 
-def open_evaluator(values: Values, run: Path) -> Evaluator:
+def open_evaluator(values: Values, run: Path, *, other_root: bool = False) -> Evaluator:
   """Opens the validation set of a run for its evaluator.
 
   Args:
     values: the config of the run, see `read_config`; some fields may be overridden.
     run: directory of the run.
+    other_root: whether `data.root` may be a directory of other images.
 
   Raises:
     UserError: the data is missing, or has classes that the run does not have.
   """
-  dataset = open_data(values, run)
-  for note in dataset.notes:
-    print(note)
+  dataset = open_data(values, run, other_root=other_root)
   labeled = run_files.read_split(run, 'labeled')
   method, evaluation = trained_setup(values, len(dataset.class_names))
   return Evaluator(
@@ -156,7 +168,7 @@ def evaluate_run(
   values = override(read_config(run), {name: x for name, x in replaced.items() if x})
   values, other_protocol = override_protocol(values, protocol or {})
   restored_step, networks = load_networks(run, step)
-  evaluator = open_evaluator(values, run)
+  evaluator = open_evaluator(values, run, other_root=bool(root))
   own = has_own_images(run, evaluator.dataset.val)
   if not own and not root:
     print('warning: the validation images have changed since the training')

@@ -3,7 +3,7 @@
 Synopsis:
 
     inputs = find_inputs('photos', output=Path('OUT'))
-    inputs.count, [one.name for one in inputs.images], inputs.notes
+    inputs.total, [one.name for one in inputs.images], inputs.notes
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -45,12 +45,12 @@ class Inputs(NamedTuple):
   """The images of a source.
 
   Attributes:
-    count: their number, None for a video.
+    total: their number, None for a video.
     images: the images.
     notes: sentences about files that are not read.
   """
 
-  count: int | None
+  total: int | None
   images: Iterator[Input]
   notes: tuple[str, ...] = ()
 

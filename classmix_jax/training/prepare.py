@@ -78,8 +78,9 @@ def warn_of_data(setup: Setup) -> None:
   part of their range of values or have the same content as others.
   """
   dataset, split = setup.dataset, setup.split
-  parts = {'labelled': split.labeled, 'unlabelled': split.unlabeled, 'val': dataset.val}
-  parts = {title: source for title, source in parts.items() if source is not None}
+  parts = {'labelled': split.labeled, 'val': dataset.val}
+  if split.unlabeled is not None:
+    parts = {'labelled': split.labeled, 'unlabelled': split.unlabeled, 'val': dataset.val}
   for warning in (
     *value_warnings(parts.values()),
     *duplicate_warnings(parts, most=MAX_DUPLICATES),

@@ -10,8 +10,16 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 import unicodedata
 
+from classmix_jax.data.source import Source
 from classmix_jax.utils.text import listed
-from classmix_jax.workdir.image_record import ROLES, ImageRecord, Pair, differ, digest_of
+from classmix_jax.workdir.image_record import (
+  ROLES,
+  ImageRecord,
+  Pair,
+  differ,
+  digest_of,
+  stamp_images,
+)
 
 NAMES_SHOWN = 3
 
@@ -57,6 +65,13 @@ def find_roles(name: str, pair: Pair, images: Images) -> set[str]:
     for role in images.by_name.get(name, ())
     if not (digest and digest_of(images.roles[role][name]))  # else another image of this name
   }
+
+
+def has_images_of(record: ImageRecord, source: Source) -> bool:
+  """Returns whether any image of a source is in a record."""
+  images = index_images(record)
+  pairs = stamp_images(source, False, record.val)
+  return any(find_roles(name, pair, images) for name, pair in pairs.items())
 
 
 def find_moved(before: ImageRecord, after: ImageRecord) -> Iterator[tuple[str, str, str]]:

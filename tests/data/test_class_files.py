@@ -407,3 +407,6 @@ def test_malformed_class_file_of_a_directory(tmp_path):
   write(tmp_path, 'img1.png\nimg2.png\n', 'labels.txt')
   with pytest.raises(UserError, match='a file name'):
     find_class_file(tmp_path)
+  (tmp_path / 'labels.txt').unlink()
+  write(tmp_path, {'split': 3}, 'meta.json')
+  assert find_class_file(tmp_path) is None

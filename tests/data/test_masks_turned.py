@@ -83,10 +83,10 @@ def test_a_warning_counts_them(tmp_path, monkeypatch):
   assert check_data(config(root), tmp_path / 'out') == []
   assert sentence in (tmp_path / 'out/report.txt').read_text()
   dataset = folder.load(str(root))
-  (warning,) = check_at_start(dataset.train, dataset.val, dataset.class_names)
+  (warning,) = check_at_start(dataset.train, dataset.val, dataset.class_names).warnings
   assert warning.startswith(sentence) and 'turn_masks=True' in warning
   turned = folder.load(str(root), turn_masks=True)
-  assert check_at_start(turned.train, turned.val, turned.class_names) == []
+  assert check_at_start(turned.train, turned.val, turned.class_names).warnings == []
   as_stored, with_image = dataset.train.read_label(0), turned.train.read_label(0)
   np.testing.assert_array_equal(with_image, as_stored[::-1, ::-1])
   assert dataset.train.version() != turned.train.version()

@@ -5,8 +5,10 @@ import json
 import numpy as np
 from PIL import Image
 import pytest
+import toy
 from toy import assert_says
 
+from classmix_jax.config.data import ALL_LABELED
 from classmix_jax.data.files.findings import keep_findings
 from classmix_jax.datasets import folder
 from classmix_jax.datasets.folder.affixes import find_affix_pairs
@@ -17,6 +19,8 @@ from classmix_jax.datasets.folder.mask_names import match_masks, split_beside
 from classmix_jax.datasets.folder.recognize import match_layout
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations import CONVERTERS
+from classmix_jax.tools.data_check.check_data import check_data
+from classmix_jax.training.prepare import prepare
 
 LABEL = np.array([[0, 1, 1]] * 2, np.uint8)
 
@@ -506,4 +510,40 @@ def test_layout_of_a_link(tmp_path):
 
 
 def test_known_converters():
-  assert {form.converter for form in FORMATS} <= {*CONVERTERS, 'supervisely', 'via', 'label_studio'}
+  assert {form.converter for form in FORMATS} <= set(CONVERTERS)
+
+
+# ------------------------------------------------------------ check and training
+
+
+def write_training_data(root):
+  """Six labelled images of `toy` in images/ and masks/, and no others."""
+  for seed in range(6):
+    toy.write_pair(root, f'{seed}', seed)
+  (root / 'classes.txt').write_text('\n'.join(toy.CLASSES) + '\n')
+  return root
+
+
+def test_check_and_training_print_the_same(tmp_path, capsys):
+  root = write_training_data(tmp_path / 'data')
+  assert check_data(toy.config(root), tmp_path / 'out') == []
+  report = (tmp_path / 'out/report.txt').read_text()
+  setup, _ = prepare(toy.config(root), tmp_path / 'run')
+  notes = [*setup.dataset.notes, ALL_LABELED]
+  assert len(notes) == 3 and f'{root}: images in images/, masks in masks/' in notes[0]
+  assert '\n'.join(notes) in report and '\n'.join(notes) in capsys.readouterr().out
+  # All labelled images are used without labels, too, and none that is set aside.
+  assert setup.split.unlabeled.names == setup.split.labeled.names
+  assert setup.split.unlabeled.read_label is None
+  assert not set(setup.dataset.val.names) & set(setup.split.labeled.names)
+
+
+def test_check_and_training_refuse_alike(tmp_path):
+  root = write_training_data(tmp_path / 'data')
+  for letter, path in zip('pqrstu', sorted((root / 'masks').iterdir()), strict=True):
+    path.rename(path.with_name(f'{letter}.png'))
+  (finding,) = check_data(toy.config(root), tmp_path / 'out')
+  with pytest.raises(UserError) as caught:
+    prepare(toy.config(root), tmp_path / 'run')
+  assert finding.sentence == str(caught.value)
+  assert 'None of 6 images for training' in finding.sentence and not (tmp_path / 'run').exists()

@@ -78,6 +78,17 @@ def test_fewer_classes(trained, data):
   assert list(result['iou']) == list(own['iou']) and result['classes_present'] == 2
 
 
+def test_a_folder_of_pairs_is_evaluated_as_a_whole(trained, tmp_path, capsys):
+  """A training would set a share of them aside."""
+  root = tmp_path / 'test'
+  root.mkdir()
+  (root / 'classes.txt').write_text('ground\nbox\nball\n')
+  for count in (1, 2):
+    toy.write_pair(root, f't{count}', 300 + count)
+    assert evaluate(trained[1], root)['images'] == count
+  assert '2 of 2 images with a mask' in capsys.readouterr().out
+
+
 def test_an_unknown_class_is_refused(trained, data):
   (data / 'classes.txt').write_text('ground\nbox\nball\ncat\n')
   toy.assert_fails(

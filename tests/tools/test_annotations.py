@@ -136,7 +136,7 @@ def test_labelme_shapes_without_area_are_void(tmp_path, capsys):
     '--line-width=N',
     '1 shape without points',
     '1 images have no region and got no mask: 2.',
-    'unlabeled/images',
+    'as unlabelled images',
   )
   masks = run('labelme', tmp_path / 'in', tmp_path / 'ground', background='ground')
   assert list(masks) == ['1', '2']
@@ -689,6 +689,23 @@ def test_hostile_names_are_refused_and_the_others_converted(tmp_path):
   }
   file = write_cvat(tmp_path / 'in/a.xml', ROAD, name='../../x.png')
   assert_says(message('cvat', file, tmp_path / 'deep/out'), '1 of 1', 'refused')
+
+
+def test_names_and_sizes_of_the_images(tmp_path):
+  """Absolute paths of another machine, and records without a size."""
+  pytest.importorskip('pycocotools')
+  names = ['C:\\\\data\\\\a.png', '../../media/upload/b.png', 'lost.png']
+  file = write_coco(tmp_path / 'a.json', [('a', PIXEL)], images=[(n, None, None) for n in names])
+  save(tmp_path / 'images/city/a.png', np.zeros((2, 3, 3)))
+  save(tmp_path / 'images/b.png', np.zeros((1, 2, 3)))
+  assert_says(message('coco', file, tmp_path / 'no', background='g'), '3 of 3', 'Or set --images')
+  text = message('coco', file, tmp_path / 'out', background='g', images=tmp_path / 'images')
+  assert_says(text, '1 of 3', 'no image lost.png', 'set --images')
+  masks = read_masks(tmp_path / 'out')
+  same(masks['city/a'], [[1, 0, 0], [0, 0, 0]])
+  same(masks['b'], [[0, 0]])
+  file = write_cvat(tmp_path / 'a.xml', ROAD, name='/home/x/a.png')
+  assert list(run('cvat', file, tmp_path / 'c', images=tmp_path / 'images')) == ['city/a']
 
 
 def test_two_images_of_one_name(tmp_path):

@@ -30,7 +30,7 @@ def trained(tmp_path_factory):
   """A data set and a run on it."""
   base = tmp_path_factory.mktemp('trained')
   data = toy.write_folder(base / 'data')
-  return data, toy.write_run(base / 'run', data, 'method=supervised', **SETTINGS)
+  return data, toy.write_run(base / 'run', data, 'method=classmix', **SETTINGS)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def start(trained, data):
   """Starts the run again on the copy, with other fields."""
 
   def start(begin=toy.train, **fields):
-    begin(toy.config(data, 'method=supervised', **{**SETTINGS, **fields}), trained[1])
+    begin(toy.config(data, 'method=classmix', **{**SETTINGS, **fields}), trained[1])
 
   return start
 
@@ -102,6 +102,11 @@ def remove_labeled(data):
     shutil.rmtree(data / 'labeled' / kind / 'street')
 
 
+def keep_one_unlabeled(data):
+  for path in list((data / 'unlabeled' / 'images').iterdir())[1:]:
+    path.unlink()
+
+
 REFUSED = {
   'a class more': (add_class, {}, ['classes.txt has 4 classes (cat is new)', 'ground, box, ball']),
   'another order': (exchange_names, {}, ['in another order (ball, box, ground)']),
@@ -122,7 +127,8 @@ REFUSED = {
   'fewer labels': (None, {'data.labeled': '2'}, ['now an unlabelled one', '/splits/labeled.txt']),
   'an unreadable mask': (truncate_mask, {}, ['0.png']),
   'an unreadable image': (write_text_as_image, {}, ['0.png']),
-  'method': (None, {'method.name': 'classmix', 'data.labeled': '4'}, ['config.']),
+  'another method': (None, {'method.name': 'cutmix'}, ["'classmix' and is now 'cutmix'"]),
+  'too few images': (keep_one_unlabeled, {}, ['classmix mixes pairs of unlabelled images']),
   'wrong weights': (None, {'model.pretrained': 'nowhere'}, ['nowhere']),
   'no such list': (None, {'data.labeled': 'nowhere.txt'}, ['nowhere.txt']),
 }
@@ -141,7 +147,7 @@ def test_a_refused_start_changes_no_file(trained, data, start, name):
 def test_weights_of_another_network_leave_no_directory(trained, data, tmp_path):
   config = toy.config(
     data,
-    'method=supervised',
+    'method=classmix',
     **{**SETTINGS, 'model.pretrained': str(trained[1]), 'model.backbone': 'resnet18'},
   )
   toy.assert_fails(lambda: toy.train(config, tmp_path / 'new'), 'contains another network')
@@ -157,7 +163,7 @@ def test_a_checkpoint_of_another_network_is_named_by_its_first_array(trained, da
   (run / 'data.json').unlink()
   before = snapshot(run)
   toy.assert_fails(
-    lambda: toy.train(toy.config(data, 'method=supervised', **SETTINGS), run),
+    lambda: toy.train(toy.config(data, 'method=classmix', **SETTINGS), run),
     'checkpoints/1 does not fit the network of this config: params/segmenter/head/classifier/bias '
     'is 3 float32 in the checkpoint and 4 float32 in the network',
   )
@@ -197,7 +203,7 @@ def test_a_list_keeps_the_validation_images_that_a_share_has_chosen(tmp_path, ca
   (root / 'classes.txt').write_text('ground\nbox\nball\n')
   for seed, name in enumerate('abcdefgh'):
     toy.write_pair(root, name, seed)
-  config = toy.config(root, 'method=supervised', **SETTINGS, **{'data.val_share': 0.5})
+  config = toy.config(root, 'method=classmix', **SETTINGS, **{'data.val_share': 0.5})
   toy.start(config, run)
   before = run_files.read_split(run, 'val')
   toy.write_pair(root, 'new', 9)

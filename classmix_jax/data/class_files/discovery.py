@@ -22,12 +22,25 @@ FILE_NAMES = (
   'notes.json', 'dataset.json', 'classes.yaml', 'data.yaml', 'dataset.yaml',
 )  # fmt: skip
 
+# Names that other files have, too: such a file without classes is no mistake.
+COMMON_NAMES = (
+  'names.txt', 'codes.txt', 'labels.csv', 'labels.json', 'meta.json', 'notes.json',
+  'dataset.json', 'data.yaml', 'dataset.yaml',
+)  # fmt: skip
 
-def find_class_file(*directories: Path) -> Path | None:
+
+def find_class_file(
+  *directories: Path, least: int = 2, option: str = '--config.data.classes'
+) -> Path | None:
   """Returns the file of class names in one of the directories, None if there is none.
 
   Files with the names in `FILE_NAMES` are read, in any case; those that hold no classes are
   passed over if another does. Of files that agree, the first with colours is returned.
+
+  Args:
+    directories: in the order of preference.
+    least: smallest number of classes.
+    option: the option that sets a file, for messages.
 
   Raises:
     UserError: two files disagree on names or ids, or the only ones are malformed.
@@ -38,9 +51,9 @@ def find_class_file(*directories: Path) -> Path | None:
   errors = []
   for path in (path for directory in directories for path in _list_candidates(directory)):
     try:
-      tables[path] = read_class_file(path)
+      tables[path] = read_class_file(path, least=least, option=option)
     except UserError as error:
-      errors.append(error)
+      errors += [] if path.name.lower() in COMMON_NAMES else [error]
   if not tables:
     if errors:
       raise errors[0]
@@ -50,7 +63,7 @@ def find_class_file(*directories: Path) -> Path | None:
     if (other.names, other.label_map()) != (table.names, table.label_map()):
       raise UserError(
         f'{first} and {path} disagree ({describe_difference(table, other)}): remove or correct '
-        f'one of them, or set --config.data.classes={first}.'
+        f'one of them, or set {option}={first}.'
       )
   return next((path for path, other in tables.items() if any(other.colors)), first)
 

@@ -221,10 +221,11 @@ def _count_values(raw: np.ndarray, decoding: Decoding) -> dict[Raw, int]:
     raw = raw[known][None]
   ids = as_ids(raw, decoding)
   if ids is not None:
-    counts.update(_count(ids.astype(np.int64)))
+    for key, pixels in _count(ids.astype(np.int64)).items():
+      counts[key] = pixels
     return counts
-  values = _count(snap_colors(pack_colors(raw), decoding))
-  counts.update({unpack_color(key): pixels for key, pixels in values.items()})
+  for key, pixels in _count(snap_colors(pack_colors(raw), decoding)).items():
+    counts[unpack_color(key)] = pixels
   return counts
 
 

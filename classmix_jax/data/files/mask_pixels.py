@@ -15,7 +15,7 @@ from classmix_jax.data.files.decoding import Decoding
 from classmix_jax.data.files.image_io import load_image, read_header
 from classmix_jax.data.files.mask_format import check_channels, verify_mask_file
 from classmix_jax.data.files.mask_grey import to_bytes, to_grey, whole_numbers
-from classmix_jax.data.files.open_image import File, open_image
+from classmix_jax.data.files.open_image import File
 from classmix_jax.data.files.pixel_io import read_layout, read_pixels, sample_bits, turn_pixels
 from classmix_jax.errors import UserError
 from classmix_jax.types import Size
@@ -94,10 +94,6 @@ def _load_deep(file: File, decoding: Decoding) -> MaskPixels:
   alpha = None
   if bands.shape[2] in (2, 4):  # rasterio writes transparency as a band without a name
     alpha, bands = to_bytes(bands[..., -1]), bands[..., :-1]
-  elif layout.format == 'PNG':
-    with open_image(file) as image:
-      key = image.info.get('transparency')
-    alpha = None if key is None else _alpha_of_key(bands, key)
   if bands.shape[2] == 1 or (not decoding.colors and (bands == bands[..., :1]).all()):
     return MaskPixels(bands[..., 0], alpha, bits=layout.bits)
   return MaskPixels(to_bytes(bands), alpha)
@@ -144,9 +140,5 @@ def _alpha(image: Image.Image) -> np.ndarray | None:
     else:
       opacity[key] = 0
     return opacity[pixels]
-  return _alpha_of_key(pixels.reshape(*pixels.shape[:2], -1), key)
-
-
-def _alpha_of_key(bands: np.ndarray, key: int | tuple[int, ...]) -> np.ndarray:
-  """Returns 0 for the pixels of the one transparent colour, 255 for the others."""
+  bands = pixels.reshape(*pixels.shape[:2], -1)  # those of one colour are transparent
   return np.where((bands == np.asarray(key)).all(-1), 0, 255).astype(np.uint8)

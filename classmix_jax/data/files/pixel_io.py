@@ -46,8 +46,11 @@ def read_layout(file: File) -> Layout | None:
   with open_image(file) as image:
     size, orientation = image.size[::-1], read_orientation(image)
     kind, mode = image.format or '', image.mode
+    has_key = kind == 'PNG' and 'transparency' in image.info
   if bits > 8:
-    dtype = np.dtype(np.uint16)
+    dtype: np.dtype = np.dtype(np.uint16)
+    if has_key and not alpha:  # imagecodecs makes a band of the transparent colour
+      bands, alpha = bands + 1, True
   elif mode in (*DEEP_GREY_MODES, 'F'):
     dtype = np.dtype(np.float32 if mode == 'F' else np.uint16 if mode != 'I' else np.int32)
     bits, bands, alpha = 8 * dtype.itemsize, 1, False

@@ -110,11 +110,12 @@ def _open_tiff(file: File) -> Iterator[list[Any]]:
   import tifffile
 
   with convert_errors(file), tifffile.TiffFile(open_stream(file)) as tiff:
-    first = tiff.pages[0]
+    first: Any = tiff.pages[0]
     kind = (first.shape, first.dtype)
+    pages: list[Any] = list(tiff.pages)
     others = [
       page
-      for page in tiff.pages[1:]
+      for page in pages[1:]
       if (page.shape, page.dtype) == kind and not page.subfiletype & SMALLER_COPY_OR_MASK
     ]
     yield [first, *others]

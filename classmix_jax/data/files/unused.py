@@ -152,7 +152,7 @@ def _spelling(reason: str, paths: Collection[Path]) -> str:
 
 def _remedy(reason: str) -> str:
   if reason == 'empty':
-    return 'copy them again or remove them'
+    return 'copy again, or remove'
   return find_remedy(reason.removeprefix('*'))
 
 
@@ -235,7 +235,8 @@ def describe_system_files(directories: Iterable[str | Path]) -> str:
     return ''
   names = sorted({path.name for path in unused[0].paths})
   count = len(unused[0].paths)
+  verb = 'is' if count == 1 else 'are'
   return (
-    f'{count} hidden, system and accompanying {plural("file", range(count))} not read: '
+    f'{count} hidden, system and accompanying {plural("file", range(count))} {verb} not read: '
     f'{listed(names, 6)}.'
   )

@@ -134,6 +134,8 @@ def hold_out(
   Raises:
     UserError: only one image has a mask, or a file lists all of them as labelled.
   """
+  if share >= 1:
+    return frozenset(names)  # an evaluation, which needs no images for training
   if len(names) == 1:
     raise UserError(
       f"Only the image '{next(iter(names))}' in {root} has a mask, and there are none for "

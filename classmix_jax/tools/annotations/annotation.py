@@ -25,7 +25,8 @@ class Options(NamedTuple):
 
   Attributes:
     classes: name -> colour of the classes in --classes; empty without the flag.
-    images: directory of the annotated images, for exports without sizes; None without the flag.
+    images: directory of the annotated images, for their names and for sizes that the export lacks;
+      None without the flag.
     attribute: the attribute of regions that holds the class (VIA); '' without the flag.
   """
 
@@ -78,17 +79,15 @@ class AnnotatedImage(NamedTuple):
 
 
 class Problem(NamedTuple):
-  """A part of an export that cannot be converted.
+  """An image, or another part of an export, that cannot be converted.
 
   Attributes:
     source: location of the annotation.
     sentence: the reason and the remedy.
-    is_image: False if the part is no image of the export, but an annotation without one.
   """
 
   source: str
   sentence: str
-  is_image: bool = True
 
 
 class Export(NamedTuple):
@@ -101,6 +100,7 @@ class Export(NamedTuple):
     total: number of images.
     items: images and problems, read one by one.
     notes: sentences about the export as a whole.
+    strays: problems of annotations that belong to no image.
   """
 
   class_names: Sequence[str]
@@ -108,6 +108,7 @@ class Export(NamedTuple):
   total: int
   items: Iterator[AnnotatedImage | Problem]
   notes: Sequence[str] = ()
+  strays: Sequence[Problem] = ()
 
 
 def attempt(source: str, read: Callable[[], AnnotatedImage]) -> AnnotatedImage | Problem:

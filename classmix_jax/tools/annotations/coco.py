@@ -28,6 +28,7 @@ from classmix_jax.tools.annotations.coco_records import (
   Id,
   Record,
   get_category_name,
+  list_strays,
   parse_images,
   read_tables,
 )
@@ -36,11 +37,11 @@ from classmix_jax.tools.annotations.image_files import (
   ImageIndex,
   complete_size,
   index_images,
+  name_image,
 )
 from classmix_jax.tools.annotations.parsing import (
   check_pixels,
   parse_coordinate,
-  parse_image_name,
   parse_points,
 )
 from classmix_jax.tools.annotations.raster import Line, Rectangle
@@ -63,7 +64,7 @@ def read(path: Path, options: Options) -> Export:
 
   Args:
     path: the JSON file, or a directory with one.
-    options: `images` are the images, for records without a size.
+    options: `images` are the images, for their names and for records without a size.
 
   Raises:
     UserError: the file is not a COCO file, or pycocotools is not installed.
@@ -71,15 +72,17 @@ def read(path: Path, options: Options) -> Export:
   Example: `read(Path('instances.json'), Options()).class_names == ('car', 'road')`.
   """
   tables = read_tables(path)
+  images = index_images(options.images)
   records = [record for group in tables.annotations.values() for record in group]
   if any('segments_info' in record for record in records):
-    return coco_panoptic.build_export(tables)
+    return coco_panoptic.build_export(tables, images)
   if any(record.get('segmentation') for record in records):
     import_mask_module()  # raises once if it is not installed, instead of once per image
-  images = index_images(options.images)
   parse = functools.partial(parse_image, names=tables.names, images=images)
   names = tuple(sorted(tables.colors))
-  return Export(names, tables.colors, len(tables.images), parse_images(tables, parse))
+  items = parse_images(tables, parse)
+  strays = list_strays(tables)
+  return Export(names, tables.colors, len(tables.images), items, strays=strays)
 
 
 def parse_image(
@@ -90,8 +93,8 @@ def parse_image(
   images: ImageIndex,
 ) -> AnnotatedImage:
   """Parses one image with its regions; raises UserError if a value is invalid."""
-  name = parse_image_name(image.get('file_name'))
-  size = complete_size(image.get('height'), image.get('width'), images, name)
+  name = name_image(image.get('file_name'), images)
+  size = complete_size(image.get('height'), image.get('width'), images, str(image.get('file_name')))
   regions: list[tuple[int, Shape]] = []
   others: list[Shape] = []
   skipped = []

@@ -25,15 +25,18 @@ from classmix_jax.tools.annotations.coco_records import (
   get_id,
   get_records,
   get_value,
+  list_strays,
   parse_images,
   read_tables,
 )
 from classmix_jax.tools.annotations.detect import Sample
-from classmix_jax.tools.annotations.parsing import (
-  parse_image_name,
-  parse_relative_path,
-  parse_size,
+from classmix_jax.tools.annotations.image_files import (
+  ImageIndex,
+  complete_size,
+  index_images,
+  name_image,
 )
+from classmix_jax.tools.annotations.parsing import parse_relative_path
 from classmix_jax.tools.annotations.raster import ColorRegion, read_packed_colors
 from classmix_jax.types import Size
 from classmix_jax.utils.text import listed
@@ -54,7 +57,7 @@ def read(path: Path, options: Options) -> Export:
 
   Args:
     path: the JSON file, or a directory with one.
-    options: unused.
+    options: `images` are the images, for their names and for records without a size.
 
   Raises:
     UserError: the file is not a COCO file, or has no segments.
@@ -67,14 +70,16 @@ def read(path: Path, options: Options) -> Export:
     raise UserError(
       f"{tables.file} has no annotation with 'segments_info', so it is not of panoptic segments."
     )
-  return build_export(tables)
+  return build_export(tables, index_images(options.images))
 
 
-def build_export(tables: Tables) -> Export:
+def build_export(tables: Tables, images: ImageIndex) -> Export:
   """Builds the export of a panoptic file; images without a PNG are not annotated."""
-  parse = functools.partial(parse_image, file=tables.file, names=tables.names)
+  parse = functools.partial(parse_image, file=tables.file, names=tables.names, images=images)
   names = tuple(sorted(tables.colors))
-  return Export(names, tables.colors, len(tables.images), parse_images(tables, parse))
+  items = parse_images(tables, parse)
+  strays = list_strays(tables)
+  return Export(names, tables.colors, len(tables.images), items, strays=strays)
 
 
 def parse_image(
@@ -83,10 +88,12 @@ def parse_image(
   source: str,
   file: Path,
   names: Mapping[Id, str],
+  images: ImageIndex,
 ) -> AnnotatedImage:
   """Parses one image with its segments; raises UserError if a value is invalid."""
-  name = parse_image_name(image.get('file_name'))
-  size = parse_size(image.get('height'), image.get('width'))
+  name = name_image(image.get('file_name'), images)
+  text = str(image.get('file_name'))
+  size = complete_size(image.get('height'), image.get('width'), images, text)
   shapes = [
     shape for annotation in annotations for shape in read_segments(file, annotation, names, size)
   ]

@@ -207,7 +207,7 @@ def get_category_name(record: Record, names: Mapping[Id, str]) -> str:
 def parse_images(
   tables: Tables, parse: Callable[[Record, Sequence[Record], str], AnnotatedImage]
 ) -> Iterator[AnnotatedImage | Problem]:
-  """Yields one item per image, and a final Problem if annotations belong to no image.
+  """Yields one item per image.
 
   While annotations belong to no image, images without any are problems: they may be theirs.
 
@@ -229,11 +229,15 @@ def parse_images(
       )
     else:
       yield attempt(source, functools.partial(parse, image, annotations, source))
-  if tables.astray:
-    unknown = sorted(set(tables.astray), key=str)
-    yield Problem(
-      str(tables.file),
-      f'{len(tables.astray)} annotations have an image_id that no image has: '
-      f'{listed(unknown, 3)}; export again, or remove them.',
-      is_image=False,
-    )
+
+
+def list_strays(tables: Tables) -> list[Problem]:
+  """Returns a problem if annotations belong to no image."""
+  if not tables.astray:
+    return []
+  unknown = sorted(set(tables.astray), key=str)
+  sentence = (
+    f'{len(tables.astray)} annotations have an image_id that no image has: {listed(unknown, 3)}; '
+    'export again, or remove them.'
+  )
+  return [Problem(str(tables.file), sentence)]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from classmix_jax.data.class_files.discovery import find_class_file
 from classmix_jax.data.files.colors import Color, pack_color, unpack_color
 from classmix_jax.data.files.find_images import find_images
 from classmix_jax.data.files.image_io import read_header
@@ -69,12 +70,12 @@ def read(path: Path, options: Options) -> Export:
 
 def find_table(path: Path) -> dict[str, Color | None]:
   """Reads the table of colours in a directory; raises UserError if there is none."""
-  for name in TABLES:
-    if (path / name).is_file():
-      return read_class_table(str(path / name))
+  file = find_class_file(path, least=1, option='--classes')
+  if file is not None:
+    return read_class_table(str(file))
   raise UserError(
-    f'{path} has no {" or ".join(TABLES)}: set --classes to a file that gives every class its '
-    "colour, or to 'voc'."
+    f'{path} has no {", ".join(TABLES)} or the like: set --classes to a file that gives every '
+    "class its colour, or to 'voc'."
   )
 
 

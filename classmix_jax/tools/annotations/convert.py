@@ -2,8 +2,8 @@
 
 Synopsis:
 
-    convert('labelme', Path('JSON'), Path('DATA/labeled'), background='background')
-    # DATA/labeled/masks/NAME.png and DATA/labeled/classes.txt
+    convert('labelme', Path('JSON'), Path('DATA'), background='background')
+    # DATA/masks/NAME.png and DATA/classes.txt
 
 Masks with the right pixels are kept, so the same command resumes an interrupted conversion.
 """
@@ -60,7 +60,7 @@ def convert(
     background: class of pixels outside all regions; '' makes them void, unless a class has
       labelme's name for the background. It is class 0 unless `classes` has it at another place.
     line_width: width of lines and points in pixels; 0 makes them void.
-    images: directory of the images, for exports without sizes.
+    images: directory of the images, for their names and for sizes that the export lacks.
     attribute: attribute of the regions with the class (VIA).
     overwrite: replaces edited masks and classes.txt.
 
@@ -88,9 +88,10 @@ def convert(
   problems = [item for item in items if isinstance(item, Problem)]
   if annotated:
     problems += write_outputs(annotated, export, output, table, background, line_width, overwrite)
-  if problems:
+  if problems or export.strays:
     guess = '' if annotated else describe_guess(read_sample(source), kind, CONVERTERS)
-    raise UserError(f'{format_problems(problems, export.total)}\n  {guess}'.rstrip())
+    text = format_problems(problems, export.strays, export.total)
+    raise UserError(f'{text}\n  {guess}'.rstrip())
 
 
 def choose_kind(kind: str, source: Path) -> str:

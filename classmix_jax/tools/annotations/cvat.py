@@ -30,12 +30,12 @@ from classmix_jax.tools.annotations.annotation import (
   attempt,
 )
 from classmix_jax.tools.annotations.detect import Sample
+from classmix_jax.tools.annotations.image_files import ImageIndex, index_images, name_image
 from classmix_jax.tools.annotations.outlines import outline_box, outline_ellipse, rotate
 from classmix_jax.tools.annotations.parsing import (
   find_annotation_file,
   parse_class_name,
   parse_coordinate,
-  parse_image_name,
   parse_size,
   parse_whole,
 )
@@ -59,7 +59,7 @@ def read(path: Path, options: Options) -> Export:
 
   Args:
     path: the XML file, or a directory with one.
-    options: unused.
+    options: `images` are the images, for their names.
 
   Raises:
     UserError: the file is not XML of "CVAT for images" or has a DOCTYPE, or
@@ -82,14 +82,19 @@ def read(path: Path, options: Options) -> Export:
     for label in root.iterfind('meta//labels/label')
     if label.findtext('type') not in NO_CLASS and label.find('parent') is None
   }
-  return Export(tuple(sorted(colors)), colors, len(images), parse_images(file, images))
+  return Export(
+    tuple(sorted(colors)), colors, len(images), parse_images(file, images, options.images)
+  )
 
 
-def parse_images(file: Path, images: Sequence[Element]) -> Iterator[AnnotatedImage | Problem]:
-  """Yields one item per image."""
+def parse_images(
+  file: Path, images: Sequence[Element], directory: Path | None
+) -> Iterator[AnnotatedImage | Problem]:
+  """Yields one item per image; `directory` has the image files, if it is given."""
+  index = index_images(directory)
   for image in images:
     source = f'{file}, image {image.get("name")!r}'
-    yield attempt(source, functools.partial(parse_image, image, source))
+    yield attempt(source, functools.partial(parse_image, image, source, index))
 
 
 def parse_xml(path: Path) -> Element:
@@ -137,9 +142,9 @@ def parse_color(text: str | None) -> Color | None:
   return red, green, blue
 
 
-def parse_image(image: Element, source: str) -> AnnotatedImage:
+def parse_image(image: Element, source: str, images: ImageIndex) -> AnnotatedImage:
   """Parses one image with its regions; raises UserError if a value is invalid."""
-  name = parse_image_name(image.get('name'))
+  name = name_image(image.get('name'), images)
   size = parse_size(parse_int(image, 'height'), parse_int(image, 'width'))
   elements = sorted(image, key=lambda shape: parse_int(shape, 'z_order', '0'))  # stable
   shapes = [parse_shape(element, size) for element in elements if element.tag != 'tag']

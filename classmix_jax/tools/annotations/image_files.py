@@ -14,7 +14,11 @@ from classmix_jax.data.files.find_images import EXTENSIONS, find_images
 from classmix_jax.data.files.image_io import read_header
 from classmix_jax.data.files.open_image import File
 from classmix_jax.errors import UserError
-from classmix_jax.tools.annotations.parsing import NAME_EXTENSIONS, parse_size
+from classmix_jax.tools.annotations.parsing import (
+  NAME_EXTENSIONS,
+  parse_image_name,
+  parse_size,
+)
 from classmix_jax.types import Size
 from classmix_jax.utils.text import listed
 
@@ -91,6 +95,25 @@ def _common_end(first: Sequence[str], second: Sequence[str]) -> int:
   """Returns the number of equal parts at the end."""
   pairs = zip(reversed(first), reversed(second), strict=False)
   return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
+
+
+def name_image(text: object, images: ImageIndex) -> str:
+  """Returns the name of an image: of its file in `images`, or else the path in the export.
+
+  Args:
+    text: path of the image in the export.
+    images: see `index_images`.
+
+  Raises:
+    UserError: the path is invalid, or several files fit.
+  """
+  match = find_image(images, str(text))
+  if match:
+    return match[0]
+  try:
+    return parse_image_name(text)
+  except UserError as error:
+    raise UserError(f'{error} Or set --images to the directory of the images.') from None
 
 
 def complete_size(height: object, width: object, images: ImageIndex, text: str) -> Size:

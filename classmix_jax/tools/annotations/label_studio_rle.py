@@ -67,7 +67,7 @@ def decode_brush(rle: Sequence[int], size: Size) -> np.ndarray:
     UserError: they are no bytes, are cut off, or are of an image of another size.
 
   Example:
-    >>> decode_brush([0, 0, 0, 4, 57, 144, 0, 128, 127, 128], (1, 1))
+    >>> decode_brush([0, 0, 0, 4, 56, 136, 140, 255, 192], (1, 1))
     array([[255]], dtype=uint8)
   """
   try:

@@ -26,7 +26,7 @@ def import_mask_module() -> Any:
     from pycocotools import mask
   except ImportError:
     raise UserError(
-      'Polygons of COCO and CVAT are filled by pycocotools, which is not installed: '
+      'Shapes of this format are filled by pycocotools, which is not installed: '
       "pip install 'classmix_jax[labels]'"
     ) from None
   return mask

@@ -88,13 +88,13 @@ def list_notes(
   empty = [name for name in maskless if name not in unannotated]
   if without:
     yield (
-      f'{len(without)} images are not annotated and got no mask: {listed(without, 3)}. They '
-      'belong in unlabeled/images.'
+      f'{len(without)} images are not annotated and got no mask: {listed(without, 3)}. Training '
+      'uses them as unlabelled images.'
     )
   if empty:
     yield (
-      f'{len(empty)} images have no region and got no mask: {listed(empty, 3)}. They belong in '
-      'unlabeled/images; or --background=NAME makes them all of that class.'
+      f'{len(empty)} images have no region and got no mask: {listed(empty, 3)}. Training uses them '
+      'as unlabelled images; or --background=NAME makes them all of that class.'
     )
   yield from describe_shapes(images, line_width)
 
@@ -163,23 +163,22 @@ def _count_kinds(kinds: Sequence[tuple[str, str]]) -> str:
   return f'{", ".join(texts)}; the first in {kinds[0][1]}'
 
 
-def format_problems(problems: Sequence[Problem], total: int) -> str:
+def format_problems(problems: Sequence[Problem], strays: Sequence[Problem], total: int) -> str:
   """Returns the error message with the number of problems and the first ten of them.
 
   Args:
-    problems: at least one.
+    problems: of images.
+    strays: of annotations that belong to no image.
     total: number of images in the export.
   """
-  failed = [problem for problem in problems if problem.is_image]
-  others = [problem for problem in problems if not problem.is_image]
   lines = []
-  if failed:
-    rest = ', the others are finished' if len(failed) < total else ''
-    lines.append(f'{len(failed)} of {total} images could not be converted{rest}:')
-    lines += _list_problems(failed)
-  if others:
-    lines.append('Parts of the export belong to no image:')
-    lines += _list_problems(others)
+  if problems:
+    rest = ', the others are finished' if len(problems) < total else ''
+    lines.append(f'{len(problems)} of {total} images could not be converted{rest}:')
+    lines += _list_problems(problems)
+  if strays:
+    lines.append('Annotations belong to no image:')
+    lines += _list_problems(strays)
   return '\n'.join(lines)
 
 
