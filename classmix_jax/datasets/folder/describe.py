@@ -90,6 +90,8 @@ def describe_matches(matches: Matches, bare_images: str) -> list[str]:
 
 def describe_held_out(held_out: int, labeled: int, share: float) -> str:
   """Returns the sentence on images that are set aside for validation."""
+  if share >= 1:  # an evaluation of a directory without training images
+    return f'All {labeled} {plural("image", range(labeled))} with a mask are evaluated.'
   return (
     f'There are no images for validation: {held_out} of {labeled} images with a mask '
     f'{"is" if held_out == 1 else "are"} set aside (config.data.val_share={share:g}), see '
