@@ -93,6 +93,17 @@ CASES = {  # files, text files; names for training, without labels, for validati
   'pair with valid/': (
     ('img/{a,b}.png', 'mask/{a,b}.png', 'valid/img/v.png', 'valid/mask/v.png'),
     {}, 'a b', '', 'v', ''),
+  'pair, a longer name': (
+    ('images/{a,b,c}.png', 'label_images_semantic/{a,b,c}.png'), {}, 'a b', '', 'c',
+    'masks in label_images_semantic/'),
+  'pair, masks in images/': (
+    ('images/{a,b,c,d}.png', 'images/masks/{a,b,c}.png'), {}, 'a b', 'd', 'c', ''),
+  'Cityscapes': (
+    ('leftImg8bit/train/ulm/{a,b}_leftImg8bit.png', 'gtFine/train/ulm/{a,b}_gtFine_labelIds.png',
+     'gtFine/train/ulm/a_gtFine_color.png', 'leftImg8bit/val/ulm/c_leftImg8bit.png',
+     'gtFine/val/ulm/c_gtFine_labelIds.png'),
+    {}, 'ulm/a_leftImg8bit ulm/b_leftImg8bit', '', 'ulm/c_leftImg8bit',
+    '1 picture of masks is not used: a_gtFine_color.png'),
   'pair, nested': (
     ('images/x/{a,b}.jpg', 'images/y/{a,b}.jpg', 'masks/x/{a,b}.png', 'masks/y/{a}.png'),
     {}, 'x/a y/a', 'y/b', 'x/b', ''),
