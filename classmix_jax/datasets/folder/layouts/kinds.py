@@ -11,6 +11,7 @@ from classmix_jax.datasets.folder.layouts.words import (
   TRAIN,
   UNLABELED,
   VAL,
+  enter_parts,
   find_child,
   find_unlabeled,
 )
@@ -27,6 +28,7 @@ def find_kinds(root: Path) -> Layout | None:
   images, masks = find_child(root, IMAGES), find_child(root, MASKS)
   if images is None or masks is None:
     return None
+  images, masks = enter_parts(images, IMAGES), enter_parts(masks, MASKS)
   train = _find_part(images, masks, TRAIN)
   if train is None:
     return None

@@ -14,7 +14,6 @@ from classmix_jax.datasets.folder.layouts.words import (
   VAL,
   find_child,
   find_unlabeled,
-  read_part,
   read_parts,
 )
 
@@ -25,7 +24,7 @@ def find_splits(root: Path) -> Layout | None:
   if train is None or find_sibling_masks(root, TRAIN) is not None:
     return None
   return Layout(
-    train=(read_part(train),),
+    train=read_parts(train),
     val=read_parts(find_child(root, VAL)),
     test=read_parts(find_child(root, TEST)),
     unlabeled=find_unlabeled(root),
