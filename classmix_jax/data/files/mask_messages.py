@@ -45,7 +45,7 @@ class UnknownValues(UserError):
 
   def _total(self, values: Mapping[int, int], num_masks: int) -> str:
     ids = sorted(values)
-    return f'In all {num_masks} masks: {len(ids)} values from {ids[0]} to {ids[-1]}.'
+    return f'In all: {len(ids)} values in {num_masks} masks, from {ids[0]} to {ids[-1]}.'
 
   def _advise(self, values: Mapping[int, int]) -> str:
     return advise_ids(values, self.decoding)
@@ -55,7 +55,7 @@ class UnknownColors(UnknownValues):
   """Colours of a mask that have no meaning; see `UnknownValues`."""
 
   def _total(self, values: Mapping[int, int], num_masks: int) -> str:
-    return f'In all {num_masks} masks: {len(values):,} colours.'
+    return f'In all: {len(values):,} colours in {num_masks} masks.'
 
   def _advise(self, values: Mapping[int, int]) -> str:
     return advise_colors(values, self.decoding)

@@ -6,7 +6,7 @@ Synopsis:
     describe_matches(contents.train, 'used without labels')
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 import unicodedata
 
@@ -122,6 +122,16 @@ def describe_unused(
   return sentences
 
 
+def describe_bare(root: Path, layout: Layout | None, images: Collection[Path]) -> list[str]:
+  """Returns a sentence on a directory for validation in which no image has a mask."""
+  places = _list_paths(root, [part.images for part in layout.val]) if layout else ''
+  files = list(images)
+  return [
+    f'{len(files)} {plural("image", files)} in {places} {_have(files)} no mask and {_are(files)} '
+    'not used.'
+  ]
+
+
 def describe_lists(root: Path, lists: Sequence[Path]) -> list[str]:
   """Returns a sentence on lists of names for validation that are not used."""
   texts = [path.relative_to(root).as_posix() for path in lists]
@@ -137,7 +147,8 @@ def describe_directories(root: Path, directories: Sequence[Path]) -> list[str]:
     return []
   names = listed([_relative(root, path) for path in directories], MAX_NAMES)
   return [
-    f'{len(directories)} {_directories(directories)} of images {_are(directories)} not used: {names}.'
+    f'{len(directories)} {_directories(directories)} of images {_are(directories)} not used: '
+    f'{names}.'
   ]
 
 

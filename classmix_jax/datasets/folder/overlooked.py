@@ -51,16 +51,29 @@ def _is_list(path: Path, names: Collection[str]) -> bool:
 def find_unread(root: Path, layout: Layout) -> list[Path]:
   """Returns directories below the root that hold images, but are in no part of the layout."""
   parts = [*layout.train, *layout.val, *layout.test]
-  read = [path for part in parts for path in (part.images, part.masks)] + [*layout.unlabeled]
-  unread = _walk_unread(root, read) if root not in read else ()
+  read = {path for part in parts for path in (part.images, part.masks)} | {*layout.unlabeled}
+  if root in read:
+    return []
+  ancestors = {parent for path in read for parent in path.parents}
+  unread = _walk_unread(root, read, ancestors)
   return [path for path, _ in zip(unread, range(MAX_UNREAD), strict=False)]
 
 
-def _walk_unread(directory: Path, read: Collection[Path]) -> Iterator[Path]:
+def _walk_unread(
+  directory: Path, read: Collection[Path], ancestors: Collection[Path]
+) -> Iterator[Path]:
   for child in children(directory):
-    if child.name.lower() in SYSTEM_DIRECTORIES or any(map(child.is_relative_to, read)):
+    if child in read or child.name.lower() in SYSTEM_DIRECTORIES:
       continue
-    if any(path.is_relative_to(child) for path in read):
-      yield from _walk_unread(child, read)
-    elif not describe_results(os.listdir(child)) and has_images(child):
+    if child in ancestors:
+      yield from _walk_unread(child, read, ancestors)
+    elif not _is_result(child) and has_images(child):
       yield child
+
+
+def _is_result(directory: Path) -> bool:
+  """Returns whether a directory holds results of ours, or cannot be read."""
+  try:
+    return bool(describe_results(os.listdir(directory)))
+  except OSError:
+    return True

@@ -17,6 +17,7 @@ from classmix_jax.data.files.unused import top_directories
 from classmix_jax.data.splits import FRACTION, choose_labeled
 from classmix_jax.datasets.folder.contents import read_contents
 from classmix_jax.datasets.folder.describe import (
+  describe_bare,
   describe_directories,
   describe_held_out,
   describe_layout,
@@ -75,10 +76,11 @@ def read_parts(
   contents = read_contents(root, layout, patterns)
   images, masks = contents.train.images, contents.train.masks
   require_masks(root, contents.train, 'images for training', layout.train if layout else ())
-  notes = describe_matches(contents.train, 'used without labels')
+  described, notes = layout, describe_matches(contents.train, 'used without labels')
   if contents.val is not None and is_without_masks(contents.val) and not patterns.val:
-    notes += describe_matches(contents.val, 'not used for validation')
+    notes += describe_bare(root, layout, contents.val.images.values())
     contents = contents._replace(val=None)
+    described = layout._replace(val=()) if layout else None
   if contents.val is not None:
     require_masks(root, contents.val, 'images for validation', layout.val if layout else ())
     train, val = make_pairs(contents.train, masks), make_pairs(contents.val, contents.val.masks)
@@ -99,7 +101,7 @@ def read_parts(
   bare = {name: path for name, path in images.items() if name not in masks}
   unlabeled = join(bare, contents.unlabeled)
   head = (
-    f'{root}: {describe_layout(root, layout, patterns)}; {len(train.names):,} labelled, '
+    f'{root}: {describe_layout(root, described, patterns)}; {len(train.names):,} labelled, '
     f'{len(unlabeled):,} unlabelled, {len(val.names):,} for validation.'
   )
   return Parts(train, val, unlabeled, (head, *(layout.notes if layout else ()), *notes))

@@ -13,6 +13,7 @@ from classmix_jax.datasets.folder.layouts.words import (
   VAL,
   enter_parts,
   find_child,
+  find_part,
   find_unlabeled,
 )
 
@@ -44,7 +45,7 @@ def find_kinds(root: Path) -> Layout | None:
 
 def _find_part(images: Path, masks: Path, part: Sequence[str]) -> Part | None:
   """Returns images/PART with masks/PART, or with all masks if these have no parts."""
-  directory = find_child(images, part)
+  directory = find_part(images, part)
   if directory is None:
     return None
-  return Part(directory, find_child(masks, part) or masks)
+  return Part(directory, find_part(masks, part) or masks)

@@ -10,17 +10,20 @@ import re
 
 from classmix_jax.datasets.folder.layouts.layout import Layout, Part
 from classmix_jax.datasets.folder.layouts.siblings import find_siblings
+from classmix_jax.datasets.folder.layouts.splits import find_splits
 from classmix_jax.datasets.folder.layouts.words import (
   LABELED,
-  MASK_PARTS,
   SPECIAL,
   TEST,
   TRAIN,
   VAL,
   children,
+  find_part,
   find_unlabeled,
   has_images,
   image_files,
+  pair_by_words,
+  part_of,
   spell,
 )
 
@@ -32,21 +35,22 @@ def find_named(root: Path) -> Layout | None:
   training. Parts are recognized by a word, too, as Validation.
   """
   directories = children(root)
-  words = {directory: set(spell(directory.name).split('_')) for directory in directories}
   if image_files(root) or any(spell(directory.name) in SPECIAL for directory in directories):
     return None
   if any(re.search('|'.join(LABELED), spell(directory.name)) for directory in directories):
     return None
-  if find_siblings(root) is not None:
+  if find_siblings(root) is not None or find_splits(root) is not None:
     return None
   groups: dict[Sequence[str], list[Path]] = {(): [], TRAIN: [], VAL: [], TEST: []}
   for directory in filter(has_images, directories):
-    part = next((one for one in (TRAIN, VAL, TEST) if words[directory] & set(one)), ())
-    groups[part].append(directory)
-  train = _pair(groups[TRAIN]) or _pair(groups[()])
+    groups[part_of(directory)].append(directory)
+  train, val, test = (pair_by_words(groups[part]) for part in (TRAIN, VAL, TEST))
+  whole = pair_by_words(groups[()])
+  if whole is not None and train is None:
+    train, val, test = (_find_nested(whole, part) for part in (TRAIN, VAL, TEST))
+    train = train or whole
   if train is None:
     return None
-  val, test = _pair(groups[VAL]), _pair(groups[TEST])
   return Layout(
     train=(train,),
     val=(val,) if val else (),
@@ -55,8 +59,7 @@ def find_named(root: Path) -> Layout | None:
   )
 
 
-def _pair(directories: Sequence[Path]) -> Part | None:
-  """Returns the part of two directories, one of masks by a word in its name, or None."""
-  masks = [one for one in directories if any(word in spell(one.name) for word in MASK_PARTS)]
-  images = [one for one in directories if one not in masks]
-  return Part(images[0], masks[0]) if len(images) == len(masks) == 1 else None
+def _find_nested(pair: Part, part: Sequence[str]) -> Part | None:
+  """Returns the part in directories in those of the images and of the masks, None without one."""
+  images, masks = find_part(pair.images, part), find_part(pair.masks, part)
+  return Part(images, masks or pair.masks) if images else None

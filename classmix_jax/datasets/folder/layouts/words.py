@@ -29,7 +29,7 @@ MASKS = (
   'segmentationclass', 'segmentationclasspng', 'segmentationclassraw', 'segmentationclassaug',
 )  # fmt: skip
 LABELED = ('labeled', 'labelled')
-TRAIN = ('train', 'training', 'train_set', 'trainset')
+TRAIN = ('train', 'training', 'trainval', 'train_val', 'train_set', 'trainset')
 VAL = ('val', 'valid', 'validation', 'dev', 'val_set', 'valset')
 TEST = ('test', 'testing', 'test_set', 'testset')
 UNLABELED = (
@@ -98,7 +98,8 @@ def has_images(directory: Path) -> bool:
 def find_child(directory: Path, words: Sequence[str]) -> Path | None:
   """Returns the directory in `directory` with one of the words as its name, or None.
 
-  Of several, those without an image are passed over, and masks drawn by hand are preferred.
+  Of several, those without an image are passed over, and masks drawn by hand and
+  names without a format or a year are preferred.
 
   Raises:
     UserError: several have images.
@@ -107,6 +108,7 @@ def find_child(directory: Path, words: Sequence[str]) -> Path | None:
   if len(matches) > 1:
     matches = [child for child in matches if has_images(child)] or matches[:1]
     matches = [child for child in matches if spell(child.name) in HAND_DRAWN] or matches
+    matches = [child for child in matches if child.name.lower() in words] or matches
   if len(matches) > 1:
     names = ' and '.join(f'{child.name}/' for child in matches)
     raise UserError(
@@ -115,6 +117,36 @@ def find_child(directory: Path, words: Sequence[str]) -> Path | None:
       "--config.data.masks='masks/{name}.png'."
     )
   return matches[0] if matches else None
+
+
+def find_part(directory: Path, words: Sequence[str]) -> Path | None:
+  """Returns the directory of a part: of a known name, or the only one with a word of it.
+
+  Example: `find_part(Path('DIR'), TRAIN)` may be `DIR/train` or `DIR/a. Training Set`.
+  """
+  known = find_child(directory, words)
+  if known is not None:
+    return known
+  named = [child for child in children(directory) if part_of(child) == words]
+  if len(named) != 1 or set(_words_of(named[0])) & {*IMAGES, *MASKS, *MASK_PARTS}:
+    return None
+  return named[0]
+
+
+def part_of(directory: Path) -> Sequence[str]:
+  """Returns TRAIN, VAL or TEST by a word in the name of a directory, () if it has none."""
+  return next((part for part in (TRAIN, VAL, TEST) if set(_words_of(directory)) & set(part)), ())
+
+
+def _words_of(directory: Path) -> list[str]:
+  return re.split(r'[_.]+', spell(directory.name))
+
+
+def pair_by_words(directories: Sequence[Path]) -> Part | None:
+  """Returns the part of two directories, one of masks by a word in its name, or None."""
+  masks = [one for one in directories if any(word in spell(one.name) for word in MASK_PARTS)]
+  images = [one for one in directories if one not in masks]
+  return Part(images[0], masks[0]) if len(images) == len(masks) == 1 else None
 
 
 def find_masks(directory: Path) -> Path | None:
@@ -143,8 +175,12 @@ def read_part(directory: Path) -> Part:
   """
   images, masks = find_child(directory, IMAGES), find_child(directory, MASKS)
   if images is not None:
-    masks = masks or _find_versioned_masks(directory)
+    masks = masks or find_masks(directory) or _find_versioned_masks(directory)
     return Part(images, masks or find_child(images, MASKS) or images)
+  if masks is None and not image_files(directory):
+    pair = pair_by_words([child for child in children(directory) if has_images(child)])
+    if pair is not None:
+      return pair
   return Part(directory, masks or directory, exclude=special_children(directory))
 
 
@@ -189,7 +225,7 @@ def enter_parts(directory: Path, words: Sequence[str]) -> Path:
   """
   inner = directory
   for _ in range(MAX_LEVELS):
-    if find_child(inner, TRAIN) is not None:
+    if find_part(inner, TRAIN) is not None:
       return inner
     below = children(inner)
     following = find_child(inner, words) or (below[0] if len(below) == 1 else None)
