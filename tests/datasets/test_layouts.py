@@ -186,7 +186,8 @@ CASES = {  # files, text files; names for training, without labels, for validati
      'ImageSets__Segmentation__Validation_txt': 'c\n'}, 'a b', '', 'c', ''),
   'DRIVE': (
     ('training/images/{21,22,23}_training.tif',
-     'training/1st_manual/{21_manual_gt,22_manual_gt}.gif', 'training/mask/{21_training_mask,22_training_mask}.gif', 'test/images/01_test.tif'),
+     'training/1st_manual/{21_manual_gt,22_manual_gt}.gif',
+     'training/mask/{21_training_mask,22_training_mask}.gif', 'test/images/01_test.tif'),
     {}, '22_training', '23_training', '21_training', '1 directory of images is not used: '
     'training/mask/'),
   'ISIC': (
