@@ -10,6 +10,7 @@ from classmix_jax.errors import UserError
 
 MAX_BYTES = 50_000_000  # a COCO annotation file is read for its categories
 SPACES = ' \t\xa0\u200b\ufeff'  # the last three have no width or look like a space
+_LINE_END = re.compile('\r\n|[\r\n\x0b\x0c\x85\u2028\u2029]')
 _HEX_FIRST = re.compile(r'#[0-9a-fA-F]{6}\b')
 
 
@@ -63,11 +64,11 @@ def list_lines(text: str) -> list[Line]:
   """
   lines = [
     Line(number, line.strip(SPACES))
-    for number, line in enumerate(re.split(r'\r\n|\r|\n', text), start=1)
+    for number, line in enumerate(_LINE_END.split(text), start=1)
     if line.strip(SPACES + ',;')
     and not re.fullmatch(r'sep=.', line)  # Excel's line of the separator
   ]
   if lines and all(_HEX_FIRST.match(line.text) for line in lines):
     return lines  # every line begins with a colour, not with a comment
-  lines = [Line(line.number, re.sub(r'\s#\s.*', '', line.text)) for line in lines]
+  lines = [Line(line.number, re.sub(r'\s(#|//)\s.*', '', line.text)) for line in lines]
   return [line for line in lines if not line.text.startswith(('#', '//'))]
