@@ -9,6 +9,7 @@ from classmix_jax.data.class_files.class_table import REMEDY
 from classmix_jax.errors import UserError
 
 MAX_BYTES = 50_000_000  # a COCO annotation file is read for its categories
+MISSING = 'missing class files'  # the kind of the error
 SPACES = ' \t\xa0\u200b\ufeff'  # the last three have no width or look like a space
 _LINE_END = re.compile('\r\n|[\r\n\x0b\x0c\x85\u2028\u2029]')
 _HEX_FIRST = re.compile(r'#[0-9a-fA-F]{6}\b')
@@ -42,7 +43,7 @@ def read_text(path: Path, option: str = '--config.data.classes') -> str:
     data = path.read_bytes()
   except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
     raise UserError(
-      f'There is no file {path} with the class names. {REMEDY}; or set {option}=FILE.'
+      f'There is no file {path} with the class names. {REMEDY}; or set {option}=FILE.', MISSING
     ) from None
   except (OSError, ValueError) as error:
     reason = getattr(error, 'strerror', None) or error
