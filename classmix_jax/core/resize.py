@@ -95,10 +95,10 @@ def resize_nearest(
   """
   if mask.shape == x.shape[:3]:
     return mask
-  if x.ndim < 3 or len(mask) != len(x) or x.shape[1] > mask.shape[1] or x.shape[2] > mask.shape[2]:
-    hint = ''
-    if x.ndim == 4 and x.shape[2:] == mask.shape[1:]:
-      hint = ': channels come last, jnp.moveaxis(x, 1, -1).'
+  channels_second = x.ndim == 4 and x.shape[2:] == mask.shape[1:]
+  larger = x.ndim < 3 or x.shape[1] > mask.shape[1] or x.shape[2] > mask.shape[2]
+  if channels_second or larger or len(mask) != len(x):
+    hint = ': channels come last, jnp.moveaxis(x, 1, -1).' if channels_second else ''
     raise ValueError(
       f'a mask {mask.shape} does not cover an array {x.shape}, expected are [B, H, W] and '
       f'[B, h, w, ...] with h <= H and w <= W{hint}'

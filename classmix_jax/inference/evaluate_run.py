@@ -26,7 +26,7 @@ from classmix_jax.evaluation.protocols import PROTOCOLS, slug
 from classmix_jax.evaluation.summary import conclude
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.workdir import run_files
-from classmix_jax.workdir.image_changes import has_images_of
+from classmix_jax.workdir.image_changes import has_training_images
 from classmix_jax.workdir.image_record import differ, digest_values, read_record, same_images
 
 Values = Mapping[str, Any]  # a run's config as nested plain dicts
@@ -99,15 +99,15 @@ def open_with_classes(values: Values, run: Path) -> Dataset:
 def open_data(values: Values, run: Path, *, other_root: bool) -> Dataset:
   """Opens the validation set of a run, or of another directory, with the classes of the run.
 
-  In a directory without images of the run, all images with a mask are evaluated if none of them
-  are for validation. Arguments and errors are those of `open_evaluator`.
+  In a directory without images that the run was trained on, all images with a mask are evaluated
+  if none of them are for validation. Arguments and errors are those of `open_evaluator`.
   """
   try:
     dataset = None
     if other_root and 'val_share' in values['data']:
       dataset = open_with_classes(override(values, WHOLE), run)
       record = read_record(run)
-      if record is None or has_images_of(record, dataset.val):
+      if record is None or has_training_images(record, dataset.val):
         dataset = None
     dataset = dataset or open_with_classes(values, run)
   except UserError as error:

@@ -88,6 +88,19 @@ def test_a_folder_without_a_class_file_has_the_classes_of_the_run(trained, tmp_p
   assert f'The classes are read from {run}/classes.json.' in capsys.readouterr().out
 
 
+def test_an_image_of_the_validation_is_evaluated_alone(trained, tmp_path):
+  data = shutil.copytree(trained[0], tmp_path / 'data')
+  run = shutil.copytree(trained[1], tmp_path / 'run')
+  dataset = folder.load(str(data))
+  write_record(run, record_images(str(data), dataset.train, dataset.train, dataset.val, None))
+  name = dataset.val.names[0]
+  for kind in ('images', 'masks'):
+    (tmp_path / 'test' / kind).mkdir(parents=True)
+    (file,) = (data / 'val' / kind).glob(f'{name}.*')
+    shutil.copy(file, tmp_path / 'test' / kind)
+  assert evaluate(run, tmp_path / 'test')['images'] == 1
+
+
 def test_values_of_masks_need_the_class_file(trained, tmp_path):
   data = shutil.copytree(trained[0], tmp_path / 'data')
   (data / 'classes.txt').write_text('0,ground\n1,box\n2,ball\n7,void\n')
