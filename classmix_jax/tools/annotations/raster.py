@@ -46,6 +46,21 @@ def rasterize(size: Size, shapes: Sequence[tuple[int, Region]], blank: int) -> n
   return np.array(canvas)
 
 
+def has_pixels(region: Region, size: Size) -> bool:
+  """Returns whether a region has pixels in an image of size (height, width).
+
+  Raises:
+    UserError: it cannot be decoded.
+
+  Example:
+    >>> has_pixels(Rectangle(1, 0, 2, 0), (2, 3)), has_pixels(Rectangle(5, 0, 9, 0), (2, 3))
+    (True, False)
+  """
+  canvas = Image.new('L', size[::-1], 0)
+  region.paint(canvas, 1)
+  return canvas.getbbox() is not None
+
+
 def paste(canvas: Image.Image, label: int, pixels: np.ndarray, left: int = 0, top: int = 0) -> None:
   """Paints the True pixels of `[h, w]` bool, placed with its first pixel at (left, top)."""
   stencil = Image.fromarray(np.ascontiguousarray(pixels, np.uint8) * np.uint8(255))

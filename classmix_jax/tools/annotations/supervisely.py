@@ -84,7 +84,14 @@ def read(path: Path, options: Options) -> Export:
     )
   colors = read_classes(root)
   images = index_images(options.images)
-  items = (attempt(str(file), functools.partial(parse_image, file, root, images)) for file in files)
+  items = (
+    attempt(
+      str(file),
+      functools.partial(parse_image, file, root, images),
+      functools.partial(name_file, file, root),
+    )
+    for file in files
+  )
   return Export(tuple(sorted(colors)), colors, len(files), items)
 
 
@@ -128,13 +135,18 @@ def parse_image(file: Path, root: Path, images: ImageIndex) -> AnnotatedImage:
     raise UserError("it has no list 'objects', so it is not of Supervisely; move it elsewhere.")
   sides = data.get('size')
   sides = sides if isinstance(sides, dict) else {}
-  directory = list(file.relative_to(root).parent.parts)
-  if ANNOTATIONS in directory:
-    del directory[len(directory) - 1 - directory[::-1].index(ANNOTATIONS)]
-  name = parse_image_name('/'.join([*directory, file.stem]))
+  name = name_file(file, root)
   shapes = [parse_object(record) for record in data['objects']]
   size = complete_size(sides.get('height'), sides.get('width'), images, name)
   return AnnotatedImage(name, str(file), size, shapes)
+
+
+def name_file(file: Path, root: Path) -> str:
+  """Returns the name of the image of a JSON file; raises UserError if it is invalid."""
+  directory = list(file.relative_to(root).parent.parts)
+  if ANNOTATIONS in directory:
+    del directory[len(directory) - 1 - directory[::-1].index(ANNOTATIONS)]
+  return parse_image_name('/'.join([*directory, file.stem]))
 
 
 def parse_object(record: Any) -> Shape:
