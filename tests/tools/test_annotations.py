@@ -912,6 +912,27 @@ def test_masks_of_images_that_get_none_now(source, tmp_path, capsys):
   assert_says(capsys.readouterr().out, '1 mask was kept', 'no region there: 2.')
 
 
+def test_images_that_failed_are_named_if_their_classes_are_missing(source, tmp_path):
+  write_labelme(source / '3.json', square('c'))
+  run('labelme', source, tmp_path / 'out')
+  (source / '3.json').write_text('{')
+  text = message('labelme', source, tmp_path / 'out')
+  assert_says(text, 'has other classes (a, b, c)', '1 of 3 images', '3.json: it is not JSON')
+
+
+def test_classes_of_other_masks_are_not_replaced(source, tmp_path):
+  """Ids of masks that the export does not have would get other names."""
+  output = tmp_path / 'out'
+  run('labelme', source, output)
+  (source / '1.json').rename(tmp_path / '1.json')
+  write_labelme(source / '2.json', square('b'), square('c', 3))
+  text = message('labelme', source, output, overwrite=True)
+  assert_says(text, 'has other classes (a, b)', 'remove its 1 other masks', 'masks/1.png')
+  assert (output / 'classes.txt').read_text() == 'a\nb\n'
+  (output / 'masks/1.png').unlink()
+  same(run('labelme', source, output, overwrite=True)['2'][0], [0, 0, V, 1, 1])
+
+
 def test_incomplete_files_of_a_killed_conversion_are_removed(source, tmp_path):
   output = tmp_path / 'out'
   run('labelme', source, output)

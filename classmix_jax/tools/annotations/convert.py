@@ -24,7 +24,7 @@ from classmix_jax.tools.annotations.class_file import (
 )
 from classmix_jax.tools.annotations.class_table import list_classes, read_class_table
 from classmix_jax.tools.annotations.detect import describe_guess, detect_kind, read_sample
-from classmix_jax.tools.annotations.mask_files import find_masks
+from classmix_jax.tools.annotations.mask_files import find_masks, find_others
 from classmix_jax.tools.annotations.paint import paint_masks
 from classmix_jax.tools.annotations.summary import (
   describe_additions,
@@ -90,9 +90,13 @@ def convert(
   problems = [item for item in items if isinstance(item, Problem)]
   stale: list[str] = []
   if annotated:
-    failures, stale = write_outputs(
-      annotated, export, output, table, background, line_width, overwrite
-    )
+    try:
+      failures, stale = write_outputs(
+        annotated, export, output, table, background, line_width, overwrite
+      )
+    except UserError as error:  # classes may be missing because their images failed
+      text = format_problems(problems, export.strays, export.total, is_written=False)
+      raise UserError(f'{error}\n{text}'.rstrip()) from None
     problems += failures
   stale += list_masks(output / 'masks', [problem.name for problem in problems if problem.name])
   if problems or export.strays or stale:
@@ -150,8 +154,9 @@ def write_outputs(
   table_colors = {rename_background(name, background): color for name, color in table.items()}
   known_colors = {name: color for name, color in table_colors.items() if color}
   colors = choose_colors(names, {**export.colors, **known_colors})
-  write_class_file(output / 'classes.txt', names, colors, overwrite)
   masks = output / 'masks'
+  others = find_others(masks, (image.name for image in images))
+  write_class_file(output / 'classes.txt', names, colors, overwrite, others)
   counts, problems = paint_masks(images, masks, names, colors, background, line_width, overwrite)
   print(format_count_table(names, counts.images, counts.pixels), flush=True)
   maskless = [*counts.outcomes.get('maskless', ()), *counts.outcomes.get('unplaced', ())]

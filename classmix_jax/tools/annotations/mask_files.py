@@ -97,6 +97,12 @@ def remove_leftovers(directory: Path) -> None:
       raise UserError(describe_failure(path, error)) from None
 
 
+def find_others(directory: Path, names: Iterable[str]) -> list[str]:
+  """Returns the paths of the masks in a directory that have none of these names, sorted."""
+  expected = {str(directory / f'{name}.png') for name in names}
+  return sorted({str(path) for path in directory.rglob('*.png')} - expected)
+
+
 def find_masks(directory: Path, names: Iterable[str]) -> tuple[list[str], list[str]]:
   """Finds the masks of these names that exist.
 

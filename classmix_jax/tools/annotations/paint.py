@@ -79,14 +79,17 @@ def paint_masks(
   for image in track(images, 'painting masks', len(images), 'masks'):
     try:
       if not has_mask(image, background, line_width):
-        outcomes.setdefault('unplaced' if image.unplaced and background else 'maskless', []).append(
-          image.name
-        )
+        key = 'unplaced' if image.unplaced and background else 'maskless'
+        outcomes.setdefault(key, []).append(image.name)
         continue
       painted = paint_image(image, ids, background, line_width)
-      outcome, mask = files.save(image.name, painted)
     except UserError as error:
       problems.append(Problem(image.source, str(error), image.name))
+      continue
+    try:
+      outcome, mask = files.save(image.name, painted)
+    except UserError as error:  # of the file: its mask is not outdated
+      problems.append(Problem(image.source, str(error)))
       continue
     outcomes.setdefault(outcome, []).append(image.name)
     if not image.shapes:

@@ -14,6 +14,7 @@ import numpy as np
 
 from classmix_jax.data.class_files.words import is_background
 from classmix_jax.tools.annotations.annotation import AnnotatedImage, Problem
+from classmix_jax.tools.annotations.mask_files import find_others
 from classmix_jax.tools.annotations.paint import VOID_WIDTH, MaskCounts, is_certain
 from classmix_jax.tools.annotations.raster import Line
 from classmix_jax.types import VOID
@@ -76,9 +77,7 @@ def list_notes(
 ) -> Iterator[str]:
   """Yields sentences on anything unexpected that is not an error."""
   yield from describe_existing(counts, masks)
-  expected = {str(masks / f'{image.name}.png') for image in images}
-  others = sorted({str(path) for path in masks.rglob('*.png')} - expected)
-  if others:
+  if others := find_others(masks, (image.name for image in images)):
     yield (
       f'{masks} has {len(others)} more masks, whose ids were not checked: {listed(others, 3)}.'
     )
@@ -187,7 +186,11 @@ def _count_kinds(kinds: Sequence[tuple[str, str]]) -> str:
 
 
 def format_problems(
-  problems: Sequence[Problem], strays: Sequence[Problem], total: int, stale: Sequence[str]
+  problems: Sequence[Problem],
+  strays: Sequence[Problem],
+  total: int,
+  stale: Sequence[str] = (),
+  is_written: bool = True,
 ) -> str:
   """Returns the error message with the number of problems and the first ten of them.
 
@@ -196,10 +199,11 @@ def format_problems(
     strays: of annotations that belong to no image.
     total: number of images in the export.
     stale: masks that exist, of images that get none now.
+    is_written: whether the masks of the other images are written.
   """
   lines = []
   if problems:
-    rest = ', the others are finished' if len(problems) < total else ''
+    rest = ', the others are finished' if is_written and len(problems) < total else ''
     lines.append(f'{len(problems)} of {total} images could not be converted{rest}:')
     lines += _list_problems(problems)
   if strays:
