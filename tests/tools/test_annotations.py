@@ -870,7 +870,7 @@ def test_edited_masks_are_kept(source, tmp_path, capsys):
   )
   save(output / 'masks/old.png', corrected)
   capsys.readouterr()
-  run('labelme', source, output, background='ground', overwrite=True)
+  run('labelme', source, output, overwrite=True)
   assert_says(capsys.readouterr().out, 'has 1 more', 'masks/old.png')
 
 

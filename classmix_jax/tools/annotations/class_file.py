@@ -146,8 +146,8 @@ def write_class_file(
     others: masks that are not replaced, whose ids are those of an existing file.
 
   Raises:
-    UserError: an existing file has other names and may not be replaced, a name would not be read as such, or the file
-      cannot be written.
+    UserError: an existing file has other names and may not be replaced, a name would not be read
+      as such, or the file cannot be written.
   """
   text = format_classes(names, colors)
   if path.exists() and (others or not overwrite):
