@@ -115,22 +115,6 @@ class Ellipse:
 
 
 @dataclasses.dataclass(frozen=True)
-class PerforatedPolygon:
-  """A polygon with holes; the outlines of the holes belong to them."""
-
-  points: tuple[Point, ...]
-  holes: tuple[tuple[Point, ...], ...]
-
-  def paint(self, canvas: Image.Image, label: int) -> None:
-    stencil = Image.new('1', canvas.size, 0)
-    draw = ImageDraw.Draw(stencil)
-    draw.polygon(self.points, fill=1, outline=1)
-    for hole in self.holes:
-      draw.polygon(hole, fill=0, outline=0)
-    canvas.paste(label, (0, 0), stencil)
-
-
-@dataclasses.dataclass(frozen=True)
 class Line:
   """A line through one or more points, with round joints and ends.
 

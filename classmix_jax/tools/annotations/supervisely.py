@@ -42,7 +42,8 @@ from classmix_jax.tools.annotations.parsing import (
   parse_points,
   read_json_file,
 )
-from classmix_jax.tools.annotations.raster import Line, PerforatedPolygon, Polygon, Rectangle
+from classmix_jax.tools.annotations.raster import Line, Rectangle
+from classmix_jax.tools.annotations.scanline import ScanlinePolygon
 from classmix_jax.tools.annotations.stencil import Stencil, decode_base64
 
 ANNOTATIONS = 'ann'  # directory of a data set with its JSON files
@@ -194,7 +195,7 @@ def parse_surroundings(record: Mapping[str, Any]) -> Rectangle:
   return Rectangle(min(xs), min(ys), max(xs), max(ys))
 
 
-def parse_polygon(record: Mapping[str, Any]) -> Region:
+def parse_polygon(record: Mapping[str, Any]) -> ScanlinePolygon:
   """Parses {'points': {'exterior': [[x, y], ...], 'interior': [...]}}."""
   points = record['points']
   exterior = parse_corners(record, 'exterior', 3)
@@ -202,7 +203,7 @@ def parse_polygon(record: Mapping[str, Any]) -> Region:
   if not isinstance(interior, list):
     raise UserError(f'the holes of a polygon are {str(interior)[:40]}; expected lists of points.')
   holes = tuple(hole for hole in map(parse_points, interior) if len(hole) > 2)
-  return PerforatedPolygon(exterior, holes) if holes else Polygon(exterior)
+  return ScanlinePolygon(exterior, holes)
 
 
 def parse_rectangle(record: Mapping[str, Any]) -> Rectangle:
