@@ -6,6 +6,7 @@ Synopsis:
     iou(counts)   # per class; NaN if a class neither occurs nor is predicted
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Float64, Int32, Integer
 import numpy as np
@@ -65,7 +66,7 @@ def iou(confusion: Integer[np.ndarray, 'C C']) -> Float64[np.ndarray, ' C']:
     `[C]` float64 in 0..1, NaN if the union is empty.
 
   Raises:
-    ValueError: confusion is not `[C, C]`, or no integers.
+    ValueError: confusion is not `[C, C]`, is traced, or has no integers.
 
   Example:
     >>> iou(np.array([[1, 1], [0, 2]])).tolist()
@@ -74,6 +75,8 @@ def iou(confusion: Integer[np.ndarray, 'C C']) -> Float64[np.ndarray, ' C']:
   hint = 'the counts of one set; of several take their sum, confusion.sum(axis=0)'
   check_rank('confusion', confusion, 'C C', hint)
   check_dtype('confusion', confusion, jnp.integer, 'numbers of pixels')
+  if isinstance(confusion, jax.core.Tracer):
+    raise ValueError('confusion is traced, expected is an array of NumPy: call iou outside of jit.')
   confusion = np.asarray(confusion, np.int64)
   if confusion.shape[0] != confusion.shape[1]:
     raise ValueError(f'confusion has the shape {confusion.shape}, expected is [C, C]: {hint}.')

@@ -56,7 +56,7 @@ def resize_bilinear(x: Float[Array, 'B h w C'], size: Size) -> Float[Array, 'B H
   At its own size an array is returned as it is.
 
   Raises:
-    ValueError: x is not `[B, h, w, C]` of floats (at trace time).
+    ValueError: x is not `[B, h, w, C]` of floats, or size is not (H, W) (at trace time).
 
   Example:
     >>> resize_bilinear(jnp.array([0.0, 1.0]).reshape(1, 1, 2, 1), (1, 3)).ravel().tolist()
@@ -66,6 +66,8 @@ def resize_bilinear(x: Float[Array, 'B h w C'], size: Size) -> Float[Array, 'B H
   check_dtype('x', x, jnp.floating, 'weights of integers are 0 or 1; convert x to float32 before')
   if get_size(x) == size:
     return x
+  check_rank('size', size, '2', 'height and width in pixels')
+  check_dtype('size', size, jnp.integer, 'height and width in pixels')
   rows = jnp.asarray(interpolation_matrix(x.shape[1], size[0]), x.dtype)
   columns = jnp.asarray(interpolation_matrix(x.shape[2], size[1]), x.dtype)
   return enlarge(x, rows, columns)
@@ -95,10 +97,11 @@ def resize_nearest(
   """
   if mask.shape == x.shape[:3]:
     return mask
-  if x.ndim < 3 or len(mask) != len(x) or x.shape[1] > mask.shape[1] or x.shape[2] > mask.shape[2]:
-    hint = ''
-    if x.ndim == 4 and x.shape[2:] == mask.shape[1:]:
-      hint = ': channels come last, jnp.moveaxis(x, 1, -1).'
+  # Features on a coarser grid could have this shape only by chance.
+  channels_second = x.ndim == 4 and x.shape[2:] == mask.shape[1:]
+  larger = x.ndim < 3 or x.shape[1] > mask.shape[1] or x.shape[2] > mask.shape[2]
+  if channels_second or larger or len(mask) != len(x):
+    hint = ': channels come last, jnp.moveaxis(x, 1, -1).' if channels_second else ''
     raise ValueError(
       f'a mask {mask.shape} does not cover an array {x.shape}, expected are [B, H, W] and '
       f'[B, h, w, ...] with h <= H and w <= W{hint}'

@@ -22,6 +22,7 @@ from PIL import Image
 from classmix_jax.config.load import read_config
 from classmix_jax.config.trained import trained_setup
 from classmix_jax.data.files.image_io import WHOLE, read_image
+from classmix_jax.data.files.pixel_io import DEEP_GREY_MODES
 from classmix_jax.data.files.reading import Reading, parse_reading
 from classmix_jax.evaluation.eval_step import predict
 from classmix_jax.evaluation.headline import headline_network
@@ -74,7 +75,7 @@ def as_array(image: ImageLike, reading: Reading = WHOLE) -> np.ndarray:
     reading: bands and range of values of files.
 
   Raises:
-    ValueError: the array has another shape or type.
+    ValueError: the array has another shape or type, or the PIL image more than 8 bits.
     UserError: the file is unreadable as an image.
 
   Example:
@@ -84,6 +85,11 @@ def as_array(image: ImageLike, reading: Reading = WHOLE) -> np.ndarray:
   if isinstance(image, str | os.PathLike):
     return read_image(Path(image), reading=reading)
   if isinstance(image, Image.Image):
+    if image.mode in (*DEEP_GREY_MODES, 'F'):  # PIL would clip them to 255
+      raise ValueError(
+        f"the image has pixels of type '{image.mode}'; expected are 8 bits: give its file, whose "
+        'values are read as in the training run.'
+      )
     return np.asarray(image.convert('RGB'))
   if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
     raise ValueError(

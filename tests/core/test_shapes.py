@@ -231,7 +231,7 @@ ERRORS = {
   'soft mask': (lambda: cm.mix(zeros(2, 4, 5), zeros(2, 4, 5)), 'mask has the dtype float32.*bool'),
   'flat x': (lambda: cm.mix(zeros(2, 4, 5, dtype=bool), zeros(2, 4)), 'does not cover'),
   'channels second': (
-    lambda: cm.mix(zeros(2, 4, 5, dtype=bool), zeros(2, 6, 4, 5)),
+    lambda: cm.mix(zeros(2, 4, 5, dtype=bool), zeros(2, 3, 4, 5)),
     r'channels come last, jnp.moveaxis\(x, 1, -1\)',
   ),
   'bytes': (
@@ -247,6 +247,9 @@ ERRORS = {
     lambda: cm.resize_bilinear(zeros(2, 4, 5, 1, dtype=int), (8, 8)),
     'x has the dtype int64.*float32',
   ),
+  'side': (lambda: cm.resize_bilinear(zeros(2, 4, 5, 1), 8), r'size has the shape \(\).*\[2\]'),
+  'real size': (lambda: cm.resize_bilinear(zeros(2, 4, 5, 1), (8.0, 8.0)), 'size has the dtype'),
+  'iou in jit': (lambda: jax.jit(cm.iou)(zeros(2, 2, dtype=int)), 'confusion is traced'),
   'trees': (
     lambda: cm.ema_update({'w': zeros(3)}, {'w': zeros(1)}, 0.9),
     r"\['w'\] is \(3,\) in new and \(1,\) in average",

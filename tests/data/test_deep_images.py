@@ -1,5 +1,7 @@
 """Images of more than 8 bits or three bands, written by tifffile and imagecodecs, read exactly."""
 
+import struct
+
 import imagecodecs
 import numpy as np
 from PIL import Image
@@ -102,6 +104,17 @@ def test_alpha_is_no_color(tmp_path):
   np.testing.assert_array_equal(read_image(path), small[..., :3])
   near_infrared = read_image(path, reading=parse_reading('4'))
   np.testing.assert_array_equal(near_infrared, np.repeat(small[..., 3:], 3, axis=2))
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_rgb_with_a_fourth_band_that_no_tag_describes_is_rgba(tmp_path, dtype):
+  """As OpenCV writes it, and PIL reads it with 8 bits; tag 338 is ExtraSamples."""
+  values = bands_of(4, dtype)
+  path = write(tmp_path / 'a.tif', values, photometric='rgb', extrasamples=[2])
+  extra_samples, private = (struct.pack('<HH', tag, 3) for tag in (338, 65000))
+  path.write_bytes(path.read_bytes().replace(extra_samples, private))
+  expected = np.rint(values[..., :3] / (257.0 if dtype == np.uint16 else 1))
+  np.testing.assert_array_equal(read_image(path), expected)
 
 
 @pytest.mark.parametrize('encode', ['png', 'tif', 'jp2'])

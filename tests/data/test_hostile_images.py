@@ -113,5 +113,4 @@ def test_a_circle_of_pages_ends(tmp_path):
   data = bytearray(tiff(bytes(32), 1))
   data[-4:] = data[4:8]  # the next page is this one
   (tmp_path / 'x.tif').write_bytes(data)
-  with pytest.raises(UserError, match='x.tif does not decode'):
-    read_image(tmp_path / 'x.tif', reading=parse_reading('1'))
+  assert read_image(tmp_path / 'x.tif', reading=parse_reading('1')).shape == (2, 2, 3)

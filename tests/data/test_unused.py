@@ -91,7 +91,7 @@ def test_results_beside_images_are_left_out_if_asked_for(tmp_path):
 
 def test_empty_files_are_named(tmp_path):
   make(tmp_path, 'a.png', 'b/c.jpg', content=b'')
-  assert_says(describe_unused([tmp_path])[0], '2 files are empty: copy them again')
+  assert_says(describe_unused([tmp_path])[0], '2 files are empty: copy again, or remove')
 
 
 def source_of(directory):

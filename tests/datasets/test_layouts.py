@@ -93,6 +93,17 @@ CASES = {  # files, text files; names for training, without labels, for validati
   'pair with valid/': (
     ('img/{a,b}.png', 'mask/{a,b}.png', 'valid/img/v.png', 'valid/mask/v.png'),
     {}, 'a b', '', 'v', ''),
+  'pair, a longer name': (
+    ('images/{a,b,c}.png', 'label_images_semantic/{a,b,c}.png'), {}, 'a b', '', 'c',
+    'masks in label_images_semantic/'),
+  'pair, masks in images/': (
+    ('images/{a,b,c,d}.png', 'images/masks/{a,b,c}.png'), {}, 'a b', 'd', 'c', ''),
+  'Cityscapes': (
+    ('leftImg8bit/train/ulm/{a,b}_leftImg8bit.png', 'gtFine/train/ulm/{a,b}_gtFine_labelIds.png',
+     'gtFine/train/ulm/a_gtFine_color.png', 'leftImg8bit/val/ulm/c_leftImg8bit.png',
+     'gtFine/val/ulm/c_gtFine_labelIds.png'),
+    {}, 'ulm/a_leftImg8bit ulm/b_leftImg8bit', '', 'ulm/c_leftImg8bit',
+    '1 picture of masks is not used: a_gtFine_color.png'),
   'pair, nested': (
     ('images/x/{a,b}.jpg', 'images/y/{a,b}.jpg', 'masks/x/{a,b}.png', 'masks/y/{a}.png'),
     {}, 'x/a y/a', 'y/b', 'x/b', ''),
@@ -226,7 +237,7 @@ def test_supervisely_masks_of_ids(tmp_path):
   write(root, '{ds0,ds1}/masks_machine/a.png', colors=[(0, 0, 0), (2, 2, 2)])
   write(root, '{ds0,ds1}/masks_machine/b.png', colors=[(1, 1, 1), (0, 0, 0)])
   dataset = folder.load(str(root))
-  assert names_of(dataset) == (('ds0/a', 'ds1/a'), (), ('ds0/b', 'ds1/b'))
+  assert names_of(dataset) == (('ds0/a', 'ds1/a', 'ds1/b'), (), ('ds0/b',))
   assert dataset.class_names == ('background', 'kiwi', 'car')
   assert dataset.palette == ((0, 0, 0), (255, 0, 0), (0, 0, 255))
   np.testing.assert_array_equal(dataset.train.read_label(0), 2 * LABEL)
@@ -356,6 +367,13 @@ def test_at_least_one_image_on_each_side():
     for share in (0.0, 0.01, 0.99):
       chosen = choose_validation([str(i) for i in range(count)], share, seed=3)
       assert 1 <= len(chosen) < count
+
+
+def test_a_share_of_few_images_is_between_half_and_twice():
+  names = [f'street_{index:02}' for index in range(20)]
+  counts = [len(choose_validation(names, 0.2, seed)) for seed in range(300)]
+  assert (min(counts), max(counts)) == (2, 8) and 3.5 < np.mean(counts) < 4.5
+  assert {len(choose_validation(names[:5], 0.2, seed)) for seed in range(300)} == {1, 2}
 
 
 def test_one_image_with_a_mask_is_too_few(tmp_path):

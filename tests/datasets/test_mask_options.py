@@ -7,6 +7,7 @@ from toy import assert_fails, config, save, write_folder
 
 from classmix_jax.config.bounds import check_ranges
 from classmix_jax.data.files.decoding import RAW_VALUES
+from classmix_jax.data.label_check import check_at_start
 from classmix_jax.datasets import folder
 from classmix_jax.datasets.folder.mask_options import MaskOptions, build_decoding
 from classmix_jax.tools.data_check.check_data import check_data
@@ -110,3 +111,55 @@ def test_the_advised_threshold_ends_without_findings(tmp_path, lossy):
 def read_array(path):
   with Image.open(path) as image:
     return np.array(image)
+
+
+@pytest.mark.parametrize(
+  'paint, choice',
+  [
+    ('rubbed out', '0'),  # the colour of the box stays below the eraser
+    ('black', 'alpha'),  # black paint on an empty canvas
+    ('white', 'alpha'),  # white everywhere, transparency says where
+    ('hole', 'inverse_alpha'),  # an opaque canvas with holes
+  ],
+)
+def test_the_advised_transparency_ends_without_findings(tmp_path, paint, choice):
+  root = write_folder(tmp_path / 'data')
+  colors = {'rubbed out': ' 0 0 0\nbox 200 80 60\n'}.get(paint, '\nbox\n')
+  (root / 'classes.txt').write_text(f'ground{colors}')
+  drawn = 0
+  for path in sorted(root.rglob('masks/**/*.png')):
+    box = read_array(path) == 1
+    drawn += box.sum()
+    pixels = np.zeros((*box.shape, 4), np.uint8)
+    pixels[..., 3] = np.where(box == (paint == 'hole'), 0, 255)
+    if paint == 'rubbed out':
+      pixels[box, :3] = (200, 80, 60)
+      pixels[..., 3] = 255
+      pixels[-4:] = (200, 80, 60, 0)
+      drawn -= box[-4:].sum()
+    pixels[..., :3] = 255 if paint == 'white' else pixels[..., :3]
+    save(path, pixels)
+  findings = check_data(config(root), tmp_path / 'out')
+  assert {finding.kind for finding in findings} == {'masks with transparency'}
+  report = (tmp_path / 'out/report.txt').read_text()
+  assert '1 finding in 7 files' in report and f'{choice} if' in report
+  assert check_data(config(root, **{'data.transparent': choice}), tmp_path / 'out') == []
+  dataset = folder.load(str(root), transparent=choice)
+  sources = (dataset.train, dataset.val)
+  masks = [source.read_label(i) for source in sources for i in range(len(source))]
+  assert sum((mask == 1).sum() for mask in masks) == drawn > 0
+  assert all(set(np.unique(mask)) <= {0, 1} for mask in masks)
+
+
+def test_masks_that_are_one_class_everywhere_are_a_warning(tmp_path, monkeypatch):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  root = write_folder(tmp_path / 'data')
+  for path in sorted(root.rglob('masks/**/*.png')):
+    save(path, np.where(read_array(path) == VOID, VOID, 2))
+  assert check_data(config(root), tmp_path / 'out') == []
+  report = (tmp_path / 'out/report.txt').read_text()
+  dataset = folder.load(str(root))
+  warnings = check_at_start(dataset.train, dataset.val, dataset.class_names).warnings
+  for count, title in ((4, 'labelled'), (3, 'val')):
+    sentence = f"not void in all {count} {title} masks are class 2 'ball'"
+    assert sentence in report and sum(sentence in warning for warning in warnings) == 1

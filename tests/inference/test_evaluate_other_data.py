@@ -86,7 +86,7 @@ def test_a_folder_of_pairs_is_evaluated_as_a_whole(trained, tmp_path, capsys):
   for count in (1, 2):
     toy.write_pair(root, f't{count}', 300 + count)
     assert evaluate(trained[1], root)['images'] == count
-  assert '2 of 2 images with a mask' in capsys.readouterr().out
+  assert 'All 2 images with a mask are evaluated.' in capsys.readouterr().out
 
 
 def test_an_unknown_class_is_refused(trained, data):

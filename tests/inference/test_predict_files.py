@@ -13,7 +13,7 @@ from classmix_jax.data.files.image_io import read_image
 from classmix_jax.data.files.reading import parse_reading
 from classmix_jax.errors import UserError
 from classmix_jax.inference import predict_files
-from classmix_jax.inference.predictor import Prediction
+from classmix_jax.inference.predictor import Prediction, as_array
 
 
 class Constant:
@@ -168,3 +168,9 @@ def test_a_full_disk_ends_in_a_sentence(predict, tmp_path, monkeypatch, error):
   (tmp_path / 'file').write_text('x')
   with pytest.raises(UserError, match='file cannot be written'):
     predict(tmp_path / 'in', tmp_path / 'file')
+
+
+@pytest.mark.parametrize('dtype', [np.uint16, np.int32, np.float32])
+def test_deep_pil_images_are_refused_instead_of_clipped(dtype):
+  with pytest.raises(ValueError, match='expected are 8 bits: give its file'):
+    as_array(Image.fromarray(np.full((2, 3), 300, dtype)))

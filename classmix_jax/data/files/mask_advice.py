@@ -32,9 +32,11 @@ def advise_ids(values: Mapping[int, int], decoding: Decoding) -> str:
       f'values from 128 on are class 1 ({decoding.class_names[1]}).'
     )
   if len(ids) > FEW or ids[0] < 0 or ids[-1] >= RAW_VALUES:
+    usable = next((raw for raw in ids if 0 <= raw < RAW_VALUES), None)
+    classes = f", or --config.data.label_map='{usable}:CLASS,...' for classes among them"
     return (
-      f'Set {_OTHERS} to read values without a class as void; if the masks were smoothed or '
-      'resized, export them again without that.'
+      f'Set {_OTHERS} to read values without a class as void{classes if usable is not None else ""}'
+      '; if the masks were smoothed or resized, export them again without that.'
     )
   advice = (
     f"Set --config.data.label_map='{','.join(f'{raw}:CLASS' for raw in ids)}' (CLASS is an id or "

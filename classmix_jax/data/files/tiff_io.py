@@ -41,6 +41,7 @@ READ_BY_PIL = {
   (6, 3, False),
   (8, 3, False),  # CIELAB, which `read_image` refuses by name
 }
+RGB = 2
 PLAIN = (0, 1, 2)  # photometric interpretations: white is zero, black is zero, RGB
 
 
@@ -133,6 +134,8 @@ def _is_read_by_pil(pages: list[Any]) -> bool:
 
 
 def _has_alpha(page: Any) -> bool:
+  if page.photometric == RGB and page.samplesperpixel == 4 and not page.extrasamples:
+    return True  # OpenCV leaves out the tag, and PIL reads such files as RGBA
   return bool(page.extrasamples) and page.extrasamples[-1] in ALPHA
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from classmix_jax.data.files.decoding import BY_ALPHA, BY_COLOR, Decoding
+from classmix_jax.data.files.decoding import BY_ALPHA, BY_COLOR, BY_INVERSE_ALPHA, Decoding
 from classmix_jax.errors import UserError
 from classmix_jax.types import VOID
 
@@ -104,7 +104,7 @@ def advise(errors: Sequence[TransparencyError]) -> str:
   if len(names) == 2:
     by_alpha = (
       f'{option}={BY_ALPHA} if opaque pixels are class 1 ({names[1]}) and transparent ones class 0 '
-      f'({names[0]})'
+      f'({names[0]}; {BY_INVERSE_ALPHA} if it is the other way round)'
     )
     choices.insert(0 if all(error.is_flat for error in errors) else 3, by_alpha)
   return f'Set {", ".join(choices[:-1])}, or {choices[-1]}.'

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from classmix_jax.datasets.folder.layouts import Layout
-from classmix_jax.datasets.folder.mask_names import Matches
+from classmix_jax.datasets.folder.mask_names import Matches, is_drawn
 from classmix_jax.datasets.folder.patterns import Patterns
 from classmix_jax.utils.text import listed, plural
 
@@ -73,16 +73,25 @@ def describe_matches(matches: Matches, bare_images: str) -> list[str]:
     if len(image.stem) > 1 and image.stem in mask.stem:
       example = example.replace(image.stem, 'NAME')
     sentences.append(f'Masks are matched by a rule of names: the mask of {example}.')
-  if matches.unused:
+  orphans = [path for path in matches.unused if not is_drawn(path)]
+  if orphans:
     sentences.append(
-      f'{len(matches.unused)} {plural("mask", matches.unused)} {_have(matches.unused)} no image '
-      f'and {_are(matches.unused)} not used: {_names(matches.unused)}.'
+      f'{len(orphans)} {plural("mask", orphans)} {_have(orphans)} no image and {_are(orphans)} not '
+      f'used: {_names(orphans)}.'
+    )
+  pictures = [path for path in matches.unused if is_drawn(path)]
+  if pictures:
+    sentences.append(
+      f'{len(pictures)} {plural("picture", pictures)} of masks {_are(pictures)} not used: '
+      f'{_names(pictures)}.'
     )
   return sentences
 
 
 def describe_held_out(held_out: int, labeled: int, share: float) -> str:
   """Returns the sentence on images that are set aside for validation."""
+  if share >= 1:  # an evaluation of a directory without training images
+    return f'All {labeled} {plural("image", range(labeled))} with a mask are evaluated.'
   return (
     f'There are no images for validation: {held_out} of {labeled} images with a mask '
     f'{"is" if held_out == 1 else "are"} set aside (config.data.val_share={share:g}), see '

@@ -58,7 +58,7 @@ def describe_annotations(places: Iterable[Path], output: Path) -> str:
         continue
       if all(re.search(expression, content) for expression in form.expressions):
         source = {'file': path, 'directory': path.parent}.get(form.source) or _project(path)
-        place = source if form.source == 'project' else output
+        place = source if (source / 'meta.json').is_file() else output
         return (
           f'{path} is an annotation of {form.title}, not a mask: run python '
           f'launch/convert_labels.py --from={form.converter} --input={source} --output={place}, '

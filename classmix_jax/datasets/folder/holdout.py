@@ -7,6 +7,7 @@ Synopsis:
 
 from collections.abc import Collection
 import hashlib
+import math
 
 
 def choose_validation(names: Collection[str], share: float, seed: int) -> frozenset[str]:
@@ -14,7 +15,7 @@ def choose_validation(names: Collection[str], share: float, seed: int) -> frozen
 
   An example is chosen if the hash of seed and name is below the share: it depends on no other
   example, so that examples that are added leave all others where they are. The exceptions are
-  sets of so few examples that the hash chooses none or all of them.
+  sets of so few examples that the hash would choose less than half or more than twice the share.
 
   Args:
     names: unique names.
@@ -24,8 +25,11 @@ def choose_validation(names: Collection[str], share: float, seed: int) -> frozen
   Example: `choose_validation(['a'], 0.2, 0) == {'a'}`.
   """
   order = sorted(names, key=lambda name: _fraction(name, seed))
-  chosen = [name for name in order if _fraction(name, seed) < share]
-  return frozenset((chosen or order[:1])[: max(1, len(order) - 1)])
+  expected = share * len(order)
+  least = max(1, math.ceil(expected / 2))
+  most = min(max(least, math.floor(2 * expected)), max(1, len(order) - 1))
+  count = sum(_fraction(name, seed) < share for name in order)
+  return frozenset(order[: min(max(count, least), most)])
 
 
 def _fraction(name: str, seed: int) -> float:

@@ -110,6 +110,14 @@ def split_beside(files: Iterable[Path], directory: Path) -> Matches:
   return Matches(name_images(images, directory), masks, [])
 
 
+def is_drawn(path: Path) -> bool:
+  """Returns whether a file is a picture of a mask, drawn for people, by its name.
+
+  Example: `is_drawn(Path('a_color.png')) and not is_drawn(Path('a_mask.png'))`.
+  """
+  return any(True for _ in _cuts(path.stem, OTHER_WORDS))
+
+
 def _mask_words(names: Iterable[str]) -> set[str]:
   """Returns the words for masks that at least one name has beside the name of an image."""
   names = set(names)

@@ -27,7 +27,7 @@ from classmix_jax.datasets.folder.holdout import choose_validation
 from classmix_jax.datasets.folder.layouts import Layout, Part
 from classmix_jax.datasets.folder.layouts.words import IMAGES, spell
 from classmix_jax.datasets.folder.mask_names import Matches
-from classmix_jax.datasets.folder.patterns import Patterns
+from classmix_jax.datasets.folder.patterns import Patterns, describe_content
 from classmix_jax.errors import UserError
 from classmix_jax.utils.text import listed
 
@@ -110,7 +110,8 @@ def require_masks(root: Path, matches: Matches, title: str, parts: Sequence[Part
     remedy = f'Give both the same names, or set {pattern}.'
   else:
     remedy = describe_annotations([*places, root], output_directory(root, parts)) or (
-      f'Add the directory masks/ with a mask for some of the images, or set {pattern}.'
+      f'{root} holds {describe_content(root)}. Add the directory masks/ with a mask for some of '
+      f'the images, or set {pattern}.'
     )
   raise UserError(
     f'None of {len(images)} {title} in {root} has a mask: images are {listed(images, 3)}; '

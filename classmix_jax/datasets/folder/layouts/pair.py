@@ -10,6 +10,7 @@ from classmix_jax.datasets.folder.layouts.words import (
   TRAIN,
   VAL,
   find_child,
+  find_masks,
   find_unlabeled,
   read_parts,
 )
@@ -17,11 +18,11 @@ from classmix_jax.datasets.folder.layouts.words import (
 
 def find_pair(root: Path) -> Layout | None:
   """Returns the layout of a directory with images/, None without it or if it has images/train."""
-  images, masks = find_child(root, IMAGES), find_child(root, MASKS)
+  images, masks = find_child(root, IMAGES), find_masks(root)
   if images is None or find_child(images, TRAIN) is not None:
     return None
   return Layout(
-    train=(Part(images, masks or images),),
+    train=(Part(images, masks or find_child(images, MASKS) or images),),
     val=read_parts(find_child(root, VAL)),
     test=read_parts(find_child(root, TEST)),
     unlabeled=find_unlabeled(root),

@@ -45,7 +45,7 @@ def spell(name: str) -> str:
 
 
 def children(directory: Path) -> list[Path]:
-  """Returns the directories in a directory, sorted; hidden ones are left out.
+  """Returns the directories in a directory, sorted, without hidden ones and circular links.
 
   Raises:
     UserError: the directory cannot be read.
@@ -53,7 +53,7 @@ def children(directory: Path) -> list[Path]:
   return sorted(
     directory / entry.name
     for entry in _entries(directory)
-    if entry.is_dir() and not entry.name.startswith(('.', '__MACOSX'))
+    if os.path.isdir(entry) and not entry.name.startswith(('.', '__MACOSX'))
   )
 
 
@@ -62,7 +62,7 @@ def image_files(directory: Path) -> list[Path]:
   return sorted(
     directory / entry.name
     for entry in _entries(directory)
-    if entry.name.lower().endswith(EXTENSIONS) and entry.name[0] != '.' and entry.is_file()
+    if entry.name.lower().endswith(EXTENSIONS) and entry.name[0] != '.' and os.path.isfile(entry)
   )
 
 
@@ -102,6 +102,25 @@ def find_child(directory: Path, words: Sequence[str]) -> Path | None:
   return matches[0] if matches else None
 
 
+def find_masks(directory: Path) -> Path | None:
+  """Returns the directory of masks in `directory`: of a known name, or the only similar one.
+
+  Example: `find_masks(Path('DIR'))` may be `DIR/masks` or `DIR/label_images_semantic`.
+  """
+  known = find_child(directory, MASKS)
+  if known is not None:
+    return known
+  words = ('mask', 'label', 'annotation', 'groundtruth', 'ground_truth', 'segmentation')
+  named = [
+    child
+    for child in children(directory)
+    if any(word in spell(child.name) for word in words)
+    and spell(child.name) not in SPECIAL
+    and has_images(child)
+  ]
+  return named[0] if len(named) == 1 else None
+
+
 def read_part(directory: Path) -> Part:
   """Returns the part in a directory: its images and masks, or one of them, or the files in it.
 
@@ -110,7 +129,7 @@ def read_part(directory: Path) -> Part:
   """
   images, masks = find_child(directory, IMAGES), find_child(directory, MASKS)
   if images is not None:
-    return Part(images, masks or images)
+    return Part(images, masks or find_child(images, MASKS) or images)
   return Part(directory, masks or directory, exclude=special_children(directory))
 
 
