@@ -50,13 +50,14 @@ def format_share(part: int, whole: int) -> str:
   """Returns a percentage of two digits, '-' for nothing.
 
   Example:
-    >>> format_share(1, 3), format_share(1, 800), format_share(0, 9)
-    ('33 %', '0.12 %', '-')
+    >>> format_share(1, 3), format_share(1, 10), format_share(1, 800), format_share(0, 9)
+    ('33 %', '10 %', '0.12 %', '-')
   """
   if not part:
     return '-'
   share = 100 * part / whole
-  return f'{share:.0f} %' if share >= 10 else f'{share:.1f} %' if share >= 1 else f'{share:.2f} %'
+  digits = 0 if share >= 9.95 else 1 if share >= 0.995 else 2
+  return f'{share:.{digits}f} %'
 
 
 def shorten(name: str) -> str:

@@ -10,10 +10,13 @@ Synopsis:
 
 from collections.abc import Iterator
 import contextlib
+import hashlib
 import os
 from pathlib import Path
 
 from PIL import Image
+
+MAX_NAME_BYTES = 200  # of 255 in most file systems
 
 
 @contextlib.contextmanager
@@ -23,7 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
   The content is on the disk before it gets its name. If several processes replace the same file,
   the last one wins.
   """
-  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+  temporary = path.with_name(name_temporary(path.name))
   try:
     yield temporary
     with open(temporary, 'rb+') as file:
@@ -31,6 +34,18 @@ def replacing(path: Path) -> Iterator[Path]:
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
+
+
+def name_temporary(name: str) -> str:
+  """Returns the name of a temporary file, which is not longer than file systems allow.
+
+  Example: `name_temporary('a.png')` is `.a.png.123.tmp` in process 123.
+  """
+  data = name.encode()
+  if len(data) > MAX_NAME_BYTES:  # the start does not tell all files apart, a checksum does
+    start = data[: MAX_NAME_BYTES - 16].decode(errors='ignore')
+    name = f'{start}{hashlib.sha256(data).hexdigest()[:16]}'
+  return f'.{name}.{os.getpid()}.tmp'
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
 from PIL import Image
+import tifffile
 import toy
 
 from classmix_jax.config.data import build_dataset, build_split, find_unreadable
@@ -20,13 +21,33 @@ from classmix_jax.datasets.folder import options
 from classmix_jax.types import VOID
 
 CONTENTS = (
-  'valid', 'valid', 'small', 'void', 'ids', 'rgb', 'cut', 'empty',
-  'loop', 'dangling', 'folder', 'pipe',
+  'valid', 'valid', 'small', 'void', 'ids', 'rgb', 'cut', 'empty', 'alpha', 'faint', 'smooth',
+  'deep', 'bands', 'float', 'turned', 'jpeg', 'loop', 'dangling', 'folder', 'pipe',
 )  # fmt: skip
 CLASS_FILES = (
   None, 'ground\nbox\nball\n', 'ground\nbox\n', 'a\n', '', 'x\nx\n',
-  'a 1 2 999\nb\n', 'a\x00\nb\n',
+  'a 1 2 999\nb\n', 'a\x00\nb\n', 'Pixel Value, Class\n0, ground\n1, box\n2, ball\n',
+  '1: box\n3: ball\n', 'ground 0 0 0\nbox 200 80 60\nball 70 80 210\n', '["ground", "box"]',
 )  # fmt: skip
+# Directory of the labelled pairs -> that of another layout; '' beside each other.
+LAYOUTS = (
+  {}, {'labeled/images': 'images', 'labeled/masks': 'masks'}, {'labeled': 'train'},
+  {'labeled/images': 'train', 'labeled/masks': 'train', 'val/images': 'valid',
+   'val/masks': 'valid'},
+  {'labeled/images': 'JPEGImages', 'labeled/masks': 'SegmentationClass'}, {'val': 'other'},
+)  # fmt: skip
+# Mostly as by default, since one wrong option ends every start.
+OPTIONS = {
+  'data.transparent': ['void', 'color', 'alpha', '1', '9'],
+  'data.mask_threshold': [1, 128],
+  'data.color_distance': [64.0],
+  'data.others': ['void', 'x'],
+  'data.turn_masks': [True],
+  'data.bands': ['1', '3,2,1', '9,9,9', 'a'],
+  'data.value_range': ['0:3060', 'p2:p98', '5:5', '0:1,0:2,0:3'],
+  'data.val_share': [0.0, 0.9],
+}
+FIELDS = st.sampled_from([(name, value) for name, values in OPTIONS.items() for value in values])
 FILES = st.tuples(
   st.sampled_from(['labeled', 'unlabeled', 'val', 'test']),
   st.sampled_from(['images', 'masks']),
@@ -51,11 +72,40 @@ def write_file(path, content, seed):
     os.mkfifo(path)
   else:
     image, label = toy.draw(seed)
-    array = label if path.parent.name == 'masks' else image
-    changes = {'small': array[:9], 'void': np.full_like(array, 255), 'ids': array + np.uint8(40)}
-    file = io.BytesIO()
-    Image.fromarray({**changes, 'rgb': image}.get(content, array)).save(file, 'PNG')
-    path.write_bytes({'cut': file.getvalue()[:50], 'empty': b''}.get(content, file.getvalue()))
+    array = label if 'masks' in path.parts else image
+    path.write_bytes(encode(array, image, content))
+
+
+def encode(array, image, content):
+  """Returns the bytes of an image file with a mask or an image, in one of many ways."""
+  if content == 'empty':
+    return b''
+  file = io.BytesIO()
+  if content in ('deep', 'bands', 'float'):
+    types = {'deep': np.uint16, 'bands': np.uint16, 'float': np.float32}
+    values = np.atleast_3d(array).astype(types[content]) * 12
+    if content == 'bands':
+      values = np.concatenate([values, values[..., :1], values[..., :1]], axis=-1)
+    photometric = 'rgb' if values.shape[-1] == 3 else 'minisblack'
+    tifffile.imwrite(file, values.squeeze(), photometric=photometric, planarconfig='contig')
+    return file.getvalue()
+  opacity = np.where(image[..., :1] > 90, 255, 100 if content == 'faint' else 0).astype(np.uint8)
+  color = np.broadcast_to(array if array.ndim == 3 else array[..., None], image.shape)
+  changes = {
+    'small': array[:9],
+    'void': np.full_like(array, 255),
+    'ids': array + np.uint8(40),
+    'rgb': image,
+    'alpha': np.concatenate([color, opacity], axis=-1),
+    'faint': np.concatenate([color, opacity], axis=-1),
+    'smooth': array * np.uint8(20) + image[..., 0] if array.ndim == 2 else array,
+  }
+  exif = Image.Exif()
+  if content == 'turned':
+    exif[0x0112] = 6
+  pixels = Image.fromarray(changes.get(content, array))
+  pixels.save(file, 'JPEG' if content == 'jpeg' else 'PNG', exif=exif)
+  return file.getvalue()[:50] if content == 'cut' else file.getvalue()
 
 
 @given(
@@ -64,8 +114,10 @@ def write_file(path, content, seed):
   size=st.sampled_from([(), (4, 6)]),
   on_error=st.sampled_from(['raise', 'skip']),
   link=st.sampled_from([None, 'labeled/images/up', 'val/masks/up']),
+  layout=st.sampled_from(LAYOUTS),
+  options=st.lists(FIELDS, max_size=2).map(dict),
 )
-def test_fuzz_folder(files, classes, size, on_error, link):
+def test_fuzz_folder(files, classes, size, on_error, link, layout, options):
   """A data set opens with valid examples, or one sentence gives the reason."""
   with temporary_directory() as place:
     root = toy.write_folder(place / 'data', labeled=2, unlabeled=2, val=1)
@@ -77,8 +129,23 @@ def test_fuzz_folder(files, classes, size, on_error, link):
       (root / 'classes.txt').unlink()
     else:
       (root / 'classes.txt').write_text(classes)
-    options = {'data.on_error': on_error, 'data.size': size, 'data.cache_gb': 0.0}
+    for source, target in layout.items():
+      move(root / source, root / target)
+    options |= {'data.on_error': on_error, 'data.size': size, 'data.cache_gb': 0.0}
     check_examples(toy.config(root, **options), root)
+
+
+def move(source, target):
+  """Moves a directory; masks beside images get the suffix _mask."""
+  target.parent.mkdir(parents=True, exist_ok=True)
+  if not target.exists():
+    source.rename(target)
+    return
+  for path in list(source.rglob('*')):
+    if not path.is_dir():
+      place = target / path.relative_to(source)
+      place.parent.mkdir(parents=True, exist_ok=True)
+      path.rename(place.with_name(f'{path.stem[:190]}_mask{path.suffix}'))
 
 
 def check_examples(config, root):

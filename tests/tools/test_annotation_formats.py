@@ -203,6 +203,16 @@ def test_label_studio_uncertain_shapes(tmp_path, capsys):
   assert_says(capsys.readouterr().out, '1 keypoint', '--line-width=N')
 
 
+def test_label_studio_regions_without_an_outline(tmp_path, capsys):
+  """They may be anywhere in the image, so that nothing of it is background."""
+  pytest.importorskip('pycocotools')
+  lost = ls_result('labels', {'labels': ['a']}, id='lost')
+  shape = ls_result('polygonlabels', LEFT, ['a'])
+  file = write_json(tmp_path / 'a.json', [ls_task(1, 'a.jpg', [shape, lost])])
+  assert run('label_studio', file, tmp_path / 'out', background='ground') == {}
+  assert_says(capsys.readouterr().out, '1 region without an outline', 'would be background: a.')
+
+
 def test_label_studio_json_min(tmp_path):
   pytest.importorskip('pycocotools')
   size = {'original_width': 20, 'original_height': 10}
@@ -231,6 +241,7 @@ def test_label_studio_json_min(tmp_path):
     (ls_result('polygonlabels', LEFT, ['a'], image_rotation=90), ('turned by 90 degrees',)),
     (ls_result('polygonlabels', LEFT, ['a'], width=30), ('different sizes', '(10, 30)')),
     (ls_result('polygonlabels', LEFT, ['a'], to_name='other'), ('several images',)),
+    (ls_result('polygonlabels', LEFT, ['a'], item_index=1), ('several pages',)),
   ],
 )
 def test_malformed_label_studio_results_are_named(tmp_path, result, parts):
@@ -310,6 +321,24 @@ def test_supervisely_objects_in_the_order_of_the_file(tmp_path):
   assert (tmp_path / 'out/classes.txt').read_text() == 'car 0 0 0\nroad 0 0 1\n'
   assert list(run('supervisely', tmp_path / 'in/ds0', tmp_path / 'set')) == ['a']
   assert list(run('supervisely', tmp_path / 'in/ds0/ann', tmp_path / 'ann')) == ['a']
+
+
+def test_supervisely_polygons_as_in_its_sdk(tmp_path):
+  """The pixels of `cv2.fillPoly`, of the outline and then of the hole."""
+  hole = [[2, 2], [5.9, 1], [4, 3]]
+  polygon = sly_object('polygon', [[0, 1], [7, 0.7], [5, 5], [1, 3]], [hole])
+  write_sly(tmp_path / 'in', polygon)
+  same(
+    run('supervisely', tmp_path / 'in', tmp_path / 'out', background='ground')['ds0/a'] == 2,
+    [
+      [0, 0, 0, 0, 1, 1, 1, 1],
+      [1, 1, 1, 1, 0, 0, 1, 1],
+      [1, 1, 0, 0, 0, 1, 1, 0],
+      [0, 1, 1, 1, 0, 1, 1, 0],
+      [0, 0, 0, 1, 1, 1, 0, 0],
+      [0, 0, 0, 0, 0, 1, 0, 0],
+    ],
+  )
 
 
 def test_supervisely_lines_and_old_objects(tmp_path, capsys):

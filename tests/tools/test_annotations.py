@@ -139,7 +139,8 @@ def test_labelme_shapes_without_area_are_void(tmp_path, capsys):
     'as unlabelled images',
   )
   masks = run('labelme', tmp_path / 'in', tmp_path / 'ground', background='ground')
-  assert list(masks) == ['1', '2']
+  assert list(masks) == ['1']  # the place of a shape without points may be anywhere
+  assert_says(capsys.readouterr().out, '1 images have objects without a place and got no mask,')
   expected = np.zeros((20, 20), int)
   expected[:2, :2], expected[18:, 18:] = 1, 2
   expected[6:15, 2:18] = V  # 9 rows about row 10
@@ -188,7 +189,10 @@ def test_one_file_of_labelme(tmp_path):
     ({'points': [0, 1], 'shape_type': 'point', 'label': 'a'}, ('[x, y]',)),
     ({'points': [[0, 1]], 'shape_type': 'point', 'label': None}, ('None', 'class name')),
     ({'points': [[0, 1]] * 2, 'shape_type': 'mask', 'label': 'a', 'mask': '?'}, ('base64',)),
-    ({'points': [[0, 1]] * 2, 'shape_type': 'mask', 'label': 'a', 'mask': 'AAAA'}, ('decode',)),
+    (
+      {'points': [[0, 1]] * 2, 'shape_type': 'mask', 'label': 'a', 'mask': 'AAAA'},
+      ('3 bytes is no PNG',),
+    ),
   ],
 )
 def test_malformed_labelme_files_are_named(tmp_path, content, parts):
@@ -333,7 +337,6 @@ def test_coco_annotations_without_a_region(tmp_path, capsys):
     [
       ('a', [[0, 0, 10, 0, 10, 1, 0, 1]]),
       ('a', [], {'bbox': [0, 0, 2, 3]}),
-      ('a', [], {'bbox': []}),
       ('b', [[19, 19, 19, 19]]),
     ],
     images=[('a.jpg', 20, 20)],
@@ -347,7 +350,70 @@ def test_coco_annotations_without_a_region(tmp_path, capsys):
     capsys.readouterr().out,
     '1 annotation with a box only',
     '1 polygon of fewer than three points',
+  )
+
+
+@pytest.mark.parametrize(
+  'segmentation, fields',
+  [
+    ([], {}),
+    ([], {'bbox': []}),
+    ([], {'bbox': [0, 0, 0, 3]}),
+    (None, {}),
+    ({'size': [3, 4], 'counts': [12]}, {}),
+  ],
+)
+def test_objects_without_a_place_never_become_background(tmp_path, capsys, segmentation, fields):
+  pytest.importorskip('pycocotools')
+  annotations = [('a', [[0, 0, 1, 0, 1, 1, 0, 1]]), ('b', segmentation, fields)]
+  file = write_coco(tmp_path / 'a.json', annotations)
+  assert run('coco', file, tmp_path / 'ground', background='ground') == {}
+  assert_says(
+    capsys.readouterr().out,
+    'have objects without a place and got no mask, because these would be background: x/a.',
     '1 annotation without polygon, mask or box',
+  )
+  same(run('coco', file, tmp_path / 'void')['x/a'][0], [0, V, V, V])
+
+
+def test_thin_polygons_are_lines(tmp_path, capsys):
+  """An outline without a pixel that is half inside is void, or a line of its class."""
+  pytest.importorskip('pycocotools')
+  thin = [[0, 1.5, 4, 1.5, 4, 1.6], [0, 0, 1, 0, 1, 1, 0, 1]]
+  file = write_coco(tmp_path / 'a.json', [('a', thin)])
+  same(run('coco', file, tmp_path / 'void', background='g')['x/a'][1], [V] * 4)
+  assert_says(capsys.readouterr().out, '1 polygon thinner than a pixel', '--line-width=N')
+  mask = run('coco', file, tmp_path / 'line', background='g', line_width=1)['x/a']
+  same(mask, [[1, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]])
+  thin = '<polygon label="road" points="0,1.5;4,1.5;4,1.6" z_order="0"></polygon>'
+  mask = run('cvat', write_cvat(tmp_path / 'a.xml', thin), tmp_path / 'cvat', line_width=1)['x/a']
+  same(mask[1][:4], [2] * 4)
+
+
+def test_shapes_without_a_pixel_are_counted(tmp_path, capsys):
+  write_labelme(tmp_path / 'a.json', square('a'), square('b', 50))
+  mask = run('labelme', tmp_path / 'a.json', tmp_path / 'out', background='g')['a']
+  same(mask[0], [1, 1, 0, 0, 0])
+  assert_says(capsys.readouterr().out, '1 shapes have no pixel in their images', 'a.json')
+
+
+def test_tags_of_classes(tmp_path, capsys):
+  """A tag of a class is an object without a place, unless the image has a shape of the class."""
+  pytest.importorskip('pycocotools')
+  text = write_cvat(tmp_path / 'a.xml', ROAD + '<tag label="road"></tag>').read_text()
+  image = text[text.index('<image') : text.index('</image>') + len('</image>')]
+  others = [
+    f'<image id="9" name="{name}" width="5" height="3"><tag label="{label}"></tag></image>'
+    for name, label in (('b.jpg', 'road'), ('c.jpg', 'rainy'))
+  ]
+  (tmp_path / 'a.xml').write_text(text.replace(image, image + ''.join(others)))
+  masks = run('cvat', tmp_path / 'a.xml', tmp_path / 'out', background='ground')
+  assert list(masks) == ['c', 'x/a']
+  assert_says(
+    capsys.readouterr().out,
+    'got no mask, because these would be background: b.',
+    'annotations of whole images were left out: 2 tag',
+    '1 images have no shape, so that their masks are background everywhere: c.',
   )
 
 
@@ -705,6 +771,9 @@ def test_names_and_sizes_of_the_images(tmp_path):
   same(masks['city/a'], [[1, 0, 0], [0, 0, 0]])
   same(masks['b'], [[0, 0]])
   file = write_cvat(tmp_path / 'a.xml', ROAD, name='/home/x/a.png')
+  text = message('cvat', file, tmp_path / 'c', images=tmp_path / 'images')
+  assert_says(text, 'the size is 5 x 3', 'city/a.png is 3 x 2', 'correct the size')
+  save(tmp_path / 'images/city/a.png', np.zeros((3, 5, 3)))
   assert list(run('cvat', file, tmp_path / 'c', images=tmp_path / 'images')) == ['city/a']
 
 
@@ -801,7 +870,7 @@ def test_edited_masks_are_kept(source, tmp_path, capsys):
   )
   save(output / 'masks/old.png', corrected)
   capsys.readouterr()
-  run('labelme', source, output, background='ground', overwrite=True)
+  run('labelme', source, output, overwrite=True)
   assert_says(capsys.readouterr().out, 'has 1 more', 'masks/old.png')
 
 
@@ -824,9 +893,53 @@ def test_masks_of_changed_annotations_are_painted_again(source, tmp_path, capsys
   capsys.readouterr()
   same(run('labelme', source, output, line_width=1)['2'][3], [0] * 5)
   assert_says(capsys.readouterr().out, '1 mask was painted again', '1 mask existed')
-  write_labelme(source / '2.json')
+
+
+def test_masks_of_images_that_get_none_now(source, tmp_path, capsys):
+  """Outdated masks are an error; those of another hand are kept with a note."""
+  output = tmp_path / 'out'
   run('labelme', source, output)
-  assert_says(capsys.readouterr().out, '1 mask was kept', 'no region there', 'masks/2.png')
+  write_labelme(source / '2.json')
+  text = message('labelme', source, output)
+  assert_says(text, '1 mask is outdated: its image gets none now', 'masks/2.png', 'remove what is')
+  (source / '2.json').write_text('{')
+  assert_says(message('labelme', source, output), 'not JSON', '1 mask is outdated', 'masks/2.png')
+  assert set(read_masks(output)) == {'1', '2'}
+  write_labelme(source / '2.json')
+  save(output / 'masks/2.png', np.zeros((4, 5)))
+  capsys.readouterr()
+  run('labelme', source, output)
+  assert_says(capsys.readouterr().out, '1 mask was kept', 'no region there: 2.')
+
+
+def test_images_that_failed_are_named_if_their_classes_are_missing(source, tmp_path):
+  write_labelme(source / '3.json', square('c'))
+  run('labelme', source, tmp_path / 'out')
+  (source / '3.json').write_text('{')
+  text = message('labelme', source, tmp_path / 'out')
+  assert_says(text, 'has other classes (a, b, c)', '1 of 3 images', '3.json: it is not JSON')
+
+
+def test_classes_of_other_masks_are_not_replaced(source, tmp_path):
+  """Ids of masks that the export does not have would get other names."""
+  output = tmp_path / 'out'
+  run('labelme', source, output)
+  (source / '1.json').rename(tmp_path / '1.json')
+  write_labelme(source / '2.json', square('b'), square('c', 3))
+  text = message('labelme', source, output, overwrite=True)
+  assert_says(text, 'has other classes (a, b)', 'remove its 1 other masks', 'masks/1.png')
+  assert (output / 'classes.txt').read_text() == 'a\nb\n'
+  (output / 'masks/1.png').unlink()
+  same(run('labelme', source, output, overwrite=True)['2'][0], [0, 0, V, 1, 1])
+
+
+def test_incomplete_files_of_a_killed_conversion_are_removed(source, tmp_path):
+  output = tmp_path / 'out'
+  run('labelme', source, output)
+  leftover = output / 'masks/.1.png.123.tmp'
+  leftover.write_bytes(b'PNG')
+  run('labelme', source, output)
+  assert not leftover.exists() and set(read_masks(output)) == {'1', '2'}
 
 
 def test_a_killed_conversion_resumes(source, tmp_path, capsys):

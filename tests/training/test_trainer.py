@@ -427,7 +427,7 @@ def test_binary_masks_of_0_and_255(tmp_path):
 
 def test_too_few_unlabeled_images(tmp_path):
   root = toy.write_folder(tmp_path / 'data', unlabeled=1)
-  check_sentence(root, tmp_path, 'pairs of unlabelled images', 'unlabeled/images')
+  check_sentence(root, tmp_path, 'pairs of unlabelled images', 'add images without masks')
 
 
 def test_batch_that_accumulation_does_not_divide(data, tmp_path):

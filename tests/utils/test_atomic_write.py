@@ -19,6 +19,15 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
   assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]
 
 
+def test_names_of_the_greatest_length(tmp_path):
+  """Of 255 bytes; the temporary files of names with the same start differ."""
+  names = [f'{"水" * 83}{end}.json' for end in 'ab']
+  for name in names:
+    atomic_write.write_atomically(tmp_path / name, name)
+  assert sorted(path.name for path in tmp_path.iterdir()) == names
+  assert len({atomic_write.name_temporary(name) for name in names}) == 2
+
+
 def test_two_processes_may_replace_the_same_file(tmp_path, monkeypatch):
   path = tmp_path / 'a.json'
   with atomic_write.replacing(path) as temporary:

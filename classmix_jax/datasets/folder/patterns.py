@@ -76,7 +76,7 @@ def describe_content(directory: Path, most: int = 6) -> str:
     entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
   except OSError as error:
     return f'nothing that can be read ({error.strerror})'
-  names = [f'{e.name}/' if e.is_dir() else e.name for e in entries if e.name[0] != '.']
+  names = [f'{e.name}/' if os.path.isdir(e) else e.name for e in entries if e.name[0] != '.']
   return listed(names, most) or 'nothing'
 
 

@@ -66,7 +66,9 @@ class AnnotatedImage(NamedTuple):
     source: location of the annotation, for messages.
     size: (height, width); None if the export lacks it and the image has no shapes.
     shapes: in painting order: later regions cover earlier ones.
-    skipped: kinds of the annotations that have no place in the image.
+    skipped: kinds of the annotations of the image as a whole.
+    unplaced: kinds of the annotations of objects whose place is missing. The image gets no mask
+      with a background, because these objects would be painted as background.
     is_annotated: False if no annotation of the image exists, not even an empty one.
   """
 
@@ -75,6 +77,7 @@ class AnnotatedImage(NamedTuple):
   size: Size | None
   shapes: Sequence[Shape]
   skipped: Sequence[str] = ()
+  unplaced: Sequence[str] = ()
   is_annotated: bool = True
 
 
@@ -84,10 +87,12 @@ class Problem(NamedTuple):
   Attributes:
     source: location of the annotation.
     sentence: the reason and the remedy.
+    name: of the image, as in `AnnotatedImage`; '' if it is not known.
   """
 
   source: str
   sentence: str
+  name: str = ''
 
 
 class Export(NamedTuple):
@@ -111,16 +116,27 @@ class Export(NamedTuple):
   strays: Sequence[Problem] = ()
 
 
-def attempt(source: str, read: Callable[[], AnnotatedImage]) -> AnnotatedImage | Problem:
+def attempt(
+  source: str, read: Callable[[], AnnotatedImage], find_name: Callable[[], str]
+) -> AnnotatedImage | Problem:
   """Returns `read()`, or a Problem if it raises UserError.
 
   Args:
     source: location of the annotation.
     read: reads one image.
+    find_name: returns the name of the image; it may raise UserError too.
 
-  Example: `attempt('a.json', functools.partial(parse_image, file, root))`.
+  Example: `attempt('a.json', functools.partial(parse_image, file), functools.partial(name, file))`.
   """
   try:
     return read()
   except UserError as error:
-    return Problem(source, str(error))
+    return create_problem(source, str(error), find_name)
+
+
+def create_problem(source: str, sentence: str, find_name: Callable[[], str]) -> Problem:
+  """Creates a Problem with the name of the image, or '' if `find_name` raises UserError."""
+  try:
+    return Problem(source, sentence, find_name())
+  except UserError:
+    return Problem(source, sentence)

@@ -134,6 +134,7 @@ def write_class_file(
   names: Sequence[str],
   colors: Sequence[Color | None],
   overwrite: bool,
+  others: Sequence[str] = (),
 ) -> None:
   """Writes the class file; keeps an existing one with the same names.
 
@@ -142,21 +143,26 @@ def write_class_file(
     names: in the order of their ids.
     colors: of the classes; None writes the name only.
     overwrite: replaces an existing file.
+    others: masks that are not replaced, whose ids are those of an existing file.
 
   Raises:
-    UserError: an existing file has other names, a name would not be read as such, or the file
-      cannot be written.
+    UserError: an existing file has other names and may not be replaced, a name would not be read
+      as such, or the file cannot be written.
   """
   text = format_classes(names, colors)
-  if path.exists() and not overwrite:
+  if path.exists() and (others or not overwrite):
     present, _ = read_classes(path)
     if present != tuple(names):
+      remedy = '--overwrite all'
+      if others:
+        remedy = f'remove its {len(others)} other masks ({listed(others, 3)}) and --overwrite all'
       raise UserError(
         f'{path} has other classes ({listed(present, 4)}) than this export '
         f'({listed(names, 4)}). Set --classes={path} to keep their ids, choose another --output, '
-        'or --overwrite all.'
+        f'or {remedy}.'
       )
-    return
+    if not overwrite:
+      return
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text)

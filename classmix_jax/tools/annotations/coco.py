@@ -44,8 +44,14 @@ from classmix_jax.tools.annotations.parsing import (
   parse_coordinate,
   parse_points,
 )
-from classmix_jax.tools.annotations.raster import Line, Rectangle
-from classmix_jax.tools.annotations.rle import Runs, encode_polygons, import_mask_module, parse_runs
+from classmix_jax.tools.annotations.raster import Rectangle
+from classmix_jax.tools.annotations.rle import (
+  Runs,
+  build_shape,
+  encode_polygons,
+  import_mask_module,
+  parse_runs,
+)
 from classmix_jax.types import Size
 
 
@@ -80,7 +86,7 @@ def read(path: Path, options: Options) -> Export:
     import_mask_module()  # raises once if it is not installed, instead of once per image
   parse = functools.partial(parse_image, names=tables.names, images=images)
   names = tuple(sorted(tables.colors))
-  items = parse_images(tables, parse)
+  items = parse_images(tables, parse, images)
   strays = list_strays(tables)
   return Export(names, tables.colors, len(tables.images), items, strays=strays)
 
@@ -97,46 +103,47 @@ def parse_image(
   size = complete_size(image.get('height'), image.get('width'), images, str(image.get('file_name')))
   regions: list[tuple[int, Shape]] = []
   others: list[Shape] = []
-  skipped = []
+  unplaced = []
   for annotation in annotations:
-    region = parse_region(annotation, size)
+    region, lines = parse_annotation(annotation, names, size)
+    others += lines
     if region is not None:
       regions.append((region.area, Shape(get_category_name(annotation, names), region)))
-    elif lines := parse_lines(annotation):
-      category, kind = get_category_name(annotation, names), 'polygon of fewer than three points'
-      others += [Shape(category, Line(points), kind) for points in lines]
+    elif lines:
+      continue
     elif box := parse_box(annotation.get('bbox')):
       others.append(Shape('', box, 'annotation with a box only'))
     else:
-      skipped.append('annotation without polygon, mask or box')
+      unplaced.append('annotation without polygon, mask or box')
   regions.sort(key=_get_negative_area)  # stable: equal areas stay in the file's order
-  return AnnotatedImage(name, source, size, [shape for _, shape in regions] + others, skipped)
+  shapes = [shape for _, shape in regions] + others
+  return AnnotatedImage(name, source, size, shapes, unplaced=unplaced)
 
 
 def _get_negative_area(region: tuple[int, Shape]) -> int:
   return -region[0]
 
 
-def parse_region(annotation: Record, size: Size) -> Runs | None:
-  """Parses the region of an instance; returns None if it has none with an area."""
+def parse_annotation(
+  annotation: Record, names: Mapping[Id, str], size: Size
+) -> tuple[Runs | None, list[Shape]]:
+  """Parses the region of an instance, None if it has none, and its polygons without an area."""
   segmentation = annotation.get('segmentation')
   if isinstance(segmentation, dict):
-    return parse_runs(segmentation, size)
+    runs = parse_runs(segmentation, size)
+    return runs if runs.area else None, []
   if segmentation is not None and not isinstance(segmentation, list):
     raise UserError(
       f'annotation {annotation.get("id")} has the segmentation {str(segmentation)[:40]!r}, '
       'expected polygons or run lengths.'
     )
-  polygons = [parse_polygon(numbers) for numbers in split_polygons(segmentation or [])]
-  polygons = [polygon for polygon in polygons if len(polygon) > 2]  # others have no area
-  return encode_polygons(polygons, size) if polygons else None
-
-
-def parse_lines(annotation: Record) -> list[tuple[Point, ...]]:
-  """Parses the polygons of an annotation that have one or two points."""
-  segmentation = annotation.get('segmentation')
-  polygons = split_polygons(segmentation) if isinstance(segmentation, list) else []
-  return [points for points in map(parse_polygon, polygons) if points]
+  polygons = list(filter(None, map(parse_polygon, split_polygons(segmentation or []))))
+  shapes = [
+    build_shape(get_category_name(annotation, names), polygon, size) for polygon in polygons
+  ]
+  lines = [shape for shape in shapes if shape.kind]
+  regions = [polygon for polygon, shape in zip(polygons, shapes, strict=True) if not shape.kind]
+  return encode_polygons(regions, size) if regions else None, lines
 
 
 def split_polygons(segmentation: list[Any]) -> list[Any]:

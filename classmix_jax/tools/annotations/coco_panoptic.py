@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classmix_jax.data.files.colors import unpack_color
+from classmix_jax.data.files.colors import Color, unpack_color
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import AnnotatedImage, Export, Options, Shape
 from classmix_jax.tools.annotations.coco_records import (
@@ -77,7 +77,7 @@ def build_export(tables: Tables, images: ImageIndex) -> Export:
   """Builds the export of a panoptic file; images without a PNG are not annotated."""
   parse = functools.partial(parse_image, file=tables.file, names=tables.names, images=images)
   names = tuple(sorted(tables.colors))
-  items = parse_images(tables, parse)
+  items = parse_images(tables, parse, images)
   strays = list_strays(tables)
   return Export(names, tables.colors, len(tables.images), items, strays=strays)
 
@@ -128,10 +128,22 @@ def read_segments(
   known = {get_value(get_id(info, 'id')): get_category_name(info, names) for info in infos}
   # A segment id has R in its lowest byte.
   present = map(unpack_color, np.unique(packed).tolist())
-  ids = {red + 256 * green + 65536 * blue: (red, green, blue) for red, green, blue in present}
-  unknown = sorted(ids.keys() - known.keys() - {0})
+  ids = {red + 256 * green + 65536 * blue for red, green, blue in present}
+  unknown = sorted(ids - known.keys() - {0})
   if unknown:
     raise UserError(f'{path} holds segments that segments_info lacks: {listed(unknown, 4)}.')
-  if known and not known.keys() & ids.keys():
+  if known and not known.keys() & ids:
     raise UserError(f'{path} holds none of the segments in segments_info: export it again.')
-  return [Shape(known[key], ColorRegion(path, color)) for key, color in ids.items() if key in known]
+  return [Shape(name, ColorRegion(path, unpack_id(key))) for key, name in known.items()]
+
+
+def unpack_id(segment: Id) -> Color:
+  """Returns the colour of a segment; raises UserError if it is no number of 24 bits.
+
+  Example:
+    >>> unpack_id(258)
+    (2, 1, 0)
+  """
+  if not isinstance(segment, int) or not 0 <= segment < 1 << 24:
+    raise UserError(f'a segment has the id {segment!r}; expected 0 to {(1 << 24) - 1}.')
+  return segment & 255, segment >> 8 & 255, segment >> 16

@@ -18,7 +18,13 @@ from typing import Any, NamedTuple
 
 from classmix_jax.data.files.colors import Color
 from classmix_jax.errors import UserError
-from classmix_jax.tools.annotations.annotation import AnnotatedImage, Problem, attempt
+from classmix_jax.tools.annotations.annotation import (
+  AnnotatedImage,
+  Problem,
+  attempt,
+  create_problem,
+)
+from classmix_jax.tools.annotations.image_files import ImageIndex, name_image
 from classmix_jax.tools.annotations.parsing import (
   find_annotation_file,
   parse_class_name,
@@ -205,7 +211,9 @@ def get_category_name(record: Record, names: Mapping[Id, str]) -> str:
 
 
 def parse_images(
-  tables: Tables, parse: Callable[[Record, Sequence[Record], str], AnnotatedImage]
+  tables: Tables,
+  parse: Callable[[Record, Sequence[Record], str], AnnotatedImage],
+  images: ImageIndex,
 ) -> Iterator[AnnotatedImage | Problem]:
   """Yields one item per image.
 
@@ -214,21 +222,24 @@ def parse_images(
   Args:
     tables: see `read_tables`.
     parse: parses an image from its record, its annotations and its source.
+    images: see `index_images`.
   """
   for image in tables.images:
     source = f'{tables.file}, image {image.get("file_name")!r}'
     key = get_id(image, 'id')
     annotations = tables.annotations[key]
+    find_name = functools.partial(name_image, image.get('file_name'), images)
     if key in tables.shared_ids:
-      yield Problem(source, f'another image has the same id {key!r}: give each its own.')
+      sentence = f'another image has the same id {key!r}: give each its own.'
+      yield create_problem(source, sentence, find_name)
     elif tables.astray and not annotations:
-      yield Problem(
-        source,
+      sentence = (
         f'it has no annotation, and {len(tables.astray)} annotations of the file belong to no '
-        'image: correct their image_id, or remove them.',
+        'image: correct their image_id, or remove them.'
       )
+      yield create_problem(source, sentence, find_name)
     else:
-      yield attempt(source, functools.partial(parse, image, annotations, source))
+      yield attempt(source, functools.partial(parse, image, annotations, source), find_name)
 
 
 def list_strays(tables: Tables) -> list[Problem]:

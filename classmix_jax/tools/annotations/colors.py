@@ -62,7 +62,9 @@ def read(path: Path, options: Options) -> Export:
   files = find_images(directory) if directory.is_dir() else {directory.stem: directory}
   names = {color: name for name, color in table.items() if color is not None}
   items = (
-    attempt(str(file), functools.partial(parse_image, name, file, names))
+    attempt(
+      str(file), functools.partial(parse_image, name, file, names), functools.partial(str, name)
+    )
     for name, file in files.items()
   )
   return Export(list_classes(table), table, len(files), items)

@@ -24,8 +24,10 @@ from classmix_jax.tools.annotations.class_file import (
 )
 from classmix_jax.tools.annotations.class_table import list_classes, read_class_table
 from classmix_jax.tools.annotations.detect import describe_guess, detect_kind, read_sample
+from classmix_jax.tools.annotations.mask_files import find_masks, find_others
 from classmix_jax.tools.annotations.paint import paint_masks
 from classmix_jax.tools.annotations.summary import (
+  describe_additions,
   describe_background,
   format_count_table,
   format_problems,
@@ -86,11 +88,20 @@ def convert(
     raise UserError(f'{error} {guess}'.rstrip()) from None
   annotated = [item for item in items if isinstance(item, AnnotatedImage)]
   problems = [item for item in items if isinstance(item, Problem)]
+  stale: list[str] = []
   if annotated:
-    problems += write_outputs(annotated, export, output, table, background, line_width, overwrite)
-  if problems or export.strays:
+    try:
+      failures, stale = write_outputs(
+        annotated, export, output, table, background, line_width, overwrite
+      )
+    except UserError as error:  # classes may be missing because their images failed
+      text = format_problems(problems, export.strays, export.total, is_written=False)
+      raise UserError(f'{error}\n{text}'.rstrip()) from None
+    problems += failures
+  stale += list_masks(output / 'masks', [problem.name for problem in problems if problem.name])
+  if problems or export.strays or stale:
     guess = '' if annotated else describe_guess(read_sample(source), kind, CONVERTERS)
-    text = format_problems(problems, export.strays, export.total)
+    text = format_problems(problems, export.strays, export.total, stale)
     raise UserError(f'{text}\n  {guess}'.rstrip())
 
 
@@ -126,8 +137,11 @@ def write_outputs(
   background: str,
   line_width: int,
   overwrite: bool,
-) -> list[Problem]:
-  """Writes classes.txt and the masks, prints a summary and returns the problems of painting.
+) -> tuple[list[Problem], list[str]]:
+  """Writes classes.txt and the masks, and prints a summary.
+
+  Returns:
+    The problems of painting, and the masks of an earlier conversion of images that get none now.
 
   Raises:
     UserError: classes.txt exists with other names, or cannot be written.
@@ -140,20 +154,30 @@ def write_outputs(
   table_colors = {rename_background(name, background): color for name, color in table.items()}
   known_colors = {name: color for name, color in table_colors.items() if color}
   colors = choose_colors(names, {**export.colors, **known_colors})
-  write_class_file(output / 'classes.txt', names, colors, overwrite)
   masks = output / 'masks'
+  others = find_others(masks, (image.name for image in images))
+  write_class_file(output / 'classes.txt', names, colors, overwrite, others)
   counts, problems = paint_masks(images, masks, names, colors, background, line_width, overwrite)
   print(format_count_table(names, counts.images, counts.pixels), flush=True)
+  maskless = [*counts.outcomes.get('maskless', ()), *counts.outcomes.get('unplaced', ())]
+  stale, edited = find_masks(masks, maskless)
   written = [*counts.outcomes.get('written', ()), *counts.outcomes.get('changed', ())]
   print(f'{len(written)} {plural("mask", written)} written to {masks}', flush=True)
   notes = [
     *export.notes,
     *describe_background(background, used, names, counts),
     *list_notes(images, masks, counts, line_width),
+    *describe_additions(edited),
   ]
   for sentence in notes:
     print(f'note: {sentence}', flush=True)
-  return problems
+  return problems, [str(masks / f'{name}.png') for name in stale]
+
+
+def list_masks(masks: Path, names: Sequence[str]) -> list[str]:
+  """Returns the paths of the masks of these names that exist."""
+  paths = [masks / f'{name}.png' for name in names if '..' not in Path(name).parts]
+  return [str(path) for path in paths if path.is_file()]
 
 
 def rename_shapes(image: AnnotatedImage, background: str) -> AnnotatedImage:

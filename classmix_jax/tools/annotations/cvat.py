@@ -8,7 +8,7 @@ Synopsis:
 XML with a DOCTYPE is refused, because its entities could expand without limit or read other files.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import functools
 from pathlib import Path
 from typing import Any
@@ -25,22 +25,25 @@ from classmix_jax.tools.annotations.annotation import (
   Options,
   Point,
   Problem,
-  Region,
   Shape,
   attempt,
 )
 from classmix_jax.tools.annotations.detect import Sample
-from classmix_jax.tools.annotations.image_files import ImageIndex, index_images, name_image
+from classmix_jax.tools.annotations.image_files import (
+  ImageIndex,
+  complete_size,
+  index_images,
+  name_image,
+)
 from classmix_jax.tools.annotations.outlines import outline_box, outline_ellipse, rotate
 from classmix_jax.tools.annotations.parsing import (
   find_annotation_file,
   parse_class_name,
   parse_coordinate,
-  parse_size,
   parse_whole,
 )
 from classmix_jax.tools.annotations.raster import Line, Polygon, RowRuns
-from classmix_jax.tools.annotations.rle import Runs, encode_polygons, import_mask_module
+from classmix_jax.tools.annotations.rle import build_shape, import_mask_module
 from classmix_jax.types import Size
 
 Element = ElementTree.Element
@@ -92,9 +95,14 @@ def parse_images(
 ) -> Iterator[AnnotatedImage | Problem]:
   """Yields one item per image; `directory` has the image files, if it is given."""
   index = index_images(directory)
+  classes = {shape.get('label') for image in images for shape in image if shape.tag != 'tag'}
   for image in images:
     source = f'{file}, image {image.get("name")!r}'
-    yield attempt(source, functools.partial(parse_image, image, source, index))
+    yield attempt(
+      source,
+      functools.partial(parse_image, image, source, index, classes),
+      functools.partial(name_image, image.get('name'), index),
+    )
 
 
 def parse_xml(path: Path) -> Element:
@@ -142,14 +150,28 @@ def parse_color(text: str | None) -> Color | None:
   return red, green, blue
 
 
-def parse_image(image: Element, source: str, images: ImageIndex) -> AnnotatedImage:
-  """Parses one image with its regions; raises UserError if a value is invalid."""
+def parse_image(
+  image: Element, source: str, images: ImageIndex, classes: Collection[str | None]
+) -> AnnotatedImage:
+  """Parses one image with its regions; raises UserError if a value is invalid.
+
+  Args:
+    image: the element.
+    source: its location, for messages.
+    images: see `index_images`.
+    classes: labels of the shapes of all images. A tag with such a label is an object without a
+      place, unless the image has a shape of it; other tags describe the image.
+  """
   name = name_image(image.get('name'), images)
-  size = parse_size(parse_int(image, 'height'), parse_int(image, 'width'))
+  height, width = parse_int(image, 'height'), parse_int(image, 'width')
+  size = complete_size(height, width, images, image.get('name', ''))
   elements = sorted(image, key=lambda shape: parse_int(shape, 'z_order', '0'))  # stable
   shapes = [parse_shape(element, size) for element in elements if element.tag != 'tag']
-  skipped = [element.tag for element in elements if element.tag == 'tag']
-  return AnnotatedImage(name, source, size, shapes, skipped)
+  missing = set(classes) - {element.get('label') for element in elements if element.tag != 'tag'}
+  tags = [element.get('label') for element in elements if element.tag == 'tag']
+  unplaced = ['tag of a class without a shape of it' for label in tags if label in missing]
+  skipped = ['tag' for label in tags if label not in missing]
+  return AnnotatedImage(name, source, size, shapes, skipped, unplaced)
 
 
 def parse_shape(element: Element, size: Size) -> Shape:
@@ -163,12 +185,12 @@ def parse_shape(element: Element, size: Size) -> Shape:
   name = parse_class_name(element.get('label'))
   if kind in LINES:
     return Shape(name, Line(parse_pairs(element), is_joined=kind == 'polyline'), kind)
-  if kind == 'polygon' and len(parse_pairs(element)) < 3:
-    return Shape(name, Line(parse_pairs(element)), 'polygon of fewer than three points')
-  if kind not in REGIONS:
-    known = ', '.join([*REGIONS, *LINES, 'cuboid', 'skeleton', 'tag'])
+  if kind == 'mask':
+    return Shape(name, parse_mask(element, size))
+  if kind not in OUTLINES:
+    known = ', '.join([*OUTLINES, 'mask', *LINES, 'cuboid', 'skeleton', 'tag'])
     raise UserError(f'<{kind}> is not a shape, known are {known}.')
-  return Shape(name, REGIONS[kind](element, size))
+  return build_shape(name, OUTLINES[kind](element), size)
 
 
 def parse_pairs(shape: Element) -> tuple[Point, ...]:
@@ -190,24 +212,19 @@ def parse_cuboid(shape: Element) -> Polygon:
   return Polygon(((left, top), (right, top), (right, bottom), (left, bottom)))
 
 
-def parse_polygon(shape: Element, size: Size) -> Runs:
-  """Parses <polygon points="x,y;x,y;...">."""
-  return encode_polygons([parse_pairs(shape)], size)
-
-
-def parse_box(shape: Element, size: Size) -> Runs:
+def parse_box(shape: Element) -> list[Point]:
   """Parses <box xtl ytl xbr ybr rotation>, rotated about its center."""
   left, top, right, bottom = (parse_float(shape.get(key)) for key in ('xtl', 'ytl', 'xbr', 'ybr'))
   center = ((left + right) / 2, (top + bottom) / 2)
   corners = outline_box(left, top, right, bottom)
-  return encode_polygons([rotate(corners, center, parse_rotation(shape))], size)
+  return rotate(corners, center, parse_rotation(shape))
 
 
-def parse_ellipse(shape: Element, size: Size) -> Runs:
+def parse_ellipse(shape: Element) -> list[Point]:
   """Parses <ellipse cx cy rx ry rotation> as a polygon."""
   x, y, width, height = (parse_float(shape.get(key)) for key in ('cx', 'cy', 'rx', 'ry'))
   outline = outline_ellipse(x, y, width, height)
-  return encode_polygons([rotate(outline, (x, y), parse_rotation(shape))], size)
+  return rotate(outline, (x, y), parse_rotation(shape))
 
 
 def parse_rotation(shape: Element) -> float:
@@ -250,9 +267,8 @@ def parse_float(text: str | None) -> float:
   return parse_coordinate(value)
 
 
-REGIONS: Mapping[str, Callable[[Element, Size], Region]] = {
-  'polygon': parse_polygon,
+OUTLINES: Mapping[str, Callable[[Element], Sequence[Point]]] = {
+  'polygon': parse_pairs,
   'box': parse_box,
   'ellipse': parse_ellipse,
-  'mask': parse_mask,
 }

@@ -9,6 +9,7 @@ Synopsis:
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 import unicodedata
+from urllib.parse import unquote
 
 from classmix_jax.data.files.find_images import EXTENSIONS, find_images
 from classmix_jax.data.files.image_io import read_header
@@ -22,6 +23,7 @@ from classmix_jax.tools.annotations.parsing import (
 from classmix_jax.types import Size
 from classmix_jax.utils.text import listed
 
+NO_SIDE = (None, 0)  # heights and widths of images whose size an export lacks
 ImageIndex = Mapping[str, Sequence[tuple[str, Path]]]  # last part of a name -> (name, path)
 
 
@@ -77,6 +79,8 @@ def find_image(index: ImageIndex, text: str) -> tuple[str, Path] | None:
   Example: `find_image(index_images(Path('IMAGES')), '/home/street/a.jpg')[0] == 'street/a'`.
   """
   parts = split_name(text)
+  if index and (not parts or parts[-1] not in index):
+    parts = split_name(unquote(text.partition('?')[0]))  # of a URL
   candidates = index.get(parts[-1], ()) if parts else ()
   if len(candidates) < 2:
     return candidates[0] if candidates else None
@@ -105,11 +109,15 @@ def name_image(text: object, images: ImageIndex) -> str:
     images: see `index_images`.
 
   Raises:
-    UserError: the path is invalid, or several files fit.
+    UserError: the path is invalid or a URL, or several files fit.
   """
   match = find_image(images, str(text))
   if match:
     return match[0]
+  if '://' in str(text):
+    raise UserError(
+      f'the file name {text!r} is a URL: set --images to the directory of the images.'
+    )
   try:
     return parse_image_name(text)
   except UserError as error:
@@ -126,17 +134,34 @@ def complete_size(height: object, width: object, images: ImageIndex, text: str) 
     text: path of the image in the export.
 
   Raises:
-    UserError: the size is invalid, or there is neither a size nor an image.
+    UserError: the size is invalid or not that of the image, or there is neither.
   """
-  if height is not None and width is not None:
-    return parse_size(height, width)
   match = find_image(images, text)
+  if height not in NO_SIDE and width not in NO_SIDE:
+    return parse_checked_size(height, width, match[1]) if match else parse_size(height, width)
   if match is None:
     raise UserError(
       f'the size is {width} x {height} (width x height), and there is no image {text}: set '
       '--images to the directory of the images.'
     )
   return read_size(match[1])
+
+
+def parse_checked_size(height: object, width: object, file: File) -> Size:
+  """Parses the size in an export as (height, width), and compares it with that of the image.
+
+  Raises:
+    UserError: the size is invalid, or another one; images turned by their EXIF tag have two.
+  """
+  size = parse_size(height, width)
+  header = read_header(file)
+  if size != header.size and not (header.orientation >= 5 and size == header.size[::-1]):
+    raise UserError(
+      f'the size is {size[1]} x {size[0]} (width x height), but {file} is {header.size[1]} x '
+      f'{header.size[0]}: use the image that was annotated, or correct the size if the shapes fit '
+      'this image.'
+    )
+  return size
 
 
 def read_size(file: File) -> Size:

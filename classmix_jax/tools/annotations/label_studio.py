@@ -28,7 +28,11 @@ from classmix_jax.tools.annotations.image_files import (
   index_images,
   read_size,
 )
-from classmix_jax.tools.annotations.label_studio_shapes import has_outline, parse_results
+from classmix_jax.tools.annotations.label_studio_shapes import (
+  count_unplaced,
+  has_outline,
+  parse_results,
+)
 from classmix_jax.tools.annotations.label_studio_tasks import (
   Task,
   choose_names,
@@ -81,7 +85,12 @@ def read(path: Path, options: Options) -> Export:
     import_mask_module()  # raises once if it is not installed, instead of once per image
   names = choose_names([task.image for task in tasks])
   items = (
-    attempt(task.source, functools.partial(parse_image, task, names, images)) for task in tasks
+    attempt(
+      task.source,
+      functools.partial(parse_image, task, names, images),
+      functools.partial(name_task, task, names, images),
+    )
+    for task in tasks
   )
   return Export((), {}, len(tasks), items, describe_tasks(tasks))
 
@@ -100,10 +109,23 @@ def parse_image(task: Task, names: Mapping[str, str], images: ImageIndex) -> Ann
   """Parses a task with its regions; raises UserError if a value is invalid."""
   if task.flaw:
     raise UserError(task.flaw)
-  name = str(parse_relative_path(names[task.image]))
-  match = find_image(images, task.image) or find_image(images, name)
-  name = match[0] if match else name
+  name = name_task(task, names, images)
+  match = find_task_image(task, names, images)
   if task.results is None:
     return AnnotatedImage(name, task.source, None, (), is_annotated=False)
   size, shapes = parse_results(task.results, read_size(match[1]) if match else None)
-  return AnnotatedImage(name, task.source, size, shapes)
+  unplaced = ['region without an outline'] * count_unplaced(task.results)
+  return AnnotatedImage(name, task.source, size, shapes, unplaced=unplaced)
+
+
+def find_task_image(
+  task: Task, names: Mapping[str, str], images: ImageIndex
+) -> tuple[str, Path] | None:
+  """Returns (name, path) of the image of a task, with or without the prefix of its upload."""
+  return find_image(images, task.image) or find_image(images, names.get(task.image, ''))
+
+
+def name_task(task: Task, names: Mapping[str, str], images: ImageIndex) -> str:
+  """Returns the name of the image of a task; raises UserError if it is invalid."""
+  match = find_task_image(task, names, images)
+  return match[0] if match else str(parse_relative_path(names.get(task.image)))

@@ -21,7 +21,7 @@ from classmix_jax.tools.annotations.parsing import (
   parse_whole,
 )
 from classmix_jax.tools.annotations.raster import Line
-from classmix_jax.tools.annotations.rle import encode_polygons
+from classmix_jax.tools.annotations.rle import build_shape
 from classmix_jax.tools.annotations.stencil import Stencil, decode_base64
 from classmix_jax.types import Size
 
@@ -42,12 +42,14 @@ def parse_results(results: Sequence[Record], size: Size | None) -> tuple[Size | 
     (height, width), None if neither is known; and the shapes in the order of the results.
 
   Raises:
-    UserError: a value is invalid, the shapes are of several or turned images, or the size of the
-      image is another one than that of the shapes.
+    UserError: a value is invalid, the shapes are of several images or pages or of a turned image,
+      or the size of the image is another one than that of the shapes.
   """
   places = [result for result in results if is_place(result)]
   if len({str(result.get('to_name')) for result in places}) > 1:
     raise UserError('its shapes are of several images: split them into one task each.')
+  if len({str(result.get('item_index') or 0) for result in places}) > 1:
+    raise UserError('its shapes are on several pages: split them into one task each.')
   sizes = {find_size(result) for result in places} - {None}
   if len(sizes) > 1 or (size and sizes - {size}):
     raise UserError(
@@ -66,6 +68,18 @@ def parse_results(results: Sequence[Record], size: Size | None) -> tuple[Size | 
   ]
   shapes = [parse_result(result, size) for result in regions if size]
   return size, shapes
+
+
+def count_unplaced(results: Sequence[Record]) -> int:
+  """Returns the number of regions with a label and without an outline."""
+  places = {str(result.get('id')) for result in results if is_place(result)}
+  return sum(
+    isinstance(result.get('value'), dict)
+    and bool(list_labels(result))
+    and not is_place(result)
+    and str(result.get('id')) not in places
+    for result in results
+  )
 
 
 def has_outline(result: Record) -> bool:
@@ -120,7 +134,7 @@ def parse_result(result: Record, size: Size) -> Shape:
     return Shape(name, Line(tuple(corners)), 'keypoint')
   if is_open or len(corners) < 3:
     return Shape(name, Line(tuple(corners)), 'open line')
-  return Shape(name, encode_polygons([corners], size), kind)
+  return build_shape(name, corners, size, kind)
 
 
 def parse_corners(value: Record, size: Size) -> list[Point]:

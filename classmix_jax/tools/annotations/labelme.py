@@ -29,9 +29,11 @@ from classmix_jax.tools.annotations.annotation import (
 )
 from classmix_jax.tools.annotations.detect import Sample
 from classmix_jax.tools.annotations.image_files import (
+  NO_SIDE,
   ImageIndex,
   complete_size,
   index_images,
+  parse_checked_size,
   read_size,
 )
 from classmix_jax.tools.annotations.parsing import (
@@ -71,7 +73,14 @@ def read(path: Path, options: Options) -> Export:
   root = path.parent if path.is_file() else path
   files = [path] if path.is_file() else find_json_files(path)
   images = index_images(options.images)
-  items = (attempt(str(file), functools.partial(parse_image, file, root, images)) for file in files)
+  items = (
+    attempt(
+      str(file),
+      functools.partial(parse_image, file, root, images),
+      functools.partial(name_file, file, root),
+    )
+    for file in files
+  )
   return Export((), {}, len(files), items)
 
 
@@ -89,39 +98,44 @@ def parse_image(file: Path, root: Path, images: ImageIndex) -> AnnotatedImage:
   data = read_json_file(file)
   if not isinstance(data, dict) or not isinstance(data.get('shapes'), list):
     raise UserError("it has no list 'shapes', so it is not a file of labelme; move it elsewhere.")
-  shapes, skipped = [], []
+  shapes, unplaced = [], []
   for record in data['shapes']:
     if not isinstance(record, dict):
       raise UserError(f'a shape is {str(record)[:40]}; expected an object; save it again.')
     shape = parse_shape(record)
     if shape is None:
-      skipped.append('shape without points')
+      unplaced.append('shape without points')
     else:
       shapes.append(shape)
-  name = file.relative_to(root).with_suffix('').as_posix()
   size = find_size(data, file, images)
-  return AnnotatedImage(unicodedata.normalize('NFC', name), str(file), size, shapes, skipped)
+  return AnnotatedImage(name_file(file, root), str(file), size, shapes, unplaced=unplaced)
+
+
+def name_file(file: Path, root: Path) -> str:
+  """Returns the name of the image of a JSON file."""
+  return unicodedata.normalize('NFC', file.relative_to(root).with_suffix('').as_posix())
 
 
 def find_size(data: Mapping[str, Any], file: Path, images: ImageIndex) -> Size:
   """Returns the size in the file, or else of `imageData`, or else of the image of `imagePath`.
 
   Raises:
-    UserError: the size is invalid, or there is neither a size nor an image.
+    UserError: the size is invalid or not that of the image, or there is neither.
   """
   height, width = data.get('imageHeight'), data.get('imageWidth')
-  if height is not None and width is not None:
-    return parse_size(height, width)
+  has_size = height not in NO_SIDE and width not in NO_SIDE
   if data.get('imageData'):
     where = 'the image in imageData'
     encoded = Encoded(decode_base64(data['imageData']), where, 'Save the file again.')
+    if has_size:
+      return parse_checked_size(height, width, encoded)
     header = read_header(encoded)
     # labelme shows these bytes as they are stored, without the turn in their EXIF tag.
     return parse_size(*(header.size[::-1] if header.orientation >= 5 else header.size))
   path = str(data.get('imagePath') or file.with_suffix('.jpg').name).replace('\\', '/')
   for candidate in (file.parent / path, file.parent / Path(path).name):
     if '\0' not in path and candidate.is_file():
-      return read_size(candidate)
+      return parse_checked_size(height, width, candidate) if has_size else read_size(candidate)
   return complete_size(height, width, images, Path(path).name)
 
 

@@ -7,7 +7,7 @@ Synopsis:
     files.close()
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import io
 from pathlib import Path
 from typing import Literal
@@ -39,10 +39,7 @@ class MaskFiles:
     self._decoding = decoding
     self._overwrite = overwrite
     self._record = read_record(directory.parent / f'{directory.name}.sha256')
-
-  def exists(self, name: str) -> bool:
-    """Returns whether there is a mask of this name."""
-    return inside(self._directory, f'{name}.png').exists()
+    remove_leftovers(directory)
 
   def save(self, name: str, mask: np.ndarray) -> tuple[Outcome, np.ndarray]:
     """Writes a mask unless it exists with the same pixels or was edited.
@@ -89,6 +86,40 @@ class MaskFiles:
       self._record.add(name, data)
     except OSError as error:
       raise UserError(describe_failure(self._directory, error)) from None
+
+
+def remove_leftovers(directory: Path) -> None:
+  """Removes incomplete masks of a killed conversion; raises UserError if one cannot be removed."""
+  for path in directory.rglob('.*.tmp'):
+    try:
+      path.unlink(missing_ok=True)
+    except OSError as error:
+      raise UserError(describe_failure(path, error)) from None
+
+
+def find_others(directory: Path, names: Iterable[str]) -> list[str]:
+  """Returns the paths of the masks in a directory that have none of these names, sorted."""
+  expected = {str(directory / f'{name}.png') for name in names}
+  return sorted({str(path) for path in directory.rglob('*.png')} - expected)
+
+
+def find_masks(directory: Path, names: Iterable[str]) -> tuple[list[str], list[str]]:
+  """Finds the masks of these names that exist.
+
+  Returns:
+    The names of those that this program wrote, and of those that were edited or that it did not
+    write.
+
+  Raises:
+    UserError: a file cannot be read.
+  """
+  record = read_record(directory.parent / f'{directory.name}.sha256')
+  written, edited = [], []
+  for name in names:
+    path = inside(directory, f'{name}.png')
+    if path.is_file():
+      (written if record.holds(name, read_bytes(path)) else edited).append(name)
+  return written, edited
 
 
 def encode_mask(mask: np.ndarray, palette: Sequence[int]) -> bytes:

@@ -20,7 +20,7 @@ from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import AnnotatedImage, Problem, Region, Shape
 from classmix_jax.tools.annotations.mask_files import MaskFiles
-from classmix_jax.tools.annotations.raster import Line, rasterize
+from classmix_jax.tools.annotations.raster import Line, has_pixels, rasterize
 from classmix_jax.types import VOID
 from classmix_jax.utils.progress import track
 from classmix_jax.utils.text import listed
@@ -35,12 +35,15 @@ class MaskCounts(NamedTuple):
     images: `[256]` int64, number of masks with each class id.
     pixels: `[256]` int64, number of pixels of each class id.
     outcomes: outcome of `MaskFiles.save` -> names of the masks. 'maskless' are images that got no
-      mask; 'stale' are those of them that have one from an earlier conversion.
+      mask; 'unplaced' are those of them with objects whose place is missing; 'blank' are masks
+      of images without shapes.
+    invisible: location of the image of each shape that has no pixel in it.
   """
 
   images: np.ndarray
   pixels: np.ndarray
   outcomes: Mapping[str, Sequence[str]]
+  invisible: Sequence[str] = ()
 
 
 def paint_masks(
@@ -72,32 +75,41 @@ def paint_masks(
   occurrences, pixels = np.zeros(256, np.int64), np.zeros(256, np.int64)
   outcomes: dict[str, list[str]] = {}
   problems: list[Problem] = []
+  invisible: list[str] = []
   for image in track(images, 'painting masks', len(images), 'masks'):
     try:
       if not has_mask(image, background, line_width):
-        outcomes.setdefault('maskless', []).append(image.name)
-        if files.exists(image.name):
-          outcomes.setdefault('stale', []).append(image.name)
+        key = 'unplaced' if image.unplaced and background else 'maskless'
+        outcomes.setdefault(key, []).append(image.name)
         continue
-      outcome, mask = files.save(image.name, paint_image(image, ids, background, line_width))
+      painted = paint_image(image, ids, background, line_width)
     except UserError as error:
+      problems.append(Problem(image.source, str(error), image.name))
+      continue
+    try:
+      outcome, mask = files.save(image.name, painted)
+    except UserError as error:  # of the file: its mask is not outdated
       problems.append(Problem(image.source, str(error)))
       continue
     outcomes.setdefault(outcome, []).append(image.name)
+    if not image.shapes:
+      outcomes.setdefault('blank', []).append(image.name)
+    invisible += [image.source] * count_invisible(image)
     present = np.bincount(mask.ravel(), minlength=256)
     occurrences, pixels = occurrences + (present > 0), pixels + present
   files.close()
-  return MaskCounts(occurrences, pixels, outcomes), problems
+  return MaskCounts(occurrences, pixels, outcomes, invisible), problems
 
 
 def has_mask(image: AnnotatedImage, background: str, line_width: int) -> bool:
   """Returns whether an image gets a mask.
 
-  It does if it has a region, or if it is annotated and there is a class for its background.
+  It does if it has a region, or if it is annotated and there is a class for its background. With
+  such a class, it does not if the place of an object is missing.
   """
-  return image.is_annotated and bool(
-    background or any(is_certain(shape, line_width) for shape in image.shapes)
-  )
+  if background:
+    return image.is_annotated and not image.unplaced
+  return image.is_annotated and any(is_certain(shape, line_width) for shape in image.shapes)
 
 
 def is_certain(shape: Shape, line_width: int) -> bool:
@@ -158,6 +170,12 @@ def order_regions(
     else:
       under.append((VOID, region))
   return under + regions + over
+
+
+def count_invisible(image: AnnotatedImage) -> int:
+  """Returns the number of shapes that have no pixel in the image, e.g. because they lie outside."""
+  size = image.size
+  return sum(not has_pixels(shape.region, size) for shape in image.shapes) if size else 0
 
 
 def check_coverage(size: tuple[int, int], regions: Sequence[tuple[int, Region]]) -> None:

@@ -46,6 +46,21 @@ def rasterize(size: Size, shapes: Sequence[tuple[int, Region]], blank: int) -> n
   return np.array(canvas)
 
 
+def has_pixels(region: Region, size: Size) -> bool:
+  """Returns whether a region has pixels in an image of size (height, width).
+
+  Raises:
+    UserError: it cannot be decoded.
+
+  Example:
+    >>> has_pixels(Rectangle(1, 0, 2, 0), (2, 3)), has_pixels(Rectangle(5, 0, 9, 0), (2, 3))
+    (True, False)
+  """
+  canvas = Image.new('L', size[::-1], 0)
+  region.paint(canvas, 1)
+  return canvas.getbbox() is not None
+
+
 def paste(canvas: Image.Image, label: int, pixels: np.ndarray, left: int = 0, top: int = 0) -> None:
   """Paints the True pixels of `[h, w]` bool, placed with its first pixel at (left, top)."""
   stencil = Image.fromarray(np.ascontiguousarray(pixels, np.uint8) * np.uint8(255))
@@ -97,22 +112,6 @@ class Ellipse:
       self.y + self.vertical,
     )
     ImageDraw.Draw(canvas).ellipse(box, fill=label, outline=label)
-
-
-@dataclasses.dataclass(frozen=True)
-class PerforatedPolygon:
-  """A polygon with holes; the outlines of the holes belong to them."""
-
-  points: tuple[Point, ...]
-  holes: tuple[tuple[Point, ...], ...]
-
-  def paint(self, canvas: Image.Image, label: int) -> None:
-    stencil = Image.new('1', canvas.size, 0)
-    draw = ImageDraw.Draw(stencil)
-    draw.polygon(self.points, fill=1, outline=1)
-    for hole in self.holes:
-      draw.polygon(hole, fill=0, outline=0)
-    canvas.paste(label, (0, 0), stencil)
 
 
 @dataclasses.dataclass(frozen=True)

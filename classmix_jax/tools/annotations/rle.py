@@ -14,9 +14,9 @@ from typing import Any
 from PIL import Image
 
 from classmix_jax.errors import UserError
-from classmix_jax.tools.annotations.annotation import Point
+from classmix_jax.tools.annotations.annotation import Point, Shape
 from classmix_jax.tools.annotations.parsing import parse_whole
-from classmix_jax.tools.annotations.raster import paste
+from classmix_jax.tools.annotations.raster import Line, paste
 from classmix_jax.types import Size
 
 
@@ -71,6 +71,37 @@ def encode_polygons(polygons: Sequence[Sequence[Point]], size: Size) -> Runs:
   flat = [[number for point in polygon for number in point] for polygon in polygons]
   merged = mask.merge(mask.frPyObjects(flat, *size))
   return Runs(size, merged['counts'])
+
+
+def build_shape(name: str, points: Sequence[Point], size: Size, kind: str = '') -> Shape:
+  """Builds the shape of an outline: a region, or a line if it has no pixel.
+
+  An outline of one or two points has no area, and one that is thinner than a pixel may have no
+  pixel that is half inside.
+
+  Args:
+    name: the class.
+    points: one or more corners.
+    size: (height, width) of the image.
+    kind: of regions whose class is not certain, see `Shape`.
+
+  Raises:
+    UserError: pycocotools is not installed.
+
+  Example: `isinstance(build_shape('crack', [(1, 1), (9, 1), (9, 1.1)], (6, 12)).region, Line)`.
+  """
+  if len(points) < 3:
+    return Shape(name, Line(tuple(points)), kind or 'polygon of fewer than three points')
+  region = encode_polygons([points], size)
+  if region.area or is_outside(points, size):
+    return Shape(name, region, kind)
+  return Shape(name, Line((*points, points[0])), kind or 'polygon thinner than a pixel')
+
+
+def is_outside(points: Sequence[Point], size: Size) -> bool:
+  """Returns whether the box around points has no pixel of an image of size (height, width)."""
+  xs, ys = zip(*points, strict=True)
+  return max(xs) <= 0 or min(xs) >= size[1] or max(ys) <= 0 or min(ys) >= size[0]
 
 
 def parse_runs(stored: Mapping[str, Any], size: Size) -> Runs:

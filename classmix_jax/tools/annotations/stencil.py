@@ -12,7 +12,7 @@ import dataclasses
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.raster import paste
@@ -36,6 +36,8 @@ class Stencil:
       with Image.open(io.BytesIO(self.data), formats=['PNG']) as image:
         image.load()
         pixels = select_pixels(image)
+    except UnidentifiedImageError:
+      raise UserError(f'a mask of {len(self.data)} bytes is no PNG: save the file again.') from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
       raise UserError(f'a mask does not decode ({error}): save the file again.') from None
     paste(canvas, label, pixels, self.left, self.top)

@@ -14,6 +14,7 @@ import numpy as np
 
 from classmix_jax.data.class_files.words import is_background
 from classmix_jax.tools.annotations.annotation import AnnotatedImage, Problem
+from classmix_jax.tools.annotations.mask_files import find_others
 from classmix_jax.tools.annotations.paint import VOID_WIDTH, MaskCounts, is_certain
 from classmix_jax.tools.annotations.raster import Line
 from classmix_jax.types import VOID
@@ -76,11 +77,15 @@ def list_notes(
 ) -> Iterator[str]:
   """Yields sentences on anything unexpected that is not an error."""
   yield from describe_existing(counts, masks)
-  expected = {str(masks / f'{image.name}.png') for image in images}
-  others = sorted({str(path) for path in masks.rglob('*.png')} - expected)
-  if others:
+  if others := find_others(masks, (image.name for image in images)):
     yield (
       f'{masks} has {len(others)} more masks, whose ids were not checked: {listed(others, 3)}.'
+    )
+  blank = counts.outcomes.get('blank', ())
+  if blank:
+    yield (
+      f'{len(blank)} images have no shape, so that their masks are background everywhere: '
+      f'{listed(blank, 3)}. Remove these masks if the images were not annotated.'
     )
   maskless = counts.outcomes.get('maskless', ())
   unannotated = {image.name for image in images if not image.is_annotated}
@@ -91,19 +96,22 @@ def list_notes(
       f'{len(without)} images are not annotated and got no mask: {listed(without, 3)}. Training '
       'uses them as unlabelled images.'
     )
+  if unplaced := counts.outcomes.get('unplaced', ()):
+    yield (
+      f'{len(unplaced)} images have objects without a place and got no mask, because these would '
+      f'be background: {listed(unplaced, 3)}. Annotate the objects again, or remove them.'
+    )
   if empty:
     yield (
       f'{len(empty)} images have no region and got no mask: {listed(empty, 3)}. Training uses them '
       'as unlabelled images; or --background=NAME makes them all of that class.'
     )
-  yield from describe_shapes(images, line_width)
+  yield from describe_shapes(images, line_width, counts.invisible)
 
 
 def describe_existing(counts: MaskCounts, masks: Path) -> Iterator[str]:
   """Yields sentences on the masks that existed before."""
-  same, changed, edited, stale = (
-    counts.outcomes.get(key, ()) for key in ('same', 'changed', 'edited', 'stale')
-  )
+  same, changed, edited = (counts.outcomes.get(key, ()) for key in ('same', 'changed', 'edited'))
   if same:
     yield f'{count_masks(same, "existed and is", "existed and are")} up to date.'
   if changed:
@@ -117,10 +125,14 @@ def describe_existing(counts: MaskCounts, masks: Path) -> Iterator[str]:
       f'annotations differ: {listed(edited, 3)}. They were edited, or not written by this program; '
       '--overwrite replaces all masks.'
     )
-  if stale:
+
+
+def describe_additions(edited: Sequence[str]) -> Iterator[str]:
+  """Yields a sentence on masks that this program did not write, of images that get none."""
+  if edited:
     yield (
-      f'{count_masks(stale, "was", "were")} kept, although this export has no region there: '
-      f'{listed((masks / f"{name}.png" for name in stale), 3)}. Remove what is outdated.'
+      f'{count_masks(edited, "was", "were")} kept, although this export has no region there: '
+      f'{listed(edited, 3)}. They were edited, or not written by this program.'
     )
 
 
@@ -134,8 +146,10 @@ def count_masks(names: Sequence[str], singular: str, plural: str) -> str:
   return f'1 mask {singular}' if len(names) == 1 else f'{len(names)} masks {plural}'
 
 
-def describe_shapes(images: Sequence[AnnotatedImage], line_width: int) -> Iterator[str]:
-  """Yields sentences on the shapes that are void or left out."""
+def describe_shapes(
+  images: Sequence[AnnotatedImage], line_width: int, invisible: Sequence[str]
+) -> Iterator[str]:
+  """Yields sentences on the shapes that are void or left out; `invisible` as in MaskCounts."""
   uncertain = [
     (shape.kind, isinstance(shape.region, Line) and bool(shape.name), image.source)
     for image in images
@@ -145,6 +159,7 @@ def describe_shapes(images: Sequence[AnnotatedImage], line_width: int) -> Iterat
   lines = [(kind, source) for kind, is_line, source in uncertain if is_line]
   others = [(kind, source) for kind, is_line, source in uncertain if not is_line]
   skipped = [(kind, image.source) for image in images for kind in image.skipped]
+  unplaced = [(kind, image.source) for image in images for kind in image.unplaced]
   if lines:
     yield (
       f'shapes without an area are void, {VOID_WIDTH} pixels wide: {_count_kinds(lines)}. '
@@ -153,7 +168,14 @@ def describe_shapes(images: Sequence[AnnotatedImage], line_width: int) -> Iterat
   if others:
     yield f'shapes without a certain outline or class are void: {_count_kinds(others)}.'
   if skipped:
-    yield f'annotations without a place in the image were left out: {_count_kinds(skipped)}.'
+    yield f'annotations of whole images were left out: {_count_kinds(skipped)}.'
+  if unplaced:
+    yield f'objects without a place in the image were left out: {_count_kinds(unplaced)}.'
+  if invisible:
+    yield (
+      f'{len(invisible)} shapes have no pixel in their images, because they lie outside or are '
+      f'empty; the first in {invisible[0]}.'
+    )
 
 
 def _count_kinds(kinds: Sequence[tuple[str, str]]) -> str:
@@ -163,22 +185,36 @@ def _count_kinds(kinds: Sequence[tuple[str, str]]) -> str:
   return f'{", ".join(texts)}; the first in {kinds[0][1]}'
 
 
-def format_problems(problems: Sequence[Problem], strays: Sequence[Problem], total: int) -> str:
+def format_problems(
+  problems: Sequence[Problem],
+  strays: Sequence[Problem],
+  total: int,
+  stale: Sequence[str] = (),
+  is_written: bool = True,
+) -> str:
   """Returns the error message with the number of problems and the first ten of them.
 
   Args:
     problems: of images.
     strays: of annotations that belong to no image.
     total: number of images in the export.
+    stale: masks that exist, of images that get none now.
+    is_written: whether the masks of the other images are written.
   """
   lines = []
   if problems:
-    rest = ', the others are finished' if len(problems) < total else ''
+    rest = ', the others are finished' if is_written and len(problems) < total else ''
     lines.append(f'{len(problems)} of {total} images could not be converted{rest}:')
     lines += _list_problems(problems)
   if strays:
     lines.append('Annotations belong to no image:')
     lines += _list_problems(strays)
+  if stale:
+    causes = 'is outdated: its image gets', 'are outdated: their images get'
+    lines.append(
+      f'{count_masks(stale, *causes)} none now, but training would still use '
+      f'{listed(stale, 3)}. Correct the annotations and convert again, or remove what is outdated.'
+    )
   return '\n'.join(lines)
 
 

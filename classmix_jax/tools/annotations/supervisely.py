@@ -42,7 +42,8 @@ from classmix_jax.tools.annotations.parsing import (
   parse_points,
   read_json_file,
 )
-from classmix_jax.tools.annotations.raster import Line, PerforatedPolygon, Polygon, Rectangle
+from classmix_jax.tools.annotations.raster import Line, Rectangle
+from classmix_jax.tools.annotations.scanline import ScanlinePolygon
 from classmix_jax.tools.annotations.stencil import Stencil, decode_base64
 
 ANNOTATIONS = 'ann'  # directory of a data set with its JSON files
@@ -84,7 +85,14 @@ def read(path: Path, options: Options) -> Export:
     )
   colors = read_classes(root)
   images = index_images(options.images)
-  items = (attempt(str(file), functools.partial(parse_image, file, root, images)) for file in files)
+  items = (
+    attempt(
+      str(file),
+      functools.partial(parse_image, file, root, images),
+      functools.partial(name_file, file, root),
+    )
+    for file in files
+  )
   return Export(tuple(sorted(colors)), colors, len(files), items)
 
 
@@ -128,13 +136,18 @@ def parse_image(file: Path, root: Path, images: ImageIndex) -> AnnotatedImage:
     raise UserError("it has no list 'objects', so it is not of Supervisely; move it elsewhere.")
   sides = data.get('size')
   sides = sides if isinstance(sides, dict) else {}
-  directory = list(file.relative_to(root).parent.parts)
-  if ANNOTATIONS in directory:
-    del directory[len(directory) - 1 - directory[::-1].index(ANNOTATIONS)]
-  name = parse_image_name('/'.join([*directory, file.stem]))
+  name = name_file(file, root)
   shapes = [parse_object(record) for record in data['objects']]
   size = complete_size(sides.get('height'), sides.get('width'), images, name)
   return AnnotatedImage(name, str(file), size, shapes)
+
+
+def name_file(file: Path, root: Path) -> str:
+  """Returns the name of the image of a JSON file; raises UserError if it is invalid."""
+  directory = list(file.relative_to(root).parent.parts)
+  if ANNOTATIONS in directory:
+    del directory[len(directory) - 1 - directory[::-1].index(ANNOTATIONS)]
+  return parse_image_name('/'.join([*directory, file.stem]))
 
 
 def parse_object(record: Any) -> Shape:
@@ -182,7 +195,7 @@ def parse_surroundings(record: Mapping[str, Any]) -> Rectangle:
   return Rectangle(min(xs), min(ys), max(xs), max(ys))
 
 
-def parse_polygon(record: Mapping[str, Any]) -> Region:
+def parse_polygon(record: Mapping[str, Any]) -> ScanlinePolygon:
   """Parses {'points': {'exterior': [[x, y], ...], 'interior': [...]}}."""
   points = record['points']
   exterior = parse_corners(record, 'exterior', 3)
@@ -190,7 +203,7 @@ def parse_polygon(record: Mapping[str, Any]) -> Region:
   if not isinstance(interior, list):
     raise UserError(f'the holes of a polygon are {str(interior)[:40]}; expected lists of points.')
   holes = tuple(hole for hole in map(parse_points, interior) if len(hole) > 2)
-  return PerforatedPolygon(exterior, holes) if holes else Polygon(exterior)
+  return ScanlinePolygon(exterior, holes)
 
 
 def parse_rectangle(record: Mapping[str, Any]) -> Rectangle:

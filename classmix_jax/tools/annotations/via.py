@@ -33,6 +33,7 @@ from classmix_jax.tools.annotations.image_files import (
   ImageIndex,
   find_image,
   index_images,
+  name_image,
   read_size,
 )
 from classmix_jax.tools.annotations.outlines import outline_box, outline_ellipse, rotate
@@ -45,7 +46,7 @@ from classmix_jax.tools.annotations.parsing import (
   read_json_file,
 )
 from classmix_jax.tools.annotations.raster import Line
-from classmix_jax.tools.annotations.rle import encode_polygons, import_mask_module
+from classmix_jax.tools.annotations.rle import build_shape, import_mask_module
 from classmix_jax.types import Size
 from classmix_jax.utils.text import listed
 
@@ -209,7 +210,11 @@ def parse_images(
   """Yields one item per image."""
   for entry in entries:
     source = f'{file}, image {entry.filename!r}'
-    yield attempt(source, functools.partial(parse_image, entry, attribute, images, source))
+    yield attempt(
+      source,
+      functools.partial(parse_image, entry, attribute, images, source),
+      functools.partial(name_image, entry.filename, images),
+    )
 
 
 def parse_image(entry: Entry, attribute: str, images: ImageIndex, source: str) -> AnnotatedImage:
@@ -237,10 +242,7 @@ def parse_region(shape: Record, attributes: Record, attribute: str, size: Size) 
     raise UserError(
       f"a region has the shape '{kind}', known are {', '.join(OUTLINES)}, polyline and point."
     )
-  corners = OUTLINES[kind](shape)
-  if len(corners) < 3:
-    return Shape(name, Line(tuple(corners)), 'polygon of fewer than three points')
-  return Shape(name, encode_polygons([corners], size), '' if name else 'region without a class')
+  return build_shape(name, OUTLINES[kind](shape), size, '' if name else 'region without a class')
 
 
 def parse_class(value: Any) -> str:

@@ -59,7 +59,7 @@ def spell(name: str) -> str:
 
 
 def children(directory: Path) -> list[Path]:
-  """Returns the directories in a directory, sorted; hidden ones are left out.
+  """Returns the directories in a directory, sorted, without hidden ones and circular links.
 
   Raises:
     UserError: the directory cannot be read.
@@ -67,7 +67,7 @@ def children(directory: Path) -> list[Path]:
   return sorted(
     directory / entry.name
     for entry in _entries(directory)
-    if entry.is_dir() and not entry.name.startswith(('.', '__MACOSX'))
+    if os.path.isdir(entry) and not entry.name.startswith(('.', '__MACOSX'))
   )
 
 
@@ -76,7 +76,7 @@ def image_files(directory: Path) -> list[Path]:
   return sorted(
     directory / entry.name
     for entry in _entries(directory)
-    if entry.name.lower().endswith(EXTENSIONS) and entry.name[0] != '.' and entry.is_file()
+    if entry.name.lower().endswith(EXTENSIONS) and entry.name[0] != '.' and os.path.isfile(entry)
   )
 
 
