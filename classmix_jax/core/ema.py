@@ -40,13 +40,16 @@ def ema_update(new: PyTree, average: PyTree, decay: ArrayLike) -> PyTree:
     decay: alpha, in 0..1.
 
   Raises:
-    ValueError: the trees or the shapes of their leaves differ (at trace time).
+    ValueError: the trees or the shapes of their leaves differ, or a decay that is no array is not
+      in 0..1 (at trace time).
 
   Example:
     >>> round(float(ema_update({'w': jnp.array(2.0)}, {'w': jnp.array(1.0)}, 0.9)['w']), 4)
     1.1
   """
   check_same_tree(new, average)
+  if isinstance(decay, int | float) and not 0 <= decay <= 1:
+    raise ValueError(f'decay is {decay}, expected is a number from 0 to 1.')
   return optax.incremental_update(new, average, 1.0 - decay)
 
 

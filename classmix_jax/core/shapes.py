@@ -106,6 +106,9 @@ def class_ids(
   """
   check_dtype(name, label, jnp.integer, f'class ids, as of {name}.astype(int)')
   num_classes = class_count(num_classes)
+  if not isinstance(label, jax.Array):  # 2**32 would be 0 in 32 bits
+    values = np.asarray(label).astype(np.int64)
+    label = np.where((values >= 0) & (values < num_classes), values, -1)
   ids = jnp.asarray(label).astype(jnp.int32)
   known = (ids >= 0) & (ids < num_classes)
   for void in ignored_ids(ignore, num_classes):
@@ -144,6 +147,7 @@ def ignored_ids(ignore: Ids, num_classes: int) -> list[Any]:
   ids = np.ravel(ignore) if isinstance(ignore, np.ndarray) else ignore
   values: list[Any] = list(ids) if np.iterable(ids) else [ids]
   for value in values:
+    check_rank('ignore', value, '', 'one id or several, such as ignore=(0, 255)')
     check_dtype('ignore', value, jnp.integer, 'one id or several, such as ignore=(0, 255)')
   return [
     value for value in values if isinstance(value, jax.core.Tracer) or 0 <= value < num_classes

@@ -16,6 +16,7 @@ from classmix_jax.config.trained import (
   override,
   trained_setup,
 )
+from classmix_jax.data.class_files.text import MISSING
 from classmix_jax.data.match_classes import match_classes
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.data.splits import split_hash
@@ -25,10 +26,11 @@ from classmix_jax.evaluation.protocols import PROTOCOLS, slug
 from classmix_jax.evaluation.summary import conclude
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.workdir import run_files
-from classmix_jax.workdir.image_changes import has_images_of
-from classmix_jax.workdir.image_record import read_record, same_images
+from classmix_jax.workdir.image_changes import has_training_images
+from classmix_jax.workdir.image_record import differ, digest_values, read_record, same_images
 
 Values = Mapping[str, Any]  # a run's config as nested plain dicts
+CLASSES = 'classes.json'  # of a run, a class file, too
 # Fields of a directory of one's own images that set all images with a mask aside.
 WHOLE = {'data.val_share': 1.0, 'data.val': '', 'data.labeled': ''}
 
@@ -73,20 +75,41 @@ def name_own_flags(sentence: str, run: Path) -> str:
   return sentence
 
 
+def open_with_classes(values: Values, run: Path) -> Dataset:
+  """Opens a validation set, with the classes of the run if its directory has no class file.
+
+  Raises:
+    UserError: the data is missing, or the masks of the run had other values than class ids.
+  """
+  try:
+    return open_validation(values)
+  except UserError as error:
+    record = read_record(run)
+    if error.kind != MISSING or record is None:
+      raise
+    dataset = open_validation(override(values, {'data.classes': str(run.absolute() / CLASSES)}))
+    if differ(record.values, digest_values(dataset.val)):
+      raise UserError(
+        f'{values["data"]["root"]} has no class file, and the masks of {run} have other values '
+        f'than class ids: copy the class file of {record.root} there.'
+      ) from None
+    return dataset
+
+
 def open_data(values: Values, run: Path, *, other_root: bool) -> Dataset:
   """Opens the validation set of a run, or of another directory, with the classes of the run.
 
-  In a directory without images of the run, all images with a mask are evaluated if none of them
-  are for validation. Arguments and errors are those of `open_evaluator`.
+  In a directory without images that the run was trained on, all images with a mask are evaluated
+  if none of them are for validation. Arguments and errors are those of `open_evaluator`.
   """
   try:
     dataset = None
     if other_root and 'val_share' in values['data']:
-      dataset = open_validation(override(values, WHOLE))
+      dataset = open_with_classes(override(values, WHOLE), run)
       record = read_record(run)
-      if record is None or has_images_of(record, dataset.val):
+      if record is None or has_training_images(record, dataset.val):
         dataset = None
-    dataset = dataset or open_validation(values)
+    dataset = dataset or open_with_classes(values, run)
   except UserError as error:
     raise UserError(name_own_flags(str(error), run)) from None
   for note in dataset.notes:

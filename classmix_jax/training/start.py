@@ -46,9 +46,9 @@ def suggest_splits(setup: Setup, run: Path, before: ImageRecord | None) -> dict[
   train, val = set(setup.dataset.train.names), set(setup.dataset.val.names)
   remedies = {}
   if before.labeled.keys() <= train:
-    remedies['labeled'] = f'set --config.data.labeled={run}/splits/labeled.txt to keep the split'
+    remedies['labeled'] = f'--config.data.labeled={run}/splits/labeled.txt'
   if 'val' in setup.values['data'] and before.val.keys() <= train | val:
-    remedies['val'] = f'put it back or set --config.data.val={run}/splits/val.txt'
+    remedies['val'] = f'--config.data.val={run}/splits/val.txt'
   return remedies
 
 

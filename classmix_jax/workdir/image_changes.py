@@ -67,11 +67,11 @@ def find_roles(name: str, pair: Pair, images: Images) -> set[str]:
   }
 
 
-def has_images_of(record: ImageRecord, source: Source) -> bool:
-  """Returns whether any image of a source is in a record."""
+def has_training_images(record: ImageRecord, source: Source) -> bool:
+  """Returns whether any image of a source is in a record as labelled or unlabelled."""
   images = index_images(record)
   pairs = stamp_images(source, False, record.val)
-  return any(find_roles(name, pair, images) for name, pair in pairs.items())
+  return any(find_roles(name, pair, images) - {'val'} for name, pair in pairs.items())
 
 
 def find_moved(before: ImageRecord, after: ImageRecord) -> Iterator[tuple[str, str, str]]:

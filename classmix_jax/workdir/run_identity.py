@@ -98,7 +98,7 @@ def check_images(
   Args:
     run: the run directory.
     record: the images of this start.
-    remedies: what a start can set to keep the images of a role, 'labeled' or 'val'.
+    remedies: role, 'labeled' or 'val' -> the flag that keeps its images.
 
   Returns:
     Lines that describe what changed since the last start.
@@ -150,7 +150,15 @@ def check_roles(
   # Weights that have learned from an image would be scored on it.
   learned = any(new == 'val' for _, _, new in moved)
   validated = learned or any(old == 'val' for _, old, _ in moved)
-  remedy = remedies.get('val' if validated else 'labeled') or 'put it back'
+  # An unlabelled image with a new mask is labelled once it is not for validation.
+  annotated = any(old == 'unlabeled' for _, old, _ in moved)
+  roles = (['val'] if validated else []) + (['labeled'] if annotated or not validated else [])
+  flags = [remedies[role] for role in roles if role in remedies]
+  ways = [
+    *(['put it back'] if validated or not flags else []),
+    *([f'set {" and ".join(flags)} to keep the split'] if flags else []),
+  ]
+  remedy = ' or '.join(ways)
   raise UserError(
     f'{name} was {WITH_ARTICLE[was]} image at the last start of {run} and is now '
     f'{WITH_ARTICLE[now]} one{more}: ' + describe_ways_on(run, other=remedy, weights=not learned)

@@ -133,6 +133,12 @@ def test_255_is_a_class_of_300():
   np.testing.assert_allclose(loss, np.log(300) * np.array([1, 1, 0]), rtol=1e-6)
 
 
+def test_ids_beyond_32_bits_are_void():
+  """In 32 bits 2**32 would be class 0."""
+  label = np.array([0, 2**32, 2**32 + 1, -(2**32)])
+  assert class_ids(label, C).tolist() == [0, -1, -1, -1]
+
+
 def test_one_class_and_empty_arrays():
   counts = cm.confusion_matrix(np.array([0, 5]), np.array([0, 0]), 1)
   assert counts.tolist() == [[1]]  # no wrong class exists
@@ -176,6 +182,11 @@ ERRORS = {
     lambda: cm.cross_entropy(zeros(4, 3), zeros(4, dtype=int), 0.5),
     'ignore has the dtype',
   ),
+  'nested ignore': (
+    lambda: cm.cross_entropy(zeros(4, 3), zeros(4, dtype=int), [[0, 1]]),
+    r'ignore has the shape \(2,\)',
+  ),
+  'decay': (lambda: cm.ema_update({'w': zeros(3)}, {'w': zeros(3)}, 99), 'decay is 99.*0 to 1'),
   'classes second': (
     lambda: cm.cross_entropy(zeros(2, 3, 4, 5), zeros(2, 4, 5, dtype=int)),
     r'\(2, 3, 4, 5\).*\(2, 4, 5\).*classes come last, jnp.moveaxis\(logits, 1, -1\)',
@@ -234,6 +245,10 @@ ERRORS = {
     lambda: cm.mix(zeros(2, 4, 5, dtype=bool), zeros(2, 3, 4, 5)),
     r'channels come last, jnp.moveaxis\(x, 1, -1\)',
   ),
+  'channels second, few': (
+    lambda: cm.mix(zeros(2, 4, 5, dtype=bool), zeros(2, 3, 4, 5)),
+    r'channels come last, jnp.moveaxis\(x, 1, -1\)',
+  ),
   'bytes': (
     lambda: cm.strong_augment(KEY, zeros(2, 4, 5, 3, dtype=np.uint8), jitter=0.2, blur=True),
     'image has the dtype uint8.*/ 255',
@@ -265,6 +280,11 @@ ERRORS = {
 def test_what_does_not_fit_is_an_error(call, match):
   with pytest.raises(ValueError, match=match):
     call()
+
+
+def test_mix_takes_one_array():
+  with pytest.raises(TypeError, match='call it for the image and for the label'):
+    cm.mix(zeros(2, 4, 5, dtype=bool), zeros(2, 4, 5, 3), zeros(2, 4, 5, dtype=int))
 
 
 def test_errors_come_at_trace_time():

@@ -235,3 +235,11 @@ def test_damaged_lossy_files_end_in_a_sentence(tmp_path):
     path = tmp_path / 'a.webp'
     path.write_bytes(buffer.getvalue()[:cut])
     assert_says(str(error_of(path, HALF)), path)
+
+
+def test_values_that_all_masks_share_are_named_once(tmp_path):
+  """The number of values in all masks is said only if there are more than in the first."""
+  sevens = [save(tmp_path / f'{i}.png', [[0, 7]]) for i in range(3)]
+  assert 'In all' not in joined(sevens, IDS)
+  more = [*sevens, save(tmp_path / '8.png', [[0, 8]])]
+  assert_says(joined(more, IDS), 'the value 7;', 'In all: 2 values in 4 masks, from 7 to 8.')

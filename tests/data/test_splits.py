@@ -57,7 +57,7 @@ def test_all_are_chosen(labeled):
   [
     'city/0003\ncity/0001\n',
     '\n city/0003.png \r\n city/0001.png\n\n',
-    '/data/leftImg8bit/train/0003.png /data/gtFine/0003.png\nx/0001.jpg y/0001.png',
+    '/data/leftImg8bit/train/0003.png /data/gtFine/0003.png\nimages/0001.jpg masks/0001.png',
     '0003\tlabels/0003\n0001\tlabels/0001',
     '\ufeffcity/0003\ncity/0001',
   ],

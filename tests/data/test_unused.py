@@ -119,3 +119,8 @@ def test_a_link_to_the_same_file_and_empty_files_are_no_duplicates(tmp_path):
   (tmp_path / 'b.png').symlink_to(tmp_path / 'a.png')
   assert duplicate_warnings({'labelled': source_of(tmp_path)}) == []
   assert duplicate_warnings({'labelled': source_of(Path(tmp_path) / 'none')}) == []
+
+
+def test_the_record_of_converted_masks_is_no_finding(tmp_path):
+  make(tmp_path, 'a.jpg', 'masks.sha256')
+  assert describe_unused([tmp_path]) == []

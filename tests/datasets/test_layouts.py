@@ -151,6 +151,67 @@ CASES = {  # files, text files; names for training, without labels, for validati
     ('paris/images/{a,b}.jpg', 'paris/masks/{a,b}.png', 'rome/images/{a,b}.jpg',
      'rome/masks/{a}.png'),
     {}, 'paris/b rome/a', 'rome/b', 'paris/a', ''),
+  'groups, one without masks': (
+    ('v0/frames/{a,b}.jpg', 'v0/masks/{a,b}.png', 'v1/frames/a.jpg', 'v1/masks/a.png',
+     'v2/frames/{a,b}.jpg'),
+    {}, 'v0/b v1/a', 'v2/a v2/b', 'v0/a', '2 of 5 images have no mask'),
+  'LoveDA': (
+    ('Train/Urban/images_png/1.png', 'Train/Urban/masks_png/1.png', 'Train/Rural/images_png/2.png',
+     'Train/Rural/masks_png/2.png', 'Val/Rural/images_png/3.png', 'Val/Rural/masks_png/3.png',
+     'Test/Rural/images_png/4.png'),
+    {}, 'Rural/2 Urban/1', '', 'Rural/3', '1 image for tests'),
+  'UAVid': (
+    ('uavid_train/seq1/Images/{1,2}.png', 'uavid_train/seq1/Labels/{1,2}.png',
+     'uavid_val/seq2/Images/1.png', 'uavid_val/seq2/Labels/1.png'),
+    {}, 'seq1/1 seq1/2', '', 'seq2/1', ''),
+  'FloodNet': (
+    ('train/train-org-img/{1,2}.jpg', 'train/train-label-img/{1,2}_lab.png',
+     'val/val-org-img/7.jpg', 'val/val-label-img/7_lab.png'),
+    {}, '1 2', '', '7', 'the mask of 1.jpg is 1_lab.png'),
+  'Mapillary Vistas': (
+    ('training/images/{a,b}.jpg', 'training/v1.2/labels/{a,b}.png',
+     'training/v2.0/labels/{a,b}.png', 'validation/images/c.jpg', 'validation/v2.0/labels/c.png'),
+    {}, 'a b', '', 'c', 'masks in training/v2.0/labels/'),
+  'BDD100K': (
+    ('images/10k/train/{a,b}.jpg', 'labels/sem_seg/masks/train/{a,b}.png', 'images/10k/val/c.jpg',
+     'labels/sem_seg/masks/val/c.png', 'images/10k/test/d.jpg'),
+    {}, 'a b', '', 'c', '1 image for tests'),
+  'parts with a year': (
+    ('images/train2017/{a,b}.jpg', 'annotations/train2017/{a,b}_label.png',
+     'images/val2017/c.jpg', 'annotations/val2017/c_label.png'),
+    {}, 'a b', '', 'c', ''),
+  'CVAT, lists by subset': (
+    ('JPEGImages/{a,b,c}.jpg', 'SegmentationClass/{a,b,c}.png'),
+    {'ImageSets__Segmentation__Train_txt': 'a\nb\n',
+     'ImageSets__Segmentation__Validation_txt': 'c\n'}, 'a b', '', 'c', ''),
+  'DRIVE': (
+    ('training/images/{21,22,23}_training.tif',
+     'training/1st_manual/{21_manual_gt,22_manual_gt}.gif',
+     'training/mask/{21_training_mask,22_training_mask}.gif', 'test/images/01_test.tif'),
+    {}, '22_training', '23_training', '21_training', '1 directory of images is not used: '
+    'training/mask/'),
+  'ISIC': (
+    ('ISIC2018_Task1-2_Training_Input/{1,2}.jpg',
+     'ISIC2018_Task1_Training_GroundTruth/{1,2}_segmentation.png',
+     'ISIC2018_Task1-2_Validation_Input/3.jpg',
+     'ISIC2018_Task1_Validation_GroundTruth/3_segmentation.png'),
+    {}, '1 2', '', '3', ''),
+  'ISIC, for training only': (
+    ('ISIC_Training_Data/{1,2,3}.jpg', 'ISIC_Training_GroundTruth/{1,2}_segmentation.png'),
+    {}, '1', '3', '2', ''),
+  'Potsdam': (
+    ('2_Ortho_RGB/{1,2}_RGB.tif', '5_Labels_all/{1,2}_label.tif'), {}, '1_RGB', '', '2_RGB', ''),
+  'IDRiD': (
+    ('1. Images/a. Training Set/{1,2}.jpg', '2. Groundtruths (labels)/a. Training Set/{1,2}_gt.tif',
+     '1. Images/b. Testing Set/3.jpg', '2. Groundtruths (labels)/b. Testing Set/3_gt.tif'),
+    {}, '1', '', '2', '1 image for tests'),
+  'x_train/ and y_train/': (
+    ('x_train/{1,2}.png', 'y_train/{1_mask,2_mask}.png', 'x_val/3.png', 'y_val/3_mask.png'),
+    {}, '1 2', '', '3', ''),
+  'Unity Perception': (
+    ('s.0/step0.camera.png', 's.0/step0.camera.semantic_segmentation.png', 's.1/step0.camera.png',
+     's.1/step0.camera.semantic_segmentation.png'),
+    {}, 's.0/step0.camera', '', 's.1/step0.camera', ''),
   'beside': (
     ('{a,b,c,d}.jpg', '{a,b,c}_label.png', 'unlabeled/u.png'),
     {}, 'a b', 'd u', 'c', 'the mask of a.jpg is a_label.png'),
@@ -175,7 +236,7 @@ def test_layouts(case, tmp_path):
   assert note in notes
   counts = [len(text.split()) for text in (train, unlabeled, val)]
   assert '{} labelled, {} unlabelled, {} for validation.'.format(*counts) in dataset.notes[0]
-  has_val_directory = any('val' in path for path in (*files, *texts))
+  has_val_directory = any('val' in path.lower() for path in (*files, *texts))
   assert ('set aside' in notes) == (not has_val_directory)
   for source in (dataset.train, dataset.val):
     for index in range(len(source)):
@@ -200,6 +261,42 @@ def test_every_layout_has_a_case(tmp_path):
     write_text(root, **texts)
     layouts |= {name for name, find in LAYOUTS.items() if find(root)}
   assert layouts | {'a Supervisely project'} == set(LAYOUTS)
+
+
+def test_images_for_validation_without_masks_are_left_out(tmp_path):
+  """As in valid/ of DeepGlobe; validation images are then set aside."""
+  write(tmp_path, 'train/{1,2}_sat.jpg', 'train/{1,2}_mask.png', 'valid/{8,9}_sat.jpg')
+  dataset = load(tmp_path)
+  assert sorted((*dataset.train.names, *dataset.val.names)) == ['1_sat', '2_sat']
+  assert len(dataset.val) == 1 and dataset.unlabeled is None
+  assert '2 images in valid/ have no mask and are not used.' in dataset.notes
+  assert 'validation in' not in dataset.notes[0]
+
+
+def test_a_list_of_images_for_validation_is_said(tmp_path):
+  """And the option that the note names uses it; lists of other names are passed over."""
+  write(tmp_path, 'images/{a,b,c}.jpg', 'masks/{a,b,c}.png')
+  write_text(tmp_path, splits__valid_txt='b\n', val_txt='tile_1\n')
+  option = '--config.data.val=splits/valid.txt'
+  notes = load(tmp_path).notes
+  assert [option in note for note in notes] == [False, False, True]
+  assert load(tmp_path, val='splits/valid.txt').val.names == ('b',)
+
+
+def test_directories_that_are_not_used_are_said(tmp_path):
+  write(tmp_path, 'train/{a,b}.jpg', 'train_masks/{a,b}.png', 'train_masks_png/{a,b}.png')
+  write(tmp_path, 'more/deep/{a,b}.jpg')
+  assert (
+    load(tmp_path).notes[-1] == '2 directories of images are not used: more/, train_masks_png/.'
+  )
+
+
+def test_patterns_may_begin_with_the_only_directory(tmp_path):
+  """Patterns are relative to the root, or to the only directory in it."""
+  write(tmp_path, 'camvid/images/{a,b,c}.jpg', 'camvid/labels/{a,b,c}_P.png')
+  write_text(tmp_path, camvid__valid_txt='b.jpg\n', camvid__codes_txt='road\ncar\n')
+  for val in ('valid.txt', 'camvid/valid.txt'):
+    assert folder.load(str(tmp_path), val=val).val.names == ('b',)
 
 
 def test_cvat_with_colours(tmp_path):

@@ -8,10 +8,12 @@ from PIL import Image
 import pytest
 import toy
 
+from classmix_jax.datasets import folder
 from classmix_jax.errors import UserError
 from classmix_jax.inference.evaluate_run import evaluate_run, name_data
 from classmix_jax.inference.predictor import load
 from classmix_jax.workdir import run_files
+from classmix_jax.workdir.image_record import record_images, write_record
 
 
 @pytest.fixture(scope='module')
@@ -76,6 +78,40 @@ def test_fewer_classes(trained, data):
   own = json.loads((run / 'eval' / '1.json').read_text())
   result = evaluate(run, data)
   assert list(result['iou']) == list(own['iou']) and result['classes_present'] == 2
+
+
+def test_a_folder_without_a_class_file_has_the_classes_of_the_run(trained, tmp_path, capsys):
+  run, root = trained[1], tmp_path / 'test'
+  toy.write_pair(root, 'a', 301)
+  result = evaluate(run, root)
+  assert result['images'] == 1 and list(result['iou']) == ['ground', 'box', 'ball']
+  assert f'The classes are read from {run}/classes.json.' in capsys.readouterr().out
+
+
+def test_an_image_of_the_validation_is_evaluated_alone(trained, tmp_path):
+  data = shutil.copytree(trained[0], tmp_path / 'data')
+  run = shutil.copytree(trained[1], tmp_path / 'run')
+  dataset = folder.load(str(data))
+  write_record(run, record_images(str(data), dataset.train, dataset.train, dataset.val, None))
+  name = dataset.val.names[0]
+  for kind in ('images', 'masks'):
+    (tmp_path / 'test' / kind).mkdir(parents=True)
+    (file,) = (data / 'val' / kind).glob(f'{name}.*')
+    shutil.copy(file, tmp_path / 'test' / kind)
+  assert evaluate(run, tmp_path / 'test')['images'] == 1
+
+
+def test_values_of_masks_need_the_class_file(trained, tmp_path):
+  data = shutil.copytree(trained[0], tmp_path / 'data')
+  (data / 'classes.txt').write_text('0,ground\n1,box\n2,ball\n7,void\n')
+  run = toy.write_run(tmp_path / 'run', data, 'method=supervised', **{'model.head': 'linear'})
+  write_record(run, record_images(str(data), *[folder.load(str(data)).train] * 3, None))
+  root = tmp_path / 'test'
+  toy.write_pair(root, 'a', 301)
+  with pytest.raises(UserError, match=rf'no class file.*copy the class file of {data} there'):
+    evaluate(run, root)
+  shutil.copy(data / 'classes.txt', root)
+  assert evaluate(run, root)['images'] == 1
 
 
 def test_a_folder_of_pairs_is_evaluated_as_a_whole(trained, tmp_path, capsys):

@@ -461,3 +461,24 @@ def test_unknown_version_and_unwritable_cache_read_again(tmp_path, monkeypatch):
     for _ in range(2):
       check_at_start(labels(2, read, version), labels(1, read, version), CLASSES)
     assert len(read) == 6
+
+
+def test_values_without_a_class_take_few_rows(tmp_path):
+  """Of 40 grey values of smoothed edges, five rows are shown and one has the rest."""
+  root = toy.write_folder(tmp_path / 'data')
+  edit(
+    root / 'labeled/masks/street/1.png',
+    lambda mask: 10 + np.arange(mask.size).reshape(mask.shape) % 40,
+  )
+  _, report = check(root, tmp_path / 'out')
+  rows = [line.split()[0] for line in report.splitlines() if 'nothing: see the findings' in line]
+  assert len(rows) == 6 and rows[-1] == 'others'
+
+
+def test_masks_of_0_and_255_in_both_parts_are_one_finding(tmp_path):
+  root = toy.write_folder(tmp_path / 'data')
+  binary(root)
+  for path in (root / 'val/masks').iterdir():
+    edit(path, lambda mask: np.where(mask == 0, 0, 255))
+  findings, _ = check(root, tmp_path / 'out')
+  assert len(findings) == 1

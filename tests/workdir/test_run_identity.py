@@ -110,13 +110,17 @@ def test_the_remedy_of_a_changed_split_can_be_followed(tmp_path):
   before = record(labeled=['a', 'b', 'c'], unlabeled=['d'], val=['v'])
   toy.assert_fails(
     lambda: check(
-      tmp_path, before, record(labeled=['a', 'b'], unlabeled=['c', 'd']), labeled='set X'
+      tmp_path, before, record(labeled=['a', 'b'], unlabeled=['c', 'd']), labeled='--x'
     ),
-    f'c was a labelled image at the last start of {tmp_path} and is now an unlabelled one: set X, '
-    f'or give another --workdir, where --config.model.pretrained={tmp_path} starts from these',
+    f'c was a labelled image at the last start of {tmp_path} and is now an unlabelled one: set --x '
+    'to keep the split, or give another --workdir, where '
+    f'--config.model.pretrained={tmp_path} starts from these',
   )
   with pytest.raises(Exception, match=r'put it back, or give another --workdir\.$'):
-    check(tmp_path, before, record(labeled=['a', 'b'], val=['c']), labeled='set X')
+    check(tmp_path, before, record(labeled=['a', 'b'], val=['c']), labeled='--x')
+  annotated = record(labeled=['a', 'b', 'c'], val=['v', 'd'])
+  with pytest.raises(Exception, match=r'put it back or set --y and --x to keep the split, or give'):
+    check(tmp_path, before, annotated, labeled='--x', val='--y')
 
 
 def test_files_are_read_once(tmp_path):

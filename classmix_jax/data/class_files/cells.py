@@ -5,7 +5,12 @@ import re
 from classmix_jax.data.files.colors import Color
 from classmix_jax.errors import UserError
 
-_TRIPLE = re.compile(r'(?:rgb)?[(\[]?\s*(\d+)(?:\s*,\s*|\s+)(\d+)(?:\s*,\s*|\s+)(\d+)\s*[)\]]?')
+_TRIPLE = re.compile(
+  r'(?:(?:rgb)?[(\[]?|rgba\((?=.*,.*,.*,))\s*(\d+)(?:\s*,\s*|\s+)(\d+)(?:\s*,\s*|\s+)(\d+)'
+  r'(?:(?<=\d)\s*,\s*[\d.]+(?=\s*\)))?\s*[)\]]?',  # the opacity of rgba(128, 64, 128, 1)
+  re.IGNORECASE,
+)
+_QUOTES = ("''", '""', '``', '“”', '„“', '„”', '‘’', '‚‘', '«»', '»«', '「」', '『』')
 _HEX = re.compile(r'#([0-9a-fA-F]{6})(?:[0-9a-fA-F]{2})?')  # two more digits are the opacity
 _SHORT_HEX = re.compile(r'#[0-9a-fA-F]{3}')
 
@@ -18,7 +23,7 @@ def unquote(cell: str) -> str:
     ('road', "driver's seat")
   """
   text = cell.strip()
-  if len(text) >= 2 and text[0] == text[-1] and text[0] in '\'"`':
+  if len(text) >= 2 and text[0] + text[-1] in _QUOTES:
     return text[1:-1].strip()
   return text
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from classmix_jax.data.class_files.names import are_file_names, check_name
+from classmix_jax.data.class_files.names import are_file_names, check_name, clean_name
 from classmix_jax.data.class_files.words import is_void
 from classmix_jax.data.files.colors import Color
 from classmix_jax.data.files.decoding import RAW_VALUES
@@ -88,7 +88,7 @@ def build_table(
 
   Example: `build_table([Entry('line 1', 'a'), Entry('line 2', 'b')], 'x').raw_ids == (0, 1)`.
   """
-  entries = [entry._replace(name=' '.join(entry.name.split())) for entry in entries]
+  entries = [entry._replace(name=clean_name(entry.name)) for entry in entries]
   for entry in entries:
     check_name(entry.name, f'{path}, {entry.where}')
   entries = number_entries(entries, path)

@@ -8,38 +8,10 @@ Synopsis:
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-import re
 
 from classmix_jax.data.class_files.cells import parse_color, parse_integer
+from classmix_jax.data.class_files.header_words import find_role, normalize_word
 from classmix_jax.errors import UserError
-
-ROLE_OF_WORD: Mapping[str, str] = {
-  **dict.fromkeys(
-    (
-      'id', 'ids', 'idx', 'index', 'value', 'pixel', 'pixel value', 'pixelvalue', 'mask value',
-      'label value', 'class id', 'classid', 'class index', 'class number', 'class value',
-      'label id', 'labelid', 'label index', 'category id', 'gray', 'grey', 'gray value',
-      'grey value', 'number', 'no', 'no.', 'nr', '#', 'code', 'train id', 'trainid', 'raw id',
-    ),
-    'id',
-  ),
-  **dict.fromkeys(
-    (
-      'name', 'names', 'class name', 'classname', 'class names', 'classes', 'label name',
-      'labelname', 'labels', 'category name', 'categories', 'title',
-    ),
-    'name',
-  ),
-  **dict.fromkeys(('class', 'label', 'category'), 'name or id'),
-  **dict.fromkeys(('r', 'red'), 'red'),
-  **dict.fromkeys(('g', 'green'), 'green'),
-  **dict.fromkeys(('b', 'blue'), 'blue'),
-  **dict.fromkeys(
-    ('color', 'colour', 'rgb', 'hex', 'rgb color', 'rgb colour', 'hex color', 'hex colour',
-     'color code', 'colour code'),
-    'color',
-  ),
-}  # fmt: skip
 
 RGB = ('red', 'green', 'blue')
 KINDS_TO_ROLES: Mapping[tuple[str, ...], tuple[str, ...]] = {
@@ -89,9 +61,10 @@ def find_header(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[st
 
   Example: `find_header(['name', 'r', 'g', 'b'], []) == ('name', 'red', 'green', 'blue')`.
   """
-  words = [' '.join(re.sub('[-_:]', ' ', cell.lower()).split()) for cell in cells]
-  roles = [ROLE_OF_WORD.get(word, '') for word in words]
-  if words[0] in ('', 'unnamed 0') and 'id' not in roles:  # the index that pandas writes
+  roles = [find_role(cell) for cell in cells]
+  if (
+    normalize_word(cells[0]) in ('', 'unnamed 0') and 'id' not in roles
+  ):  # the index that pandas writes
     roles[0] = 'id' if most_common_kind(rows, 0) == 'id' else ''
   known = [role for role in roles if role]
   if not any(role.startswith('name') for role in roles) or len(known) < min(2, len(cells)):
@@ -104,6 +77,8 @@ def find_header(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[st
       is_id = most_common_kind(rows, column) == 'id'
       role = 'id' if is_id and 'id' not in roles else 'name'
       role = '' if role == 'name' and 'name' in roles else role
+    if not role and 'color' not in roles and most_common_kind(rows, column) == 'color':
+      role = 'color'
     result.append('' if role in result else role)  # the first column of a role counts
   return tuple(result) if 'name' in result else None
 

@@ -15,7 +15,8 @@ from classmix_jax.utils.text import listed
 
 FILE_NAMES = (
   'classes.txt', 'classes.json', '_classes.csv', 'classes.csv', 'class_dict.csv',
-  '_class_dict.csv', 'class_dict_seg.csv', 'labelmap.txt', 'label_colors.txt', 'labels.txt',
+  '_class_dict.csv', 'class_dict_seg.csv', 'label_class_dict.csv', 'labelmap.txt',
+  'label_colors.txt', 'labels.txt',
   'labels.csv', 'class_names.txt', 'label_names.txt', 'names.txt', 'codes.txt',
   'objectinfo150.txt', 'label_map.pbtxt', 'labelmap.pbtxt', 'obj.names', 'classes.names',
   'class_names.json', 'labels.json', 'categories.json', 'id2label.json', 'meta.json',

@@ -26,7 +26,8 @@ def parse(text: str, path: str) -> list[Entry]:
     fields = {
       key: re.sub(r'\\(.)', r'\1', value.strip('\'"')) for key, value in _FIELD.findall(match[1])
     }
-    name, number = fields.get('display_name') or fields.get('name'), fields.get('id', '')
+    name = fields.get('display_name') or fields.get('name')
+    number = fields.get('id', fields.get('label', ''))  # Caffe's labelmap.prototxt has labels
     if not name or not re.fullmatch(r'-?\d{1,9}', number):
       raise UserError(
         f'{path}, {where} is an item without an id or a name; expected is item {{ id: 1 name: '

@@ -15,8 +15,12 @@ FILE_NAME = re.compile(
 )
 SENTENCE = re.compile(r'\w+\W+\w+\W+\w+.*[.!?:]($|\s+\w+\s+\w)')
 CELLS = re.compile(
-  r'^\W?\d+\W?\s*[,;:=\t|]|[,;=\t|]\s*\d+\W?$|\d\s*:\s|:$|\s\d+[\s,]+\d+[\s,]+\d+\W?$'
+  r'^\W?\d+\W?\s*[,;:=\t|]|[,;:=\t|]\s*[\d.]*\d\W?$|\d\s*:\s|\s;'  # '0,road', 'road: 0.5'
+  r'|\s\d+[\s,]+\d+\W?$|\s0\.\d+\W?$'  # 'road 128 64', 'road 0.5'
+  r'|[-=]>|→|[,;:，；：]$|\s[-–—]$'
 )
+REMARK = re.compile(r'^\w+:(\s+\w+){3}')  # 'note: masks have 8 bits'
+JOINERS = '\u200c\u200d'  # characters without a width that Persian and Hindi are written with
 
 
 def check_name(name: str, where: str) -> None:
@@ -58,9 +62,28 @@ def find_flaw(name: str) -> str:
     return 'which has no letters'
   if name[0] in '{[<' and name[-1] in '{[,:' or re.search(r'[{}=|]|</|^<[!?]', name):
     return 'a piece of markup or code'
-  if SENTENCE.match(name) or max(len(part.split()) for part in name.split(',')) > MAX_WORDS:
+  if any(name.count(pair[0]) != name.count(pair[1]) for pair in ('()', '[]')):
+    return 'which has an unpaired bracket'
+  if unicodedata.category(name[0]) == 'No':  # '①', '½'
+    return 'a row of a table'
+  if (
+    SENTENCE.match(name)
+    or REMARK.match(name)
+    or max(len(part.split()) for part in name.split(',')) > MAX_WORDS
+  ):
     return 'a sentence'
   return 'a row of a table' if CELLS.search(name) else ''
+
+
+def clean_name(name: str) -> str:
+  """Returns a name with single blanks, composed letters and no characters without a width.
+
+  Example: `clean_name('a\\u0308\\u200b  b') == 'ä b'`.
+  """
+  text = ' '.join(unicodedata.normalize('NFC', name).split())
+  return ''.join(
+    letter for letter in text if unicodedata.category(letter) != 'Cf' or letter in JOINERS
+  )
 
 
 def are_file_names(names: Sequence[str]) -> bool:

@@ -12,20 +12,22 @@ from typing import Any
 
 from classmix_jax.data.class_files.cells import check_color, parse_color, parse_integer
 from classmix_jax.data.class_files.class_table import Entry
+from classmix_jax.data.class_files.header_words import find_role
 from classmix_jax.data.files.colors import Color
 from classmix_jax.errors import UserError
 
 # Fields that hold the classes: COCO and Label Studio, Supervisely, YOLO and this package,
-# Hugging Face, CVAT, Mapillary and nnU-Net.
+# Hugging Face, CVAT, Mapillary and nnU-Net, FiftyOne, QuPath.
 FIELDS = (
   'categories', 'classes', 'names', 'id2label', 'labels', 'class_names', 'label_names', 'label_map',
-  'label2id', 'class_to_idx',
+  'label2id', 'class_to_idx', 'mask_targets', 'default_mask_targets', 'pathClasses',
 )  # fmt: skip
+# Fields that hold one of those: Datumaro's `categories.label.labels`, `features.label.names`.
+OUTER_FIELDS = ('features', 'label')
 NAME_FIELDS = ('readable', 'title', 'name', 'label', 'class', 'class_name', 'label_name')
-ID_FIELDS = ('id', 'value', 'pixel_value', 'index', 'class_id')
-COLOR_FIELDS = ('color', 'colour', 'rgb', 'hex')
-# Records with these fields are CVAT's and Supervisely's, whose ids are numbers of a data base.
-DATABASE_FIELDS = ('attributes', 'shape')
+# Records with these fields are of CVAT, Supervisely and SuperAnnotate, whose ids are numbers of a
+# data base.
+DATABASE_FIELDS = ('attributes', 'shape', 'attribute_groups', 'project_id')
 EXPECTED = (
   'expected are a list of names, {"0": "road", ...}, {"road": 0, ...} or records with a name, as '
   'in {"categories": [{"id": 0, "name": "road"}, ...]}'
@@ -56,15 +58,13 @@ def parse_value(value: Any, path: str) -> list[Entry]:
   Example: `parse_value({'car': 1}, 'x') == [Entry('entry 1', 'car', id=1)]`.
   """
   palette = None
-  if isinstance(value, Mapping):
-    field = next((key for key in FIELDS if isinstance(value.get(key), list | Mapping)), None)
-    if field:
-      palette, count = value.get('palette') or value.get('colors'), value.get('nc')
-      value = value[field]
-      if count is not None and parse_integer(str(count)) != len(value):
-        raise UserError(
-          f"{path} has nc: {count}, but {len(value)} entries in '{field}': correct one of them."
-        )
+  while field := find_field(value):
+    palette, count = value.get('palette') or value.get('colors'), value.get('nc')
+    value = value[field]
+    if count is not None and parse_integer(str(count)) != len(value):
+      raise UserError(
+        f"{path} has nc: {count}, but {len(value)} entries in '{field}': correct one of them."
+      )
   if isinstance(value, Mapping):
     entries = _parse_mapping(value, path)
   elif isinstance(value, list):
@@ -73,14 +73,49 @@ def parse_value(value: Any, path: str) -> list[Entry]:
     entries = []
   if not entries:
     raise UserError(f'{path} holds no classes; {EXPECTED}.')
+  return add_colors(entries, palette, path) if palette else entries
+
+
+def find_field(value: Any) -> str | None:
+  """Returns the field of a mapping that holds the classes, None if there is none.
+
+  Example: `find_field({'names': ['road']}) == 'names'`.
+  """
+  if not isinstance(value, Mapping):
+    return None
+  fields = [key for key in FIELDS if isinstance(value.get(key), list | Mapping)]
+  return next(iter(fields), None) or next(
+    (key for key in OUTER_FIELDS if find_field(value.get(key))), None
+  )
+
+
+def add_colors(entries: Sequence[Entry], palette: Any, path: str) -> list[Entry]:
+  """Returns the entries with the colours of a palette.
+
+  Args:
+    entries: the classes.
+    palette: a list of colours, a list of numbers red, green, blue, red, ..., or a mapping from
+      names or ids.
+    path: the file, for messages.
+
+  Raises:
+    UserError: the palette has another number of colours, or is something else.
+  """
   if isinstance(palette, Mapping):
-    palette = [palette.get(entry.name) for entry in entries]
-  if isinstance(palette, list) and len(palette) == len(entries):
-    entries = [
-      entry._replace(color=read_color(color, f'{path}, {entry.where}'))
-      for entry, color in zip(entries, palette, strict=True)
-    ]
-  return entries
+    colors = [palette.get(entry.name, palette.get(str(entry.id))) for entry in entries]
+  else:
+    colors = palette if isinstance(palette, list) else []
+    if all(isinstance(number, int | float) for number in colors) and not len(colors) % 3:
+      colors = [colors[start : start + 3] for start in range(0, len(colors), 3)]
+  if len(colors) != len(entries):
+    raise UserError(
+      f'{path} has {len(colors)} colours in its palette for {len(entries)} classes: correct one of '
+      'them.'
+    )
+  return [
+    entry._replace(color=read_color(color, f'{path}, {entry.where}'))
+    for entry, color in zip(entries, colors, strict=True)
+  ]
 
 
 def read_color(value: Any, where: str) -> Color | None:
@@ -109,7 +144,7 @@ def _parse_item(item: Any, number: int, path: str) -> Entry:
   if isinstance(item, str | int | float) and not isinstance(item, bool):
     return Entry(where, str(item))
   if isinstance(item, Mapping):
-    return _parse_record(item, where, path, _get(item, NAME_FIELDS))
+    return _parse_record(item, where, path, _get_name(item))
   raise UserError(f'{path}, {where} is {str(item)[:40]!r}; {EXPECTED}.')
 
 
@@ -118,13 +153,21 @@ def _parse_record(record: Mapping[str, Any], where: str, path: str, name: Any) -
     raise UserError(f'{path}, {where} is {str(dict(record))[:60]!r}, without a name; {EXPECTED}.')
   number = None
   if not any(field in record for field in DATABASE_FIELDS):
-    value = _get(record, ID_FIELDS)
+    value = _get(record, 'id')
     number = None if value is None else _read_id(value, f'{path}, {where}')
-  return Entry(where, str(name), read_color(_get(record, COLOR_FIELDS), f'{path}, {where}'), number)
+  return Entry(where, str(name), read_color(_get(record, 'color'), f'{path}, {where}'), number)
 
 
-def _get(record: Mapping[str, Any], fields: Sequence[str]) -> Any:
-  return next((record[field] for field in fields if record.get(field) is not None), None)
+def _get_name(record: Mapping[str, Any]) -> Any:
+  names = (record[field] for field in NAME_FIELDS if record.get(field) is not None)
+  return next(names, None) or _get(record, 'name')
+
+
+def _get(record: Mapping[str, Any], role: str) -> Any:
+  """Returns the value of the first field of a role, 'id' before others; None if there is none."""
+  fields = [field for field in record if find_role(str(field)).split(' ')[0] == role]
+  fields.sort(key=role.__ne__)
+  return next((record[field] for field in fields if record[field] is not None), None)
 
 
 def _read_id(value: Any, where: str) -> int:
@@ -144,7 +187,9 @@ def _parse_mapping(value: Mapping[str, Any], path: str) -> list[Entry]:
     if by_id and isinstance(item, str):
       entries.append(Entry(where, item, id=parse_integer(str(key))))
     elif isinstance(item, Mapping):
-      name = _get(item, NAME_FIELDS) if by_id else key
+      if not by_id and _get(item, 'id') is None and _get(item, 'color') is None:
+        raise UserError(f'{path}, {where} is {str(key)[:40]!r}: {str(item)[:40]!r}; {EXPECTED}.')
+      name = _get_name(item) if by_id else key
       entry = _parse_record(item, where, path, name)
       entries.append(entry._replace(id=parse_integer(str(key))) if by_id else entry)
     elif not by_id and parse_integer(str(item)) is not None and not isinstance(item, bool):

@@ -9,7 +9,9 @@ from classmix_jax.data.class_files.class_table import REMEDY
 from classmix_jax.errors import UserError
 
 MAX_BYTES = 50_000_000  # a COCO annotation file is read for its categories
+MISSING = 'missing class files'  # the kind of the error
 SPACES = ' \t\xa0\u200b\ufeff'  # the last three have no width or look like a space
+_LINE_END = re.compile('\r\n|[\r\n\x0b\x0c\x85\u2028\u2029]')
 _HEX_FIRST = re.compile(r'#[0-9a-fA-F]{6}\b')
 
 
@@ -41,7 +43,7 @@ def read_text(path: Path, option: str = '--config.data.classes') -> str:
     data = path.read_bytes()
   except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
     raise UserError(
-      f'There is no file {path} with the class names. {REMEDY}; or set {option}=FILE.'
+      f'There is no file {path} with the class names. {REMEDY}; or set {option}=FILE.', MISSING
     ) from None
   except (OSError, ValueError) as error:
     reason = getattr(error, 'strerror', None) or error
@@ -63,11 +65,11 @@ def list_lines(text: str) -> list[Line]:
   """
   lines = [
     Line(number, line.strip(SPACES))
-    for number, line in enumerate(re.split(r'\r\n|\r|\n', text), start=1)
+    for number, line in enumerate(_LINE_END.split(text), start=1)
     if line.strip(SPACES + ',;')
     and not re.fullmatch(r'sep=.', line)  # Excel's line of the separator
   ]
   if lines and all(_HEX_FIRST.match(line.text) for line in lines):
     return lines  # every line begins with a colour, not with a comment
-  lines = [Line(line.number, re.sub(r'\s#\s.*', '', line.text)) for line in lines]
+  lines = [Line(line.number, re.sub(r'\s(#|//)\s.*', '', line.text)) for line in lines]
   return [line for line in lines if not line.text.startswith(('#', '//'))]

@@ -16,7 +16,7 @@ from classmix_jax.data.class_files.words_table import ends_in_color, parse_words
 from classmix_jax.errors import UserError
 
 _MARKUP = re.compile(r'<([!?]|html|body|head|svg|view|annotation)', re.IGNORECASE)
-_ARROW = re.compile(r'^(\d+)\s*[-=]>\s*')
+_ARROW = re.compile(r'^(\d+)\s*(?:[-=]>|[→：，；、．＝])\s*')
 SEPARATORS = ('\t', ';', ',', '|', ':', '=')
 
 
@@ -54,7 +54,10 @@ def parse(text: str, path: str) -> list[Entry]:
 
 
 def _is_table(lines: Sequence[Line]) -> bool:
-  """Returns whether all lines have as many cells, and no blank behind a separator or a colour."""
+  """Returns whether all lines have as many cells, and no blank behind a separator or a colour.
+
+  A colon with a blank behind it separates, too: 'road: red'.
+  """
   if len(lines) < 2 or any(ends_in_color(line.text) for line in lines):
     return False
   for separator in (',', ';'):
@@ -62,7 +65,7 @@ def _is_table(lines: Sequence[Line]) -> bool:
     unspaced = all(re.search(rf'{separator}\S', line.text) for line in lines)
     if len(widths) == 1 and widths != {1} and unspaced:
       return True
-  return False
+  return all(re.search(r'^[^"].*\w:\s', line.text) for line in lines)
 
 
 def parse_columns(lines: Sequence[Line], separator: str, path: str) -> list[Entry] | None:

@@ -9,14 +9,21 @@ from classmix_jax.data.class_files.columns import find_header
 from classmix_jax.data.class_files.text import Line
 from classmix_jax.data.files.colors import Color
 from classmix_jax.errors import UserError
+from classmix_jax.types import VOID
 
 _COLOR_LAST = re.compile(
-  r'(?P<name>.*\S)\s+(?P<color>[(\[]?\s*\d+(?:\s*,\s*|\s+)\d+(?:\s*,\s*|\s+)\d+\s*[)\]]?'
-  r'|#[0-9a-fA-F]{6,8})'
+  r'(?P<name>.*?[^\s,:;=–—-])(?:\s*[,:;=]|\s+[-–—])?\s+'
+  r'(?P<color>(?:rgb)?[(\[]?\s*\d+(?:\s*,\s*|\s+)\d+(?:\s*,\s*|\s+)\d+\s*[)\]]?'
+  r'|rgba\([\d\s,.]+\)|#[0-9a-fA-F]{6,8})',
+  re.IGNORECASE,
 )
-_ID_FIRST = re.compile(r'[\[(]?(?P<id>-?\d{1,5})(?:\s+[-–—]|[.)\]])?\s+(?P<name>\D.*)')
-_ID_LAST = re.compile(r'(?P<name>.*?\D)(?:\s+[-–—])?\s+(?P<id>-?\d{1,5})')
-_BULLET = re.compile(r'[*•+-]\s+')
+_ID_FIRST = re.compile(r'[\[(]?(?P<id>-?\d{1,5})(?:(?:\s+[-–—])?\s+|[.)\]]\s*)(?P<name>\D.*)')
+_ID_JOINED = re.compile(r'(?P<id>\d{1,5})[-_](?P<name>[^\W\d].*)')  # '0_road', '1-car'
+_ID_LAST = re.compile(r'(?P<name>.*?\D)(?:\s+(?:[-–—→]|[-=]>))?\s+[\[(]?(?P<id>-?\d{1,5})[\])]?')
+_NUMBERED = re.compile(
+  r'(?P<word>(?:\D{0,12}?|0x))\s*(?P<id>\d{1,5})[.º°ª]?[\s:=–—-]+(?P<name>[^\W\d].*)'
+)
+_BULLET = re.compile(r'[*•·‣◦+–—-]\s+')
 _RGB = r'(?P<color>\d+\s+\d+\s+\d+)'
 # Rows that are read if all lines have their form. The opacity is 0 or 255, or 0 to 1 in ITK-SNAP.
 WHOLE_ROWS = {
@@ -60,7 +67,7 @@ def parse_words(lines: Sequence[Line], path: str) -> list[Entry]:
 
 def _remove_marks(texts: Sequence[str]) -> list[str]:
   """Returns the lines without commas at their ends and without bullets."""
-  texts = [text.rstrip(',;') for text in texts]
+  texts = [text.rstrip(',;，；') for text in texts]
   bullets = all(_BULLET.match(text) for text in texts)
   return [_BULLET.sub('', text) for text in texts] if bullets else texts
 
@@ -102,20 +109,43 @@ def split_ids(
   Example: `split_ids(['0 road', '7 car'], lines, 'x') == (['road', 'car'], [0, 7])`.
   """
   rows = [_ID_FIRST.fullmatch(text) for text in texts]
-  if 2 * sum(map(bool, rows)) > len(texts):
-    names = [row['name'] for row in rows if row]
-    if len(set(names)) == len(names):  # '3 doors', '5 doors' are names
-      for row, line in zip(rows, lines, strict=True):
-        if row is None:
-          raise UserError(
-            f"{path}, {line.where} is '{line.text[:60]}'; expected are an id and a name as in the "
-            f"other lines: '{next(row.string for row in rows if row)}'."
-          )
-      return names, [int(row['id']) for row in rows if row]
+  joined = [_ID_JOINED.fullmatch(text) for text in texts]
+  if all(joined) and _differ(joined):
+    rows = joined
+  if 2 * len(read := [row for row in rows if row]) > len(texts) and _differ(read, 'name'):
+    if len(read) < len(rows):  # '3 doors', '5 doors' are names
+      odd = lines[rows.index(None)]
+      raise UserError(
+        f"{path}, {odd.where} is '{odd.text[:60]}'; expected are an id and a name as in the "
+        f"other lines: '{read[0].string}'."
+      )
+    return [row['name'] for row in read], [int(row['id']) for row in read]
   rows = [_ID_LAST.fullmatch(text) for text in texts]
-  names = [row['name'].rstrip() for row in rows if row]
-  ids = [int(row['id']) for row in rows if row]
-  differ = len(set(names)) == len(set(ids)) == len(texts) >= 2
-  if differ and len(names) == len(texts) and min(ids) in (0, 1):
-    return names, list(ids)
+  if all(rows) and _differ(rows) and min(int(row['id']) for row in rows if row) in (0, 1):
+    return [row['name'].rstrip() for row in rows if row], [int(row['id']) for row in rows if row]
+  _refuse_numbers(texts, lines, path)
   return list(texts), [None] * len(texts)
+
+
+def _differ(rows: Sequence[re.Match | None], *groups: str) -> bool:
+  """Returns whether at least two rows have names and ids that are not repeated."""
+  return all(
+    len({row[group] for row in rows if row}) == len(rows) for group in groups or ('name', 'id')
+  ) and len(rows) > bool(not groups)
+
+
+def _refuse_numbers(texts: Sequence[str], lines: Sequence[Line], path: str) -> None:
+  """Raises UserError if most names have a number that may be an id: 'road 7', 'class 1 road'.
+
+  Numbers above 254 are no ids without a table: 'boeing 737' is a name.
+  """
+  for pattern in (_ID_LAST, _NUMBERED):
+    rows = [row for row in map(pattern.fullmatch, texts) if row and 0 <= int(row['id']) < VOID]
+    words = {row.groupdict().get('word', '') for row in rows}
+    if 2 * len(rows) > len(texts) > 1 and _differ(rows, 'name') and len(words) == 1:
+      line = lines[texts.index(rows[0].string)]
+      name = rows[0]['name'].strip()
+      raise UserError(
+        f"{path}, {line.where} is '{line.text[:60]}', a row of a table or a name with a number: "
+        f"write '{rows[0]['id']},{name}' if '{name}' has this id, else quotes around the names."
+      )

@@ -33,20 +33,19 @@ class UnknownValues(UserError):
     super().__init__(self.join([]), kind)
 
   def join(self, others: Sequence[UserError]) -> str:
-    """Returns a sentence with the number of values in all masks and one remedy."""
+    """Returns a sentence with one remedy, and the number of values if other masks have more."""
     errors = [self, *(error for error in others if isinstance(error, UnknownValues))]
     values: Counter[int] = Counter()
     for error in errors:
       values.update(error.values)
     sentence = self.finding
-    if len(errors) > 1:
+    if len(values) > len(self.values):
       sentence += f' {self._total(values, len({str(error.file) for error in errors}))}'
     return f'{sentence} {self._advise(values)}'
 
   def _total(self, values: Mapping[int, int], num_masks: int) -> str:
-    texts = sorted(values)
-    noun = plural('value', texts)
-    return f'In all: {len(texts)} {noun} in {num_masks} masks, from {texts[0]} to {texts[-1]}.'
+    ids = sorted(values)
+    return f'In all: {len(ids)} values in {num_masks} masks, from {ids[0]} to {ids[-1]}.'
 
   def _advise(self, values: Mapping[int, int]) -> str:
     return advise_ids(values, self.decoding)
@@ -56,7 +55,7 @@ class UnknownColors(UnknownValues):
   """Colours of a mask that have no meaning; see `UnknownValues`."""
 
   def _total(self, values: Mapping[int, int], num_masks: int) -> str:
-    return f'In all: {len(values):,} {plural("colour", list(values))} in {num_masks} masks.'
+    return f'In all: {len(values):,} colours in {num_masks} masks.'
 
   def _advise(self, values: Mapping[int, int]) -> str:
     return advise_colors(values, self.decoding)

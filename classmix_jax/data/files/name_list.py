@@ -8,7 +8,7 @@ Synopsis:
 
 A line is the name or the path of an image, or `image mask`. The whole line is tried first, then
 its first column or path: 'photo (1).png' is never 'photo'. Directories and extensions of other
-machines are ignored if the rest names one image.
+machines are ignored if the rest names one image, and no directory is against it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,16 +18,12 @@ import re
 from typing import NamedTuple
 import unicodedata
 
-from classmix_jax.data.files.find_images import EXTENSIONS
+from classmix_jax.data.files.list_words import (
+  COMMON_DIRECTORIES,
+  HEADER_WORDS,
+  LISTED_EXTENSIONS,
+)
 
-LISTED_EXTENSIONS = (
-  *EXTENSIONS, '.gif', '.jp2', '.jfif', '.heic', '.heif', '.avif', '.ppm', '.pgm', '.npy', '.npz',
-  '.mat', '.json', '.xml', '.txt',
-)  # fmt: skip
-HEADER_WORDS = (
-  'image', 'images', 'image_path', 'img', 'img_path', 'filename', 'file_name', 'file', 'path',
-  'filepath', 'file_path', 'image_name', 'image_id', 'name', 'id',
-)  # fmt: skip
 _EXTENSION = '|'.join(extension[1:] for extension in LISTED_EXTENSIONS)
 _SEVERAL_PATHS = re.compile(rf'\.({_EXTENSION})["\']?[\s,;]+\S', re.IGNORECASE)
 _CITYSCAPES_SUFFIX = '_leftImg8bit'  # of the file names in published lists
@@ -109,9 +105,22 @@ def find_name(text: str, index: Index) -> str | None:
     names = index.by_last_part.get(parts[-1], ())
     if len(names) > 1:
       raise AmbiguousName(text, names)
-    if names:
+    if names and _may_lie_in(names[0], parts):
       return names[0]
   return None
+
+
+def _may_lie_in(name: str, parts: Sequence[str]) -> bool:
+  """Returns whether the parts of a path do not name another directory than that of an example.
+
+  Frames of videos have the same file names: 'camel/00003' is not 'bear/00003'.
+  """
+  return (
+    len(parts) == 1
+    or '/' not in name
+    or parts[-2] == name.split('/')[-2]
+    or parts[-2].lower() in COMMON_DIRECTORIES
+  )
 
 
 def find_line(line: str, index: Index, separator: str = '') -> Match | None:

@@ -63,6 +63,7 @@ SIDECARS = (
     '.md',
     '.txt',
     '.log',
+    '.sha256',
     '.ini',
     '.html',
     '.csv',

@@ -6,8 +6,9 @@ Synopsis:
     describe_matches(contents.train, 'used without labels')
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+import unicodedata
 
 from classmix_jax.datasets.folder.layouts import Layout
 from classmix_jax.datasets.folder.mask_names import Matches, is_drawn
@@ -24,7 +25,7 @@ def describe_layout(root: Path, layout: Layout | None, patterns: Patterns) -> st
   """
   parts = layout.train if layout else ()
   images = _list_paths(root, [part.images for part in parts])
-  masks = _list_paths(root, [part.masks for part in parts])
+  masks = _list_paths(root, [part.masks for part in parts if part.masks.is_dir()])
   if patterns.masks:
     masks_text = f'masks {patterns.masks}'
   else:
@@ -52,12 +53,13 @@ def _relative(root: Path, path: Path) -> str:
   return text if path.suffix == '.txt' else f'{text}/'
 
 
-def describe_matches(matches: Matches, bare_images: str) -> list[str]:
+def describe_matches(matches: Matches, bare_images: str, *, short: bool = False) -> list[str]:
   """Returns sentences on images without a mask, masks without an image, and the rule of names.
 
   Args:
     matches: of a part.
     bare_images: end of the sentence on images without a mask, as 'used without labels'.
+    short: whether to leave out the rule of names and pictures of masks, which are expected.
   """
   sentences = []
   bare = [path for name, path in matches.images.items() if name not in matches.masks]
@@ -66,8 +68,10 @@ def describe_matches(matches: Matches, bare_images: str) -> list[str]:
       f'{len(bare)} of {len(matches.images)} images {_have(bare)} no mask and {_are(bare)} '
       f'{bare_images}: {_names(bare)}.'
     )
-  by_rule = [name for name, mask in matches.masks.items() if mask.stem != matches.images[name].stem]
-  if by_rule:
+  by_rule = [
+    name for name, mask in matches.masks.items() if _stem(mask) != _stem(matches.images[name])
+  ]
+  if by_rule and not short:
     image, mask = matches.images[by_rule[0]], matches.masks[by_rule[0]]
     example = f'{image.name} is {mask.name}'
     if len(image.stem) > 1 and image.stem in mask.stem:
@@ -80,7 +84,7 @@ def describe_matches(matches: Matches, bare_images: str) -> list[str]:
       f'used: {_names(orphans)}.'
     )
   pictures = [path for path in matches.unused if is_drawn(path)]
-  if pictures:
+  if pictures and not short:
     sentences.append(
       f'{len(pictures)} {plural("picture", pictures)} of masks {_are(pictures)} not used: '
       f'{_names(pictures)}.'
@@ -116,6 +120,44 @@ def describe_unused(
       f'names and not used: {_names(unlisted)}.'
     )
   return sentences
+
+
+def describe_bare(root: Path, layout: Layout | None, images: Collection[Path]) -> list[str]:
+  """Returns a sentence on a directory for validation in which no image has a mask."""
+  places = _list_paths(root, [part.images for part in layout.val]) if layout else ''
+  files = list(images)
+  return [
+    f'{len(files)} {plural("image", files)} in {places} {_have(files)} no mask and {_are(files)} '
+    'not used.'
+  ]
+
+
+def describe_lists(root: Path, lists: Sequence[Path]) -> list[str]:
+  """Returns a sentence on lists of names for validation that are not used."""
+  texts = [path.relative_to(root).as_posix() for path in lists]
+  return [
+    f'{text} lists images with a mask: --config.data.val={text} uses these for validation.'
+    for text in texts[:1]
+  ]
+
+
+def describe_directories(root: Path, directories: Sequence[Path]) -> list[str]:
+  """Returns a sentence on directories of images that are not read."""
+  if not directories:
+    return []
+  names = listed([_relative(root, path) for path in directories], MAX_NAMES)
+  return [
+    f'{len(directories)} {_directories(directories)} of images {_are(directories)} not used: '
+    f'{names}.'
+  ]
+
+
+def _directories(items: Sequence[object]) -> str:
+  return 'directory' if len(items) == 1 else 'directories'
+
+
+def _stem(path: Path) -> str:
+  return unicodedata.normalize('NFC', path.stem)
 
 
 def _names(files: Sequence[Path]) -> str:

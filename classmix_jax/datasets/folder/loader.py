@@ -88,6 +88,7 @@ def load(
   directory = check_root(root)
   patterns = Patterns(images, masks, unlabeled_images, val)
   base, layout = choose_layout(directory, patterns)
+  patterns = patterns.below(base.relative_to(directory))
   parts = read_parts(base, layout, patterns, val_share, val_seed, str(labeled))
   if layout and layout.classes and layout.class_file and not classes:
     class_file, table = layout.class_file, layout.classes

@@ -27,7 +27,8 @@ from classmix_jax.utils.text import listed
 SEPARATORS = r'[_\-. ]'
 MASK_WORDS = (
   r'gtfine_label(?:train)?ids|label_?(?:train)?ids|masks?|labels?|lbl|gts?|ground_?truths?'
-  r'|segmentations?|segs?|annotations?|annots?|anns?|lesions?|trimaps?|mattes?|manual\d?|fuse|l'
+  r'|semantic(?:[_ ]segmentation)?|fuse|l|segmentations?|segs?|annotations?'
+  r'|annots?|anns?|lesions?|trimaps?|mattes?|manual\d?'
 )
 IMAGE_WORDS = r'leftimg8bit|images?|imgs?|rgb|sat|photos?|pics?|frames?|inputs?|orig(?:inal)?|raw'
 # Drawn for people, or of objects instead of classes.

@@ -17,8 +17,11 @@ from classmix_jax.data.files.unused import top_directories
 from classmix_jax.data.splits import FRACTION, choose_labeled
 from classmix_jax.datasets.folder.contents import read_contents
 from classmix_jax.datasets.folder.describe import (
+  describe_bare,
+  describe_directories,
   describe_held_out,
   describe_layout,
+  describe_lists,
   describe_matches,
   describe_unused,
 )
@@ -27,6 +30,7 @@ from classmix_jax.datasets.folder.holdout import choose_validation
 from classmix_jax.datasets.folder.layouts import Layout, Part
 from classmix_jax.datasets.folder.layouts.words import IMAGES, spell
 from classmix_jax.datasets.folder.mask_names import Matches
+from classmix_jax.datasets.folder.overlooked import find_lists, find_unread
 from classmix_jax.datasets.folder.patterns import Patterns, describe_content
 from classmix_jax.errors import UserError
 from classmix_jax.utils.text import listed
@@ -72,13 +76,17 @@ def read_parts(
   contents = read_contents(root, layout, patterns)
   images, masks = contents.train.images, contents.train.masks
   require_masks(root, contents.train, 'images for training', layout.train if layout else ())
-  notes = describe_matches(contents.train, 'used without labels')
+  described, notes = layout, describe_matches(contents.train, 'used without labels')
+  if contents.val is not None and is_without_masks(contents.val) and not patterns.val:
+    notes += describe_bare(root, layout, contents.val.images.values())
+    contents = contents._replace(val=None)
+    described = layout._replace(val=()) if layout else None
   if contents.val is not None:
     require_masks(root, contents.val, 'images for validation', layout.val if layout else ())
     train, val = make_pairs(contents.train, masks), make_pairs(contents.val, contents.val.masks)
     notes += [
       f'Validation: {note}'
-      for note in describe_matches(contents.val, 'not used')
+      for note in describe_matches(contents.val, 'not used', short=True)
       if note not in notes
     ]
   else:
@@ -86,11 +94,14 @@ def read_parts(
     train = make_pairs(contents.train, masks.keys() - held_out)
     val = make_pairs(contents.train, held_out)
     notes.append(describe_held_out(len(held_out), len(masks), val_share))
+    notes += describe_lists(root, find_lists(root, masks) if val_share < 1 else ())
   notes += describe_unused(root, layout, contents.test, contents.unlisted)
+  if layout:
+    notes += describe_directories(root, find_unread(root, layout))
   bare = {name: path for name, path in images.items() if name not in masks}
   unlabeled = join(bare, contents.unlabeled)
   head = (
-    f'{root}: {describe_layout(root, layout, patterns)}; {len(train.names):,} labelled, '
+    f'{root}: {describe_layout(root, described, patterns)}; {len(train.names):,} labelled, '
     f'{len(unlabeled):,} unlabelled, {len(val.names):,} for validation.'
   )
   return Parts(train, val, unlabeled, (head, *(layout.notes if layout else ()), *notes))
@@ -117,6 +128,11 @@ def require_masks(root: Path, matches: Matches, title: str, parts: Sequence[Part
     f'None of {len(images)} {title} in {root} has a mask: images are {listed(images, 3)}; '
     f'masks {"are " + listed(masks, 3) if masks else "were not found"}. {remedy}'
   )
+
+
+def is_without_masks(matches: Matches) -> bool:
+  """Returns whether there is no mask at all, as in valid/ of a competition."""
+  return not matches.masks and not matches.unused
 
 
 def output_directory(root: Path, parts: Sequence[Part]) -> Path:

@@ -27,6 +27,12 @@ class Patterns(NamedTuple):
   unlabeled_images: str = ''
   val: str = ''
 
+  def below(self, directory: Path) -> 'Patterns':
+    """Returns the patterns without the name of a directory at their beginnings."""
+    prefix = f'{directory.as_posix()}/'
+    entries = [[entry.strip() for entry in pattern.split(',')] for pattern in self]
+    return Patterns(*(','.join(one.removeprefix(prefix) for one in each) for each in entries))
+
 
 def find_pattern(root: Path, field: str, pattern: str) -> dict[str, Path]:
   """Returns name -> path of the images that a pattern matches, sorted by name.

@@ -9,6 +9,7 @@ Synopsis:
     OUT/mixed.png            labelled images mixed by class masks
 """
 
+from collections.abc import Container
 import dataclasses
 from pathlib import Path
 
@@ -64,8 +65,8 @@ def check_data(config: Config, output: Path) -> list[Finding]:
     for title, source in sources.items()
   ]
   findings += [finding for part in parts for finding in part.findings]
-  # An image may belong to two parts.
-  findings = list({(finding.file, finding.sentence): finding for finding in findings}.values())
+  # An image may belong to two parts, and the labels of all parts need the same option.
+  findings = list({_identity(one, sources): one for one in reversed(findings)}.values())[::-1]
   warnings = list_warnings(dataset, parts) if dataset else []
   warnings += value_warnings(part.source for part in parts)
   warnings += duplicate_warnings({part.title: part.source for part in parts})
@@ -110,6 +111,11 @@ def open_parts(config: Config) -> tuple[Dataset | None, dict[str, Source], list[
     except UserError as error:
       findings.append(Finding.of('', error))
   return dataset, sources, findings
+
+
+def _identity(finding: Finding, titles: Container[str]) -> tuple[str, str]:
+  """Returns what equal findings have in common: the kind if they are on a whole part."""
+  return ('', finding.kind) if finding.file in titles else (finding.file, finding.sentence)
 
 
 def format_conclusions(warnings: list[str], findings: list[Finding], most: int | None) -> list[str]:

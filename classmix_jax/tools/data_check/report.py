@@ -22,7 +22,7 @@ from classmix_jax.types import VOID
 from classmix_jax.utils.text import align_columns, plural
 
 MAX_KINDS = 8  # sizes or formats of files in a cell
-MAX_UNKNOWN_ROWS = 20  # values without a class in a table
+MAX_UNKNOWN_ROWS = 5  # values without a class in a table
 MAX_KNOWN_ROWS = 8  # values of one class in a table
 
 

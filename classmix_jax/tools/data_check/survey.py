@@ -127,11 +127,10 @@ def survey(title: str, source: Source, class_names: Sequence[str], *, with_masks
   # What whole masks hold is judged by those that decode, as their options are not the reason.
   sound = [position for position, index in enumerate(readable) if not inspections[index].findings]
   names = [source.names[readable[position]] for position in sound]
-  sentence = binary_finding(names, counts[sound], class_names) or void_finding(
-    names, counts[sound], class_names
-  )
-  if sentence:
-    findings.append(Finding(title, sentence))
+  for kind, describe in (('masks of 0 and 255', binary_finding), ('void masks', void_finding)):
+    sentence = describe(names, counts[sound], class_names)
+    if sentence:
+      findings.append(Finding(title, sentence, kind))
   return Part(
     title=title,
     source=source,

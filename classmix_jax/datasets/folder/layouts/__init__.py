@@ -11,6 +11,7 @@ from classmix_jax.datasets.folder.layouts.beside import find_beside
 from classmix_jax.datasets.folder.layouts.groups import find_groups
 from classmix_jax.datasets.folder.layouts.kinds import find_kinds
 from classmix_jax.datasets.folder.layouts.layout import Layout, Part
+from classmix_jax.datasets.folder.layouts.named import find_named
 from classmix_jax.datasets.folder.layouts.own import find_own
 from classmix_jax.datasets.folder.layouts.pair import find_pair
 from classmix_jax.datasets.folder.layouts.siblings import find_siblings
@@ -27,6 +28,7 @@ LAYOUTS: Mapping[str, Callable[[Path], Layout | None]] = {
   'JPEGImages/ and SegmentationClass/': find_voc,
   'a Supervisely project': find_supervisely,
   'several directories with images/ and masks/': find_groups,
+  'ISIC_Training_Input/ and ISIC_Training_GroundTruth/': find_named,
   'NAME.jpg beside NAME_mask.png': find_beside,
 }
 

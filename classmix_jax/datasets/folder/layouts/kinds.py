@@ -11,7 +11,9 @@ from classmix_jax.datasets.folder.layouts.words import (
   TRAIN,
   UNLABELED,
   VAL,
+  enter_parts,
   find_child,
+  find_part,
   find_unlabeled,
 )
 
@@ -27,6 +29,7 @@ def find_kinds(root: Path) -> Layout | None:
   images, masks = find_child(root, IMAGES), find_child(root, MASKS)
   if images is None or masks is None:
     return None
+  images, masks = enter_parts(images, IMAGES), enter_parts(masks, MASKS)
   train = _find_part(images, masks, TRAIN)
   if train is None:
     return None
@@ -42,7 +45,7 @@ def find_kinds(root: Path) -> Layout | None:
 
 def _find_part(images: Path, masks: Path, part: Sequence[str]) -> Part | None:
   """Returns images/PART with masks/PART, or with all masks if these have no parts."""
-  directory = find_child(images, part)
+  directory = find_part(images, part)
   if directory is None:
     return None
-  return Part(directory, find_child(masks, part) or masks)
+  return Part(directory, find_part(masks, part) or masks)

@@ -9,8 +9,10 @@ from classmix_jax.datasets.folder.layouts.words import (
   TEST,
   TRAIN,
   VAL,
+  enter_parts,
   find_child,
   find_masks,
+  find_part,
   find_unlabeled,
   read_parts,
 )
@@ -19,7 +21,7 @@ from classmix_jax.datasets.folder.layouts.words import (
 def find_pair(root: Path) -> Layout | None:
   """Returns the layout of a directory with images/, None without it or if it has images/train."""
   images, masks = find_child(root, IMAGES), find_masks(root)
-  if images is None or find_child(images, TRAIN) is not None:
+  if images is None or find_part(enter_parts(images, IMAGES), TRAIN) is not None:
     return None
   return Layout(
     train=(Part(images, masks or find_child(images, MASKS) or images),),

@@ -1,4 +1,7 @@
-"""train/ and trainannot/, val/ and valannot/, or train_images/ and train_masks/: SegNet."""
+"""train/ and trainannot/, val/ and valannot/, train_images/ and train_masks/: SegNet.
+
+Also x_train/ and y_train/.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,11 +33,11 @@ def find_siblings(root: Path) -> Layout | None:
 
 def find_sibling_masks(root: Path, part: Sequence[str]) -> Path | None:
   """Returns the directory of a part's masks, as trainannot, train_masks or masks_train."""
-  return find_child(root, _join(part, MASKS))
+  return find_child(root, _join(part, (*MASKS, 'y')))
 
 
 def _find_part(root: Path, part: Sequence[str]) -> Part | None:
-  images = find_child(root, part) or find_child(root, _join(part, IMAGES))
+  images = find_child(root, part) or find_child(root, _join(part, (*IMAGES, 'x')))
   masks = find_sibling_masks(root, part)
   if images is None or masks is None:
     return None

@@ -12,21 +12,20 @@ from classmix_jax.datasets.folder.layouts.words import (
   TEST,
   TRAIN,
   VAL,
-  find_child,
+  find_part,
   find_unlabeled,
-  read_part,
   read_parts,
 )
 
 
 def find_splits(root: Path) -> Layout | None:
   """Returns the layout of a directory with train/, None without it or if masks are beside it."""
-  train = find_child(root, TRAIN)
+  train = find_part(root, TRAIN)
   if train is None or find_sibling_masks(root, TRAIN) is not None:
     return None
   return Layout(
-    train=(read_part(train),),
-    val=read_parts(find_child(root, VAL)),
-    test=read_parts(find_child(root, TEST)),
+    train=read_parts(train),
+    val=read_parts(find_part(root, VAL)),
+    test=read_parts(find_part(root, TEST)),
     unlabeled=find_unlabeled(root),
   )

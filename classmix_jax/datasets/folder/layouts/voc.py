@@ -51,6 +51,7 @@ def find_voc(root: Path) -> Layout | None:
 
 
 def _first(directory: Path, names: Sequence[str]) -> Path | None:
-  """Returns the first of the files that exists and is not empty, None if there is none."""
-  paths = [directory / name for name in names]
+  """Returns the first of the files, in any case, that exists and is not empty, or None."""
+  files = {path.name.lower(): path for path in directory.glob('*.[tT][xX][tT]')}
+  paths = [files[name] for name in names if name in files]
   return next((path for path in paths if path.is_file() and path.read_bytes().strip()), None)
