@@ -42,12 +42,14 @@ class Sample(NamedTuple):
     assumed: for each band, the values that become 0 and 255.
     values: for each band, `[N]` float64; pixels without data are left out.
     is_set: whether `assumed` is the user's.
+    has_options: whether `config.data.value_range` can be set.
   """
 
   kind: str
   assumed: tuple[ValueRange, ...]
   values: tuple[np.ndarray, ...]
   is_set: bool
+  has_options: bool = True
 
 
 def value_warnings(sources: Iterable[Source]) -> list[str]:
@@ -89,7 +91,9 @@ def _read_sample(file: File, reading: Reading) -> Sample | None:
   if not all(one.size for one in values):
     return None
   assumed = tuple(ranges[index % len(ranges)] for index in range(len(bands)))
-  return Sample(str(layout.dtype), assumed, tuple(values), bool(reading.ranges))
+  return Sample(
+    str(layout.dtype), assumed, tuple(values), bool(reading.ranges), reading.has_options
+  )
 
 
 def _thin(values: np.ndarray, nodata: float | None) -> np.ndarray:
@@ -109,7 +113,7 @@ def _describe(group: Sequence[Sample], several: bool) -> str:
     group: one or more images.
     several: whether there are images of other types, for which no range would be right.
   """
-  kind, assumed, _, is_set = group[0]
+  kind, assumed, _, is_set, has_options = group[0]
   bands = [np.concatenate(band) for band in zip(*(one.values for one in group), strict=True)]
   if len(set(assumed)) == 1:
     bands, assumed = [np.concatenate(bands)], assumed[:1]
@@ -126,10 +130,12 @@ def _describe(group: Sequence[Sample], several: bool) -> str:
     return ''
   seen = ', '.join(f'{format_number(one.min())} to {format_number(one.max())}' for one in bands)
   remedy = f'--config.data.value_range={",".join(_advised_range(band) for band in bands)}, or '
-  return (
-    f'the images have values of {kind} from {seen} ({len(group)} looked at), {fault}. Set '
-    f'{"" if several else remedy}percentiles of each image: --config.data.value_range=p2:p98.'
+  advice = (
+    f'Set {"" if several else remedy}percentiles of each image: --config.data.value_range=p2:p98.'
+    if has_options
+    else 'Save them as images of 8 bits that use 0 to 255.'
   )
+  return f'the images have values of {kind} from {seen} ({len(group)} looked at), {fault}. {advice}'
 
 
 def _used_share(values: np.ndarray, assumed: ValueRange) -> float:

@@ -218,4 +218,6 @@ def load(run: str | os.PathLike, *, step: str = 'best', network: str = '') -> Pr
 def run_reading(values: Mapping[str, Any]) -> Reading:
   """Returns how the images of a run are read; data sets without these options have 8 bits."""
   data = values['data']
-  return parse_reading(data.get('bands', ''), data.get('value_range', ''))
+  if 'bands' not in data:
+    return Reading(has_options=False)
+  return parse_reading(data['bands'], data.get('value_range', ''))

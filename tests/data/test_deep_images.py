@@ -232,3 +232,14 @@ def test_bombs_and_odd_types_are_refused_by_their_headers(tmp_path, monkeypatch)
   assert_says(message(read_image, path), path, '4 bands of 48x32', 'fewer bands')
   monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
   assert_says(message(read_image, path), path, 'more than 200 pixels')
+
+
+def test_remedies_are_options_that_the_data_set_has(tmp_path):
+  """Of data sets without `config.data.bands` and `value_range` the files are to be changed."""
+  plain = Reading(has_options=False)
+  bands = write(tmp_path / 'a.tif', bands_of(5))
+  values = write(tmp_path / 'b.tif', bands_of(3, np.float32) + 2)
+  for path, advice in ((bands, 'save it as an RGB image.'), (values, 'an RGB image of 8 bits.')):
+    sentence = message(read_image, path, reading=plain)
+    assert_says(sentence, path, advice)
+    assert 'config.data' not in sentence

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from classmix_jax.data.files.decoding import Decoding
-from classmix_jax.data.files.image_io import WHOLE, read_header, read_image
+from classmix_jax.data.files.image_io import read_header, read_image
 from classmix_jax.data.files.mask_io import read_mask
 from classmix_jax.data.files.open_image import Encoded, File
 from classmix_jax.data.files.pairs import Pairs
@@ -17,11 +17,12 @@ from classmix_jax.data.files.reading import Reading
 from classmix_jax.data.source import Files, Source
 from classmix_jax.types import Size
 
+PLAIN = Reading(has_options=False)  # of data sets without `bands` and `value_range`
 READER_VERSION = 3  # increment when the same file gives other pixels: copies are made again
 
 
 def paired_source(
-  pairs: Pairs, decoding: Decoding, size: Size | None = None, reading: Reading = WHOLE
+  pairs: Pairs, decoding: Decoding, size: Size | None = None, reading: Reading = PLAIN
 ) -> Source:
   """Returns the Source of images and masks at the working resolution `size`."""
   return Source(
@@ -34,7 +35,7 @@ def paired_source(
 
 
 def image_source(
-  images: Mapping[str, Path], size: Size | None = None, reading: Reading = WHOLE
+  images: Mapping[str, Path], size: Size | None = None, reading: Reading = PLAIN
 ) -> Source:
   """Returns the Source of images without labels, name -> path in sorted order."""
   return unlabeled_source(tuple(images), tuple(images.values()), size, reading)
@@ -44,7 +45,7 @@ def unlabeled_source(
   names: Sequence[str],
   images: Sequence[File],
   size: Size | None = None,
-  reading: Reading = WHOLE,
+  reading: Reading = PLAIN,
 ) -> Source:
   """Returns the Source of images without labels, with sorted names."""
   return Source(

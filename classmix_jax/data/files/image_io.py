@@ -99,7 +99,7 @@ def read_image(file: File, size: Size | None = None, reading: Reading = WHOLE) -
 
   Example: `read_image('a.png', size=(180, 240)).shape == (180, 240, 3)`.
   """
-  if reading == WHOLE and read_layout(file) is None:
+  if not (reading.bands or reading.ranges) and read_layout(file) is None:
     image = _to_rgb(load_image(file), file)
   else:
     image = Image.fromarray(to_rgb(*read_bands(file), reading, file))

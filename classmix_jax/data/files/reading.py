@@ -35,10 +35,12 @@ class Reading(NamedTuple):
   Attributes:
     bands: numbers of the bands, from 1: three, or one for grey; () for the colours of the file.
     ranges: one for all bands, or one each; () for the whole range of the file's type.
+    has_options: whether the user can set both, by `config.data.bands` and `value_range`.
   """
 
   bands: tuple[int, ...] = ()
   ranges: tuple[ValueRange, ...] = ()
+  has_options: bool = True
 
 
 def parse_reading(bands: str = '', value_range: str = '') -> Reading:
@@ -123,7 +125,7 @@ def to_rgb(pixels: np.ndarray, layout: Layout, reading: Reading, file: File) -> 
     values = pixels[..., band - 1]
     valid = find_valid(values, layout.nodata)
     if not reading.ranges:
-      _check_inside(values, valid, layout, file)
+      _check_inside(values, valid, layout, file, reading)
     channels.append(_scale(values, valid, ranges[index % len(ranges)]))
   return np.stack(channels if len(bands) == 3 else channels * 3, axis=-1)
 
@@ -142,9 +144,14 @@ def choose_bands(layout: Layout, reading: Reading, file: File) -> tuple[int, ...
   if colors not in (1, 3) or layout.pages > 1:
     pages = f' in {layout.pages} pages' if layout.pages > 1 else ''
     names = f' ({_numbered(layout.names)})' if layout.names else ''
+    remedy = (
+      'choose three of them, or one, by training with '
+      f'--config.data.bands={_suggested_bands(layout)}.'
+      if reading.has_options
+      else 'save it as an RGB image.'
+    )
     raise UserError(
-      f'{file} has {layout}{pages}{names}, which are not RGB: choose three of them, or one, by '
-      f'training with --config.data.bands={_suggested_bands(layout)}.',
+      f'{file} has {layout}{pages}{names}, which are not RGB: {remedy}',
       'images whose bands are not RGB',
     )
   return (1, 2, 3) if colors == 3 else (1,)
@@ -183,7 +190,9 @@ def find_valid(values: np.ndarray, nodata: float | None) -> np.ndarray | None:
   return None if valid is None or valid.all() else valid
 
 
-def _check_inside(values: np.ndarray, valid: np.ndarray | None, layout: Layout, file: File) -> None:
+def _check_inside(
+  values: np.ndarray, valid: np.ndarray | None, layout: Layout, file: File, reading: Reading
+) -> None:
   """Raises UserError if values are outside of the range that their type has by convention."""
   inside = values if valid is None else values[valid]
   low, high, _ = full_range(layout)
@@ -191,10 +200,15 @@ def _check_inside(values: np.ndarray, valid: np.ndarray | None, layout: Layout, 
   if not inside.size or (inside.min() >= low - tolerance and inside.max() <= high + tolerance):
     return
   least, most = (format_number(inside.min()), format_number(inside.max()))
+  remedy = (
+    f' unless a range is set: train with --config.data.value_range={least}:{most}, or with '
+    'percentiles as in p2:p98.'
+    if reading.has_options
+    else ': save it as an RGB image of 8 bits.'
+  )
   raise UserError(
-    f'{file} has values of {layout.dtype} from {least} to {most}, and {low:g} to {high:g} is read '
-    f'unless a range is set: train with --config.data.value_range={least}:{most}, or with '
-    'percentiles as in p2:p98.',
+    f'{file} has values of {layout.dtype} from {least} to {most}, and {low:g} to {high:g} is read'
+    f'{remedy}',
     'values of images',
   )
 
