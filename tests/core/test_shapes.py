@@ -245,10 +245,6 @@ ERRORS = {
     lambda: cm.mix(zeros(2, 4, 5, dtype=bool), zeros(2, 3, 4, 5)),
     r'channels come last, jnp.moveaxis\(x, 1, -1\)',
   ),
-  'channels second, few': (
-    lambda: cm.mix(zeros(2, 4, 5, dtype=bool), zeros(2, 3, 4, 5)),
-    r'channels come last, jnp.moveaxis\(x, 1, -1\)',
-  ),
   'bytes': (
     lambda: cm.strong_augment(KEY, zeros(2, 4, 5, 3, dtype=np.uint8), jitter=0.2, blur=True),
     'image has the dtype uint8.*/ 255',
@@ -280,11 +276,6 @@ ERRORS = {
 def test_what_does_not_fit_is_an_error(call, match):
   with pytest.raises(ValueError, match=match):
     call()
-
-
-def test_mix_takes_one_array():
-  with pytest.raises(TypeError, match='call it for the image and for the label'):
-    cm.mix(zeros(2, 4, 5, dtype=bool), zeros(2, 4, 5, 3), zeros(2, 4, 5, dtype=int))
 
 
 def test_errors_come_at_trace_time():

@@ -777,6 +777,18 @@ def test_names_and_sizes_of_the_images(tmp_path):
   assert list(run('cvat', file, tmp_path / 'c', images=tmp_path / 'images')) == ['city/a']
 
 
+def test_names_in_urls_and_names_without_an_image(tmp_path, capsys):
+  pytest.importorskip('pycocotools')
+  names = ['https://host/x/my%20road.jpg?size=1', 'lost.png', 'images\\1\\0a1b2c3d-b.jpg']
+  file = write_coco(tmp_path / 'a.json', [('a', PIXEL)], images=[(n, 2, 3) for n in names])
+  assert_says(message('coco', file, tmp_path / 'no', background='g'), 'is a URL: set --images')
+  save(tmp_path / 'images/my road.png', np.zeros((2, 3, 3)))
+  save(tmp_path / 'images/b.png', np.zeros((2, 3, 3)))
+  masks = run('coco', file, tmp_path / 'out', background='g', images=tmp_path / 'images')
+  assert list(masks) == ['b', 'lost', 'my road']
+  assert_says(capsys.readouterr().out, 'images has no image for 1 of 3 names: lost.')
+
+
 def test_two_images_of_one_name(tmp_path):
   file = write_coco(tmp_path / 'a.json', [], images=[('a.png', 3, 4), ('a.jpg', 3, 4)])
   text = message('coco', file, tmp_path / 'out', background='ground')

@@ -3,7 +3,7 @@
 find_images.py     directories -> name and path of every image, by directory_walk.py
 unused.py          files in a directory that are not read
 pairs.py           images and masks of the same name
-name_list.py       lists of names: which image a line means
+name_list.py       lists of names: which image a line means; list_words.py
 checks.py          compares the headers of images and masks; checks paths and options
 findings.py        collects what is wrong with single files
 open_image.py      opens image files with PIL; converts errors

@@ -1,5 +1,7 @@
 """Words in lists of names: extensions, headers and directories that every data set has."""
 
+from collections.abc import Sequence
+
 from classmix_jax.data.files.find_images import EXTENSIONS
 
 LISTED_EXTENSIONS = (
@@ -16,3 +18,18 @@ COMMON_DIRECTORIES = (
   'leftimg8bit', 'train', 'training', 'val', 'valid', 'validation', 'test', 'labeled', 'labelled',
   'unlabeled', 'unlabelled', 'masks', 'mask', 'labels', 'annotations', '.', '..', '',
 )  # fmt: skip
+
+
+def may_lie_in(name: str, parts: Sequence[str]) -> bool:
+  """Returns whether the parts of a path do not name another directory than that of an example.
+
+  Frames of videos have the same file names: 'camel/00003' is not 'bear/00003'.
+
+  Example: `may_lie_in('city/a', ['images', 'a']) and not may_lie_in('city/a', ['town', 'a'])`.
+  """
+  return (
+    len(parts) == 1
+    or '/' not in name
+    or parts[-2] == name.split('/')[-2]
+    or parts[-2].lower() in COMMON_DIRECTORIES
+  )

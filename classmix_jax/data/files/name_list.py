@@ -19,9 +19,9 @@ from typing import NamedTuple
 import unicodedata
 
 from classmix_jax.data.files.list_words import (
-  COMMON_DIRECTORIES,
   HEADER_WORDS,
   LISTED_EXTENSIONS,
+  may_lie_in,
 )
 
 _EXTENSION = '|'.join(extension[1:] for extension in LISTED_EXTENSIONS)
@@ -105,22 +105,9 @@ def find_name(text: str, index: Index) -> str | None:
     names = index.by_last_part.get(parts[-1], ())
     if len(names) > 1:
       raise AmbiguousName(text, names)
-    if names and _may_lie_in(names[0], parts):
+    if names and may_lie_in(names[0], parts):
       return names[0]
   return None
-
-
-def _may_lie_in(name: str, parts: Sequence[str]) -> bool:
-  """Returns whether the parts of a path do not name another directory than that of an example.
-
-  Frames of videos have the same file names: 'camel/00003' is not 'bear/00003'.
-  """
-  return (
-    len(parts) == 1
-    or '/' not in name
-    or parts[-2] == name.split('/')[-2]
-    or parts[-2].lower() in COMMON_DIRECTORIES
-  )
 
 
 def find_line(line: str, index: Index, separator: str = '') -> Match | None:

@@ -29,6 +29,7 @@ from classmix_jax.tools.annotations.paint import paint_masks
 from classmix_jax.tools.annotations.summary import (
   describe_additions,
   describe_background,
+  describe_unmatched,
   format_count_table,
   format_problems,
   list_notes,
@@ -92,7 +93,7 @@ def convert(
   if annotated:
     try:
       failures, stale = write_outputs(
-        annotated, export, output, table, background, line_width, overwrite
+        annotated, export, output, table, background, line_width, overwrite, images
       )
     except UserError as error:  # classes may be missing because their images failed
       text = format_problems(problems, export.strays, export.total, is_written=False)
@@ -137,6 +138,7 @@ def write_outputs(
   background: str,
   line_width: int,
   overwrite: bool,
+  directory: Path | None,
 ) -> tuple[list[Problem], list[str]]:
   """Writes classes.txt and the masks, and prints a summary.
 
@@ -168,6 +170,7 @@ def write_outputs(
     *describe_background(background, used, names, counts),
     *list_notes(images, masks, counts, line_width),
     *describe_additions(edited),
+    *describe_unmatched([image.name for image in images], directory),
   ]
   for sentence in notes:
     print(f'note: {sentence}', flush=True)

@@ -8,6 +8,7 @@ Synopsis:
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+import re
 import unicodedata
 from urllib.parse import unquote
 
@@ -23,6 +24,7 @@ from classmix_jax.tools.annotations.parsing import (
 from classmix_jax.types import Size
 from classmix_jax.utils.text import listed
 
+UPLOAD_PREFIX = re.compile(r'^[0-9a-f]{8}-(?=.)')  # of files that were uploaded to Label Studio
 NO_SIDE = (None, 0)  # heights and widths of images whose size an export lacks
 ImageIndex = Mapping[str, Sequence[tuple[str, Path]]]  # last part of a name -> (name, path)
 
@@ -81,6 +83,8 @@ def find_image(index: ImageIndex, text: str) -> tuple[str, Path] | None:
   parts = split_name(text)
   if index and (not parts or parts[-1] not in index):
     parts = split_name(unquote(text.partition('?')[0]))  # of a URL
+  if index and parts and parts[-1] not in index:
+    parts[-1] = UPLOAD_PREFIX.sub('', parts[-1])
   candidates = index.get(parts[-1], ()) if parts else ()
   if len(candidates) < 2:
     return candidates[0] if candidates else None

@@ -13,13 +13,12 @@ import re
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from classmix_jax.tools.annotations.image_files import split_name
+from classmix_jax.tools.annotations.image_files import UPLOAD_PREFIX, split_name
 
 Record = Mapping[str, Any]
 
 IMAGE_KEYS = ('image', 'img', 'image_url', 'url')  # of a task's data, in this order
 IMAGE_NAME = re.compile(r'\.(png|jpe?g|bmp|tiff?|webp|gif)(\?.*)?$', re.IGNORECASE)
-UPLOAD_PREFIX = re.compile(r'^[0-9a-f]{8}-(?=.)')  # before the names of uploaded files
 MIN_KEYS = ('annotation_id', 'annotator', 'lead_time')  # of JSON-MIN
 ANNOTATION_KEYS = ('annotations', 'completions')  # the second before version 1
 

@@ -89,7 +89,7 @@ class MaskFiles:
 
 
 def remove_leftovers(directory: Path) -> None:
-  """Removes incomplete masks of a killed conversion; raises UserError if one cannot be removed."""
+  """Removes incomplete masks of a killed conversion; raises UserError if it cannot."""
   for path in directory.rglob('.*.tmp'):
     try:
       path.unlink(missing_ok=True)
@@ -114,7 +114,8 @@ def find_masks(directory: Path, names: Iterable[str]) -> tuple[list[str], list[s
     UserError: a file cannot be read.
   """
   record = read_record(directory.parent / f'{directory.name}.sha256')
-  written, edited = [], []
+  written: list[str] = []
+  edited: list[str] = []
   for name in names:
     path = inside(directory, f'{name}.png')
     if path.is_file():

@@ -92,7 +92,7 @@ def paint_masks(
       problems.append(Problem(image.source, str(error)))
       continue
     outcomes.setdefault(outcome, []).append(image.name)
-    if not image.shapes:
+    if not image.shapes and outcome != 'edited':
       outcomes.setdefault('blank', []).append(image.name)
     invisible += [image.source] * count_invisible(image)
     present = np.bincount(mask.ravel(), minlength=256)
@@ -173,7 +173,7 @@ def order_regions(
 
 
 def count_invisible(image: AnnotatedImage) -> int:
-  """Returns the number of shapes that have no pixel in the image, e.g. because they lie outside."""
+  """Returns the number of shapes without a pixel in the image, e.g. outside of it."""
   size = image.size
   return sum(not has_pixels(shape.region, size) for shape in image.shapes) if size else 0
 

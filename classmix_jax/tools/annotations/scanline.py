@@ -43,7 +43,7 @@ class ScanlinePolygon:
 
 
 def fill_rings(rings: Sequence[Ring], size: Size) -> np.ndarray:
-  """Returns the pixels within rings by the even-odd rule, with their outlines, as `[H, W]` bool.
+  """Returns the pixels of rings by the even-odd rule, with outlines, as `[H, W]` bool.
 
   Args:
     rings: closed outlines.

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from classmix_jax.data.class_files.words import is_background
+from classmix_jax.data.files.find_images import find_images
 from classmix_jax.tools.annotations.annotation import AnnotatedImage, Problem
 from classmix_jax.tools.annotations.mask_files import find_others
 from classmix_jax.tools.annotations.paint import VOID_WIDTH, MaskCounts, is_certain
@@ -133,6 +134,17 @@ def describe_additions(edited: Sequence[str]) -> Iterator[str]:
     yield (
       f'{count_masks(edited, "was", "were")} kept, although this export has no region there: '
       f'{listed(edited, 3)}. They were edited, or not written by this program.'
+    )
+
+
+def describe_unmatched(names: Sequence[str], directory: Path | None) -> Iterator[str]:
+  """Yields a sentence on names that no image has; `directory` is --images, None without it."""
+  present = find_images(directory) if directory else {}
+  missing = [name for name in names if name not in present]
+  if directory and missing:
+    yield (
+      f'{directory} has no image for {len(missing)} of {len(names)} names: {listed(missing, 3)}. '
+      'Training needs an image of the same name for each mask.'
     )
 
 
