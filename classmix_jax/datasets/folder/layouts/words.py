@@ -65,7 +65,9 @@ def children(directory: Path) -> list[Path]:
   return sorted(
     directory / entry.name
     for entry in _entries(directory)
-    if os.path.isdir(entry) and not entry.name.startswith(('.', '__MACOSX'))
+    # is_dir() raises for circular links, isdir() takes long for many files.
+    if (os.path.isdir(entry) if entry.is_symlink() else entry.is_dir())
+    and not entry.name.startswith(('.', '__MACOSX'))
   )
 
 
