@@ -155,6 +155,12 @@ CASES = {  # files, text files; names for training, without labels, for validati
     ('v0/frames/{a,b}.jpg', 'v0/masks/{a,b}.png', 'v1/frames/a.jpg', 'v1/masks/a.png',
      'v2/frames/{a,b}.jpg'),
     {}, 'v0/b v1/a', 'v2/a v2/b', 'v0/a', '2 of 5 images have no mask'),
+  'groups and val/': (
+    ('v0/image/{a,b}.jpg', 'v0/mask/{a,b}.png', 'v1/image/a.jpg', 'v1/mask/a.png',
+     'val/image/c.jpg', 'val/mask/c.png'),
+    {}, 'v0/a v0/b v1/a', '', 'c', 'validation in val/image/'),
+  'data/ and masks/': (
+    ('data/{a,b,c}.jpg', 'masks/{a,b}.png'), {}, 'a', 'c', 'b', 'images in data/'),
   'LoveDA': (
     ('Train/Urban/images_png/1.png', 'Train/Urban/masks_png/1.png', 'Train/Rural/images_png/2.png',
      'Train/Rural/masks_png/2.png', 'Val/Rural/images_png/3.png', 'Val/Rural/masks_png/3.png',

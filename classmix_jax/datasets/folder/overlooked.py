@@ -26,7 +26,7 @@ LIST_NAMES = tuple(
 
 
 def find_lists(root: Path, names: Collection[str]) -> list[Path]:
-  """Returns files that list names for validation, by their own names: val.txt, splits/valid.txt.
+  """Returns lists of names for validation, as val.txt or splits/valid.txt.
 
   Args:
     root: the directory; lists are looked for in it and in the directories in it.

@@ -3,10 +3,29 @@
 from pathlib import Path
 
 from classmix_jax.datasets.folder.layouts.layout import Layout
-from classmix_jax.datasets.folder.layouts.words import find_unlabeled, read_groups
+from classmix_jax.datasets.folder.layouts.words import (
+  LABELED,
+  TEST,
+  TRAIN,
+  VAL,
+  find_child,
+  find_unlabeled,
+  read_groups,
+  read_parts,
+)
 
 
 def find_groups(root: Path) -> Layout | None:
-  """Returns the layout of several directories with images and masks each, None without two."""
+  """Returns the layout of several directories with images and masks each, None without two.
+
+  val/ and test/ beside them are parts of their own; other layouts have train/.
+  """
   parts = read_groups(root, least=2)
-  return Layout(train=parts, unlabeled=find_unlabeled(root)) if parts else None
+  if not parts or find_child(root, (*TRAIN, *LABELED)):
+    return None
+  return Layout(
+    train=parts,
+    val=read_parts(find_child(root, VAL)),
+    test=read_parts(find_child(root, TEST)),
+    unlabeled=find_unlabeled(root),
+  )

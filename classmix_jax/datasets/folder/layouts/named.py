@@ -13,6 +13,7 @@ from classmix_jax.datasets.folder.layouts.siblings import find_siblings
 from classmix_jax.datasets.folder.layouts.splits import find_splits
 from classmix_jax.datasets.folder.layouts.words import (
   LABELED,
+  MASKS,
   SPECIAL,
   TEST,
   TRAIN,
@@ -31,11 +32,11 @@ from classmix_jax.datasets.folder.layouts.words import (
 def find_named(root: Path) -> Layout | None:
   """Returns the layout of a directory whose directories have words for masks in their names.
 
-  None if a directory has a known name, or if there is not one of images and one of masks for
+  None if one has a known name, but for masks, or if there is not one of images and one of masks for
   training. Parts are recognized by a word, too, as Validation.
   """
   directories = children(root)
-  if image_files(root) or any(spell(directory.name) in SPECIAL for directory in directories):
+  if image_files(root) or {spell(one.name) for one in directories} & {*SPECIAL} - {*MASKS}:
     return None
   if any(re.search('|'.join(LABELED), spell(directory.name)) for directory in directories):
     return None

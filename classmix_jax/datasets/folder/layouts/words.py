@@ -24,7 +24,7 @@ MASKS = (
   'masks', 'mask', 'labels', 'label', 'annotations', 'annotation', 'annot', 'annots', 'ann',
   'anns', 'ann_dir', 'gt', 'gts', 'groundtruth', 'ground_truth', 'groundtruths', 'segmentation',
   'segmentations', 'seg', 'segs', 'targets', 'target', 'label_images', 'labelled_images',
-  '1st_manual', 'manual', 'image_masks', 'png_masks',
+  '1st_manual', 'manual', 'image_masks', 'png_masks', 'lbl', 'lbls',
   'semantic_masks', 'masks_machine', 'segmentation_masks', 'gtfine',
   'segmentationclass', 'segmentationclasspng', 'segmentationclassraw', 'segmentationclassaug',
 )  # fmt: skip
@@ -36,9 +36,7 @@ UNLABELED = (
   'unlabeled', 'unlabelled', 'unlabeled_images', 'unlabelled_images', 'unannotated', 'nolabel',
 )  # fmt: skip
 HAND_DRAWN = ('1st_manual', 'manual')  # beside mask/, the field of view of the camera
-MASK_PARTS = (
-  'mask', 'label', 'annotation', 'groundtruth', 'ground_truth', 'segmentation',
-)  # fmt: skip
+MASK_PARTS = ('mask', 'label', 'annotation', 'groundtruth', 'ground_truth', 'segmentation')
 SPECIAL = (*IMAGES, *MASKS, *LABELED, *TRAIN, *VAL, *TEST, *UNLABELED)
 
 
@@ -144,7 +142,10 @@ def _words_of(directory: Path) -> list[str]:
 
 def pair_by_words(directories: Sequence[Path]) -> Part | None:
   """Returns the part of two directories, one of masks by a word in its name, or None."""
-  masks = [one for one in directories if any(word in spell(one.name) for word in MASK_PARTS)]
+  names = {one: spell(one.name) for one in directories}
+  masks = [
+    one for one, name in names.items() if name in MASKS or any(word in name for word in MASK_PARTS)
+  ]
   images = [one for one in directories if one not in masks]
   return Part(images[0], masks[0]) if len(images) == len(masks) == 1 else None
 
@@ -185,7 +186,7 @@ def read_part(directory: Path) -> Part:
 
 
 def _find_versioned_masks(directory: Path) -> Path | None:
-  """Returns the masks of the last version, as v2.0/labels of Mapillary Vistas, None without one."""
+  """Returns the masks of the last version, as v2.0/labels of Mapillary Vistas, or None."""
   versions = [child for child in children(directory) if re.fullmatch(r'v\d+(\.\d+)*', child.name)]
   masks = [find_child(child, MASKS) for child in versions]
   return next(filter(None, reversed(masks)), None)
@@ -200,7 +201,7 @@ def read_parts(*directories: Path | None) -> tuple[Part, ...]:
 
 
 def read_groups(directory: Path, least: int = 1) -> tuple[Part, ...]:
-  """Returns A/images with A/masks, B/images with B/masks, ... as parts; groups may lack masks/.
+  """Returns A/images with A/masks, B/images with B/masks, ... as parts, some without masks.
 
   Args:
     directory: that of the groups.
