@@ -22,15 +22,11 @@ def mix(
     global_batch: where this device's images belong, and their partners; in `pmap`, pass its axis.
 
   Raises:
-    ValueError: the mask is not `[B, H, W]` bool, x has more images or pixels, or channels before
-      its pixels (at trace time).
-    TypeError: a second array is given.
+    ValueError: the mask is not `[B, H, W]` bool, or x has more images or pixels (at trace time).
 
   Example:
     >>> mask = jnp.array([[[True, False]], [[False, True]]])
     >>> mix(mask, jnp.array([[[1, 2]], [[3, 4]]])).tolist()
     [[[1, 4]], [[1, 4]]]
   """
-  if not isinstance(global_batch, GlobalBatch):
-    raise TypeError('mix takes one array: call it for the image and for the label, mix(mask, x).')
   return jnp.where(cover(mask, x), x, global_batch.partner(x))
