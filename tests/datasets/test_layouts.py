@@ -668,3 +668,8 @@ def test_check_and_training_refuse_alike(tmp_path):
     prepare(toy.config(root), tmp_path / 'run')
   assert finding.sentence == str(caught.value)
   assert 'None of 6 images for training' in finding.sentence and not (tmp_path / 'run').exists()
+
+
+def test_one_mask_per_object_is_refused(tmp_path):
+  write(tmp_path, 'images/{img0,img1}.png', 'masks/img0/{0,1}.png', 'masks/img1/{0,1}.png')
+  assert_says(message(tmp_path), '4 masks for 2 images', 'several masks for an image', 'one file')

@@ -117,7 +117,13 @@ def require_masks(root: Path, matches: Matches, title: str, parts: Sequence[Part
   )
   places = [place for part in parts for place in (part.images, part.masks)]
   pattern = "--config.data.masks='masks/{name}_mask.png', a pattern below config.data.root"
-  if masks:
+  if len(masks) > len(images):  # as segmenters of single objects write
+    remedy = (
+      f'{len(masks)} masks for {len(images)} images look like several masks for an image: '
+      'expected is one mask that holds the class of every pixel, so paint those of an image into '
+      f'one file. For one mask each give both the same names, or set {pattern}.'
+    )
+  elif masks:
     remedy = f'Give both the same names, or set {pattern}.'
   else:
     remedy = describe_annotations([*places, root], output_directory(root, parts)) or (
