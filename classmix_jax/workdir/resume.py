@@ -19,6 +19,8 @@ import jax
 
 from classmix_jax.errors import UserError
 from classmix_jax.utils.file_lock import LockedError, file_lock
+from classmix_jax.utils.text import listed
+from classmix_jax.workdir.checkpoint_lookup import list_steps
 from classmix_jax.workdir.run_files import read_json, write_json
 
 # Fields that may change when a run resumes: they do not affect the steps already trained. Classes
@@ -51,6 +53,8 @@ CHANGEABLE = (
   'model.remat',
 )
 
+IDENTITY = ('config.json', 'classes.json', 'data.json')  # files of a run that has started
+
 # Errors of the disk or its permissions, not of this program.
 DISK_ERRORS = (
   errno.ENOSPC,
@@ -63,6 +67,19 @@ DISK_ERRORS = (
 )
 
 
+def check_complete(run: Path) -> None:
+  """Raises UserError if a run has checkpoints, but not all of the files that identify it.
+
+  Checkpoints alone could be those of other classes, images or settings.
+  """
+  missing = [name for name in IDENTITY if not (run / name).exists()]
+  if missing and list_steps(run / 'checkpoints'):
+    raise UserError(
+      f'{run} has checkpoints, but not {listed(missing, 3)}: restore '
+      f'{"it" if len(missing) == 1 else "them"}, or give another --workdir.'
+    )
+
+
 def check_run(run: Path, config: Mapping[str, Any]) -> None:
   """Checks that a run may start or resume with a config; writes nothing.
 
@@ -71,8 +88,10 @@ def check_run(run: Path, config: Mapping[str, Any]) -> None:
     config: the config as nested plain dicts.
 
   Raises:
-    UserError: the directory holds a run with another config.
+    UserError: the directory holds a run with another config, or a run that lacks a file which
+      identifies it.
   """
+  check_complete(run)
   path = run / 'config.json'
   if path.exists():
     # As in the file, where tuples are lists.

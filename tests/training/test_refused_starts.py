@@ -160,10 +160,12 @@ def test_a_checkpoint_of_another_network_is_named_by_its_first_array(trained, da
   write_classes(data, *names, 'cat')
   four = {'names': [*names, 'cat'], 'palette': [*palette, (1, 2, 3)]}
   run_files.write_json(run / 'classes.json', four)
-  (run / 'data.json').unlink()
+  config = toy.config(data, 'method=classmix', **SETTINGS)
+  toy.start(config, tmp_path / 'other')
+  shutil.copy(tmp_path / 'other' / 'data.json', run)
   before = snapshot(run)
   toy.assert_fails(
-    lambda: toy.train(toy.config(data, 'method=classmix', **SETTINGS), run),
+    lambda: toy.train(config, run),
     'checkpoints/1 does not fit the network of this config: params/segmenter/head/classifier/bias '
     'is 3 float32 in the checkpoint and 4 float32 in the network',
   )
@@ -214,3 +216,14 @@ def test_a_list_keeps_the_validation_images_that_a_share_has_chosen(tmp_path, ca
   toy.start(config, run)
   assert run_files.read_split(run, 'val') == before
   assert 'since the last start 1 labelled image is new (new)' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('names', [['config.json'], ['classes.json', 'data.json']])
+def test_checkpoints_of_an_unknown_run_are_refused(trained, data, tmp_path, names):
+  run = shutil.copytree(trained[1], tmp_path / 'run')
+  for name in names:
+    (run / name).unlink()
+  before = snapshot(run)
+  with pytest.raises(UserError, match=f'has checkpoints, but not {", ".join(names)}: restore'):
+    toy.train(toy.config(data, 'method=classmix', **SETTINGS), run)
+  assert snapshot(run) == before
