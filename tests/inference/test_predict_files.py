@@ -141,7 +141,7 @@ def test_inputs_that_are_not_read_are_named(predict, tmp_path, capsys):
 def test_results_that_cannot_be_written_are_reported_and_the_others_finished(
   predict, tmp_path, capsys
 ):
-  long = '水管接头不锈钢厨房水槽下水器配件' * 5  # 240 bytes: its results have longer names
+  long = '水管接头不锈钢厨房水槽下水器配件' * 5 + 'abcd'  # 244 bytes; a result has 259
   for name in ('a_first', long, 'z_last'):
     toy.save(tmp_path / f'in/{name}.png', np.zeros((2, 3, 3)))
   with pytest.raises(UserError, match='1 of 3 images were left out: the results of .*rename'):
