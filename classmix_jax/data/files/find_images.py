@@ -19,10 +19,9 @@ from classmix_jax.errors import UserError
 
 HEIF_EXTENSIONS = ('.heic', '.heif', '.hif')
 EXTENSIONS = (
-  *('.png', '.jpg', '.jpeg', '.jpe', '.jfif', '.tif', '.tiff', '.bmp', '.webp', '.gif'),
-  *('.ppm', '.pgm', '.pbm', '.pnm', '.jp2', '.j2k', '.avif'),
-  *HEIF_EXTENSIONS,
-)
+  '.png', '.jpg', '.jpeg', '.jpe', '.jfif', '.tif', '.tiff', '.bmp', '.webp', '.gif',
+  '.ppm', '.pgm', '.pbm', '.pnm', '.jp2', '.j2k', '.avif', *HEIF_EXTENSIONS,
+)  # fmt: skip
 
 
 @functools.cache

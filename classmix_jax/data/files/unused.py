@@ -22,8 +22,8 @@ from classmix_jax.data.files.find_images import HEIF_EXTENSIONS, is_image_name
 from classmix_jax.utils.text import listed, plural
 
 RAW_EXTENSIONS = (
-  *('.dng', '.cr2', '.cr3', '.nef', '.arw', '.orf', '.rw2', '.raf', '.pef', '.srw', '.raw'),
-)
+  '.dng', '.cr2', '.cr3', '.nef', '.arw', '.orf', '.rw2', '.raf', '.pef', '.srw', '.raw',
+)  # fmt: skip
 REMEDIES: Mapping[tuple[str, ...], str] = {
   HEIF_EXTENSIONS: "pip install 'classmix_jax[heic]', or convert them to JPEG",
   ('.avif',): 'pip install --upgrade pillow, or convert them to JPEG',
@@ -38,41 +38,16 @@ REMEDIES: Mapping[tuple[str, ...], str] = {
     'export slices or planes as TIFF or PNG'
   ),
   (
-    '.jxl',
-    '.exr',
-    '.hdr',
-    '.tga',
-    '.dds',
-    '.ico',
-    '.pcx',
-    '.wdp',
-    '.jxr',
-    '.img',
-    '.ecw',
-    '.vrt',
-  ): ('convert them to PNG or TIFF'),
+    '.jxl', '.exr', '.hdr', '.tga', '.dds', '.ico', '.pcx', '.wdp', '.jxr', '.img', '.ecw', '.vrt',
+  ): 'convert them to PNG or TIFF',
   ('.json', '.xml'): 'launch/convert_labels.py turns annotations into masks',
-}
+}  # fmt: skip
 # Files that accompany images: georeferences, overviews, edits of phones, notes.
 SIDECARS = (
-  *('.tfw', '.tifw', '.jgw', '.pgw', '.wld', '.aux.xml', '.ovr', '.prj', '.cpg', '.xmp', '.aae'),
-  *(
-    '.thm',
-    '.lnk',
-    '.url',
-    '.md',
-    '.txt',
-    '.log',
-    '.sha256',
-    '.ini',
-    '.html',
-    '.csv',
-    '.tmp',
-    '.yaml',
-    '.yml',
-  ),
-  *('.yaml', '.yml', '.names', '.pbtxt', '.py', '.sh', '.cfg', '.rst'),
-)
+  '.tfw', '.tifw', '.jgw', '.pgw', '.wld', '.aux.xml', '.ovr', '.prj', '.cpg', '.xmp', '.aae',
+  '.thm', '.lnk', '.url', '.md', '.txt', '.log', '.sha256', '.ini', '.html', '.csv', '.tmp',
+  '.yaml', '.yml', '.names', '.pbtxt', '.py', '.sh', '.cfg', '.rst',
+)  # fmt: skip
 MAX_NAMED = 1  # files in a sentence
 
 
