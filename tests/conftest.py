@@ -22,9 +22,12 @@ if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
   os.environ['JAX_COMPILATION_CACHE_DIR'] = _compilation_cache.name
   os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
 
+from pathlib import Path  # noqa: E402
+
 from hypothesis import HealthCheck, settings  # noqa: E402
 import jax  # noqa: E402
 import jaxtyping  # noqa: E402
+import pytest  # noqa: E402
 
 # Annotations are checked at every call, from the first import of these rooms on.
 ROOMS = ['classmix_jax.core', 'classmix_jax.masks', 'classmix_jax.methods']
@@ -43,3 +46,16 @@ settings.register_profile(
 )
 settings.register_profile('thorough', settings.get_profile('fast'), max_examples=150)
 settings.load_profile('fast')
+
+# Every compiled program maps memory. Linux allows a process 65,530 maps (vm.max_map_count), and XLA
+# crashes beyond them.
+MAX_MAPS = 20_000
+
+
+@pytest.fixture(scope='module', autouse=True)
+def drop_programs():
+  """Drops the compiled programs after a module of tests if they are too many for one process."""
+  yield
+  maps = Path('/proc/self/maps')
+  if maps.exists() and maps.read_bytes().count(b'\n') > MAX_MAPS:
+    jax.clear_caches()
