@@ -66,6 +66,7 @@ def losses(run):
   return [row['loss/sup'] for row in rows if 'loss/sup' in row]
 
 
+@pytest.mark.slow
 def test_cached_features_of_whole_images_train_alike(folder, tmp_path):
   """Whole images without augmentation: the only difference is the rounding to float16."""
   for name, fields in (('frozen', FROZEN), ('cached', CACHED)):
@@ -80,7 +81,9 @@ def test_cached_features_of_whole_images_train_alike(folder, tmp_path):
   assert scores[0]['pixels'] == scores[1]['pixels']
 
 
-@pytest.mark.parametrize('method', ['classmix', 'unimatch_v2'])
+@pytest.mark.parametrize(
+  'method', ['classmix', pytest.param('unimatch_v2', marks=pytest.mark.slow)]
+)
 def test_methods_learn_from_cached_crops(folder, tmp_path, method):
   fields = {**CACHED, 'data.flip': True, 'model.head': 'refine', 'model.stem': True}
   result = train(folder, tmp_path / 'run', method=method, **fields)

@@ -118,7 +118,7 @@ def test_a_resumed_run_is_the_same(networks, tmp_path):
   jax.tree.map(np.testing.assert_array_equal, *states)
 
 
-@pytest.mark.parametrize('frozen', [False, True])
+@pytest.mark.parametrize('frozen', [pytest.param(False, marks=pytest.mark.slow), True])
 def test_stablehlo(networks, tmp_path, frozen):
   root = toy.write_folder(tmp_path / 'data')
   fields = {**FIELDS, 'model.freeze_backbone': frozen}
