@@ -12,6 +12,7 @@ import os
 
 from classmix_jax.data.files.checks import image_files
 from classmix_jax.data.source import Source
+from classmix_jax.utils.file_ends import read_ends
 from classmix_jax.utils.text import listed, plural
 
 END_BYTES = 4096  # compared before whole files
@@ -81,10 +82,7 @@ def _group(paths: Iterable[str], key: Callable[[str], object]) -> list[list[str]
 
 
 def _hash_ends(path: str) -> bytes:
-  with open(path, 'rb') as file:
-    head = file.read(END_BYTES)
-    file.seek(max(os.path.getsize(path) - END_BYTES, 0))
-    return hashlib.sha256(head + file.read(END_BYTES)).digest()
+  return hashlib.sha256(read_ends(path, END_BYTES)).digest()
 
 
 def _hash(path: str) -> bytes:

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from classmix_jax.data.files.image_io import read_header
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
+from classmix_jax.utils.file_ends import read_ends
 from classmix_jax.utils.threads import in_parallel
 from classmix_jax.workdir.run_files import read_object, write_json
 
@@ -75,12 +76,7 @@ def write_record(run: Path, record: ImageRecord) -> None:
 
 def digest_file(path: Path, size: int) -> str:
   """Returns a digest of a file's size, beginning and end."""
-  with open(path, 'rb') as file:
-    edges = file.read(EDGE)
-    if size > 2 * EDGE:
-      file.seek(-EDGE, os.SEEK_END)
-    edges += file.read(EDGE)
-  return hashlib.blake2b(b'%d ' % size + edges, digest_size=8).hexdigest()
+  return hashlib.blake2b(b'%d ' % size + read_ends(path, EDGE), digest_size=8).hexdigest()
 
 
 def stamp_file(file: Any, known: Stamp | None) -> Stamp | None:

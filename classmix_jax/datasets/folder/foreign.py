@@ -12,6 +12,8 @@ from pathlib import Path
 import re
 from typing import NamedTuple
 
+from classmix_jax.utils.file_ends import read_ends
+
 NUM_FILES = 40  # annotation files that are looked at
 NUM_BYTES = 100_000  # at the beginning and at the end of each
 
@@ -88,12 +90,7 @@ def _annotation_files(root: Path) -> Iterator[Path]:
 def _read_ends(path: Path) -> bytes:
   """Returns the beginning and the end of a file, b'' if it is unreadable."""
   try:
-    if not path.is_file():
-      return b''
-    with open(path, 'rb') as file:
-      head = file.read(NUM_BYTES)
-      file.seek(max(NUM_BYTES, path.stat().st_size - NUM_BYTES))
-      return head + file.read()
+    return read_ends(path, NUM_BYTES) if path.is_file() else b''
   except OSError:
     return b''
 
