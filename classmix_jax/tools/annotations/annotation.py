@@ -7,7 +7,8 @@ Synopsis:
       print(item.source)
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import functools
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -132,6 +133,23 @@ def attempt(
     return read()
   except UserError as error:
     return create_problem(source, str(error), find_name)
+
+
+def parse_files(
+  files: Iterable[Path],
+  parse: Callable[[Path], AnnotatedImage],
+  find_name: Callable[[Path], str],
+) -> Iterator[AnnotatedImage | Problem]:
+  """Yields the image of each annotation file, or a Problem if `parse` raises UserError.
+
+  Args:
+    files: one for each image.
+    parse: reads the image of a file.
+    find_name: returns the name of its image; it may raise UserError too.
+  """
+  for file in files:
+    read, name = functools.partial(parse, file), functools.partial(find_name, file)
+    yield attempt(str(file), read, name)
 
 
 def create_problem(source: str, sentence: str, find_name: Callable[[], str]) -> Problem:

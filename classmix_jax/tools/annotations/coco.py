@@ -27,9 +27,8 @@ from classmix_jax.tools.annotations.annotation import (
 from classmix_jax.tools.annotations.coco_records import (
   Id,
   Record,
+  build_export,
   get_category_name,
-  list_strays,
-  parse_images,
   read_tables,
 )
 from classmix_jax.tools.annotations.detect import Sample
@@ -81,14 +80,11 @@ def read(path: Path, options: Options) -> Export:
   images = index_images(options.images)
   records = [record for group in tables.annotations.values() for record in group]
   if any('segments_info' in record for record in records):
-    return coco_panoptic.build_export(tables, images)
+    return coco_panoptic.parse_tables(tables, images)
   if any(record.get('segmentation') for record in records):
     import_mask_module()  # raises once if it is not installed, instead of once per image
   parse = functools.partial(parse_image, names=tables.names, images=images)
-  names = tuple(sorted(tables.colors))
-  items = parse_images(tables, parse, images)
-  strays = list_strays(tables)
-  return Export(names, tables.colors, len(tables.images), items, strays=strays)
+  return build_export(tables, parse, images)
 
 
 def parse_image(

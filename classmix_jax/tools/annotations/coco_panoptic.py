@@ -21,12 +21,11 @@ from classmix_jax.tools.annotations.coco_records import (
   Id,
   Record,
   Tables,
+  build_export,
   get_category_name,
   get_id,
   get_records,
   get_value,
-  list_strays,
-  parse_images,
   read_tables,
 )
 from classmix_jax.tools.annotations.detect import Sample
@@ -70,16 +69,13 @@ def read(path: Path, options: Options) -> Export:
     raise UserError(
       f"{tables.file} has no annotation with 'segments_info', so it is not of panoptic segments."
     )
-  return build_export(tables, index_images(options.images))
+  return parse_tables(tables, index_images(options.images))
 
 
-def build_export(tables: Tables, images: ImageIndex) -> Export:
-  """Builds the export of a panoptic file; images without a PNG are not annotated."""
+def parse_tables(tables: Tables, images: ImageIndex) -> Export:
+  """Returns the export of a panoptic file; images without a PNG are not annotated."""
   parse = functools.partial(parse_image, file=tables.file, names=tables.names, images=images)
-  names = tuple(sorted(tables.colors))
-  items = parse_images(tables, parse, images)
-  strays = list_strays(tables)
-  return Export(names, tables.colors, len(tables.images), items, strays=strays)
+  return build_export(tables, parse, images)
 
 
 def parse_image(

@@ -20,6 +20,7 @@ from classmix_jax.data.files.colors import Color
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import (
   AnnotatedImage,
+  Export,
   Problem,
   attempt,
   create_problem,
@@ -208,6 +209,27 @@ def get_category_name(record: Record, names: Mapping[Id, str]) -> str:
       "'categories': add it, or export again."
     )
   return names[category]
+
+
+def build_export(
+  tables: Tables,
+  parse: Callable[[Record, Sequence[Record], str], AnnotatedImage],
+  images: ImageIndex,
+) -> Export:
+  """Returns the export of a COCO file; the classes are its categories, sorted by name.
+
+  Args:
+    tables: of the file.
+    parse: `(image, its annotations, source) -> AnnotatedImage`.
+    images: the images, for their names.
+  """
+  return Export(
+    tuple(sorted(tables.colors)),
+    tables.colors,
+    len(tables.images),
+    parse_images(tables, parse, images),
+    strays=list_strays(tables),
+  )
 
 
 def parse_images(

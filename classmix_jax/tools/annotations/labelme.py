@@ -9,7 +9,7 @@ Regions are filled as in labelme's own export: they include the pixels on their 
 """
 
 from collections.abc import Callable, Mapping
-import functools
+from functools import partial
 import math
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from classmix_jax.tools.annotations.annotation import (
   Point,
   Region,
   Shape,
-  attempt,
+  parse_files,
 )
 from classmix_jax.tools.annotations.detect import Sample
 from classmix_jax.tools.annotations.image_files import (
@@ -73,14 +73,8 @@ def read(path: Path, options: Options) -> Export:
   root = path.parent if path.is_file() else path
   files = [path] if path.is_file() else find_json_files(path)
   images = index_images(options.images)
-  items = (
-    attempt(
-      str(file),
-      functools.partial(parse_image, file, root, images),
-      functools.partial(name_file, file, root),
-    )
-    for file in files
-  )
+  parse, find_name = partial(parse_image, root=root, images=images), partial(name_file, root=root)
+  items = parse_files(files, parse, find_name)
   return Export((), {}, len(files), items)
 
 

@@ -10,7 +10,7 @@ Polygons and rectangles include the pixels on their outline, as Supervisely draw
 
 from collections.abc import Callable, Mapping
 import dataclasses
-import functools
+from functools import partial
 from pathlib import Path
 from typing import Any
 import zlib
@@ -26,7 +26,7 @@ from classmix_jax.tools.annotations.annotation import (
   Point,
   Region,
   Shape,
-  attempt,
+  parse_files,
 )
 from classmix_jax.tools.annotations.cvat import parse_color
 from classmix_jax.tools.annotations.detect import Sample
@@ -85,14 +85,8 @@ def read(path: Path, options: Options) -> Export:
     )
   colors = read_classes(root)
   images = index_images(options.images)
-  items = (
-    attempt(
-      str(file),
-      functools.partial(parse_image, file, root, images),
-      functools.partial(name_file, file, root),
-    )
-    for file in files
-  )
+  parse, find_name = partial(parse_image, root=root, images=images), partial(name_file, root=root)
+  items = parse_files(files, parse, find_name)
   return Export(tuple(sorted(colors)), colors, len(files), items)
 
 
