@@ -13,7 +13,7 @@ import os
 from classmix_jax.data.files.checks import image_files
 from classmix_jax.data.source import Source
 from classmix_jax.utils.file_ends import read_ends
-from classmix_jax.utils.text import listed, plural
+from classmix_jax.utils.text import have, listed, plural
 
 END_BYTES = 4096  # compared before whole files
 MAX_NAMED = 2  # pairs in a sentence
@@ -50,7 +50,7 @@ def duplicate_warnings(sources: Mapping[str, Source], most: int | None = None) -
 
 
 def _describe(first: str, other: str, pairs: list[tuple[str, str]], root: str) -> str:
-  verb = 'has' if len(pairs) == 1 else 'have'
+  verb = have(pairs)
   count = f'{len(pairs)} {other} {plural("image", pairs)}'
   named = listed(
     (' = '.join(os.path.relpath(path, root) for path in pair) for pair in pairs), MAX_NAMED

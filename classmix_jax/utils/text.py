@@ -29,6 +29,16 @@ def describe_error(error: BaseException) -> str:
   return ' '.join(text.split()) or type(error).__name__
 
 
+def are(items: Sequence[object]) -> str:
+  """Returns 'is' for one item, 'are' for any other number."""
+  return 'is' if len(items) == 1 else 'are'
+
+
+def have(items: Sequence[object]) -> str:
+  """Returns 'has' for one item, 'have' for any other number."""
+  return 'has' if len(items) == 1 else 'have'
+
+
 def listed(items: Iterable[object], most: int) -> str:
   """Returns 'a, b, c', or 'a, b and 5 more' for more than `most` items.
 

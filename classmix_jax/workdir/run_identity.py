@@ -11,7 +11,7 @@ from pathlib import Path
 
 from classmix_jax.data.source import Dataset
 from classmix_jax.errors import UserError
-from classmix_jax.utils.text import listed
+from classmix_jax.utils.text import are, listed
 from classmix_jax.workdir import run_files
 from classmix_jax.workdir.image_changes import count_present, describe_changes, find_moved
 from classmix_jax.workdir.image_record import ROLES, ImageRecord, differ, read_record
@@ -45,7 +45,7 @@ def describe_classes(names: Sequence[str], before: Sequence[str]) -> str:
   if len(names) == len(before) and len(added) == len(missing):
     return f'{count} ({listed(added, 6)} instead of {listed(missing, 6)})'
   parts = [
-    f'{listed(changed, 6)} {"is" if len(changed) == 1 else "are"} {adjective}'
+    f'{listed(changed, 6)} {are(changed)} {adjective}'
     for changed, adjective in ((added, 'new'), (missing, 'missing'))
     if changed
   ]

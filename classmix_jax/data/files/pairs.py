@@ -27,7 +27,7 @@ from classmix_jax.data.files.name_list import (
 )
 from classmix_jax.data.files.open_image import File
 from classmix_jax.errors import UserError
-from classmix_jax.utils.text import listed, plural
+from classmix_jax.utils.text import have, listed, plural
 
 
 class Pairs(NamedTuple):
@@ -58,9 +58,8 @@ def pair(images: Mapping[str, Path], masks: Mapping[str, Path], remedy: str = ''
   ):
     unused = [str(masks[name]) for name in sorted(masks) if name not in images]
     hint = f' Unused {plural("mask", unused)}: {listed(unused, 3)}.' if unused else ''
-    verb = 'has' if len(bare) == 1 else 'have'
     raise UserError(
-      f'{len(bare)} of {len(images)} images {verb} no mask: {listed(bare, 3)}.{hint} '
+      f'{len(bare)} of {len(images)} images {have(bare)} no mask: {listed(bare, 3)}.{hint} '
       f'{remedy}'.rstrip()
     )
   names = tuple(name for name in sorted(images) if name in masks)

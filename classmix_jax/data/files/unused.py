@@ -19,7 +19,7 @@ from classmix_jax.data.files.directory_walk import (
   walk_directory,
 )
 from classmix_jax.data.files.find_images import HEIF_EXTENSIONS, is_image_name
-from classmix_jax.utils.text import listed, plural
+from classmix_jax.utils.text import are, listed, plural
 
 RAW_EXTENSIONS = (
   '.dng', '.cr2', '.cr3', '.nef', '.arw', '.orf', '.rw2', '.raf', '.pef', '.srw', '.raw',
@@ -180,7 +180,7 @@ def describe_files(files: Iterable[Path]) -> list[str]:
 
 def _describe(unused: Unused) -> str:
   reason, paths, remedy = unused
-  verb = 'is' if len(paths) == 1 else 'are'
+  verb = are(paths)
   count = f'{len(paths)} {plural("file", paths)}'
   named = listed(paths, MAX_NAMED)
   advice = f': {remedy}' if remedy else ''
@@ -210,9 +210,8 @@ def describe_system_files(directories: Iterable[str | Path]) -> str:
   if not unused:
     return ''
   names = sorted({path.name for path in unused[0].paths})
-  count = len(unused[0].paths)
-  verb = 'is' if count == 1 else 'are'
+  paths = unused[0].paths
   return (
-    f'{count} hidden, system and accompanying {plural("file", range(count))} {verb} not read: '
+    f'{len(paths)} hidden, system and accompanying {plural("file", paths)} {are(paths)} not read: '
     f'{listed(names, 6)}.'
   )

@@ -13,7 +13,7 @@ import unicodedata
 from classmix_jax.datasets.folder.layouts import Layout
 from classmix_jax.datasets.folder.mask_names import Matches, is_drawn
 from classmix_jax.datasets.folder.patterns import Patterns
-from classmix_jax.utils.text import listed, plural
+from classmix_jax.utils.text import are, have, listed, plural
 
 MAX_NAMES = 3  # of files in a sentence
 
@@ -65,7 +65,7 @@ def describe_matches(matches: Matches, bare_images: str, *, short: bool = False)
   bare = [path for name, path in matches.images.items() if name not in matches.masks]
   if bare:
     sentences.append(
-      f'{len(bare)} of {len(matches.images)} images {_have(bare)} no mask and {_are(bare)} '
+      f'{len(bare)} of {len(matches.images)} images {have(bare)} no mask and {are(bare)} '
       f'{bare_images}: {_names(bare)}.'
     )
   by_rule = [
@@ -80,13 +80,13 @@ def describe_matches(matches: Matches, bare_images: str, *, short: bool = False)
   orphans = [path for path in matches.unused if not is_drawn(path)]
   if orphans:
     sentences.append(
-      f'{len(orphans)} {plural("mask", orphans)} {_have(orphans)} no image and {_are(orphans)} not '
+      f'{len(orphans)} {plural("mask", orphans)} {have(orphans)} no image and {are(orphans)} not '
       f'used: {_names(orphans)}.'
     )
   pictures = [path for path in matches.unused if is_drawn(path)]
   if pictures and not short:
     sentences.append(
-      f'{len(pictures)} {plural("picture", pictures)} of masks {_are(pictures)} not used: '
+      f'{len(pictures)} {plural("picture", pictures)} of masks {are(pictures)} not used: '
       f'{_names(pictures)}.'
     )
   return sentences
@@ -98,7 +98,7 @@ def describe_held_out(held_out: int, labeled: int, share: float) -> str:
     return f'All {labeled} {plural("image", range(labeled))} with a mask are evaluated.'
   return (
     f'There are no images for validation: {held_out} of {labeled} images with a mask '
-    f'{"is" if held_out == 1 else "are"} set aside (config.data.val_share={share:g}), see '
+    f'{are(range(held_out))} set aside (config.data.val_share={share:g}), see '
     'splits/val.txt of the run.'
   )
 
@@ -111,12 +111,12 @@ def describe_unused(
   if layout and layout.test:
     places = _list_paths(root, [part.names or part.images for part in layout.test])
     sentences.append(
-      f'{tests:,} {plural("image", range(tests))} for tests in {places} {_are(range(tests))} not '
+      f'{tests:,} {plural("image", range(tests))} for tests in {places} {are(range(tests))} not '
       'used.'
     )
   if unlisted:
     sentences.append(
-      f'{len(unlisted)} {plural("image", unlisted)} with a mask {_are(unlisted)} in no list of '
+      f'{len(unlisted)} {plural("image", unlisted)} with a mask {are(unlisted)} in no list of '
       f'names and not used: {_names(unlisted)}.'
     )
   return sentences
@@ -127,7 +127,7 @@ def describe_bare(root: Path, layout: Layout | None, images: Collection[Path]) -
   places = _list_paths(root, [part.images for part in layout.val]) if layout else ''
   files = list(images)
   return [
-    f'{len(files)} {plural("image", files)} in {places} {_have(files)} no mask and {_are(files)} '
+    f'{len(files)} {plural("image", files)} in {places} {have(files)} no mask and {are(files)} '
     'not used.'
   ]
 
@@ -147,7 +147,7 @@ def describe_directories(root: Path, directories: Sequence[Path]) -> list[str]:
     return []
   names = listed([_relative(root, path) for path in directories], MAX_NAMES)
   return [
-    f'{len(directories)} {_directories(directories)} of images {_are(directories)} not used: '
+    f'{len(directories)} {_directories(directories)} of images {are(directories)} not used: '
     f'{names}.'
   ]
 
@@ -162,11 +162,3 @@ def _stem(path: Path) -> str:
 
 def _names(files: Sequence[Path]) -> str:
   return listed([path.name for path in files], MAX_NAMES)
-
-
-def _have(items: Sequence[object]) -> str:
-  return 'has' if len(items) == 1 else 'have'
-
-
-def _are(items: Sequence[object]) -> str:
-  return 'is' if len(items) == 1 else 'are'
