@@ -20,7 +20,7 @@ from classmix_jax.data.unreadable import UnreadableExamples
 from classmix_jax.data.value_check import value_warnings
 from classmix_jax.pretrained.hub_name import pin_hub_name
 from classmix_jax.pretrained.load import Weights, locate_weights, open_weights
-from classmix_jax.training.start import check_config_and_classes
+from classmix_jax.training.start import check_class_names
 from classmix_jax.workdir import checkpoint_lookup, resume, run_files
 
 MAX_DUPLICATES = 2_000  # images of equal size that are compared; check_data has no limit
@@ -113,7 +113,7 @@ def prepare(config: Config, run: Path) -> tuple[Setup, Weights | None]:
     config = with_preprocessing(config, preprocessing)
     resume.check_run(run, config.to_dict())  # before data is read, which takes longer
     setup = make_setup(config, choose_left_out(config, run))
-    check_config_and_classes(setup, run)
+    check_class_names(setup, run)
     for note in (*setup.dataset.notes, *setup.split.notes):
       print(note)
     warn_of_data(setup)

@@ -24,7 +24,7 @@ from classmix_jax.workdir.image_record import (
 from classmix_jax.workdir.run_identity import check_classes, check_images, describe_palette
 
 
-def find_class_file(values: Mapping[str, Any]) -> str:
+def name_class_file(values: Mapping[str, Any]) -> str:
   """Returns the class file of a config, or its data set if there is none, for messages."""
   data = values['data']
   path = Path(data['root']).expanduser() / (data.get('classes') or 'classes.txt')
@@ -33,10 +33,9 @@ def find_class_file(values: Mapping[str, Any]) -> str:
   return f'the data set in {data["root"]}' if data['root'] else f'the data set {data["name"]}'
 
 
-def check_config_and_classes(setup: Setup, run: Path) -> None:
-  """Raises UserError if a run was started with another config or other classes."""
-  resume.check_run(run, setup.values)
-  check_classes(run, setup.dataset.class_names, find_class_file(setup.values))
+def check_class_names(setup: Setup, run: Path) -> None:
+  """Raises UserError if a run was trained with other classes."""
+  check_classes(run, setup.dataset.class_names, name_class_file(setup.values))
 
 
 def suggest_splits(setup: Setup, run: Path, before: ImageRecord | None) -> dict[str, str]:
@@ -70,7 +69,8 @@ def check_start(
     UserError: config, classes, images or network differ from those of the run, or the weights do
       not fit the network.
   """
-  check_config_and_classes(setup, run)
+  resume.check_run(run, setup.values)
+  check_class_names(setup, run)
   split, before = setup.split, read_record(run)
   assert split.unlabeled is not None
   root = setup.values['data']['root']
