@@ -673,3 +673,8 @@ def test_check_and_training_refuse_alike(tmp_path):
 def test_one_mask_per_object_is_refused(tmp_path):
   write(tmp_path, 'images/{img0,img1}.png', 'masks/img0/{0,1}.png', 'masks/img1/{0,1}.png')
   assert_says(message(tmp_path), '4 masks for 2 images', 'several masks for an image', 'one file')
+
+
+def test_system_directories_are_no_part_of_a_layout(tmp_path):
+  write(tmp_path, 'data/images/{a,b,c}.jpg', 'data/masks/{a,b,c}.png', '@eaDir/{x,y}.jpg')
+  assert len(load(tmp_path).train) + len(load(tmp_path).val) == 3

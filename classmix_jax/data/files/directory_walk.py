@@ -65,7 +65,7 @@ def walk_directory(directory: str | Path, exclude: Collection[Path] = ()) -> Ite
       # A link to an ancestor would yield every image again and again.
       if any(is_within(ancestor, real) for ancestor in chain):
         continue
-      reason = OUTPUT if real in excluded else _reason_to_skip(name, path)
+      reason = OUTPUT if real in excluded else reason_to_skip(name, path)
       if reason:
         skipped[name] = reason
       else:
@@ -83,9 +83,17 @@ def is_system_file(name: str) -> bool:
   return name.startswith('.') or name.lower() in SYSTEM_FILES
 
 
-def _reason_to_skip(name: str, path: str) -> str:
+def is_system_directory(name: str) -> bool:
+  """Returns whether a directory is hidden, or of thumbnails or deleted files.
+
+  Example: `is_system_directory('.git') and is_system_directory('__MACOSX')`.
+  """
+  return name.startswith('.') or name.lower() in SYSTEM_DIRECTORIES
+
+
+def reason_to_skip(name: str, path: str | Path) -> str:
   """Returns why a directory is not entered, '' if it is."""
-  if name.startswith('.') or name.lower() in SYSTEM_DIRECTORIES:
+  if is_system_directory(name):
     return SYSTEM
   try:
     return describe_results(os.listdir(path))

@@ -7,10 +7,9 @@ Synopsis:
 """
 
 from collections.abc import Collection, Iterator
-import os
 from pathlib import Path
 
-from classmix_jax.data.files.directory_walk import SYSTEM_DIRECTORIES, describe_results
+from classmix_jax.data.files.directory_walk import reason_to_skip
 from classmix_jax.data.splits import choose_labeled
 from classmix_jax.datasets.folder.layouts import Layout
 from classmix_jax.datasets.folder.layouts.words import VAL, children, has_images
@@ -63,17 +62,9 @@ def _walk_unread(
   directory: Path, read: Collection[Path], ancestors: Collection[Path]
 ) -> Iterator[Path]:
   for child in children(directory):
-    if child in read or child.name.lower() in SYSTEM_DIRECTORIES:
+    if child in read:
       continue
     if child in ancestors:
       yield from _walk_unread(child, read, ancestors)
-    elif not _is_result(child) and has_images(child):
+    elif not reason_to_skip(child.name, child) and has_images(child):
       yield child
-
-
-def _is_result(directory: Path) -> bool:
-  """Returns whether a directory holds results of ours, or cannot be read."""
-  try:
-    return bool(describe_results(os.listdir(directory)))
-  except OSError:
-    return True

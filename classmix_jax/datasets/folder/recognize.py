@@ -13,11 +13,16 @@ from pathlib import Path
 from classmix_jax.data.class_files.discovery import find_class_file
 from classmix_jax.datasets.folder.foreign import describe_annotations
 from classmix_jax.datasets.folder.layouts import LAYOUTS, Layout, Part
-from classmix_jax.datasets.folder.layouts.words import MASKS, children, find_child, image_files
+from classmix_jax.datasets.folder.layouts.words import (
+  MASKS,
+  MAX_LEVELS,
+  children,
+  find_child,
+  image_files,
+)
 from classmix_jax.datasets.folder.patterns import Patterns, describe_content
 from classmix_jax.errors import UserError
 
-MAX_LEVELS = 4  # of directories that hold one directory only
 PATTERNS = (
   "--config.data.images='images/*' and --config.data.masks='masks/{name}.png', patterns below the "
   'root'

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 import re
 
+from classmix_jax.data.files.directory_walk import is_system_directory
 from classmix_jax.data.files.find_images import EXTENSIONS, image_paths
 from classmix_jax.datasets.folder.layouts.layout import Part
 from classmix_jax.errors import UserError
@@ -38,8 +39,6 @@ UNLABELED = (
 HAND_DRAWN = ('1st_manual', 'manual')  # beside mask/, the field of view of the camera
 MASK_PARTS = ('mask', 'label', 'annotation', 'groundtruth', 'ground_truth', 'segmentation')
 SPECIAL = (*IMAGES, *MASKS, *LABELED, *TRAIN, *VAL, *TEST, *UNLABELED)
-
-
 MAX_LEVELS = 4  # of directories that hold one directory only
 FORMAT = re.compile(r'_(?:png|jpe?g|tiff?)$')
 YEAR = re.compile(r'_?(?:19|20)\d\d$')
@@ -57,7 +56,7 @@ def spell(name: str) -> str:
 
 
 def children(directory: Path) -> list[Path]:
-  """Returns the directories in a directory, sorted, without hidden ones and circular links.
+  """Returns the directories in a directory, sorted: no system directories, no circular links.
 
   Raises:
     UserError: the directory cannot be read.
@@ -67,7 +66,7 @@ def children(directory: Path) -> list[Path]:
     for entry in _entries(directory)
     # is_dir() raises for circular links, isdir() takes long for many files.
     if (os.path.isdir(entry) if entry.is_symlink() else entry.is_dir())
-    and not entry.name.startswith(('.', '__MACOSX'))
+    and not is_system_directory(entry.name)
   )
 
 
