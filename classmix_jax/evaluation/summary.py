@@ -1,6 +1,6 @@
 """Prints the table and draws the predictions of an evaluation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,29 @@ def reliability_line(result: Mapping[str, Any]) -> str:
     f'{result["network"]}: {100 * reliability["precision"]:.2f} % of the {confident} are correct, '
     f'{100 * reliability["share"]:.2f} % of all pixels are that confident'
   )
+
+
+def without_classes(result: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+  """Returns a result without the IoU of classes that the masks do not label.
+
+  Pixels that are predicted as one of these count as mistakes of their true class only.
+
+  Args:
+    result: see `Evaluator`.
+    names: of the classes.
+  """
+
+  def leave_out(summary: Mapping[str, Any]) -> dict[str, Any]:
+    iou = {name: None if name in names else value for name, value in summary['iou'].items()}
+    values = [value for value in iou.values() if value is not None]
+    means = {
+      'miou': sum(values) / len(values),
+      'miou_all_classes': sum(values) / len(iou),
+    }
+    return {**summary, 'iou': iou, **means}
+
+  networks = {name: leave_out(summary) for name, summary in result['networks'].items()}
+  return {**leave_out(result), 'networks': networks} if names else dict(result)
 
 
 def conclude(

@@ -42,12 +42,14 @@ class Parts(NamedTuple):
   Attributes:
     train: pairs for training.
     val: pairs for validation.
+    test: pairs for tests.
     unlabeled: name -> image without a label.
     notes: sentences about how the directory was read.
   """
 
   train: Pairs
   val: Pairs
+  test: Pairs
   unlabeled: Mapping[str, Path]
   notes: tuple[str, ...]
 
@@ -93,8 +95,9 @@ def read_parts(
     held_out = hold_out(root, masks, val_share, val_seed, labeled)
     train = make_pairs(contents.train, masks.keys() - held_out)
     val = make_pairs(contents.train, held_out)
-    notes.append(describe_held_out(len(held_out), len(masks), val_share))
-    notes += describe_lists(root, find_lists(root, masks) if val_share < 1 else ())
+    if val_share < 1:
+      notes.append(describe_held_out(len(held_out), len(masks), val_share))
+      notes += describe_lists(root, find_lists(root, masks))
   notes += describe_unused(root, layout, contents.test, contents.unlisted)
   if layout:
     notes += describe_directories(root, find_unread(root, layout))
@@ -104,7 +107,8 @@ def read_parts(
     f'{root}: {describe_layout(root, described, patterns)}; {len(train.names):,} labelled, '
     f'{len(unlabeled):,} unlabelled, {len(val.names):,} for validation.'
   )
-  return Parts(train, val, unlabeled, (head, *(layout.notes if layout else ()), *notes))
+  test = make_pairs(contents.test, contents.test.masks)
+  return Parts(train, val, test, unlabeled, (head, *(layout.notes if layout else ()), *notes))
 
 
 def require_masks(root: Path, matches: Matches, title: str, parts: Sequence[Part]) -> None:
