@@ -55,6 +55,11 @@ class ClassMatch(NamedTuple):
   def describe(self) -> list[str]:
     """Returns sentences on classes that are not equal in both."""
     sentences = []
+    if any(old != new for old, new in self.labels.items()):
+      pairs = [f'{old} {self.names[new]}' for old, new in self.labels.items()]
+      sentences.append(
+        f'Ids are not those of the run and matched by name: {listed(pairs, CLASSES_SHOWN)}.'
+      )
     if self.renamed:
       pairs = listed([f"'{old}' is '{new}'" for old, new in self.renamed.items()], CLASSES_SHOWN)
       sentences.append(f'Classes with another spelling: {pairs} of the run.')

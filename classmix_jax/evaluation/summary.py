@@ -9,7 +9,7 @@ import jax
 from classmix_jax.evaluation.evaluator import Evaluator
 from classmix_jax.types import PyTree
 from classmix_jax.utils.atomic_write import write_png
-from classmix_jax.utils.text import display_width, pad
+from classmix_jax.utils.text import display_width, pad, plural
 from classmix_jax.workdir import layout
 
 
@@ -36,10 +36,11 @@ def result_table(result: Mapping[str, Any]) -> str:
   lines.append(mean('mIoU', 'miou'))
   if any(network['miou'] != network['miou_all_classes'] for network in networks.values()):
     lines.append(mean(all_classes, 'miou_all_classes'))
+  images = range(result['images'])
   lines.append(
-    f'{result["pixels"]:,} pixels of {result["images"]} images, {result["classes_present"]} of '
-    f'{len(names)} classes present, {result["protocol"]}, {result["labeled"]} labelled images '
-    f'(split {result["split"]}), step {result["step"]}'
+    f'{result["pixels"]:,} pixels of {len(images)} {plural("image", images)}, '
+    f'{result["classes_present"]} of {len(names)} classes present, {result["protocol"]}, '
+    f'{result["labeled"]} labelled images (split {result["split"]}), step {result["step"]}'
   )
   lines.append(reliability_line(result))
   return '\n'.join(lines)

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from classmix_jax.config.defaults import data_defaults
+from classmix_jax.data.files.find_images import is_image_name
 from classmix_jax.datasets.folder.patterns import WILDCARDS
 from classmix_jax.errors import UserError
 
@@ -113,6 +114,10 @@ def check_flags(flags: DataFlags) -> None:
 def check_place(field: str, root: str, pattern: str) -> None:
   """Raises UserError if a pattern without wildcards is no path."""
   path = locate(root, pattern)
+  if os.path.isfile(path) and not is_image_name(os.path.basename(path)):
+    raise UserError(
+      f'--{field}={pattern} is a file that is no image; expected is a directory of {field}.'
+    )
   if pattern and not os.path.exists(path) and not WILDCARDS.search(path) and ',' not in path:
     raise UserError(
       f'--{field}={pattern} is not there; expected is a directory of {field}, or a pattern as in '

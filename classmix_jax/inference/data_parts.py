@@ -19,10 +19,18 @@ Values = Mapping[str, Any]  # a run's config as nested plain dicts
 
 
 class Opened(NamedTuple):
-  """A data set whose `val` is a part of it, the name of the part, and a sentence on it."""
+  """A data set of which a part is evaluated.
+
+  Attributes:
+    dataset: its `val` is this part.
+    part: 'val', 'test' or 'all'.
+    is_only: whether the data set has no other part.
+    sentence: on the part, and on others that it has.
+  """
 
   dataset: Dataset
   part: str
+  is_only: bool
   sentence: str
 
 
@@ -37,7 +45,8 @@ def open_part(values: Values, part: str) -> Opened:
 
   def choose(dataset: Dataset) -> Source:
     name, source = choose_part(dataset, part, root)
-    chosen.append((name, describe_part(dataset, name, root, source)))
+    is_only = len(list_parts(dataset)) == 1
+    chosen.append((name, is_only, describe_part(dataset, name, root, source)))
     return source
 
   dataset = open_validation(values, choose)

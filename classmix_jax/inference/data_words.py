@@ -15,7 +15,7 @@ from classmix_jax.data.files.checks import file_pairs, image_files
 from classmix_jax.data.match_classes import ClassMatch
 from classmix_jax.data.source import Source
 from classmix_jax.evaluation.protocols import slug
-from classmix_jax.inference.data_flags import OPTIONS, DataFlags, choose_root
+from classmix_jax.inference.data_flags import OPTIONS, DataFlags, choose_root, locate
 from classmix_jax.inference.data_parts import Opened, Values
 from classmix_jax.workdir.image_changes import count_training_images
 from classmix_jax.workdir.image_record import read_record
@@ -48,18 +48,20 @@ def warn_of_training_images(run: Path, val: Source) -> list[str]:
   ]
 
 
-def name_data(values: Values, flags: DataFlags) -> str:
+def name_data(values: Values, flags: DataFlags, opened: Opened) -> str:
   """Returns a name for results on a set, without spaces.
 
   Example: of /data/test it is `test-5f2c91`, whose digits are a digest of the whole path, and of
-    the flags that choose images in it.
+    the part, images and masks in it. A part that is one of several is in the name, too.
   """
   data = values['data']
   root = choose_root(flags) if flags.names_set() else os.path.abspath(data['root'] or data['name'])
-  chosen = [text for text in (flags.images, flags.masks, flags.part) if text]
-  digest = hashlib.sha256('\n'.join([root, *chosen]).encode()).hexdigest()[:6]
-  parts = [slug(os.path.basename(root).lower())[:MAX_NAME] or 'data', flags.part, digest]
-  return '-'.join(filter(None, parts))
+  part = '' if opened.is_only else opened.part
+  places = [locate(flags.root, pattern) for pattern in (flags.images, flags.masks)]
+  identity = '\n'.join(filter(None, [root, *places, part]))
+  digest = hashlib.sha256(identity.encode('utf-8', 'surrogateescape')).hexdigest()[:6]
+  stem = slug(os.path.basename(root).lower())[:MAX_NAME] or 'data'
+  return '-'.join(filter(None, [stem, part, digest]))
 
 
 def describe_set(

@@ -149,8 +149,8 @@ def open_with_classes(fields: Values, values: Values, run: Path, flags: DataFlag
   if differ(record.values, digest_values(opened.dataset.val)):
     raise UserError(
       f'{fields["data"]["root"]} has no class file, and the masks of {run} have other values '
-      f'than class ids: copy the class file of {record.root} there or set --classes=FILE, which '
-      f'is {run / CLASSES} if these masks have class ids.'
+      f'than class ids: copy the class file of {record.root} there, or set --label_map, --colors '
+      f'or --classes=FILE, which is {run / CLASSES} if these masks have class ids.'
     )
   return opened
 
@@ -185,7 +185,7 @@ def open_data(values: Values, run: Path, flags: DataFlags = RUNS_OWN) -> Evaluat
   return EvaluatedData(
     translate_classes(dataset, match, palette),
     match,
-    name_data(values, flags) if own is None else '',
+    name_data(values, flags, opened) if own is None else '',
     describe_set(values, flags, opened, match) if own is None else {},
     tuple(lines),
   )

@@ -50,7 +50,7 @@ def test_other_images_leave_the_results_of_the_run(trained, data):
   result = evaluate(run, data)
   assert result['images'] == 4 and result['set']['root'] == str(data)
   assert [(run / name).read_bytes() for name in ('eval/1.json', 'predictions.png')] == kept
-  (path,) = (run / 'eval').glob('1-test-set-??????.json')
+  (path,) = (run / 'eval').glob('1-test-set-val-??????.json')
   name = path.stem[2:]
   for file in (f'1-{name}.json', f'1-{name}-confusion.csv', f'1-{name}.png'):
     assert (run / 'eval' / file).exists()

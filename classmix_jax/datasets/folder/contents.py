@@ -76,6 +76,8 @@ def _read_train(root: Path, layout: Layout | None, patterns: Patterns) -> Matche
     return merge(map(read_part, parts))
   named = patterns.directories(root)
   if named:
+    if named[0] != named[1]:
+      require_images(named[1], list(image_paths(named[1])))
     return read_part(Part(*named))
   if patterns.images:
     images = find_pattern(root, 'images', patterns.images)

@@ -35,6 +35,8 @@ from classmix_jax.datasets.folder.patterns import Patterns, describe_content
 from classmix_jax.errors import UserError
 from classmix_jax.utils.text import listed
 
+TRAINING = ('images for training', 'used without labels')
+
 
 class Parts(NamedTuple):
   """The examples of a data set.
@@ -68,7 +70,8 @@ def read_parts(
     root: the directory.
     layout: of the directory; None if patterns for images and masks are set.
     patterns: replace what the layout finds.
-    val_share: fraction of the labelled images to set aside if there are none for validation.
+    val_share: fraction of the labelled images to set aside if there are none for validation; 1
+      sets all aside, for an evaluation.
     val_seed: seed of this choice.
     labeled: `config.data.labeled`; images that a file lists stay labelled.
 
@@ -77,8 +80,10 @@ def read_parts(
   """
   contents = read_contents(root, layout, patterns)
   images, masks = contents.train.images, contents.train.masks
-  require_masks(root, contents.train, 'images for training', layout.train if layout else ())
-  described, notes = layout, describe_matches(contents.train, 'used without labels')
+  evaluates = val_share >= 1
+  title, use = ('images', 'not evaluated') if evaluates else TRAINING
+  require_masks(root, contents.train, title, layout.train if layout else ())
+  described, notes = layout, describe_matches(contents.train, use)
   if contents.val is not None and is_without_masks(contents.val) and not patterns.val:
     notes += describe_bare(root, layout, contents.val.images.values())
     contents = contents._replace(val=None)
@@ -95,7 +100,7 @@ def read_parts(
     held_out = hold_out(root, masks, val_share, val_seed, labeled)
     train = make_pairs(contents.train, masks.keys() - held_out)
     val = make_pairs(contents.train, held_out)
-    if val_share < 1:
+    if not evaluates:
       notes.append(describe_held_out(len(held_out), len(masks), val_share))
       notes += describe_lists(root, find_lists(root, masks))
   notes += describe_unused(root, layout, contents.test, contents.unlisted)
@@ -103,10 +108,11 @@ def read_parts(
     notes += describe_directories(root, find_unread(root, layout))
   bare = {name: path for name, path in images.items() if name not in masks}
   unlabeled = join(bare, contents.unlabeled)
-  head = (
-    f'{root}: {describe_layout(root, described, patterns)}; {len(train.names):,} labelled, '
-    f'{len(unlabeled):,} unlabelled, {len(val.names):,} for validation.'
+  counts = (
+    f'; {len(train.names):,} labelled, {len(unlabeled):,} unlabelled, {len(val.names):,} for '
+    'validation'
   )
+  head = f'{root}: {describe_layout(root, described, patterns)}{"" if evaluates else counts}.'
   test = make_pairs(contents.test, contents.test.masks)
   return Parts(train, val, test, unlabeled, (head, *(layout.notes if layout else ()), *notes))
 

@@ -31,6 +31,8 @@ class Patterns(NamedTuple):
     """Returns the patterns without the name of a directory at their beginnings."""
     prefix = f'{directory.as_posix()}/'
     entries = [[entry.strip() for entry in pattern.split(',')] for pattern in self]
+    if not any(one.startswith(prefix) for each in entries for one in each):
+      return self
     return Patterns(*(','.join(one.removeprefix(prefix) for one in each) for each in entries))
 
   def directories(self, root: Path) -> tuple[Path, Path] | None:
