@@ -6,7 +6,7 @@ Synopsis:
     describe_headline(result)
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import math
 from typing import Any
 
@@ -16,7 +16,7 @@ from classmix_jax.methods import network_names
 RULE = 'config.eval_network'  # fixes the headline network before a training
 
 
-def headline_network(name: str, networks: Mapping[str, Any]) -> str:
+def headline_network(name: str, networks: Collection[str]) -> str:
   """Returns the name of the network whose score counts, 'student' if a method has no other.
 
   Raises:
