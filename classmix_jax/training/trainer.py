@@ -96,7 +96,9 @@ def make_callbacks(
     logger=logger,
     monitor=CollapseMonitor(setup.dataset.class_names),
     watch=NonFiniteWatch(run, setup.on_nan),
-    evaluation=EvaluationCallback(run, setup.method, setup.dataset, evaluator),
+    evaluation=EvaluationCallback(
+      run, setup.method, setup.dataset, evaluator, setup.schedule.steps
+    ),
     manager=manager,
     stop=stop,
     on_step=on_step,
