@@ -177,6 +177,7 @@ def run(program: ModuleType) -> None:
     program.main()
   except UserError as error:
     fail(str(error))
-  except KeyboardInterrupt:
-    print('interrupted; the same command resumes from the last checkpoint.', file=sys.stderr)
+  except KeyboardInterrupt as interrupt:
+    state = str(interrupt) or 'the same command resumes from the last checkpoint.'
+    print(f'interrupted; {state}', file=sys.stderr)
     sys.exit(130)

@@ -104,7 +104,7 @@ def _as_list(groups: Mapping[str, Sequence[Path]]) -> list[Unused]:
 def _reason(path: Path) -> str:
   """Returns why a file is not read: its extension, 'empty' or `SYSTEM`; '' if it is read."""
   name = path.name.lower()
-  if is_system_file(path.name) or name.endswith(SIDECARS):
+  if is_system_file(path.name) or is_sidecar(name):
     return SYSTEM
   if is_image_name(path.name):
     try:
@@ -112,6 +112,14 @@ def _reason(path: Path) -> str:
     except OSError:
       return ''  # reading it says why
   return f'*{_extension(name)}'
+
+
+def is_sidecar(name: str) -> bool:
+  """Returns whether a file accompanies images, by its extension.
+
+  Example: `is_sidecar('tile.TFW') and is_sidecar('README.md')`.
+  """
+  return name.lower().endswith(SIDECARS)
 
 
 def _extension(name: str) -> str:
@@ -167,14 +175,12 @@ def describe_unused(
   return [_describe(one) for one in others if one.paths and one.reason != SYSTEM]
 
 
-def describe_files(files: Iterable[Path]) -> list[str]:
-  """Returns a sentence for each extension of some files that are not read.
+def describe_groups(groups: Mapping[str, Sequence[Path]]) -> list[str]:
+  """Returns a sentence for each reason why some files or directories are not read.
 
-  Example: `describe_files([Path('a.pdf')])` is `['1 file *.pdf is not read: ... (a.pdf).']`.
+  Example: `describe_groups({'*.pdf': [Path('a.pdf')]})` is `['1 file *.pdf is not read: export
+  them as PNG (a.pdf).']`.
   """
-  groups: dict[str, list[Path]] = {}
-  for file in files:
-    groups.setdefault(_reason(file), []).append(file)
   return [_describe(one) for one in _as_list(groups)]
 
 
