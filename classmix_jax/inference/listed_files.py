@@ -136,3 +136,9 @@ def _find_results(directory: Path) -> set[str]:
     return find_results(os.listdir(directory))
   except OSError:  # a listed directory may not exist
     return set()
+
+
+def links_to_result(path: Path) -> bool:
+  """Returns whether a file is a link to a result of predict."""
+  target = Path(os.path.realpath(path))
+  return path.is_symlink() and target.name in _find_results(target.parent)

@@ -15,7 +15,12 @@ import jax
 from classmix_jax.errors import UserError
 from classmix_jax.inference.predict_inputs import Input, find_inputs
 from classmix_jax.inference.predictor import Predictor, load
-from classmix_jax.inference.result_files import check_results, write_class_names, write_results
+from classmix_jax.inference.result_files import (
+  check_results,
+  describe_write_error,
+  write_class_names,
+  write_results,
+)
 from classmix_jax.utils.progress import progress
 from classmix_jax.utils.text import describe_error
 
@@ -135,8 +140,8 @@ def convert_interruptions(outcome: Outcome) -> Iterator[None]:
   except OSError as error:
     print_errors(outcome)
     raise UserError(
-      f'{outcome.output} cannot be written ({error.strerror}): free disk space, give write '
-      f'permission, or choose another --output. {outcome}; the same command starts again.'
+      f'{outcome.output} cannot be written {describe_write_error(error)}. {outcome}; the same '
+      'command starts again.'
     ) from error
 
 

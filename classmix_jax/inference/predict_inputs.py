@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from classmix_jax.data.files.find_images import image_name, image_paths, is_image_name
-from classmix_jax.data.files.unused import describe_unused, find_remedy
+from classmix_jax.data.files.unused import describe_groups, describe_unused, find_remedy
 from classmix_jax.errors import UserError
-from classmix_jax.inference.listed_files import Files, match_pattern, read_list
+from classmix_jax.inference.listed_files import Files, links_to_result, match_pattern, read_list
 from classmix_jax.inference.video import VIDEOS, count_frames, read_frames
 from classmix_jax.utils.paths import is_within
 
@@ -71,20 +71,22 @@ def find_inputs(source: str, output: Path | None = None) -> Inputs:
     return Inputs(count_frames(path), frames)
   files = find_files(path, output)
   if not files.paths:
-    kind = 'neither an image, a video, a directory with images nor a pattern that matches any'
+    kind = 'neither an image, a video, a directory with images nor a glob that matches any'
     if path.is_dir():
       kind = 'a directory without images that are read'
     elif path.is_file():
       kind = 'a list without images that are read'
     raise UserError(f'--input={source} is {kind}. {" ".join(files.notes)}'.rstrip())
-  images, errors = [], []
-  for file in files.paths:
+  images, errors, notes = [], [], list(files.notes)
+  links = [file for file in files.paths if links_to_result(file)]
+  notes += describe_groups({'results of predict': links} if links else {})
+  for file in sorted(set(files.paths) - set(links)):
     try:
       images.append(Input(image_name(file, files.base), file))
     except UserError as error:
       errors.append(str(error))
   images.sort(key=lambda one: one.name)
-  return Inputs(len(images), images, tuple(files.notes), tuple(errors))
+  return Inputs(len(images), images, tuple(notes), tuple(errors))
 
 
 def find_files(path: Path, output: Path | None = None) -> Files:

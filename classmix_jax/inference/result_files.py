@@ -28,6 +28,12 @@ from classmix_jax.utils.text import describe_error, listed
 from classmix_jax.utils.visualize import colorize, overlay
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other image could be written
+REMEDIES = {
+  (errno.ENOSPC, errno.EDQUOT): 'free disk space',
+  (errno.EROFS, errno.EACCES, errno.EPERM): 'give write permission',
+  (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL): 'rename the image',
+  (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY): 'remove what stands in its place',
+}
 MAX_PAIRS = 3  # that are named
 
 
@@ -139,11 +145,20 @@ def write_results(
   except OSError as error:
     if error.errno in DISK_ERRORS:
       raise
-    reason = error.strerror or describe_error(error)
     raise UserError(
-      f"the results of '{name}' cannot be written to {output} ({reason}): rename the image "
-      'or choose another --output.'
+      f"the results of '{name}' cannot be written to {output} {describe_write_error(error)}."
     ) from None
+
+
+def describe_write_error(error: OSError) -> str:
+  """Returns the reason of an error of writing and the remedy.
+
+  Example:
+    >>> describe_write_error(OSError(errno.ENOSPC, 'No space left on device'))
+    '(No space left on device): free disk space, or choose another --output'
+  """
+  remedy = next((text for codes, text in REMEDIES.items() if error.errno in codes), 'try again')
+  return f'({error.strerror or describe_error(error)}): {remedy}, or choose another --output'
 
 
 @contextlib.contextmanager

@@ -153,15 +153,22 @@ def test_results_that_cannot_be_written_are_reported_and_the_others_finished(
 
 @pytest.mark.parametrize('error', [errno.ENOSPC, errno.EROFS])
 def test_a_full_disk_ends_in_a_sentence(predict, tmp_path, monkeypatch, error):
-  for name in ('a', 'b'):
+  for name in ('a', 'b', 'c'):
     toy.save(tmp_path / f'in/{name}.png', np.zeros((2, 3, 3)))
 
   def fail(path, image):
-    raise OSError(error, os.strerror(error), str(path))
+    if path.name.startswith('b'):
+      raise OSError(error, os.strerror(error), str(path))
+    path.touch()
 
   monkeypatch.setattr(result_files, 'write_png', fail)
-  with pytest.raises(UserError, match='out cannot be written .*: free disk space'):
+  remedy = {errno.ENOSPC: 'free disk space', errno.EROFS: 'give write permission'}[error]
+  with pytest.raises(
+    UserError, match=f'out cannot be written .*: {remedy}, or choose .* 1 of 3 images are finished'
+  ):
     predict(tmp_path / 'in', tmp_path / 'out')
+  names = {path.name for path in (tmp_path / 'out').iterdir()}
+  assert names == {'a.png', 'a_overlay.png', 'a_confidence.png', 'classes.json'}
   (tmp_path / 'file').write_text('x')
   with pytest.raises(UserError, match='file cannot be written'):
     predict(tmp_path / 'in', tmp_path / 'file')

@@ -15,6 +15,7 @@ from classmix_jax.config.trained import trained_setup
 from classmix_jax.errors import UserError
 from classmix_jax.inference.predict_files import predict_files
 from classmix_jax.inference.predict_inputs import find_inputs
+from classmix_jax.inference.result_files import check_results
 from classmix_jax.inference.video import read_frames
 
 
@@ -113,7 +114,7 @@ def test_globs(tmp_path):
   assert names('**/1.png') == ['a/1', 'b/1'] and names('a/*.png') == ['1', '2']
   assert names('a/2.png') == ['2']
   with pytest.raises(UserError, match="both have the name '1'"):
-    find_inputs(str(tmp_path / 'b' / '*'))
+    check_results(find_inputs(str(tmp_path / 'b' / '*')).images, tmp_path / 'out')
   with pytest.raises(UserError, match='neither an image, .*, a directory with images nor a glob'):
     find_inputs(str(tmp_path / '*.jpg'))
 

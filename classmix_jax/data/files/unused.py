@@ -83,7 +83,8 @@ def list_unused(
   groups: dict[str, list[Path]] = {}
   for directory in {os.path.realpath(path): path for path in directories}.values():
     for folder in walk_directory(directory, exclude):
-      results = find_results(folder.files) if without_results else ()
+      results = find_results(folder.files) if without_results else set()
+      results |= {'classes.json'} if results else set()
       for name, reason in folder.skipped.items():
         groups.setdefault(reason, []).append(folder.path / name)
       for name in folder.files:
