@@ -93,7 +93,7 @@ def _paint_scratch(rng: Rng, shade: np.ndarray, mask: np.ndarray):
   taper = np.clip(1.5 * np.sin(np.linspace(0.25, np.pi - 0.25, 24)), 0.7, 1)
   widths = rng.uniform(1.6, 3.4) * taper
   groove = draw_line(SHAPE, points, widths)
-  depth = rng.choice([-1, 1], p=[0.65, 0.35]) * rng.uniform(0.16, 0.6)
+  depth = rng.choice([-1, 1], p=[0.65, 0.35]) * rng.uniform(0.22, 0.65)
   pressure = np.clip(1 + 0.35 * smooth_noise(rng, SHAPE, 20), 0.3, 1.5)
   lip = draw_line(SHAPE, points + rng.choice([-1.3, 1.3]), widths * 0.6) * (1 - groove)
   shade += pressure * (depth * groove - 0.4 * rng.random() * depth * lip)
@@ -107,7 +107,7 @@ def _paint_stain(rng: Rng, shade: np.ndarray, mask: np.ndarray):
   distance += 0.08 * smooth_noise(rng, SHAPE, 7)
   amount = 1 / (1 + np.exp((distance - 1) * size / rng.uniform(0.8, 2.5)))
   rim = rng.uniform(0, 0.8) * np.exp(-(((distance - 0.9) / 0.15) ** 2))
-  strength = rng.choice([-1, 1], p=[0.75, 0.25]) * rng.uniform(0.13, 0.45)
+  strength = rng.choice([-1, 1], p=[0.75, 0.25]) * rng.uniform(0.18, 0.5)
   shade += strength * amount * (0.7 + rim)
   mask[distance < 1] = STAIN
 
@@ -120,7 +120,7 @@ def _paint_dent(rng: Rng, shade: np.ndarray, mask: np.ndarray):
   slope = np.stack(np.gradient(height)) * size
   light = rng.uniform(0, 2 * np.pi)
   facing = np.sin(light) * slope[0] + np.cos(light) * slope[1]
-  shade += rng.uniform(0.25, 0.7) * facing
+  shade += rng.uniform(0.35, 0.8) * facing
   mask[distance < 1] = DENT
 
 

@@ -113,14 +113,16 @@ def _meadow(rng: Rng, along, across, scale: float) -> np.ndarray:
 
 def _rows(rng: Rng, along, across, scale: float) -> np.ndarray:
   """Returns that of parallel rows, less clear in some places than in others."""
-  phase = 2 * np.pi * across / (rng.uniform(3.6, 7) * scale) + 0.25 * smooth_noise(rng, SHAPE, 50)
-  clear = np.clip(1 + 0.5 * smooth_noise(rng, SHAPE, 30), 0.15, 2)
-  return np.exp(rng.uniform(0.06, 0.18) * clear * np.sin(phase) + 0 * along)
+  phase = 2 * np.pi * across / max(4.0, rng.uniform(4.5, 8) * scale) + 0.25 * smooth_noise(
+    rng, SHAPE, 50
+  )
+  clear = np.clip(1 + 0.5 * smooth_noise(rng, SHAPE, 30), 0.3, 2)
+  return np.exp(rng.uniform(0.08, 0.2) * clear * np.sin(phase) + 0 * along)
 
 
 def _orchard(rng: Rng, along, across, scale: float) -> np.ndarray:
   """Returns that of single trees at equal distances in both directions."""
-  period = rng.uniform(6.5, 10) * scale
+  period = rng.uniform(7, 11) * scale
   bend = 0.3 * smooth_noise(rng, SHAPE, 20)
   both = np.cos(2 * np.pi * along / period + bend) + np.cos(2 * np.pi * across / period - bend)
   crowns = coverage(2.5 * (both - rng.uniform(0.3, 0.9)))

@@ -57,7 +57,7 @@ def _photograph(rng: Rng, canvas: Canvas) -> np.ndarray:
   colors = np.asarray(canvas.colors.reduce(SCALE), np.float32) / 255
   grain = np.exp(0.08 * smooth_noise(rng, SHAPE, 1.5))[..., None]
   scene = colors * grain * (1 - rng.uniform(0.15, 0.7) * dark)
-  return photograph(rng, scene, exposure=0.18, cast=0.07, uneven=0.08, blur=(0.4, 1.5))
+  return photograph(rng, scene, exposure=0.18, cast=0.05, uneven=0.08, blur=(0.4, 1.5))
 
 
 def _soil(rng: Rng) -> np.ndarray:
