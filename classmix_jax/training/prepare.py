@@ -14,7 +14,7 @@ from classmix_jax.config.load import read_config
 from classmix_jax.config.lookup import Config
 from classmix_jax.config.setup import Setup, make_setup, with_preprocessing
 from classmix_jax.data.class_list import format_class_list
-from classmix_jax.data.duplicates import duplicate_warnings
+from classmix_jax.data.duplicates import find_equal_files
 from classmix_jax.data.label_check import check_at_start
 from classmix_jax.data.unreadable import UnreadableExamples
 from classmix_jax.data.value_check import value_warnings
@@ -83,7 +83,7 @@ def warn_of_data(setup: Setup) -> None:
     parts = {'labelled': split.labeled, 'unlabelled': split.unlabeled, 'val': dataset.val}
   for warning in (
     *value_warnings(parts.values()),
-    *duplicate_warnings(parts, most=MAX_DUPLICATES),
+    *(equal.describe() for equal in find_equal_files(parts, most=MAX_DUPLICATES)),
   ):
     print(f'warning: {warning}')
   check = check_at_start(split.labeled, dataset.val, dataset.class_names)

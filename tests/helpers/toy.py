@@ -13,7 +13,7 @@ from PIL import Image
 import pytest
 
 from classmix_jax.config.lookup import Config
-from classmix_jax.datasets.folder.palette import voc_palette
+from classmix_jax.data.files.colors import voc_palette
 from classmix_jax.errors import UserError
 from configs import folder
 
