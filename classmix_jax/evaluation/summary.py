@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from classmix_jax.evaluation.evaluator import Evaluator
+from classmix_jax.evaluation.headline import describe_headline
 from classmix_jax.types import PyTree
 from classmix_jax.utils.atomic_write import write_png
 from classmix_jax.utils.text import display_width, pad, plural
@@ -16,8 +17,8 @@ from classmix_jax.workdir import layout
 def result_table(result: Mapping[str, Any]) -> str:
   """Returns the final table: IoU in percent, one line per class, one column per network.
 
-  The mean over all classes, with 0 for absent ones, has a line if it differs. The last line is the
-  reliability of the headline network.
+  The mean over all classes, with 0 for absent ones, has a line if it differs. The last lines are
+  the headline score and the reliability of its network.
   """
   networks = result['networks']
   names = list(result['iou'])
@@ -42,6 +43,7 @@ def result_table(result: Mapping[str, Any]) -> str:
     f'{result["classes_present"]} of {len(names)} classes present, {result["protocol"]}, '
     f'{result["labeled"]} labelled images (split {result["split"]}), step {result["step"]}'
   )
+  lines.append(describe_headline(result))
   lines.append(reliability_line(result))
   return '\n'.join(lines)
 

@@ -13,6 +13,7 @@ from PIL import Image
 import pytest
 import toy
 
+from classmix_jax.config import papers
 from classmix_jax.datasets import DATASETS, scenes
 from classmix_jax.errors import UserError
 from classmix_jax.inference.evaluate_run import evaluate_run
@@ -292,6 +293,7 @@ def test_pretrained_run_is_taken_over(finished, data, tmp_path, capsys):
     'method=supervised',
     **{'model.pretrained': str(finished[0]), 'optim.learning_rate': 0.0, 'steps': 1},
   )
+  config.paper = papers.classmix_row()
   toy.train(config, tmp_path / 'run')
   output = capsys.readouterr().out
   assert re.search(r'matched (\d+) of \1 tensors\n', output)
@@ -327,6 +329,7 @@ def test_preprocessing_travels_from_the_weights_to_the_run(finished, data, tmp_p
       'model.bn': 'running',
     },
   )
+  config.paper = papers.classmix_row()
   result = toy.train(config, run)
   assert config.model.preprocessing == ''  # the caller's own stays
   assert json.loads((run / 'config.json').read_text())['model']['preprocessing'] == 'caffe'
