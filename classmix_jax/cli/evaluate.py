@@ -67,11 +67,11 @@ SCALES = flags.DEFINE_string('scales', None, "Average over sizes, e.g. '0.75,1,1
 
 
 def numbers(flag: flags.FlagHolder, kind: Callable[[str], Any]) -> tuple | None:
-  """Parses '801,534' as (801, 534); returns None if the flag is missing."""
+  """Parses '801,534' or '(801, 534)' as a tuple; returns None if the flag is missing."""
   from classmix_jax.errors import UserError
 
   try:
-    return flag.value and tuple(map(kind, flag.value.split(',')))
+    return flag.value and tuple(map(kind, flag.value.strip('() ').split(',')))
   except ValueError:
     raise UserError(
       f'--{flag.name}={flag.value} is not understood; write numbers and commas only.'

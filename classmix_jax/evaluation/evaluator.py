@@ -218,8 +218,10 @@ class Evaluator:
       prediction, confidence = (np.asarray(x[0])[part] for x in self.score(variables, example))
       yield Seen(val.names[index], val.read_image(index), truth, prediction, confidence)
 
-  def draw_predictions(self, networks: Mapping[str, PyTree], rows: int = 4) -> Image.Image:
-    """Draws up to `rows` validation images, their labels and the predictions of every network."""
+  def draw_predictions(
+    self, networks: Mapping[str, PyTree], rows: int = 4, title: str = 'validation image'
+  ) -> Image.Image:
+    """Draws up to `rows` images, their labels and the predictions of every network."""
     indices = spread(len(self.dataset.val), rows).tolist()
     palette, cells = self.dataset.palette, []
     for seen in zip(*(self.look(network, indices) for network in networks.values()), strict=True):
@@ -227,5 +229,5 @@ class Evaluator:
       images = [seen[0].image, *(colorize(label, palette) for label in labels)]
       cells.append([thumbnail(image, VISIBLE) for image in images])
     predictions = [f'prediction of the {name}' for name in networks]
-    captions = ['validation image', 'ground truth', *predictions]
+    captions = [title, 'ground truth', *predictions]
     return grid(cells, captions, self.dataset.class_names, palette, void=True)

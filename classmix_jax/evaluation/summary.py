@@ -97,11 +97,13 @@ def conclude(
     result: see `Evaluator`.
     evaluator: draws the predictions.
     networks: name -> variables.
-    protocol: slug of a protocol other than the run's, whose figure is written to RUN/eval/.
+    protocol: name of a set or slug of a protocol other than the run's, whose figure is written to
+      RUN/eval/.
   """
   if jax.process_index() == 0:
     path = layout.evaluation_path(run, result['step'], protocol)
     figure = path.with_suffix('.png') if protocol else run / 'predictions.png'
     print(result_table(result))
-    write_png(figure, evaluator.draw_predictions(networks))
+    title = 'image' if 'set' in result else 'validation image'
+    write_png(figure, evaluator.draw_predictions(networks, title=title))
     print(f'wrote {path} and {figure}', flush=True)

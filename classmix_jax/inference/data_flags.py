@@ -7,7 +7,8 @@ Synopsis:
     name_flags('Set --config.data.root=DIR.', 'RUN')    # 'Set --root=DIR.'
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+import contextlib
 import os
 from pathlib import Path
 import re
@@ -72,7 +73,7 @@ RUNS_OWN = DataFlags()
 
 
 def name_flags(sentence: str, run: Path | str) -> str:
-  """Returns a sentence of a data set with the flags of evaluate instead of a training's.
+  """Returns a sentence with the flags of evaluate instead of a training's.
 
   Example:
     >>> name_flags("Set --config.data.label_map='7:CLASS'.", 'RUN')
@@ -80,9 +81,20 @@ def name_flags(sentence: str, run: Path | str) -> str:
   """
   fields = '|'.join(FLAGS)
   sentence = re.sub(rf'(?:--)?config\.data\.({fields})\b', r'--\1', sentence)
-  if 'config.data.' in sentence:
-    sentence += f' (config.data is that of {run}/config.json; its fields are flags of a training.)'
-  return sentence
+  sentence = re.sub(r'(?:--)?config\.eval\.(\w+)', r'--\1', sentence)
+  sentence = re.sub(r'(?:--)?config\.eval_network\b', '--network', sentence)
+  sentence = re.sub(r'(?:--)?config\.eval_batch_size\b', '--eval_batch_size', sentence)
+  hint = f' (config.data is that of {run}/config.json; its fields are flags of a training.)'
+  return sentence + hint if 'config.data.' in sentence.removesuffix(hint) else sentence
+
+
+@contextlib.contextmanager
+def own_flags(run: Path | str) -> Iterator[None]:
+  """Names the flags of evaluate in the sentence of every UserError, see `name_flags`."""
+  try:
+    yield
+  except UserError as error:
+    raise UserError(name_flags(str(error), run), error.kind) from None
 
 
 def check_flags(flags: DataFlags) -> None:

@@ -14,7 +14,7 @@ from classmix_jax.evaluation.evaluator import Evaluator
 from classmix_jax.evaluation.headline import RULE, headline_network, place_score
 from classmix_jax.evaluation.protocols import PROTOCOLS, slug
 from classmix_jax.evaluation.summary import conclude, without_classes
-from classmix_jax.inference.data_flags import RUNS_OWN, DataFlags, name_flags
+from classmix_jax.inference.data_flags import RUNS_OWN, DataFlags, own_flags
 from classmix_jax.inference.data_parts import Values
 from classmix_jax.inference.evaluated_data import EvaluatedData, open_data
 from classmix_jax.inference.restore import load_networks
@@ -107,15 +107,13 @@ def evaluate_run(
   """
   replaced = {'eval_network': network, 'eval_batch_size': eval_batch_size}
   values = override(read_config(run), {name: x for name, x in replaced.items() if x})
-  values, other_protocol = override_protocol(values, protocol or {})
-  evaluated = open_data(values, run, data)
-  restored_step, networks = load_networks(run, step)
-  evaluator = make_evaluator(values, run, evaluated.dataset)
-  try:
+  with own_flags(run):
+    values, other_protocol = override_protocol(values, protocol or {})
+    evaluated = open_data(values, run, data)
+    restored_step, networks = load_networks(run, step)
+    evaluator = make_evaluator(values, run, evaluated.dataset)
     announce(run, restored_step, evaluated, evaluator, networks)
     result = evaluator(restored_step, networks)
-  except UserError as error:
-    raise UserError(name_flags(str(error), run)) from None
   check_pixels(result, evaluated)
   if evaluated.name:
     result = without_classes(result, evaluated.match.absent) | {'set': evaluated.record}

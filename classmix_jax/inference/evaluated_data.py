@@ -23,6 +23,7 @@ from classmix_jax.inference.data_flags import (
   choose_root,
   folder_fields,
   name_flags,
+  own_flags,
 )
 from classmix_jax.inference.data_parts import Opened, Values, open_part
 from classmix_jax.inference.data_words import (
@@ -167,14 +168,12 @@ def open_data(values: Values, run: Path, flags: DataFlags = RUNS_OWN) -> Evaluat
     UserError: flags do not fit together, the data is missing or wrong, or has no class of the run.
   """
   check_flags(flags)
-  try:
+  with own_flags(run):
     own = open_own(values, run, flags)
     opened = own or open_other(values, run, flags)
     names, palette = run_files.read_classes(run)
     match = match_classes(opened.dataset.class_names, names, str(run))
     check_order(values, flags, match)
-  except UserError as error:
-    raise UserError(name_flags(str(error), run)) from None
   dataset = opened.dataset
   lines = [*(name_flags(note, run) for note in dataset.notes), opened.sentence]
   lines += match.describe()

@@ -9,7 +9,8 @@ RUN/data.json        the same images with sizes, times and digests of their file
 RUN/checkpoints/     orbax
 RUN/metrics.jsonl    one JSON object per logged step
 RUN/tensorboard/     events
-RUN/eval/STEP.json   evaluation results; STEP-PROTOCOL.json for other protocols;
+RUN/eval/STEP.json   evaluation results; STEP-PROTOCOL.json for other protocols,
+                     STEP-SET.json for other images;
                      STEP-confusion.csv the confusion matrix
 RUN/predictions.png  validation images, ground truth and predictions
 RUN/training.png     a training batch and its targets, at the last evaluation
