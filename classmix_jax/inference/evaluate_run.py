@@ -22,7 +22,7 @@ from classmix_jax.data.source import Dataset, Source
 from classmix_jax.data.splits import split_hash
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import Evaluator
-from classmix_jax.evaluation.headline import RULE, place_score
+from classmix_jax.evaluation.headline import RULE, network_scores, place_score
 from classmix_jax.evaluation.protocols import PROTOCOLS, slug
 from classmix_jax.evaluation.summary import conclude
 from classmix_jax.inference.restore import load_networks
@@ -202,9 +202,8 @@ def evaluate_run(
     result['root'] = os.path.abspath(os.path.expanduser(root))
     parts.insert(0, name_data(root))
   name = '-'.join(parts)
-  scores = run_files.read_scores(run, result['network'])
-  if not name:
-    scores[restored_step] = result['miou']
+  results = {**run_files.read_results(run), **({} if name else {restored_step: result})}
+  scores = network_scores(results, result['network'])
   result |= place_score(scores, values['steps'], '--network' if network else RULE)
   run_files.write_evaluation(run, result, name)
   conclude(run, result, evaluator, networks, name)
