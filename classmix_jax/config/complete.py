@@ -4,7 +4,7 @@ An open field is None. `configs/folder.py` leaves those open that depend on the 
 
 Synopsis:
 
-    config, lines = complete(config, recorded, weights=('efficientnet_lite0',))
+    config, lines = complete(config, recorded)
 """
 
 from collections.abc import Mapping
@@ -27,15 +27,12 @@ def open_fields(config: Config) -> list[str]:
   return [name for name, value in flatten(config.to_dict()).items() if value is None]
 
 
-def complete(
-  config: Config, recorded: Mapping[str, Any] | None, weights: tuple[str, ...]
-) -> tuple[Config, list[str]]:
+def complete(config: Config, recorded: Mapping[str, Any] | None) -> tuple[Config, list[str]]:
   """Returns a copy of a config without open fields, and lines on what was chosen.
 
   Args:
     config: its data fields are not open, except size and crop.
     recorded: config of the run that resumes, whose values are kept; None for a new run.
-    weights: backbones whose ImageNet weights are installed.
 
   Raises:
     UserError: the data is missing or wrong.
@@ -50,6 +47,6 @@ def complete(
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     config.update_from_flattened_dict(values)
     return config, []
-  facts = gather_facts(config, weights)
+  facts = gather_facts(config)
   config.update_from_flattened_dict(propose(flatten(config.to_dict()), facts))
   return config, describe(flatten(config.to_dict()), facts)
