@@ -47,6 +47,8 @@ def complete(config: Config, recorded: Mapping[str, Any] | None) -> tuple[Config
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     config.update_from_flattened_dict(values)
     return config, []
+  network = network_of_run(config.model.pretrained)
+  config.update_from_flattened_dict({k: v for k, v in network.items() if k in names})
   facts = gather_facts(config)
   config.update_from_flattened_dict(propose(flatten(config.to_dict()), facts))
   return config, describe(flatten(config.to_dict()), facts)

@@ -76,6 +76,16 @@ def test_a_resumed_run_keeps_its_values(tmp_path):
   assert result.steps == 77 and result.data.crop == (24, 32) and lines == []
 
 
+def test_a_run_to_start_from_decides_the_network(tmp_path):
+  root = toy.write_folder(tmp_path / 'data')
+  run = toy.write_run(tmp_path / 'run', root)
+  config = folder.get_config('method=supervised')
+  config.data.root, config.model.pretrained = str(root), str(run)
+  result, _ = complete(config, None)
+  assert (result.model.backbone, result.model.head) == ('tiny', 'deeplab_v2')
+  assert result.model.pretrained == str(run)
+
+
 def test_a_backbone_has_its_own_recipe():
   facts = Facts((120, 120), True, 10, 30, {})
   fields = {'model.backbone': 'tiny', 'model.pretrained': None, 'optim.learning_rate': None}
