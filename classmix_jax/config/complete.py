@@ -8,11 +8,13 @@ Synopsis:
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from flax.traverse_util import flatten_dict
 
 from classmix_jax.config.facts import gather_facts
+from classmix_jax.config.load import read_config
 from classmix_jax.config.lookup import Config
 from classmix_jax.config.propose import describe, propose
 
@@ -25,6 +27,15 @@ def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
 def open_fields(config: Config) -> list[str]:
   """Returns the dotted names of the fields that are None."""
   return [name for name, value in flatten(config.to_dict()).items() if value is None]
+
+
+def network_of_run(pretrained: str | None) -> dict[str, Any]:
+  """Returns the fields of the network of a run to start from; empty if it is no run."""
+  run = Path(pretrained or '').expanduser()
+  if not pretrained or not (run / 'config.json').is_file():
+    return {}
+  model = read_config(run)['model']
+  return {f'model.{name}': model[name] for name in ('backbone', 'head')}
 
 
 def complete(config: Config, recorded: Mapping[str, Any] | None) -> tuple[Config, list[str]]:
