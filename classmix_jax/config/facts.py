@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    facts = gather_facts(config, weights=('efficientnet_lite0',))
+    facts = gather_facts(config)
     facts.size, facts.labeled, facts.kept
 """
 
@@ -33,7 +33,6 @@ class Facts(NamedTuple):
     unlabeled: number of images without labels.
     kept: working size -> mIoU in 0..1 of the masks made smaller to it and larger again; empty if
       the images are small.
-    weights: backbones whose ImageNet weights are installed.
   """
 
   size: Size
@@ -41,7 +40,6 @@ class Facts(NamedTuple):
   labeled: int
   unlabeled: int
   kept: Mapping[Size, float]
-  weights: tuple[str, ...] = ()
 
 
 def fit_pixels(size: Size, most: int) -> Size:
@@ -103,7 +101,7 @@ def read_size(source: Source, index: int) -> Size:
   return height, width
 
 
-def gather_facts(config: Config, weights: tuple[str, ...]) -> Facts:
+def gather_facts(config: Config) -> Facts:
   """Opens the data set of a config and returns what is known about it.
 
   Raises:
@@ -120,4 +118,4 @@ def gather_facts(config: Config, weights: tuple[str, ...]) -> Facts:
   labels = [split.labeled.load_label(i) for i in spread(split.labeled)] if smaller else []
   kept = {size: measure_kept(labels, size, len(dataset.class_names)) for size in smaller}
   counts = len(split.labeled), len(split.unlabeled)
-  return Facts((height, width), len(set(sizes)) == 1, *counts, kept, weights)
+  return Facts((height, width), len(set(sizes)) == 1, *counts, kept)

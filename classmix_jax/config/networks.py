@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-SCRATCH, PRETRAINED = 'tiny', 'efficientnet_lite0'  # without and with installed ImageNet weights
+PRETRAINED = 'efficientnet_lite0'  # its ImageNet weights are installed with this package
 
 FROM_SCRATCH: Mapping[str, Any] = MappingProxyType(
   {
@@ -23,7 +23,7 @@ FROM_SCRATCH: Mapping[str, Any] = MappingProxyType(
   }
 )
 NETWORKS: Mapping[str, Mapping[str, Any]] = {
-  SCRATCH: FROM_SCRATCH,
+  'tiny': FROM_SCRATCH,
   PRETRAINED: {
     **FROM_SCRATCH,
     'model.pretrained': 'efficientnet_lite0',

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from classmix_jax.config.facts import Facts
-from classmix_jax.config.networks import PRETRAINED, SCRATCH, find_recipe
+from classmix_jax.config.networks import PRETRAINED, find_recipe
 from classmix_jax.types import Size
 
 LEAST_KEPT = 0.9  # mIoU that perfect predictions of the working size must keep
@@ -55,10 +55,9 @@ def propose(fields: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     fields: the config by dotted names.
     facts: about the data.
   """
-  values = {'model.backbone': PRETRAINED if PRETRAINED in facts.weights else SCRATCH}
   given = {name: value for name, value in fields.items() if value is not None}
-  values = {**values, **given}
-  values = {**values, **find_recipe(values['model.backbone']), **given}
+  backbone = given.get('model.backbone', PRETRAINED)
+  values = {'model.backbone': backbone, **find_recipe(backbone), **given}
   if 'data.size' not in given:
     values['data.size'] = propose_size(facts)
   if 'data.crop' not in given:

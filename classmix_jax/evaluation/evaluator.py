@@ -5,7 +5,7 @@ Synopsis:
     evaluator = Evaluator(dataset, model, devices, ('e797d043', 46), 0.95, Protocol())
     result = evaluator(step, networks)          # networks: name -> variables
     print(result_table(result))
-    evaluator.draw_predictions(networks).save('predictions.png')
+    evaluator.draw_predictions(networks, step).save('predictions.png')
     evaluator.write_predictions(networks['student'], Path('OUT'))
 """
 
@@ -219,15 +219,26 @@ class Evaluator:
       yield Seen(val.names[index], val.read_image(index), truth, prediction, confidence)
 
   def draw_predictions(
-    self, networks: Mapping[str, PyTree], rows: int = 4, title: str = 'validation image'
+    self,
+    networks: Mapping[str, PyTree],
+    step: int,
+    rows: int = 4,
+    title: str = 'validation image',
   ) -> Image.Image:
-    """Draws up to `rows` images, their labels and the predictions of every network."""
+    """Draws up to `rows` images, their labels and the predictions of every network.
+
+    Args:
+      networks: name -> variables.
+      step: of the networks, for the captions.
+      rows: number of images, spread over the validation set.
+      title: of the images.
+    """
     indices = spread(len(self.dataset.val), rows).tolist()
     palette, cells = self.dataset.palette, []
     for seen in zip(*(self.look(network, indices) for network in networks.values()), strict=True):
       labels = [seen[0].truth, *(one.prediction for one in seen)]
       images = [seen[0].image, *(colorize(label, palette) for label in labels)]
       cells.append([thumbnail(image, VISIBLE) for image in images])
-    predictions = [f'prediction of the {name}' for name in networks]
+    predictions = [f'prediction of the {name}, step {step}' for name in networks]
     captions = [title, 'ground truth', *predictions]
     return grid(cells, captions, self.dataset.class_names, palette, void=True)

@@ -105,5 +105,5 @@ def conclude(
     figure = path.with_suffix('.png') if protocol else run / 'predictions.png'
     print(result_table(result))
     title = 'image' if 'set' in result else 'validation image'
-    write_png(figure, evaluator.draw_predictions(networks, title=title))
+    write_png(figure, evaluator.draw_predictions(networks, result['step'], title=title))
     print(f'wrote {path} and {figure}', flush=True)
