@@ -1,4 +1,4 @@
-"""Describes the set that a run is evaluated on: for the terminal, for JSON and for file names.
+"""Describes a set that a run is evaluated on: for terminal, JSON and names of files.
 
 Synopsis:
 

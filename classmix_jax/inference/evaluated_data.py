@@ -1,4 +1,4 @@
-"""Opens the images that a run is evaluated on: its own for validation, or those of another set.
+"""Opens the images that a run is evaluated on: its own, or those of another set.
 
 Synopsis:
 
