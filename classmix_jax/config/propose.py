@@ -17,7 +17,7 @@ from classmix_jax.config.networks import DEFAULT, find_recipe
 from classmix_jax.types import Size
 
 LEAST_KEPT = 0.9  # mIoU that perfect predictions of the working size must keep
-MAX_PIXELS = 512 * 512  # of a working image
+MAX_PIXELS = 640 * 640  # of an image that keeps its own size although it has thin things
 CROP = 160  # side of a square with the pixels of a crop
 STEPS = 1_500  # at least
 MAX_STEPS = 20_000
@@ -29,14 +29,14 @@ def propose_size(facts: Facts) -> tuple[int, ...]:
   """Returns the working size (H, W): the smallest that keeps thin things, () for the own size.
 
   Example:
-    >>> propose_size(Facts((360, 480), True, 46, 321, {(224, 288): 0.94, (320, 416): 0.98}))
+    >>> propose_size(Facts((360, 480), True, 46, 321, {(224, 288): 0.94}))
     (224, 288)
   """
-  sizes = [size for size in facts.kept if size[0] * size[1] <= 1.1 * MAX_PIXELS]
-  good = [size for size in sizes if facts.kept[size] >= LEAST_KEPT]
+  good = [size for size, kept in facts.kept.items() if kept >= LEAST_KEPT]
   if good:
     return good[0]
-  return sizes[-1] if len(sizes) < len(facts.kept) else ()
+  is_large = facts.size[0] * facts.size[1] > MAX_PIXELS
+  return list(facts.kept)[-1] if is_large else ()
 
 
 def propose_crop(size: Size) -> Size:
