@@ -1,6 +1,6 @@
 """Prints the table and draws the predictions of an evaluation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,7 @@ def conclude(
   evaluator: Evaluator,
   networks: Mapping[str, PyTree],
   protocol: str = '',
+  notes: Sequence[str] = (),
 ) -> None:
   """Prints the final table and draws predictions.
 
@@ -74,10 +75,11 @@ def conclude(
     evaluator: draws the predictions.
     networks: name -> variables.
     protocol: slug of a protocol other than the run's, whose figure is written to RUN/eval/.
+    notes: lines below the table.
   """
   if jax.process_index() == 0:
     path = layout.evaluation_path(run, result['step'], protocol)
     figure = path.with_suffix('.png') if protocol else run / 'predictions.png'
-    print(result_table(result))
+    print('\n'.join([result_table(result), *notes]))
     write_png(figure, evaluator.draw_predictions(networks))
     print(f'wrote {path} and {figure}', flush=True)
