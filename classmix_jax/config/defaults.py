@@ -4,7 +4,9 @@ Fields are overridden on the command line as `--config.FIELD=VALUE`; a config
 takes `method=NAME,labeled=COUNT` behind a colon.
 """
 
+from flax.traverse_util import flatten_dict
 import ml_collections
+from ml_collections import config_dict
 
 from classmix_jax.errors import UserError
 from classmix_jax.methods import (
@@ -191,6 +193,36 @@ def small(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   config.optim.learning_rate = 0.05
   config.optim.head_multiplier = 1.0
   config.method.update(small_values(config.method.name))
+  return config
+
+
+OPEN_FIELDS = (
+  'steps',
+  'eval_every',
+  'batch_size',
+  'unlabeled_batch_size',
+  'data.size',
+  'data.crop',
+  'eval.protocol',
+  'model.backbone',
+  'model.head',
+  'model.pretrained',
+  'optim.rule',
+  'optim.learning_rate',
+  'optim.head_multiplier',
+  'optim.weight_decay',
+)
+
+
+def leave_open(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+  """Sets the fields to None that `complete.py` chooses for the data."""
+  types = {name: type(value) for name, value in flatten_dict(config.to_dict(), sep='.').items()}
+  values = {name: config_dict.placeholder(types[name]) for name in OPEN_FIELDS}
+  for name, value in values.items():
+    parent, _, field = name.rpartition('.')
+    part = config[parent] if parent else config
+    del part[field]
+    part[field] = value
   return config
 
 

@@ -21,7 +21,7 @@ from classmix_jax.data.source import Dataset
 from classmix_jax.evaluation.evaluator import Evaluator
 from classmix_jax.evaluation.headline import network_scores, place_score
 from classmix_jax.training.metric_logger import MetricLogger
-from classmix_jax.training.views import Views, view_images, write_view_grid
+from classmix_jax.training.views import Views, color_views, number_columns, write_columns
 from classmix_jax.types import Method, PyTree, TrainState
 from classmix_jax.workdir import layout, run_files
 
@@ -90,7 +90,8 @@ class EvaluationCallback:
 
   def write_images(self, step: int, state: TrainState, views: Views, logger: MetricLogger) -> None:
     """Writes what the method learns from to TensorBoard and RUN/training.png."""
-    images = view_images(views(state), self.dataset)
-    logger.write_images(step, {f'train/{key}': x for key, x in images.items()})
+    columns = color_views(views(state), self.dataset.palette)
+    images = number_columns(columns)
+    logger.write_images(step, {f'train/{name}': x for name, x in images.items()})
     if jax.process_index() == 0:
-      write_view_grid(layout.training_image_path(self.run), images, self.dataset)
+      write_columns(layout.training_image_path(self.run), columns, self.dataset)

@@ -133,6 +133,26 @@ def read_pretrained(run: Path) -> dict[str, Any]:
   return read_object(path, ORIGIN_FIELDS) if path.exists() else {}
 
 
+def write_started(run: Path, arguments: Sequence[str], versions: Mapping[str, str]) -> None:
+  """Writes the arguments of the last start and the versions that ran it to started.json."""
+  write_json(run / 'started.json', {'arguments': list(arguments), 'versions': dict(versions)})
+
+
+def read_started(run: Path) -> dict[str, Any]:
+  """Returns the `arguments` and `versions` of a run's last start, both empty if not recorded.
+
+  Raises:
+    UserError: started.json is corrupt.
+  """
+  path = run / 'started.json'
+  if not path.exists():
+    return {'arguments': [], 'versions': {}}
+  started = read_object(path, {'arguments': list, 'versions': dict})
+  if not all(isinstance(text, str) for text in started['arguments']):
+    raise UserError(f'{path} is damaged: arguments are texts; restore the file.')
+  return started
+
+
 def write_left_out(run: Path, left_out: Mapping[str, Mapping[str, str]]) -> None:
   """Writes part -> name -> error of the unreadable examples to left_out.json."""
   write_json(run / 'left_out.json', left_out)
