@@ -89,6 +89,7 @@ def conclude(
   evaluator: Evaluator,
   networks: Mapping[str, PyTree],
   protocol: str = '',
+  notes: Sequence[str] = (),
 ) -> None:
   """Prints the final table and draws predictions.
 
@@ -99,11 +100,12 @@ def conclude(
     networks: name -> variables.
     protocol: name of a set or slug of a protocol other than the run's, whose figure is written to
       RUN/eval/.
+    notes: lines below the table.
   """
   if jax.process_index() == 0:
     path = layout.evaluation_path(run, result['step'], protocol)
     figure = path.with_suffix('.png') if protocol else run / 'predictions.png'
-    print(result_table(result))
+    print('\n'.join([result_table(result), *notes]))
     title = 'image' if 'set' in result else 'validation image'
     write_png(figure, evaluator.draw_predictions(networks, result['step'], title=title))
     print(f'wrote {path} and {figure}', flush=True)

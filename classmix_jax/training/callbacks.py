@@ -65,7 +65,7 @@ class Callbacks:
     monitor: warns of collapsed pseudo-labels.
     watch: detects non-finite steps.
     evaluation: evaluates the networks.
-    gain: reports whether the unlabelled images pay.
+    gain: describes whether the unlabelled images pay.
     manager: of the run's checkpoints.
     stop: whether the run ends before its last step.
     on_step: called with the number of finished steps.
@@ -149,6 +149,8 @@ class Callbacks:
       self.report_gain(step)
 
   def report_gain(self, step: int) -> None:
-    """Reports whether the unlabelled images pay; after the last step the final table does."""
-    if step < self.schedule.steps:
-      self.gain.report(step, self.evaluation.result)
+    """Prints whether the unlabelled images pay; after the last step the final table does."""
+    assert self.evaluation.result is not None
+    if step < self.schedule.steps and jax.process_index() == 0:
+      for line in self.gain.describe(self.evaluation.result):
+        print(line, flush=True)

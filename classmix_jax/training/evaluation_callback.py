@@ -71,8 +71,7 @@ class EvaluationCallback:
     """
     result = self.result = self.evaluator(step, self.networks(state))
     before = {key: x for key, x in run_files.read_results(self.run).items() if key < step}
-    scores = network_scores({**before, step: result}, result['network'])
-    result |= place_score(scores, self.steps)
+    result |= place_score(network_scores({**before, step: result}, result['network']), self.steps)
     scores = evaluation_scores(result, '')
     for name, summary in result['networks'].items():
       scores |= evaluation_scores(summary, f'_{name}')

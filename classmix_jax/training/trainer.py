@@ -66,7 +66,7 @@ def describe_start(
   *,
   verbose: bool,
 ) -> None:
-  """Writes all settings to RUN/settings.txt, and prints what a reader needs before the first step.
+  """Writes all settings to RUN/settings.txt and prints the most important ones.
 
   All settings are printed if `verbose`, and those that a paper has if the config claims one.
   """
@@ -125,7 +125,7 @@ def make_callbacks(
       steps=schedule.steps,
       middle=middle_evaluation(schedule.steps, schedule.eval_every),
       command=supervised_command,
-      active=setup.batches.unlabeled > 0 and jax.process_index() == 0,
+      active=setup.batches.unlabeled > 0,
     ),
     manager=manager,
     stop=stop,
@@ -164,8 +164,8 @@ def conclude_run(
     evaluation.evaluate(int(state.step), state)
     evaluation.write_result()
   assert evaluation.result is not None
-  conclude(run, evaluation.result, evaluation.evaluator, networks)
-  callbacks.gain.report(int(state.step), evaluation.result)
+  notes = callbacks.gain.describe(evaluation.result)
+  conclude(run, evaluation.result, evaluation.evaluator, networks, notes=notes)
   if on_end is not None and jax.process_index() == 0:
     on_end(run, evaluation.evaluator, networks, setup.split.labeled)
   return evaluation.result

@@ -3,8 +3,7 @@
 Synopsis:
 
     gain = UnlabeledGain(run, values, 'paper at 96x192', steps=3000, middle=2000, command='...')
-    gain.report(2000, result)        # prints one or two lines at the middle of the run
-    gain.report(3000, result)        # and at its end
+    gain.describe(result)        # one or two lines for the results of steps 2000 and 3000
 """
 
 from collections.abc import Mapping
@@ -104,16 +103,16 @@ def describe_alone(result: Mapping[str, Any]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class UnlabeledGain:
-  """Prints whether unlabelled images pay.
+  """Describes whether the unlabelled images of a run pay.
 
   Attributes:
     run: directory of the run.
     values: its config as nested plain dicts.
     protocol: description of its evaluation protocol.
     steps: length of the run.
-    middle: step of the report within the run, 0 if there is none.
+    middle: evaluated step near half of the steps, 0 if there is none.
     command: the command of the supervised run, '' if it is not known.
-    active: whether there are unlabelled images, and this process prints.
+    active: whether there are unlabelled images.
   """
 
   run: Path
@@ -125,15 +124,13 @@ class UnlabeledGain:
   active: bool = True
 
   def describe(self, result: Mapping[str, Any]) -> list[str]:
-    """Returns one or two lines on a result."""
+    """Returns one or two lines on the result of the middle evaluation or of the last step."""
+    step = result['step']
+    if not self.active or step not in (self.middle, self.steps):
+      return []
     runs = list(find_supervised_runs(self.run, self.values, self.protocol))
-    other = choose_run(runs, self.values['seed'], result['step'])
+    other = choose_run(runs, self.values['seed'], step)
     if other is not None:
       return [compare(result, other, self.steps)]
     command = self.command or 'a training with method=supervised in a directory beside this one'
     return [describe_alone(result), f'  to compare: {command}']
-
-  def report(self, step: int, result: Mapping[str, Any] | None) -> None:
-    """Prints the lines after the middle evaluation and after the last step."""
-    if self.active and result is not None and step in (self.middle, self.steps):
-      print('\n'.join(self.describe(result)), flush=True)

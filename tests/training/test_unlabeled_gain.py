@@ -1,5 +1,6 @@
 """Whether unlabelled images pay: numbers by hand, and runs that compare or do not."""
 
+import dataclasses
 import json
 
 import pytest
@@ -152,19 +153,15 @@ def test_the_same_seed_comes_first_and_then_the_better_run():
   assert choose_run(runs, 0, 30) is third and choose_run(runs, 0, 40) is None
 
 
-def test_lines_at_the_middle_and_at_the_end(tmp_path, capsys):
+def test_lines_at_the_middle_and_at_the_end(tmp_path):
   run = write(tmp_path / 'classmix', CONFIG)
-  gain = UnlabeledGain(
-    run, CONFIG, 'paper at 4x6', steps=3000, middle=2000, command='python launch/main.py x'
-  )
-  gain.report(1000, result(1000, 0.4))
-  assert capsys.readouterr().out == ''
-  gain.report(2000, result(2000, 0.4))
-  lines = capsys.readouterr().out.splitlines()
-  assert len(lines) == 2 and lines[1] == '  to compare: python launch/main.py x'
+  command = 'python launch/main.py x'
+  gain = UnlabeledGain(run, CONFIG, 'paper at 4x6', steps=3000, middle=2000, command=command)
+  assert gain.describe(result(1000, 0.4)) == []
+  assert gain.describe(result(2000, 0.4))[1] == f'  to compare: {command}'
   write(tmp_path / 'supervised', SUPERVISED, {3000: 0.6})
-  gain.report(3000, result(3000, 0.4))
-  assert capsys.readouterr().out == (
+  assert gain.describe(result(3000, 0.4)) == [
     f'supervised in {tmp_path / "supervised"} had 60.00 at step 3000, this run has 40.00: the '
-    'unlabelled images do not pay here\n'
-  )
+    'unlabelled images do not pay here'
+  ]
+  assert dataclasses.replace(gain, active=False).describe(result(3000, 0.4)) == []
