@@ -147,12 +147,14 @@ def test_the_headline_is_that_of_the_terminal(run):
     "last step; step 5 had 50.00, the best on the run's validation images"
   ) in text
   facts = run_facts([run])
-  assert facts['headline network'] == ['teacher (chosen by config.eval_network)']
+  assert facts['headline network'] == ['teacher (by config.eval_network)']
   assert facts['its mIoU in %'] == ['40.00 at step 10, the last step']
   assert facts['its best mIoU in %'] == ['50.00 at step 5']
   assert facts['mIoU in % of other networks'] == ['student 40.00']
   assert describe_moments([run], headline=True) == 'The teacher at step 10, the last step.'
-  assert 'python launch/main.py --config=…/own.py' in text and 'jax 0.0.1' in text
+  assert (
+    '<pre>python launch/main.py \\\n    --config=…/own.py</pre>' in text and 'jax 0.0.1' in text
+  )
 
 
 def test_facts_that_a_run_lacks_have_a_dash(tmp_path, run):
@@ -172,7 +174,7 @@ def test_curves(run):
   assert panels([run]) == {
     'loss': [('sup', [5, 10], [0.2, 0.1])],
     'mIoU in %': [('teacher', [5, 10], [50.0, 50.0])],
-    'confident pixels in %': [('share', [5, 10], [20.0, 20.0])],
+    'confident pixels in %': [('training batches', [5, 10], [20.0, 20.0])],
     'correct confident pixels in %': [('teacher', [5, 10], [87.5, 87.5])],
   }
   assert panels([run, run])['loss'][0][0] == 'mine: sup'
