@@ -6,7 +6,7 @@ Synopsis:
     describe_headline(result)
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import math
 from typing import Any
 
@@ -16,7 +16,7 @@ from classmix_jax.methods import network_names
 RULE = 'config.eval_network'  # fixes the headline network before a training
 
 
-def headline_network(name: str, networks: Mapping[str, Any]) -> str:
+def headline_network(name: str, networks: Collection[str]) -> str:
   """Returns the name of the network whose score counts, 'student' if a method has no other.
 
   Raises:
@@ -26,6 +26,17 @@ def headline_network(name: str, networks: Mapping[str, Any]) -> str:
   if name not in names:
     raise UserError(f'config.eval_network is {name!r}; known are {", ".join(names)}.')
   return name if name in networks else 'student'
+
+
+def network_scores(results: Mapping[int, Mapping[str, Any]], network: str) -> dict[int, float]:
+  """Returns step -> mIoU of a network, of the results that have it.
+
+  Example:
+    >>> network_scores({10: {'networks': {'student': {'miou': 0.5}}}}, 'student')
+    {10: 0.5}
+  """
+  networks = {step: result['networks'] for step, result in results.items()}
+  return {step: x[network]['miou'] for step, x in networks.items() if network in x}
 
 
 def find_best(scores: Mapping[int, float]) -> int:

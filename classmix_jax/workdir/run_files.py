@@ -22,6 +22,7 @@ from classmix_jax.utils.atomic_write import replacing, write_atomically
 from classmix_jax.workdir.layout import confusion_path, evaluation_path
 
 ORIGIN_FIELDS = dict.fromkeys(('name', 'sha256', 'trained_on', 'preprocessing', 'matched'), str)
+RESULT_FIELDS = {'step': int, 'miou': float, 'protocol': str, 'networks': dict}
 
 
 # ------------------------------------------------------------------------ JSON
@@ -206,16 +207,15 @@ def write_evaluation(run: Path, result: Mapping[str, Any], protocol: str = '') -
   write_json(path, {key: value for key, value in result.items() if key != 'confusion'})
 
 
-def read_scores(run: Path, network: str) -> dict[int, float]:
-  """Returns step -> mIoU of a network under the run's own protocol; leaves out unreadable files."""
-  scores = {}
+def read_results(run: Path) -> dict[int, dict[str, Any]]:
+  """Returns step -> result of the evaluations under the run's own protocol; skips damaged files."""
+  results = {}
   for path in (run / 'eval').glob('*.json'):
     with contextlib.suppress(UserError):
       if path.stem.isdecimal():
-        fields = {'step': int, f'networks.{network}.miou': float}
-        result = read_object(path, fields)
-        scores[result['step']] = result['networks'][network]['miou']
-  return scores
+        result = read_object(path, RESULT_FIELDS)
+        results[result['step']] = result
+  return results
 
 
 def write_confusion(path: Path, result: Mapping[str, Any]) -> None:

@@ -7,9 +7,9 @@ from toy import assert_says, save
 
 from classmix_jax.data import label_statistics
 from classmix_jax.data.class_files.reader import read_classes
+from classmix_jax.data.files.colors import voc_palette
 from classmix_jax.datasets import folder
 from classmix_jax.datasets.folder.options import parse_colors, parse_label_map
-from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.errors import UserError
 
 NAMES = ('road', 'traffic light')
@@ -233,7 +233,7 @@ def test_parsed_options():
   'options, parts',
   [
     ({'label_map': '255'}, ("label_map='255'", "'255:1,7:void'")),
-    ({'label_map': '255:2'}, ("'255:2'", '0 to 1 or void')),
+    ({'label_map': '255:2'}, ("'255:2'", '0 to 1, their names, or void')),
     ({'label_map': 'x:1'}, ("'x:1'",)),
     ({'label_map': '7:1,7:0'}, ('maps 7 twice', 'remove')),
     ({'label_map': '7:1', 'ignore': '7'}, ('both name 7', 'remove')),
