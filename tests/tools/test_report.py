@@ -34,7 +34,7 @@ from classmix_jax.tools.report.facts import (
 )
 from classmix_jax.tools.report.page import describe_worst, page, view_captions
 from classmix_jax.tools.report.runs import read_run
-from classmix_jax.tools.report.write_report import report_runs
+from classmix_jax.tools.report.write_report import check_images, report_runs
 
 
 @pytest.fixture
@@ -335,15 +335,25 @@ def test_most_confused_pairs():
   assert most_confused(counts, most=1) == [(2, 1, 36, 0.36)] and most_confused([[5]]) == []
 
 
+def test_images_of_another_set_are_no_validation_images(run, capsys):
+  toy.assert_fails(
+    lambda: check_images(run, ['street/2'], '/test'),
+    '/test has other validation images than',
+    "'street/1'",
+    '--root=/test scores them',
+  )
+  check_images(run, ['street/1'], '/moved')
+  assert not capsys.readouterr().out
+  check_images(run, ['street/1', 'street/2'], '')
+  assert 'have changed since the training' in capsys.readouterr().out
+
+
 def test_without_data(tmp_path, capsys):
   """The page is written without images, and its note gives the reason."""
   directory = page_runs.write_run(tmp_path / 'run')
   config = json.loads((directory / 'config.json').read_text())
-  from configs import folder as folder_config
-
-  full = folder_config.get_config('method=classmix').to_dict()
-  full['data']['root'] = '/home/user/nowhere'
-  (directory / 'config.json').write_text(json.dumps({**full, 'steps': config['steps']}))
+  config['data']['root'] = '/home/user/nowhere'
+  (directory / 'config.json').write_text(json.dumps(config))
   path = report_runs([directory])
   assert '/home' not in path.read_text()
   assert path == directory / 'report.html'
