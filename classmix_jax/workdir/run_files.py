@@ -75,7 +75,8 @@ def read_object(path: Path, types: Mapping[str, type | tuple[type, ...]]) -> dic
     for key in name.split('.'):
       value = value.get(key) if isinstance(value, dict) else None
     if not isinstance(value, expected):
-      raise UserError(f'{path} is damaged: {name} is {str(value)[:60]!r}; restore the file.')
+      finding = f'{name} is missing' if value is None else f'{name} is {str(value)[:60]!r}'
+      raise UserError(f'{path} is damaged: {finding}; restore the file.')
   return content
 
 

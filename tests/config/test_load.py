@@ -12,9 +12,9 @@ from classmix_jax.config.load import read_config
   'change, parts',
   [
     (lambda x: [x], ['is not a JSON object']),
-    (lambda x: x.pop('steps') and x, ["steps is 'None'"]),
+    (lambda x: x.pop('steps') and x, ['steps is missing']),
     (lambda x: {**x, 'eval': 3}, ["eval is '3'"]),
-    (lambda x: x['optim'].pop('rule') and x, ["optim.rule is 'None'"]),
+    (lambda x: x['optim'].pop('rule') and x, ['optim.rule is missing']),
     (lambda x: {**x, 'log_every': 1.5}, ["log_every is '1.5'"]),
     (lambda x: {**x, 'method': {'name': 'x'}}, ["method.name is 'x'"]),
     (lambda x: {**x, 'seed': -1}, ['config.seed is -1']),

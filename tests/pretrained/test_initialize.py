@@ -82,7 +82,7 @@ def test_another_backbone_is_refused(tmp_path):
 
 def test_a_corrupt_directory_is_an_error(tmp_path):
   (tmp_path / 'weights.json').write_text(json.dumps({}))
-  with pytest.raises(UserError, match="weights.json is damaged: source is 'None'"):
+  with pytest.raises(UserError, match='weights.json is damaged: source is missing'):
     open_weights(tmp_path)
   (tmp_path / 'weights.json').write_text(json.dumps(dict.fromkeys(DESCRIPTION_FIELDS, '')))
   with pytest.raises(UserError, match='arrays cannot be read'):

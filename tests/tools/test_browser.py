@@ -82,7 +82,6 @@ def test_layers_classes_and_opacity(opened, run):
   tab.get_by_role('radio', name='confidence').check()  # a chart has the word, too
   assert pixel(tab, 0, 0) == [204, 51, 90]  # sure by 0.2
   tab.get_by_label('prediction').check()
-  tab.locator('#controls summary').click()
   tab.locator('[name=class][value="0"]').uncheck()
   assert near(pixel(tab, 0, 0), [100] * 3) and pixel(tab, 1, 0) == page_runs.PALETTE[1]
   tab.get_by_role('button', name='none').click()

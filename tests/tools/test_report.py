@@ -34,7 +34,7 @@ from classmix_jax.tools.report.facts import (
 )
 from classmix_jax.tools.report.page import describe_worst, page, view_captions
 from classmix_jax.tools.report.runs import read_run
-from classmix_jax.tools.report.write_report import report_runs
+from classmix_jax.tools.report.write_report import check_images, report_runs
 
 
 @pytest.fixture
@@ -147,12 +147,14 @@ def test_the_headline_is_that_of_the_terminal(run):
     "last step; step 5 had 50.00, the best on the run's validation images"
   ) in text
   facts = run_facts([run])
-  assert facts['headline network'] == ['teacher (chosen by config.eval_network)']
+  assert facts['headline network'] == ['teacher (by config.eval_network)']
   assert facts['its mIoU in %'] == ['40.00 at step 10, the last step']
   assert facts['its best mIoU in %'] == ['50.00 at step 5']
   assert facts['mIoU in % of other networks'] == ['student 40.00']
   assert describe_moments([run], headline=True) == 'The teacher at step 10, the last step.'
-  assert 'python launch/main.py --config=…/own.py' in text and 'jax 0.0.1' in text
+  assert (
+    '<pre>python launch/main.py \\\n    --config=…/own.py</pre>' in text and 'jax 0.0.1' in text
+  )
 
 
 def test_facts_that_a_run_lacks_have_a_dash(tmp_path, run):
@@ -172,7 +174,7 @@ def test_curves(run):
   assert panels([run]) == {
     'loss': [('sup', [5, 10], [0.2, 0.1])],
     'mIoU in %': [('teacher', [5, 10], [50.0, 50.0])],
-    'confident pixels in %': [('share', [5, 10], [20.0, 20.0])],
+    'confident pixels in %': [('training batches', [5, 10], [20.0, 20.0])],
     'correct confident pixels in %': [('teacher', [5, 10], [87.5, 87.5])],
   }
   assert panels([run, run])['loss'][0][0] == 'mine: sup'
@@ -333,15 +335,25 @@ def test_most_confused_pairs():
   assert most_confused(counts, most=1) == [(2, 1, 36, 0.36)] and most_confused([[5]]) == []
 
 
+def test_images_of_another_set_are_no_validation_images(run, capsys):
+  toy.assert_fails(
+    lambda: check_images(run, ['street/2'], '/test'),
+    '/test has other validation images than',
+    "'street/1'",
+    '--root=/test scores them',
+  )
+  check_images(run, ['street/1'], '/moved')
+  assert not capsys.readouterr().out
+  check_images(run, ['street/1', 'street/2'], '')
+  assert 'have changed since the training' in capsys.readouterr().out
+
+
 def test_without_data(tmp_path, capsys):
   """The page is written without images, and its note gives the reason."""
   directory = page_runs.write_run(tmp_path / 'run')
   config = json.loads((directory / 'config.json').read_text())
-  from configs import folder as folder_config
-
-  full = folder_config.get_config('method=classmix').to_dict()
-  full['data']['root'] = '/home/user/nowhere'
-  (directory / 'config.json').write_text(json.dumps({**full, 'steps': config['steps']}))
+  config['data']['root'] = '/home/user/nowhere'
+  (directory / 'config.json').write_text(json.dumps(config))
   path = report_runs([directory])
   assert '/home' not in path.read_text()
   assert path == directory / 'report.html'

@@ -44,7 +44,7 @@ def panels(runs: Sequence[Run]) -> dict[str, list[Line]]:
       legend = prefix + key.removeprefix('eval/reliability_')
       lines[RELIABILITY].append(_in_percent(legend, *run.curve(key)))
     if run.keys('confident_share'):
-      line = _in_percent(f'{prefix}share', *run.curve('confident_share'))
+      line = _in_percent(f'{prefix}training batches', *run.curve('confident_share'))
       lines['confident pixels in %'].append(line)
   return {title: panel for title, panel in lines.items() if panel}
 

@@ -42,9 +42,11 @@ def _facts_of_run(run: Run) -> dict[str, Any]:
     'protocol': result['protocol'],
     'steps': f'{result["step"]:,} of {run.config["steps"]:,}',
     'seed': run.config['seed'],
-    'headline network': f'{result["network"]} (chosen by {result["network_rule"]})',
+    'headline network': f'{result["network"]} (by {result["network_rule"]})',
     'its mIoU in %': f'{100 * result["miou"]:.2f} at {describe_moment(run)}',
   }
+  if place['best_step'] not in (None, result['step']):
+    facts['its best mIoU in %'] = f'{100 * place["best_miou"]:.2f} at step {place["best_step"]:,}'
   others = [
     f'{name} {100 * network["miou"]:.2f}'
     for name, network in result['networks'].items()
@@ -52,8 +54,6 @@ def _facts_of_run(run: Run) -> dict[str, Any]:
   ]
   if others:
     facts['mIoU in % of other networks'] = ', '.join(others)
-  if place['best_step'] not in (None, result['step']):
-    facts['its best mIoU in %'] = f'{100 * place["best_miou"]:.2f} at step {place["best_step"]:,}'
   facts['devices'] = result['devices']
   versions = run.started['versions']
   if versions:
@@ -93,7 +93,8 @@ def describe_command(run: Run) -> str:
   arguments = run.started['arguments']
   if not any(argument.startswith('--config') for argument in arguments):
     return ''
-  return f'python launch/main.py {hide_directories(shlex.join(arguments))}'
+  lines = [hide_directories(shlex.quote(argument)) for argument in arguments]
+  return ' \\\n    '.join(['python launch/main.py', *lines])
 
 
 def hide_directories(text: str) -> str:

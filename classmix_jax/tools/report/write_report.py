@@ -97,13 +97,29 @@ def values_of(run: Run, root: str) -> dict[str, Any]:
   return override(run.config, {'data.root': root} if root else {})
 
 
+def check_images(run: Run, names: Sequence[str], root: str) -> None:
+  """Raises UserError if `root` has other validation images than those of the page's scores.
+
+  Prints a warning if those of the run itself have changed.
+  """
+  others = set(names) ^ set(run.val_names)
+  if others and root:
+    raise UserError(
+      f"{root} has other validation images than {run.path}, for example '{min(others)}'; python "
+      f'launch/evaluate.py --workdir={run.path} --root={root} scores them.'
+    )
+  if others:
+    print(f'warning: the validation images of {run.path} have changed since the training')
+
+
 def run_gallery(run: Run, root: str, names: Sequence[str] | None) -> Gallery:
   """Predicts validation images with the network whose numbers the page shows, see `gallery`.
 
   Raises:
-    UserError: the data or the checkpoint of these numbers is missing.
+    UserError: the data or the checkpoint of these numbers is missing, or `root` has other images.
   """
   evaluator = open_evaluator(values_of(run, root), run.path)
+  check_images(run, evaluator.dataset.val.names, root)
   step = run.result['step']
   if step not in list_steps(run.path / 'checkpoints'):
     raise UserError(
