@@ -130,7 +130,7 @@ def predict_image(predictor: Predictor, one: Input, output: Path) -> None:
 
 @contextlib.contextmanager
 def convert_interruptions(outcome: Outcome) -> Iterator[None]:
-  """Adds what is finished to a KeyboardInterrupt, and converts errors of the disk to UserError."""
+  """Adds the outcome to a KeyboardInterrupt, and converts errors of the disk to UserError."""
   try:
     yield
   except KeyboardInterrupt:
@@ -154,12 +154,14 @@ def print_errors(outcome: Outcome) -> None:
 
 
 def raise_errors(outcome: Outcome) -> None:
-  """Raises UserError if images were left out, after a line for each."""
+  """Raises UserError if images were left out; prints a line for each if there are several."""
   errors = outcome.errors
+  if not errors:
+    return
   if len(errors) > 1:
     print_errors(outcome)
-  if errors:
-    raise UserError(
-      f'{len(errors)} of {outcome.written + len(errors)} images were left out, the others are '
-      f'finished: {errors[0]}'
-    )
+  reason = errors[0] if len(errors) == 1 else "the lines 'left out' have the reasons."
+  raise UserError(
+    f'{len(errors)} of {outcome.written + len(errors)} images were left out, the others are '
+    f'finished: {reason}'
+  )

@@ -115,7 +115,7 @@ class Predictor:
     return map(self.predict, images)
 
   def read(self, image: ImageLike) -> np.ndarray:
-    """Returns an image as `[H, W, 3]` uint8 RGB, with the bands and the range that the run reads.
+    """Returns an image as `[H, W, 3]` uint8 RGB, with the bands and range of the run.
 
     Raises:
       ValueError, UserError: as `predict`.

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from classmix_jax.types import VOID
 from classmix_jax.utils.visualize import void_color
 
 
@@ -28,7 +27,7 @@ def to_indexed(label: np.ndarray, palette: Sequence[Sequence[int]]) -> Image.Ima
   """
   colors = np.zeros((256, 3), np.uint8)
   colors[: len(palette)] = palette
-  colors[VOID] = void_color(palette)
+  colors[255] = void_color(palette)
   image = Image.fromarray(label)
   image.putpalette(colors.ravel().tolist())
   return image

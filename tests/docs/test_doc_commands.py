@@ -83,6 +83,7 @@ def prepared(tmp_path_factory):
     (root / directory).mkdir(parents=True)
     shutil.copy(image, root / directory)
   shutil.copy(image, root / 'photo.jpg')
+  (root / 'list.txt').write_text('photo.jpg\n')
   write_labelme(root / 'JSON/street')
   write_coco(root / 'val.json')
   write_cvat(root / 'CVAT')
