@@ -12,17 +12,22 @@ flag, on TPU pods and Kubernetes with --coordinator=cluster, anywhere else with
 
 from collections.abc import Callable
 from pathlib import Path
+import sys
 
 from absl import flags
 
 from classmix_jax.cli import command_line, gpu_flags
 from classmix_jax.cli.start import STOP
+from classmix_jax.cli.supervised_command import supervised_command
 from classmix_jax.config.flags import define_config
 from classmix_jax.utils.interrupt import Stopped
 
 CONFIG = define_config('A config, by name or path.')
 WORKDIR = flags.DEFINE_string(
   'workdir', '', 'Directory of the run; default: runs/<config name>-<method>.'
+)
+VERBOSE = flags.DEFINE_bool(
+  'verbose', False, 'Print all settings and parameters before the first step.'
 )
 COORDINATOR = flags.DEFINE_string(
   'coordinator', '', "HOST:PORT of process 0, or 'cluster'; default: that of Slurm or Open MPI."
@@ -52,7 +57,16 @@ def train(on_step: Callable[[int], None]) -> None:
   run = Path(WORKDIR.value or default).expanduser().absolute()
   try:
     setup, weights = prepare(config, run)
-    run_training(setup, run, weights, on_step=on_step, stop=STOP, on_end=report_training)
+    run_training(
+      setup,
+      run,
+      weights,
+      on_step=on_step,
+      stop=STOP,
+      on_end=report_training,
+      verbose=VERBOSE.value,
+      supervised_command=supervised_command(sys.orig_argv[1:]),
+    )
   except Stopped as stopped:
     print(
       f'{run}: saved after step {stopped.step}; the same command resumes from there', flush=True

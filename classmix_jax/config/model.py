@@ -14,7 +14,7 @@ from classmix_jax.methods import METHODS, hyper_parameters, method_class
 from classmix_jax.methods.labeled_loss import LabeledLoss
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING
-from classmix_jax.models.heads import HEADS
+from classmix_jax.models.heads import HEADS, takes_pyramid
 from classmix_jax.models.segmenter import Segmenter, build_segmenter
 from classmix_jax.types import Method
 
@@ -72,6 +72,9 @@ def build_backbone(config: Config) -> Any:
   if model.output_stride:
     options['output_stride'] = model.output_stride
   factory = lookup(BACKBONES, model.backbone, 'config.model.backbone')
+  if takes_pyramid(lookup(HEADS, model.head, 'config.model.head')):
+    coarsest = getattr(factory, 'func', factory).coarsest_stride
+    options = {'output_stride': coarsest, **options, 'pyramid': True}
   if model.scale != 1.0:
     if not hasattr(getattr(factory, 'func', factory), 'scale'):
       raise UserError(

@@ -74,7 +74,10 @@ class Segmenter(nn.Module):
     if self.stem is not None:
       features = prepend(self.stem(get_pixels(image), train), features)
     features = perturb(features)
-    return self.head(features, train).astype(jnp.float32), features
+    logits = self.head(features, train).astype(jnp.float32)
+    # A head at the size of the image doubles coarser levels, also to more than an odd size.
+    height, width = get_size(image)
+    return logits[:, :height, :width], features
 
 
 def prepend(levels: tuple[Array, Array], features: Features) -> Features:

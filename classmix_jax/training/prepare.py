@@ -9,6 +9,7 @@ Synopsis:
 from pathlib import Path
 
 from classmix_jax.config.check import check_config
+from classmix_jax.config.complete import complete
 from classmix_jax.config.data import find_unreadable, skips_unreadable
 from classmix_jax.config.load import read_config
 from classmix_jax.config.lookup import Config
@@ -108,13 +109,15 @@ def prepare(config: Config, run: Path) -> tuple[Setup, Weights | None]:
       another config or other classes.
   """
   with resume.convert_disk_errors(run):
+    recorded = read_config(run) if (run / 'config.json').exists() else None
+    config, choices = complete(config, recorded)
     check_config(config)
     weights, preprocessing = open_initial_weights(config.model.pretrained, run)
     config = with_preprocessing(config, preprocessing)
     resume.check_run(run, config.to_dict())  # before data is read, which takes longer
     setup = make_setup(config, choose_left_out(config, run))
     check_class_names(setup, run)
-    for note in (*setup.dataset.notes, *setup.split.notes):
+    for note in (*setup.dataset.notes, *setup.split.notes, *choices):
       print(note)
     warn_of_data(setup)
   return setup, weights

@@ -27,6 +27,7 @@ from classmix_jax.training.collapse import CollapseMonitor
 from classmix_jax.training.compilation_cache import keep_programs
 from classmix_jax.training.evaluation_callback import EvaluationCallback
 from classmix_jax.training.features import CachedFeatures, open_features
+from classmix_jax.training.first_screen import first_screen
 from classmix_jax.training.initial_state import initial_state, setup_creator
 from classmix_jax.training.metric_logger import MetricLogger
 from classmix_jax.training.nonfinite import NonFiniteWatch
@@ -34,8 +35,9 @@ from classmix_jax.training.paper_settings import fingerprint, run_settings
 from classmix_jax.training.preemption import Stop
 from classmix_jax.training.stages import CompileStage, stage_compiler, train_stage
 from classmix_jax.training.start import check_start, write_start
+from classmix_jax.training.unlabeled_gain import UnlabeledGain, middle_evaluation
 from classmix_jax.types import PyTree, TrainState
-from classmix_jax.workdir import checkpoint, resume
+from classmix_jax.workdir import checkpoint, layout, resume, run_files
 
 OnEnd = Callable[[Path, Evaluator, Mapping[str, PyTree], Source], None]
 
@@ -56,14 +58,31 @@ def make_evaluator(setup: Setup, stop: Stop, features: CachedFeatures | None) ->
 
 
 def describe_start(
-  setup: Setup, run: Path, state: TrainState, protocol: str, origin: Mapping[str, Any]
+  setup: Setup,
+  run: Path,
+  state: TrainState,
+  protocol: str,
+  origin: Mapping[str, Any],
+  *,
+  verbose: bool,
 ) -> None:
-  """Prints the parameters, the settings next to the paper's, and the first step."""
-  print(parameter_overview.get_parameter_overview(state.params, include_stats=False))
+  """Writes all settings to RUN/settings.txt, and prints what a reader needs before the first step.
+
+  All settings are printed if `verbose`, and those that a paper has if the config claims one.
+  """
   settings = run_settings(setup, state.params, protocol, origin)
-  print(fingerprint(settings, setup.values['paper']))
+  table = fingerprint(settings, setup.values['paper'])
+  parameters = parameter_overview.get_parameter_overview(state.params, include_stats=False)
+  run_files.write_text(layout.settings_path(run), f'{table}\n\n{parameters}\n')
+  if verbose:
+    print(parameters)
+  if verbose or setup.values['paper']:
+    print(table)
+  count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+  print('\n'.join(first_screen(setup, settings, protocol, count)))
   step = int(state.step)
-  print(f'{run}: ' + (f'resumes after step {step}' if step else 'starts'), flush=True)
+  start = f'resumes after step {step}' if step else 'starts, all settings are in settings.txt'
+  print(f'{run}: {start}', flush=True)
 
 
 def open_logger(setup: Setup, run: Path, step: int) -> MetricLogger:
@@ -88,15 +107,26 @@ def make_callbacks(
   manager: ocp.CheckpointManager,
   stop: Stop,
   on_step: Callable[[int], None],
+  supervised_command: str,
 ) -> Callbacks:
   """Returns what follows each step of a run."""
+  schedule = setup.schedule
   return Callbacks(
-    schedule=setup.schedule,
+    schedule=schedule,
     stage_ends=tuple(stage.stop for stage in setup.stages),
     logger=logger,
     monitor=CollapseMonitor(setup.dataset.class_names),
     watch=NonFiniteWatch(run, setup.on_nan),
-    evaluation=EvaluationCallback(run, setup.method, setup.dataset, evaluator),
+    evaluation=EvaluationCallback(run, setup.method, setup.dataset, evaluator, schedule.steps),
+    gain=UnlabeledGain(
+      run,
+      setup.values,
+      evaluator.description,
+      steps=schedule.steps,
+      middle=middle_evaluation(schedule.steps, schedule.eval_every),
+      command=supervised_command,
+      active=setup.batches.unlabeled > 0 and jax.process_index() == 0,
+    ),
     manager=manager,
     stop=stop,
     on_step=on_step,
@@ -125,15 +155,17 @@ def train_stages(
 
 
 def conclude_run(
-  setup: Setup, run: Path, state: TrainState, evaluation: EvaluationCallback, on_end: OnEnd | None
+  setup: Setup, run: Path, state: TrainState, callbacks: Callbacks, on_end: OnEnd | None
 ) -> dict[str, Any]:
   """Prints the final table, draws predictions, calls `on_end`; returns the last evaluation."""
+  evaluation = callbacks.evaluation
   networks = evaluation.networks(state)
   if evaluation.result is None:  # the run had finished before
     evaluation.evaluate(int(state.step), state)
     evaluation.write_result()
   assert evaluation.result is not None
   conclude(run, evaluation.result, evaluation.evaluator, networks)
+  callbacks.gain.report(int(state.step), evaluation.result)
   if on_end is not None and jax.process_index() == 0:
     on_end(run, evaluation.evaluator, networks, setup.split.labeled)
   return evaluation.result
@@ -147,6 +179,8 @@ def run_training(
   on_step: Callable[[int], None] = lambda step: None,
   stop: Stop | None = None,
   on_end: OnEnd | None = None,
+  verbose: bool = False,
+  supervised_command: str = '',
 ) -> dict[str, Any]:
   """Trains a run, or resumes it from its newest checkpoint; returns the last evaluation.
 
@@ -158,6 +192,8 @@ def run_training(
     stop: whether the run saves and ends before its last step; None never stops.
     on_end: called with the directory, the evaluator, the networks and the labelled images after
       the last step, in process 0 only.
+    verbose: whether all settings and parameters are printed at the start.
+    supervised_command: printed where the run needs a supervised one beside it.
 
   Raises:
     UserError: the run cannot be written or resumed, an image is unreadable, or a step is
@@ -179,8 +215,10 @@ def run_training(
     write_start(setup, run, record, origin)
     features = open_features(setup, state)
     evaluator = make_evaluator(setup, stop, features)
-    describe_start(setup, run, state, evaluator.description, origin)
+    describe_start(setup, run, state, evaluator.description, origin, verbose=verbose)
     logger = open_logger(setup, run, int(state.step))
-    callbacks = make_callbacks(setup, run, logger, evaluator, manager, stop, on_step)
+    callbacks = make_callbacks(
+      setup, run, logger, evaluator, manager, stop, on_step, supervised_command
+    )
     state = train_stages(setup, run, state, compile_stage, callbacks, features)
-    return conclude_run(setup, run, state, callbacks.evaluation, on_end)
+    return conclude_run(setup, run, state, callbacks, on_end)

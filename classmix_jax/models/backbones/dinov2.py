@@ -6,7 +6,7 @@ image, resized to multiples of 14
   -> four levels [B, H / 14, W / 14, D]: the final norm of the patches after four of the blocks
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -111,6 +111,7 @@ class DinoV2(nn.Module):
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
     remat: whether the backward pass recomputes all of a block.
+    pyramid: has no effect, all levels have the stride of the patches.
 
   Raises:
     UserError: the output stride is not 14.
@@ -126,6 +127,9 @@ class DinoV2(nn.Module):
   dtype: Any = jnp.float32
   preprocessing: Preprocessing = PREPROCESSING['imagenet']
   remat: bool = False
+  pyramid: bool = False
+
+  coarsest_stride: ClassVar[int] = PATCH
 
   def __post_init__(self):
     check_output_stride(self.output_stride, (PATCH,), 'DINOv2')

@@ -9,7 +9,7 @@ convolution to 1280 channels is absent, and so is drop-connect, which is used to
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ from classmix_jax.models.layers.depthwise import Depthwise
 from classmix_jax.types import Array, Features
 
 STEM_CHANNELS = 32
-LOW_BLOCK = 2  # index of the last block at stride 4
+PYRAMID_BLOCKS = (2, 4, 10, 15)  # last blocks at strides 4, 8, 16 and 32
 OUTPUT_STRIDES = (8, 16, 32)  # 32 is that of the image classifier
 
 
@@ -101,24 +101,30 @@ class EfficientNetLite(nn.Module):
     output_stride: of the last features: 8, 16 or 32. Further strides are replaced by dilation in
       the following blocks, which compute the same values on a finer grid.
     bn: 'batch' or 'running', see `batch_norm.batch_norm`.
-    bn_momentum: of the running statistics; 0.99 in the training on ImageNet.
+    bn_momentum: of the running statistics. The training on ImageNet had 0.99, which is too slow
+      for the few hundred steps after which small data sets are evaluated.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
     remat: whether the backward pass recomputes convolutions.
+    pyramid: whether the features have a level at every stride.
   """
 
   output_stride: int = 16
   bn: str = 'batch'
-  bn_momentum: float = 0.99
+  bn_momentum: float = 0.9
   dtype: Any = jnp.float32
   preprocessing: Preprocessing = PREPROCESSING['symmetric']
   remat: bool = False
+  pyramid: bool = False
+
+  coarsest_stride: ClassVar[int] = 32
 
   @nn.compact
   def __call__(self, image: Array, train: bool) -> Features:
     """Maps `[B, H, W, 3]` in 0..1 to 24 channels at stride 4 and 320 at the output stride.
 
-    Both have `ceil(H / stride)` rows and `ceil(W / stride)` columns.
+    Both have `ceil(H / stride)` rows and `ceil(W / stride)` columns. A pyramid has 32, 24, 40, 112
+    and 320 channels at strides 2, 4, 8, 16 and 32.
     """
     x = preprocess(image, self.preprocessing)
     # Padding SAME as in TensorFlow: if it is odd, the end has one more.
@@ -135,13 +141,17 @@ class EfficientNetLite(nn.Module):
     x = nn.relu6(
       _norm(train=train, bn=self.bn, momentum=self.bn_momentum, dtype=self.dtype, name='bn_stem')(x)
     )
+    levels, strides = [x], [2]
     for index, options in enumerate(list_block_options(self.output_stride)):
       x = rematerialize(Block, self.remat)(
         **options, bn=self.bn, bn_momentum=self.bn_momentum, dtype=self.dtype, name=f'block{index}'
       )(x, train)
-      if index == LOW_BLOCK:
-        low = x
-    return Features((low, x), (4, self.output_stride))
+      if index in PYRAMID_BLOCKS:
+        levels.append(x)
+        strides.append(min(2 * strides[-1], self.output_stride))
+    if self.pyramid:
+      return Features(tuple(levels), tuple(strides))
+    return Features((levels[1], x), (4, self.output_stride))
 
 
 def list_block_options(output_stride: int) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ layer4  512 wide, stride 2 or dilated                    stride 8, 16 or 32
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -104,6 +104,7 @@ class ResNet(nn.Module):
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
     remat: whether the backward pass recomputes convolutions.
+    pyramid: whether the features have a level at every stride.
 
   Raises:
     UserError: the output stride is not supported.
@@ -118,6 +119,9 @@ class ResNet(nn.Module):
   dtype: Any = jnp.float32
   preprocessing: Preprocessing = PREPROCESSING['imagenet']
   remat: bool = False
+  pyramid: bool = False
+
+  coarsest_stride: ClassVar[int] = 32
 
   def __post_init__(self):
     check_output_stride(self.output_stride, STRIDES, 'a ResNet')
@@ -127,9 +131,12 @@ class ResNet(nn.Module):
   def __call__(self, image: Array, train: bool) -> Features:
     """Maps `[B, H, W, 3]` in 0..1 to the features of layer1 and layer4.
 
-    They have 256 and 2048 channels, or 64 and 512 with basic blocks.
+    They have 256 and 2048 channels, or 64 and 512 with basic blocks. A pyramid has the stem and all
+    layers: 64, then 64, 128, 256 and 512, four times that with bottlenecks.
     """
     x = self.apply_stem(preprocess(image, self.preprocessing), train)
+    levels, strides = [x], [2]
+    x = self.pool(x)
     dilations = DILATIONS[self.output_stride]
     previous_dilation = 1
     layers = zip(self.blocks, WIDTHS, STRIDES[self.output_stride], dilations, strict=True)
@@ -146,12 +153,14 @@ class ResNet(nn.Module):
           name=f'layer{layer}_{index}',
         )(x, train)
       previous_dilation = dilation
-      if layer == 1:
-        low = x
-    return Features((low, x), (4, self.output_stride))
+      levels.append(x)
+      strides.append(2 * strides[-1] if layer == 1 else strides[-1] * stride)
+    if self.pyramid:
+      return Features(tuple(levels), tuple(strides))
+    return Features((levels[1], x), (4, self.output_stride))
 
   def apply_stem(self, x: Array, train: bool) -> Array:
-    """Applies convolution and pooling to stride 4."""
+    """Applies one or three convolutions, to stride 2."""
     layer = functools.partial(conv_bn, train=train, bn=self.bn, dtype=self.dtype)
     if self.deep_stem:
       x = nn.relu(layer(x, 64, 3, '1_1', stride=2))
@@ -159,6 +168,10 @@ class ResNet(nn.Module):
       x = nn.relu(layer(x, 128, 3, '1_3'))
     else:
       x = nn.relu(layer(x, 64, 7, '1', stride=2))
+    return x
+
+  def pool(self, x: Array) -> Array:
+    """Pools the result of the stem to stride 4."""
     # One more row and column of padding at the end reproduces torch's ceil mode.
     end = 2 if self.variant.ceil_pool else 1
     return max_pool(x, [(1, end), (1, end)])

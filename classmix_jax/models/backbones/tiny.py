@@ -10,7 +10,7 @@
 Thin objects (poles, signs) need stride 4. Context is cheapest at stride 16, without dilation.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -30,8 +30,9 @@ class Tiny(nn.Module):
     bn: 'batch' or 'running', see `batch_norm.batch_norm`.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
-    output_stride: must be 4.
+    output_stride: must be 4, or 16 of a pyramid.
     remat: whether the backward pass recomputes the convolutions of residual blocks.
+    pyramid: whether the features have a level at every stride, without the top-down path.
   """
 
   bn: str = 'batch'
@@ -39,9 +40,12 @@ class Tiny(nn.Module):
   preprocessing: Preprocessing = PREPROCESSING['plain']
   output_stride: int = 4
   remat: bool = False
+  pyramid: bool = False
+
+  coarsest_stride: ClassVar[int] = 16
 
   def __post_init__(self):
-    check_output_stride(self.output_stride, (4,), 'tiny')
+    check_output_stride(self.output_stride, (16,) if self.pyramid else (4,), 'tiny')
     super().__post_init__()
 
   @nn.compact
@@ -70,10 +74,13 @@ class Tiny(nn.Module):
       return nn.relu(lateral + resize_bilinear(coarse, lateral.shape[1:3]))
 
     x = preprocess(image, self.preprocessing)
-    x = nn.relu(layer(x, 16, 3, 'stem_1', stride=2))
-    fine = residual(nn.relu(layer(x, 24, 3, 'stem_2', stride=2)), 'fine')
+    stem = nn.relu(layer(x, 16, 3, 'stem_1', stride=2))
+    fine = residual(nn.relu(layer(stem, 24, 3, 'stem_2', stride=2)), 'fine')
     middle = stage(fine, 48, 'middle')
-    coarse = layer(stage(middle, 96, 'coarse'), FEATURES, 1, 'lateral_coarse')
+    coarse = stage(middle, 96, 'coarse')
+    if self.pyramid:
+      return Features((stem, fine, middle, coarse), (2, 4, 8, 16))
+    coarse = layer(coarse, FEATURES, 1, 'lateral_coarse')
     merged = merge(fine, merge(middle, coarse, 'lateral_middle'), 'lateral_fine')
     coarse = nn.relu(layer(merged, FEATURES, 3, 'merge'))
     return Features((fine, coarse), (4, 4))

@@ -19,6 +19,7 @@ from classmix_jax.models.heads.deeplab_v3plus import DeepLabV3Plus
 from classmix_jax.models.heads.dpt import DPT
 from classmix_jax.models.heads.linear import Linear
 from classmix_jax.models.heads.refine import Refine
+from classmix_jax.models.heads.unet import UNet
 
 HEADS: Mapping[str, Callable[..., nn.Module]] = {
   # As in the original ClassMix code: four branches exist and two are used.
@@ -36,4 +37,13 @@ HEADS: Mapping[str, Callable[..., nn.Module]] = {
   'linear': Linear,
   # For frozen features and a stem, on laptops.
   'refine': Refine,
+  # Skip connections from every stride, up to the size of the image.
+  'unet': UNet,
+  'unet_small': functools.partial(UNet, widths=(96, 64, 48, 32)),
+  'unet_half': functools.partial(UNet, widths=(256, 128, 64, 32)),
 }
+
+
+def takes_pyramid(head: Callable[..., nn.Module]) -> bool:
+  """Returns whether an entry of `HEADS` needs a level at every stride."""
+  return getattr(getattr(head, 'func', head), 'pyramid', False)
