@@ -123,9 +123,10 @@ def class_counts(counts: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.n
 def part_findings(
   title: str, names: Sequence[str], counts: np.ndarray, class_names: Sequence[str]
 ) -> list[Finding]:
-  """Returns the findings on all masks of a part together, see `binary_finding` and `void_finding`.
+  """Returns the findings on all masks of a part together.
 
-  Of three or more classes all but one may be absent from a validation set.
+  See `binary_finding` and `void_finding`. Of three or more classes all but one may be absent from
+  a validation set.
 
   Args:
     title: 'labelled' or 'val'.

@@ -28,7 +28,7 @@ def test_neighbouring_frames_are_a_warning():
   labeled = draw(6)
   frame = np.clip(labeled[3].astype(int) + 5, 0, 255).astype(np.uint8)  # a little brighter
   (text,) = warn(labeled, [draw(1, seed=1)[0], frame])
-  assert text.startswith('1 of 2 val images looks almost the same as a labelled image (n1 and n3)')
+  assert text.startswith('1 of 2 val images looks almost the same as a labelled image (n1 like n3)')
 
 
 def test_other_images_and_images_of_one_kind_are_none():

@@ -1,4 +1,4 @@
-"""Finds validation images that look almost the same as a labelled one, such as frames of a film.
+"""Finds validation images that look almost the same as labelled ones: frames of a film.
 
 Synopsis:
 
@@ -71,15 +71,16 @@ def describe_similar(
   if len(rows) < 3 or not columns:
     return []
   pairs = find_similar(
-    np.stack([labeled[row] for row in rows]), np.stack([val[i] for i in columns])
+    np.stack([labeled[row] for row in rows]), np.stack([val[column] for column in columns])
   )
   if not pairs or len(pairs) < LEAST_SHARE * len(val):
     return []
   named = listed(
-    (f'{val_names[columns[a]]} and {labeled_names[rows[b]]}' for a, b in pairs), MAX_NAMED
+    (f'{val_names[columns[a]]} like {labeled_names[rows[b]]}' for a, b in pairs), MAX_NAMED
   )
+  verb = 'looks' if len(pairs) == 1 else 'look'
   return [
-    f'{len(pairs)} of {len(val)} val images {"looks" if len(pairs) == 1 else "look"} almost the same as a labelled image '
-    f'({named}). If they are frames of one film or tiles of one place, the scores are higher than '
-    'on new images: set aside whole films or places for validation.'
+    f'{len(pairs)} of {len(val)} val images {verb} almost the same as a labelled image ({named}). '
+    'If they are frames of one film or tiles of one place, the scores are higher than on new '
+    'images: set aside whole films or places for validation.'
   ]
