@@ -141,7 +141,7 @@ def part_findings(
 
 
 def binary_finding(names: Sequence[str], counts: np.ndarray, class_names: Sequence[str]) -> str:
-  """Describes masks that have the values 0 and 255 but none of the other classes; '' for others.
+  """Describes masks of the values 0 and 255 without any other class; '' for others.
 
   255 is void, so that the object would never be trained. Probably it is class 1, but the user must
   decide. Of two classes the first may be absent, too.
