@@ -123,9 +123,10 @@ def class_counts(counts: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.n
 def part_findings(
   title: str, names: Sequence[str], counts: np.ndarray, class_names: Sequence[str]
 ) -> list[Finding]:
-  """Returns the findings on all masks of a part together, see `binary_finding` and `void_finding`.
+  """Returns the findings on all masks of a part together.
 
-  Of three or more classes all but one may be absent from a validation set.
+  See `binary_finding` and `void_finding`. Of three or more classes all but one may be absent from
+  a validation set.
 
   Args:
     title: 'labelled' or 'val'.
@@ -140,7 +141,7 @@ def part_findings(
 
 
 def binary_finding(names: Sequence[str], counts: np.ndarray, class_names: Sequence[str]) -> str:
-  """Describes masks that have the values 0 and 255 but none of the other classes; '' for others.
+  """Describes masks of the values 0 and 255 without any other class; '' for others.
 
   255 is void, so that the object would never be trained. Probably it is class 1, but the user must
   decide. Of two classes the first may be absent, too.

@@ -211,7 +211,7 @@ def top_directories(files: Iterable[str | Path]) -> list[Path]:
 def describe_system_files(directories: Iterable[str | Path]) -> str:
   """Returns one sentence on hidden, system and accompanying files, '' if there are none.
 
-  Example: `'4 hidden, system and accompanying files are not read: .DS_Store, Thumbs.db, a.tfw.'`.
+  Example: `'2 hidden, system and accompanying files are not read as images: .DS_Store, a.tfw.'`.
   """
   unused = [one for one in list_unused(directories) if one.reason == SYSTEM]
   if not unused:
@@ -219,6 +219,6 @@ def describe_system_files(directories: Iterable[str | Path]) -> str:
   names = sorted({path.name for path in unused[0].paths})
   paths = unused[0].paths
   return (
-    f'{len(paths)} hidden, system and accompanying {plural("file", paths)} {are(paths)} not read: '
-    f'{listed(names, 6)}.'
+    f'{len(paths)} hidden, system and accompanying {plural("file", paths)} {are(paths)} not read '
+    f'as images: {listed(names, 6)}.'
   )

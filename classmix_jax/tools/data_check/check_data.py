@@ -9,7 +9,7 @@ Synopsis:
     OUT/mixed.png            labelled images mixed by class masks
 """
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 import dataclasses
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from classmix_jax.tools.data_check.sheets import (
   draw_contact_sheet,
   draw_mixed_sheet,
 )
+from classmix_jax.tools.data_check.similar_images import describe_similar
 from classmix_jax.tools.data_check.survey import Part, survey
 from classmix_jax.utils.atomic_write import write_atomically, write_png
 from classmix_jax.utils.text import plural
@@ -81,6 +82,7 @@ def check_data(config: Config, output: Path) -> list[Finding]:
   warnings = list_warnings(dataset, parts, counted) if dataset else []
   warnings += value_warnings(part.source for part in parts)
   warnings += [equal.describe() for equal in equal_images if not equal.is_fault]
+  warnings += warn_of_similar(parts)
   try:
     output.mkdir(parents=True, exist_ok=True)
     tables = [format_report(dataset, parts)] if dataset else []
@@ -127,6 +129,20 @@ def open_parts(config: Config) -> tuple[Dataset | None, dict[str, Source], list[
 def equal_finding(equal: EqualImages) -> Finding:
   """Returns the finding of images that are labelled and in the validation set, or alike."""
   return Finding(equal.other, equal.describe(), f'equal {equal.first} and {equal.other} images')
+
+
+def warn_of_similar(parts: Sequence[Part]) -> list[str]:
+  """Returns a sentence on validation images that look like labelled ones and are not equal."""
+  by_title = {part.title: part for part in parts}
+  if not {'labelled', 'val'} <= by_title.keys():
+    return []
+  labeled, val = by_title['labelled'], by_title['val']
+  equal = {content.image for content in labeled.contents}
+  others = [
+    None if content.image in equal else thumbnail
+    for content, thumbnail in zip(val.contents, val.thumbnails, strict=True)
+  ]
+  return describe_similar(labeled.source.names, labeled.thumbnails, val.source.names, others)
 
 
 def _identity(finding: Finding, titles: Container[str]) -> tuple[str, str]:

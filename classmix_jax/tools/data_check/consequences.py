@@ -39,8 +39,8 @@ IN_DATA: Mapping[str, Collection[str]] = {
 
 
 def explain_absent_classes(findings: Iterable[Finding]) -> bool:
-  """Returns whether values of masks are not read as meant, so that classes seem to be absent."""
-  return any(finding.kind in (*WITHOUT_MEANING, *OF_ALL_MASKS) for finding in findings)
+  """Returns whether no value of the masks is read as meant, so that classes seem to be absent."""
+  return any(finding.kind in OF_ALL_MASKS for finding in findings)
 
 
 def drop_consequences(findings: Iterable[Finding]) -> list[Finding]:

@@ -31,6 +31,7 @@ from classmix_jax.data.label_statistics import (
 )
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
+from classmix_jax.tools.data_check.similar_images import make_thumbnail
 from classmix_jax.types import Size
 from classmix_jax.utils.progress import progress
 from classmix_jax.utils.threads import in_parallel
@@ -63,6 +64,7 @@ class Inspection(NamedTuple):
     counts: `[256]` int64, label -> pixels.
     decoded: whether every pixel of the mask is a class or void; True if it was not requested.
     content: for the comparison with other examples.
+    thumbnail: of an image with a mask, see similar_images.py; None if it is blank.
     findings: problems of the example.
   """
 
@@ -73,6 +75,7 @@ class Inspection(NamedTuple):
   counts: np.ndarray | None
   decoded: bool
   content: Content
+  thumbnail: np.ndarray | None
   findings: tuple[Finding, ...]
 
 
@@ -93,6 +96,7 @@ class Part:
     valid: indices of the examples without a finding.
     decoded: whether all masks decode and have meant values, so that absent classes are absent.
     contents: for the comparison with other parts.
+    thumbnails: of the images of a part with masks.
     turned: number of images that EXIF turns and whose masks fit either way.
     findings: problems of the examples.
   """
@@ -109,6 +113,7 @@ class Part:
   valid: tuple[int, ...]
   decoded: bool
   contents: tuple[Content, ...]
+  thumbnails: tuple[np.ndarray | None, ...]
   turned: int
   findings: tuple[Finding, ...]
 
@@ -156,6 +161,7 @@ def survey(title: str, source: Source, class_names: Sequence[str], *, with_masks
     counts=counts,
     decoded=not whole and all(one.decoded for one in inspections),
     contents=tuple(one.content for one in inspections),
+    thumbnails=tuple(one.thumbnail for one in inspections),
     valid=tuple(index for index, one in enumerate(inspections) if not one.findings),
     turned=sum(fits_either_way(one.image, one.mask) for one in inspections),
     findings=(*findings, *whole),
@@ -209,6 +215,7 @@ def inspect_example(
     counts,
     decoded=not with_mask or mask_digest is not None,
     content=Content(title, str(image_file or name), image_digest, mask_digest),
+    thumbnail=make_thumbnail(pixels) if with_mask and pixels is not None else None,
     findings=tuple(distinct.values()),
   )
 
