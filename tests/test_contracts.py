@@ -72,8 +72,9 @@ TORCHVISION_SIZES = {(33, 65): (5, 9), (64, 96): (8, 12), (505, 505): (64, 64)}
 LITE_SIZES = {(33, 65): (3, 5), (64, 96): (4, 6), (65, 129): (5, 9), (180, 240): (12, 15)}
 TINY_SIZES = {(33, 65): (9, 17), (64, 96): (16, 24), (65, 129): (17, 33), (180, 240): (45, 60)}
 DEEP = (
-  'resnet34', 'resnet34_tv', 'resnet50', 'resnet101', 'resnet101_tv', 'resnet50_deep', 'resnet101_deep',
-)  # fmt: skip
+  *('resnet34', 'resnet34_tv', 'resnet50', 'resnet101', 'resnet101_tv'),
+  *('resnet50_deep', 'resnet101_deep'),
+)
 
 
 # The nearest multiples of 14, divided by 14.
