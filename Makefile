@@ -42,11 +42,11 @@ $(AOT)/.installed-aot: requirements.txt pyproject.toml
 	touch $@
 
 accelerator-kit: $(VENV)/.installed  ## packs benchmarks/accelerator.py for a machine without a network
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[lite]'
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e .
 	$(RUN) benchmarks/accelerator_kit.py --camvid='$(CAMVID)'
 
 dependencies: $(VENV)/.installed  ## lists all installed packages with their licences
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[torch,labels,lite,hub,dev]'
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[torch,labels,hub,dev]'
 	$(RUN) docs/make_dependencies.py docs/dependencies.md
 
 audit: $(VENV)/.installed  ## known vulnerabilities of the installed packages; needs the network

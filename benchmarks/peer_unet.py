@@ -7,8 +7,8 @@
 The peer of our networks with people's own images: labels alone, AdamW, batches of 8. It receives
 the batches of the project's own pipeline, so the labelled images, the crops and the random scaling
 are the same, and it is scored on the whole validation set by the same counts. `--minutes` is
-processor time of the training on one core, so that other jobs on the machine do not matter; run it
-with one thread (`taskset -c 0`). The learning rate falls by a cosine over this time. Needs torch and
+processor time of the training on one core, so that other jobs on the machine do not matter; run
+it on one core (`taskset -c 0`). The learning rate falls by a cosine over this time. Needs torch and
 segmentation-models-pytorch, which this project does not install.
 """
 

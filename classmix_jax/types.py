@@ -102,5 +102,5 @@ class Method(Protocol):
   def networks(self, state: TrainState) -> Mapping[str, PyTree]:
     """Returns the variables of every network that predicts, by name."""
 
-  def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
-    """Returns images `[b, H, W, 3]` in 0..1 and labels `[b, H, W]` of the first micro-batch."""
+  def views(self, state: TrainState, batch: Batch, key: Array) -> tuple[Any, ...]:
+    """Returns the `View`s of the first micro-batch in the order of a story, `methods/views.py`."""

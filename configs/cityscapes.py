@@ -33,4 +33,5 @@ def get_config(text: str | None = None):
   config.model.preprocessing = 'classmix_cityscapes'
   config.optim.freeze_bn_affine = True
   config.optim.duplicate_steps = True
+  config.paper = papers.classmix_row()
   return papers.apply(config)

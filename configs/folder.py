@@ -33,6 +33,7 @@ def get_config(text: str | None = None):
   config.data.turn_masks = False  # True: turns masks by the EXIF tag of their images
   config.data.bands = ''  # e.g. '4,3,2': bands of images that are neither grey nor RGB
   config.data.value_range = ''  # e.g. '0:3060', 'p2:p98': values of images that become 0..255
-  config.data.crop = (128, 160)
   config.eval_batch_size = 4
+  # None: chosen for the data at the first start, and printed; see docs/recipes.md.
+  defaults.leave_open(config)
   return defaults.for_backbone(config, text)

@@ -36,6 +36,7 @@ def get_config(text: str | None = None):
   config.model.preprocessing = 'classmix_voc'
   config.optim.freeze_bn_affine = True
   config.optim.duplicate_steps = True
+  config.paper = papers.classmix_row()
   config.paper.update(
     {
       'source': 'arXiv 2007.07936, PASCAL VOC 2012',

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OWN = 'classmix-jax'
 PARTS = {
   '': 'to train',
-  'torch': 'to convert weights',
+  'torch': 'to write weights as .pth',
   'labels': 'to convert labels',
   'lite': 'weights of efficientnet_lite0',
   'hub': 'to download weights',

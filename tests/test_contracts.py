@@ -294,13 +294,16 @@ def test_methods_show_views(name):
 
   mapped = jax.pmap(run, AXIS, in_axes=(None, 0), devices=jax.devices()[:DEVICES])
   views = jax.eval_shape(mapped, state, batch)
-  assert {'image', 'label', 'prediction'} <= views.keys()
+  headings = [view.heading for view in views]
+  assert headings[:3] == ['labelled image', 'its label', 'its prediction']
+  assert len(set(headings)) == len(headings) and not any('_' in heading for heading in headings)
   lead = (DEVICES, small.IMAGES // DEVICES // 2, *small.SIZE)  # the first micro-batch
-  for key, view in views.items():
-    if view.ndim == 5:
-      assert view.shape == (*lead, 3) and view.dtype == jnp.float32, key
+  for heading, pixels, valid in ((view.heading, view.pixels, view.valid) for view in views):
+    assert valid.shape == lead and valid.dtype == bool, heading
+    if pixels.ndim == 5:
+      assert pixels.shape == (*lead, 3) and pixels.dtype == jnp.float32, heading
     else:
-      assert view.shape == lead and jnp.issubdtype(view.dtype, jnp.integer), key
+      assert pixels.shape == lead and jnp.issubdtype(pixels.dtype, jnp.integer), heading
 
 
 def test_methods_list_their_hyper_parameters(name):

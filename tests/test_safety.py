@@ -6,12 +6,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 EXECUTING = (
   'torch.load', 'np.load', 'eval', 'exec', 'os.system', 'pickle.load', 'pickle.loads',
-  'pickle.Unpickler', 'yaml.load', 'marshal.loads',
+  'pickle.Unpickler', 'pickle._Unpickler', 'yaml.load', 'marshal.loads',
 )  # fmt: skip
 
 
 def test_nothing_unpickles():
-  """One call could execute what a file holds, and it is limited to tensors."""
+  """No call could execute what a file holds; files of torch have an unpickler of their own."""
   calls = []
   for path in sorted([*(ROOT / 'classmix_jax').rglob('*.py'), *(ROOT / 'launch').rglob('*.py')]):
     for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
@@ -19,9 +19,9 @@ def test_nothing_unpickles():
         name = ast.unparse(node.func)
         options = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
         if name in EXECUTING:
-          calls.append((path.name, name, options.get('weights_only')))
+          calls.append((path.name, name))
         assert options.get('shell') != 'True', path
-  assert calls == [('state_dict_files.py', 'torch.load', 'True')]
+  assert calls == []
 
 
 def test_programs_import_nothing_from_the_current_directory():

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 import difflib
+import io
 import os
 from pathlib import Path
 import re
@@ -125,7 +126,8 @@ def parse_config(arguments: Sequence[str]) -> None:
       check_overrides(arguments, config)
   rest = flags.FLAGS(list(arguments))
   if len(rest) > 1:
-    raise flags.Error(f'the argument {rest[1]!r} is not understood; options start with --.')
+    hint = "; put a pattern in quotes, as in '*.jpg'" if os.path.exists(rest[1]) else ''
+    raise flags.Error(f'the argument {rest[1]!r} is not understood; options start with --{hint}.')
 
 
 def parse_flags(program: ModuleType) -> None:
@@ -166,17 +168,25 @@ def existing_run(workdir: str) -> Path:
   return path
 
 
+def print_any_name() -> None:
+  """Escapes characters of file names that the terminal's encoding lacks, instead of failing."""
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors='backslashreplace')
+
+
 def run(program: ModuleType) -> None:
   """Parses the flags of a program and calls its `main()`.
 
   A `UserError` ends it with one sentence and status 2, any other error with its traceback.
   """
   keep_freed_memory()
+  print_any_name()
   parse_flags(program)
   try:
     program.main()
   except UserError as error:
     fail(str(error))
-  except KeyboardInterrupt:
-    print('interrupted; the same command resumes from the last checkpoint.', file=sys.stderr)
+  except KeyboardInterrupt as interrupt:
+    state = str(interrupt) or 'the same command resumes from the last checkpoint.'
+    print(f'interrupted; {state}', file=sys.stderr)
     sys.exit(130)

@@ -2,9 +2,11 @@
 
 python launch/predict.py --workdir=RUN --input=DIR --output=DIR
 python launch/predict.py --workdir=RUN --input='photos/*.jpg' --output=DIR
+python launch/predict.py --workdir=RUN --input=list.txt --output=DIR
 python launch/predict.py --workdir=RUN --input=drive.mp4 --output=DIR
 
-Videos need `pip install 'classmix_jax[video]'`.
+Videos need `pip install 'classmix_jax[video]'`. The exit status is 0 if all images are predicted,
+2 if images were left out, each with its reason, and 130 after Ctrl-C.
 """
 
 from pathlib import Path
@@ -15,7 +17,10 @@ from classmix_jax.cli import command_line
 
 WORKDIR = flags.DEFINE_string('workdir', '', 'Directory of the run.')
 INPUT = flags.DEFINE_string(
-  'input', '', 'An image, a video, a directory (searched recursively), or a glob.'
+  'input',
+  '',
+  'An image, a directory (searched recursively), a pattern in quotes, a text file with a path in '
+  'every line, or a video.',
 )
 OUTPUT = flags.DEFINE_string(
   'output', '', 'Directory for NAME.png, NAME_overlay.png and NAME_confidence.png.'
@@ -23,9 +28,6 @@ OUTPUT = flags.DEFINE_string(
 STEP = flags.DEFINE_string('step', 'best', "Checkpoint: 'latest', 'best' or a step.")
 NETWORK = flags.DEFINE_string(
   'network', '', "'student' or 'teacher'; default: config.eval_network."
-)
-BATCH_SIZE = flags.DEFINE_integer(
-  'batch_size', 8, 'Images of one size that are predicted at once.', lower_bound=1
 )
 
 
@@ -42,5 +44,4 @@ def main() -> None:
     Path(OUTPUT.value).expanduser(),
     step=STEP.value,
     network=NETWORK.value,
-    batch_size=BATCH_SIZE.value,
   )

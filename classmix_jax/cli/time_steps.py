@@ -24,9 +24,11 @@ OUTPUT = flags.DEFINE_string('output', '', 'JSON file for the result; default: n
 def main() -> None:
   config = command_line.required(CONFIG.value)
   gpu_flags.set_flags(config.deterministic)
+  from classmix_jax.config.complete import complete
   from classmix_jax.tools.sweep.random_step import time_steps
   from classmix_jax.utils.atomic_write import write_atomically
 
+  config, _ = complete(config, None)  # opens the data if the config leaves fields open
   milliseconds, images = time_steps(config, CLASSES.value, STEPS.value)
   if OUTPUT.value:
     write_atomically(Path(OUTPUT.value), json.dumps({'ms': milliseconds}) + '\n')

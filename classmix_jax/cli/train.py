@@ -24,6 +24,9 @@ CONFIG = define_config('A config, by name or path.')
 WORKDIR = flags.DEFINE_string(
   'workdir', '', 'Directory of the run; default: runs/<config name>-<method>.'
 )
+VERBOSE = flags.DEFINE_bool(
+  'verbose', False, 'Print all settings and parameters before the first step.'
+)
 COORDINATOR = flags.DEFINE_string(
   'coordinator', '', "HOST:PORT of process 0, or 'cluster'; default: that of Slurm or Open MPI."
 )
@@ -52,7 +55,15 @@ def train(on_step: Callable[[int], None]) -> None:
   run = Path(WORKDIR.value or default).expanduser().absolute()
   try:
     setup, weights = prepare(config, run)
-    run_training(setup, run, weights, on_step=on_step, stop=STOP, on_end=report_training)
+    run_training(
+      setup,
+      run,
+      weights,
+      on_step=on_step,
+      stop=STOP,
+      on_end=report_training,
+      verbose=VERBOSE.value,
+    )
   except Stopped as stopped:
     print(
       f'{run}: saved after step {stopped.step}; the same command resumes from there', flush=True

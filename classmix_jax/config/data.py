@@ -1,7 +1,9 @@
 """Data set, split and geometry of a config."""
 
+from collections.abc import Callable
 import dataclasses
 import inspect
+import operator
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -101,17 +103,23 @@ def find_unreadable(config: Config) -> UnreadableExamples:
   return find_unreadable_examples(dataset, labeled, progress('reading all training images', total))
 
 
-def build_validation(config: Config) -> Dataset:
+def build_validation(
+  config: Config, choose: Callable[[Dataset], Source] = operator.attrgetter('val')
+) -> Dataset:
   """Opens the data set for evaluation.
 
-  `val` is read from a working copy, at the sizes that the protocol needs; `train` and `unlabeled`
-  are read from their files.
+  `val` is read from a working copy, at the sizes that the protocol needs; the other parts are read
+  from their files.
+
+  Args:
+    config: of the data set and of the protocol.
+    choose: returns the examples that are evaluated, which become `val`.
   """
   dataset = open_dataset(config, tuple(config.data.size) or None)
-  val = dataset.val
+  val = choose(dataset)
   entry = PROTOCOLS[build_protocol(config).name]
   if len(config.data.size) and entry.native_label:
-    native = open_dataset(config, None).val
+    native = choose(open_dataset(config, None))
     val = native if entry.native_image else with_labels_of(val, native)
   val = working_copy(config, val, VAL_SHARE)
   if on_disk(config):

@@ -4,7 +4,9 @@ Fields are overridden on the command line as `--config.FIELD=VALUE`; a config
 takes `method=NAME,labeled=COUNT` behind a colon.
 """
 
+from flax.traverse_util import flatten_dict
 import ml_collections
+from ml_collections import config_dict
 
 from classmix_jax.errors import UserError
 from classmix_jax.methods import (
@@ -75,7 +77,7 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   config.method = ml_collections.ConfigDict(
     {'name': arguments['method'], **hyper_parameters(arguments['method'])}
   )
-  config.paper = paper_row()
+  config.paper = ml_collections.ConfigDict()  # settings of the paper that the config claims
   return config
 
 
@@ -199,6 +201,36 @@ def small(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   return config
 
 
+OPEN_FIELDS = (
+  'steps',
+  'eval_every',
+  'batch_size',
+  'unlabeled_batch_size',
+  'data.size',
+  'data.crop',
+  'eval.protocol',
+  'model.backbone',
+  'model.head',
+  'model.pretrained',
+  'optim.rule',
+  'optim.learning_rate',
+  'optim.head_multiplier',
+  'optim.weight_decay',
+)
+
+
+def leave_open(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+  """Sets the fields to None that `complete.py` chooses for the data."""
+  types = {name: type(value) for name, value in flatten_dict(config.to_dict(), sep='.').items()}
+  values = {name: config_dict.placeholder(types[name]) for name in OPEN_FIELDS}
+  for name, value in values.items():
+    parent, _, field = name.rpartition('.')
+    part = config[parent] if parent else config
+    del part[field]
+    part[field] = value
+  return config
+
+
 def for_backbone(config: ml_collections.ConfigDict, text: str | None) -> ml_collections.ConfigDict:
   """Applies the recipe of the backbone behind the colon, if one is named there.
 
@@ -245,20 +277,3 @@ BACKBONE_RECIPES = {
     'labeled_loss.balance': 0.5,
   },
 }
-
-
-def paper_row() -> ml_collections.ConfigDict:
-  """Returns the settings of ClassMix on Cityscapes (arXiv 2007.07936), as in the fingerprint."""
-  return ml_collections.ConfigDict(
-    {
-      'source': 'arXiv 2007.07936, Cityscapes',
-      'network': 'resnet101 + deeplab_v2',
-      'pre-training': 'COCO',
-      'global batch': '2 labelled + 2 unlabelled',
-      'learning rate': '0.00025 for 2 + 2 images, head 10x',
-      'steps': '40000',
-      'crop': 'whole image',
-      'BN mode': 'batch statistics, affine frozen',
-      'protocol': 'paper at 512x1024, student',
-    }
-  )

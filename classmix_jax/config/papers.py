@@ -1,6 +1,7 @@
 """Applies the settings of the publication behind a method, see `recipes` of its class.
 
-Methods without settings for a data set keep those of ClassMix, which are in the configs.
+Methods without settings for a data set keep those of ClassMix, which are in the configs. A config
+claims a paper if its `config.paper` has fields: the settings that a training run is compared with.
 """
 
 import ml_collections
@@ -13,9 +14,9 @@ from classmix_jax.methods.recipes import Epochs
 def apply(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   """Sets what the paper of `config.method` trains with on `config.data.name`.
 
-  `config.paper`, which the settings of a training run are compared with, becomes that of the
-  paper, unless only hyper-parameters of the method differ from ClassMix. A number of steps that is
-  given in epochs follows from `config.data.labeled` as it is now.
+  `config.paper` becomes that of the paper, unless only hyper-parameters of the method differ from
+  ClassMix. A number of steps that is given in epochs follows from `config.data.labeled` as it is
+  now.
 
   Raises:
     UserError: the steps depend on `config.data.labeled`, which is no count, fraction or list.
@@ -40,3 +41,20 @@ def apply(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     }
   )
   return config
+
+
+def classmix_row() -> ml_collections.ConfigDict:
+  """Returns the settings of ClassMix on Cityscapes (arXiv 2007.07936), as in the fingerprint."""
+  return ml_collections.ConfigDict(
+    {
+      'source': 'arXiv 2007.07936, Cityscapes',
+      'network': 'resnet101 + deeplab_v2',
+      'pre-training': 'COCO',
+      'global batch': '2 labelled + 2 unlabelled',
+      'learning rate': '0.00025 for 2 + 2 images, head 10x',
+      'steps': '40000',
+      'crop': 'whole image',
+      'BN mode': 'batch statistics, affine frozen',
+      'protocol': 'paper at 512x1024, student',
+    }
+  )

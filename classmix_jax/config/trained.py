@@ -7,8 +7,9 @@ Synopsis:
     setup.method.model, setup.evaluation.protocol
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import copy
+import operator
 from typing import Any, NamedTuple
 
 from classmix_jax.config.check import check_eval_network
@@ -16,7 +17,7 @@ from classmix_jax.config.data import build_dataset, build_validation
 from classmix_jax.config.lookup import Config
 from classmix_jax.config.model import build_method
 from classmix_jax.config.setup import EvaluationSetup, make_evaluation_setup
-from classmix_jax.data.source import Dataset
+from classmix_jax.data.source import Dataset, Source
 from classmix_jax.data.unreadable import UnreadableExamples
 from classmix_jax.types import Method
 
@@ -74,9 +75,15 @@ def trained_setup(values: Mapping[str, Any], num_classes: int) -> TrainedSetup:
   return TrainedSetup(build_method(Config(values), num_classes), evaluation_setup(values))
 
 
-def open_validation(values: Mapping[str, Any]) -> Dataset:
-  """Opens the data set of a run to evaluate on its `val`; raises UserError if it is missing."""
-  return build_validation(Config(values))
+def open_validation(
+  values: Mapping[str, Any], choose: Callable[[Dataset], Source] = operator.attrgetter('val')
+) -> Dataset:
+  """Opens the data set of a run to evaluate on what `choose` returns, which becomes its `val`.
+
+  Raises:
+    UserError: the data is missing.
+  """
+  return build_validation(Config(values), choose)
 
 
 def open_training_data(values: Mapping[str, Any], left_out: UnreadableExamples) -> Dataset:

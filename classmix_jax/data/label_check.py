@@ -21,13 +21,12 @@ import numpy as np
 from classmix_jax.data.files.image_io import read_header
 from classmix_jax.data.files.turning import fits_either_way, turned_warning
 from classmix_jax.data.label_statistics import (
-  binary_finding,
   class_counts,
   label_counts,
   label_warnings,
   one_class_warning,
+  part_findings,
   spread,
-  void_finding,
 )
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
@@ -36,7 +35,7 @@ from classmix_jax.utils.atomic_write import write_atomically
 from classmix_jax.utils.paths import cache_root
 
 MAX_LABELED, MAX_VAL = 200, 100  # masks that are read
-CHECK_VERSION = 3  # increment when the check finds more: stored results are then ignored
+CHECK_VERSION = 4  # increment when the check finds more: stored results are then ignored
 
 
 class LabelCheck(NamedTuple):
@@ -64,8 +63,8 @@ def check_at_start(labeled: Source, val: Source, class_names: Sequence[str]) -> 
     class_names: name of class 0, 1, ...
 
   Raises:
-    UserError: masks are unreadable, have values that are not classes, are all void, or, with two
-      classes, have the values 0 and 255 only.
+    UserError: masks are unreadable, have values that are not classes, are all void, or have the
+      values 0 and 255 only.
 
   Example: `check_at_start(split.labeled, dataset.val, ('road', 'car')).warnings == []`.
   """
@@ -78,8 +77,8 @@ def check_at_start(labeled: Source, val: Source, class_names: Sequence[str]) -> 
     f'{min(len(val), MAX_VAL)} of {len(val):,} validation images',
     flush=True,
   )
-  counts = count_sample(labeled, MAX_LABELED, class_names)
-  val_counts = count_sample(val, MAX_VAL, class_names)
+  counts = count_sample('labelled', labeled, MAX_LABELED, class_names)
+  val_counts = count_sample('val', val, MAX_VAL, class_names)
   pixels, images = class_counts(counts, len(class_names))
   warnings = [
     *(
@@ -98,7 +97,7 @@ def check_at_start(labeled: Source, val: Source, class_names: Sequence[str]) -> 
   return check
 
 
-def count_sample(source: Source, most: int, class_names: Sequence[str]) -> np.ndarray:
+def count_sample(title: str, source: Source, most: int, class_names: Sequence[str]) -> np.ndarray:
   """Counts the values in up to `most` labels, spread over the source: `[N, 256]`.
 
   Reads all labels before it raises an error for masks of 0 and 255, or of void: the object may be
@@ -110,12 +109,10 @@ def count_sample(source: Source, most: int, class_names: Sequence[str]) -> np.nd
   for indices in (spread(len(source), most), np.arange(len(source))):
     counts = label_counts(source, indices.tolist(), class_names)
     names = [source.names[index] for index in indices]
-    sentence = binary_finding(names, counts, class_names) or void_finding(
-      names, counts, class_names
-    )
-    if not sentence:
+    findings = part_findings(title, names, counts, class_names)
+    if not findings:
       return counts
-  raise UserError(sentence)
+  raise UserError(findings[0].sentence)
 
 
 def warn_of_turned(source: Source, most: int, title: str) -> list[str]:

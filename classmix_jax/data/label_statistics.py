@@ -7,14 +7,19 @@ Synopsis:
     warnings = label_warnings(images, len(labeled), dataset.class_names)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+import contextlib
 
 import numpy as np
 
+from classmix_jax.data.files.decoding import Raw
 from classmix_jax.data.files.findings import Finding, raise_findings
+from classmix_jax.data.files.mask_io import count_raw_values
+from classmix_jax.data.files.mask_messages import UnknownValues
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
 from classmix_jax.types import VOID
+from classmix_jax.utils.text import listed
 from classmix_jax.utils.threads import in_parallel
 
 
@@ -42,26 +47,66 @@ def label_counts(source: Source, indices: Sequence[int], class_names: Sequence[s
       return error
 
   rows = list(in_parallel(read, indices))
-  raise_findings(
-    [
-      Finding.of(source.names[index], row)
-      for index, row in zip(indices, rows, strict=True)
-      if isinstance(row, UserError)
-    ],
-    len(indices),
-    'masks',
-  )
+  findings = [
+    Finding.of(source.names[index], row)
+    for index, row in zip(indices, rows, strict=True)
+    if isinstance(row, UserError)
+  ]
+  if any(isinstance(row, UnknownValues) for row in rows):
+    add_present(findings, read_present(source, indices))
+  raise_findings(findings, len(indices), 'masks')
   return np.array(rows, np.int64).reshape(-1, 256)
+
+
+def read_present(source: Source, indices: Sequence[int]) -> set[int]:
+  """Returns the ids in the files of masks, as far as they are readable."""
+  files = source.files
+  if files is None or files.mask is None:
+    return set()
+  present: set[int] = set()
+  for index in indices:
+    with contextlib.suppress(UserError):
+      present |= select_ids(count_raw_values(files.mask(index), files.decoding))
+  return present
+
+
+def select_ids(values: Iterable[Raw]) -> set[int]:
+  """Returns the ids among raw values of masks, which may be colours or transparency."""
+  return {raw for raw in values if isinstance(raw, int)}
+
+
+def add_present(findings: Iterable[Finding], present: Iterable[int]) -> None:
+  """Adds ids of other masks to the errors of unknown ids, whose remedy names all."""
+  for finding in findings:
+    if isinstance(finding.error, UnknownValues):
+      finding.error.add_present(present)
 
 
 def count_values(source: Source, index: int, class_names: Sequence[str]) -> np.ndarray:
   """Counts the pixels of every value in a label, `[256]`; raises UserError as `label_counts`."""
-  counts = np.bincount(source.load_label(index).ravel(), minlength=256)
+  return count_label(source.load_label(index), source.names[index], class_names)
+
+
+def count_label(label: np.ndarray, name: str, class_names: Sequence[str]) -> np.ndarray:
+  """Counts the pixels of every value in a label.
+
+  Args:
+    label: `[H, W]` uint8.
+    name: of the example, for messages.
+    class_names: name of class 0, 1, ...
+
+  Returns:
+    `[256]` int64.
+
+  Raises:
+    UserError: the label has values that are not classes.
+  """
+  counts = np.bincount(label.ravel(), minlength=256)
   present = np.flatnonzero(counts)
   unknown = present[(present >= len(class_names)) & (present != VOID)].tolist()
   if unknown:
     raise UserError(
-      f"the mask of '{source.names[index]}' holds the values {', '.join(map(str, unknown))}; "
+      f"the mask of '{name}' holds the values {', '.join(map(str, unknown))}; "
       f'expected are 0 to {len(class_names) - 1} and 255 (void). Set --config.data.label_map='
       f"'{unknown[0]}:CLASS' (CLASS is an id or void).",
       'masks with unknown values',
@@ -75,27 +120,51 @@ def class_counts(counts: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.n
   return classes.sum(0), (classes > 0).sum(0)
 
 
+def part_findings(
+  title: str, names: Sequence[str], counts: np.ndarray, class_names: Sequence[str]
+) -> list[Finding]:
+  """Returns the findings on all masks of a part together, see `binary_finding` and `void_finding`.
+
+  Of three or more classes all but one may be absent from a validation set.
+
+  Args:
+    title: 'labelled' or 'val'.
+    names: of the examples.
+    counts: `[N, 256]`, from `label_counts`.
+    class_names: name of class 0, 1, ...
+  """
+  sentences = {'void masks': void_finding(names, counts, class_names)}
+  if title == 'labelled' or len(class_names) == 2:
+    sentences['masks of 0 and 255'] = binary_finding(names, counts, class_names)
+  return [Finding(title, sentence, kind) for kind, sentence in sentences.items() if sentence]
+
+
 def binary_finding(names: Sequence[str], counts: np.ndarray, class_names: Sequence[str]) -> str:
-  """Describes masks of two classes that have the values 0 and 255 but never 1; '' for others.
+  """Describes masks that have the values 0 and 255 but none of the other classes; '' for others.
 
   255 is void, so that the object would never be trained. Probably it is class 1, but the user must
-  decide.
+  decide. Of two classes the first may be absent, too.
 
   Args:
     names: of the examples.
     counts: `[N, 256]`, from `label_counts`.
     class_names: name of class 0, 1, ...
   """
-  if len(class_names) != 2 or counts[:, 1].any() or not counts[:, VOID].any():
+  num_classes = len(class_names)
+  if num_classes < 2 or counts[:, 1:num_classes].any() or not counts[:, VOID].any():
+    return ''
+  if num_classes > 2 and not counts[:, 0].any():
     return ''
   first = int(np.argmax(counts[:, VOID] > 0))
   values = ', '.join(map(str, np.flatnonzero(counts[first])))
+  others = '1' if num_classes == 2 else f'1 to {num_classes - 1}'
+  listing = listed([f'{label} {name}' for label, name in enumerate(class_names)], 8)
   return (
     f"the mask of '{names[first]}' holds the {'values' if ',' in values else 'value'} {values} "
-    f'and none of {len(names)} masks holds 1; config has 2 classes (0 {class_names[0]}, '
-    f"1 {class_names[1]}). 255 means 'ignore' here. Set --config.data.label_map='255:1' if it "
+    f'and none of {len(names)} masks holds {others}; config has {num_classes} classes ({listing}). '
+    f"255 means 'ignore' here. Set --config.data.label_map='255:1' if it "
     f"marks '{class_names[1]}'; if it does mean ignore, add images whose masks show "
-    f"'{class_names[1]}'."
+    f"'{class_names[1]}'{' or others' if num_classes > 2 else ''}."
   )
 
 

@@ -79,6 +79,7 @@ class Dataset:
     train: examples with labels; a split chooses which labels are used.
     val: examples with labels for evaluation.
     unlabeled: further images without labels, or None.
+    test: examples with labels that neither train nor validate, or None.
     raw_ids: value of class 0, 1, ... in predictions for the official tools of the data set
       (Cityscapes: 7, 8, 11, ...), or None if these expect class ids.
     notes: sentences about how the data set was read, such as its layout or files that are not
@@ -91,6 +92,7 @@ class Dataset:
   train: Source
   val: Source
   unlabeled: Source | None = None
+  test: Source | None = None
   raw_ids: tuple[int, ...] | None = None
   notes: tuple[str, ...] = ()
 

@@ -1,23 +1,24 @@
 """Prints the table and draws the predictions of an evaluation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from classmix_jax.evaluation.evaluator import Evaluator
+from classmix_jax.evaluation.headline import describe_headline
 from classmix_jax.types import PyTree
 from classmix_jax.utils.atomic_write import write_png
-from classmix_jax.utils.text import display_width, pad
+from classmix_jax.utils.text import display_width, pad, plural
 from classmix_jax.workdir import layout
 
 
 def result_table(result: Mapping[str, Any]) -> str:
   """Returns the final table: IoU in percent, one line per class, one column per network.
 
-  The mean over all classes, with 0 for absent ones, has a line if it differs. The last line is the
-  reliability of the headline network.
+  The mean over all classes, with 0 for absent ones, has a line if it differs. The last lines are
+  the headline score and the reliability of its network.
   """
   networks = result['networks']
   names = list(result['iou'])
@@ -36,11 +37,13 @@ def result_table(result: Mapping[str, Any]) -> str:
   lines.append(mean('mIoU', 'miou'))
   if any(network['miou'] != network['miou_all_classes'] for network in networks.values()):
     lines.append(mean(all_classes, 'miou_all_classes'))
+  images = range(result['images'])
   lines.append(
-    f'{result["pixels"]:,} pixels of {result["images"]} images, {result["classes_present"]} of '
-    f'{len(names)} classes present, {result["protocol"]}, {result["labeled"]} labelled images '
-    f'(split {result["split"]}), step {result["step"]}'
+    f'{result["pixels"]:,} pixels of {len(images)} {plural("image", images)}, '
+    f'{result["classes_present"]} of {len(names)} classes present, {result["protocol"]}, '
+    f'{result["labeled"]} labelled images (split {result["split"]}), step {result["step"]}'
   )
+  lines.append(describe_headline(result))
   lines.append(reliability_line(result))
   return '\n'.join(lines)
 
@@ -55,6 +58,29 @@ def reliability_line(result: Mapping[str, Any]) -> str:
     f'{result["network"]}: {100 * reliability["precision"]:.2f} % of the {confident} are correct, '
     f'{100 * reliability["share"]:.2f} % of all pixels are that confident'
   )
+
+
+def without_classes(result: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+  """Returns a result without the IoU of classes that the masks do not label.
+
+  Pixels that are predicted as one of these count as mistakes of their true class only.
+
+  Args:
+    result: see `Evaluator`.
+    names: of the classes.
+  """
+
+  def leave_out(summary: Mapping[str, Any]) -> dict[str, Any]:
+    iou = {name: None if name in names else value for name, value in summary['iou'].items()}
+    values = [value for value in iou.values() if value is not None]
+    means = {
+      'miou': sum(values) / len(values),
+      'miou_all_classes': sum(values) / len(iou),
+    }
+    return {**summary, 'iou': iou, **means}
+
+  networks = {name: leave_out(summary) for name, summary in result['networks'].items()}
+  return {**leave_out(result), 'networks': networks} if names else dict(result)
 
 
 def conclude(

@@ -1,130 +1,61 @@
-"""Predicts files, directories, globs and videos; the program launch/predict.py.
+"""Predicts files, directories, patterns, lists and videos; the program launch/predict.py.
 
-OUT/NAME.png             class ids
-OUT/NAME_overlay.png     class colours over the image
-OUT/NAME_confidence.png  confidence, 0 to 255
-OUT/classes.json         the names of the ids
+Synopsis:
+
+    predict_files(Path('RUN'), 'photos', Path('OUT'))    # writes what result_files.py names
 """
 
 from collections.abc import Iterator
 import contextlib
-import errno
-import json
-import os
+import dataclasses
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
+import jax
 
-from classmix_jax.data.files.reading import Reading
 from classmix_jax.errors import UserError
 from classmix_jax.inference.predict_inputs import Input, find_inputs
-from classmix_jax.inference.predictor import Prediction, Predictor, load
-from classmix_jax.utils.atomic_write import write_atomically, write_png
-from classmix_jax.utils.paths import inside
+from classmix_jax.inference.predictor import Predictor, load
+from classmix_jax.inference.result_files import (
+  check_results,
+  describe_write_error,
+  write_class_names,
+  write_results,
+)
 from classmix_jax.utils.progress import progress
-from classmix_jax.utils.visualize import colorize, overlay
+from classmix_jax.utils.text import describe_error
 
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other image could be written
 MAX_NAMED = 20  # failed images that are printed
 
 
-def check_not_overwritten(image: Input, output: Path) -> None:
-  """Raises UserError if the class ids would be written over the image itself."""
-  result = output / f'{image.name}.png'
-  if image.file and os.path.exists(result) and os.path.samefile(result, image.file):
-    raise UserError(
-      f'--output={output} would replace the image {image.file} by its class ids: choose another '
-      'directory.'
-    )
+@dataclasses.dataclass
+class Outcome:
+  """What is finished of a prediction.
 
-
-def write_prediction(
-  output: Path, name: str, image: np.ndarray, prediction: Prediction, predictor: Predictor
-) -> None:
-  """Writes the three result files of one image, or none of them.
-
-  Raises:
-    UserError: a file cannot be written, e.g. its name is too long.
-    OSError: no file can be written: the disk is full or read-only.
+  Attributes:
+    output: directory of the results.
+    total: number of images, None for a video.
+    written: number of images whose results are written.
+    errors: a sentence for every image that is left out.
   """
-  results = {
-    '': prediction.label,
-    '_overlay': overlay(image, colorize(prediction.label, predictor.palette)),
-    '_confidence': (255 * prediction.confidence).round().astype(np.uint8),
-  }
-  paths = [inside(output, f'{name}{suffix}.png') for suffix in results]
-  try:
-    for path, array in zip(paths, results.values(), strict=True):
-      path.parent.mkdir(parents=True, exist_ok=True)
-      write_png(path, Image.fromarray(array))
-  except OSError as error:
-    for path in paths:
-      with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
-    if error.errno in DISK_ERRORS:
-      raise
-    raise UserError(
-      f"the results of '{name}' cannot be written to {output} ({error.strerror}): rename the image "
-      'or choose another --output.'
-    ) from None
 
+  output: Path
+  total: int | None
+  written: int = 0
+  errors: list[str] = dataclasses.field(default_factory=list)
 
-@contextlib.contextmanager
-def convert_output_errors(output: Path) -> Iterator[None]:
-  """Converts errors of the output directory inside the block to UserError."""
-  try:
-    yield
-  except OSError as error:
-    raise UserError(
-      f'{output} cannot be written ({error.strerror}): free disk space, give write permission, or '
-      'choose another --output. The images before are finished; the same command starts again.'
-    ) from error
-
-
-def read_images(
-  inputs: Iterator[Input],
-  reading: Reading,
-  output: Path,
-  pending: list[tuple[str, np.ndarray]],
-  errors: list[str],
-) -> Iterator[np.ndarray]:
-  """Yields the readable images.
-
-  Args:
-    inputs: the images.
-    reading: bands and range of values of the images.
-    output: directory of the results, which must not overwrite the images.
-    pending: receives (name, image) of every image that is yielded.
-    errors: receives one sentence for every unreadable image.
-
-  Raises:
-    UserError: a result would overwrite its image.
-  """
-  for one in inputs:
-    check_not_overwritten(one, output)
-    try:
-      image = one.read(reading)
-    except UserError as error:
-      errors.append(str(error))
-      continue
-    pending.append((one.name, image))
-    yield image
+  def __str__(self) -> str:
+    """Returns for example '3 of 5 images are finished'."""
+    of = '' if self.total is None else f' of {self.total}'
+    return f'{self.written}{of} images are finished'
 
 
 def predict_files(
-  run: Path,
-  source: str,
-  output: Path,
-  *,
-  step: str = 'best',
-  network: str = '',
-  batch_size: int = 8,
+  run: Path, source: str, output: Path, *, step: str = 'best', network: str = ''
 ) -> None:
   """Predicts all images of a source; the program launch/predict.py.
 
   Images that are unreadable, or whose results cannot be written, are left out and reported at the
-  end.
+  end. Results of an earlier prediction are replaced.
 
   Args:
     run: directory of the run.
@@ -132,37 +63,103 @@ def predict_files(
     output: directory of the results.
     step: 'latest', 'best' or a step.
     network: e.g. 'teacher'; '' takes the config's `eval_network`.
-    batch_size: images of one size that are predicted at once.
 
   Raises:
-    UserError: the run or the source does not exist, images are unreadable, or results cannot be
-      written.
+    UserError: the run or the source does not exist, two images have the same name, images are
+      unreadable, or results cannot be written.
   """
-  count, inputs, notes = find_inputs(source, output)
-  for note in notes:
+  inputs = find_inputs(source, output)
+  for note in inputs.notes:
     print(f'note: {note}')
+  if isinstance(inputs.images, list):
+    check_results(inputs.images, output)
   predictor = load(run, step=step, network=network)
-  pending: list[tuple[str, np.ndarray]] = []
-  errors: list[str] = []
-  report = progress('predicting', count) if count else lambda done: None
-  images = read_images(inputs, predictor.reading, output, pending, errors)
-  written = 0
-  with convert_output_errors(output):
-    output.mkdir(parents=True, exist_ok=True)
-    # First: it marks the directory as one of results, see data/files/directory_walk.py.
-    classes = dict(enumerate(predictor.class_names))
-    write_atomically(output / 'classes.json', json.dumps(classes, indent=2) + '\n')
-    for prediction in predictor.predict_all(images, min(batch_size, count or batch_size)):
-      try:
-        write_prediction(output, *pending.pop(0), prediction, predictor)
-        written += 1
-      except UserError as error:
-        errors.append(str(error))
-      report(written + len(errors))
+  outcome = Outcome(output, inputs.total, errors=list(inputs.errors))
+  if inputs.total is not None:
+    outcome.total = inputs.total + len(inputs.errors)
+  with convert_interruptions(outcome):
+    write_class_names(output, predictor.class_names)
+    predict_images(predictor, iter(inputs.images), outcome)
   print(
-    f'wrote class ids, overlays and confidence of {written} images and classes.json to {output}'
+    f'wrote class ids, overlays and confidence of {outcome.written} images and classes.json to '
+    f'{output}'
   )
+  raise_errors(outcome)
+
+
+def predict_images(predictor: Predictor, images: Iterator[Input], outcome: Outcome) -> None:
+  """Predicts images and writes their results; appends to the outcome.
+
+  Raises:
+    OSError: no file can be written: the disk is full or read-only.
+  """
+  report = progress('predicting', outcome.total)
+  while True:
+    try:
+      one = next(images, None)  # decodes the frame of a video
+      if one is None:
+        return
+      predict_image(predictor, one, outcome.output)
+      outcome.written += 1
+    except UserError as error:
+      outcome.errors.append(str(error))
+    report(outcome.written + len(outcome.errors))
+
+
+def predict_image(predictor: Predictor, one: Input, output: Path) -> None:
+  """Reads and predicts an image, and writes its results.
+
+  Raises:
+    UserError: it is unreadable, too large for the memory, or a result cannot be written.
+    OSError: no file can be written: the disk is full or read-only.
+  """
+  image = predictor.read(one.image)
+  try:
+    prediction = predictor.predict_rgb(image)
+  except (MemoryError, jax.errors.JaxRuntimeError) as error:
+    text = describe_error(error)
+    if not isinstance(error, MemoryError) and 'RESOURCE_EXHAUSTED' not in text:
+      raise
+    height, width = image.shape[:2]
+    raise UserError(
+      f"'{one.name}' has {width} x {height} pixels, for which the memory does not suffice: make it "
+      'smaller, or cut it into parts.'
+    ) from None
+  write_results(output, one.name, image, prediction, predictor.palette)
+
+
+@contextlib.contextmanager
+def convert_interruptions(outcome: Outcome) -> Iterator[None]:
+  """Adds what is finished to a KeyboardInterrupt, and converts errors of the disk to UserError."""
+  try:
+    yield
+  except KeyboardInterrupt:
+    raise KeyboardInterrupt(
+      f'{outcome} in {outcome.output}; the same command starts again and replaces them.'
+    ) from None
+  except OSError as error:
+    print_errors(outcome)
+    raise UserError(
+      f'{outcome.output} cannot be written {describe_write_error(error)}. {outcome}; the same '
+      'command starts again.'
+    ) from error
+
+
+def print_errors(outcome: Outcome) -> None:
+  """Prints a line for each image that is left out, up to a number."""
+  for sentence in outcome.errors[:MAX_NAMED]:
+    print(f'left out: {sentence}')
+  if len(outcome.errors) > MAX_NAMED:
+    print(f'left out: {len(outcome.errors) - MAX_NAMED} more')
+
+
+def raise_errors(outcome: Outcome) -> None:
+  """Raises UserError if images were left out, after a line for each."""
+  errors = outcome.errors
   if len(errors) > 1:
-    print(*(f'left out: {sentence}' for sentence in errors[:MAX_NAMED]), sep='\n')
+    print_errors(outcome)
   if errors:
-    raise UserError(f'{len(errors)} of {written + len(errors)} images were left out: {errors[0]}')
+    raise UserError(
+      f'{len(errors)} of {outcome.written + len(errors)} images were left out, the others are '
+      f'finished: {errors[0]}'
+    )

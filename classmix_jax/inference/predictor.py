@@ -10,7 +10,6 @@ Synopsis:
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 import dataclasses
-import itertools
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,20 +20,18 @@ from PIL import Image
 
 from classmix_jax.config.load import read_config
 from classmix_jax.config.trained import trained_setup
-from classmix_jax.data.files.image_io import WHOLE, read_image
-from classmix_jax.data.files.pixel_io import DEEP_GREY_MODES
+from classmix_jax.data.files.image_io import WHOLE
 from classmix_jax.data.files.reading import Reading, parse_reading
 from classmix_jax.evaluation.eval_step import predict
 from classmix_jax.evaluation.headline import headline_network
 from classmix_jax.evaluation.native import native_frame
 from classmix_jax.evaluation.protocols import PROTOCOLS
+from classmix_jax.inference.as_array import ImageLike, as_array
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.types import Array, PyTree
 from classmix_jax.workdir import run_files
 
 MULTIPLE = 32  # sizes are padded to multiples of this, which compiles fewer shapes
-
-ImageLike = np.ndarray | Image.Image | str | os.PathLike
 
 
 class Prediction(NamedTuple):
@@ -62,50 +59,14 @@ class Framed(NamedTuple):
   valid: np.ndarray
   size: tuple[int, int]
 
-  @property
-  def shape(self) -> tuple:
-    return self.image.shape + self.valid.shape
-
-
-def as_array(image: ImageLike, reading: Reading = WHOLE) -> np.ndarray:
-  """Converts an array, a PIL image or a file to `[H, W, 3]` uint8 RGB.
-
-  Args:
-    image: the image.
-    reading: bands and range of values of files.
-
-  Raises:
-    ValueError: the array has another shape or type, or the PIL image more than 8 bits.
-    UserError: the file is unreadable as an image.
-
-  Example:
-    >>> as_array(Image.new('L', (4, 3), 7)).shape
-    (3, 4, 3)
-  """
-  if isinstance(image, str | os.PathLike):
-    return read_image(Path(image), reading=reading)
-  if isinstance(image, Image.Image):
-    if image.mode in (*DEEP_GREY_MODES, 'F'):  # PIL would clip them to 255
-      raise ValueError(
-        f"the image has pixels of type '{image.mode}'; expected are 8 bits: give its file, whose "
-        'values are read as in the training run.'
-      )
-    return np.asarray(image.convert('RGB'))
-  if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-    raise ValueError(
-      f'the image is {image.dtype} of shape {image.shape}; expected is uint8 [H, W, 3], '
-      'RGB from 0 to 255.'
-    )
-  return image
-
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
   """Predicts images with a trained network.
 
   Attributes:
-    apply: jitted `(variables, image [B, h, w, 3], valid [B, H, W]) -> (class ids, confidence)`,
-      each `[B, H, W]`.
+    apply: jitted `(variables, image [1, h, w, 3], valid [1, H, W]) -> (class ids, confidence)`,
+      each `[1, H, W]`.
     variables: of the network.
     size: (H, W) to which images are resized, or None if they keep their size.
     pad: (H, W) to which images that keep their size are padded, or None for the next multiple.
@@ -131,33 +92,43 @@ class Predictor:
     without working size it is padded at the bottom and right, like validation images.
 
     Args:
-      image: `[H, W, 3]` uint8 RGB, a PIL image or a file.
+      image: a file, a PIL image or an array, see `as_array`.
 
     Raises:
       ValueError: the array has another shape or type.
       UserError: the file is unreadable as an image.
     """
-    return next(self.predict_all([image], batch_size=1))
+    return self.predict_rgb(self.read(image))
 
-  def predict_all(self, images: Iterable[ImageLike], batch_size: int = 8) -> Iterator[Prediction]:
+  def predict_all(self, images: Iterable[ImageLike]) -> Iterator[Prediction]:
     """Yields the predictions of many images, in order.
 
-    Consecutive images of one size are predicted as batches. At most `batch_size` images are in
-    memory, so a video may have any length.
+    Every image passes the network alone, so that its prediction is the same, bit for bit, beside
+    any others. One image is in memory at a time; a video may have any length.
+
+    Args:
+      images: as for `predict`.
+
+    Raises:
+      ValueError, UserError: as `predict`.
     """
-    framed = (self.framed(as_array(image, self.reading)) for image in images)
-    for _, neighbours in itertools.groupby(framed, key=lambda example: example.shape):
-      while batch := list(itertools.islice(neighbours, batch_size)):
-        # Repeats the last image, so that every size is compiled for one batch size only.
-        full = batch + [batch[-1]] * (batch_size - len(batch))
-        predictions = self.apply(
-          self.variables,
-          np.stack([example.image for example in full]),
-          np.stack([example.valid for example in full]),
-        )
-        for example, label, confidence in zip(batch, *map(np.asarray, predictions), strict=False):
-          height, width = example.size
-          yield Prediction(label[:height, :width], confidence[:height, :width])
+    return map(self.predict, images)
+
+  def read(self, image: ImageLike) -> np.ndarray:
+    """Returns an image as `[H, W, 3]` uint8 RGB, with the bands and the range that the run reads.
+
+    Raises:
+      ValueError, UserError: as `predict`.
+    """
+    return as_array(image, self.reading)
+
+  def predict_rgb(self, image: np.ndarray) -> Prediction:
+    """Predicts an image `[H, W, 3]` uint8 as `read` returns it."""
+    framed = self.framed(image)
+    scores = self.apply(self.variables, framed.image[None], framed.valid[None])
+    height, width = framed.size
+    label, confidence = (np.asarray(array)[0, :height, :width] for array in scores)
+    return Prediction(label, confidence)
 
   def framed(self, image: np.ndarray) -> Framed:
     """Resizes or pads an image as the run's protocol does."""

@@ -37,6 +37,7 @@ from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import class_metrics, valid_pixels
 from classmix_jax.methods.recipes import Recipes
 from classmix_jax.methods.supervised import Supervised
+from classmix_jax.methods.views import View, view_label
 from classmix_jax.models.discriminators import PixelDiscriminator
 from classmix_jax.models.segmenter import forward, forward_in_order, to_unit_range
 from classmix_jax.types import VOID, Array, ArraySpec, Batch, Example, Metrics, PyTree, TrainState
@@ -230,12 +231,13 @@ class Adversarial(Supervised):
       {**terms, 'loss/discriminator': loss_discriminator},
     )
 
-  def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
+  def views(self, state: TrainState, batch: Batch, key: Array) -> tuple[View, ...]:
     first = jax.tree.map(lambda x: x[:1], batch.unlabeled)
     label, trusted = self.label(state.params, state.model_state['segmenter'], first)
-    return {
-      **super().views(state, batch, key),
-      'unlabeled': to_unit_range(first.image[0]),
-      'unlabeled_prediction': label[0],
-      'trusted_prediction': jnp.where(trusted[0], label[0], VOID),
-    }
+    valid = first.valid[0]
+    return (
+      *super().views(state, batch, key),
+      View('image without label', to_unit_range(first.image[0]), valid),
+      View('its prediction, by the student', label[0], valid),
+      view_label('its pseudo-label, where it looks real', label[0], valid, trusted[0]),
+    )

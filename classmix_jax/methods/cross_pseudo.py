@@ -12,7 +12,6 @@ Synopsis:
     params, model_state, method_state = method.init(key, image)
 """
 
-from collections.abc import Mapping
 import dataclasses
 from typing import ClassVar, NamedTuple
 
@@ -28,6 +27,7 @@ from classmix_jax.methods.labeled_loss import Labeled
 from classmix_jax.methods.options import option
 from classmix_jax.methods.recipes import UNIMATCH_CITYSCAPES, UNIMATCH_PASCAL_VOC, Recipes
 from classmix_jax.methods.supervised import Supervised
+from classmix_jax.methods.views import View
 from classmix_jax.models.segmenter import forward, forward_in_order, initialize, to_unit_range
 from classmix_jax.types import VOID, Array, ArraySpec, Batch, Metrics, PyTree, TrainState
 from classmix_jax.utils.ranges import NON_NEGATIVE
@@ -111,11 +111,17 @@ class CrossPseudo(Supervised):
     }
     return sum(loss_sup) + self.lambda_cps * loss_cps, ({**model_state, **statistics}, metrics)
 
-  def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
-    image = to_unit_range(batch.unlabeled.image[0])
-    views = {**super().views(state, batch, key), 'unlabeled': image}
-    for name, network in zip(('label_of_first', 'label_of_second'), _KEYS, strict=True):
+  def views(self, state: TrainState, batch: Batch, key: Array) -> tuple[View, ...]:
+    image, valid = to_unit_range(batch.unlabeled.image[0]), batch.unlabeled.valid[0]
+
+    def view_label(heading: str, network: str) -> View:
       params, batch_stats = state.params[network], state.model_state[network]
       logits, _ = forward(self.model, params, batch_stats, image, train=False)
-      views[name] = jnp.argmax(logits, axis=-1)
-    return views
+      return View(heading, jnp.argmax(logits, axis=-1), valid)
+
+    return (
+      *super().views(state, batch, key),
+      View('image without label', image, valid),
+      view_label('its pseudo-label, by the first network', _KEYS[0]),
+      view_label('its pseudo-label, by the second network', _KEYS[1]),
+    )

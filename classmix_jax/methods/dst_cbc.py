@@ -14,7 +14,6 @@ Synopsis:
     method.stages(steps=12_000)
 """
 
-from collections.abc import Mapping
 import dataclasses
 from typing import ClassVar, NamedTuple
 
@@ -31,6 +30,7 @@ from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import class_metrics
 from classmix_jax.methods.recipes import Recipes
 from classmix_jax.methods.supervised import Supervised
+from classmix_jax.methods.views import View
 from classmix_jax.models.segmenter import forward, to_unit_range
 from classmix_jax.types import VOID, Array, Batch, Metrics, PyTree, Stage, TrainState
 from classmix_jax.utils.ranges import FRACTION_BELOW_ONE, NON_NEGATIVE, POSITIVE_COUNT
@@ -143,9 +143,13 @@ class DstCbc(Supervised):
       {'loss/sup': loss_sup, 'loss/pseudo': loss_pseudo},
     )
 
-  def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
+  def views(self, state: TrainState, batch: Batch, key: Array) -> tuple[View, ...]:
     views = super().views(state, batch, key)
     first = jax.tree.map(lambda x: x[0], batch.unlabeled)
     if not len(first.image):
       return views
-    return {**views, 'unlabeled': to_unit_range(first.image), 'pseudo_label': first.label}
+    return (
+      *views,
+      View('image without label', to_unit_range(first.image), first.valid),
+      View('its pseudo-label of this round', first.label, first.valid),
+    )

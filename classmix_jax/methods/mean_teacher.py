@@ -10,6 +10,7 @@ L = L_sup + lambda_u L_u (arXiv 2007.07936, equation 1 and section 3.2):
 
 from collections.abc import Mapping
 import dataclasses
+import functools
 from typing import ClassVar, NamedTuple
 
 import jax
@@ -19,7 +20,7 @@ from jaxtyping import Bool
 from classmix_jax.core.augment_kornia import strong_augment
 from classmix_jax.core.collectives import ALL_DEVICES, GlobalBatch
 from classmix_jax.core.ema import ema_decay
-from classmix_jax.core.encoded import get_pixels, map_pixels
+from classmix_jax.core.encoded import map_pixels
 from classmix_jax.core.losses import cross_entropy, device_count, masked_mean, squared_error
 from classmix_jax.core.microbatch import split_micro_batches
 from classmix_jax.core.mixing import mix
@@ -32,6 +33,7 @@ from classmix_jax.methods.pseudo_label import PseudoLabel, class_metrics, make_p
 from classmix_jax.methods.recipes import CLASSMIX, Recipes
 from classmix_jax.methods.supervised import Supervised
 from classmix_jax.methods.teacher import add_teacher, move_teacher, teacher_network
+from classmix_jax.methods.views import View, view_mixing
 from classmix_jax.models.segmenter import forward_in_order, to_unit_range
 from classmix_jax.types import AXIS, Array, ArraySpec, Batch, Example, Metrics, PyTree, TrainState
 from classmix_jax.utils.ranges import FRACTION, NON_NEGATIVE, POSITIVE_COUNT
@@ -78,11 +80,11 @@ class MeanTeacher(Supervised):
 
   def mix_unlabeled(
     self, state: TrainState, example: Example, key: Array
-  ) -> tuple[PseudoLabel, Array, PyTree]:
+  ) -> tuple[PseudoLabel, PseudoLabel, Array, PyTree]:
     """Pseudo-labels images `[A, b, ...]` by the teacher, mixes and augments them.
 
-    The teacher normalizes by the statistics of these images, as in the original. Returns the
-    mixed images, which of their pixels count, and the teacher's new running statistics.
+    The teacher normalizes by the statistics of these images, as in the original. Returns them, the
+    mixed images, which pixels of these count, and the teacher's new running statistics.
     """
     mask_key, augment_key = jax.random.split(key)
     global_batch = GlobalBatch(AXIS, len(example.image))
@@ -95,10 +97,10 @@ class MeanTeacher(Supervised):
     mixed, counts = self.combine(mask, images, key, global_batch)
     options: PyTree = {'jitter': self.jitter, 'blur': self.blur, 'global_batch': global_batch}
     image = map_pixels(lambda x: strong_augment(augment_key, x, **options), mixed.image)
-    return mixed._replace(image=image), counts, batch_stats
+    return images, mixed._replace(image=image), counts, batch_stats
 
   def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Targets, PyTree, Metrics]:
-    mixed, counts, batch_stats = self.mix_unlabeled(state, batch.unlabeled, key)
+    _, mixed, counts, batch_stats = self.mix_unlabeled(state, batch.unlabeled, key)
     confidence, valid, threshold = mixed.confidence, mixed.valid, self.threshold
     weigh = WEIGHTS['threshold_uniform' if self.consistency == 'mse' else self.pixel_weight]
     weight = counts * weigh(confidence, valid, state.step / self.ramp_steps, threshold, ALL_DEVICES)
@@ -139,13 +141,8 @@ class MeanTeacher(Supervised):
   def networks(self, state: TrainState) -> Mapping[str, PyTree]:
     return {**super().networks(state), **teacher_network(state)}
 
-  def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
-    mixed, _, _ = self.mix_unlabeled(state, batch.unlabeled, key)
-    mixed = jax.tree.map(lambda x: x[: batch.unlabeled.image.shape[1]], mixed)
-    return {
-      **super().views(state, batch, key),
-      'unlabeled': to_unit_range(get_pixels(batch.unlabeled.image)[0]),
-      'mixed': get_pixels(mixed.image),
-      'mixed_pseudo_label': mixed.label,
-      'mixed_prediction': self.predict_label(state, mixed.image),
-    }
+  def views(self, state: TrainState, batch: Batch, key: Array) -> tuple[View, ...]:
+    mixing = self.mix_unlabeled(state, batch.unlabeled, key)[:3]
+    predict = functools.partial(self.predict_label, state)
+    views = view_mixing(batch.unlabeled, *mixing, predict)
+    return (*super().views(state, batch, key), *views)

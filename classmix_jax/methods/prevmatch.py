@@ -14,7 +14,6 @@ Synopsis:
     params, model_state, method_state = method.init(key, image)
 """
 
-from collections.abc import Mapping
 import dataclasses
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -33,6 +32,7 @@ from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import PseudoLabel
 from classmix_jax.methods.recipes import UNIMATCH_CITYSCAPES, UNIMATCH_PASCAL_VOC, Recipes
 from classmix_jax.methods.unimatch import Counted, UniMatch
+from classmix_jax.methods.views import View
 from classmix_jax.models.segmenter import forward, to_unit_range
 from classmix_jax.types import Array, ArraySpec, Batch, Example, Metrics, PyTree, TrainState
 from classmix_jax.utils.ranges import FRACTION, POSITIVE_COUNT
@@ -211,8 +211,11 @@ class PrevMatch(UniMatch):
     loss, aux = super().loss(params, model_state, unimatch_targets)
     return loss * 2 / (2 + guidance), aux
 
-  def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
+  def views(self, state: TrainState, batch: Batch, key: Array) -> tuple[View, ...]:
     state_with_ensemble = self.with_ensemble(state, key)
     first = jax.tree.map(lambda x: x[:1], batch.unlabeled)
     label, _ = self.ensemble_label(state_with_ensemble.method_state, first)
-    return {**super().views(state_with_ensemble, batch, key), 'previous_label': label}
+    return (
+      *super().views(state_with_ensemble, batch, key),
+      View('pseudo-label of the image without label, by former students', label, first.valid[0]),
+    )

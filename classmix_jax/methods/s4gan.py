@@ -38,9 +38,10 @@ from classmix_jax.methods.pseudo_label import class_metrics, valid_pixels
 from classmix_jax.methods.recipes import Recipes
 from classmix_jax.methods.s4gan_targets import Scored, Targets, dropout_keys, stretch_contrast
 from classmix_jax.methods.supervised import Supervised
+from classmix_jax.methods.views import View, view_label
 from classmix_jax.models.discriminators import ImageDiscriminator
 from classmix_jax.models.segmenter import forward, forward_in_order, to_unit_range
-from classmix_jax.types import VOID, Array, ArraySpec, Batch, Example, Metrics, PyTree, TrainState
+from classmix_jax.types import Array, ArraySpec, Batch, Example, Metrics, PyTree, TrainState
 from classmix_jax.utils.ranges import NON_NEGATIVE, POSITIVE_COUNT
 
 _RECIPE = {'batch_size': 8, 'unlabeled_batch_size': 8}  # starts from ImageNet weights
@@ -229,11 +230,12 @@ class S4GAN(Supervised):
       + jnp.mean(binary_cross_entropy(real, real=True))
     ) / 2
 
-  def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
+  def views(self, state: TrainState, batch: Batch, key: Array) -> tuple[View, ...]:
     (_, scored, *_), _, _ = self.targets(state, batch, key)
-    return {
-      **super().views(state, batch, key),
-      'unlabeled': to_unit_range(scored.raw[0]),
-      'unlabeled_prediction': scored.label[0],
-      'self_trained_label': jnp.where(scored.chosen[0], scored.label[0], VOID),
-    }
+    valid, label = batch.unlabeled.valid[0], scored.label[0]
+    return (
+      *super().views(state, batch, key),
+      View('image without label', to_unit_range(scored.raw[0]), valid),
+      View('its prediction, by the student', label, valid),
+      view_label('its pseudo-label, if it looks real', label, valid, scored.chosen[0]),
+    )

@@ -14,6 +14,7 @@ import optax
 from classmix_jax.core.encoded import Image, get_pixels
 from classmix_jax.methods.labeled_loss import Labeled, LabeledLoss
 from classmix_jax.methods.options import check_choices
+from classmix_jax.methods.views import View
 from classmix_jax.models.segmenter import Segmenter, forward, initialize, to_unit_range
 from classmix_jax.types import Array, ArraySpec, Batch, Metrics, PyTree, Stage, TrainState
 
@@ -98,10 +99,13 @@ class Supervised:
     logits, _ = forward(self.model, params, batch_stats, image, train=False)
     return jnp.argmax(logits, axis=-1)
 
-  def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
+  def views(self, state: TrainState, batch: Batch, key: Array) -> tuple[View, ...]:
     """Returns the labelled images of the first micro-batch, labels and predictions."""
     del key
     example = jax.tree.map(lambda x: x[0], batch.labeled)
     image = to_unit_range(example.image)
-    prediction = self.predict_label(state, image)
-    return {'image': get_pixels(image), 'label': example.label, 'prediction': prediction}
+    return (
+      View('labelled image', get_pixels(image), example.valid),
+      View('its label', example.label, example.valid),
+      View('its prediction', self.predict_label(state, image), example.valid),
+    )

@@ -14,7 +14,6 @@ Synopsis:
     params, model_state, method_state = method.init(key, image)
 """
 
-from collections.abc import Mapping
 import dataclasses
 import functools
 from typing import Any, ClassVar, NamedTuple, cast
@@ -37,17 +36,9 @@ from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import PseudoLabel, class_metrics, make_pseudo_label
 from classmix_jax.methods.recipes import UNIMATCH_CITYSCAPES, UNIMATCH_PASCAL_VOC, Recipes
 from classmix_jax.methods.supervised import Supervised
+from classmix_jax.methods.views import View
 from classmix_jax.models.segmenter import forward, to_unit_range
-from classmix_jax.types import (
-  AXIS,
-  Array,
-  Batch,
-  Example,
-  Features,
-  Metrics,
-  PyTree,
-  TrainState,
-)
+from classmix_jax.types import AXIS, Array, Batch, Example, Features, Metrics, PyTree, TrainState
 from classmix_jax.utils.ranges import (
   FRACTION,
   FRACTION_BELOW_ONE,
@@ -236,14 +227,14 @@ class UniMatch(Supervised):
     loss += self.lambda_fp * metrics.get('loss/fp', 0.0)
     return loss / 2, ({**model_state, 'segmenter': batch_stats}, metrics)
 
-  def views(self, state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
+  def views(self, state: TrainState, batch: Batch, key: Array) -> tuple[View, ...]:
     first = jax.tree.map(lambda x: x[:1], batch.unlabeled)
     weak = self.pseudo_label(state, first)
     view = self.strong_view(key, weak, 1)
-    return {
-      **super().views(state, batch, key),
-      'unlabeled': get_pixels(weak.image),
-      'pseudo_label': weak.label,
-      'strong_view': get_pixels(view.image),
-      'strong_view_label': view.label,
-    }
+    return (
+      *super().views(state, batch, key),
+      View('image without label', get_pixels(weak.image), first.valid[0]),
+      View('its pseudo-label', weak.label, first.valid[0]),
+      View('strongly augmented and mixed image', get_pixels(view.image), view.valid),
+      View('its mixed pseudo-label', view.label, view.valid),
+    )

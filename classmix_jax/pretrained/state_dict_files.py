@@ -10,28 +10,21 @@ Synopsis:
 from collections.abc import Mapping
 import hashlib
 from pathlib import Path
-import pickle
-import re
 from typing import Any
-import warnings
-import zipfile
 
 import numpy as np
 
-from classmix_jax.data.files.archives import check_growth
 from classmix_jax.errors import UserError
 from classmix_jax.pretrained.onnx_file import read_onnx
+from classmix_jax.pretrained.torch_file import read_torch
 from classmix_jax.utils.atomic_write import replacing
-from classmix_jax.utils.text import describe_error
 
 SAFETENSORS = '.safetensors'
 ONNX = '.onnx'  # is only read
 # .bin: torch's files on the Hub.
 ENDINGS = ('.pth', '.pt', '.pth.tar', '.bin', SAFETENSORS, ONNX)
-INSTALL = "pip install 'classmix_jax[torch]'"
 # In a checkpoint of two networks.
 CHECKPOINT_KEYS = {'student': ('model',), 'teacher': ('ema_model', 'model_ema')}
-MAX_TORCH_GROWTH = 2  # unpacked size / file size; torch stores arrays uncompressed
 PARALLEL_PREFIX = 'module.'  # of all names in a state dict saved from a DataParallel wrapper
 
 
@@ -51,7 +44,7 @@ def read_file(path: Path) -> Mapping[str, Any]:
 
   Raises:
     UserError: the file is unreadable or holds objects other than tensors and plain values, or the
-      package that reads it is not installed.
+      package that reads .safetensors is not installed.
   """
   try:
     path.open('rb').close()
@@ -73,7 +66,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
   except ImportError:
-    raise UserError(f'{path}: reading it needs safetensors; {INSTALL}.') from None
+    raise UserError(f'{path}: reading it needs safetensors: pip install safetensors') from None
   try:
     return load_file(path)
   except (SafetensorError, KeyError, ValueError) as error:  # KeyError: a dtype that NumPy lacks
@@ -85,53 +78,11 @@ def import_torch(path: Path) -> Any:
   try:
     import torch
   except ImportError:
-    raise UserError(f'{path}: reading and writing it needs torch; {INSTALL}.') from None
+    raise UserError(
+      f'{path}: writing it needs torch; give it the ending {SAFETENSORS}, or install the CPU build '
+      'of torch: pip install torch --index-url https://download.pytorch.org/whl/cpu'
+    ) from None
   return torch
-
-
-def list_numpy_scalar_types() -> list[Any]:
-  """Returns what unpickles a NumPy number, which checkpoints hold beside tensors, e.g. a mIoU.
-
-  The function is listed under its names in NumPy 1 and 2.
-  """
-  scalar = np.float64(0).__reduce__()[0]
-  names = ('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
-  dtypes = [type(np.dtype(name)) for name in ('float64', 'float32', 'int64')]
-  return [*((scalar, name) for name in names), np.dtype, *dtypes]
-
-
-def read_torch(path: Path) -> Any:
-  """Reads a file of torch with its restricted unpickler; see `read_file` for errors."""
-  torch = import_torch(path)
-  if zipfile.is_zipfile(path):
-    with zipfile.ZipFile(path) as opened:
-      check_growth(path, opened, MAX_TORCH_GROWTH)
-  try:
-    with warnings.catch_warnings(), torch.serialization.safe_globals(list_numpy_scalar_types()):
-      warnings.simplefilter('ignore')  # about pickles that weights_only refuses
-      content = torch.load(path, map_location='cpu', weights_only=True)
-  except pickle.UnpicklingError as error:
-    function = re.search(r'GLOBAL (\S+)', str(error))
-    problem = f'calls {function[1]}' if function else 'is not a file of torch'
-    raise UserError(
-      f'{path} {problem}; only tensors and plain values are read, and nothing was executed. Save '
-      'its state dict alone.'
-    ) from None
-  except Exception as error:  # a corrupt file can raise anything in torch's reader
-    raise UserError(
-      f'{path} cannot be read as a file of torch ({describe_error(error)}).'
-    ) from None
-  return to_numpy(content, torch)
-
-
-def to_numpy(content: Any, torch: Any) -> Any:
-  """Converts the dense tensors in nested dicts to NumPy arrays, and bfloat16 to float32."""
-  if isinstance(content, Mapping):
-    return {key: to_numpy(value, torch) for key, value in content.items()}
-  if isinstance(content, torch.Tensor) and content.layout == torch.strided:
-    content = content.detach()
-    return (content.float() if content.dtype == torch.bfloat16 else content).numpy()
-  return content
 
 
 def is_state_dict(content: Any) -> bool:
@@ -222,5 +173,5 @@ def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray], target: Pat
   try:
     from safetensors.numpy import save_file
   except ImportError:
-    raise UserError(f'{target}: writing it needs safetensors; {INSTALL}.') from None
+    raise UserError(f'{target}: writing it needs safetensors: pip install safetensors') from None
   save_file(dict(tensors), path, metadata={'format': 'pt'})

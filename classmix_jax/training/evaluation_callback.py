@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    callback = EvaluationCallback(run, method, dataset, evaluator)
+    callback = EvaluationCallback(run, method, dataset, evaluator, steps=3000)
     row = callback.evaluate(1000, state)        # {'eval/miou': 0.41, ...}
     callback.result['iou']
 """
@@ -19,8 +19,9 @@ import numpy as np
 from classmix_jax.core.frozen import with_frozen
 from classmix_jax.data.source import Dataset
 from classmix_jax.evaluation.evaluator import Evaluator
+from classmix_jax.evaluation.headline import place_score
 from classmix_jax.training.metric_logger import MetricLogger
-from classmix_jax.training.views import Views, view_images, write_view_grid
+from classmix_jax.training.views import Views, color_views, number_columns, write_columns
 from classmix_jax.types import Method, PyTree, TrainState
 from classmix_jax.workdir import layout, run_files
 
@@ -47,6 +48,7 @@ class EvaluationCallback:
     method: the method, which names the networks of a state.
     dataset: class names and palette.
     evaluator: evaluates them.
+    steps: length of the run.
     result: of the last evaluation in this process, None before the first.
   """
 
@@ -54,6 +56,7 @@ class EvaluationCallback:
   method: Method
   dataset: Dataset
   evaluator: Evaluator
+  steps: int
   result: dict[str, Any] | None = None
 
   def networks(self, state: TrainState) -> Mapping[str, PyTree]:
@@ -67,6 +70,9 @@ class EvaluationCallback:
       Stopped: a stop was requested between two batches.
     """
     result = self.result = self.evaluator(step, self.networks(state))
+    before = run_files.read_scores(self.run, result['network'])
+    scores = {key: x for key, x in before.items() if key < step} | {step: result['miou']}
+    result |= place_score(scores, self.steps)
     scores = evaluation_scores(result, '')
     for name, summary in result['networks'].items():
       scores |= evaluation_scores(summary, f'_{name}')
@@ -85,7 +91,8 @@ class EvaluationCallback:
 
   def write_images(self, step: int, state: TrainState, views: Views, logger: MetricLogger) -> None:
     """Writes what the method learns from to TensorBoard and RUN/training.png."""
-    images = view_images(views(state), self.dataset)
-    logger.write_images(step, {f'train/{key}': x for key, x in images.items()})
+    columns = color_views(views(state), self.dataset.palette)
+    images = number_columns(columns)
+    logger.write_images(step, {f'train/{name}': x for name, x in images.items()})
     if jax.process_index() == 0:
-      write_view_grid(layout.training_image_path(self.run), images, self.dataset)
+      write_columns(layout.training_image_path(self.run), columns, self.dataset)

@@ -9,12 +9,13 @@ Synopsis:
 from pathlib import Path
 
 from classmix_jax.config.check import check_config
+from classmix_jax.config.complete import complete
 from classmix_jax.config.data import find_unreadable, skips_unreadable
 from classmix_jax.config.load import read_config
 from classmix_jax.config.lookup import Config
 from classmix_jax.config.setup import Setup, make_setup, with_preprocessing
 from classmix_jax.data.class_list import format_class_list
-from classmix_jax.data.duplicates import duplicate_warnings
+from classmix_jax.data.duplicates import find_equal_files
 from classmix_jax.data.label_check import check_at_start
 from classmix_jax.data.unreadable import UnreadableExamples
 from classmix_jax.data.value_check import value_warnings
@@ -83,7 +84,7 @@ def warn_of_data(setup: Setup) -> None:
     parts = {'labelled': split.labeled, 'unlabelled': split.unlabeled, 'val': dataset.val}
   for warning in (
     *value_warnings(parts.values()),
-    *duplicate_warnings(parts, most=MAX_DUPLICATES),
+    *(equal.describe() for equal in find_equal_files(parts, most=MAX_DUPLICATES)),
   ):
     print(f'warning: {warning}')
   check = check_at_start(split.labeled, dataset.val, dataset.class_names)
@@ -108,13 +109,15 @@ def prepare(config: Config, run: Path) -> tuple[Setup, Weights | None]:
       another config or other classes.
   """
   with resume.convert_disk_errors(run):
+    recorded = read_config(run) if (run / 'config.json').exists() else None
+    config, choices = complete(config, recorded)
     check_config(config)
     weights, preprocessing = open_initial_weights(config.model.pretrained, run)
     config = with_preprocessing(config, preprocessing)
     resume.check_run(run, config.to_dict())  # before data is read, which takes longer
     setup = make_setup(config, choose_left_out(config, run))
     check_class_names(setup, run)
-    for note in (*setup.dataset.notes, *setup.split.notes):
+    for note in (*setup.dataset.notes, *setup.split.notes, *choices):
       print(note)
     warn_of_data(setup)
   return setup, weights

@@ -34,6 +34,7 @@ from classmix_jax.evaluation.eval_step import predict
 from classmix_jax.models.segmenter import Segmenter
 from classmix_jax.types import VOID, Array, PyTree
 from classmix_jax.utils.atomic_write import write_atomically, write_png
+from classmix_jax.utils.indexed_image import to_indexed
 from classmix_jax.utils.paths import inside
 from classmix_jax.utils.progress import progress
 from classmix_jax.utils.threads import in_parallel
@@ -141,15 +142,12 @@ class Labeler:
 
   def write_labels(self, source: Source, thresholds: np.ndarray, directory: Path) -> np.ndarray:
     """Writes a PNG per image; returns the number of pixels of every label value, `[256]`."""
-    colors = np.zeros((256, 3), np.uint8)
-    colors[: len(self.dataset.palette)] = self.dataset.palette
     counts = np.zeros(256, np.int64)
     report = progress(f'pseudo-labels to {directory}', len(source))
     assign = functools.partial(balanced_label, thresholds=jnp.asarray(thresholds))
     for done, (index, label) in enumerate(self.map_images(source, assign), 1):
       counts += np.bincount(label.ravel(), minlength=256)
-      image = Image.fromarray(label)
-      image.putpalette(colors.ravel().tolist())
+      image = to_indexed(label, self.dataset.palette)
       path = label_path(directory, source.names[index])
       path.parent.mkdir(parents=True, exist_ok=True)
       write_png(path, image)

@@ -27,6 +27,7 @@ from classmix_jax.training.collapse import CollapseMonitor
 from classmix_jax.training.compilation_cache import keep_programs
 from classmix_jax.training.evaluation_callback import EvaluationCallback
 from classmix_jax.training.features import CachedFeatures, open_features
+from classmix_jax.training.first_screen import first_screen
 from classmix_jax.training.initial_state import initial_state, setup_creator
 from classmix_jax.training.metric_logger import MetricLogger
 from classmix_jax.training.nonfinite import NonFiniteWatch
@@ -35,7 +36,7 @@ from classmix_jax.training.preemption import Stop
 from classmix_jax.training.stages import CompileStage, stage_compiler, train_stage
 from classmix_jax.training.start import check_start, write_start
 from classmix_jax.types import PyTree, TrainState
-from classmix_jax.workdir import checkpoint, resume
+from classmix_jax.workdir import checkpoint, layout, resume, run_files
 
 OnEnd = Callable[[Path, Evaluator, Mapping[str, PyTree], Source], None]
 
@@ -56,14 +57,31 @@ def make_evaluator(setup: Setup, stop: Stop, features: CachedFeatures | None) ->
 
 
 def describe_start(
-  setup: Setup, run: Path, state: TrainState, protocol: str, origin: Mapping[str, Any]
+  setup: Setup,
+  run: Path,
+  state: TrainState,
+  protocol: str,
+  origin: Mapping[str, Any],
+  *,
+  verbose: bool,
 ) -> None:
-  """Prints the parameters, the settings next to the paper's, and the first step."""
-  print(parameter_overview.get_parameter_overview(state.params, include_stats=False))
+  """Writes all settings to RUN/settings.txt, and prints what a reader needs before the first step.
+
+  All settings are printed if `verbose`, and those that a paper has if the config claims one.
+  """
   settings = run_settings(setup, state.params, protocol, origin)
-  print(fingerprint(settings, setup.values['paper']))
+  table = fingerprint(settings, setup.values['paper'])
+  parameters = parameter_overview.get_parameter_overview(state.params, include_stats=False)
+  run_files.write_text(layout.settings_path(run), f'{table}\n\n{parameters}\n')
+  if verbose:
+    print(parameters)
+  if verbose or setup.values['paper']:
+    print(table)
+  count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+  print('\n'.join(first_screen(setup, settings, protocol, count)))
   step = int(state.step)
-  print(f'{run}: ' + (f'resumes after step {step}' if step else 'starts'), flush=True)
+  start = f'resumes after step {step}' if step else 'starts, all settings are in settings.txt'
+  print(f'{run}: {start}', flush=True)
 
 
 def open_logger(setup: Setup, run: Path, step: int) -> MetricLogger:
@@ -96,7 +114,9 @@ def make_callbacks(
     logger=logger,
     monitor=CollapseMonitor(setup.dataset.class_names),
     watch=NonFiniteWatch(run, setup.on_nan),
-    evaluation=EvaluationCallback(run, setup.method, setup.dataset, evaluator),
+    evaluation=EvaluationCallback(
+      run, setup.method, setup.dataset, evaluator, setup.schedule.steps
+    ),
     manager=manager,
     stop=stop,
     on_step=on_step,
@@ -147,6 +167,7 @@ def run_training(
   on_step: Callable[[int], None] = lambda step: None,
   stop: Stop | None = None,
   on_end: OnEnd | None = None,
+  verbose: bool = False,
 ) -> dict[str, Any]:
   """Trains a run, or resumes it from its newest checkpoint; returns the last evaluation.
 
@@ -158,6 +179,7 @@ def run_training(
     stop: whether the run saves and ends before its last step; None never stops.
     on_end: called with the directory, the evaluator, the networks and the labelled images after
       the last step, in process 0 only.
+    verbose: whether all settings and parameters are printed at the start.
 
   Raises:
     UserError: the run cannot be written or resumed, an image is unreadable, or a step is
@@ -179,7 +201,7 @@ def run_training(
     write_start(setup, run, record, origin)
     features = open_features(setup, state)
     evaluator = make_evaluator(setup, stop, features)
-    describe_start(setup, run, state, evaluator.description, origin)
+    describe_start(setup, run, state, evaluator.description, origin, verbose=verbose)
     logger = open_logger(setup, run, int(state.step))
     callbacks = make_callbacks(setup, run, logger, evaluator, manager, stop, on_step)
     state = train_stages(setup, run, state, compile_stage, callbacks, features)

@@ -3,41 +3,43 @@
 Synopsis:
 
     views = make_views(method, devices, batch)
-    view_images(views(state), dataset)['mixed']     # [B, H, W, 3] uint8
+    columns = color_views(views(state), dataset.palette)
+    write_columns(Path('training.png'), columns, dataset)
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+import itertools
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from classmix_jax.core.frozen import with_frozen
 from classmix_jax.data.source import Dataset
+from classmix_jax.methods.views import View
 from classmix_jax.types import AXIS, Array, Batch, Method, TrainState
 from classmix_jax.utils.atomic_write import write_png
-from classmix_jax.utils.visualize import VISIBLE, colorize, grid, thumbnail, to_bytes
+from classmix_jax.utils.visualize import (
+  MARGIN,
+  VISIBLE,
+  colorize,
+  grid,
+  hatch_padding,
+  thumbnail,
+  to_bytes,
+)
 
 ROWS = 4  # of RUN/training.png
+WIDTH = 1600  # pixels of RUN/training.png, unless its columns become too narrow
 
-CAPTIONS = {  # in the order of the columns; other views follow
-  'image': 'labelled image',
-  'label': 'ground truth',
-  'prediction': 'prediction',
-  'unlabeled': 'unlabelled image',
-  'unlabeled_prediction': 'prediction of the unlabelled image',
-  'mixed': 'mixed image',
-  'mixed_pseudo_label': 'pseudo-label of the mixed image',
-  'mixed_prediction': 'prediction of the mixed image',
-}
-
-Views = Callable[[TrainState], Mapping[str, Array]]
+Views = Callable[[TrainState], tuple[View, ...]]
 
 
 def make_views(method: Method, devices: list, batch: Batch) -> Views:
   """Returns `views(state)`: what the method learns from on one fixed batch `[D, A, b, ...]`."""
 
-  def views(state: TrainState, batch: Batch, key: Array) -> Mapping[str, Array]:
+  def views(state: TrainState, batch: Batch, key: Array) -> tuple[View, ...]:
     return method.views(with_frozen(state, method.averages), batch, key)
 
   pmapped = jax.pmap(
@@ -49,32 +51,62 @@ def make_views(method: Method, devices: list, batch: Batch) -> Views:
   return lambda state: pmapped(state, batch, jax.random.key(0))
 
 
-def view_images(views: Mapping[str, Array], dataset: Dataset) -> dict[str, np.ndarray]:
-  """Returns views as uint8 images `[B, H, W, 3]`; labels get the colours of the palette."""
-  flat = {key: np.asarray(x).reshape((-1,) + x.shape[2:]) for key, x in views.items()}
+class Column(NamedTuple):
+  """A view as it is drawn.
+
+  Attributes:
+    heading: of the view.
+    images: `[B, H, W, 3]` uint8.
+    valid: `[B, H, W]` bool, False on padding.
+  """
+
+  heading: str
+  images: np.ndarray
+  valid: np.ndarray
+
+
+def color_views(views: Sequence[View], palette: Sequence[Sequence[int]]) -> list[Column]:
+  """Returns the views of all devices, `[D, b, ...]`, as images; labels get their colours."""
+  columns = []
+  for view in views:
+    pixels, valid = (np.asarray(x).reshape(-1, *x.shape[2:]) for x in (view.pixels, view.valid))
+    images = to_bytes(pixels) if pixels.ndim == 4 else colorize(pixels, palette)
+    columns.append(Column(view.heading, images, valid))
+  return columns
+
+
+def number_columns(columns: Sequence[Column]) -> dict[str, np.ndarray]:
+  """Returns number and heading -> images `[B, H, W, 3]` uint8, with the padding hatched.
+
+  TensorBoard sorts images by name; the number keeps the order of the columns.
+  """
   return {
-    key: to_bytes(x) if x.ndim == 4 else colorize(x, dataset.palette) for key, x in flat.items()
+    f'{number} {column.heading}': hatch_padding(column.images, column.valid)
+    for number, column in enumerate(columns, 1)
   }
 
 
-def write_view_grid(path: Path, images: Mapping[str, np.ndarray], dataset: Dataset) -> None:
-  """Writes the first images of every view as a grid with one column per view."""
-  # A compiled function returns its views in the order of their names.
-  names = [name for name in CAPTIONS if name in images]
-  names += [name for name in images if name not in CAPTIONS]
-  columns = (images[name] for name in names)
-  rows = [[thumbnail(x, VISIBLE) for x in row] for row in zip(*columns, strict=False)]
-  captions = [caption(name) for name in names]
-  figure = grid(rows[:ROWS], captions, dataset.class_names, dataset.palette, void=True)
+def write_columns(path: Path, columns: Sequence[Column], dataset: Dataset) -> None:
+  """Writes the first images of every column as a figure."""
+  side = max(VISIBLE, WIDTH // len(columns) - MARGIN)
+  cells = [
+    [draw_cell(*pair, side) for pair in zip(column.images, column.valid, strict=True)]
+    for column in columns
+  ]
+  blank = np.full_like(cells[0][0], 255)  # batches with and without labels may differ in size
+  rows = list(itertools.zip_longest(*cells, fillvalue=blank))[:ROWS]
+  padding = any(not column.valid.all() for column in columns)
+  figure = grid(
+    rows,
+    [column.heading for column in columns],
+    dataset.class_names,
+    dataset.palette,
+    void=True,
+    padding=padding,
+  )
   write_png(path, figure)
 
 
-def caption(name: str) -> str:
-  """Returns the words for a view.
-
-  Example:
-    >>> caption('mixed'), caption('previous_label'), caption('pseudo_label')
-    ('mixed image', 'previous label', 'pseudo-label')
-  """
-  words = name.replace('unlabeled', 'unlabelled').replace('pseudo_', 'pseudo-').replace('_', ' ')
-  return CAPTIONS.get(name, words)
+def draw_cell(image: np.ndarray, valid: np.ndarray, side: int) -> np.ndarray:
+  """Returns a thumbnail `[h, w, 3]` of at most `side` pixels, with the padding hatched."""
+  return hatch_padding(thumbnail(image, VISIBLE, side), thumbnail(valid, VISIBLE, side))

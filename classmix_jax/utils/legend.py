@@ -3,18 +3,20 @@
 Synopsis:
 
     legend = Legend(class_names, palette)
-    legend.draw(draw, top=300, width=640)         # legend.height(640) pixels
+    legend.draw(canvas, top=300, width=640)       # legend.height(640) pixels
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from PIL import ImageDraw
+import numpy as np
+from PIL import Image, ImageDraw
 
 from classmix_jax.utils.fonts import LINE, Typeface, find_typeface
 
 SQUARE = 10  # pixels
 GAP = 4  # pixels between a square, an id and a name, and at the left of each entry
+LIGHT, EDGE = 200, (150, 150, 150)  # least channel of light colours, and the edge around them
 MAX_NAME = 200  # width of a name in pixels; longer ones are shortened
 MAX_ROWS = 30  # entries below each other before a figure is widened
 MAX_WIDTH = 1280  # pixels
@@ -36,6 +38,7 @@ class Legend:
     class_names: name of class 0, 1, ...
     palette: one colour for each class.
     void: colour of void, or None for a legend without void.
+    padding: pattern of padding, `[SQUARE, SQUARE, 3]` uint8, or None for a legend without it.
   """
 
   def __init__(
@@ -43,13 +46,16 @@ class Legend:
     class_names: Sequence[str],
     palette: Sequence[Sequence[int]],
     void: Sequence[int] | None = None,
+    padding: np.ndarray | None = None,
   ):
-    names, colors = [*class_names], [tuple(color) for color in palette]
+    names, fills = [*class_names], [fill_square(color) for color in palette]
     ids = [str(label) for label in range(len(names))]
     if void is not None:
-      names, ids, colors = [*names, 'void'], [*ids, ''], [*colors, tuple(void)]
+      names, ids, fills = [*names, 'void'], [*ids, ''], [*fills, fill_square(void)]
+    if padding is not None:
+      names, ids, fills = [*names, 'padding'], [*ids, ''], [*fills, padding]
     self._typeface: Typeface = find_typeface([*ids, *names])
-    self._colors, self._ids = colors, ids
+    self._fills, self._ids = fills, ids
     self.names = [self._typeface.shorten(name, MAX_NAME) for name in names]
     widest_id, widest_name = (
       max(map(self._typeface.width, texts), default=0) for texts in (ids, self.names)
@@ -76,18 +82,21 @@ class Legend:
     """Returns the height in pixels of a legend of this width."""
     return max((box.bottom for box in self.boxes(width)), default=0)
 
-  def draw(self, draw: ImageDraw.ImageDraw, top: int, width: int) -> None:
+  def draw(self, canvas: Image.Image, top: int, width: int) -> None:
     """Draws the legend over `width` pixels, from the row `top` on."""
-    entries = zip(self.names, self._ids, self._colors, self.boxes(width), strict=True)
-    for name, label, color, box in entries:
+    draw = ImageDraw.Draw(canvas)
+    entries = zip(self.names, self._ids, self._fills, self.boxes(width), strict=True)
+    for name, label, fill, box in entries:
       left, upper = box.left + GAP, top + box.top + (LINE - SQUARE) // 2
-      corners = (left, upper, left + SQUARE - 1, upper + SQUARE - 1)
-      draw.rectangle(corners, fill=color, outline=_outline(color))
+      canvas.paste(Image.fromarray(fill), (left, upper))
+      if fill.min() > LIGHT:  # invisible on white without an edge
+        corners = (left, upper, left + SQUARE - 1, upper + SQUARE - 1)
+        draw.rectangle(corners, outline=EDGE)
       right = box.left + self._name_left - GAP  # of the id
       self._typeface.draw(draw, (right - self._typeface.width(label), top + box.top), label)
       self._typeface.draw(draw, (box.left + self._name_left, top + box.top), name)
 
 
-def _outline(color: Sequence[int]) -> tuple[int, ...]:
-  """Returns grey for the edge of a light square, which is invisible on white, else its colour."""
-  return (150, 150, 150) if min(color) > 200 else tuple(color)
+def fill_square(color: Sequence[int]) -> np.ndarray:
+  """Returns a plain square of a legend, `[SQUARE, SQUARE, 3]` uint8."""
+  return np.full((SQUARE, SQUARE, 3), color, np.uint8)

@@ -12,13 +12,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from classmix_jax.utils.fonts import LINE, find_typeface
-from classmix_jax.utils.legend import Legend
+from classmix_jax.utils.legend import SQUARE, Legend
 
 # The first is that of PASCAL VOC.
 VOID_COLORS = ((224, 224, 192), (128, 128, 128), (255, 255, 255), (255, 0, 255))
 COLOR_DISTANCE = 32  # in one channel at least, between void and every class
+STRIPE = 3  # pixels, width of the stripes of padding
 MARGIN = 4  # pixels between the cells of a grid
-MAX_WIDTH = 640  # pixels of a thumbnail
+MAX_SIDE = 640  # pixels of a thumbnail
 VISIBLE = 96  # pixels, the least longer side of an image in a figure
 CAPTION = LINE  # height in pixels of a line of the captions
 
@@ -55,17 +56,32 @@ def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
   return table[np.where(known, label, len(palette))]
 
 
+def hatch(height: int, width: int) -> np.ndarray:
+  """Returns the pattern of padding, `[height, width, 3]` uint8: grey and white diagonal stripes.
+
+  A class and void are plain, so no colour of theirs is mistaken for it.
+  """
+  stripe = np.add.outer(np.arange(height), np.arange(width)) // STRIPE % 2
+  return np.where(stripe[..., None], np.uint8(255), np.uint8(160)) * np.ones(3, np.uint8)
+
+
+def hatch_padding(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
+  """Draws the pattern of padding on images `[..., H, W, 3]` uint8 where `[..., H, W]` is False."""
+  return np.where(valid[..., None], image, hatch(*valid.shape[-2:]))
+
+
 def overlay(image: np.ndarray, color: np.ndarray, opacity: float = 0.5) -> np.ndarray:
   """Blends a colour map over an image, both `[H, W, 3]` uint8."""
   return to_bytes((image * (1 - opacity) + color * opacity) / 255.0)
 
 
-def thumbnail(image: np.ndarray, least_side: int = 1) -> np.ndarray:
-  """Takes every n-th row and column of `[H, W, ...]`, for a width of at most `MAX_WIDTH`.
+def thumbnail(image: np.ndarray, least_side: int = 1, most_side: int = MAX_SIDE) -> np.ndarray:
+  """Takes every n-th row and column of `[H, W, ...]`, for sides of at most `most_side` pixels.
 
   An image whose longer side is below `least_side` pixels is enlarged: each pixel n times.
   """
-  step, times = -(-image.shape[1] // MAX_WIDTH), -(-least_side // max(image.shape[:2]))
+  longer = max(image.shape[:2])
+  step, times = -(-longer // most_side), -(-least_side // longer)
   return image[::step, ::step].repeat(times, axis=0).repeat(times, axis=1)
 
 
@@ -76,6 +92,7 @@ def grid(
   palette: Sequence[Sequence[int]] = (),
   *,
   void: bool = False,
+  padding: bool = False,
 ) -> Image.Image:
   """Arranges images in rows and columns, with captions and a legend of the classes.
 
@@ -85,6 +102,7 @@ def grid(
     class_names: of the legend; may be empty.
     palette: one colour per class name.
     void: whether the legend has the colour of void, too.
+    padding: whether the legend has the pattern of padding, too.
   """
   cells = [[to_bytes(np.asarray(image)) for image in row] for row in rows]
   typeface, words = find_typeface(captions), [word for text in captions for word in text.split()]
@@ -94,7 +112,12 @@ def grid(
   width = max([width, *map(typeface.width, words)]) + MARGIN
   lines = [typeface.wrap(caption, width - 2 * MARGIN) for caption in captions]
   top = CAPTION * max(map(len, lines))
-  legend = Legend(class_names, palette, void_color(palette) if void else None)
+  legend = Legend(
+    class_names,
+    palette,
+    void_color(palette) if void else None,
+    hatch(SQUARE, SQUARE) if padding else None,
+  )
   total = max(MARGIN + width * len(captions), legend.least_width())
   bottom = top + height * len(cells)
   canvas = Image.new('RGB', (total, bottom + legend.height(total)), 'white')
@@ -105,5 +128,5 @@ def grid(
   for y, row in enumerate(cells):
     for x, image in enumerate(row):
       canvas.paste(Image.fromarray(image), (MARGIN + width * x, top + height * y))
-  legend.draw(draw, bottom, total)
+  legend.draw(canvas, bottom, total)
   return canvas

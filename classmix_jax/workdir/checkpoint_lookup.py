@@ -58,6 +58,23 @@ def find_newest_step(directory: Path) -> int | None:
     return manager.latest_step()
 
 
+def describe_step(run: Path, step: int) -> str:
+  """Returns a step in words: whether its checkpoint is the last or the best one.
+
+  Example: 'step 2000 (the last; the best is 1000)'.
+  """
+  with open_manager(run / 'checkpoints', read_only=True) as manager:
+    last, best = manager.latest_step(), manager.best_step()
+  titles = [title for title, other in (('the last', last), ('the best', best)) if step == other]
+  others = [
+    f'{title} is {other}'
+    for title, other in (('the last', last), ('the best', best))
+    if other is not None and step != other
+  ]
+  text = '; '.join(filter(None, [' and '.join(titles), ', '.join(others)]))
+  return f'step {step} ({text})' if text else f'step {step}'
+
+
 def load(run: Path, which: str = 'best') -> tuple[int, PyTree]:
   """Loads a checkpoint as nested dicts of arrays on one device.
 

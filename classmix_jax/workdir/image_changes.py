@@ -67,11 +67,11 @@ def find_roles(name: str, pair: Pair, images: Images) -> set[str]:
   }
 
 
-def has_training_images(record: ImageRecord, source: Source) -> bool:
-  """Returns whether any image of a source is in a record as labelled or unlabelled."""
+def count_training_images(record: ImageRecord, source: Source) -> int:
+  """Returns how many images of a source are in a record as labelled or unlabelled."""
   images = index_images(record)
   pairs = stamp_images(source, False, record.val)
-  return any(find_roles(name, pair, images) - {'val'} for name, pair in pairs.items())
+  return sum(bool(find_roles(name, pair, images) - {'val'}) for name, pair in pairs.items())
 
 
 def find_moved(before: ImageRecord, after: ImageRecord) -> Iterator[tuple[str, str, str]]:

@@ -1,6 +1,7 @@
 """The run directory: the file layout and the paths that depend on a step.
 
 RUN/config.json      the whole config
+RUN/settings.txt     what decides the result, beside the settings of a paper; all parameters
 RUN/classes.json     class names and palette: enough to predict without the data
 RUN/pretrained.json  the initial weights, and how many of their tensors matched
 RUN/splits/          the names of the labelled, of the unlabelled and of the validation images
@@ -49,3 +50,8 @@ def nonfinite_path(run: Path, step: int) -> Path:
 def training_image_path(run: Path) -> Path:
   """Returns the figure of a training batch and its targets."""
   return run / 'training.png'
+
+
+def settings_path(run: Path) -> Path:
+  """Returns the text file of the settings that decide the result, and of the parameters."""
+  return run / 'settings.txt'

@@ -33,7 +33,6 @@ CHANGEABLE = (
   'steps_per_dispatch',
   'deterministic',
   'eval_batch_size',
-  'eval_network',
   'on_nan',
   'data.on_error',
   'data.root',

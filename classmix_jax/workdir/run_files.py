@@ -8,6 +8,7 @@ Synopsis:
 """
 
 from collections.abc import Mapping, Sequence
+import contextlib
 import csv
 import json
 from pathlib import Path
@@ -182,6 +183,18 @@ def write_evaluation(run: Path, result: Mapping[str, Any], protocol: str = '') -
   path.parent.mkdir(exist_ok=True)
   write_confusion(confusion_path(run, result['step'], protocol), result)
   write_json(path, {key: value for key, value in result.items() if key != 'confusion'})
+
+
+def read_scores(run: Path, network: str) -> dict[int, float]:
+  """Returns step -> mIoU of a network under the run's own protocol; leaves out unreadable files."""
+  scores = {}
+  for path in (run / 'eval').glob('*.json'):
+    with contextlib.suppress(UserError):
+      if path.stem.isdecimal():
+        fields = {'step': int, f'networks.{network}.miou': float}
+        result = read_object(path, fields)
+        scores[result['step']] = result['networks'][network]['miou']
+  return scores
 
 
 def write_confusion(path: Path, result: Mapping[str, Any]) -> None:

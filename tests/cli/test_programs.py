@@ -64,7 +64,6 @@ CONFIG = f'--config={command_line.__file__.rpartition("classmix_jax")[0]}configs
     ('evaluate', ['--workdir=.'], ['config.json does not exist']),
     ('predict', ['--workdir=.', '--input=x'], ['--output is missing', '--output=DIR']),
     ('predict', ['--workdir=.', '--output=x'], ['--input is missing']),
-    ('predict', ['--input=x', '--output=y', '--batch_size=0'], ['--batch_size=0', 'positive']),
     ('export', ['--workdir=.'], ['--output is missing']),
     ('export', ['--workdir=.', '--output=o', '--size=3'], ['--size=3 must be HEIGHT,WIDTH']),
     ('report', [], ['missing']),

@@ -175,7 +175,7 @@ def test_unknown_ids_name_values_expected_and_remedy(tmp_path):
     path,
     'values 7, 9',
     '0 (road), 1 (car), 2 (sky), 255 (void)',
-    "--config.data.label_map='7:CLASS,9:CLASS'",
+    "--config.data.label_map='0:0,7:1,9:2' if this is their order (0 = road, 7 = car, 9 = sky)",
     "--config.data.ignore='7,9'",
   )
 
@@ -394,6 +394,8 @@ def test_binary_masks_of_255_are_never_guessed():
     "--config.data.label_map='255:1'",
   )
   assert_says(binary_finding([[[255]]], ('a', 'b')), 'value 255')
+  text = binary_finding([[[0, 255]]], ('a', 'b', 'c'))
+  assert_says(text, 'none of 1 masks holds 1 to 2', "'255:1' if it marks 'b'", "show 'b' or others")
 
 
 @pytest.mark.parametrize(
@@ -401,7 +403,8 @@ def test_binary_masks_of_255_are_never_guessed():
   [
     ([[[0, 255]], [[1, 255]]], ('a', 'b')),  # one mask holds class 1: 255 is void
     ([[[0, 0]], [[0, 0]]], ('a', 'b')),  # no 255 at all
-    ([[[0, 255]]], ('a', 'b', 'c')),  # three classes
+    ([[[0, 255]], [[2, 255]]], ('a', 'b', 'c')),  # another class of three
+    ([[[1, 255]]], ('a', 'b', 'c')),
   ],
 )
 def test_255_is_void_elsewhere(labels, names):

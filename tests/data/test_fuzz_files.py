@@ -12,6 +12,7 @@ from PIL import Image
 import tifffile
 
 from classmix_jax.data.files import find_images, pairs
+from classmix_jax.data.files.colors import voc_palette
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import image_source
 from classmix_jax.data.files.image_io import read_header, read_image
@@ -22,7 +23,6 @@ from classmix_jax.data.files.reading import Reading, parse_reading
 from classmix_jax.data.files.unused import describe_unused, list_unused
 from classmix_jax.data.splits import choose_labeled
 from classmix_jax.data.value_check import value_warnings
-from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.types import VOID
 
 MODES = ('1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'CMYK', 'I;16', 'I', 'F', 'YCbCr', 'HSV', 'LAB', 'PA')

@@ -6,7 +6,7 @@ from PIL import Image
 import pytest
 from toy import assert_says
 
-from classmix_jax.data.duplicates import duplicate_warnings
+from classmix_jax.data.duplicates import find_equal_files
 from classmix_jax.data.files import find_images as find_images_module
 from classmix_jax.data.files.file_source import image_source
 from classmix_jax.data.files.find_images import find_images
@@ -104,21 +104,22 @@ def test_images_of_equal_content_are_named_by_their_parts(tmp_path):
     for index, color in enumerate(colors):
       Image.new('L', (200, 100), color).save(tmp_path / part / f'{index}.bmp')
   sources = {part: source_of(tmp_path / part) for part in ('labelled', 'unlabelled', 'val')}
-  labelled, across, leak = sorted(duplicate_warnings(sources), key=len)
+  texts = [equal.describe() for equal in find_equal_files(sources)]
+  labelled, across, leak = sorted(texts, key=len)
   assert_says(labelled, '1 labelled image has the same content as another', '2.bmp = ', '1.bmp')
   assert_says(across, '1 unlabelled image has the same content as labelled images')
-  assert_says(leak, '1 val image', 'as unlabelled images', 'scores too high')
-  assert duplicate_warnings({'labelled': sources['val'], 'unlabelled': sources['val']}) == []
-  assert duplicate_warnings(sources, most=6) == []  # seven files of one size
-  assert len(duplicate_warnings(sources, most=7)) == 3
+  assert_says(leak, '1 val image', 'as unlabelled images', 'can make the scores too high')
+  assert find_equal_files({'labelled': sources['val'], 'unlabelled': sources['val']}) == []
+  assert find_equal_files(sources, most=6) == []  # seven files of one size
+  assert len(find_equal_files(sources, most=7)) == 3
 
 
 def test_a_link_to_the_same_file_and_empty_files_are_no_duplicates(tmp_path):
   make(tmp_path, 'a.png', 'c.png', 'd.png', content=b'')
   (tmp_path / 'a.png').write_bytes(b'image')
   (tmp_path / 'b.png').symlink_to(tmp_path / 'a.png')
-  assert duplicate_warnings({'labelled': source_of(tmp_path)}) == []
-  assert duplicate_warnings({'labelled': source_of(Path(tmp_path) / 'none')}) == []
+  assert find_equal_files({'labelled': source_of(tmp_path)}) == []
+  assert find_equal_files({'labelled': source_of(Path(tmp_path) / 'none')}) == []
 
 
 def test_the_record_of_converted_masks_is_no_finding(tmp_path):

@@ -7,9 +7,9 @@ from toy import assert_says, save
 
 from classmix_jax.data import label_statistics
 from classmix_jax.data.class_files.reader import read_classes
+from classmix_jax.data.files.colors import voc_palette
 from classmix_jax.datasets import folder
 from classmix_jax.datasets.folder.options import parse_colors, parse_label_map
-from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.errors import UserError
 
 NAMES = ('road', 'traffic light')

@@ -13,7 +13,12 @@ from classmix_jax.config.setup import make_evaluation_setup
 from classmix_jax.data.source import Dataset, Source, with_labels_of
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import Evaluator
-from classmix_jax.evaluation.headline import headline_network
+from classmix_jax.evaluation.headline import (
+  describe_headline,
+  headline_network,
+  name_step,
+  place_score,
+)
 from classmix_jax.evaluation.summary import result_table
 from classmix_jax.inference.evaluate_run import override_protocol
 from classmix_jax.models.segmenter import Segmenter
@@ -193,6 +198,7 @@ def test_the_table_has_both_means_where_they_differ():
     'pixels': 10,
     'images': 1,
     'step': 3,
+    **place_score({3: 0.5}, steps=4),
     'classes_present': 1,
     'protocol': 'paper at 1x10',
     'labeled': 2,
@@ -205,8 +211,9 @@ def test_the_table_has_both_means_where_they_differ():
     'images (split abcdef12), step 3'
   )
   assert table[6:] == [
+    'headline: mIoU 50.00, student (the only network), step 3, the best step',
     'student: 87.50 % of the pixels with a confidence of 0.968 or more are correct, 80.00 % of all '
-    'pixels are that confident'
+    'pixels are that confident',
   ]
   result['reliability'] = {'threshold': 0.5, 'precision': None, 'share': 0.0}
   assert result_table(result).endswith('\nstudent: no pixels with a confidence of 0.5 or more')
@@ -248,4 +255,48 @@ def test_another_protocol_is_recognized_by_its_fields():
 def test_unknown_network():
   toy.assert_fails(
     lambda: headline_network('pupil', ()), "config.eval_network is 'pupil'", 'teacher'
+  )
+
+
+SCORES = {1000: 0.3475, 2000: 0.311, 3000: 0.3356}
+
+
+@pytest.mark.parametrize(
+  'step, name',
+  [
+    (1000, 'the best step'),
+    (2000, 'neither the last nor the best step'),
+    (3000, 'the last step'),
+  ],
+)
+def test_the_step_of_a_score_has_a_name(step, name):
+  assert name_step({'step': step, **place_score(SCORES, steps=3000)}) == name
+
+
+def test_the_last_of_equal_scores_is_the_best_step():
+  fields = place_score({1: 0.5, 2: 0.5, 3: float('nan')}, steps=2)
+  assert (fields['best_step'], fields['best_miou']) == (2, 0.5)
+  assert name_step({'step': 2, **fields}) == 'the last and best step'
+  assert place_score({}, steps=2)['best_step'] is None
+
+
+@pytest.mark.parametrize(
+  'rule, reason',
+  [
+    ('config.eval_network', 'fixed by config.eval_network before the run'),
+    ('--network', 'chosen by --network'),
+  ],
+)
+def test_the_headline_names_network_rule_and_step(rule, reason):
+  """The teacher is the headline although the student is better."""
+  result = {
+    'miou': 0.3356,
+    'network': 'teacher',
+    'networks': {'student': {'miou': 0.4}, 'teacher': {'miou': 0.3356}},
+    'step': 3000,
+    **place_score(SCORES, 3000, rule),
+  }
+  assert describe_headline(result) == (
+    f'headline: mIoU 33.56, teacher ({reason}), step 3000, the last step; step 1000 had 34.75, the '
+    "best on the run's validation images"
   )

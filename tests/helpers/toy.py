@@ -13,7 +13,7 @@ from PIL import Image
 import pytest
 
 from classmix_jax.config.lookup import Config
-from classmix_jax.datasets.folder.palette import voc_palette
+from classmix_jax.data.files.colors import voc_palette
 from classmix_jax.errors import UserError
 from configs import folder
 
@@ -104,6 +104,11 @@ def config(root: Path, arguments: str = 'method=classmix', **fields) -> Config:
   config.log_every = 1
   config.batch_size = config.unlabeled_batch_size = 2
   config.eval_batch_size = 2
+  if config.model.backbone is None:  # without a recipe behind the colon
+    config.data.size = ()
+    config.eval.protocol = 'paper'
+    config.model.update(backbone='tiny', head='deeplab_v2', pretrained='')
+    config.optim.update(rule='sgd', learning_rate=0.05, head_multiplier=1.0, weight_decay=5e-4)
   config.update_from_flattened_dict(fields)
   return config
 

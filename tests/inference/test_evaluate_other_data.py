@@ -10,7 +10,8 @@ import toy
 
 from classmix_jax.datasets import folder
 from classmix_jax.errors import UserError
-from classmix_jax.inference.evaluate_run import evaluate_run, name_data
+from classmix_jax.inference.data_flags import DataFlags
+from classmix_jax.inference.evaluate_run import evaluate_run
 from classmix_jax.inference.predictor import load
 from classmix_jax.workdir import run_files
 from classmix_jax.workdir.image_record import record_images, write_record
@@ -22,12 +23,12 @@ def trained(tmp_path_factory):
   base = tmp_path_factory.mktemp('evaluated')
   data = toy.write_folder(base / 'data')
   run = toy.write_run(base / 'run', data, 'method=supervised', **{'model.head': 'linear'})
-  evaluate(run, '')
+  evaluate(run)
   return data, run
 
 
-def evaluate(run, root):
-  return evaluate_run(run, step='latest', network='', root=str(root))
+def evaluate(run, root='', **flags):
+  return evaluate_run(run, step='latest', network='', data=DataFlags(str(root), **flags))
 
 
 @pytest.fixture
@@ -47,10 +48,10 @@ def test_other_images_leave_the_results_of_the_run(trained, data):
   kept = [(run / name).read_bytes() for name in ('eval/1.json', 'predictions.png')]
   toy.write_pair(data / 'val', 'new', 77)
   result = evaluate(run, data)
-  assert result['images'] == 4 and result['root'] == str(data)
+  assert result['images'] == 4 and result['set']['root'] == str(data)
   assert [(run / name).read_bytes() for name in ('eval/1.json', 'predictions.png')] == kept
-  name = name_data(str(data))
-  assert name.startswith('test-set-')
+  (path,) = (run / 'eval').glob('1-test-set-val-??????.json')
+  name = path.stem[2:]
   for file in (f'1-{name}.json', f'1-{name}-confusion.csv', f'1-{name}.png'):
     assert (run / 'eval' / file).exists()
     (run / 'eval' / file).unlink()
@@ -122,13 +123,34 @@ def test_a_folder_of_pairs_is_evaluated_as_a_whole(trained, tmp_path, capsys):
   for count in (1, 2):
     toy.write_pair(root, f't{count}', 300 + count)
     assert evaluate(trained[1], root)['images'] == count
-  assert 'All 2 images with a mask are evaluated.' in capsys.readouterr().out
+  assert f'data: {root}, all 2 images with a mask\n' in capsys.readouterr().out
 
 
-def test_an_unknown_class_is_refused(trained, data):
-  (data / 'classes.txt').write_text('ground\nbox\nball\ncat\n')
+def test_pixels_of_an_unknown_class_are_void(trained, data, capsys):
+  """The ball is a cat there: what is left are the counts of the run without its row."""
+  (data / 'classes.txt').write_text('ground\nbox\ncat\n')
+  own = np.loadtxt(trained[1] / 'eval' / '1-confusion.csv', str, delimiter=',')
+  result = evaluate(trained[1], data)
+  assert result['confusion'][:2] == own[1:3, 1:].astype(int).tolist()
+  assert result['confusion'][2] == [0, 0, 0] and result['iou']['ball'] is None
+  assert result['miou'] == pytest.approx((result['iou']['ground'] + result['iou']['box']) / 2)
+  assert result['set']['classes'] == {'renamed': {}, 'void': ['cat'], 'absent': ['ball']}
+  text = capsys.readouterr().out
+  assert 'cat is no class of the run: such pixels are void and not scored.' in text
+  assert 'The class ball of the run is not labelled here and has no IoU.' in text
+
+
+def test_classes_are_matched_in_another_spelling(trained, data, capsys):
+  (data / 'classes.txt').write_text('Ground\n_box_\nBALL\n')
+  own = json.loads((trained[1] / 'eval' / '1.json').read_text())
+  assert evaluate(trained[1], data)['iou'] == own['iou']
+  assert "'Ground' is 'ground', '_box_' is 'box'" in capsys.readouterr().out
+
+
+def test_a_set_without_a_class_of_the_run_is_refused(trained, data):
+  (data / 'classes.txt').write_text('sky\nroad\n')
   toy.assert_fails(
-    lambda: evaluate(trained[1], data), 'ground, box, ball, cat', 'with ground, box, ball: cat is'
+    lambda: evaluate(trained[1], data), 'sky, road', 'ground, box, ball', '--classes'
   )
 
 

@@ -14,7 +14,9 @@ from classmix_jax.config.load import read_config
 from classmix_jax.config.trained import trained_setup
 from classmix_jax.errors import UserError
 from classmix_jax.inference.predict_files import predict_files
-from classmix_jax.inference.predict_inputs import find_inputs, read_frames
+from classmix_jax.inference.predict_inputs import find_inputs
+from classmix_jax.inference.result_files import check_results
+from classmix_jax.inference.video import read_frames
 
 
 @pytest.fixture(scope='module')
@@ -37,20 +39,20 @@ def test_kinds_of_images(trained, tmp_path):
   assert 1 / len(toy.CLASSES) <= confidence.min() and confidence.max() <= 1
   for other in (str(tmp_path / 'x.png'), tmp_path / 'x.png', Image.fromarray(image)):
     np.testing.assert_array_equal(trained.predict(other).label, label)
-  with pytest.raises(ValueError, match=r'is float64 of shape \(2, 2\); expected is uint8'):
-    trained.predict(np.zeros((2, 2)))
+  with pytest.raises(ValueError, match=r'is int64 of shape \(2, 2\); expected is \[H, W\]'):
+    trained.predict(np.zeros((2, 2), np.int64))
 
 
-def test_many_at_once_are_what_each_is_alone(trained):
-  """Sizes change on the way; no batch but one is full."""
+def test_neighbours_do_not_change_a_prediction(trained):
+  """Sizes change on the way; ids and confidences are equal bit for bit."""
   images = [toy.draw(index)[0] for index in range(4)]
   images = [*images[:3], images[3][:29, :41], images[3][:29, :40], images[0][:60, :50]]
-  result = list(trained.predict_all(images, batch_size=2))
+  result = list(trained.predict_all(images))
   for image, (label, confidence) in zip(images, result, strict=True):
     alone = trained.predict(image)
     assert label.shape == image.shape[:2]
     np.testing.assert_array_equal(label, alone.label)
-    np.testing.assert_allclose(confidence, alone.confidence, rtol=1e-5)
+    np.testing.assert_array_equal(confidence, alone.confidence)
 
 
 @pytest.mark.slow
@@ -102,7 +104,7 @@ def test_the_others_are_finished(run, tmp_path):
 
 
 def test_globs(tmp_path):
-  for name in ('a/1.png', 'a/2.png', 'b/1.png', 'b/1.txt'):
+  for name in ('a/1.png', 'a/2.png', 'b/1.png', 'b/1.dat', 'b/1.txt'):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     Image.new('RGB', (2, 3)).save(tmp_path / name, 'png')
 
@@ -112,7 +114,7 @@ def test_globs(tmp_path):
   assert names('**/1.png') == ['a/1', 'b/1'] and names('a/*.png') == ['1', '2']
   assert names('a/2.png') == ['2']
   with pytest.raises(UserError, match="both have the name '1'"):
-    find_inputs(str(tmp_path / 'b' / '*'))
+    check_results(find_inputs(str(tmp_path / 'b' / '*')).images, tmp_path / 'out')
   with pytest.raises(UserError, match='neither an image, .*, a directory with images nor a glob'):
     find_inputs(str(tmp_path / '*.jpg'))
 
@@ -127,7 +129,7 @@ def test_video(run, tmp_path):
       image = np.full((32, 48, 3), 80 * index, np.uint8)
       container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format='rgb24')))
     container.mux(stream.encode())
-  predict_files(run, str(path), tmp_path / 'out', batch_size=2)
+  predict_files(run, str(path), tmp_path / 'out')
   frames = sorted((tmp_path / 'out' / 'drive').glob('*_overlay.png'))
   assert [frame.name[:6] for frame in frames] == ['000000', '000001', '000002']
   path.write_bytes(b'no video')

@@ -13,6 +13,7 @@ from PIL import Image
 import pytest
 import toy
 
+from classmix_jax.config import papers
 from classmix_jax.datasets import DATASETS, scenes
 from classmix_jax.errors import UserError
 from classmix_jax.inference.evaluate_run import evaluate_run
@@ -104,9 +105,9 @@ def test_without_tensorflow_the_same_bits(finished, data, tmp_path, monkeypatch,
 
 def test_evaluate_program_finds_the_same_numbers(finished):
   run, result = finished
-  again = evaluate_run(run, step='latest', network='', root='')
+  again = evaluate_run(run, step='latest', network='')
   assert again['iou'] == result['iou'] and again['pixels'] == result['pixels']
-  assert evaluate_run(run, step='3', network='teacher', root='')['network'] == 'teacher'
+  assert evaluate_run(run, step='3', network='teacher')['network'] == 'teacher'
 
 
 @pytest.mark.slow
@@ -118,7 +119,6 @@ def test_another_protocol_is_written_beside_the_runs_own(finished, tmp_path):
     run,
     step='latest',
     network='',
-    root='',
     eval_batch_size=1,
     write_predictions=str(tmp_path),
     protocol={'protocol': 'sliding', 'window': (32, 48), 'stride': (32, 48)},
@@ -264,7 +264,7 @@ def test_working_copies_train_the_same_bits(finished, data, tmp_path, kind):
   # The validation set, the labelled images with their labels, the unlabelled without.
   assert copies == ['images-3', 'images-4', 'images-6', 'labels-3', 'labels-4']
   shutil.rmtree(tmp_path / 'copies')
-  assert evaluate_run(run, step='latest', network='', root='')['iou'] == result['iou']
+  assert evaluate_run(run, step='latest', network='')['iou'] == result['iou']
   copies = sorted(path.name.rsplit('-', 1)[0] for path in (tmp_path / 'copies/folder').iterdir())
   assert copies == ['images-3', 'labels-3']  # evaluating needs no training frame
 
@@ -293,6 +293,7 @@ def test_pretrained_run_is_taken_over(finished, data, tmp_path, capsys):
     'method=supervised',
     **{'model.pretrained': str(finished[0]), 'optim.learning_rate': 0.0, 'steps': 1},
   )
+  config.paper = papers.classmix_row()
   toy.train(config, tmp_path / 'run')
   output = capsys.readouterr().out
   assert re.search(r'matched (\d+) of \1 tensors\n', output)
@@ -328,6 +329,7 @@ def test_preprocessing_travels_from_the_weights_to_the_run(finished, data, tmp_p
       'model.bn': 'running',
     },
   )
+  config.paper = papers.classmix_row()
   result = toy.train(config, run)
   assert config.model.preprocessing == ''  # the caller's own stays
   assert json.loads((run / 'config.json').read_text())['model']['preprocessing'] == 'caffe'
@@ -344,7 +346,7 @@ def test_preprocessing_travels_from_the_weights_to_the_run(finished, data, tmp_p
   shutil.rmtree(weights)  # no longer needed
   assert toy.train(config, run)['iou'] == result['iou']
   assert re.search(r'pre-training +COCO +as in', capsys.readouterr().out)
-  assert evaluate_run(run, step='latest', network='', root='')['iou'] == result['iou']
+  assert evaluate_run(run, step='latest', network='')['iou'] == result['iou']
 
 
 def test_camvid_and_scenes_configs_train_two_steps(tmp_path, monkeypatch):

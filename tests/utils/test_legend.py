@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 
 from classmix_jax.utils.legend import MAX_NAME, Legend
@@ -19,8 +20,8 @@ def overlap(first, second):
 @pytest.mark.parametrize('width', [100, 250, 640, 1280])
 def test_120_classes_are_told_apart(width):
   names = [f'species number {number}' for number in range(120)]
-  legend = Legend(names, [(0, 0, 0)] * 120, void=(9, 9, 9))
-  assert legend.names == [*names, 'void']
+  legend = Legend(names, [(0, 0, 0)] * 120, (9, 9, 9), padding=np.zeros((10, 10, 3), np.uint8))
+  assert legend.names == [*names, 'void', 'padding']
   width = max(width, legend.least_width())
   boxes = legend.boxes(width)
   assert not any(overlap(*pair) for pair in itertools.combinations(boxes, 2))

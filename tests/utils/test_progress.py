@@ -21,8 +21,8 @@ def test_lines_of_long_work(clock, capsys):
   assert list(items) == []
   assert capsys.readouterr().out.splitlines() == [
     'painting: 4 to do',
-    '  2/4  0 masks/s  ETA 0m11s',  # 11 s after the start, the first line after 10 s
-    '  4/4  0 masks/s  ETA 0m00s',
+    '  2/4  0.18 masks/s  ETA 0m11s',  # 11 s after the start, the first line after 10 s
+    '  4/4  0.20 masks/s  ETA 0m00s',
   ]
 
 

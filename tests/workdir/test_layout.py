@@ -19,6 +19,7 @@ from classmix_jax.workdir import layout, resume, run_files
 CONFIG = {
   'seed': 0,
   'steps': 10,
+  'eval_network': 'teacher',
   'data': {'root': 'A', 'crop': (4, 6)},
   'method': {'name': 'classmix', 'threshold': 0.9},
   'paper': {'steps': '40000'},
@@ -70,6 +71,7 @@ def test_some_fields_may_change(tmp_path, name, value):
       dict(method__name='cutmix', method__threshold=0.5),
       "config.method.name was 'classmix' and is now 'cutmix'; config.method.threshold was 0.9",
     ),
+    (dict(eval_network='student'), "config.eval_network was 'teacher' and is now 'student'"),
     (dict(method__new=1), 'config.method.new did not exist and is now 1'),
   ],
 )

@@ -92,3 +92,35 @@ def are_file_names(names: Sequence[str]) -> bool:
   Example: `are_file_names(['2007_000032', '2007_000039'])`.
   """
   return bool(names) and all(re.search(r'\d{4}', name) for name in names)
+
+
+def match_names(names: Sequence[str], others: Sequence[str]) -> dict[str, int]:
+  """Returns name -> index of the same name among others; names without one are left out.
+
+  Letters may differ in case, and words may be joined by blanks, '_' or '-', unless this makes two
+  names the same.
+
+  Example:
+    >>> match_names(['car', 'Traffic_Light', 'bus'], ['traffic light', 'car'])
+    {'car': 1, 'Traffic_Light': 0}
+  """
+  result = {name: others.index(name) for name in names if name in others}
+  rest = [name for name in names if name not in result]
+  free = [index for index in range(len(others)) if index not in result.values()]
+  spellings = [spell_loosely(name) for name in rest]
+  places = [spell_loosely(others[index]) for index in free]
+  for name, spelling in zip(rest, spellings, strict=True):
+    if spellings.count(spelling) == places.count(spelling) == 1:
+      result[name] = free[places.index(spelling)]
+  return {name: result[name] for name in names if name in result}
+
+
+def spell_loosely(name: str) -> str:
+  """Returns the words of a name in small letters, joined by blanks.
+
+  Example:
+    >>> spell_loosely('Traffic-Light'), spell_loosely('_background_')
+    ('traffic light', 'background')
+  """
+  text = unicodedata.normalize('NFKC', name).casefold()
+  return ' '.join(re.split(r'[\s_-]+', text)).strip() or text

@@ -36,3 +36,18 @@ def hex_color(color: Sequence[int]) -> str:
   Example: `hex_color((128, 64, 255)) == '#8040ff'`.
   """
   return '#{:02x}{:02x}{:02x}'.format(*color)
+
+
+def voc_palette(count: int) -> tuple[Color, ...]:
+  """Returns the first colours of the PASCAL VOC colour map.
+
+  The bits of the class id are dealt to red, green and blue in turn, and become the high bits of
+  each: id 0bhgfedcba has red 0badg00000 ..., as in VOCdevkit's VOClabelcolormap.m.
+
+  Example: `voc_palette(3) == ((0, 0, 0), (128, 0, 0), (0, 128, 0))`.
+  """
+
+  def channel(label: int, offset: int) -> int:
+    return sum((label >> (3 * bit + offset) & 1) << (7 - bit) for bit in range(3))
+
+  return tuple((channel(label, 0), channel(label, 1), channel(label, 2)) for label in range(count))

@@ -99,8 +99,8 @@ def read_image(file: File, size: Size | None = None, reading: Reading = WHOLE) -
 
   Example: `read_image('a.png', size=(180, 240)).shape == (180, 240, 3)`.
   """
-  if not (reading.bands or reading.ranges) and read_layout(file) is None:
-    image = _to_rgb(load_image(file), file)
+  if read_layout(file) is None:
+    image = convert_image(load_image(file), reading, file)
   else:
     image = Image.fromarray(to_rgb(*read_bands(file), reading, file))
   if size is not None:
@@ -122,7 +122,28 @@ def read_bands(file: File) -> tuple[np.ndarray, Layout]:
   if layout is not None:
     pixels = read_pixels(file)
     return pixels.reshape(*pixels.shape[:2], -1), layout
-  image = load_image(file)
+  return _split_bands(load_image(file), file)
+
+
+def convert_image(image: Image.Image, reading: Reading, file: File) -> Image.Image:
+  """Converts an image of at most 8 bits to RGB, as `read_image` does after decoding.
+
+  Args:
+    image: upright, as `load_image` returns it.
+    reading: bands and range of values.
+    file: for messages.
+
+  Raises:
+    UserError: the pixel type is not read, or the image lacks a band of `reading`.
+
+  Example: `convert_image(Image.new('L', (4, 3), 7), WHOLE, 'a.png').mode == 'RGB'`.
+  """
+  if not (reading.bands or reading.ranges):
+    return _to_rgb(image, file)
+  return Image.fromarray(to_rgb(*_split_bands(image, file), reading, file))
+
+
+def _split_bands(image: Image.Image, file: File) -> tuple[np.ndarray, Layout]:
   if image.mode not in ('L', 'LA', 'RGBA'):
     image = image.convert('L') if image.mode == '1' else _to_rgb(image, file)
   pixels = np.asarray(image)

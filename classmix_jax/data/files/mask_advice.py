@@ -7,30 +7,42 @@ Synopsis:
     advise_lossy(decoding)
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 import itertools
 import math
 
-from classmix_jax.data.files.colors import unpack_color
+from classmix_jax.data.files.colors import pack_color, unpack_color, voc_palette
 from classmix_jax.data.files.decoding import RAW_VALUES, Decoding
+from classmix_jax.data.files.mask_scale import LEAST_BRIGHT, advise_scale
+from classmix_jax.types import VOID
 
 FEW = 8  # values that can be classes of their own; smoothed edges have more
+NEAR_BLACK = 32  # in grey values, also from white, after compression
 SAFE_DISTANCE = 64  # in RGB, between a smoothed colour and that of its class
 CLASS_SHARE = 0.25  # of the pixels of unknown colours: a colour of its own
 
 _OTHERS = '--config.data.others=void'
 
 
-def advise_ids(values: Mapping[int, int], decoding: Decoding) -> str:
-  """Returns the remedy for ids without a class, id -> number of pixels in all masks."""
+def advise_ids(values: Mapping[int, int], decoding: Decoding, present: Collection[int] = ()) -> str:
+  """Returns the remedy for ids without a class.
+
+  Args:
+    values: id without a class -> number of pixels in all masks.
+    decoding: of the masks.
+    present: all ids in these masks, if they are known.
+  """
   if decoding.advice:
     return decoding.advice
   num_classes, ids = len(decoding.class_names), sorted(values)
+  if num_classes == 2 and len(present) > 2 and _are_black_and_white(present):
+    return _threshold(decoding)
+  scale = advise_scale({*values, *present}, decoding.class_names)
+  if scale:
+    ignore = f" Or set --config.data.ignore='{','.join(map(str, ids))}' to leave such pixels out."
+    return scale + (ignore if ids[0] >= num_classes and ids[-1] < LEAST_BRIGHT else '')
   if num_classes == 2 and ids[0] >= 0 and (len(ids) > FEW or len(ids) > 1 and ids[-1] >= 128):
-    return (
-      f'If these are smoothed or compressed edges, set --config.data.mask_threshold=128: grey '
-      f'values from 128 on are class 1 ({decoding.class_names[1]}).'
-    )
+    return _threshold(decoding)
   if len(ids) > FEW or ids[0] < 0 or ids[-1] >= RAW_VALUES:
     usable = next((raw for raw in ids if 0 <= raw < RAW_VALUES), None)
     classes = f", or --config.data.label_map='{usable}:CLASS,...' for classes among them"
@@ -45,7 +57,23 @@ def advise_ids(values: Mapping[int, int], decoding: Decoding) -> str:
   if ids == [num_classes]:
     shift = ','.join(f'{raw}:{raw - 1}' for raw in range(1, num_classes + 1))
     advice += f" If your ids start at 1: --config.data.label_map='0:void,{shift}'."
+  if ids == list(range(num_classes, num_classes + len(ids))):
+    advice += ' If the class file lacks the names of these ids, add them.'
   return advice
+
+
+def _are_black_and_white(values: Collection[int]) -> bool:
+  """Returns whether grey values are black and white but for compression."""
+  dark = [0 <= raw <= NEAR_BLACK for raw in values]
+  bright = [VOID - NEAR_BLACK <= raw <= VOID for raw in values]
+  return any(dark) and any(bright) and sum(dark) + sum(bright) == len(values)
+
+
+def _threshold(decoding: Decoding) -> str:
+  return (
+    f'If these are smoothed or compressed edges, set --config.data.mask_threshold=128: grey '
+    f'values from 128 on are class 1 ({decoding.class_names[1]}).'
+  )
 
 
 def advise_colors(values: Mapping[int, int], decoding: Decoding) -> str:
@@ -53,6 +81,8 @@ def advise_colors(values: Mapping[int, int], decoding: Decoding) -> str:
   if decoding.advice:
     return decoding.advice
   ranked = sorted(values, key=lambda key: (-values[key], key))
+  if not decoding.colors and len(ranked) == len(decoding.class_names):
+    return _colors_in_order(ranked, decoding)
   if not decoding.colors:
     listing = ','.join(f'#{key:06x}:CLASS' for key in ranked[:FEW])
     more = (
@@ -77,6 +107,20 @@ def advise_colors(values: Mapping[int, int], decoding: Decoding) -> str:
   listing = ','.join(f'#{key:06x}:CLASS' for key in ranked[:FEW] if key in own or not own)
   advice = f"Set --config.data.colors='{listing}' (CLASS is an id or void)."
   return advice if len(ranked) == len(own) else f'{advice} {smoothed}'
+
+
+def _colors_in_order(ranked: Sequence[int], decoding: Decoding) -> str:
+  """Returns the remedy for as many colours as classes: in VOC's order, or else by frequency."""
+  voc = [pack_color(color) for color in voc_palette(len(ranked))]
+  order = voc if set(voc) == set(ranked) else sorted(ranked, key=bool)  # black first
+  names = decoding.class_names
+  listing = ','.join(f'#{key:06x}:{label}' for label, key in enumerate(order))
+  named = ', '.join(f'#{key:06x} = {name}' for key, name in zip(order, names, strict=True))
+  return (
+    f"These are as many colours as there are classes: set --config.data.colors='{listing}' if this "
+    f'is their order ({named}), or exchange the ids. They can also stand behind the names in the '
+    "class file ('road 128 64 128')."
+  )
 
 
 def _tolerance(decoding: Decoding) -> str:

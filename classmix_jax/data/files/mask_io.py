@@ -112,7 +112,7 @@ def _unknown_error(
 ) -> UserError:
   ids = as_ids(raw, decoding)
   if ids is not None:
-    return mask_messages.unknown_ids(file, ids[unknown], decoding)
+    return mask_messages.unknown_ids(file, ids, unknown, decoding)
   packed = pack_colors(raw)
   if decoding.colors:
     return mask_messages.unknown_colors(file, packed, unknown, decoding)

@@ -1,7 +1,7 @@
 """Errors for masks without a meaning; `mask_advice.py` has the remedies."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -24,31 +24,45 @@ class UnknownValues(UserError):
     finding: the sentence without the remedy.
     values: id or packed colour -> number of pixels.
     decoding: of the mask.
+    present: ids in the mask and, after `add_present`, in others.
   """
 
   def __init__(
-    self, file: File, finding: str, values: Mapping[int, int], decoding: Decoding, kind: str
+    self,
+    file: File,
+    finding: str,
+    values: Mapping[int, int],
+    decoding: Decoding,
+    kind: str,
+    present: Iterable[int] = (),
   ):
     self.file, self.finding, self.values, self.decoding = file, finding, values, decoding
+    self.present = {*values, *present}
     super().__init__(self.join([]), kind)
 
   def join(self, others: Sequence[UserError]) -> str:
     """Returns a sentence with one remedy, and the number of values if other masks have more."""
     errors = [self, *(error for error in others if isinstance(error, UnknownValues))]
     values: Counter[int] = Counter()
+    present: set[int] = set()
     for error in errors:
       values.update(error.values)
+      present |= error.present
     sentence = self.finding
     if len(values) > len(self.values):
       sentence += f' {self._total(values, len({str(error.file) for error in errors}))}'
-    return f'{sentence} {self._advise(values)}'
+    return f'{sentence} {self._advise(values, present)}'
+
+  def add_present(self, present: Iterable[int]) -> None:
+    """Adds ids of masks that have a meaning, for the remedy."""
+    self.present.update(present)
 
   def _total(self, values: Mapping[int, int], num_masks: int) -> str:
     ids = sorted(values)
     return f'In all: {len(ids)} values in {num_masks} masks, from {ids[0]} to {ids[-1]}.'
 
-  def _advise(self, values: Mapping[int, int]) -> str:
-    return advise_ids(values, self.decoding)
+  def _advise(self, values: Mapping[int, int], present: Collection[int]) -> str:
+    return advise_ids(values, self.decoding, present)
 
 
 class UnknownColors(UnknownValues):
@@ -57,19 +71,29 @@ class UnknownColors(UnknownValues):
   def _total(self, values: Mapping[int, int], num_masks: int) -> str:
     return f'In all: {len(values):,} colours in {num_masks} masks.'
 
-  def _advise(self, values: Mapping[int, int]) -> str:
+  def _advise(self, values: Mapping[int, int], present: Collection[int]) -> str:
     return advise_colors(values, self.decoding)
 
 
-def unknown_ids(file: File, raw: np.ndarray, decoding: Decoding) -> UnknownValues:
-  """Returns the error for ids `[N]` that the table does not have, one for each pixel."""
-  keys, counts = np.unique(raw, return_counts=True)
+def unknown_ids(
+  file: File, raw: np.ndarray, unknown: np.ndarray, decoding: Decoding
+) -> UnknownValues:
+  """Returns the error for ids that the table does not have.
+
+  Args:
+    file: the mask.
+    raw: `[H, W]` ids.
+    unknown: `[H, W]` bool, True for pixels of unknown ids.
+    decoding: of the mask.
+  """
+  keys, counts = np.unique(raw[unknown], return_counts=True)
   values = dict(zip(keys.tolist(), counts.tolist(), strict=True))
   finding = (
     f'{file} holds the {plural("value", list(values))} {listed(values, 8)}; expected are '
     f'{_expected_ids(decoding)}.'
   )
-  return UnknownValues(file, finding, values, decoding, 'masks with unknown values')
+  present = np.unique(raw).tolist()
+  return UnknownValues(file, finding, values, decoding, 'masks with unknown values', present)
 
 
 def no_colors(file: File, packed: np.ndarray, decoding: Decoding) -> UnknownColors:

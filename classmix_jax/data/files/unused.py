@@ -83,7 +83,8 @@ def list_unused(
   groups: dict[str, list[Path]] = {}
   for directory in {os.path.realpath(path): path for path in directories}.values():
     for folder in walk_directory(directory, exclude):
-      results = find_results(folder.files) if without_results else ()
+      results = find_results(folder.files) if without_results else set()
+      results |= {'classes.json'} if results else set()
       for name, reason in folder.skipped.items():
         groups.setdefault(reason, []).append(folder.path / name)
       for name in folder.files:
@@ -104,7 +105,7 @@ def _as_list(groups: Mapping[str, Sequence[Path]]) -> list[Unused]:
 def _reason(path: Path) -> str:
   """Returns why a file is not read: its extension, 'empty' or `SYSTEM`; '' if it is read."""
   name = path.name.lower()
-  if is_system_file(path.name) or name.endswith(SIDECARS):
+  if is_system_file(path.name) or is_sidecar(name):
     return SYSTEM
   if is_image_name(path.name):
     try:
@@ -112,6 +113,14 @@ def _reason(path: Path) -> str:
     except OSError:
       return ''  # reading it says why
   return f'*{_extension(name)}'
+
+
+def is_sidecar(name: str) -> bool:
+  """Returns whether a file accompanies images, by its extension.
+
+  Example: `is_sidecar('tile.TFW') and is_sidecar('README.md')`.
+  """
+  return name.lower().endswith(SIDECARS)
 
 
 def _extension(name: str) -> str:
@@ -167,14 +176,12 @@ def describe_unused(
   return [_describe(one) for one in others if one.paths and one.reason != SYSTEM]
 
 
-def describe_files(files: Iterable[Path]) -> list[str]:
-  """Returns a sentence for each extension of some files that are not read.
+def describe_groups(groups: Mapping[str, Sequence[Path]]) -> list[str]:
+  """Returns a sentence for each reason why some files or directories are not read.
 
-  Example: `describe_files([Path('a.pdf')])` is `['1 file *.pdf is not read: ... (a.pdf).']`.
+  Example: `describe_groups({'*.pdf': [Path('a.pdf')]})` is `['1 file *.pdf is not read: export
+  them as PNG (a.pdf).']`.
   """
-  groups: dict[str, list[Path]] = {}
-  for file in files:
-    groups.setdefault(_reason(file), []).append(file)
   return [_describe(one) for one in _as_list(groups)]
 
 

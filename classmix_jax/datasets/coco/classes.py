@@ -5,8 +5,8 @@ Synopsis:
     CLASS_NAMES[1], PALETTE[1]      # 'person', (128, 0, 0)
 """
 
+from classmix_jax.data.files.colors import voc_palette
 from classmix_jax.data.files.decoding import Decoding, label_table
-from classmix_jax.datasets.folder.palette import voc_palette
 
 CLASS_NAMES = (
   'background',

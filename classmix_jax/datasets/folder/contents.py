@@ -20,6 +20,8 @@ from classmix_jax.datasets.folder.mask_names import Matches, match_masks, split_
 from classmix_jax.datasets.folder.patterns import NAME, Patterns, find_pattern
 from classmix_jax.errors import UserError
 
+NOTHING = Matches({}, {}, ())
+
 
 class Contents(NamedTuple):
   """Images and masks of a data set.
@@ -28,18 +30,15 @@ class Contents(NamedTuple):
     train: images for training; those without a mask have no labels.
     val: images for validation, None if some of the labelled images are to be set aside.
     unlabeled: name -> image of further images without labels.
-    test: number of images for tests, which are not used.
+    test: images for tests, which neither train nor validate.
     unlisted: images with a mask that are in no list of names, and are not used.
   """
 
   train: Matches
   val: Matches | None
   unlabeled: Mapping[str, Path]
-  test: int = 0
+  test: Matches = NOTHING
   unlisted: tuple[Path, ...] = ()
-
-
-NOTHING = Matches({}, {}, ())
 
 
 def read_contents(root: Path, layout: Layout | None, patterns: Patterns) -> Contents:
@@ -67,7 +66,7 @@ def read_contents(root: Path, layout: Layout | None, patterns: Patterns) -> Cont
   unlabeled = _read_unlabeled(root, layout, patterns)
   is_new = _outside([*held_out, *train.images.values(), *train.masks.values()])
   unlabeled = {name: path for name, path in unlabeled.items() if is_new(path)}
-  return Contents(train, val, unlabeled, len(test.images), unlisted)
+  return Contents(train, val, unlabeled, test, unlisted)
 
 
 def _read_train(root: Path, layout: Layout | None, patterns: Patterns) -> Matches:
@@ -75,6 +74,11 @@ def _read_train(root: Path, layout: Layout | None, patterns: Patterns) -> Matche
   parts = [part._replace(names=None) for part in layout.train] if layout else []
   if not (patterns.images or patterns.masks):
     return merge(map(read_part, parts))
+  named = patterns.directories(root)
+  if named:
+    if named[0] != named[1]:
+      require_images(named[1], list(image_paths(named[1])))
+    return read_part(Part(*named))
   if patterns.images:
     images = find_pattern(root, 'images', patterns.images)
   else:

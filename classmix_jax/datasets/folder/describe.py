@@ -94,8 +94,6 @@ def describe_matches(matches: Matches, bare_images: str, *, short: bool = False)
 
 def describe_held_out(held_out: int, labeled: int, share: float) -> str:
   """Returns the sentence on images that are set aside for validation."""
-  if share >= 1:  # an evaluation of a directory without training images
-    return f'All {labeled} {plural("image", range(labeled))} with a mask are evaluated.'
   return (
     f'There are no images for validation: {held_out} of {labeled} images with a mask '
     f'{are(range(held_out))} set aside (config.data.val_share={share:g}), see '
@@ -104,15 +102,16 @@ def describe_held_out(held_out: int, labeled: int, share: float) -> str:
 
 
 def describe_unused(
-  root: Path, layout: Layout | None, tests: int, unlisted: Sequence[Path]
+  root: Path, layout: Layout | None, tests: Matches, unlisted: Sequence[Path]
 ) -> list[str]:
   """Returns sentences on images for tests, and on pairs that are in no list of names."""
   sentences = []
   if layout and layout.test:
     places = _list_paths(root, [part.names or part.images for part in layout.test])
+    end = ' for training: evaluate --part=test scores them.' if tests.masks else '.'
     sentences.append(
-      f'{tests:,} {plural("image", range(tests))} for tests in {places} {are(range(tests))} not '
-      'used.'
+      f'{len(tests.images):,} {plural("image", tests.images)} for tests in {places} '
+      f'{are(tests.images)} not used{end}'
     )
   if unlisted:
     sentences.append(

@@ -67,8 +67,8 @@ def load(
     classes: file of class names, absolute or relative to root, in a format of data/class_files; ''
       is classes.txt, or the file of the layout. Its ids are values of masks, and its colours those
       of figures and of RGB masks.
-    label_map: 'RAW:CLASS,...' maps further values of masks; CLASS is an id or void. '255:1,7:void'
-      reads 255 as class 1 and 7 as void.
+    label_map: 'RAW:CLASS,...' maps further values of masks; CLASS is an id, a name or void.
+      '255:1,7:void' reads 255 as class 1 and 7 as void.
     colors: '#RRGGBB:CLASS,...', colours in RGB masks beside those of the class file.
     ignore: 'RAW,...', values to read as void: '0,3' is short for label_map='0:void,3:void'.
     mask_threshold: see `MaskOptions`, as are the four below.
@@ -95,7 +95,9 @@ def load(
   else:
     class_file = directory / os.path.expanduser(classes)
     if not classes:
-      class_file = locate_class_file(list(dict.fromkeys([directory, base])), layout)
+      named = patterns.directories(base) or ()
+      roots = [directory, base, *(place for one in named for place in (one.parent, one))]
+      class_file = locate_class_file(list(dict.fromkeys(roots)), layout)
     table = read_class_file(class_file)
   option_colors = parse_colors(colors, table.names)
   options = MaskOptions(
@@ -115,6 +117,7 @@ def load(
     train=paired_source(parts.train, decoding, size, reading),
     val=paired_source(parts.val, decoding, size, reading),
     unlabeled=image_source(parts.unlabeled, size, reading) if parts.unlabeled else None,
+    test=paired_source(parts.test, decoding, size, reading) if parts.test.names else None,
     notes=(
       *parts.notes,
       *list_notes(table, class_file),

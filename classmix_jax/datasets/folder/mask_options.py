@@ -18,7 +18,7 @@ from classmix_jax.data.files.decoding import (
   Decoding,
   label_table,
 )
-from classmix_jax.datasets.folder.options import parse_class_id, parse_label_map
+from classmix_jax.datasets.folder.options import parse_class, parse_label_map
 from classmix_jax.errors import UserError
 from classmix_jax.types import VOID
 
@@ -135,7 +135,7 @@ def _parse_transparent(text: str, class_names: tuple[str, ...]) -> int | str | N
       f"config.data.transparent='{text}' is for two classes, but there are {len(class_names)} "
       f"({', '.join(class_names)}): set it to 'void', '{BY_COLOR}' or a class id."
     )
-  label = parse_class_id(text, len(class_names))
+  label = parse_class(text, class_names)
   if label is None:
     raise UserError(
       f"config.data.transparent is '{text}'; choose a class id from 0 to {len(class_names) - 1}, "

@@ -9,6 +9,7 @@ Synopsis:
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from classmix_jax.data.class_files.names import match_names
 from classmix_jax.data.files.colors import Color
 from classmix_jax.data.files.decoding import RAW_VALUES
 from classmix_jax.errors import UserError
@@ -21,7 +22,7 @@ def parse_label_map(text: str, ignore: str, class_names: Sequence[str]) -> dict[
   """Returns raw value -> class id or `VOID` from the options `label_map` and `ignore`.
 
   Args:
-    text: 'RAW:CLASS,...'; CLASS is an id or void.
+    text: 'RAW:CLASS,...'; CLASS is an id, a name or void.
     ignore: 'RAW,...', values that are void.
     class_names: name of class 0, 1, ...
 
@@ -67,11 +68,11 @@ def _parse_table(
   table: dict[Key, int] = {}
   for entry in _entries(text):
     left, _, right = (part.strip() for part in entry.partition(':'))
-    key, label = parse_key(left), parse_class_id(right, len(class_names))
+    key, label = parse_key(left), parse_class(right, class_names)
     if key is None or label is None:
       raise UserError(
         f"--config.data.{option}={text!r}: {entry!r} is invalid; expected is '{sample}' with "
-        f'classes from 0 to {len(class_names) - 1} or void.'
+        f'classes from 0 to {len(class_names) - 1}, their names, or void.'
       )
     if table.get(key, label) != label:
       raise UserError(f'--config.data.{option}={text!r} maps {left} twice: remove one entry.')
@@ -87,11 +88,16 @@ def _parse_raw_value(text: str) -> int | None:
   return int(text) if text.isdecimal() and int(text) < RAW_VALUES else None
 
 
-def parse_class_id(text: str, num_classes: int) -> int | None:
-  """Returns a class id, `VOID` for 'void', or None for other text."""
+def parse_class(text: str, class_names: Sequence[str]) -> int | None:
+  """Returns the id of a class from its id or name, `VOID` for 'void', or None for other text.
+
+  Example: `parse_class('1', ('road', 'car')) == parse_class('Car', ('road', 'car')) == 1`.
+  """
   if text == 'void':
     return VOID
-  return int(text) if text.isdecimal() and int(text) < num_classes else None
+  if text.isdecimal():
+    return int(text) if int(text) < len(class_names) else None
+  return match_names([text], class_names).get(text)
 
 
 def _parse_color(text: str) -> Color | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from classmix_jax.data.files.colors import Color
+from classmix_jax.data.files.colors import Color, voc_palette
 from classmix_jax.data.files.image_io import read_palette
 from classmix_jax.data.files.open_image import File
 from classmix_jax.errors import UserError
@@ -37,18 +37,3 @@ def _mask_palette(masks: Sequence[File], ids: Sequence[int]) -> tuple[Color, ...
   except UserError:  # `check_pairs` reports it, or the check of the data
     return None
   return tuple(palette[index] for index in ids) if len(palette) > max(ids) else None
-
-
-def voc_palette(count: int) -> tuple[Color, ...]:
-  """Returns the first colours of the PASCAL VOC colour map.
-
-  The bits of the class id are dealt to red, green and blue in turn, and become the high bits of
-  each: id 0bhgfedcba has red 0badg00000 ..., as in VOCdevkit's VOClabelcolormap.m.
-
-  Example: `voc_palette(3) == ((0, 0, 0), (128, 0, 0), (0, 128, 0))`.
-  """
-
-  def channel(label: int, offset: int) -> int:
-    return sum((label >> (3 * bit + offset) & 1) << (7 - bit) for bit in range(3))
-
-  return tuple((channel(label, 0), channel(label, 1), channel(label, 2)) for label in range(count))

@@ -35,6 +35,8 @@ from classmix_jax.datasets.folder.patterns import Patterns, describe_content
 from classmix_jax.errors import UserError
 from classmix_jax.utils.text import listed
 
+TRAINING = ('images for training', 'used without labels')
+
 
 class Parts(NamedTuple):
   """The examples of a data set.
@@ -42,12 +44,14 @@ class Parts(NamedTuple):
   Attributes:
     train: pairs for training.
     val: pairs for validation.
+    test: pairs for tests.
     unlabeled: name -> image without a label.
     notes: sentences about how the directory was read.
   """
 
   train: Pairs
   val: Pairs
+  test: Pairs
   unlabeled: Mapping[str, Path]
   notes: tuple[str, ...]
 
@@ -66,7 +70,8 @@ def read_parts(
     root: the directory.
     layout: of the directory; None if patterns for images and masks are set.
     patterns: replace what the layout finds.
-    val_share: fraction of the labelled images to set aside if there are none for validation.
+    val_share: fraction of the labelled images to set aside if there are none for validation; 1
+      sets all aside, for an evaluation.
     val_seed: seed of this choice.
     labeled: `config.data.labeled`; images that a file lists stay labelled.
 
@@ -75,8 +80,10 @@ def read_parts(
   """
   contents = read_contents(root, layout, patterns)
   images, masks = contents.train.images, contents.train.masks
-  require_masks(root, contents.train, 'images for training', layout.train if layout else ())
-  described, notes = layout, describe_matches(contents.train, 'used without labels')
+  evaluates = val_share >= 1
+  title, use = ('images', 'not evaluated') if evaluates else TRAINING
+  require_masks(root, contents.train, title, layout.train if layout else ())
+  described, notes = layout, describe_matches(contents.train, use)
   if contents.val is not None and is_without_masks(contents.val) and not patterns.val:
     notes += describe_bare(root, layout, contents.val.images.values())
     contents = contents._replace(val=None)
@@ -93,18 +100,21 @@ def read_parts(
     held_out = hold_out(root, masks, val_share, val_seed, labeled)
     train = make_pairs(contents.train, masks.keys() - held_out)
     val = make_pairs(contents.train, held_out)
-    notes.append(describe_held_out(len(held_out), len(masks), val_share))
-    notes += describe_lists(root, find_lists(root, masks) if val_share < 1 else ())
+    if not evaluates:
+      notes.append(describe_held_out(len(held_out), len(masks), val_share))
+      notes += describe_lists(root, find_lists(root, masks))
   notes += describe_unused(root, layout, contents.test, contents.unlisted)
   if layout:
     notes += describe_directories(root, find_unread(root, layout))
   bare = {name: path for name, path in images.items() if name not in masks}
   unlabeled = join(bare, contents.unlabeled)
-  head = (
-    f'{root}: {describe_layout(root, described, patterns)}; {len(train.names):,} labelled, '
-    f'{len(unlabeled):,} unlabelled, {len(val.names):,} for validation.'
+  counts = (
+    f'; {len(train.names):,} labelled, {len(unlabeled):,} unlabelled, {len(val.names):,} for '
+    'validation'
   )
-  return Parts(train, val, unlabeled, (head, *(layout.notes if layout else ()), *notes))
+  head = f'{root}: {describe_layout(root, described, patterns)}{"" if evaluates else counts}.'
+  test = make_pairs(contents.test, contents.test.masks)
+  return Parts(train, val, test, unlabeled, (head, *(layout.notes if layout else ()), *notes))
 
 
 def require_masks(root: Path, matches: Matches, title: str, parts: Sequence[Part]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import re
 from typing import NamedTuple
 
-from classmix_jax.data.files.find_images import image_name, image_paths
+from classmix_jax.data.files.find_images import image_name, image_paths, is_image_name
 from classmix_jax.errors import UserError
 from classmix_jax.utils.text import listed
 
@@ -31,7 +31,15 @@ class Patterns(NamedTuple):
     """Returns the patterns without the name of a directory at their beginnings."""
     prefix = f'{directory.as_posix()}/'
     entries = [[entry.strip() for entry in pattern.split(',')] for pattern in self]
+    if not any(one.startswith(prefix) for each in entries for one in each):
+      return self
     return Patterns(*(','.join(one.removeprefix(prefix) for one in each) for each in entries))
+
+  def directories(self, root: Path) -> tuple[Path, Path] | None:
+    """Returns the directories of images and of masks, None if one of these is a pattern."""
+    images, masks = (root / os.path.expanduser(one) for one in (self.images, self.masks))
+    named = self.images and self.masks and os.path.isdir(images) and os.path.isdir(masks)
+    return (images, masks) if named else None
 
 
 def find_pattern(root: Path, field: str, pattern: str) -> dict[str, Path]:
@@ -54,7 +62,8 @@ def find_pattern(root: Path, field: str, pattern: str) -> dict[str, Path]:
   Example: `find_pattern(root, 'images', 'photos/*.jpg')` has 'a' for photos/a.jpg.
   """
   paths: dict[str, Path] = {}
-  for entry in filter(None, map(str.strip, pattern.split(','))):
+  whole = os.path.exists(root / os.path.expanduser(pattern))  # a path may have commas
+  for entry in [pattern] if whole else filter(None, map(str.strip, pattern.split(','))):
     matches = _find_entry(root, entry)
     if not matches:
       raise UserError(
@@ -83,11 +92,13 @@ def describe_content(directory: Path, most: int = 6) -> str:
 def _find_entry(root: Path, entry: str) -> list[tuple[Path, str]]:
   """Returns (path, name) of the images that one pattern matches."""
   entry = os.path.expanduser(entry.replace('\\', '/'))
+  path = root / entry
+  if os.path.isdir(path):  # its name may have brackets
+    return [(file, image_name(file, path)) for file in sorted(image_paths(path))]
+  if os.path.isfile(path):
+    return [(path, image_name(path, path.parent))] if is_image_name(path.name) else []
   if not WILDCARDS.search(entry):
-    path = root / entry
-    if path.is_file():
-      return [(path, image_name(path, path.parent))]
-    entry = f'{entry.rstrip("/")}/**'
+    return []
   parts = entry.split('/')
   fixed = next(index for index, part in enumerate(parts) if WILDCARDS.search(part))
   directory = root / ('/'.join(parts[:fixed]) or ('/' if entry.startswith('/') else ''))

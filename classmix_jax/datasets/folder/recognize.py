@@ -19,6 +19,7 @@ from classmix_jax.datasets.folder.layouts.words import (
   children,
   find_child,
   image_files,
+  spell,
 )
 from classmix_jax.datasets.folder.patterns import Patterns, describe_content
 from classmix_jax.errors import UserError
@@ -76,6 +77,8 @@ def recognize(root: Path) -> tuple[Path, Layout]:
     inner = children(directory)
     if len(inner) != 1 or image_files(directory):
       break
+    if spell(inner[0].name) in MASKS and image_files(inner[0]):
+      break  # masks without images
     directory = inner[0]
   hint = describe_annotations([root], root)
   raise UserError(

@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 import functools
 from typing import Any, NamedTuple
 
-from classmix_jax.data.files.colors import Color
+from classmix_jax.data.files.colors import Color, voc_palette
 from classmix_jax.data.files.decoding import UNKNOWN, Decoding, label_table
 from classmix_jax.data.files.mask_io import count_raw_values
 from classmix_jax.data.files.open_image import File
 from classmix_jax.data.label_statistics import spread
 from classmix_jax.datasets.cityscapes import classes as cityscapes
 from classmix_jax.datasets.folder.mask_options import MaskOptions, build_decoding
-from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.datasets.tfds import scene_parse150
 from classmix_jax.errors import UserError
 from classmix_jax.types import VOID

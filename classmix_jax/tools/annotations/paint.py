@@ -14,9 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from classmix_jax.data.class_files.words import is_void
-from classmix_jax.data.files.colors import Color
+from classmix_jax.data.files.colors import Color, voc_palette
 from classmix_jax.data.files.decoding import Decoding, label_table
-from classmix_jax.datasets.folder.palette import voc_palette
 from classmix_jax.errors import UserError
 from classmix_jax.tools.annotations.annotation import AnnotatedImage, Problem, Region, Shape
 from classmix_jax.tools.annotations.mask_files import MaskFiles

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from classmix_jax.config.data import check_pool, choose_split, open_dataset
 from classmix_jax.config.lookup import Config
-from classmix_jax.data.duplicates import duplicate_warnings
+from classmix_jax.data.duplicates import EqualImages, pair_equal
 from classmix_jax.data.files.checks import image_files
 from classmix_jax.data.files.findings import Finding, keep_findings
 from classmix_jax.data.files.unused import describe_system_files, top_directories
+from classmix_jax.data.label_statistics import add_present, select_ids
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.data.value_check import value_warnings
 from classmix_jax.errors import UserError
@@ -51,7 +52,8 @@ def check_data(config: Config, output: Path) -> list[Finding]:
     output: directory to write to.
 
   Returns:
-    The findings: problems that would stop a training, or train it on wrong labels.
+    The findings: problems that would stop a training, train it on wrong labels, or make its scores
+    too high.
 
   Raises:
     UserError: `output` cannot be written.
@@ -65,11 +67,14 @@ def check_data(config: Config, output: Path) -> list[Finding]:
     for title, source in sources.items()
   ]
   findings += [finding for part in parts for finding in part.findings]
+  add_present(findings, [raw for part in parts for raw in select_ids(part.values)])
+  equal_images = pair_equal(content for part in parts for content in part.contents)
+  findings += [equal_finding(equal) for equal in equal_images if equal.is_fault]
   # An image may belong to two parts, and the labels of all parts need the same option.
   findings = list({_identity(one, sources): one for one in reversed(findings)}.values())[::-1]
   warnings = list_warnings(dataset, parts) if dataset else []
   warnings += value_warnings(part.source for part in parts)
-  warnings += duplicate_warnings({part.title: part.source for part in parts})
+  warnings += [equal.describe() for equal in equal_images if not equal.is_fault]
   try:
     output.mkdir(parents=True, exist_ok=True)
     tables = [format_report(dataset, parts)] if dataset else []
@@ -111,6 +116,11 @@ def open_parts(config: Config) -> tuple[Dataset | None, dict[str, Source], list[
     except UserError as error:
       findings.append(Finding.of('', error))
   return dataset, sources, findings
+
+
+def equal_finding(equal: EqualImages) -> Finding:
+  """Returns the finding of images that are labelled and in the validation set, or alike."""
+  return Finding(equal.other, equal.describe(), f'equal {equal.first} and {equal.other} images')
 
 
 def _identity(finding: Finding, titles: Container[str]) -> tuple[str, str]:

@@ -165,11 +165,11 @@ def list_warnings(dataset: Dataset, parts: Sequence[Part]) -> list[str]:
   """
   sentences = []
   for part in parts:
-    if not len(part.counts):
-      continue
+    if not len(part.counts) or not part.decoded:
+      continue  # a finding explains which classes are absent
     _, images = class_counts(part.counts, len(dataset.class_names))
     one_class = one_class_warning(part.counts, dataset.class_names, part.title)
-    if one_class and not part.findings:
+    if one_class:
       sentences += one_class
     elif part.title == 'labelled':
       sentences += label_warnings(images.tolist(), len(part.counts), dataset.class_names)

@@ -16,13 +16,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from classmix_jax.data.duplicates import Content, hash_pixels
 from classmix_jax.data.files.checks import check_fit
 from classmix_jax.data.files.decoding import Decoding, Raw
 from classmix_jax.data.files.findings import Finding
 from classmix_jax.data.files.image_io import Header, read_header
 from classmix_jax.data.files.mask_io import count_raw_values
 from classmix_jax.data.files.turning import fits_either_way
-from classmix_jax.data.label_statistics import binary_finding, count_values, void_finding
+from classmix_jax.data.label_statistics import (
+  add_present,
+  count_label,
+  part_findings,
+  select_ids,
+)
 from classmix_jax.data.source import Source
 from classmix_jax.errors import UserError
 from classmix_jax.types import Size
@@ -55,6 +61,8 @@ class Inspection(NamedTuple):
     mask: header of the mask's file.
     values: raw value of the mask -> pixels.
     counts: `[256]` int64, label -> pixels.
+    decoded: whether every pixel of the mask is a class or void; True if it was not requested.
+    content: for the comparison with other examples.
     findings: problems of the example.
   """
 
@@ -63,6 +71,8 @@ class Inspection(NamedTuple):
   mask: Header | None
   values: Mapping[Raw, int]
   counts: np.ndarray | None
+  decoded: bool
+  content: Content
   findings: tuple[Finding, ...]
 
 
@@ -81,6 +91,8 @@ class Part:
     uncounted_pixels: pixels of values without a class beyond `MAX_UNKNOWN_VALUES`.
     counts: `[N, 256]` int64, label -> pixels, of the readable masks.
     valid: indices of the examples without a finding.
+    decoded: whether all masks decode and have meant values, so that absent classes are absent.
+    contents: for the comparison with other parts.
     turned: number of images that EXIF turns and whose masks fit either way.
     findings: problems of the examples.
   """
@@ -95,6 +107,8 @@ class Part:
   uncounted_pixels: int
   counts: np.ndarray
   valid: tuple[int, ...]
+  decoded: bool
+  contents: tuple[Content, ...]
   turned: int
   findings: tuple[Finding, ...]
 
@@ -115,7 +129,8 @@ def survey(title: str, source: Source, class_names: Sequence[str], *, with_masks
   values: dict[Raw, Value] = {}
   uncounted_pixels = 0
   for inspection in in_parallel(
-    lambda index: inspect_example(source, index, class_names, with_masks), range(len(source))
+    lambda index: inspect_example(title, source, index, class_names, with_masks),
+    range(len(source)),
   ):
     # Values are added one by one, since those of all smoothed masks would not fit into memory.
     uncounted_pixels += _add_values(inspection.values, values, source)
@@ -124,13 +139,11 @@ def survey(title: str, source: Source, class_names: Sequence[str], *, with_masks
   readable = [index for index, one in enumerate(inspections) if one.counts is not None]
   counts = np.array([inspections[index].counts for index in readable], np.int64).reshape(-1, 256)
   findings = [finding for one in inspections for finding in one.findings]
+  add_present(findings, select_ids(values))
   # What whole masks hold is judged by those that decode, as their options are not the reason.
   sound = [position for position, index in enumerate(readable) if not inspections[index].findings]
   names = [source.names[readable[position]] for position in sound]
-  for kind, describe in (('masks of 0 and 255', binary_finding), ('void masks', void_finding)):
-    sentence = describe(names, counts[sound], class_names)
-    if sentence:
-      findings.append(Finding(title, sentence, kind))
+  whole = part_findings(title, names, counts[sound], class_names)
   return Part(
     title=title,
     source=source,
@@ -141,14 +154,16 @@ def survey(title: str, source: Source, class_names: Sequence[str], *, with_masks
     values=values,
     uncounted_pixels=uncounted_pixels,
     counts=counts,
+    decoded=not whole and all(one.decoded for one in inspections),
+    contents=tuple(one.content for one in inspections),
     valid=tuple(index for index, one in enumerate(inspections) if not one.findings),
     turned=sum(fits_either_way(one.image, one.mask) for one in inspections),
-    findings=tuple(findings),
+    findings=(*findings, *whole),
   )
 
 
 def inspect_example(
-  source: Source, index: int, class_names: Sequence[str], with_mask: bool
+  title: str, source: Source, index: int, class_names: Sequence[str], with_mask: bool
 ) -> Inspection:
   """Reads the readable parts of one example, and collects the errors as findings."""
   findings: list[Finding] = []
@@ -160,13 +175,17 @@ def inspect_example(
       findings.append(Finding.of(file, error))
       return None
 
+  def read_label() -> tuple[bytes | None, np.ndarray]:
+    label = source.load_label(index)
+    return hash_pixels(label), count_label(label, name, class_names)
+
   files, name = source.files, source.names[index]
   # `files.image` reads a record if the data set is prepared, which can fail, too.
   image_file = attempt(name, files.image, index) if files else None
   image = image_file and attempt(image_file, read_header, image_file)
   pixels = attempt(image_file or name, source.read_image, index)
   size = image.size if image else None if pixels is None else pixels.shape[:2]
-  mask, counts = None, None
+  mask, mask_digest, counts = None, None, None
   values: Mapping[Raw, int] = {}
   if with_mask and files and files.mask:
     mask_file = attempt(name, files.mask, index)
@@ -175,13 +194,23 @@ def inspect_example(
       attempt(mask_file, check_fit, image_file, image, mask_file, mask, files.decoding)
     values = mask and attempt(mask_file, count_raw_values, mask_file, files.decoding) or {}
     # Read again as in a training, for its sentence on values without a class.
-    counts = attempt(mask_file or name, count_values, source, index, class_names)
+    mask_digest, counts = attempt(mask_file or name, read_label) or (None, None)
     if counts is None and values:
       counts = _count_labels(values, files.decoding)
   elif with_mask:
-    counts = attempt(name, count_values, source, index, class_names)
+    mask_digest, counts = attempt(name, read_label) or (None, None)
+  image_digest = None if pixels is None else hash_pixels(pixels)
   distinct = {(finding.file, finding.sentence): finding for finding in findings}
-  return Inspection(image, size, mask, values, counts, tuple(distinct.values()))
+  return Inspection(
+    image,
+    size,
+    mask,
+    values,
+    counts,
+    decoded=not with_mask or mask_digest is not None,
+    content=Content(title, str(image_file or name), image_digest, mask_digest),
+    findings=tuple(distinct.values()),
+  )
 
 
 def _count_labels(values: Mapping[Raw, int], decoding: Decoding) -> np.ndarray:
