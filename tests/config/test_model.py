@@ -48,7 +48,7 @@ def test_heads_get_the_output_stride():
     (dict(output_stride=4), 'output_stride is 4, but a ResNet can have 8 or 16 or 32;'),
     (
       dict(stem_stride=1),
-      r'stem_stride is 1, which is for heads .* \(unet, .*, fpn_small\), not for deeplab_v2; set it',
+      r'stem_stride is 1, which is for heads .* \(unet, .*, fpn_small\), not for deeplab_v2;',
     ),
     (
       dict(backbone='dinov2_small', head='unet', stem_stride=2),
