@@ -46,7 +46,7 @@ def build_backbone(
 
 
 def check_levels(backbone: nn.Module, head: Callable[..., nn.Module], stem: bool) -> None:
-  """Raises an error if a backbone, with a stem or without, lacks the levels that a head takes.
+  """Checks that a backbone, with a stem or without, has the levels that a head takes.
 
   Raises:
     ValueError: the head takes a pyramid, which the backbone does not return.

@@ -151,7 +151,8 @@ def test_logits_and_statistics(backbone, head, train):
     return forward(model, variables['params'], variables['batch_stats'], image, train=train)
 
   logits, batch_stats = on_a_device(run, variables, image)
-  np.testing.assert_allclose(logits, expected, atol=1e-4)
+  # Batch statistics of 12 values, at stride 32, enlarge rounding errors.
+  np.testing.assert_allclose(logits, expected, atol=1e-3 if train else 1e-4)
   after = convert(shapes, peer.state_dict(), head)['batch_stats']
   for x, y in zip(jax.tree.leaves(batch_stats), jax.tree.leaves(after), strict=True):
     np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4)
@@ -173,7 +174,7 @@ def test_gradients(head):
 
   def loss(params, batch_stats, image):
     logits, _ = forward(model, params, batch_stats, image, train=True)
-    return jnp.mean(cross_entropy(logits, label.astype(np.uint8)))
+    return jnp.mean(cross_entropy(logits, jnp.asarray(label, jnp.uint8)))
 
   def differentiate(variables, image):
     return jax.grad(loss)(variables['params'], variables['batch_stats'], image)

@@ -1,4 +1,4 @@
-"""The decoder of a feature pyramid network: levels summed from the coarsest down, then as one map.
+"""The decoder of a feature pyramid network: levels are summed from the coarsest down.
 
     coarsest level ---> 1x1 ----------------> p4 -> 3 x (3x3, GN, ReLU, upsampled) -+
     next finer level -> 1x1 -> + doubled p4 = p3 -> 2 x (...) ----------------------+
