@@ -161,19 +161,20 @@ def test_logits_and_statistics(backbone, head, train):
 @pytest.mark.slow
 @pytest.mark.parametrize('head', PEERS)
 def test_gradients(head):
+  """With running statistics: those of a batch enlarge rounding errors, see above."""
   model, shapes = ours('resnet18_tv', head)
   peer, image = theirs('resnet18_tv', head), draw_image()
-  draw(peer, image, train=True)
+  draw(peer, image, train=False)
   variables = convert(shapes, peer.state_dict(), head)
   label = np.random.default_rng(2).integers(0, CLASSES, (2, *SIZE))
-  logits = run_peer(peer, image, True)
+  logits = run_peer(peer, image, False)
   torch.nn.functional.cross_entropy(logits, torch.from_numpy(label)).backward()
   expected = {name: x.grad for name, x in peer.named_parameters()}
   trained = {path: x for path, x in shapes.items() if path[0] == 'params'}
   expected = convert(trained, expected, head)['params']
 
   def loss(params, batch_stats, image):
-    logits, _ = forward(model, params, batch_stats, image, train=True)
+    logits, _ = forward(model, params, batch_stats, image, train=False)
     return jnp.mean(cross_entropy(logits, jnp.asarray(label, jnp.uint8)))
 
   def differentiate(variables, image):
