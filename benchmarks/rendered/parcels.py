@@ -1,4 +1,4 @@
-"""Renders farmland from the air: fields of one palette, told apart by the order of their plants.
+"""Renders farmland from the air: fields of one palette, separated by the order of their plants.
 
 A meadow has no direction, a row crop one, an orchard two. Roads, water and roofs lie above them.
 """

@@ -187,6 +187,6 @@ def run(program: ModuleType) -> None:
   except UserError as error:
     fail(str(error))
   except KeyboardInterrupt as interrupt:
-    state = str(interrupt) or 'the same command resumes from the last checkpoint.'
+    state = str(interrupt) or 'the same command starts again, a training run from a checkpoint.'
     print(f'interrupted; {state}', file=sys.stderr)
     sys.exit(130)

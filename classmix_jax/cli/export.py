@@ -25,22 +25,37 @@ NETWORK = flags.DEFINE_string(
 )
 
 
+def parse_size(texts: list[str]) -> tuple[int, int] | None:
+  """Parses --size=HEIGHT,WIDTH; returns None if the flag is missing."""
+  from classmix_jax.errors import UserError
+
+  if not texts:
+    return None
+  if len(texts) != 2 or not all(text.isdecimal() and int(text) for text in texts):
+    raise UserError(f'--size={",".join(texts)} must be HEIGHT,WIDTH, for example 512,1024.')
+  return int(texts[0]), int(texts[1])
+
+
 def main() -> None:
   from classmix_jax.errors import UserError
-  from classmix_jax.inference.export.export import export
+  from classmix_jax.inference.export.export import default_size, export
 
   if not OUTPUT.value:
     raise UserError('--output is missing; for example --output=DIR.')
-  if SIZE.value and (len(SIZE.value) != 2 or not all(map(str.isdecimal, SIZE.value))):
-    raise UserError(f'--size={",".join(SIZE.value)} must be HEIGHT,WIDTH, for example 512,1024.')
+  run, size = command_line.existing_run(WORKDIR.value), parse_size(SIZE.value)
+  (height, width), title = (size, '') if size else default_size(run)
   differences = export(
-    command_line.existing_run(WORKDIR.value),
+    run,
     OUTPUT.value,
     formats=FORMAT.value,
-    size=(int(SIZE.value[0]), int(SIZE.value[1])) if SIZE.value else None,
+    size=(height, width),
     step=STEP.value,
     network=NETWORK.value,
   )
   for name, value in differences.items():
     print(f"{name}: logits within {value:.1e} of JAX's, relative to the largest")
-  print(f'wrote them and MODEL_CARD.md to {OUTPUT.value}')
+  hint = f', the {title} of the run; --size=HEIGHT,WIDTH chooses another' if title else ''
+  print(
+    f'wrote them and MODEL_CARD.md to {OUTPUT.value}, for images of {height}x{width} (height x '
+    f'width) only{hint}'
+  )

@@ -12,11 +12,13 @@ flag, on TPU pods and Kubernetes with --coordinator=cluster, anywhere else with
 
 from collections.abc import Callable
 from pathlib import Path
+import sys
 
 from absl import flags
 
 from classmix_jax.cli import command_line, gpu_flags
 from classmix_jax.cli.start import STOP
+from classmix_jax.cli.supervised_command import supervised_command
 from classmix_jax.config.flags import define_config
 from classmix_jax.utils.interrupt import Stopped
 
@@ -63,6 +65,7 @@ def train(on_step: Callable[[int], None]) -> None:
       stop=STOP,
       on_end=report_training,
       verbose=VERBOSE.value,
+      supervised_command=supervised_command(sys.orig_argv[1:]),
     )
   except Stopped as stopped:
     print(

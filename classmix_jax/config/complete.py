@@ -62,4 +62,4 @@ def complete(config: Config, recorded: Mapping[str, Any] | None) -> tuple[Config
   config.update_from_flattened_dict({k: v for k, v in network.items() if k in names})
   facts = gather_facts(config)
   config.update_from_flattened_dict(propose(flatten(config.to_dict()), facts))
-  return config, describe(flatten(config.to_dict()), facts)
+  return config, describe(flatten(config.to_dict()), names, facts)

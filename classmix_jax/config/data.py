@@ -22,7 +22,7 @@ from classmix_jax.data.files.checks import check_pairs, file_pairs
 from classmix_jax.data.files.findings import keep_findings, keeps_findings, raise_findings
 from classmix_jax.data.random_crop import Geometry
 from classmix_jax.data.source import Dataset, Source, cached, concat, subset, with_labels_of
-from classmix_jax.data.splits import choose_labeled, split_hash
+from classmix_jax.data.splits import TOO_FEW, choose_labeled, split_hash
 from classmix_jax.data.unreadable import (
   NONE_UNREADABLE,
   UnreadableExamples,
@@ -200,7 +200,8 @@ def check_pool(config: Config, split: Split) -> None:
     raise UserError(
       f'{config.method.name} {why} unlabelled images, but there is only '
       f'{len(split.unlabeled)}: add images without masks, lower config.data.labeled '
-      f'({len(split.labeled)} images are labelled), or use method={BASELINE}.'
+      f'({len(split.labeled)} images are labelled), or use method={BASELINE}.',
+      TOO_FEW,
     )
 
 

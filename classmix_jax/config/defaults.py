@@ -216,6 +216,7 @@ OPEN_FIELDS = (
   'optim.learning_rate',
   'optim.head_multiplier',
   'optim.weight_decay',
+  'labeled_loss.balance',
 )
 
 

@@ -19,7 +19,8 @@ from classmix_jax.data.source import Source
 from classmix_jax.types import Size
 
 MAX_IMAGES = 64  # whose size, or mask, is read
-PIXELS = (256**2, 362**2, 512**2, 724**2)  # of working sizes; each has twice as many as the last
+PIXELS = (256**2, 362**2, 512**2)  # of working sizes; each has twice as many as the last
+LARGEST_SHARE = 0.7  # of the pixels of an image that a smaller size may have, to be worth it
 MULTIPLE = 32  # of the sides of working images
 
 
@@ -114,7 +115,7 @@ def gather_facts(config: Config) -> Facts:
     read_size(source, i) for source in (split.labeled, split.unlabeled) for i in spread(source)
   ]
   height, width = (int(np.median(sides)) for sides in zip(*sizes, strict=True))
-  smaller = [fit_pixels((height, width), p) for p in PIXELS if p < height * width]
+  smaller = [fit_pixels((height, width), p) for p in PIXELS if p < LARGEST_SHARE * height * width]
   labels = [split.labeled.load_label(i) for i in spread(split.labeled)] if smaller else []
   kept = {size: measure_kept(labels, size, len(dataset.class_names)) for size in smaller}
   counts = len(split.labeled), len(split.unlabeled)

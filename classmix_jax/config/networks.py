@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-PRETRAINED = 'efficientnet_lite0'  # its ImageNet weights are installed with this package
+DEFAULT, PRETRAINED = 'tiny', 'efficientnet_lite0'
 
 FROM_SCRATCH: Mapping[str, Any] = MappingProxyType(
   {
@@ -20,10 +20,11 @@ FROM_SCRATCH: Mapping[str, Any] = MappingProxyType(
     'optim.learning_rate': 1e-3,
     'optim.head_multiplier': 1.0,
     'optim.weight_decay': 0.01,
+    'labeled_loss.balance': 0.5,
   }
 )
 NETWORKS: Mapping[str, Mapping[str, Any]] = {
-  'tiny': FROM_SCRATCH,
+  DEFAULT: FROM_SCRATCH,
   PRETRAINED: {
     **FROM_SCRATCH,
     'model.pretrained': 'efficientnet_lite0',

@@ -6,34 +6,37 @@ docs/results.md has the measurements behind the numbers.
 Synopsis:
 
     values = propose({'model.backbone': None, 'steps': None, ...}, facts)
-    lines = describe(values, facts)
+    lines = describe({**fields, **values}, values, facts)
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from classmix_jax.config.facts import Facts
-from classmix_jax.config.networks import PRETRAINED, find_recipe
+from classmix_jax.config.networks import DEFAULT, find_recipe
 from classmix_jax.types import Size
 
 LEAST_KEPT = 0.9  # mIoU that perfect predictions of the working size must keep
-MAX_PIXELS = 512 * 512  # of a working image
+MAX_PIXELS = 640 * 640  # of an image that keeps its own size although it has thin things
 CROP = 160  # side of a square with the pixels of a crop
-STEPS = 1_500
+STEPS = 1_500  # at least
+MAX_STEPS = 20_000
+PASSES = 30  # over the labelled images, at least
+EVALUATIONS = 4  # in a training run, so that one lies at its middle
 
 
 def propose_size(facts: Facts) -> tuple[int, ...]:
   """Returns the working size (H, W): the smallest that keeps thin things, () for the own size.
 
   Example:
-    >>> propose_size(Facts((360, 480), True, 46, 321, {(224, 288): 0.94, (320, 416): 0.98}))
+    >>> propose_size(Facts((360, 480), True, 46, 321, {(224, 288): 0.94}))
     (224, 288)
   """
-  sizes = [size for size in facts.kept if size[0] * size[1] <= 1.1 * MAX_PIXELS]
-  good = [size for size in sizes if facts.kept[size] >= LEAST_KEPT]
+  good = [size for size, kept in facts.kept.items() if kept >= LEAST_KEPT]
   if good:
     return good[0]
-  return sizes[-1] if len(sizes) < len(facts.kept) else ()
+  is_large = facts.size[0] * facts.size[1] > MAX_PIXELS
+  return list(facts.kept)[-1] if is_large else ()
 
 
 def propose_crop(size: Size) -> Size:
@@ -48,6 +51,19 @@ def propose_crop(size: Size) -> Size:
   return height, width
 
 
+def propose_steps(batch_size: int, facts: Facts) -> int:
+  """Returns the number of steps: longer for many images, labelled or not.
+
+  Example:
+    >>> propose_steps(8, Facts((120, 120), True, labeled=24, unlabeled=456, kept={}))
+    1500
+    >>> propose_steps(8, Facts((120, 120), True, labeled=1_000, unlabeled=456, kept={}))
+    3752
+  """
+  needed = max(STEPS, -(-PASSES * facts.labeled // batch_size), -(-facts.unlabeled // batch_size))
+  return EVALUATIONS * -(-min(needed, MAX_STEPS) // EVALUATIONS)
+
+
 def propose(fields: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
   """Returns field -> value for the fields that are None.
 
@@ -56,71 +72,57 @@ def propose(fields: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     facts: about the data.
   """
   given = {name: value for name, value in fields.items() if value is not None}
-  backbone = given.get('model.backbone', PRETRAINED)
+  backbone = given.get('model.backbone', DEFAULT)
   values = {'model.backbone': backbone, **find_recipe(backbone), **given}
-  if 'data.size' not in given:
-    values['data.size'] = propose_size(facts)
-  if 'data.crop' not in given:
-    values['data.crop'] = propose_crop(tuple(values['data.size']) or facts.size)
-  if 'eval.protocol' not in given:
-    # The score must not depend on the working size, which is a choice.
-    values['eval.protocol'] = 'full' if len(values['data.size']) else 'paper'
-  if 'steps' not in given:
-    values['steps'] = STEPS
-  if 'eval_every' not in given:
-    values['eval_every'] = max(1, values['steps'] // 4)
+  values.setdefault('data.size', propose_size(facts))
+  values.setdefault('data.crop', propose_crop(tuple(values['data.size']) or facts.size))
+  # The score must not depend on the working size, which is a choice.
+  values.setdefault('eval.protocol', 'full' if len(values['data.size']) else 'paper')
+  values.setdefault('steps', propose_steps(values['batch_size'], facts))
+  values.setdefault('eval_every', max(1, values['steps'] // EVALUATIONS))
   return {name: values[name] for name, value in fields.items() if value is None}
 
 
-def percent(part: float) -> str:
-  return f'{100 * part:.0f} %'
+def list_values(fields: Mapping[str, Any], chosen: Collection[str], names: Sequence[str]) -> str:
+  """Returns 'NAME=VALUE, ...' of those of the names that were chosen."""
+  return ', '.join(f'{name}={fields[name]}' for name in names if name in chosen)
 
 
-def describe(fields: Mapping[str, Any], facts: Facts) -> list[str]:
-  """Returns four lines on what was chosen, and why.
+def describe(fields: Mapping[str, Any], chosen: Collection[str], facts: Facts) -> list[str]:
+  """Returns a line on each group of chosen fields: their values, and why.
 
   Args:
     fields: the complete config by dotted names.
+    chosen: names of the fields that were open.
     facts: about the data.
   """
-  return [
-    describe_size(fields, facts),
-    describe_network(fields, facts),
-    describe_length(fields, facts),
+  lines = [
+    (SIZE_FIELDS, explain_size(fields, facts)),
+    (NETWORK_FIELDS, 'a recipe for few labels and short trainings'),
+    (LENGTH_FIELDS, explain_length(fields, facts)),
   ]
+  values = [(list_values(fields, chosen, names), reason) for names, reason in lines]
+  return [f'chosen: {text} ({reason})' for text, reason in values if text]
 
 
-def describe_size(fields: Mapping[str, Any], facts: Facts) -> str:
-  """Returns the line on working size and crops."""
-  images = f'{facts.size[0]}x{facts.size[1]}' + ('' if facts.equal else ' (median)')
+SIZE_FIELDS = ('data.size', 'data.crop')
+NETWORK_FIELDS = ('model.backbone', 'model.head', 'optim.rule', 'optim.learning_rate')
+LENGTH_FIELDS = ('steps', 'batch_size', 'eval_every')
+
+
+def explain_size(fields: Mapping[str, Any], facts: Facts) -> str:
+  """Returns why images are trained at a size."""
+  height, width = facts.size
   size, crop = tuple(fields['data.size']), tuple(fields['data.crop'])
+  images = f'images are {height}x{width}' + ('' if facts.equal else ' in the middle')
+  if size in facts.kept:
+    images += f', made smaller, perfect masks keep {100 * facts.kept[size]:.0f} % mIoU'
   working = size or facts.size
-  share = percent(min(1.0, crop[0] * crop[1] / (working[0] * working[1]))) if crop else 'all'
-  if not size:
-    where = 'are trained at their own size'
-  elif size in facts.kept:
-    kept = percent(facts.kept[size])
-    where = f'are made smaller to {size[0]}x{size[1]}, where perfect masks keep {kept} mIoU'
-  else:
-    where = f'are resized to {size[0]}x{size[1]}'
-  crops = f'crops of {crop[0]}x{crop[1]} ({share} of an image)' if crop else 'whole images'
-  return f'size      images of {images} {where}; {crops}'
+  share = min(1.0, crop[0] * crop[1] / (working[0] * working[1])) if crop else 1.0
+  return f'{images}; a crop is {100 * share:.0f} % of an image'
 
 
-def describe_network(fields: Mapping[str, Any], facts: Facts) -> str:
-  """Returns the line on network, weights and optimizer."""
-  backbone, head = fields['model.backbone'], fields['model.head']
-  rule, rate = fields['optim.rule'], fields['optim.learning_rate']
-  weights = fields['model.pretrained']
-  start = f'from weights {weights}' if weights else 'from scratch'
-  return f'network   {backbone} + {head} {start}, {rule} at {rate:g}'
-
-
-def describe_length(fields: Mapping[str, Any], facts: Facts) -> str:
-  """Returns the line on steps and batches."""
-  steps, batch = fields['steps'], fields['batch_size']
-  passes = steps * batch / facts.labeled
-  line = (
-    f'length    {steps:,} steps of {batch} labelled images: each is seen about {passes:,.0f} times'
-  )
-  return f'{line}, evaluated every {fields["eval_every"]:,}'
+def explain_length(fields: Mapping[str, Any], facts: Facts) -> str:
+  """Returns how often images are seen."""
+  passes = fields['steps'] * fields['batch_size'] / facts.labeled
+  return f'each of {facts.labeled:,} labelled images is seen {passes:,.0f} times'

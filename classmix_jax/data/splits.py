@@ -30,6 +30,7 @@ from classmix_jax.data.sampler import random_permutation
 from classmix_jax.errors import UserError
 
 FRACTION = re.compile(r'\d+/\d+')
+TOO_FEW = 'too few examples'  # kind of errors
 _SPLIT_STREAM = 2**31  # none of the streams of examples (0, 1, ...)
 
 
@@ -61,7 +62,7 @@ def choose_labeled(names: Sequence[str], labeled: int | str, seed: int) -> np.nd
   """
   text = str(labeled).strip()
   if not names:
-    raise UserError('The data set has no training examples: check config.data.root')
+    raise UserError('The data set has no training examples: check config.data.root', TOO_FEW)
   order = sorted(range(len(names)), key=lambda i: names[i])
   if FRACTION.fullmatch(text):
     text = str(count_of_fraction(text, len(names)))
@@ -116,7 +117,8 @@ def _ranks_of_count(length: int, count: int, seed: int) -> np.ndarray:
   if not 0 <= count <= length:
     raise UserError(
       f'config.data.labeled={count}, but there are {length} training examples: '
-      f'choose 1 to {length}, or 0 for all'
+      f'choose 1 to {length}, or 0 for all',
+      TOO_FEW,
     )
   return random_permutation(seed, _SPLIT_STREAM, 0, length)[: count or length]
 

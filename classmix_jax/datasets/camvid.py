@@ -10,6 +10,7 @@ G. Brostow, J. Fauqueur, R. Cipolla, "Semantic object classes in video", 2009;
 V. Badrinarayanan et al., "SegNet", arXiv:1511.00561: the 11 classes and the split.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from classmix_jax.data.files.checks import check_exists, check_pairs
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import paired_source
 from classmix_jax.data.files.find_images import find_images, find_unpacked_images
-from classmix_jax.data.files.pairs import listed_pairs, pair
+from classmix_jax.data.files.pairs import Pairs, listed_pairs, pair
 from classmix_jax.data.source import Dataset, Source
+from classmix_jax.errors import UserError
 from classmix_jax.types import VOID, Size
 
 CLASS_NAMES = (
@@ -61,8 +63,9 @@ def load(root: str, size: Size | None = None) -> Dataset:
   """Returns CamVid; checks paths, pairs and sizes without decoding an image.
 
   Args:
-    root: directory with train/, trainannot/, val/, valannot/ and optionally the lists train.txt
-      and val.txt. Without a list, all images of the directory are used.
+    root: directory with train/, trainannot/, val/, valannot/ and optionally test/, testannot/ and
+      the lists train.txt, val.txt and test.txt. Without a list, all images of the directory are
+      used.
     size: working resolution (height, width); None keeps 360 x 480.
 
   Raises:
@@ -77,24 +80,36 @@ def load(root: str, size: Size | None = None) -> Dataset:
     name='camvid',
     class_names=CLASS_NAMES,
     palette=PALETTE,
-    train=_open_split(base, 'train', size),
-    val=_open_split(base, 'val', size),
+    train=paired_source(_check(_find_split(base, 'train')), DECODING, size),
+    val=paired_source(_check(_find_split(base, 'val')), DECODING, size),
+    test=_open_test(base, size),
   )
 
 
-def _open_split(base: Path, split: str, size: Size | None) -> Source:
+def _check(pairs: Pairs) -> Pairs:
+  check_pairs(pairs, DECODING)
+  return pairs
+
+
+def _open_test(base: Path, size: Size | None) -> Source | None:
+  """Returns the test images, None if they are missing or incomplete: training uses none."""
+  if not (base / 'test').is_dir() or not (base / 'testannot').is_dir():
+    return None
+  with contextlib.suppress(UserError):
+    return paired_source(_find_split(base, 'test'), DECODING, size)
+  return None
+
+
+def _find_split(base: Path, split: str) -> Pairs:
   images = find_unpacked_images(base / split, 'CamVid')
   masks = find_images(base / f'{split}annot')
   list_file = base / f'{split}.txt'
   if list_file.exists():
-    pairs = listed_pairs(
+    return listed_pairs(
       list_file,
       images,
       masks,
       remedy=f'Unpack them again beside {list_file.name}, or remove the list to read whole '
       'directories.',
     )
-  else:
-    pairs = pair(images, masks, remedy=f'Add them to {base / f"{split}annot"}.')
-  check_pairs(pairs, DECODING)
-  return paired_source(pairs, DECODING, size)
+  return pair(images, masks, remedy=f'Add them to {base / f"{split}annot"}.')

@@ -5,7 +5,7 @@ Synopsis:
     evaluator = Evaluator(dataset, model, devices, ('e797d043', 46), 0.95, Protocol())
     result = evaluator(step, networks)          # networks: name -> variables
     print(result_table(result))
-    evaluator.draw_predictions(networks).save('predictions.png')
+    evaluator.draw_predictions(networks, step).save('predictions.png')
     evaluator.write_predictions(networks['student'], Path('OUT'))
 """
 
@@ -218,14 +218,22 @@ class Evaluator:
       prediction, confidence = (np.asarray(x[0])[part] for x in self.score(variables, example))
       yield Seen(val.names[index], val.read_image(index), truth, prediction, confidence)
 
-  def draw_predictions(self, networks: Mapping[str, PyTree], rows: int = 4) -> Image.Image:
-    """Draws up to `rows` validation images, their labels and the predictions of every network."""
+  def draw_predictions(
+    self, networks: Mapping[str, PyTree], step: int, rows: int = 4
+  ) -> Image.Image:
+    """Draws up to `rows` validation images, their labels and the predictions of every network.
+
+    Args:
+      networks: name -> variables.
+      step: of the networks, for the captions.
+      rows: number of images, spread over the validation set.
+    """
     indices = spread(len(self.dataset.val), rows).tolist()
     palette, cells = self.dataset.palette, []
     for seen in zip(*(self.look(network, indices) for network in networks.values()), strict=True):
       labels = [seen[0].truth, *(one.prediction for one in seen)]
       images = [seen[0].image, *(colorize(label, palette) for label in labels)]
       cells.append([thumbnail(image, VISIBLE) for image in images])
-    predictions = [f'prediction of the {name}' for name in networks]
+    predictions = [f'prediction of the {name}, step {step}' for name in networks]
     captions = ['validation image', 'ground truth', *predictions]
     return grid(cells, captions, self.dataset.class_names, palette, void=True)

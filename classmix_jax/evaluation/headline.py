@@ -28,6 +28,17 @@ def headline_network(name: str, networks: Collection[str]) -> str:
   return name if name in networks else 'student'
 
 
+def network_scores(results: Mapping[int, Mapping[str, Any]], network: str) -> dict[int, float]:
+  """Returns step -> mIoU of a network, of the results that have it.
+
+  Example:
+    >>> network_scores({10: {'networks': {'student': {'miou': 0.5}}}}, 'student')
+    {10: 0.5}
+  """
+  networks = {step: result['networks'] for step, result in results.items()}
+  return {step: x[network]['miou'] for step, x in networks.items() if network in x}
+
+
 def find_best(scores: Mapping[int, float]) -> int:
   """Returns the step with the largest mIoU, the last of equal ones, as checkpoint `best` is.
 

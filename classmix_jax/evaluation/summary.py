@@ -103,5 +103,5 @@ def conclude(
     path = layout.evaluation_path(run, result['step'], protocol)
     figure = path.with_suffix('.png') if protocol else run / 'predictions.png'
     print(result_table(result))
-    write_png(figure, evaluator.draw_predictions(networks))
+    write_png(figure, evaluator.draw_predictions(networks, result['step']))
     print(f'wrote {path} and {figure}', flush=True)

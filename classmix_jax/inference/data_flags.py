@@ -132,10 +132,10 @@ def locate(root: str, pattern: str) -> str:
   """
   if not pattern:
     return ''
-  if ',' in pattern and not os.path.exists(os.path.expanduser(pattern)):
-    return ','.join(locate(root, entry.strip()) for entry in pattern.split(',') if entry.strip())
   path = os.path.expanduser(pattern)
   below = os.path.join(os.path.expanduser(root), path)
+  if ',' in pattern and not (os.path.exists(path) or os.path.exists(below)):
+    return ','.join(locate(root, entry.strip()) for entry in pattern.split(',') if entry.strip())
   is_below = root and (os.path.exists(below) or not os.path.exists(path))
   return os.path.abspath(below if is_below else path)
 
@@ -210,7 +210,7 @@ def name_classes(options: Mapping[str, Any], class_names: Sequence[str]) -> dict
 
   result = dict(options)
   for field in ('label_map', 'colors'):
-    entries = [entry.partition(':') for entry in filter(None, result.get(field, '').split(','))]
+    entries = [entry.strip().partition(':') for entry in result.get(field, '').split(',') if entry]
     if field in result:
       result[field] = ','.join(f'{left}{colon}{name(label)}' for left, colon, label in entries)
   if 'transparent' in result:

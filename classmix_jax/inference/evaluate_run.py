@@ -11,7 +11,12 @@ from classmix_jax.data.source import Dataset
 from classmix_jax.data.splits import split_hash
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import Evaluator
-from classmix_jax.evaluation.headline import RULE, headline_network, place_score
+from classmix_jax.evaluation.headline import (
+  RULE,
+  headline_network,
+  network_scores,
+  place_score,
+)
 from classmix_jax.evaluation.protocols import PROTOCOLS, slug
 from classmix_jax.evaluation.summary import conclude, without_classes
 from classmix_jax.inference.data_flags import RUNS_OWN, DataFlags, name_flags
@@ -121,9 +126,8 @@ def evaluate_run(
     result = without_classes(result, evaluated.match.absent) | {'set': evaluated.record}
   parts = [evaluated.name, slug(evaluator.description) if other_protocol else '']
   name = '-'.join(filter(None, parts))
-  scores = run_files.read_scores(run, result['network'])
-  if not name:
-    scores[restored_step] = result['miou']
+  results = {**run_files.read_results(run), **({} if name else {restored_step: result})}
+  scores = network_scores(results, result['network'])
   result |= place_score(scores, values['steps'], '--network' if network else RULE)
   run_files.write_evaluation(run, result, name)
   conclude(run, result, evaluator, networks, name)

@@ -16,11 +16,11 @@ from classmix_jax.errors import UserError
 from classmix_jax.inference.predict_inputs import Input, find_inputs
 from classmix_jax.inference.predictor import Predictor, load
 from classmix_jax.inference.result_files import (
-  check_results,
   describe_write_error,
   write_class_names,
   write_results,
 )
+from classmix_jax.inference.result_names import check_results
 from classmix_jax.utils.progress import progress
 from classmix_jax.utils.text import describe_error
 

@@ -9,6 +9,7 @@ Synopsis:
 from collections.abc import Iterator
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +18,12 @@ from classmix_jax.errors import UserError
 VIDEOS = ('.mp4', '.mov', '.avi', '.mkv', '.webm', '.m4v')
 
 
-def read_frames(video: Path) -> Iterator[tuple[int, np.ndarray]]:
-  """Yields the number, from 0, and the pixels `[H, W, 3]` uint8 of the frames of a video.
+@contextlib.contextmanager
+def open_video(video: Path) -> Iterator[Any]:
+  """Opens a video as PyAV's container; converts its errors inside the block to UserError.
 
   Raises:
-    UserError: PyAV is not installed, or the file is unreadable as a video from some frame on.
+    UserError: PyAV is not installed, or the file is unreadable as a video.
   """
   try:
     import av
@@ -29,21 +31,29 @@ def read_frames(video: Path) -> Iterator[tuple[int, np.ndarray]]:
     raise UserError(
       f"{video} is a video, which PyAV reads: install it with pip install 'classmix_jax[video]'."
     ) from None
-  index = -1
   try:
     with av.open(str(video)) as container:
-      for index, frame in enumerate(container.decode(video=0)):
-        yield index, frame.to_ndarray(format='rgb24')
+      yield container
   except (av.error.FFmpegError, IndexError) as error:
-    part = f' after frame {index}' if index >= 0 else ''
-    raise UserError(f'{video} cannot be read as a video{part}: {error}') from None
+    raise UserError(f'{video} cannot be read as a video: {error}') from None
+
+
+def read_frames(video: Path) -> Iterator[tuple[int, np.ndarray]]:
+  """Yields the number, from 0, and the pixels `[H, W, 3]` uint8 of the frames of a video.
+
+  Raises:
+    UserError: as `open_video`, also behind frames that are readable.
+  """
+  with open_video(video) as container:
+    for index, frame in enumerate(container.decode(video=0)):
+      yield index, frame.to_ndarray(format='rgb24')
 
 
 def count_frames(video: Path) -> int | None:
-  """Returns the number of frames in the header of a video, None if that does not say it."""
-  with contextlib.suppress(Exception):  # `read_frames` reports what is wrong
-    import av
+  """Returns the number of frames by the header of a video, None if that does not have it.
 
-    with av.open(str(video)) as container:
-      return container.streams.video[0].frames or None
-  return None
+  Raises:
+    UserError: as `open_video`.
+  """
+  with open_video(video) as container:
+    return container.streams.video[0].frames or None

@@ -144,5 +144,6 @@ class MeanTeacher(Supervised):
   def views(self, state: TrainState, batch: Batch, key: Array) -> tuple[View, ...]:
     mixing = self.mix_unlabeled(state, batch.unlabeled, key)[:3]
     predict = functools.partial(self.predict_label, state)
-    views = view_mixing(batch.unlabeled, *mixing, predict)
+    heading = 'augmented image' if self.mask == 'none' else 'mixed image'
+    views = view_mixing(heading, batch.unlabeled, *mixing, predict)
     return (*super().views(state, batch, key), *views)

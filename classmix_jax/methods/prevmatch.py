@@ -32,7 +32,7 @@ from classmix_jax.methods.options import option
 from classmix_jax.methods.pseudo_label import PseudoLabel
 from classmix_jax.methods.recipes import UNIMATCH_CITYSCAPES, UNIMATCH_PASCAL_VOC, Recipes
 from classmix_jax.methods.unimatch import Counted, UniMatch
-from classmix_jax.methods.views import View
+from classmix_jax.methods.views import View, view_label
 from classmix_jax.models.segmenter import forward, to_unit_range
 from classmix_jax.types import Array, ArraySpec, Batch, Example, Metrics, PyTree, TrainState
 from classmix_jax.utils.ranges import FRACTION, POSITIVE_COUNT
@@ -214,8 +214,13 @@ class PrevMatch(UniMatch):
   def views(self, state: TrainState, batch: Batch, key: Array) -> tuple[View, ...]:
     state_with_ensemble = self.with_ensemble(state, key)
     first = jax.tree.map(lambda x: x[:1], batch.unlabeled)
-    label, _ = self.ensemble_label(state_with_ensemble.method_state, first)
+    label, weight = self.pseudo_label(state_with_ensemble, first).extra
     return (
       *super().views(state_with_ensemble, batch, key),
-      View('pseudo-label of the image without label, by former students', label, first.valid[0]),
+      view_label(
+        'pseudo-label of the image without label, by former students',
+        label,
+        first.valid[0],
+        weight > 0,
+      ),
     )

@@ -236,5 +236,5 @@ class UniMatch(Supervised):
       View('image without label', get_pixels(weak.image), first.valid[0]),
       View('its pseudo-label', weak.label, first.valid[0]),
       View('strongly augmented and mixed image', get_pixels(view.image), view.valid),
-      View('its mixed pseudo-label', view.label, view.valid),
+      View('its pseudo-label, mixed alike', view.label, view.valid),
     )

@@ -47,6 +47,7 @@ def view_label(heading: str, label: Array, valid: Array, counts: Array) -> View:
 
 
 def view_mixing(
+  heading: str,
   unlabeled: Example,
   images: PseudoLabel,
   mixed: PseudoLabel,
@@ -56,6 +57,7 @@ def view_mixing(
   """Returns how a teacher's pseudo-labels and their images are mixed, of the first micro-batch.
 
   Args:
+    heading: of the mixed images.
     unlabeled: `[A, b, ...]`.
     images: with pseudo-labels, `[A b, ...]`.
     mixed: images and pseudo-labels, `[A b, ...]`.
@@ -68,7 +70,7 @@ def view_mixing(
   return (
     View('image without label', get_pixels(images.image), valid),
     View('its pseudo-label, by the teacher', images.label, valid),
-    View('mixed image', get_pixels(mixed.image), mixed.valid),
-    view_label('its mixed pseudo-label', mixed.label, mixed.valid, counts),
+    View(heading, get_pixels(mixed.image), mixed.valid),
+    view_label('its pseudo-label', mixed.label, mixed.valid, counts),
     View('its prediction, by the student', predict(mixed.image), mixed.valid),
   )

@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    callbacks = Callbacks(schedule, stage_ends, logger, monitor, watch, evaluation, manager, stop)
+    callbacks = Callbacks(schedule, stage_ends, logger, monitor, watch, evaluation, gain, ...)
     train(state, train_step, batches, steps=1000, after_step=partial(callbacks, inputs))
 """
 
@@ -20,6 +20,7 @@ from classmix_jax.training.evaluation_callback import EvaluationCallback
 from classmix_jax.training.metric_logger import MetricLogger
 from classmix_jax.training.nonfinite import NonFiniteWatch
 from classmix_jax.training.preemption import Stop
+from classmix_jax.training.unlabeled_gain import UnlabeledGain
 from classmix_jax.training.views import Views
 from classmix_jax.types import Batch, Metrics, TrainState
 from classmix_jax.utils.interrupt import Stopped
@@ -64,6 +65,7 @@ class Callbacks:
     monitor: warns of collapsed pseudo-labels.
     watch: detects non-finite steps.
     evaluation: evaluates the networks.
+    gain: reports whether the unlabelled images pay.
     manager: of the run's checkpoints.
     stop: whether the run ends before its last step.
     on_step: called with the number of finished steps.
@@ -75,6 +77,7 @@ class Callbacks:
   monitor: CollapseMonitor
   watch: NonFiniteWatch
   evaluation: EvaluationCallback
+  gain: UnlabeledGain
   manager: ocp.CheckpointManager
   stop: Stop
   on_step: Callable[[int], None] = lambda step: None
@@ -116,6 +119,7 @@ class Callbacks:
     if self.schedule.evaluates(step):
       self.evaluation.write_result()
       self.evaluation.write_images(step, state, inputs.views, self.logger)
+      self.report_gain(step)
       self.logger.restart_clock()
 
   def saves(self, step: int) -> bool:
@@ -142,3 +146,9 @@ class Callbacks:
       self.logger.amend(step, row)
       self.save(step, state, row)
       self.evaluation.write_result()
+      self.report_gain(step)
+
+  def report_gain(self, step: int) -> None:
+    """Reports whether the unlabelled images pay; after the last step the final table does."""
+    if step < self.schedule.steps:
+      self.gain.report(step, self.evaluation.result)

@@ -19,7 +19,7 @@ import numpy as np
 from classmix_jax.core.frozen import with_frozen
 from classmix_jax.data.source import Dataset
 from classmix_jax.evaluation.evaluator import Evaluator
-from classmix_jax.evaluation.headline import place_score
+from classmix_jax.evaluation.headline import network_scores, place_score
 from classmix_jax.training.metric_logger import MetricLogger
 from classmix_jax.training.views import Views, color_views, number_columns, write_columns
 from classmix_jax.types import Method, PyTree, TrainState
@@ -70,8 +70,8 @@ class EvaluationCallback:
       Stopped: a stop was requested between two batches.
     """
     result = self.result = self.evaluator(step, self.networks(state))
-    before = run_files.read_scores(self.run, result['network'])
-    scores = {key: x for key, x in before.items() if key < step} | {step: result['miou']}
+    before = {key: x for key, x in run_files.read_results(self.run).items() if key < step}
+    scores = network_scores({**before, step: result}, result['network'])
     result |= place_score(scores, self.steps)
     scores = evaluation_scores(result, '')
     for name, summary in result['networks'].items():

@@ -8,12 +8,14 @@ Synopsis:
 
 from collections.abc import Mapping
 from pathlib import Path
+import sys
 from typing import Any
 
 from classmix_jax.config.setup import Setup
 from classmix_jax.pretrained.load import Weights
 from classmix_jax.training.create_state import CreateState
 from classmix_jax.training.initial_state import check_fits
+from classmix_jax.utils.versions import list_versions
 from classmix_jax.workdir import resume, run_files
 from classmix_jax.workdir.image_record import (
   ImageRecord,
@@ -92,6 +94,7 @@ def write_start(setup: Setup, run: Path, record: ImageRecord, origin: Mapping[st
     run_files.write_left_out(run, left_out)
   if origin:
     run_files.write_pretrained(run, origin)
+  run_files.write_started(run, sys.argv[1:], list_versions())
   split, val = setup.split, setup.dataset.val
   assert split.unlabeled is not None
   run_files.write_split(run, split.labeled.names, split.unlabeled.names, val.names)

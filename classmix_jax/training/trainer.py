@@ -35,6 +35,7 @@ from classmix_jax.training.paper_settings import fingerprint, run_settings
 from classmix_jax.training.preemption import Stop
 from classmix_jax.training.stages import CompileStage, stage_compiler, train_stage
 from classmix_jax.training.start import check_start, write_start
+from classmix_jax.training.unlabeled_gain import UnlabeledGain, middle_evaluation
 from classmix_jax.types import PyTree, TrainState
 from classmix_jax.workdir import checkpoint, layout, resume, run_files
 
@@ -106,16 +107,25 @@ def make_callbacks(
   manager: ocp.CheckpointManager,
   stop: Stop,
   on_step: Callable[[int], None],
+  supervised_command: str,
 ) -> Callbacks:
   """Returns what follows each step of a run."""
+  schedule = setup.schedule
   return Callbacks(
-    schedule=setup.schedule,
+    schedule=schedule,
     stage_ends=tuple(stage.stop for stage in setup.stages),
     logger=logger,
     monitor=CollapseMonitor(setup.dataset.class_names),
     watch=NonFiniteWatch(run, setup.on_nan),
-    evaluation=EvaluationCallback(
-      run, setup.method, setup.dataset, evaluator, setup.schedule.steps
+    evaluation=EvaluationCallback(run, setup.method, setup.dataset, evaluator, schedule.steps),
+    gain=UnlabeledGain(
+      run,
+      setup.values,
+      evaluator.description,
+      steps=schedule.steps,
+      middle=middle_evaluation(schedule.steps, schedule.eval_every),
+      command=supervised_command,
+      active=setup.batches.unlabeled > 0 and jax.process_index() == 0,
     ),
     manager=manager,
     stop=stop,
@@ -145,15 +155,17 @@ def train_stages(
 
 
 def conclude_run(
-  setup: Setup, run: Path, state: TrainState, evaluation: EvaluationCallback, on_end: OnEnd | None
+  setup: Setup, run: Path, state: TrainState, callbacks: Callbacks, on_end: OnEnd | None
 ) -> dict[str, Any]:
   """Prints the final table, draws predictions, calls `on_end`; returns the last evaluation."""
+  evaluation = callbacks.evaluation
   networks = evaluation.networks(state)
   if evaluation.result is None:  # the run had finished before
     evaluation.evaluate(int(state.step), state)
     evaluation.write_result()
   assert evaluation.result is not None
   conclude(run, evaluation.result, evaluation.evaluator, networks)
+  callbacks.gain.report(int(state.step), evaluation.result)
   if on_end is not None and jax.process_index() == 0:
     on_end(run, evaluation.evaluator, networks, setup.split.labeled)
   return evaluation.result
@@ -168,6 +180,7 @@ def run_training(
   stop: Stop | None = None,
   on_end: OnEnd | None = None,
   verbose: bool = False,
+  supervised_command: str = '',
 ) -> dict[str, Any]:
   """Trains a run, or resumes it from its newest checkpoint; returns the last evaluation.
 
@@ -180,6 +193,7 @@ def run_training(
     on_end: called with the directory, the evaluator, the networks and the labelled images after
       the last step, in process 0 only.
     verbose: whether all settings and parameters are printed at the start.
+    supervised_command: printed where the run needs a supervised one beside it.
 
   Raises:
     UserError: the run cannot be written or resumed, an image is unreadable, or a step is
@@ -203,6 +217,8 @@ def run_training(
     evaluator = make_evaluator(setup, stop, features)
     describe_start(setup, run, state, evaluator.description, origin, verbose=verbose)
     logger = open_logger(setup, run, int(state.step))
-    callbacks = make_callbacks(setup, run, logger, evaluator, manager, stop, on_step)
+    callbacks = make_callbacks(
+      setup, run, logger, evaluator, manager, stop, on_step, supervised_command
+    )
     state = train_stages(setup, run, state, compile_stage, callbacks, features)
-    return conclude_run(setup, run, state, callbacks.evaluation, on_end)
+    return conclude_run(setup, run, state, callbacks, on_end)

@@ -62,7 +62,7 @@ def hatch(height: int, width: int) -> np.ndarray:
   A class and void are plain, so no colour of theirs is mistaken for it.
   """
   stripe = np.add.outer(np.arange(height), np.arange(width)) // STRIPE % 2
-  return np.where(stripe[..., None], np.uint8(255), np.uint8(160)) * np.ones(3, np.uint8)
+  return np.where(stripe[..., None], np.uint8(255), np.uint8(184)) * np.ones(3, np.uint8)
 
 
 def hatch_padding(image: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ RUN/config.json      the whole config
 RUN/settings.txt     what decides the result, beside the settings of a paper; all parameters
 RUN/classes.json     class names and palette: enough to predict without the data
 RUN/pretrained.json  the initial weights, and how many of their tensors matched
+RUN/started.json     arguments of the last start, and the versions of the libraries
 RUN/splits/          the names of the labelled, of the unlabelled and of the validation images
 RUN/data.json        the same images with sizes, times and digests of their files
 RUN/checkpoints/     orbax

@@ -22,6 +22,7 @@ from classmix_jax.utils.atomic_write import replacing, write_atomically
 from classmix_jax.workdir.layout import confusion_path, evaluation_path
 
 ORIGIN_FIELDS = dict.fromkeys(('name', 'sha256', 'trained_on', 'preprocessing', 'matched'), str)
+RESULT_FIELDS = {'step': int, 'miou': float, 'protocol': str, 'networks': dict}
 
 
 # ------------------------------------------------------------------------ JSON
@@ -132,6 +133,26 @@ def read_pretrained(run: Path) -> dict[str, Any]:
   return read_object(path, ORIGIN_FIELDS) if path.exists() else {}
 
 
+def write_started(run: Path, arguments: Sequence[str], versions: Mapping[str, str]) -> None:
+  """Writes the arguments of the last start and the versions that ran it to started.json."""
+  write_json(run / 'started.json', {'arguments': list(arguments), 'versions': dict(versions)})
+
+
+def read_started(run: Path) -> dict[str, Any]:
+  """Returns the `arguments` and `versions` of a run's last start, both empty if not recorded.
+
+  Raises:
+    UserError: started.json is corrupt.
+  """
+  path = run / 'started.json'
+  if not path.exists():
+    return {'arguments': [], 'versions': {}}
+  started = read_object(path, {'arguments': list, 'versions': dict})
+  if not all(isinstance(text, str) for text in started['arguments']):
+    raise UserError(f'{path} is damaged: arguments are texts; restore the file.')
+  return started
+
+
 def write_left_out(run: Path, left_out: Mapping[str, Mapping[str, str]]) -> None:
   """Writes part -> name -> error of the unreadable examples to left_out.json."""
   write_json(run / 'left_out.json', left_out)
@@ -185,16 +206,15 @@ def write_evaluation(run: Path, result: Mapping[str, Any], protocol: str = '') -
   write_json(path, {key: value for key, value in result.items() if key != 'confusion'})
 
 
-def read_scores(run: Path, network: str) -> dict[int, float]:
-  """Returns step -> mIoU of a network under the run's own protocol; leaves out unreadable files."""
-  scores = {}
+def read_results(run: Path) -> dict[int, dict[str, Any]]:
+  """Returns step -> result of the evaluations under the run's own protocol; skips damaged files."""
+  results = {}
   for path in (run / 'eval').glob('*.json'):
     with contextlib.suppress(UserError):
       if path.stem.isdecimal():
-        fields = {'step': int, f'networks.{network}.miou': float}
-        result = read_object(path, fields)
-        scores[result['step']] = result['networks'][network]['miou']
-  return scores
+        result = read_object(path, RESULT_FIELDS)
+        results[result['step']] = result
+  return results
 
 
 def write_confusion(path: Path, result: Mapping[str, Any]) -> None:

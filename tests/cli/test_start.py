@@ -10,7 +10,8 @@ import tomllib
 import pytest
 
 from classmix_jax.cli import command_line, start
-from classmix_jax.cli.versions import describe_versions, installed_version
+from classmix_jax.cli.versions import describe_versions
+from classmix_jax.utils.versions import installed_version
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -48,6 +48,16 @@ def test_lists_are_matched_by_file_name_and_sorted(root):
   np.testing.assert_array_equal(dataset.train.read_image(1), np.full((4, 6, 3), 2))
 
 
+def test_images_for_tests(root):
+  assert camvid.load(str(root)).test is None
+  save(root / 'test' / 't.png', np.zeros((4, 6, 3)))
+  (root / 'testannot').mkdir()
+  assert camvid.load(str(root)).test is None  # incomplete, which is no mistake of a training
+  save(root / 'testannot' / 't.png', np.full((4, 6), 11))
+  test = camvid.load(str(root)).test
+  assert test.names == ('t',) and (test.read_label(0) == 255).all()
+
+
 def test_eleven_is_void(root):
   label = camvid.load(str(root)).train.read_label(0)
   assert label.dtype == np.uint8

@@ -233,7 +233,7 @@ def test_parsed_options():
   'options, parts',
   [
     ({'label_map': '255'}, ("label_map='255'", "'255:1,7:void'")),
-    ({'label_map': '255:2'}, ("'255:2'", '0 to 1 or void')),
+    ({'label_map': '255:2'}, ("'255:2'", '0 to 1, their names, or void')),
     ({'label_map': 'x:1'}, ("'x:1'",)),
     ({'label_map': '7:1,7:0'}, ('maps 7 twice', 'remove')),
     ({'label_map': '7:1', 'ignore': '7'}, ('both name 7', 'remove')),

@@ -172,7 +172,7 @@ def test_an_image_larger_than_the_padding():
 def test_the_figure_shows_the_protocols_prediction():
   val = source([(4, 6)] * 2, factor=2)
   figure = evaluator(val, **{'data.size': (4, 6), 'eval.protocol': 'full'}).draw_predictions(
-    {'student': EMPTY}, rows=2
+    {'student': EMPTY}, step=5, rows=2
   )
   assert figure.width == 4 + 3 * (96 + 4)  # image, truth, student at 8 x 12 pixels, and margins
 
@@ -184,7 +184,7 @@ def test_no_image_is_drawn_twice(count, monkeypatch):
   drawn = []
   monkeypatch.setattr(one, 'look', lambda variables, indices: drawn.extend(indices) or [])
   monkeypatch.setattr('classmix_jax.evaluation.evaluator.grid', lambda *cells, **options: None)
-  one.draw_predictions({'student': EMPTY})
+  one.draw_predictions({'student': EMPTY}, step=5)
   assert drawn == {1: [0], 2: [0, 1], 3: [0, 1, 2], 4: [0, 1, 2, 3], 9: [0, 3, 5, 8]}[count]
 
 

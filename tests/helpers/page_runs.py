@@ -6,7 +6,7 @@ import numpy as np
 import toy
 
 from classmix_jax.evaluation.evaluator import Seen
-from classmix_jax.tools.report.gallery import GalleryView
+from classmix_jax.tools.report.gallery import Gallery, GalleryView
 
 NAMES, PALETTE = ['road', '<b>car & Co</b>'], [[10, 20, 30], [200, 100, 0]]
 RELIABILITY = {
@@ -33,6 +33,7 @@ def result(step, miou):
   return {
     'step': step,
     'network': 'teacher',
+    'network_rule': 'config.eval_network',
     'protocol': 'paper at 2x3',
     'images': 4,
     'pixels': 20,
@@ -52,13 +53,17 @@ def write_run(directory, miou=0.5, protocol='paper at 2x3', method='classmix'):
   (directory / 'classes.json').write_text(json.dumps({'names': NAMES, 'palette': PALETTE}))
   (directory / 'splits' / 'labeled.txt').write_text('a\nb\n')
   (directory / 'splits' / 'unlabeled.txt').write_text('c\n')
+  (directory / 'splits' / 'val.txt').write_text('street/1\n')
+  started = {'arguments': ['--config=/home/me/own.py'], 'versions': {'jax': '0.0.1'}}
+  (directory / 'started.json').write_text(json.dumps(started))
   for step, score in ((5, miou), (10, miou - 0.1)):
     actual = {**result(step, score), 'protocol': protocol}
     (directory / 'eval' / f'{step}.json').write_text(json.dumps(actual))
   (directory / 'eval' / '5-full-at-4x6.json').write_text('{}')
-  (directory / 'eval' / '5-confusion.csv').write_text(
-    'truth,road,<b>car & Co</b>\nroad,3,1\n<b>car & Co</b>,0,0\n'
-  )
+  for step, row in ((5, '2,2'), (10, '3,1')):
+    (directory / 'eval' / f'{step}-confusion.csv').write_text(
+      f'truth,road,<b>car & Co</b>\nroad,{row}\n<b>car & Co</b>,0,0\n'
+    )
   rows = [
     {
       'step': step,
@@ -75,4 +80,4 @@ def write_run(directory, miou=0.5, protocol='paper at 2x3', method='classmix'):
 
 def views(prediction=PREDICTION):
   seen = Seen('street/1', PHOTO, TRUTH, prediction, np.full((2, 3), 0.2, np.float32))
-  return [GalleryView(seen, 0.6, False)]
+  return Gallery([GalleryView(seen, 0.4)], 1, 1)

@@ -11,7 +11,7 @@ import toy
 
 from classmix_jax.data.files.image_io import read_image
 from classmix_jax.errors import UserError
-from classmix_jax.inference import predict_files, result_files
+from classmix_jax.inference import predict_files, predict_inputs, result_files
 from classmix_jax.inference.as_array import as_array
 from classmix_jax.inference.predictor import Prediction
 
@@ -172,3 +172,96 @@ def test_a_full_disk_ends_in_a_sentence(predict, tmp_path, monkeypatch, error):
   (tmp_path / 'file').write_text('x')
   with pytest.raises(UserError, match='file cannot be written'):
     predict(tmp_path / 'in', tmp_path / 'file')
+
+
+def test_class_files_of_others_are_not_replaced(predict, tmp_path):
+  toy.save(tmp_path / 'in/a.png', np.zeros((2, 3, 3)))
+  path = tmp_path / 'out/classes.json'
+  path.parent.mkdir()
+  path.write_text('{"names": ["a"], "palette": [[0, 0, 0]]}')  # of a training run
+  with pytest.raises(UserError, match='would replace .*out/classes.json, which has other content'):
+    predict(tmp_path / 'in', tmp_path / 'out')
+  assert names_below(tmp_path / 'out') == set()
+  path.write_text('{"0": "old"}')
+  predict(tmp_path / 'in', tmp_path / 'out')
+  assert path.read_text() == '{\n  "0": "a",\n  "1": "b"\n}\n'
+
+
+def test_ids_are_a_palette_image(predict, tmp_path):
+  toy.save(tmp_path / 'in/a.png', np.zeros((2, 3, 3)))
+  predict(tmp_path / 'in', tmp_path / 'out')
+  with Image.open(tmp_path / 'out/a.png') as image:
+    assert image.mode == 'P' and np.asarray(image).tolist() == [[1] * 3] * 2
+    assert image.convert('RGB').getpixel((0, 0)) == (250, 20, 20)
+
+
+class Vanishing(Constant):
+  """Removes an image while another is predicted."""
+
+  def __init__(self, path):
+    self.path = path
+
+  def predict_rgb(self, image):
+    self.path.unlink(missing_ok=True)
+    return super().predict_rgb(image)
+
+
+def test_images_without_names_and_vanishing_images_are_reported(
+  predict, tmp_path, monkeypatch, capsys
+):
+  for name in ('a', 'b', 'c\n', 'd'):
+    toy.save(tmp_path / f'in/{name}.png', np.zeros((2, 3, 3)))
+  monkeypatch.setattr(predict_files, 'load', lambda *_, **__: Vanishing(tmp_path / 'in/b.png'))
+  with pytest.raises(UserError, match='2 of 4 images were left out, the others are finished'):
+    predict(tmp_path / 'in', tmp_path / 'out')
+  printed = capsys.readouterr().out
+  assert 'left out: ' in printed and 'control characters' in printed and 'of 2 images' in printed
+  assert (tmp_path / 'out/d_overlay.png').exists()
+
+
+@pytest.mark.parametrize('error', [MemoryError(), KeyboardInterrupt()])
+def test_exhausted_memory_and_interruptions(predict, tmp_path, monkeypatch, error):
+  class Failing(Constant):
+    def predict_rgb(self, image):
+      if image.shape[0] == 5:
+        raise error
+      return super().predict_rgb(image)
+
+  toy.save(tmp_path / 'in/a.png', np.zeros((2, 3, 3)))
+  toy.save(tmp_path / 'in/b.png', np.zeros((5, 3, 3)))
+  monkeypatch.setattr(predict_files, 'load', lambda *_, **__: Failing())
+  expected = {
+    MemoryError: (UserError, "'b' has 3 x 5 pixels, for which the memory"),
+    KeyboardInterrupt: (KeyboardInterrupt, '^1 of 2 images are finished in .*; the same command'),
+  }
+  kind, part = expected[type(error)]
+  with pytest.raises(kind, match=part):
+    predict(tmp_path / 'in', tmp_path / 'out')
+  assert names_below(tmp_path / 'out') == {'a.png', 'a_overlay.png', 'a_confidence.png'}
+
+
+def test_an_interrupted_write_leaves_no_results(tmp_path, monkeypatch):
+  def stop(path, image):
+    if 'confidence' in path.name:
+      raise KeyboardInterrupt
+    image.save(path)
+
+  monkeypatch.setattr(result_files, 'write_png', stop)
+  image = np.zeros((2, 3, 3), np.uint8)
+  prediction = Constant().predict_rgb(image)
+  with pytest.raises(KeyboardInterrupt):
+    result_files.write_results(tmp_path, 'a', image, prediction, Constant.palette)
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_video_that_ends_early_keeps_its_frames(predict, tmp_path, monkeypatch):
+  def read_frames(video):
+    yield 0, np.zeros((2, 3, 3), np.uint8)
+    raise UserError(f'{video} cannot be read as a video: cut')
+
+  monkeypatch.setattr(predict_inputs, 'count_frames', lambda video: None)
+  monkeypatch.setattr(predict_inputs, 'read_frames', read_frames)
+  (tmp_path / 'v.mp4').touch()
+  with pytest.raises(UserError, match='1 of 2 images were left out.* as a video: cut'):
+    predict(tmp_path / 'v.mp4', tmp_path / 'out')
+  assert (tmp_path / 'out/v/000000.png').exists()

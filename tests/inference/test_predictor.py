@@ -15,7 +15,7 @@ from classmix_jax.config.trained import trained_setup
 from classmix_jax.errors import UserError
 from classmix_jax.inference.predict_files import predict_files
 from classmix_jax.inference.predict_inputs import find_inputs
-from classmix_jax.inference.result_files import check_results
+from classmix_jax.inference.result_names import check_results
 from classmix_jax.inference.video import read_frames
 
 

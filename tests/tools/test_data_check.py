@@ -13,13 +13,15 @@ from classmix_jax.data import label_check
 from classmix_jax.data.files import open_image, pairs
 from classmix_jax.data.files.decoding import Decoding, label_table
 from classmix_jax.data.files.file_source import paired_source
-from classmix_jax.data.files.findings import keep_findings
+from classmix_jax.data.files.findings import Finding, keep_findings
 from classmix_jax.data.label_check import check_at_start
 from classmix_jax.data.source import Source, concat, subset
+from classmix_jax.data.splits import TOO_FEW
 from classmix_jax.datasets import DATASETS, folder
 from classmix_jax.errors import UserError
 from classmix_jax.tools.data_check import survey
 from classmix_jax.tools.data_check.check_data import check_data
+from classmix_jax.tools.data_check.consequences import drop_consequences
 from classmix_jax.types import VOID
 from classmix_jax.utils.visualize import CAPTION
 
@@ -482,3 +484,76 @@ def test_masks_of_0_and_255_in_both_parts_are_one_finding(tmp_path):
     edit(path, lambda mask: np.where(mask == 0, 0, 255))
   findings, _ = check(root, tmp_path / 'out')
   assert len(findings) == 1
+
+
+# ------------------------------------------------------------------ one fault, one finding
+
+
+def rescale(root, values, parts=('labeled', 'val')):
+  """Replaces class i of all masks by values[i]; void becomes class 0."""
+  for part in parts:
+    for path in (root / part / 'masks').rglob('*.png'):
+      edit(path, lambda mask: np.array(values)[np.where(mask == VOID, 0, mask)])
+
+
+def test_masks_of_0_128_255_are_one_finding_with_the_whole_option(tmp_path):
+  root = toy.write_folder(tmp_path / 'data')
+  rescale(root, [0, 128, 255])
+  edit(root / 'labeled/masks/street/0.png', lambda mask: np.where(mask == 255, 0, mask))
+  edit(root / 'labeled/masks/street/1.png', lambda mask: np.where(mask == 128, 0, mask))
+  findings, report = check(root, tmp_path / 'out')
+  assert '1 finding in 6 files' in report and 'warning' not in report
+  assert report.count("set --config.data.label_map='0:0,128:1,255:2' if this is their order") == 1
+  fields = {'data.label_map': '0:0,128:1,255:2'}
+  assert check(root, tmp_path / 'out', **fields)[0] == [] and len(findings) == 6
+
+
+def test_a_training_ends_with_the_same_option(tmp_path):
+  root = toy.write_folder(tmp_path / 'data')
+  rescale(root, [0, 100, 255])
+  edit(root / 'labeled/masks/street/0.png', lambda mask: np.where(mask == 255, 0, mask))
+  for path in (root / 'labeled/masks/street').glob('[123].png'):
+    edit(path, lambda mask: np.where(mask == 100, 0, mask))  # no error: 255 is void
+  dataset = folder.load(str(root))
+  with pytest.raises(UserError, match="label_map='0:0,100:1,255:2' if this is their order"):
+    check_at_start(dataset.train, dataset.val, toy.CLASSES)
+
+
+def test_255_of_three_classes_is_a_finding_without_warnings(tmp_path):
+  root = toy.write_folder(tmp_path / 'data')
+  rescale(root, [0, 255, 255])
+  findings, report = check(root, tmp_path / 'out')
+  assert len(findings) == 1 and 'none of 4 masks holds 1 to 2' in findings[0]
+  assert 'warning' not in report
+
+
+def test_void_masks_and_unreadable_masks_explain_absent_classes(tmp_path):
+  root = toy.write_folder(tmp_path / 'data')
+  rescale(root, [VOID] * 3)
+  assert len(check(root, tmp_path / 'out')[0]) == 1
+  assert 'warning' not in (tmp_path / 'out/report.txt').read_text()
+  for path in (root / 'labeled/masks/street').iterdir():
+    torn(path)
+  findings, report = check(root, tmp_path / 'out')
+  assert '1 finding in 4 files' in report and 'warning' not in report
+
+
+def test_equal_images_in_two_parts_are_a_finding_in_any_format(tmp_path):
+  root = toy.write_folder(tmp_path / 'data')
+  (root / 'val/images/1.png').unlink()
+  Image.open(root / 'labeled/images/street/2.png').save(root / 'val/images/1.bmp')
+  findings, report = check(root, tmp_path / 'out')
+  assert len(findings) == 1 and 'warning' not in report
+  assert 'val/images/1.bmp = labeled/images/street/2.png' in findings[0]
+  assert 'makes the scores too high' in findings[0] and 'The masks of this pair' in findings[0]
+
+
+def test_too_few_examples_are_explained_by_missing_files():
+  few = Finding('', 'There are no training examples.', TOO_FEW)
+  missing = Finding('b', 'b is not there.', 'missing files')
+  assert drop_consequences([missing, few]) == [missing] and drop_consequences([few]) == [few]
+  lossy = Finding('a.jpg', 'a.jpg is a JPEG.', 'lossy masks')
+  values = Finding('a.jpg', 'a.jpg holds 3.', 'masks with unknown values')
+  other = values._replace(file='b.png')
+  void = Finding('labelled', 'all masks are void.', 'void masks')
+  assert drop_consequences([lossy, values, other, void]) == [lossy, other]

@@ -28,6 +28,7 @@ NETWORK = {
 RESULT = {
   'step': 2,
   'network': 'student',
+  'network_rule': 'config.eval_network',
   'protocol': 'paper',
   'images': 3,
   'pixels': 9,
@@ -45,6 +46,8 @@ FILES = {  # all but the arrays
   'metrics.jsonl': {'step': 2, 'loss/sup': 1.0},
   'splits/labeled.txt': 'a',
   'splits/unlabeled.txt': 'b',
+  'splits/val.txt': 'c',
+  'started.json': {'arguments': ['--config=x'], 'versions': {'jax': '0.0.1'}},
 }
 
 CONFUSION = 'truth,a,b,c\na,1,1,1\nb,1,1,1\nc,1,1,1\n'

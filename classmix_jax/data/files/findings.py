@@ -62,9 +62,7 @@ def group_findings(findings: Iterable[Finding]) -> list[FindingGroup]:
 
 def _join(group: Sequence[Finding]) -> str:
   errors = [finding.error for finding in group if finding.error is not None]
-  if len(errors) == 1 or group[0].error is None:
-    return group[0].sentence
-  return errors[0].join(errors[1:])
+  return errors[0].join(errors[1:]) if group[0].error is not None else group[0].sentence
 
 
 _findings: ContextVar[list[Finding] | None] = ContextVar('findings', default=None)

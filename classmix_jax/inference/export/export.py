@@ -131,10 +131,7 @@ def export(
   unknown = [name for name in formats if name not in FORMATS]
   if unknown:
     raise UserError(f'--format has {unknown[0]!r}; choose of {", ".join(FORMATS)}.')
-  data = read_config(run)['data']
-  size = tuple(size or data['size'] or data['crop'])
-  if not size:
-    raise UserError('the run has images of many sizes: give --size=HEIGHT,WIDTH.')
+  size = size or default_size(run)[0]
   apply, restored_step, name = restore_network(run, step, network)
   output.mkdir(parents=True, exist_ok=True)
   differences = {}
@@ -148,6 +145,20 @@ def export(
   card = model_card(run, restored_step, name, size, differences)
   write_atomically(output / 'MODEL_CARD.md', card)
   return differences
+
+
+def default_size(run: Path) -> tuple[tuple[int, int], str]:
+  """Returns the (H, W) of an export, and what it is: the working size of a run, or its crop.
+
+  Raises:
+    UserError: it has neither.
+  """
+  data = read_config(run)['data']
+  for field, title in (('size', 'working size'), ('crop', 'training crop')):
+    if data[field]:
+      height, width = data[field]
+      return (height, width), title
+  raise UserError('the run has images of many sizes: give --size=HEIGHT,WIDTH.')
 
 
 def write_format(name: str, network: Network, size: tuple[int, int], output: Path) -> Callable:

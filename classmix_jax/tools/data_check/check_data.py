@@ -23,6 +23,10 @@ from classmix_jax.data.label_statistics import add_present, select_ids
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.data.value_check import value_warnings
 from classmix_jax.errors import UserError
+from classmix_jax.tools.data_check.consequences import (
+  drop_consequences,
+  explain_absent_classes,
+)
 from classmix_jax.tools.data_check.report import (
   count_findings,
   format_findings,
@@ -72,7 +76,9 @@ def check_data(config: Config, output: Path) -> list[Finding]:
   findings += [equal_finding(equal) for equal in equal_images if equal.is_fault]
   # An image may belong to two parts, and the labels of all parts need the same option.
   findings = list({_identity(one, sources): one for one in reversed(findings)}.values())[::-1]
-  warnings = list_warnings(dataset, parts) if dataset else []
+  findings = drop_consequences(findings)
+  counted = () if explain_absent_classes(findings) else parts
+  warnings = list_warnings(dataset, parts, counted) if dataset else []
   warnings += value_warnings(part.source for part in parts)
   warnings += [equal.describe() for equal in equal_images if not equal.is_fault]
   try:

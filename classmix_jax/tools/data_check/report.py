@@ -157,32 +157,40 @@ def _format_percentage(part: int, whole: int) -> str:
 # ---------------------------------------------------------------- findings, warnings
 
 
-def list_warnings(dataset: Dataset, parts: Sequence[Part]) -> list[str]:
+def list_warnings(dataset: Dataset, parts: Sequence[Part], counted: Sequence[Part]) -> list[str]:
   """Returns a sentence for each class that is in no labelled or no validation mask.
 
   Further warnings are on masks of one class only, and on images that are turned by EXIF. Warnings
   do not stop a training.
+
+  Args:
+    dataset: has the class names.
+    parts: of the data set.
+    counted: the parts whose classes can be absent; of these all masks must decode.
   """
   sentences = []
   for part in parts:
-    if not len(part.counts) or not part.decoded:
-      continue  # a finding explains which classes are absent
-    _, images = class_counts(part.counts, len(dataset.class_names))
-    one_class = one_class_warning(part.counts, dataset.class_names, part.title)
-    if one_class:
-      sentences += one_class
-    elif part.title == 'labelled':
-      sentences += label_warnings(images.tolist(), len(part.counts), dataset.class_names)
-    else:
-      sentences += [
-        f"class {label} '{dataset.class_names[label]}' occurs in 0 of {len(part.counts)} "
-        f'{part.title} images: its IoU cannot be measured.'
-        for label in np.flatnonzero(images == 0)
-      ]
-    if part.source.files is not None:
+    if any(part is one for one in counted) and part.decoded and len(part.counts):
+      sentences += _warn_of_classes(dataset, part)
+    if part.source.files is not None and part.has_masks:
       decoding = part.source.files.decoding
       sentences += turned_warning(part.turned, len(part.source), part.title, decoding)
   return sentences
+
+
+def _warn_of_classes(dataset: Dataset, part: Part) -> list[str]:
+  names = dataset.class_names
+  one_class = one_class_warning(part.counts, names, part.title)
+  if one_class:
+    return one_class
+  _, images = class_counts(part.counts, len(names))
+  if part.title == 'labelled':
+    return label_warnings(images.tolist(), len(part.counts), names)
+  return [
+    f"class {label} '{names[label]}' occurs in 0 of {len(part.counts)} "
+    f'{part.title} images: its IoU cannot be measured.'
+    for label in np.flatnonzero(images == 0)
+  ]
 
 
 def format_findings(findings: Sequence[Finding], most: int | None = None) -> str:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from classmix_jax.tools.report.runs import Run
 
-PANEL_SIZE = (4.2, 2.6)  # inches
+PANEL_SIZE = (4.2, 2.9)  # inches
 RELIABILITY = 'correct confident pixels in %'
 
 
@@ -55,9 +55,13 @@ def _in_percent(legend: str, steps: list[int], values: list[float]) -> Line:
 
 def curves(runs: Sequence[Run]) -> dict[str, Markup]:
   """Draws losses, mIoU and confident fraction over steps: title -> `<svg>`, with text as text."""
+  # Imported here because matplotlib takes a second to load.
+  from matplotlib.ticker import MaxNLocator
+
   svgs = {}
   for title, lines in panels(runs).items():
     with panel(title, 'step') as (ax, svg):
+      ax.xaxis.set_major_locator(MaxNLocator(integer=True))
       for line in lines:
         ax.plot(line.steps, line.values, marker='.', label=line.legend)
     svgs[title] = Markup(svg.getvalue())
@@ -65,7 +69,7 @@ def curves(runs: Sequence[Run]) -> dict[str, Markup]:
 
 
 def calibration_chart(runs: Sequence[Run]) -> Markup:
-  """Draws the fraction of correct pixels over their confidence, of the best evaluation.
+  """Draws the fraction of correct pixels over their confidence, of the last evaluation.
 
   On the dashed diagonal the confidence is the probability of a correct prediction.
   """
@@ -81,7 +85,7 @@ def calibration_chart(runs: Sequence[Run]) -> Markup:
 
 
 @contextlib.contextmanager
-def panel(title: str, x_label: str) -> Iterator[tuple[Any, io.StringIO]]:
+def panel(y_label: str, x_label: str) -> Iterator[tuple[Any, io.StringIO]]:
   """Yields matplotlib axes to draw on, and a file that holds their `<svg>` afterwards."""
   # Imported here because matplotlib takes a second to load.
   from matplotlib import rc_context
@@ -93,10 +97,12 @@ def panel(title: str, x_label: str) -> Iterator[tuple[Any, io.StringIO]]:
     figure = Figure(PANEL_SIZE, layout='constrained')
     ax = figure.subplots()
     yield ax, svg
-    ax.set_title(title)
     ax.set_xlabel(x_label)
+    ax.set_ylabel(y_label)
     ax.grid(alpha=0.3)
-    ax.legend(fontsize=7)
+    # Below the axes: names of runs may be long, and a legend inside would hide curves.
+    columns = 1 if max(map(len, ax.get_legend_handles_labels()[1])) > 24 else 3
+    figure.legend(loc='outside lower center', ncols=columns, fontsize=8, frameon=False)
     document = io.StringIO()
     figure.savefig(document, format='svg', metadata={'Date': None})
   svg.write(inline_svg(document.getvalue()))

@@ -2,13 +2,14 @@
 
 Synopsis:
 
-    text = page([run], galleries=[views], classes=class_frequencies(...))
+    text = page([run], galleries=[gallery(...)], classes=class_frequencies(...))
 """
 
 import base64
 from collections.abc import Mapping, Sequence
 import functools
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,19 @@ import numpy as np
 from PIL import Image
 
 from classmix_jax.evaluation.evaluator import Seen
+from classmix_jax.evaluation.headline import describe_headline
 from classmix_jax.tools.report.charts import calibration_chart, curves
-from classmix_jax.tools.report.gallery import Frequencies, GalleryView
-from classmix_jax.tools.report.runs import Run, differences
+from classmix_jax.tools.report.compare import differences, remarks, warnings
+from classmix_jax.tools.report.confusion import confusion_fractions, most_confused
+from classmix_jax.tools.report.facts import (
+  data_name,
+  describe_command,
+  describe_moments,
+  display_setting,
+  run_facts,
+)
+from classmix_jax.tools.report.gallery import Frequencies, Gallery, GalleryView
+from classmix_jax.tools.report.runs import Run
 from classmix_jax.utils.visualize import thumbnail
 from classmix_jax.workdir import layout
 
@@ -28,19 +39,20 @@ JPEG_QUALITY = 85  # no visible artifacts, at a tenth of the size of a PNG
 
 def page(
   runs: Sequence[Run],
-  galleries: Sequence[Sequence[GalleryView]] = (),
+  galleries: Sequence[Gallery] = (),
   classes: Frequencies | None = None,
-  note: str = '',
+  notes: Sequence[str] = (),
 ) -> str:
   """Returns the page as HTML text; the templates escape every value.
 
   Args:
     runs: the first is the subject of the page; the others stand beside it.
-    galleries: validation images of each run; empty if the data cannot be read.
+    galleries: validation images of each run; empty if they cannot be predicted.
     classes: pixel and image frequencies of the classes, see `gallery.class_frequencies`.
-    note: explains why images or frequencies are missing.
+    notes: explain why images or frequencies are missing.
   """
   names = [run.name for run in runs]
+  confusion = [run.confusion() for run in runs]
   return (
     _environment()
     .get_template('page.html')
@@ -48,15 +60,25 @@ def page(
       title=' · '.join(names),
       runs=runs,
       names=names,
+      headlines=[describe_headline({**run.result, **run.place}) for run in runs],
+      warnings=warnings(runs),
+      remarks=remarks(runs),
+      data=data_name(runs[0]),
       facts=run_facts(runs),
+      commands=[describe_command(run) for run in runs],
+      moments=describe_moments(runs),
+      headline_moments=[describe_moments([run], headline=True) for run in runs],
       differences=differences(runs),
       curves=curves(runs),
       calibration=calibration_chart(runs),
       networks=network_columns(runs),
-      note=note,
-      views=galleries[0] if galleries else (),
+      notes=notes,
+      gallery=galleries[0] if galleries else None,
+      worst=describe_worst(galleries[0], names) if galleries else '',
+      captions=view_captions(runs, galleries) if galleries else [],
       training_images=[training_image(run) for run in runs],
-      confusion=[confusion_fractions(run.confusion()) for run in runs],
+      confusion=[confusion_fractions(counts) for counts in confusion],
+      confused=[most_confused(counts) for counts in confusion],
       frequencies=frequency_columns(classes or {}),
       images={'palette': runs[0].palette, 'views': image_data(galleries) if galleries else []},
     )
@@ -73,32 +95,8 @@ def _environment() -> jinja2.Environment:
     lstrip_blocks=True,
   )
   environment.filters['setting'] = display_setting
+  environment.filters['count'] = '{:,}'.format
   return environment
-
-
-def run_facts(runs: Sequence[Run]) -> dict[str, list[Any]]:
-  """Returns the rows of the first table: fact -> its value for each run."""
-  columns = [_facts_of_run(run) for run in runs]
-  return {fact: [column[fact] for column in columns] for fact in columns[0]}
-
-
-def _facts_of_run(run: Run) -> dict[str, Any]:
-  model, best, last = run.config['model'], run.result, run.last
-  return {
-    'method': run.config['method']['name'],
-    'network': f'{model["backbone"]} + {model["head"]}',
-    'pre-training': run.pretrained.get('name', 'none'),
-    'labelled images': f'{run.labeled} (split {best["split"]})',
-    'unlabelled images': run.unlabeled,
-    'examples left out': run.left_out,
-    'steps': f'{last["step"]} of {run.config["steps"]}',
-    'seed': run.config['seed'],
-    'protocol': best['protocol'],
-    'validation': f'{best["images"]} images, {best["pixels"]:,} pixels',
-    'mIoU in %, best': f'{100 * best["miou"]:.2f} ({best["network"]}, step {best["step"]})',
-    'mIoU in %, last': f'{100 * last["miou"]:.2f}',
-    'devices': best['devices'],
-  }
 
 
 def network_columns(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -110,16 +108,6 @@ def network_columns(runs: Sequence[Run]) -> list[dict[str, Any]]:
   ]
 
 
-def confusion_fractions(counts: Sequence[Sequence[int]]) -> list[list[float]]:
-  """Divides each row of a confusion matrix by its sum; rows of zeros stay.
-
-  Example:
-    >>> confusion_fractions([[3, 1], [0, 0]])
-    [[0.75, 0.25], [0.0, 0.0]]
-  """
-  return [[count / max(sum(row), 1) for count in row] for row in counts]
-
-
 def frequency_columns(classes: Frequencies) -> dict[str, Sequence[float]]:
   """Returns the columns of the frequency table: heading -> fraction for each class."""
   return {
@@ -127,13 +115,6 @@ def frequency_columns(classes: Frequencies) -> dict[str, Sequence[float]]:
     for part, pair in classes.items()
     for unit, fractions in zip(('pixels', 'images'), pair, strict=True)
   }
-
-
-def display_setting(value: Any) -> Any:
-  """Shortens an absolute path to its last part: a page may leave the machine."""
-  if isinstance(value, str) and Path(value).is_absolute():
-    return f'…/{Path(value).name}'
-  return value
 
 
 def data_uri(image: np.ndarray, kind: str) -> str:
@@ -149,14 +130,60 @@ def training_image(run: Run) -> str:
   return data_uri(np.asarray(Image.open(path).convert('RGB')), 'jpeg') if path.exists() else ''
 
 
-def image_data(galleries: Sequence[Sequence[GalleryView]]) -> list[dict[str, Any]]:
+def view_captions(runs: Sequence[Run], galleries: Sequence[Gallery]) -> list[str]:
+  """Returns the words below each view of the first gallery: how wrong each run is there."""
+  by_name = [{view.seen.name: view for view in gallery.views} for gallery in galleries]
+  captions = []
+  for view in galleries[0].views:
+    parts = [
+      (run.name, describe_errors(views[view.seen.name]))
+      for run, views in zip(runs, by_name, strict=True)
+      if view.seen.name in views
+    ]
+    texts = [f'{name}: {errors}' if len(runs) > 1 else errors for name, errors in parts]
+    captions.append('; '.join(texts))
+  return captions
+
+
+def describe_worst(gallery: Gallery, names: Sequence[str]) -> str:
+  """Returns which images are the worst, by which measure and of how many; '' if none are.
+
+  Args:
+    gallery: of the first run.
+    names: of all runs.
+
+  Example:
+    >>> describe_worst(NO_GALLERY._replace(total=3), ['run'])
+    ''
+  """
+  count = max((view.rank for view in gallery.views), default=0)
+  if not count:
+    return ''
+  images = 'The last image has' if count == 1 else f'The last {count} images have'
+  all_of = 'all' if gallery.ranked == gallery.total else f'{gallery.ranked:,} of the'
+  by = f' in the predictions of {names[0]}' if len(names) > 1 else ''
+  return (
+    f'{images} the largest fraction of wrong pixels of {all_of} {gallery.total:,} validation '
+    f'images{by}.'
+  )
+
+
+def describe_errors(view: GalleryView) -> str:
+  """Returns the fraction of wrong pixels in words, and the rank of the image if it has one."""
+  if math.isnan(view.wrong):
+    return 'no known pixels'
+  errors = f'{100 * view.wrong:.1f} % of pixels wrong'
+  return f'{errors}, number {view.rank} of the worst' if view.rank else errors
+
+
+def image_data(galleries: Sequence[Gallery]) -> list[dict[str, Any]]:
   """Returns the layers that the page's script draws, for each view of the first gallery.
 
   `runs` has an entry for each gallery: the prediction for this image, or None if the gallery does
   not have the image.
   """
   by_name: list[Mapping[str, Seen]] = [
-    {view.seen.name: view.seen for view in gallery} for gallery in galleries
+    {view.seen.name: view.seen for view in gallery.views} for gallery in galleries
   ]
   return [
     {
@@ -164,7 +191,7 @@ def image_data(galleries: Sequence[Sequence[GalleryView]]) -> list[dict[str, Any
       'truth': data_uri(thumbnail(view.seen.truth), 'png'),
       'runs': [_prediction_data(gallery.get(view.seen.name)) for gallery in by_name],
     }
-    for view in galleries[0]
+    for view in galleries[0].views
   ]
 
 

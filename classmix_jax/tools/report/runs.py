@@ -3,7 +3,7 @@
 Synopsis:
 
     run = read_run(Path('RUN'))
-    run.result['miou'], run.curve('loss/sup')
+    run.result['miou'], run.place['best_miou'], run.curve('loss/sup')
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ from flax.traverse_util import flatten_dict
 
 from classmix_jax.config.load import read_config
 from classmix_jax.errors import UserError
+from classmix_jax.evaluation.headline import place_score
 from classmix_jax.workdir import layout, run_files
 from classmix_jax.workdir.metrics_file import truncate_metrics
 
@@ -30,6 +31,7 @@ RESULT_FIELDS = {
   'protocol': str,
   'split': str,
   'network': str,
+  'network_rule': str,
   'devices': str,
   'networks': dict,
 }
@@ -47,8 +49,10 @@ class Run:
     results: step -> evaluation under the run's own protocol.
     class_names, palette: names and colours of the classes.
     labeled, unlabeled: number of images.
+    val_names: names of the validation images.
     left_out: number of unreadable examples that training skipped.
     pretrained: origin of the pre-trained weights, {} if training started from scratch.
+    started: `arguments` and `versions` of the last start.
   """
 
   path: Path
@@ -60,18 +64,27 @@ class Run:
   palette: Sequence[Sequence[int]]
   labeled: int
   unlabeled: int
+  val_names: Sequence[str]
   left_out: int
   pretrained: Mapping[str, Any]
+  started: Mapping[str, Any]
 
   @property
   def result(self) -> Mapping[str, Any]:
-    """The evaluation with the largest headline mIoU, the one of the checkpoint `best`."""
-    return max(self.results.values(), key=lambda result: result['miou'])
+    """The evaluation of the largest step, whose numbers and images the page shows."""
+    return self.results[max(self.results)]
 
   @property
-  def last(self) -> Mapping[str, Any]:
-    """The evaluation of the largest step."""
-    return self.results[max(self.results)]
+  def scores(self) -> dict[int, float]:
+    """Step -> mIoU of the network whose score the page shows."""
+    name = self.result['network']
+    networks = {step: result['networks'] for step, result in self.results.items()}
+    return {step: results[name]['miou'] for step, results in networks.items() if name in results}
+
+  @property
+  def place(self) -> dict[str, Any]:
+    """The fields of `headline.place_score`, over all evaluations."""
+    return place_score(self.scores, self.config['steps'], self.result['network_rule'])
 
   def curve(self, key: str) -> tuple[list[int], list[float]]:
     """Returns the steps at which a metric was logged, and its values."""
@@ -87,7 +100,7 @@ class Run:
     return flatten_dict(self.config, sep='.')
 
   def confusion(self) -> list[list[int]]:
-    """Reads the pixel counts [truth][prediction] of the best evaluation.
+    """Reads the pixel counts [truth][prediction] of the headline network in `result`.
 
     Raises:
       UserError: the file is missing or damaged.
@@ -101,7 +114,7 @@ class Run:
       reason = getattr(error, 'strerror', None) or error
       raise UserError(
         f'{path} cannot be read ({reason}); python launch/evaluate.py --workdir={self.path} '
-        '--step=best writes it again.'
+        f'--step={self.result["step"]} writes it again.'
       ) from None
     if [len(row) for row in counts] != [len(self.class_names)] * len(self.class_names):
       raise UserError(
@@ -109,21 +122,6 @@ class Run:
         'evaluate again.'
       )
     return counts
-
-
-def short_names(directories: Sequence[Path]) -> list[str]:
-  """Returns the shortest trailing parts of the paths that differ from each other.
-
-  Example:
-    >>> short_names([Path('first/classmix'), Path('second/classmix')])
-    ['first/classmix', 'second/classmix']
-  """
-  names = []
-  for depth in range(1, max(len(directory.parts) for directory in directories) + 1):
-    names = ['/'.join(directory.parts[-depth:]) for directory in directories]
-    if len(set(names)) == len(names):
-      break
-  return names
 
 
 def read_run(path: Path, name: str = '') -> Run:
@@ -156,8 +154,10 @@ def read_run(path: Path, name: str = '') -> Run:
     palette,
     len(run_files.read_split(path, 'labeled')),
     len(run_files.read_split(path, 'unlabeled')),
+    run_files.read_split(path, 'val'),
     sum(map(len, (run_files.read_left_out(path) or {}).values())),
     run_files.read_pretrained(path),
+    run_files.read_started(path),
   )
 
 
@@ -199,31 +199,3 @@ def is_reliability(value: Any) -> bool:
   if not isinstance(curve, list) or not all(isinstance(x, list) and len(x) == 3 for x in curve):
     return False
   return all(isinstance(x, float) for x in [*numbers, *sum(curve, [])])
-
-
-def check_comparable(runs: Sequence[Run]) -> None:
-  """Raises UserError if classes or protocols differ: such numbers do not compare."""
-  first = runs[0]
-  for run in runs[1:]:
-    pairs = {
-      'classes': (list(run.class_names), list(first.class_names)),
-      'protocol': (run.result['protocol'], first.result['protocol']),
-    }
-    for noun, (value, expected) in pairs.items():
-      if value != expected:
-        raise UserError(
-          f'{run.path} has the {noun} {value}, {first.path} has {expected}: they do not '
-          'compare. Evaluate both alike (launch/evaluate.py --protocol), or leave one out.'
-        )
-
-
-def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
-  """Returns the config's fields that are not the same in all runs, with every run's value."""
-  configs = [run.fields() for run in runs]
-  keys = sorted(set().union(*configs))
-  values = {key: [config.get(key) for config in configs] for key in keys}
-  return {
-    key: row
-    for key, row in values.items()
-    if any(value != row[0] for value in row) and not key.startswith('paper.')
-  }

@@ -1,6 +1,7 @@
 """Writes report.html, at the end of a training run and for launch/report.py."""
 
 from collections.abc import Mapping, Sequence
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,27 @@ from classmix_jax.data.source import Source, subset
 from classmix_jax.data.unreadable import NONE_UNREADABLE, UnreadableExamples
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.evaluator import Evaluator
-from classmix_jax.evaluation.headline import headline_network
 from classmix_jax.inference.evaluate_run import open_evaluator
 from classmix_jax.inference.restore import load_networks
-from classmix_jax.tools.report.gallery import Frequencies, GalleryView, class_frequencies, gallery
+from classmix_jax.tools.report.compare import check_classes, short_names, warnings
+from classmix_jax.tools.report.gallery import (
+  NO_GALLERY,
+  Frequencies,
+  Gallery,
+  class_frequencies,
+  gallery,
+)
 from classmix_jax.tools.report.page import page
-from classmix_jax.tools.report.runs import Run, check_comparable, read_run, short_names
+from classmix_jax.tools.report.runs import Run, read_run
 from classmix_jax.types import PyTree
 from classmix_jax.utils.atomic_write import write_atomically
 from classmix_jax.workdir import run_files
+from classmix_jax.workdir.checkpoint_lookup import list_steps
 
 # Pages leave the machine, so its paths are printed to the terminal only.
 NO_IMAGES = (
-  'No validation images: the data could not be read. python launch/report.py --workdir=RUN '
-  '--root=DIR adds them.'
+  'No validation images: the data or the checkpoint of {} could not be read. python '
+  'launch/report.py --workdir=RUN --root=DIR adds them if the data has moved.'
 )
 
 
@@ -41,16 +49,16 @@ def report_training(
     labeled: the labelled images.
   """
   run = read_run(directory)
-  network = headline_network(evaluator.headline, networks)
   sources = {'labelled': labeled, 'validation': evaluator.dataset.val}
   classes = class_frequencies(sources, run.class_names)
-  write(directory / 'report.html', [run], [gallery(evaluator, networks[network])], classes)
+  views = gallery(evaluator, networks[run.result['network']])
+  write(directory / 'report.html', [run], [views], classes)
 
 
 def report_runs(directories: Sequence[Path], output: Path | None = None, root: str = '') -> Path:
   """Writes the report of the first run, with the others beside it.
 
-  If the data cannot be read, the page has a note in place of the images.
+  If the data or a checkpoint cannot be read, the page has a note in place of the images.
 
   Args:
     directories: directories of the runs.
@@ -64,19 +72,23 @@ def report_runs(directories: Sequence[Path], output: Path | None = None, root: s
     UserError: a directory holds no evaluated run, or the runs do not compare.
   """
   runs = [read_run(*named) for named in zip(directories, short_names(directories), strict=True)]
-  check_comparable(runs)
-  galleries: list[Any] = []
-  classes, note = None, ''
-  try:
-    for run in runs:
-      names = [view.seen.name for view in galleries[0]] if galleries else None
-      galleries.append(best_gallery(run, root, names))
+  check_classes(runs)
+  for sentence in warnings(runs):
+    print(f'warning: {sentence}')
+  galleries: list[Gallery] = []
+  classes, notes = None, []
+  for run in runs:
+    names = [view.seen.name for view in galleries[0].views] if galleries else None
+    try:
+      galleries.append(run_gallery(run, root, names))
+    except UserError as error:
+      print(f'no validation images of {run.name}: {error}')
+      galleries.append(NO_GALLERY)
+      notes.append(NO_IMAGES.format(run.name))
+  with contextlib.suppress(UserError):  # it is printed above
     classes = frequencies_of_run(runs[0], root)
-  except UserError as error:
-    print(f'no validation images: {error}')
-    galleries, note = [], NO_IMAGES
   output = output or directories[0] / ('report.html' if len(directories) == 1 else 'compare.html')
-  write(output, runs, galleries, classes, note)
+  write(output, runs, galleries, classes, notes)
   return output
 
 
@@ -85,12 +97,21 @@ def values_of(run: Run, root: str) -> dict[str, Any]:
   return override(run.config, {'data.root': root} if root else {})
 
 
-def best_gallery(run: Run, root: str, names: Sequence[str] | None) -> list[GalleryView]:
-  """Predicts validation images with the best checkpoint of a run, see `gallery`."""
+def run_gallery(run: Run, root: str, names: Sequence[str] | None) -> Gallery:
+  """Predicts validation images with the network whose numbers the page shows, see `gallery`.
+
+  Raises:
+    UserError: the data or the checkpoint of these numbers is missing.
+  """
   evaluator = open_evaluator(values_of(run, root), run.path)
-  _, networks = load_networks(run.path, 'best')
-  name = headline_network(evaluator.headline, networks)
-  return gallery(evaluator, networks[name], names)
+  step = run.result['step']
+  if step not in list_steps(run.path / 'checkpoints'):
+    raise UserError(
+      f'{run.path} has no checkpoint of step {step}, whose scores the page shows; python '
+      f'launch/evaluate.py --workdir={run.path} scores the newest one.'
+    )
+  _, networks = load_networks(run.path, str(step))
+  return gallery(evaluator, networks[run.result['network']], names)
 
 
 def frequencies_of_run(run: Run, root: str) -> Frequencies:
@@ -113,11 +134,11 @@ def frequencies_of_run(run: Run, root: str) -> Frequencies:
 def write(
   path: Path,
   runs: Sequence[Run],
-  galleries: Sequence[Sequence[GalleryView]],
+  galleries: Sequence[Gallery],
   classes: Frequencies | None,
-  note: str = '',
+  notes: Sequence[str] = (),
 ) -> None:
   """Writes the page, in the first of several processes only."""
   if jax.process_index() == 0:
-    write_atomically(path, page(runs, galleries, classes, note))
+    write_atomically(path, page(runs, galleries, classes, notes))
     print(f'wrote {path}', flush=True)
