@@ -6,8 +6,10 @@ import jax
 from jax.interpreters import partial_eval
 import jax.numpy as jnp
 import pytest
+import small
 
 from classmix_jax.errors import UserError
+from classmix_jax.methods import METHODS
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.backbones.dinov2 import DinoV2
 from classmix_jax.models.heads import HEADS
@@ -17,9 +19,11 @@ from classmix_jax.models.layers.enlarge import enlarge_to
 from classmix_jax.models.projector import PixelProjector
 from classmix_jax.models.pyramid import build_backbone
 from classmix_jax.models.segmenter import build_segmenter, forward, initialize
+from classmix_jax.training.create_state import create_state
+from classmix_jax.training.step import make_train_step
 from classmix_jax.types import Features
 
-CLASSES = 3
+CLASSES = small.CLASSES
 ODD = (37, 53)
 NETWORKS = {
   **{name: BACKBONES[name] for name in ('tiny', 'resnet18', 'resnet18_tv', 'efficientnet_lite0')},
@@ -221,3 +225,19 @@ def test_bfloat16_stays_and_odd_sizes_lose_the_rounding():
   assert head.shape == (2, 38, 54, CLASSES) and head.dtype == jnp.bfloat16
   size, _ = trace(model)
   assert size == ODD
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['classmix', 'unimatch', 'corrmatch', 'pixcon', 's4gan_mlmt'])
+def test_methods_train_networks_with_skips(name):
+  """Also those that change features, compare pixels or classify images."""
+  method = METHODS[name](build('tiny', 'unet'), small.CLASSES)
+  tx, devices = small.optimizer(method), jax.devices()[:1]
+  image = jax.ShapeDtypeStruct((1, *small.SIZE, 3), jnp.float32)
+  state = jax.eval_shape(
+    lambda key: create_state(method, tx, key, image, devices), jax.random.key(0)
+  )
+  step = make_train_step(method, tx, 0, devices)
+  after, metrics = jax.eval_shape(step, state, small.shard(small.batch(), 1))
+  assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
+  assert 'loss/sup' in metrics
