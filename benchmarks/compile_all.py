@@ -3,10 +3,11 @@
     python benchmarks/compile_all.py [--only=TEXT,TEXT] [--jobs=2] \
         [--output=benchmarks/results/accelerators.json]
 
-Every backbone (supervised, ClassMix) and every method on `tiny` for an H100, in bfloat16; ResNet-50
-for eight of them; ResNet-101 for TPUs v5e, `tiny` for v5e and v6e. Needs `pip install '.[aot]'` and
-no accelerator: one to three minutes a program, ten for ResNet-101 on a TPU. Each is compiled in a
-separate process, because XLA may abort. Ends with status 1 if one aborts or has a fault.
+Every backbone (supervised, ClassMix), every method on `tiny` and two heads with skip connections
+for an H100, in bfloat16; ResNet-50 for eight of them; ResNet-101 for TPUs v5e, `tiny` for v5e and
+v6e. Needs `pip install '.[aot]'` and no accelerator: one to three minutes a program, ten for
+ResNet-101 on a TPU. Each is compiled in a separate process, because XLA may abort. Ends with status
+1 if one aborts or has a fault.
 """
 
 import argparse
@@ -47,12 +48,14 @@ class Program(NamedTuple):
   batch: int = 2
   classes: int = 19
   remat: str = 'off'
+  head: str = ''  # '' is that of HEADS
 
   @property
   def name(self) -> str:
     large = f' {self.batch} + {self.batch}' if self.batch > 4 else ''
     large += f' of {self.size.split(",")[0]}' if self.backbone.startswith('dinov2') else ''
-    return f'{self.topology} {self.backbone} {self.method}{large}{" remat" * (self.remat == "on")}'
+    network = f'{self.backbone} {self.head}'.strip()
+    return f'{self.topology} {network} {self.method}{large}{" remat" * (self.remat == "on")}'
 
   @property
   def images(self) -> str:
@@ -90,6 +93,8 @@ def programs() -> list[Program]:
     Program('h100', 'resnet101', 'classmix', remat='on'),
     Program('h100', 'resnet101', 'classmix', batch=16),
     Program('h100:8', 'resnet50', 'classmix'),
+    Program('h100', 'resnet18_tv', 'classmix', head='unet'),
+    Program('h100', 'efficientnet_lite0', 'classmix', head='fpn'),
     Program('v5e:2x2', 'tiny', 'classmix', **SMALL),
     Program('v6e:2x2', 'tiny', 'classmix', **SMALL),
     *(Program('h100', 'tiny', method, **SMALL) for method in METHODS),
@@ -106,7 +111,7 @@ def measure(program: Program) -> dict:
         str(HERE / 'memory.py'),
         f'--topology={program.topology}',
         f'--backbone={program.backbone}',
-        f'--head={HEADS.get(program.backbone, "deeplab_v2")}',
+        f'--head={program.head or HEADS.get(program.backbone, "deeplab_v2")}',
         f'--method={program.method}',
         f'--size={program.size}',
         f'--batch={program.batch}',

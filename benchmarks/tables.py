@@ -113,7 +113,7 @@ def accelerators() -> str:
     rows.append(
       [
         row['topology'],
-        f'{row["backbone"]}{", remat" * (row["remat"] == "on")}',
+        f'{row["backbone"]} {row.get("head", "")}'.strip() + ', remat' * (row['remat'] == 'on'),
         row['method'],
         row['images'],
         f'{row["temp"]:,.0f}',

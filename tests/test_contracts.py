@@ -71,7 +71,10 @@ TORCHVISION_SIZES = {(33, 65): (5, 9), (64, 96): (8, 12), (505, 505): (64, 64)}
 # TensorFlow's SAME: the size divided by 16, rounded up.
 LITE_SIZES = {(33, 65): (3, 5), (64, 96): (4, 6), (65, 129): (5, 9), (180, 240): (12, 15)}
 TINY_SIZES = {(33, 65): (9, 17), (64, 96): (16, 24), (65, 129): (17, 33), (180, 240): (45, 60)}
-DEEP = ('resnet34', 'resnet50', 'resnet101', 'resnet101_tv', 'resnet50_deep', 'resnet101_deep')
+DEEP = (
+  *('resnet34', 'resnet34_tv', 'resnet50', 'resnet101', 'resnet101_tv'),
+  *('resnet50_deep', 'resnet101_deep'),
+)
 
 
 # The nearest multiples of 14, divided by 14.
@@ -143,7 +146,10 @@ def level_sizes(name):
 @pytest.mark.parametrize('name', HEADS)
 @pytest.mark.parametrize('bn', ['batch', 'running'])
 def test_heads_keep_the_size_of_features(name, bn):
-  """Of the last level or of the first; a DPT head has 8 times the size of its four levels."""
+  """Of the last level or of the first; a DPT head has 8 times the size of its four levels.
+
+  A U-Net goes on to stride 2 or 1.
+  """
   head = HEADS[name](num_classes=7, output_stride=8, bn=bn, dtype=jnp.bfloat16)
   sizes, strides = level_sizes(name)
 
@@ -152,7 +158,9 @@ def test_heads_keep_the_size_of_features(name, bn):
 
   levels = (jax.ShapeDtypeStruct((2, *size, 16), jnp.float32) for size in sizes)
   logits, variables = jax.eval_shape(run, *levels)
-  expected = [(40, 72)] if name.startswith('dpt') else sizes
+  # A level of stride 4 is doubled once or twice.
+  enlarged = {'dpt': [(40, 72)], 'unet': [(18, 34), (36, 68)]}
+  expected = enlarged.get(name.split('_')[0], sizes)
   assert logits.shape[1:3] in expected and logits.shape[0] == 2 and logits.shape[3] == 7
   assert logits.dtype == jnp.bfloat16
   assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype('float32')}

@@ -23,6 +23,7 @@ from classmix_jax.core.optim import poly_optimizer
 from classmix_jax.methods import METHODS
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
+from classmix_jax.models.pyramid import build_backbone
 from classmix_jax.models.segmenter import build_segmenter
 from classmix_jax.training.create_state import create_state
 from classmix_jax.training.step import make_train_step
@@ -80,8 +81,11 @@ def _examples(devices: int, count: int, setting: Setting) -> Example:
 
 
 def _method(setting: Setting) -> Method:
-  backbone = BACKBONES[setting.backbone](dtype=DTYPES[setting.dtype], remat=setting.remat)
-  model = build_segmenter(backbone, HEADS[setting.head], setting.classes)
+  head = HEADS[setting.head]
+  backbone = build_backbone(
+    BACKBONES[setting.backbone], head, dtype=DTYPES[setting.dtype], remat=setting.remat
+  )
+  model = build_segmenter(backbone, head, setting.classes)
   return METHODS[setting.method](model, setting.classes)
 
 

@@ -37,6 +37,8 @@ RANGES: Mapping[str, Range] = {
   'data.cache_gb': NON_NEGATIVE,
   'data.scale_step': NON_NEGATIVE,
   'model.output_stride': NON_NEGATIVE,
+  'model.stem_stride': NON_NEGATIVE,
+  'model.widths': POSITIVE_COUNT,
   'model.scale': Range(0.1, 10.0),
   **{
     f'optim.{name}': NON_NEGATIVE
@@ -73,6 +75,7 @@ PAIRS = {  # what the two numbers are, and whether () will do
 }
 WHOLE = (
   'optim.lag',
+  'model.widths',
   'data.mask_threshold',
   'data.size',
   'data.crop',

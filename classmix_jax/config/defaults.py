@@ -125,6 +125,11 @@ def model_defaults() -> ml_collections.ConfigDict:
   model = ml_collections.ConfigDict()
   model.backbone = 'resnet101'  # a name of BACKBONES
   model.head = 'deeplab_v2'  # a name of HEADS
+  # Channels of the head's levels, of unet* and fpn*: see docs/recipes.md; () is the head's own.
+  model.widths = ()
+  # Stride after the backbone's stem, for unet* and fpn*: 1 or 2 keep details of small images, and
+  # all other strides become finer by the same factor; 0 is the backbone's own.
+  model.stem_stride = 0
   # Stride of the features that the head takes: 8 or 16 for ResNets; 0 is the backbone's own.
   model.output_stride = 0
   # How images are fed: imagenet, caffe, ... of PREPROCESSING; '' is what the pretrained weights

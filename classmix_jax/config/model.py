@@ -1,5 +1,6 @@
 """Network, method, optimizer and protocol of a config."""
 
+import functools
 from typing import Any
 
 import jax
@@ -14,7 +15,9 @@ from classmix_jax.methods import METHODS, hyper_parameters, method_class
 from classmix_jax.methods.labeled_loss import LabeledLoss
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING
-from classmix_jax.models.heads import HEADS, takes_pyramid
+from classmix_jax.models.heads import HEADS
+from classmix_jax.models.pyramid import build_backbone as build_levels
+from classmix_jax.models.pyramid import get_class, takes_pyramid
 from classmix_jax.models.segmenter import Segmenter, build_segmenter
 from classmix_jax.types import Method
 
@@ -56,7 +59,7 @@ def build_backbone(config: Config) -> Any:
   """Builds the backbone of `config.model`.
 
   Raises:
-    UserError: a name does not exist, or the backbone cannot have the output stride or the scale.
+    UserError: a name does not exist, or the backbone cannot have a stride or the scale.
   """
   model = config.model
   options = {
@@ -72,30 +75,64 @@ def build_backbone(config: Config) -> Any:
   if model.output_stride:
     options['output_stride'] = model.output_stride
   factory = lookup(BACKBONES, model.backbone, 'config.model.backbone')
-  if takes_pyramid(lookup(HEADS, model.head, 'config.model.head')):
-    coarsest = getattr(factory, 'func', factory).coarsest_stride
-    options = {'output_stride': coarsest, **options, 'pyramid': True}
+  if model.stem_stride:
+    check_stem_stride(config)
+    options['stem_stride'] = model.stem_stride
   if model.scale != 1.0:
-    if not hasattr(getattr(factory, 'func', factory), 'scale'):
+    if not hasattr(get_class(factory), 'scale'):
       raise UserError(
         f'config.model.scale is {model.scale}, but {model.backbone} takes images as they are; set '
         'it to 1, or choose a dinov2_* backbone.'
       )
     options['scale'] = model.scale
-  return factory(**options)
+  return build_levels(factory, build_head(config), **options)
+
+
+def check_stem_stride(config: Config) -> None:
+  """Raises UserError if the network has no stem, or a head that does not use its details."""
+  model, field = config.model, f'config.model.stem_stride is {config.model.stem_stride}'
+  if not hasattr(get_class(BACKBONES[model.backbone]), 'stem_stride'):
+    raise UserError(
+      f'{field}, but {model.backbone} has no stem whose stride could change; set it to 0, or '
+      'choose tiny, a resnet* or efficientnet_lite0.'
+    )
+  if not takes_pyramid(build_head(config)):
+    heads = ', '.join(name for name, head in HEADS.items() if takes_pyramid(head))
+    raise UserError(
+      f'{field}, which is for heads that join levels at every stride ({heads}), not for '
+      f'{model.head}; set it to 0 or choose one of these heads.'
+    )
+
+
+def build_head(config: Config) -> Any:
+  """Returns the entry of `HEADS` of `config.model`, with its widths.
+
+  Raises:
+    UserError: there is no such head, or it has no widths.
+  """
+  model = config.model
+  head = lookup(HEADS, model.head, 'config.model.head')
+  if not model.widths:
+    return head
+  if not hasattr(get_class(head), 'widths'):
+    names = ', '.join(name for name, other in HEADS.items() if hasattr(get_class(other), 'widths'))
+    raise UserError(
+      f'config.model.widths is {tuple(model.widths)}, but {model.head} has no widths; set it to '
+      f'(), or choose one of {names}.'
+    )
+  return functools.partial(head, widths=tuple(model.widths))
 
 
 def build_model(config: Config, num_classes: int) -> Segmenter:
   """Builds the network of `config.model`.
 
   Raises:
-    UserError: a name does not exist, or the backbone cannot have the output stride or the scale.
+    UserError: a name does not exist, or the backbone cannot have a stride or the scale.
   """
-  backbone, model = build_backbone(config), config.model
-  head = lookup(HEADS, model.head, 'config.model.head')
+  model = config.model
   return build_segmenter(
-    backbone,
-    head,
+    build_backbone(config),
+    build_head(config),
     num_classes,
     bn=model.bn,
     stem=model.stem,

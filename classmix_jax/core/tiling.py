@@ -56,14 +56,14 @@ def per_pixel(
   if size is None:
     raise ValueError('per_pixel needs `size` or a map of the full size')
   height, width = size
-  if get_size(logits) == size:
-    return function(logits, *maps)
   row_bytes = 4 * logits.shape[0] * width * logits.shape[3]
   rows = min(height, max(1, tile_bytes // max(row_bytes, 1)))  # a batch may be empty
   if rows == height:
     return function(resize_bilinear(logits, size), *maps)
   count = math.ceil(height / rows)
   rows = math.ceil(height / count)  # tiles of nearly equal height
+  if get_size(logits) == size:
+    return _map_tiles(jax.checkpoint(function), rows, height, (), (logits, *maps))
   padding = count * rows - height
   matrix = jnp.pad(interpolation_matrix(logits.shape[1], height), ((0, padding), (0, 0)))
   across = jnp.asarray(interpolation_matrix(logits.shape[2], width), logits.dtype)
@@ -72,16 +72,37 @@ def per_pixel(
   def apply_to_tile(down: Array, *maps: Array) -> PyTree:
     return function(enlarge(logits, down, across), *maps)
 
+  matrices = matrix.astype(logits.dtype).reshape(count, rows, -1)
+  return _map_tiles(apply_to_tile, rows, height, (matrices,), maps)
+
+
+def _map_tiles(
+  function: Callable[..., PyTree],
+  rows: int,
+  height: int,
+  parts: tuple[Array, ...],
+  maps: tuple[Array, ...],
+) -> PyTree:
+  """Applies a function to one part and one tile of all maps after another.
+
+  Args:
+    function: maps parts and tiles to arrays `[B, rows, W, ...]`.
+    rows: of a tile; the last rows of the last tile may be padding.
+    height: H of maps and results.
+    parts: `[tiles, ...]`.
+    maps: `[B, H, W, ...]`.
+  """
+  count = math.ceil(height / rows)
+
   def split(x: Array) -> Array:
     """Maps `[B, H, W, ...]` to `[count, B, rows, W, ...]`."""
-    x = jnp.pad(x, ((0, 0), (0, padding)) + ((0, 0),) * (x.ndim - 2))
+    x = jnp.pad(x, ((0, 0), (0, count * rows - height)) + ((0, 0),) * (x.ndim - 2))
     return x.reshape(x.shape[0], count, rows, *x.shape[2:]).swapaxes(0, 1)
 
   def merge(x: Array) -> Array:
     return x.swapaxes(0, 1).reshape(x.shape[1], -1, *x.shape[3:])[:, :height]
 
-  matrices = matrix.astype(logits.dtype).reshape(count, rows, -1)
-  tiles = lax.map(lambda args: apply_to_tile(*args), (matrices, *map(split, maps)))
+  tiles = lax.map(lambda args: function(*args), (*parts, *map(split, maps)))
   return jax.tree.map(merge, tiles)
 
 

@@ -3,6 +3,7 @@
 Synopsis:
 
     model = build_segmenter(BACKBONES['tiny'](), HEADS['deeplab_v2'], num_classes=11)
+    model = build_segmenter(BACKBONES['tiny'](pyramid=True), HEADS['unet'], num_classes=11)
     params, batch_stats = initialize(model, key, image)
     logits, batch_stats = forward(model, params, batch_stats, image, train=True)
 """
@@ -19,8 +20,9 @@ from classmix_jax.core.encoded import Image, get_pixels, map_pixels
 from classmix_jax.core.microbatch import concatenate
 from classmix_jax.core.resize import get_size, resize_bilinear
 from classmix_jax.models.layers.batch_norm import normalize_separately
+from classmix_jax.models.pyramid import check_levels
 from classmix_jax.models.stem import Stem
-from classmix_jax.types import Array, ArraySpec, Features, PyTree
+from classmix_jax.types import Array, ArraySpec, Features, PyTree, Size
 
 Perturbation = Callable[[Features], Features]
 IMAGE_SHAPE = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)  # no parameter depends on it
@@ -31,7 +33,7 @@ class Segmenter(nn.Module):
 
   Attributes:
     backbone: see `classmix_jax/models/backbones/__init__.py` for the contract.
-    head: maps `Features` to logits, smaller than the image.
+    head: maps `Features` to logits, smaller than the image or of its size.
     stem: a `Stem`, whose levels come before those of the backbone, or None.
     freeze_backbone: whether the backbone's parameters never change.
   """
@@ -75,9 +77,20 @@ class Segmenter(nn.Module):
       features = prepend(self.stem(get_pixels(image), train), features)
     features = perturb(features)
     logits = self.head(features, train).astype(jnp.float32)
-    # A head at the size of the image doubles coarser levels, also to more than an odd size.
-    height, width = get_size(image)
-    return logits[:, :height, :width], features
+    return cut_rounding(logits, get_size(image)), features
+
+
+def cut_rounding(logits: Array, size: Size) -> Array:
+  """Removes the row and column that logits doubled from a level exceed an odd size by.
+
+  Example:
+    >>> cut_rounding(jnp.zeros((1, 34, 24, 2)), (33, 48)).shape
+    (1, 33, 24, 2)
+  """
+  height, width = (
+    side if cells == side + 1 else cells for cells, side in zip(get_size(logits), size, strict=True)
+  )
+  return logits[:, :height, :width]
 
 
 def prepend(levels: tuple[Array, Array], features: Features) -> Features:
@@ -97,13 +110,18 @@ def build_segmenter(
   """Builds a segmenter with a head for the stride, BN mode and precision of the backbone.
 
   Args:
-    backbone: an instance of an entry of `BACKBONES`.
+    backbone: an instance of an entry of `BACKBONES`, of `pyramid.build_backbone`.
     head: an entry of `HEADS`.
     num_classes: C.
     bn: of head and stem, '' for that of the backbone.
     stem: whether a `Stem` adds levels of stride 2 and 4.
     freeze_backbone: see `Segmenter`.
+
+  Raises:
+    ValueError: the head takes a pyramid, which the backbone does not return.
+    UserError: a stem would add levels that a pyramid already has.
   """
+  check_levels(backbone, head, stem)
   bn = bn or backbone.bn
   return Segmenter(
     backbone=backbone,

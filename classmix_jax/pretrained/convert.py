@@ -18,6 +18,7 @@ from classmix_jax.config.lookup import lookup
 from classmix_jax.errors import UserError
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
+from classmix_jax.models.pyramid import build_backbone
 from classmix_jax.models.segmenter import IMAGE_SHAPE, build_segmenter, initialize
 from classmix_jax.pretrained import LAYOUTS, matching
 from classmix_jax.pretrained.converted_directory import check_free, write_weights
@@ -28,9 +29,10 @@ from classmix_jax.types import PyTree
 
 def compute_shapes(backbone: str, head: str, num_classes: int) -> PyTree:
   """Returns `{'params': ..., 'batch_stats': ...}` of shapes; without the head if it is ''."""
+  head_class = lookup(HEADS, head or next(iter(HEADS)), '--head')
   model = build_segmenter(
-    lookup(BACKBONES, backbone, '--backbone')(),
-    lookup(HEADS, head or next(iter(HEADS)), '--head'),
+    build_backbone(lookup(BACKBONES, backbone, '--backbone'), head_class),
+    head_class,
     num_classes,
   )
   trees = jax.eval_shape(lambda key: initialize(model, key, IMAGE_SHAPE), jax.random.key(0))

@@ -26,6 +26,14 @@ def test_a_backbone_has_its_own_output_stride():
   assert model_of(backbone='tiny', head='deeplab_v3plus').head.output_stride == 4
 
 
+def test_heads_with_skips_get_a_pyramid():
+  model = model_of(backbone='resnet18_tv', head='unet', widths=(64, 32, 16), stem_stride=1)
+  assert model.backbone.pyramid and model.backbone.output_stride == 8
+  assert model.head.widths == (64, 32, 16)
+  assert model_of(backbone='tiny', head='fpn').backbone.output_stride == 16
+  assert not model_of(backbone='tiny').backbone.pyramid
+
+
 def test_heads_get_the_output_stride():
   model = model_of(backbone='resnet50_deep', head='deeplab_v3plus', output_stride=16, bn='running')
   assert model.backbone.output_stride == model.head.output_stride == 16
@@ -38,6 +46,27 @@ def test_heads_get_the_output_stride():
   [
     (dict(backbone='tiny', output_stride=8), 'output_stride is 8, but tiny can have 4;'),
     (dict(output_stride=4), 'output_stride is 4, but a ResNet can have 8 or 16 or 32;'),
+    (
+      dict(stem_stride=1),
+      r'stem_stride is 1, which is for heads .* \(unet, .*, fpn_small\), not for deeplab_v2;',
+    ),
+    (
+      dict(backbone='dinov2_small', head='unet', stem_stride=2),
+      'stem_stride is 2, but dinov2_small has no stem whose stride could change; set it to 0, or',
+    ),
+    (
+      dict(backbone='efficientnet_lite0', head='unet', stem_stride=4),
+      'stem_stride is 4, but efficientnet_lite0 can have 1 or 2;',
+    ),
+    (
+      dict(head='refine', widths=(64, 32)),
+      r'widths is \(64, 32\), but refine has no widths; set it to \(\), or choose one of unet, ',
+    ),
+    (dict(head='fpn', widths=(64,)), r'widths is \(64,\); of an fpn they are two numbers'),
+    (
+      dict(head='unet', stem=True),
+      'but ResNet has a level at every stride; set config.model.stem=',
+    ),
     (dict(head='deeplab_v3p'), "head is 'deeplab_v3p'. Did you mean 'deeplab_v3plus'"),
   ],
 )

@@ -49,6 +49,17 @@ def test_logits_of_full_size_stay_as_they_are(label):
   )
 
 
+def test_the_gradient_of_logits_of_full_size(label):
+  """Four rows at a time, of 13."""
+  logits = jax.random.normal(jax.random.key(3), (*label.shape, 3))
+
+  def loss(logits, tile_bytes):
+    return per_pixel(cross_entropy, logits, label, tile_bytes=tile_bytes).sum()
+
+  in_tiles, at_once = (jax.grad(loss)(logits, size) for size in (4 * ROW, 13 * ROW))
+  np.testing.assert_allclose(in_tiles, at_once, atol=1e-6)
+
+
 def test_no_images_have_no_loss():
   result = per_pixel(cross_entropy, jnp.zeros((0, 4, 3, 3)), jnp.zeros((0, *SIZE), jnp.uint8))
   assert result.shape == (0, *SIZE)

@@ -126,6 +126,8 @@ def test_onnx_without_its_library(run, tmp_path, monkeypatch):
     ('resnet18', 'deeplab_v2', ['stablehlo', 'savedmodel', 'tflite']),
     ('resnet50_deep', 'deeplab_v3plus', ['stablehlo', 'savedmodel']),
     ('efficientnet_lite0', 'deeplab_v3plus_small', ['stablehlo', 'savedmodel']),
+    ('tiny', 'unet', ['stablehlo', 'savedmodel', 'tflite']),
+    ('tiny', 'fpn', ['stablehlo', 'savedmodel', 'tflite']),
   ],
 )
 def test_on_real_images(backbone, head, formats, tmp_path):

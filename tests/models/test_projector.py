@@ -1,5 +1,7 @@
 """The layers between features and losses of pixels."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,6 +33,14 @@ def test_projector_is_linear_in_all_levels_then_relu_and_linear():
   result = projector.apply({'params': params}, x)
   np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
   assert set(params['level1']) == {'kernel'}
+
+
+def test_correlator_takes_no_level_coarser_than_stride_16():
+  x, correlator = features(), Correlator(8)
+  for strides, grid in (((4, 16), (3, 4)), ((16, 32), (5, 7)), ((32, 32), (3, 4))):
+    run = functools.partial(correlator.init_with_output, jax.random.key(0))
+    (query, _), _ = jax.eval_shape(run, Features(x.levels, strides))
+    assert query.shape == (2, *grid, 8)
 
 
 def test_correlator_takes_the_last_level():

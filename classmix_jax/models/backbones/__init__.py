@@ -11,6 +11,12 @@ in `BACKBONES`. Its fields are
     preprocessing  mean, deviation and channel order that its weights expect
     output_stride  the stride of the last level, validated with `check_output_stride`
     remat          whether the backward pass recomputes convolutions
+
+and optionally
+
+    pyramid        whether there is a level at every stride, for heads with skip connections
+    stem_stride    the stride after the stem, before the first block: smaller ones keep more details
+                   of small images, and divide all other strides by the same factor; 0 is its own
 """
 
 from collections.abc import Callable, Mapping
@@ -44,7 +50,13 @@ BACKBONES: Mapping[str, Callable[..., nn.Module]] = {
   'resnet34': functools.partial(ResNet, blocks=(3, 4, 6, 3), block=BasicBlock),
   'resnet50': functools.partial(ResNet, blocks=(3, 4, 6, 3), block=Bottleneck),
   'resnet101': functools.partial(ResNet, blocks=(3, 4, 23, 3), block=Bottleneck),
-  # The ResNets of torchvision.
+  # The ResNets of torchvision. Each level of a pyramid has half the size of the one before.
+  'resnet18_tv': functools.partial(
+    ResNet, blocks=(2, 2, 2, 2), block=BasicBlock, variant=TORCHVISION
+  ),
+  'resnet34_tv': functools.partial(
+    ResNet, blocks=(3, 4, 6, 3), block=BasicBlock, variant=TORCHVISION
+  ),
   'resnet50_tv': functools.partial(
     ResNet, blocks=(3, 4, 6, 3), block=Bottleneck, variant=TORCHVISION
   ),

@@ -6,7 +6,7 @@ image, resized to multiples of 14
   -> four levels [B, H / 14, W / 14, D]: the final norm of the patches after four of the blocks
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -128,8 +128,6 @@ class DinoV2(nn.Module):
   preprocessing: Preprocessing = PREPROCESSING['imagenet']
   remat: bool = False
   pyramid: bool = False
-
-  coarsest_stride: ClassVar[int] = PATCH
 
   def __post_init__(self):
     check_output_stride(self.output_stride, (PATCH,), 'DINOv2')

@@ -6,15 +6,17 @@
 
 Lite is EfficientNet-B0 without squeeze-excite and with ReLU6 for swish. The classifier's 1x1
 convolution to 1280 channels is absent, and so is drop-connect, which is used to train on ImageNet.
+With a stem of stride 1 all strides are halved; the parameters are the same.
 """
 
 import functools
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
 
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
+from classmix_jax.models.backbones.strides import choose_strides
 from classmix_jax.models.layers.batch_norm import BatchNorm, batch_norm
 from classmix_jax.models.layers.conv_bn import (
   KERNEL_INIT,
@@ -26,6 +28,7 @@ from classmix_jax.models.layers.depthwise import Depthwise
 from classmix_jax.types import Array, Features
 
 STEM_CHANNELS = 32
+STEM_STRIDES = (1, 2)
 PYRAMID_BLOCKS = (2, 4, 10, 15)  # last blocks at strides 4, 8, 16 and 32
 OUTPUT_STRIDES = (8, 16, 32)  # 32 is that of the image classifier
 
@@ -98,8 +101,10 @@ class EfficientNetLite(nn.Module):
   """EfficientNet-Lite0.
 
   Attributes:
-    output_stride: of the last features: 8, 16 or 32. Further strides are replaced by dilation in
-      the following blocks, which compute the same values on a finer grid.
+    stem_stride: 1 or 2; 0 is 2.
+    output_stride: of the last features: 8, 16 or 32 with a stem of stride 2. Further strides are
+      replaced by dilation in the following blocks, which compute the same values on a finer grid. 0
+      is 16, of a pyramid 32.
     bn: 'batch' or 'running', see `batch_norm.batch_norm`.
     bn_momentum: of the running statistics. The training on ImageNet had 0.99, which is too slow
       for the few hundred steps after which small data sets are evaluated.
@@ -107,9 +112,13 @@ class EfficientNetLite(nn.Module):
     preprocessing: of the image, see `preprocessing.py`.
     remat: whether the backward pass recomputes convolutions.
     pyramid: whether the features have a level at every stride.
+
+  Raises:
+    UserError: a stride is not supported.
   """
 
-  output_stride: int = 16
+  stem_stride: int = 0
+  output_stride: int = 0
   bn: str = 'batch'
   bn_momentum: float = 0.9
   dtype: Any = jnp.float32
@@ -117,21 +126,26 @@ class EfficientNetLite(nn.Module):
   remat: bool = False
   pyramid: bool = False
 
-  coarsest_stride: ClassVar[int] = 32
+  def __post_init__(self):
+    own = 32 if self.pyramid else 16
+    self.stem_stride, self.output_stride = choose_strides(
+      self.stem_stride, STEM_STRIDES, self.output_stride, OUTPUT_STRIDES, own, 'efficientnet_lite0'
+    )
+    super().__post_init__()
 
   @nn.compact
   def __call__(self, image: Array, train: bool) -> Features:
     """Maps `[B, H, W, 3]` in 0..1 to 24 channels at stride 4 and 320 at the output stride.
 
     Both have `ceil(H / stride)` rows and `ceil(W / stride)` columns. A pyramid has 32, 24, 40, 112
-    and 320 channels at strides 2, 4, 8, 16 and 32.
+    and 320 channels at strides 2, 4, 8, 16 and 32, or at half of these strides.
     """
     x = preprocess(image, self.preprocessing)
     # Padding SAME as in TensorFlow: if it is odd, the end has one more.
     x = nn.Conv(
       STEM_CHANNELS,
       (3, 3),
-      strides=2,
+      strides=self.stem_stride,
       padding='SAME',
       use_bias=False,
       kernel_init=KERNEL_INIT,
@@ -141,8 +155,9 @@ class EfficientNetLite(nn.Module):
     x = nn.relu6(
       _norm(train=train, bn=self.bn, momentum=self.bn_momentum, dtype=self.dtype, name='bn_stem')(x)
     )
-    levels, strides = [x], [2]
-    for index, options in enumerate(list_block_options(self.output_stride)):
+    levels, strides = [x], [self.stem_stride]
+    table = self.output_stride * STEM_STRIDES[-1] // self.stem_stride
+    for index, options in enumerate(list_block_options(table)):
       x = rematerialize(Block, self.remat)(
         **options, bn=self.bn, bn_momentum=self.bn_momentum, dtype=self.dtype, name=f'block{index}'
       )(x, train)
@@ -151,11 +166,13 @@ class EfficientNetLite(nn.Module):
         strides.append(min(2 * strides[-1], self.output_stride))
     if self.pyramid:
       return Features(tuple(levels), tuple(strides))
-    return Features((levels[1], x), (4, self.output_stride))
+    return Features((levels[1], x), (2 * self.stem_stride, self.output_stride))
 
 
 def list_block_options(output_stride: int) -> list[dict[str, Any]]:
   """Returns size, stride, dilation, expand, features and residual of the 16 blocks.
+
+  The output stride is that with a stem of stride 2.
 
   A block whose stride is removed keeps its dilation, and the dilation of all following blocks
   doubles. Every second row and column then equals the result of the strided network (atrous

@@ -5,16 +5,21 @@ layer1  64 wide                                          stride 4
 layer2  128 wide, stride 2                               stride 8
 layer3  256 wide, stride 2 or dilated                    stride 8 or 16
 layer4  512 wide, stride 2 or dilated                    stride 8, 16 or 32
+
+With a stem of stride 2 there is no pooling, and with one of stride 1, as in ResNets for CIFAR, its
+convolution has no stride either: all strides are then a half or a quarter of these. The parameters
+are the same, so pretrained weights fit.
 """
 
 import functools
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
 
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
-from classmix_jax.models.layers.conv_bn import check_output_stride, conv_bn, rematerialize
+from classmix_jax.models.backbones.strides import choose_strides
+from classmix_jax.models.layers.conv_bn import conv_bn, rematerialize
 from classmix_jax.models.layers.max_pool import max_pool
 from classmix_jax.types import Array, Features
 
@@ -40,6 +45,7 @@ TORCHVISION = Variant(stride_on_3x3=True, ceil_pool=False, delayed_dilation=True
 
 # Of layers 1 to 4, by output stride. A removed stride is replaced by dilation.
 STRIDES = {8: (1, 2, 1, 1), 16: (1, 2, 2, 1), 32: (1, 2, 2, 2)}
+STEM_STRIDES = (1, 2, 4)
 DILATIONS = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2), 32: (1, 1, 1, 1)}
 WIDTHS = (64, 128, 256, 512)
 
@@ -99,7 +105,9 @@ class ResNet(nn.Module):
     block: `Bottleneck` or `BasicBlock`.
     variant: `CAFFE` or `TORCHVISION`.
     deep_stem: replaces the 7x7 convolution by three 3x3 of 64, 64 and 128 channels.
-    output_stride: 8, 16 or 32; layers beyond it are dilated instead.
+    stem_stride: 1, 2 or 4; 0 is 4.
+    output_stride: 8, 16 or 32 with a stem of stride 4; layers beyond it are dilated instead. 0 is
+      the first of them, of a pyramid the last.
     bn: 'batch' or 'running', see `batch_norm.batch_norm`.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
@@ -107,39 +115,45 @@ class ResNet(nn.Module):
     pyramid: whether the features have a level at every stride.
 
   Raises:
-    UserError: the output stride is not supported.
+    UserError: a stride is not supported.
   """
 
   blocks: tuple[int, int, int, int]
   block: type[nn.Module]
   variant: Variant = CAFFE
   deep_stem: bool = False
-  output_stride: int = 8
+  stem_stride: int = 0
+  output_stride: int = 0
   bn: str = 'batch'
   dtype: Any = jnp.float32
   preprocessing: Preprocessing = PREPROCESSING['imagenet']
   remat: bool = False
   pyramid: bool = False
 
-  coarsest_stride: ClassVar[int] = 32
-
   def __post_init__(self):
-    check_output_stride(self.output_stride, STRIDES, 'a ResNet')
+    own = 32 if self.pyramid else 8
+    self.stem_stride, self.output_stride = choose_strides(
+      self.stem_stride, STEM_STRIDES, self.output_stride, STRIDES, own, 'a ResNet'
+    )
     super().__post_init__()
 
   @nn.compact
   def __call__(self, image: Array, train: bool) -> Features:
     """Maps `[B, H, W, 3]` in 0..1 to the features of layer1 and layer4.
 
-    They have 256 and 2048 channels, or 64 and 512 with basic blocks. A pyramid has the stem and all
-    layers: 64, then 64, 128, 256 and 512, four times that with bottlenecks.
+    They have 256 and 2048 channels, or 64 and 512 with basic blocks. A pyramid has all layers, 64,
+    128, 256 and 512 channels or four times that with bottlenecks, and before them the stem, 64 or
+    128, if a pooling lies in between.
     """
     x = self.apply_stem(preprocess(image, self.preprocessing), train)
-    levels, strides = [x], [2]
-    x = self.pool(x)
-    dilations = DILATIONS[self.output_stride]
+    levels, strides = [], []
+    if self.stem_stride == STEM_STRIDES[-1]:
+      levels, strides = [x], [2]
+      x = self.pool(x)
+    table = self.output_stride * STEM_STRIDES[-1] // self.stem_stride
+    dilations, total_stride = DILATIONS[table], self.stem_stride
     previous_dilation = 1
-    layers = zip(self.blocks, WIDTHS, STRIDES[self.output_stride], dilations, strict=True)
+    layers = zip(self.blocks, WIDTHS, STRIDES[table], dilations, strict=True)
     for layer, (count, width, stride, dilation) in enumerate(layers, start=1):
       first = previous_dilation if self.variant.delayed_dilation else dilation
       for index in range(count):
@@ -154,20 +168,22 @@ class ResNet(nn.Module):
         )(x, train)
       previous_dilation = dilation
       levels.append(x)
-      strides.append(2 * strides[-1] if layer == 1 else strides[-1] * stride)
+      total_stride *= stride
+      strides.append(total_stride)
     if self.pyramid:
       return Features(tuple(levels), tuple(strides))
-    return Features((levels[1], x), (4, self.output_stride))
+    return Features((levels[-4], x), (self.stem_stride, self.output_stride))
 
   def apply_stem(self, x: Array, train: bool) -> Array:
-    """Applies one or three convolutions, to stride 2."""
+    """Applies one or three convolutions, to stride 2 or 1."""
     layer = functools.partial(conv_bn, train=train, bn=self.bn, dtype=self.dtype)
+    stride = min(self.stem_stride, 2)
     if self.deep_stem:
-      x = nn.relu(layer(x, 64, 3, '1_1', stride=2))
+      x = nn.relu(layer(x, 64, 3, '1_1', stride=stride))
       x = nn.relu(layer(x, 64, 3, '1_2'))
       x = nn.relu(layer(x, 128, 3, '1_3'))
     else:
-      x = nn.relu(layer(x, 64, 7, '1', stride=2))
+      x = nn.relu(layer(x, 64, 7, '1', stride=stride))
     return x
 
   def pool(self, x: Array) -> Array:

@@ -8,19 +8,24 @@
     merged   fine + upsampled middle, 3x3    stride 4,  32
 
 Thin objects (poles, signs) need stride 4. Context is cheapest at stride 16, without dilation.
+
+With a stem of stride 2, its second convolution has stride 1, and with one of stride 1 both have:
+all strides are then a half or a quarter of these.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 
 from classmix_jax.core.resize import resize_bilinear
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
-from classmix_jax.models.layers.conv_bn import check_output_stride, conv_bn, rematerialize
+from classmix_jax.models.backbones.strides import choose_strides
+from classmix_jax.models.layers.conv_bn import conv_bn, rematerialize
 from classmix_jax.types import Array, Features
 
 FEATURES = 32  # channels of the top-down path
+STEM_STRIDES = (1, 2, 4)
 
 
 class Tiny(nn.Module):
@@ -30,27 +35,36 @@ class Tiny(nn.Module):
     bn: 'batch' or 'running', see `batch_norm.batch_norm`.
     dtype: of the computation; parameters are float32.
     preprocessing: of the image, see `preprocessing.py`.
-    output_stride: must be 4, or 16 of a pyramid.
+    stem_stride: 1, 2 or 4; 0 is 4.
+    output_stride: must be that of the stem, or four times that of a pyramid; 0 is this.
     remat: whether the backward pass recomputes the convolutions of residual blocks.
     pyramid: whether the features have a level at every stride, without the top-down path.
+
+  Raises:
+    UserError: a stride is not supported.
   """
 
   bn: str = 'batch'
   dtype: Any = jnp.float32
   preprocessing: Preprocessing = PREPROCESSING['plain']
-  output_stride: int = 4
+  stem_stride: int = 0
+  output_stride: int = 0
   remat: bool = False
   pyramid: bool = False
 
-  coarsest_stride: ClassVar[int] = 16
-
   def __post_init__(self):
-    check_output_stride(self.output_stride, (16,) if self.pyramid else (4,), 'tiny')
+    own = 16 if self.pyramid else 4
+    self.stem_stride, self.output_stride = choose_strides(
+      self.stem_stride, STEM_STRIDES, self.output_stride, (own,), own, 'tiny'
+    )
     super().__post_init__()
 
   @nn.compact
   def __call__(self, image: Array, train: bool) -> Features:
-    """Maps `[B, H, W, 3]` in 0..1 to 24 and 32 channels at `ceil(H / 4)`, `ceil(W / 4)`."""
+    """Maps `[B, H, W, 3]` in 0..1 to 24 and 32 channels at `ceil(H / 4)`, `ceil(W / 4)`.
+
+    A pyramid has 24, 48 and 96 channels, and before them 16 of a stem of stride 4.
+    """
 
     def layer(x, features, size, name, stride=1):
       return conv_bn(
@@ -74,13 +88,18 @@ class Tiny(nn.Module):
       return nn.relu(lateral + resize_bilinear(coarse, lateral.shape[1:3]))
 
     x = preprocess(image, self.preprocessing)
-    stem = nn.relu(layer(x, 16, 3, 'stem_1', stride=2))
-    fine = residual(nn.relu(layer(stem, 24, 3, 'stem_2', stride=2)), 'fine')
+    first_stride = min(self.stem_stride, 2)
+    stem = nn.relu(layer(x, 16, 3, 'stem_1', stride=first_stride))
+    x = nn.relu(layer(stem, 24, 3, 'stem_2', stride=self.stem_stride // first_stride))
+    fine = residual(x, 'fine')
     middle = stage(fine, 48, 'middle')
     coarse = stage(middle, 96, 'coarse')
     if self.pyramid:
-      return Features((stem, fine, middle, coarse), (2, 4, 8, 16))
+      strides = tuple(self.stem_stride * factor for factor in (1, 2, 4))
+      if self.stem_stride == STEM_STRIDES[-1]:
+        return Features((stem, fine, middle, coarse), (2, *strides))
+      return Features((fine, middle, coarse), strides)
     coarse = layer(coarse, FEATURES, 1, 'lateral_coarse')
     merged = merge(fine, merge(middle, coarse, 'lateral_middle'), 'lateral_fine')
     coarse = nn.relu(layer(merged, FEATURES, 3, 'merge'))
-    return Features((fine, coarse), (4, 4))
+    return Features((fine, coarse), (self.stem_stride,) * 2)

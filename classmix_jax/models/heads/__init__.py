@@ -1,8 +1,9 @@
 """Heads: networks from a backbone's features to class logits at a lower resolution.
 
 A head is a flax Module called as `head(features, train)`. Its fields are `num_classes`,
-`output_stride` of the backbone, and `bn` and `dtype` as in backbones. To add one: a file here and
-a line in `HEADS`.
+`output_stride` of the backbone, and `bn` and `dtype` as in backbones. A class attribute `pyramid`
+that is true selects a level at every stride, and a field `widths` of channels can be set in a
+config. To add one: a file here and a line in `HEADS`.
 
 Synopsis:
 
@@ -17,6 +18,7 @@ import flax.linen as nn
 from classmix_jax.models.heads.deeplab_v2 import DeepLabV2
 from classmix_jax.models.heads.deeplab_v3plus import DeepLabV3Plus
 from classmix_jax.models.heads.dpt import DPT
+from classmix_jax.models.heads.fpn import FPN
 from classmix_jax.models.heads.linear import Linear
 from classmix_jax.models.heads.refine import Refine
 from classmix_jax.models.heads.unet import UNet
@@ -41,9 +43,7 @@ HEADS: Mapping[str, Callable[..., nn.Module]] = {
   'unet': UNet,
   'unet_small': functools.partial(UNet, widths=(96, 64, 48, 32)),
   'unet_half': functools.partial(UNet, widths=(256, 128, 64, 32)),
+  # Four levels summed at the size of the finest, stride 4 with most backbones.
+  'fpn': FPN,
+  'fpn_small': functools.partial(FPN, widths=(96, 64)),
 }
-
-
-def takes_pyramid(head: Callable[..., nn.Module]) -> bool:
-  """Returns whether an entry of `HEADS` needs a level at every stride."""
-  return getattr(getattr(head, 'func', head), 'pyramid', False)

@@ -1,9 +1,9 @@
 """The decoder of a U-Net: from the coarsest level up, joined by a skip at every stride.
 
-    level 16 x coarser -> doubled -+
-                                   +-> 3x3, 3x3 -> doubled -+
-    next finer level --------------+                        +-> ... -> 3x3 classifier
-                                     next finer level ------+
+    coarsest level -> doubled -+
+                               +-> 3x3, 3x3 -> doubled -+
+    next finer level ----------+                        +-> ... -> 3x3 classifier
+                                 next finer level ------+
 
 Every 3x3 but the classifier is followed by BN and ReLU.
 """
@@ -13,39 +13,15 @@ from typing import Any, ClassVar
 import flax.linen as nn
 import jax.numpy as jnp
 
-from classmix_jax.core.resize import get_size, resize_centers
+from classmix_jax.core.resize import get_size
+from classmix_jax.errors import UserError
 from classmix_jax.models.layers.conv_bn import conv_bn
 from classmix_jax.models.layers.convolution import same_size
-from classmix_jax.types import Array, Features, Size
+from classmix_jax.models.layers.enlarge import double, enlarge_to
+from classmix_jax.types import Array, Features
 
-WIDTHS = (256, 128, 64, 32, 16)  # at strides 16, 8, 4, 2, 1, as in segmentation-models-pytorch
 COARSEST = 16  # stride of the first width
-
-
-def double(x: Array) -> Array:
-  """Repeats each cell of `[B, h, w, F]` in both directions, to `[B, 2 h, 2 w, F]`.
-
-  Example:
-    >>> double(jnp.array([1.0, 2.0]).reshape(1, 1, 2, 1))[0, :, :, 0].tolist()
-    [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
-  """
-  batch, height, width, features = x.shape
-  x = jnp.broadcast_to(x[:, :, None, :, None], (batch, height, 2, width, 2, features))
-  return x.reshape(batch, 2 * height, 2 * width, features)
-
-
-def enlarge_to(x: Array, size: Size) -> Array:
-  """Repeats cells if a level is half of `size`, rounded up; otherwise resizes bilinearly.
-
-  Args:
-    x: `[B, h, w, F]`.
-    size: (H, W), at least (h, w).
-  """
-  if get_size(x) == size:
-    return x
-  if get_size(x) == (-(-size[0] // 2), -(-size[1] // 2)):
-    return double(x)[:, : size[0], : size[1]]
-  return resize_centers(x, size)
+WIDTHS = (256, 128, 64, 32, 16)  # at strides 16, 8, 4, 2, 1, as in segmentation-models-pytorch
 
 
 def width_of(stride: int, widths: tuple[int, ...]) -> int:
@@ -65,10 +41,14 @@ class UNet(nn.Module):
   Attributes:
     num_classes: C.
     widths: channels at strides 16, 8, 4, 2 and 1; without the last, or the last two, the logits
-      have a stride of 2 or 4.
+      have a stride of 2 or 4, and finer levels are not joined.
     output_stride: has no effect.
-    bn: 'batch' or 'running', see `batch_norm.batch_norm`.
+    bn: 'batch' or 'running', see `batch_norm.batch_norm`. With 'running', a new head keeps its
+      initial statistics, mean 0 and variance 1.
     dtype: of the computation; parameters are float32.
+
+  Raises:
+    UserError: there are no widths, or more than five.
   """
 
   num_classes: int
@@ -79,6 +59,14 @@ class UNet(nn.Module):
 
   pyramid: ClassVar[bool] = True
 
+  def __post_init__(self):
+    if not 1 <= len(self.widths) <= len(WIDTHS):
+      raise UserError(
+        f'config.model.widths is {tuple(self.widths)}; of a unet they are one to five numbers, the '
+        f'channels at strides 16, 8, 4, 2 and 1, such as {WIDTHS}.'
+      )
+    super().__post_init__()
+
   @nn.compact
   def __call__(self, features: Features, train: bool) -> Array:
     """Maps levels, finest first, to `[B, h, w, C]`, h and w at the stride of the last width.
@@ -86,12 +74,9 @@ class UNet(nn.Module):
     At an odd size the logits of stride 1 have one row or column more than the image.
     """
     finest = COARSEST >> (len(self.widths) - 1)
-    skips = [
-      (level, stride)
-      for level, stride in zip(features.levels[:-1], features.strides[:-1], strict=True)
-      if stride >= finest
-    ]
-    x, stride, block = features.levels[-1], features.strides[-1], 0
+    *finer, (x, stride) = zip(features.levels, features.strides, strict=True)
+    skips = [(level, stride) for level, stride in finer if stride >= finest]
+    block = 0
     while skips or stride > finest:
       block += 1
       if skips:
@@ -100,12 +85,7 @@ class UNet(nn.Module):
       else:
         x, stride = double(x), stride // 2
       for index in (1, 2):
-        x = nn.relu(
-          conv_bn(
-            x, width_of(stride, self.widths), 3, f'{block}_{index}', train=train, bn=self.bn,
-            dtype=self.dtype,
-          )
-        )  # fmt: skip
+        x = self.convolve(x, width_of(stride, self.widths), f'{block}_{index}', train)
     return nn.Conv(
       self.num_classes,
       (3, 3),
@@ -115,3 +95,7 @@ class UNet(nn.Module):
       conv_general_dilated=same_size,
       name='classifier',
     )(x)
+
+  def convolve(self, x: Array, width: int, suffix: str, train: bool) -> Array:
+    """Applies a 3x3 convolution, BN and ReLU."""
+    return nn.relu(conv_bn(x, width, 3, suffix, train=train, bn=self.bn, dtype=self.dtype))
