@@ -203,6 +203,7 @@ OPEN_FIELDS = (
   'eval_every',
   'batch_size',
   'unlabeled_batch_size',
+  'labels_first',
   'data.size',
   'data.crop',
   'eval.protocol',
