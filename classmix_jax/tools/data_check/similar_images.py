@@ -66,18 +66,16 @@ def describe_similar(
     val_names: of the validation images.
     val: their thumbnails.
   """
-  rows = [index for index, thumbnail in enumerate(labeled) if thumbnail is not None]
-  columns = [index for index, thumbnail in enumerate(val) if thumbnail is not None]
+  rows = {index: x for index, x in enumerate(labeled) if x is not None}
+  columns = {index: x for index, x in enumerate(val) if x is not None}
   if len(rows) < 3 or not columns:
     return []
-  pairs = find_similar(
-    np.stack([labeled[row] for row in rows]), np.stack([val[column] for column in columns])
-  )
+  pairs = find_similar(np.stack(list(rows.values())), np.stack(list(columns.values())))
   if not pairs or len(pairs) < LEAST_SHARE * len(val):
     return []
-  named = listed(
-    (f'{val_names[columns[a]]} like {labeled_names[rows[b]]}' for a, b in pairs), MAX_NAMED
-  )
+  labeled_names = [labeled_names[row] for row in rows]
+  val_names = [val_names[column] for column in columns]
+  named = listed((f'{val_names[a]} like {labeled_names[b]}' for a, b in pairs), MAX_NAMED)
   verb = 'looks' if len(pairs) == 1 else 'look'
   return [
     f'{len(pairs)} of {len(val)} val images {verb} almost the same as a labelled image ({named}). '
