@@ -25,6 +25,7 @@ import torch
 from torch.nn import functional
 
 from classmix_jax.config.check import check_config
+from classmix_jax.config.complete import complete
 from classmix_jax.config.setup import make_setup
 from classmix_jax.core.metrics import iou
 from classmix_jax.data.thread_pipeline import train_batches
@@ -44,13 +45,14 @@ def load_setup(arguments):
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   config = module.get_config(text or 'method=supervised')
-  config.data.root, config.data.labeled, config.seed = (
-    arguments.root, arguments.labeled, arguments.seed,
-  )  # fmt: skip
+  config.data.root, config.data.classes = arguments.root, arguments.classes
+  config.data.labeled, config.seed = arguments.labeled, arguments.seed
   config.batch_size = BATCH
   for entry in arguments.set:
     field, _, value = entry.partition('=')
     config.update_from_flattened_dict({field: ast.literal_eval(value)})
+  config, lines = complete(config, None)
+  print(*lines, sep='\n')
   check_config(config)
   return make_setup(config)
 
@@ -99,16 +101,21 @@ def train(model, setup, arguments):
 
 @torch.no_grad()
 def evaluate(model, setup, encoder):
-  """Returns IoU per class over all validation pixels, whole images padded to a multiple of 32."""
+  """Returns IoU per class over all validation pixels, whole images padded to a multiple of 32.
+
+  Logits are enlarged to the size of the label if images are made smaller.
+  """
   val, classes = setup.dataset.val, len(setup.dataset.class_names)
   counts = np.zeros((classes, classes), np.int64)
   model.eval()
   for index in range(len(val)):
     image, label = val.read_image(index), val.read_label(index)
-    height, width = label.shape
+    height, width = image.shape[:2]
     pad = [(0, -side % MULTIPLE) for side in (height, width)]
     padded = np.pad(image, (*pad, (0, 0)))[None]
-    predicted = model(to_torch(padded, encoder))[0].argmax(0).numpy()[:height, :width]
+    logits = model(to_torch(padded, encoder))[:, :, :height, :width]
+    logits = functional.interpolate(logits, label.shape, mode='bilinear')
+    predicted = logits[0].argmax(0).numpy()
     known = label < classes
     cells = label[known].astype(np.int64) * classes + predicted[known]
     counts += np.bincount(cells, minlength=classes**2).reshape(classes, classes)
@@ -120,6 +127,7 @@ def main():
   parser.add_argument('--config', default='configs/folder.py')
   parser.add_argument('--root', required=True)
   parser.add_argument('--labeled', default='')
+  parser.add_argument('--classes', default='')
   parser.add_argument('--encoder', default='resnet18')
   parser.add_argument('--weights', default='')
   parser.add_argument('--minutes', type=float, default=6.0)

@@ -51,12 +51,14 @@ class TrainState(flax.struct.PyTreeNode):
 
 
 class Stage(NamedTuple):
-  """Steps `start` to `stop - 1` of a training run; optimizer and schedule restart with each."""
+  """Steps `start` to `stop - 1` of a training run; optimizer and schedule start with each."""
 
   start: int
   stop: int
   unlabeled: bool = True  # whether unlabelled images take part
   fraction: float | None = None  # of each class's pixels to pseudo-label, most confident first
+  labels_only: bool = False  # whether the loss is that of labelled images, whatever the method
+  schedule: tuple[int, int] = (0, 0)  # of the optimizer, if it spans several stages
 
 
 class Method(Protocol):

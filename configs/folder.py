@@ -8,6 +8,10 @@ docs/own_data.md and docs/layouts.md.
 
 from classmix_jax.config import defaults
 
+# Of mixed images: a hue of a quarter circle is too much for a small network, and blur wipes out
+# what is one pixel wide.
+MIXING = {'jitter': 0.1, 'blur': False}
+
 
 def get_config(text: str | None = None):
   config = defaults.small(defaults.get_config(text))
@@ -34,6 +38,7 @@ def get_config(text: str | None = None):
   config.data.bands = ''  # e.g. '4,3,2': bands of images that are neither grey nor RGB
   config.data.value_range = ''  # e.g. '0:3060', 'p2:p98': values of images that become 0..255
   config.eval_batch_size = 4
+  config.method.update({k: v for k, v in MIXING.items() if k in config.method})
   # None: chosen for the data at the first start, and printed; see docs/recipes.md.
   defaults.leave_open(config)
   return defaults.for_backbone(config, text)

@@ -24,6 +24,7 @@ RANGES: Mapping[str, Range] = {
   'batch_size': POSITIVE_COUNT,
   'unlabeled_batch_size': NON_NEGATIVE,
   'accumulate': POSITIVE_COUNT,
+  'labels_first': FRACTION_BELOW_ONE,
   'eval_every': NON_NEGATIVE,
   'checkpoint_every': POSITIVE_COUNT,
   'log_every': POSITIVE_COUNT,

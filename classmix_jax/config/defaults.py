@@ -53,6 +53,8 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   # Micro-batches per step: less memory, the same gradient but for BN statistics. Both batch
   # sizes must be multiples.
   config.accumulate = 1
+  # Fraction of the steps that come first and use labels alone, for methods with unlabelled images.
+  config.labels_first = 0.0
   # A step whose loss or gradient is not finite: stop keeps its batch in RUN/nonfinite/ and ends,
   # skip keeps the batch, counts the step and continues without it.
   config.on_nan = 'stop'
@@ -206,6 +208,7 @@ OPEN_FIELDS = (
   'eval_every',
   'batch_size',
   'unlabeled_batch_size',
+  'labels_first',
   'data.size',
   'data.crop',
   'eval.protocol',

@@ -19,7 +19,7 @@ from classmix_jax.types import Size
 LEAST_KEPT = 0.9  # mIoU that perfect predictions of the working size must keep
 MAX_PIXELS = 640 * 640  # of an image that keeps its own size although it has thin things
 CROP = 160  # side of a square with the pixels of a crop
-STEPS = 1_500  # at least
+STEPS = 1_000  # at least
 MAX_STEPS = 20_000
 PASSES = 30  # over the labelled images, at least
 EVALUATIONS = 4  # in a training run, so that one lies at its middle
@@ -56,7 +56,7 @@ def propose_steps(batch_size: int, facts: Facts) -> int:
 
   Example:
     >>> propose_steps(8, Facts((120, 120), True, labeled=24, unlabeled=456, kept={}))
-    1500
+    1000
     >>> propose_steps(8, Facts((120, 120), True, labeled=1_000, unlabeled=456, kept={}))
     3752
   """

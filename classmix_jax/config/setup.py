@@ -34,6 +34,7 @@ from classmix_jax.data.random_crop import Geometry
 from classmix_jax.data.source import Dataset, Source
 from classmix_jax.data.unreadable import NONE_UNREADABLE, UnreadableExamples
 from classmix_jax.evaluation.protocols import Protocol
+from classmix_jax.methods.labels_first import make_stages
 from classmix_jax.types import Method, Stage
 
 
@@ -219,7 +220,7 @@ def make_setup(config: Config, left_out: UnreadableExamples | None = None) -> Se
     left_out=left_out,
     devices=choose_devices(config),
     method=method,
-    stages=method.stages(config.steps),
+    stages=make_stages(method, config.steps, config.labels_first),
     make_optimizer=lambda steps: build_optimizer(config, method, steps),
     image_size=image_size(config, dataset),
     batches=make_batch_setup(config),

@@ -18,6 +18,7 @@ from classmix_jax.config.data import Split
 from classmix_jax.config.setup import Setup
 from classmix_jax.core.devices import replicated
 from classmix_jax.core.frozen import with_frozen
+from classmix_jax.methods.labels_first import stage_method
 from classmix_jax.training.callbacks import Callbacks, StageInputs
 from classmix_jax.training.features import CachedFeatures
 from classmix_jax.training.loop import train
@@ -27,26 +28,37 @@ from classmix_jax.training.streams import batch_names, open_streams
 from classmix_jax.training.views import make_views
 from classmix_jax.types import Stage, TrainState
 
-CompileStage = Callable[[int], tuple[optax.GradientTransformation, TrainStep]]
+CompileStage = Callable[[Stage], tuple[optax.GradientTransformation, TrainStep]]
+
+
+def schedule_of(stage: Stage) -> tuple[int, int]:
+  """Returns the first step of a stage's optimizer, and the step after its last."""
+  return stage.schedule if any(stage.schedule) else (stage.start, stage.stop)
 
 
 def stage_compiler(setup: Setup) -> CompileStage:
-  """Returns a function from the number of steps of a stage to its optimizer and train step.
+  """Returns a function from a stage to its optimizer and train step.
 
-  Stages of equal length share one compiled step.
+  Stages of equal schedule and method share one compiled step.
   """
 
   @functools.cache
-  def compile_stage(steps: int) -> tuple[optax.GradientTransformation, TrainStep]:
+  def compile_steps(
+    steps: int, labels_only: bool
+  ) -> tuple[optax.GradientTransformation, TrainStep]:
     tx = setup.make_optimizer(steps)
     return tx, make_train_step(
-      setup.method,
+      stage_method(setup.method, Stage(0, steps, labels_only=labels_only)),
       tx,
       setup.seed,
       setup.devices,
       accumulate=setup.batches.accumulate,
       on_nonfinite=setup.on_nan,
     )
+
+  def compile_stage(stage: Stage) -> tuple[optax.GradientTransformation, TrainStep]:
+    start, stop = schedule_of(stage)
+    return compile_steps(stop - start, stage.labels_only)
 
   return compile_stage
 
@@ -101,14 +113,15 @@ def train_stage(
   if stage.fraction is not None and start > stage.start:
     check_labels_exist(labels)  # the network that made them is overwritten
   split = stage_split(setup, stage, state, labels)
-  tx, train_step = compile_stage(stage.stop - stage.start)
-  if start == stage.start > 0:
+  tx, train_step = compile_stage(stage)
+  if start == schedule_of(stage)[0] > 0:
     state = restart_optimizer(tx, state, setup.devices)
   stream = open_streams(setup.batches, split, setup.devices, features)
+  method = stage_method(setup.method, stage)
   inputs = StageInputs(
     batch=lambda step: next(stream(step - 1, step)),
     names=functools.partial(batch_names, setup.batches, split),
-    views=make_views(setup.method, setup.devices, next(stream(start, start + 1))),
+    views=make_views(method, setup.devices, next(stream(start, start + 1))),
   )
   callbacks.logger.restart_clock()
   state = train(

@@ -202,7 +202,7 @@ def run_training(
   """
   stop = stop or Stop()
   compile_stage = stage_compiler(setup)
-  tx, _ = compile_stage(setup.stages[0].stop)
+  tx, _ = compile_stage(setup.stages[0])
   create = setup_creator(setup, tx)
   with resume.convert_disk_errors(run):
     record = check_start(setup, run, weights, create)
