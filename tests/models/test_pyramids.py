@@ -75,7 +75,12 @@ def divide(size, stride):
   return tuple(-(-side // stride) for side in size)
 
 
-@pytest.mark.parametrize('name', ['tiny', 'resnet18_tv', 'efficientnet_lite0', 'resnet50_deep'])
+DEEP = [
+  pytest.param(name, marks=pytest.mark.slow) for name in ('efficientnet_lite0', 'resnet50_deep')
+]
+
+
+@pytest.mark.parametrize('name', ['tiny', 'resnet18_tv', *DEEP])
 def test_levels_halve_the_image(name):
   """Sizes are those of the image divided by the strides, rounded up; the last is the coarsest."""
   features = features_of(NETWORKS[name](pyramid=True), ODD)
@@ -98,12 +103,14 @@ def test_a_finer_stem_makes_all_strides_finer(name, stem):
 
 # Tracing a deep backbone takes seconds.
 CASES = [
-  *((name, head, 0) for name in ('tiny', 'vit') for head in ('unet', 'unet_half', 'fpn')),
-  *(('tiny', head, stem) for head in ('unet', 'fpn') for stem in (1, 2)),
-  ('resnet18_tv', 'unet', 0),
+  *(('tiny', head, 0) for head in ('unet', 'unet_half', 'fpn')),
+  ('tiny', 'unet', 1),
   *(
     pytest.param(*case, marks=pytest.mark.slow)
     for case in (
+      *(('tiny', head, stem) for head, stem in (('unet', 2), ('fpn', 1), ('fpn', 2))),
+      *(('vit', head, 0) for head in ('unet', 'unet_half', 'fpn')),
+      ('resnet18_tv', 'unet', 0),
       *(('resnet18', head, stem) for head in ('unet', 'fpn') for stem in (0, 1, 2)),
       *(('efficientnet_lite0', head, stem) for head in ('unet', 'fpn') for stem in (0, 1)),
       *(('resnet50_deep', head, 0) for head in ('unet', 'fpn')),
@@ -127,6 +134,7 @@ def test_logits_and_weights_that_act(name, head, stem):
     assert size == divide(ODD, finest)
 
 
+@pytest.mark.slow
 def test_a_stem_adds_skips_to_a_vision_transformer():
   assert trace(build('vit', 'unet', stem=True)) == (ODD, [])
   with pytest.raises(UserError, match='fpn takes the 4 coarsest levels, without those of a stem'):
