@@ -54,7 +54,7 @@ def view_mixing(
   counts: Array,
   predict: Callable[[Image], Array],
 ) -> tuple[View, ...]:
-  """Returns how a teacher's pseudo-labels and their images are mixed, of the first micro-batch.
+  """Returns views of pseudo-labels and of their mixing, of the first micro-batch.
 
   Args:
     heading: of the mixed images.

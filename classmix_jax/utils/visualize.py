@@ -57,7 +57,7 @@ def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 def hatch(height: int, width: int) -> np.ndarray:
-  """Returns the pattern of padding, `[height, width, 3]` uint8: grey and white diagonal stripes.
+  """Returns the pattern of padding, `[height, width, 3]` uint8: grey diagonal stripes.
 
   A class and void are plain, so no colour of theirs is mistaken for it.
   """
@@ -66,7 +66,7 @@ def hatch(height: int, width: int) -> np.ndarray:
 
 
 def hatch_padding(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
-  """Draws the pattern of padding on images `[..., H, W, 3]` uint8 where `[..., H, W]` is False."""
+  """Draws padding on images `[..., H, W, 3]` uint8 where `valid`, `[..., H, W]`, is False."""
   return np.where(valid[..., None], image, hatch(*valid.shape[-2:]))
 
 

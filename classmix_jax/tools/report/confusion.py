@@ -1,4 +1,4 @@
-"""Condenses a confusion matrix: fractions of the true classes, and the pairs with most mistakes.
+"""Condenses a confusion matrix: fractions of true classes, and the most confused pairs.
 
 Synopsis:
 

@@ -62,7 +62,7 @@ def wrong_fraction(seen: Seen) -> float:
 
 
 def gallery(evaluator: Evaluator, variables: PyTree, names: Sequence[str] | None = None) -> Gallery:
-  """Predicts validation images; returns those with the most wrong pixels, and some of the others.
+  """Predicts validation images; returns the worst of them and some of the others.
 
   Args:
     evaluator: of the run.
@@ -84,7 +84,7 @@ def gallery(evaluator: Evaluator, variables: PyTree, names: Sequence[str] | None
 
 
 def ranked_count(sizes: Sequence[tuple[int, int]]) -> int:
-  """Returns how many images of some sizes are ranked: up to `MAX_PIXELS`, at least `MIN_RANKED`.
+  """Returns how many images are ranked: up to `MAX_PIXELS`, at least `MIN_RANKED`.
 
   Example: of 500 images of 512x1024 pixels 64 are ranked, of 2,000 images of 120x120 pixels all.
   """
@@ -93,7 +93,7 @@ def ranked_count(sizes: Sequence[tuple[int, int]]) -> int:
 
 
 def pick(wrong: Sequence[float]) -> tuple[list[int], list[int]]:
-  """Returns the positions of images spread over those that are not the worst, and of the worst.
+  """Returns positions that are spread over all but the worst images, and those of the worst.
 
   Up to a third of the images, and `NUM_WORST`, are the worst; an image without a wrong pixel, or
   without a known one, never is.
