@@ -54,11 +54,18 @@ def initialize_from_weights(
   tree, result = matching.copy_matching(tree, weights)
   if weights.warning:
     print(f'warning: {weights.warning}')
-  print(matching.format_report(result, weights.layout, f'pre-training: {weights.name}', most=6))
+  title, backbone = (
+    f'pre-training: {weights.name}',
+    matching.select_backbone(result, weights.layout),
+  )
+  if backbone.missing or backbone.wrong_shape:
+    print(matching.format_report(result, weights.layout, title, most=6))
+  else:  # names of other tensors do not help
+    head = [text.strip() for text in matching.describe_head(result, weights.layout)]
+    print('; '.join([f'{title}: {matching.format_matched_count(result)}', *head]))
   if line:
     print(line)
   matching.check_backbone(result, weights.layout, f'config.model.pretrained={weights.name}')
-  backbone = matching.select_backbone(result, weights.layout)
   if backbone.missing or backbone.wrong_shape:
     print('warning: a part of the backbone is not pretrained, see above.')
   return tree, {

@@ -26,8 +26,8 @@ def describe_origin(settings: Mapping[str, str]) -> str:
   """
   if 'weights' not in settings:
     return 'from scratch'
-  name, _, matched = settings['weights'].partition(', ')
-  origin = f'pretrained on {settings["pre-training"]} ({name}), {matched}'
+  name = settings['weights'].partition(', ')[0]
+  origin = f'pretrained on {settings["pre-training"]} ({name})'
   differs = ', but the weights are ' in settings['preprocessing']
   return f'{origin}; preprocessing {settings["preprocessing"]}' if differs else origin
 
@@ -87,7 +87,7 @@ def first_screen(
     protocol: description of the evaluation protocol.
     parameters: number of trained parameters.
   """
-  split, val = setup.split, setup.dataset.val
+  split, val, optim = setup.split, setup.dataset.val, setup.values['optim']
   assert split.unlabeled is not None
   unused = '' if setup.batches.unlabeled else ', which are not used'
   network = headline_network(setup.evaluation.headline, setup.method.network_names)
@@ -96,7 +96,7 @@ def first_screen(
     f'{split.labeled_hash}), {len(split.unlabeled):,} unlabelled{unused}, {len(val):,} for '
     'validation',
     'network': f'{settings["network"]}, {parameters:,} trained parameters, '
-    + describe_origin(settings),
+    f'{describe_origin(settings)}, {optim["rule"]} at {optim["learning_rate"]:g}',
     'training': describe_training(setup),
     'score': f'mIoU on the validation images {describe_evaluations(setup.schedule)}, {protocol}; '
     f'the {network} ({RULE}) at the last step counts',

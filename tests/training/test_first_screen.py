@@ -30,13 +30,14 @@ def screen(start, capsys, *, verbose=False, **values):
 
 
 def test_own_data_have_five_lines(start, capsys):
-  lines, model = screen(start, capsys), start[0].values['model']
+  lines, model, optim = screen(start, capsys), start[0].values['model'], start[0].values['optim']
   count = sum(x.size for x in jax.tree.leaves(start[2].params))
   assert [line.split(maxsplit=1) for line in lines[:4]] == [
     ['data', '4 labelled images (split 3303ccdf), 6 unlabelled, 3 for validation'],
     [
       'network',
-      f'{model["backbone"]} + {model["head"]}, {count:,} trained parameters, from scratch',
+      f'{model["backbone"]} + {model["head"]}, {count:,} trained parameters, from scratch, '
+      f'{optim["rule"]} at {optim["learning_rate"]:g}',
     ],
     [
       'training',
@@ -104,6 +105,6 @@ def test_the_origin_names_a_preprocessing_that_the_weights_do_not_expect():
     'weights': 'x.pth, matched 8 of 9 tensors',
     'preprocessing': 'imagenet',
   }
-  assert describe_origin(settings) == 'pretrained on COCO (x.pth), matched 8 of 9 tensors'
+  assert describe_origin(settings) == 'pretrained on COCO (x.pth)'
   settings['preprocessing'] = 'imagenet, but the weights are caffe'
   assert describe_origin(settings).endswith('; preprocessing imagenet, but the weights are caffe')
