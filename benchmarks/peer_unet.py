@@ -2,7 +2,7 @@
 
     pip install segmentation-models-pytorch
     python benchmarks/peer_unet.py --config=configs/folder.py --root=DIR --labeled=24 \
-        [--encoder=resnet18] [--weights=FILE.pth] [--minutes=6] [--set=data.size=(180,240)] ...
+        [--encoder=timm-tf_efficientnet_lite0 --weights=FILE.pth] [--minutes=6]
 
 The peer of our networks with people's own images: labels alone, AdamW, batches of 8. It receives
 the batches of the project's own pipeline, so the labelled images, the crops and the random scaling
@@ -21,6 +21,7 @@ import json_file
 import numpy as np
 from provenance import provenance
 import segmentation_models_pytorch as smp
+from smp_tensorflow import imitate_tensorflow
 import torch
 from torch.nn import functional
 
@@ -64,13 +65,17 @@ def to_torch(image, encoder):
   return x.permute(0, 3, 1, 2).to(memory_format=torch.channels_last)
 
 
-def load_encoder(model, path):
-  """Loads ImageNet weights into the encoder; the classifier of the file is not used."""
+def load_encoder(encoder, path):
+  """Loads the ImageNet weights of EfficientNet-Lite0, whose tensors are in the encoder's order."""
   state = torch.load(path, map_location='cpu', weights_only=True)
-  result = model.encoder.load_state_dict(state, strict=False)
-  missing = [name for name in result.missing_keys if 'num_batches' not in name]
-  if missing:
-    raise SystemExit(f'{path} lacks {missing[:5]}')
+  tensors = iter(value for name, value in state.items() if 'num_batches' not in name)
+  own = {name: x for name, x in encoder.state_dict().items() if 'num_batches' not in name}
+  loaded = {name: next(tensors) for name in own}
+  wrong = [name for name, x in own.items() if x.shape != loaded[name].shape]
+  if wrong:
+    raise SystemExit(f'{path} does not fit the encoder: {wrong[:5]}')
+  encoder.load_state_dict(loaded, strict=False)
+  imitate_tensorflow(encoder)
 
 
 def train(model, setup, arguments):
@@ -143,7 +148,7 @@ def main():
     arguments.encoder, encoder_weights=None, classes=len(setup.dataset.class_names)
   ).to(memory_format=torch.channels_last)
   if arguments.weights:
-    load_encoder(model, arguments.weights)
+    load_encoder(model.encoder, arguments.weights)
   steps = train(model, setup, arguments)
   scores = evaluate(model, setup, arguments.encoder)
   record = {

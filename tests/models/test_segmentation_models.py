@@ -18,6 +18,7 @@ from classmix_jax.types import AXIS
 
 torch = pytest.importorskip('torch')
 smp = pytest.importorskip('segmentation_models_pytorch')
+imitate_tensorflow = pytest.importorskip('smp_tensorflow').imitate_tensorflow
 
 AS_IT_IS = Preprocessing('rgb', (0.0,) * 3, (1.0,) * 3, 1.0)
 CLASSES, SIZE = 3, (64, 96)
@@ -52,29 +53,6 @@ def theirs(backbone, head):
   if backbone.startswith('efficientnet'):
     imitate_tensorflow(peer.encoder)
   return peer
-
-
-def imitate_tensorflow(encoder):
-  """Sets BN's epsilon and the padding SAME that the weights of EfficientNet-Lite were trained with.
-
-  segmentation-models-pytorch 0.6 has torch's of both.
-  """
-
-  def pad(module, inputs):
-    sides = [
-      max((-(-side // 2) - 1) * 2 + size - side, 0)
-      for side, size in zip(inputs[0].shape[2:], module.kernel_size, strict=True)
-    ]
-    top, left = (side // 2 for side in sides)
-    bottom, right = (side - side // 2 for side in sides)
-    return (torch.nn.functional.pad(inputs[0], (left, right, top, bottom)),)
-
-  for module in encoder.modules():
-    if isinstance(module, torch.nn.BatchNorm2d):
-      module.eps = 1e-3
-    if isinstance(module, torch.nn.Conv2d) and module.stride == (2, 2):
-      module.padding = (0, 0)
-      module.register_forward_pre_hook(pad)
 
 
 def draw(peer, image, train):
