@@ -1,4 +1,4 @@
-"""Backbones with the levels that a head takes: one at every stride, or the finest and the last.
+"""Backbones with the levels that a head takes: at every stride, or the first and the last.
 
 Synopsis:
 

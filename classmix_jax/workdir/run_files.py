@@ -208,7 +208,7 @@ def write_evaluation(run: Path, result: Mapping[str, Any], protocol: str = '') -
 
 
 def read_results(run: Path) -> dict[int, dict[str, Any]]:
-  """Returns step -> result of the evaluations under the run's own protocol; skips damaged files."""
+  """Returns step -> result of evaluations by the run's protocol; skips damaged files."""
   results = {}
   for path in (run / 'eval').glob('*.json'):
     with contextlib.suppress(UserError):

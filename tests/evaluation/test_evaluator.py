@@ -207,7 +207,7 @@ def test_the_table_has_both_means_where_they_differ():
   table = result_table(result).splitlines()
   assert table[3].split() == ['mIoU', '50.00'] and table[4].split() == ['mIoU', 'of', '2', '25.00']
   assert table[5] == (
-    '10 pixels of 1 images, 1 of 2 classes present, paper at 1x10, 2 labelled '
+    '10 pixels of 1 image, 1 of 2 classes present, paper at 1x10, 2 labelled '
     'images (split abcdef12), step 3'
   )
   assert table[6:] == [

@@ -89,7 +89,7 @@ class FPN(nn.Module):
     )(x)  # fmt: skip
 
   def segment(self, x: Array, sizes: list[tuple[int, int]], level: int) -> Array:
-    """Brings a summed level to the size of the finest: a 3x3, GN and ReLU before each upsampling.
+    """Brings a summed level to the finest size: a 3x3, GN and ReLU before each upsampling.
 
     Args:
       x: `[B, h, w, F]`.

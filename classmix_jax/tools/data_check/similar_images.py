@@ -22,7 +22,7 @@ MAX_NAMED = 2  # pairs in a sentence
 
 
 def make_thumbnail(image: np.ndarray) -> np.ndarray | None:
-  """Returns the brightness of an image, `[1024]` float32 of mean 0 and norm 1; None if it is blank.
+  """Returns an image's brightness, `[1024]` float32 of mean 0 and norm 1; None if blank.
 
   Args:
     image: `[H, W, 3]` uint8.
