@@ -61,8 +61,10 @@ class ClassMatch(NamedTuple):
         f'Ids are not those of the run and matched by name: {listed(pairs, CLASSES_SHOWN)}.'
       )
     if self.renamed:
-      pairs = listed([f"'{old}' is '{new}'" for old, new in self.renamed.items()], CLASSES_SHOWN)
-      sentences.append(f'Classes with another spelling: {pairs} of the run.')
+      spellings = [f"'{old}' is '{new}'" for old, new in self.renamed.items()]
+      sentences.append(
+        f'Classes with another spelling: {listed(spellings, CLASSES_SHOWN)} of the run.'
+      )
     if self.void:
       sentences.append(
         f'{listed(self.void, CLASSES_SHOWN)} {are(self.void)} no {_classes(self.void)} of the run: '

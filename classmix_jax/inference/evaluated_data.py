@@ -69,8 +69,9 @@ def open_own(values: Values, run: Path, flags: DataFlags) -> Opened | None:
   except UserError:  # has a message of its own if it is no other set, either
     return None
   names, _ = run_files.read_classes(run)
-  is_own = opened and opened.dataset.class_names == names
-  return opened if is_own and has_own_images(run, opened.dataset.val) else None
+  if opened is None or opened.dataset.class_names != names:
+    return None
+  return opened if has_own_images(run, opened.dataset.val) else None
 
 
 def open_own_kind(values: Values, flags: DataFlags) -> Opened | None:

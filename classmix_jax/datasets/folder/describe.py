@@ -107,11 +107,11 @@ def describe_unused(
   """Returns sentences on images for tests, and on pairs that are in no list of names."""
   sentences = []
   if layout and layout.test:
+    images = list(tests.images)
     places = _list_paths(root, [part.names or part.images for part in layout.test])
     end = ' for training: evaluate --part=test scores them.' if tests.masks else '.'
     sentences.append(
-      f'{len(tests.images):,} {plural("image", tests.images)} for tests in {places} '
-      f'{are(tests.images)} not used{end}'
+      f'{len(images):,} {plural("image", images)} for tests in {places} {are(images)} not used{end}'
     )
   if unlisted:
     sentences.append(
