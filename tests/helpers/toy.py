@@ -109,6 +109,7 @@ def config(root: Path, arguments: str = 'method=classmix', **fields) -> Config:
     config.eval.protocol = 'paper'
     config.model.update(backbone='tiny', head='deeplab_v2', pretrained='')
     config.optim.update(rule='sgd', learning_rate=0.05, head_multiplier=1.0, weight_decay=5e-4)
+    config.labeled_loss.balance = 0.0
   config.update_from_flattened_dict(fields)
   return config
 

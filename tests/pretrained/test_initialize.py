@@ -56,7 +56,10 @@ def test_a_backbone_for_a_new_head(tmp_path, capsys):
   path = state_dicts.save(tmp_path / 'x.safetensors', state_dicts.deeplab_v2(5))
   tree, origin = initialize_from_weights(zeros(classes=3), open_weights(path))
   assert origin['matched'] == 'matched 85 of 93 tensors'
-  assert_says(capsys.readouterr().out, 'and 2 more', 'the head is for 5 classes, not for 3')
+  assert capsys.readouterr().out == (
+    'pre-training: x.safetensors: matched 85 of 93 tensors; the head is for 5 classes, not for 3: '
+    'it is initialized from scratch\n'
+  )
   assert not any(leaf.any() for leaf in jax.tree.leaves(tree['params']['head']))
   assert all(leaf.any() for leaf in jax.tree.leaves(tree['params']['backbone']))
 
