@@ -9,6 +9,7 @@ from classmix_jax.evaluation.evaluator import Seen
 from classmix_jax.tools.report.gallery import Gallery, GalleryView
 
 NAMES, PALETTE = ['road', '<b>car & Co</b>'], [[10, 20, 30], [200, 100, 0]]
+COMPLETE = {'labels_first': 0, 'labeled_loss.balance': 0.0}  # open in configs/folder.py
 RELIABILITY = {
   'threshold': 0.968,
   'precision': 0.875,
@@ -48,7 +49,7 @@ def write_run(directory, miou=0.5, protocol='paper at 2x3', method='classmix'):
   """Writes what a report reads; step 10 scores less than step 5."""
   (directory / 'splits').mkdir(parents=True)
   (directory / 'eval').mkdir()
-  config = toy.config('/nowhere', f'method={method}', steps=10, **{'data.crop': ()})
+  config = toy.config('/nowhere', f'method={method}', steps=10, **COMPLETE, **{'data.crop': ()})
   (directory / 'config.json').write_text(json.dumps(config.to_dict()))
   (directory / 'classes.json').write_text(json.dumps({'names': NAMES, 'palette': PALETTE}))
   (directory / 'splits' / 'labeled.txt').write_text('a\nb\n')

@@ -6,6 +6,7 @@ from fuzz import JSON, damaged, result_or_error, temporary_directory
 from hypothesis import given
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
+import page_runs
 import toy
 
 from classmix_jax.config.load import read_config
@@ -38,7 +39,7 @@ RESULT = {
   'networks': {'student': NETWORK},
 }
 FILES = {  # all but the arrays
-  'config.json': toy.config('DATA').to_dict(),
+  'config.json': toy.config('DATA', **page_runs.COMPLETE).to_dict(),
   'classes.json': {'names': toy.CLASSES, 'palette': [[0, 0, 0], [1, 1, 1], [2, 2, 2]]},
   'pretrained.json': dict.fromkeys(run_files.ORIGIN_FIELDS, 'x'),
   'left_out.json': {'train': {'a': 'a does not decode.'}, 'unlabeled': {}},
