@@ -98,16 +98,22 @@ def describe(fields: Mapping[str, Any], chosen: Collection[str], facts: Facts) -
   """
   lines = [
     (SIZE_FIELDS, explain_size(fields, facts)),
-    (NETWORK_FIELDS, 'a recipe for few labels and short trainings'),
-    (LENGTH_FIELDS, explain_length(fields, facts)),
+    (NETWORK_FIELDS, 'the recipe of this network for few labels'),
+    (LENGTH_FIELDS, explain_length(facts)),
   ]
   values = [(list_values(fields, chosen, names), reason) for names, reason in lines]
   return [f'chosen: {text} ({reason})' for text, reason in values if text]
 
 
 SIZE_FIELDS = ('data.size', 'data.crop')
-NETWORK_FIELDS = ('model.backbone', 'model.head', 'optim.rule', 'optim.learning_rate')
-LENGTH_FIELDS = ('steps', 'batch_size', 'eval_every')
+NETWORK_FIELDS = (
+  'model.backbone',
+  'model.head',
+  'optim.rule',
+  'optim.learning_rate',
+  'labeled_loss.balance',
+)
+LENGTH_FIELDS = ('steps', 'batch_size', 'unlabeled_batch_size', 'labels_first')
 
 
 def explain_size(fields: Mapping[str, Any], facts: Facts) -> str:
@@ -122,7 +128,9 @@ def explain_size(fields: Mapping[str, Any], facts: Facts) -> str:
   return f'{images}; a crop is {100 * share:.0f} % of an image'
 
 
-def explain_length(fields: Mapping[str, Any], facts: Facts) -> str:
-  """Returns how often images are seen."""
-  passes = fields['steps'] * fields['batch_size'] / facts.labeled
-  return f'each of {facts.labeled:,} labelled images is seen {passes:,.0f} times'
+def explain_length(facts: Facts) -> str:
+  """Returns why a training has this length."""
+  return (
+    f'at least {STEPS:,} steps, {PASSES} passes over {facts.labeled:,} labelled images and one over '
+    f'{facts.unlabeled:,} unlabelled ones'
+  )

@@ -96,7 +96,8 @@ def evaluate_run(
   Args:
     run: directory of the run.
     step: 'latest', 'best' or a step.
-    network: the headline network; '' takes the config's.
+    network: the headline network; '' takes the config's. The result of another one is written to
+      a file of its own.
     data: other images than the run's own for validation. Their result is written to files that
       have the name of the set, and lists where the images are.
     eval_batch_size: images at once; 0 takes the config's.
@@ -111,7 +112,9 @@ def evaluate_run(
     UserError: the run, its data, a flag or a checkpoint is missing or wrong.
   """
   replaced = {'eval_network': network, 'eval_batch_size': eval_batch_size}
-  values = override(read_config(run), {name: x for name, x in replaced.items() if x})
+  recorded = read_config(run)
+  values = override(recorded, {name: x for name, x in replaced.items() if x})
+  other_network = network if network != recorded['eval_network'] else ''
   with own_flags(run):
     values, other_protocol = override_protocol(values, protocol or {})
     evaluated = open_data(values, run, data)
@@ -122,7 +125,7 @@ def evaluate_run(
   check_pixels(result, evaluated)
   if evaluated.name:
     result = without_classes(result, evaluated.match.absent) | {'set': evaluated.record}
-  parts = [evaluated.name, slug(evaluator.description) if other_protocol else '']
+  parts = [evaluated.name, slug(evaluator.description) if other_protocol else '', other_network]
   name = '-'.join(filter(None, parts))
   results = {**run_files.read_results(run), **({} if name else {restored_step: result})}
   scores = network_scores(results, result['network'])
