@@ -10,6 +10,7 @@ Synopsis:
 """
 
 from collections.abc import Collection, Mapping, Sequence
+import math
 from typing import Any
 
 from classmix_jax.config.facts import Facts
@@ -51,17 +52,25 @@ def propose_crop(size: Size) -> Size:
   return height, width
 
 
-def propose_steps(batch_size: int, facts: Facts) -> int:
-  """Returns the number of steps: longer for many images, labelled or not.
+def propose_steps(fields: Mapping[str, Any], facts: Facts) -> int:
+  """Returns the number of steps: more for many images, labelled or not.
+
+  Args:
+    fields: batch sizes and the share of steps on labels alone.
+    facts: about the data.
 
   Example:
-    >>> propose_steps(8, Facts((120, 120), True, labeled=24, unlabeled=456, kept={}))
+    >>> fields = {'batch_size': 8, 'unlabeled_batch_size': 4, 'labels_first': 0.5}
+    >>> propose_steps(fields, Facts((120, 120), True, labeled=24, unlabeled=456, kept={}))
     1000
-    >>> propose_steps(8, Facts((120, 120), True, labeled=1_000, unlabeled=456, kept={}))
-    3752
+    >>> propose_steps(fields, Facts((120, 120), True, labeled=400, unlabeled=456, kept={}))
+    1500
   """
-  needed = max(STEPS, -(-PASSES * facts.labeled // batch_size), -(-facts.unlabeled // batch_size))
-  return EVALUATIONS * -(-min(needed, MAX_STEPS) // EVALUATIONS)
+  per_step = fields['unlabeled_batch_size'] * (1 - fields['labels_first'])
+  labeled = PASSES * facts.labeled / fields['batch_size']
+  unlabeled = facts.unlabeled / per_step if per_step else 0
+  needed = min(max(STEPS, labeled, unlabeled), MAX_STEPS)
+  return EVALUATIONS * math.ceil(needed / EVALUATIONS)
 
 
 def propose(fields: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
@@ -78,7 +87,7 @@ def propose(fields: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
   values.setdefault('data.crop', propose_crop(tuple(values['data.size']) or facts.size))
   # The score must not depend on the working size, which is a choice.
   values.setdefault('eval.protocol', 'full' if len(values['data.size']) else 'paper')
-  values.setdefault('steps', propose_steps(values['batch_size'], facts))
+  values.setdefault('steps', propose_steps(values, facts))
   values.setdefault('eval_every', max(1, values['steps'] // EVALUATIONS))
   return {name: values[name] for name, value in fields.items() if value is None}
 
@@ -131,6 +140,6 @@ def explain_size(fields: Mapping[str, Any], facts: Facts) -> str:
 def explain_length(facts: Facts) -> str:
   """Returns why a training has this length."""
   return (
-    f'at least {STEPS:,} steps, {PASSES} passes over {facts.labeled:,} labelled images and one over '
-    f'{facts.unlabeled:,} unlabelled ones'
+    f'at least {STEPS:,} steps, {PASSES} passes over {facts.labeled:,} labelled images and one '
+    f'over {facts.unlabeled:,} unlabelled ones'
   )
