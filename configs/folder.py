@@ -38,6 +38,8 @@ def get_config(text: str | None = None):
   config.data.bands = ''  # e.g. '4,3,2': bands of images that are neither grey nor RGB
   config.data.value_range = ''  # e.g. '0:3060', 'p2:p98': values of images that become 0..255
   config.eval_batch_size = 4
+  # In short trainings the student is as good as its average or better, see docs/results.md.
+  config.eval_network = 'student'
   config.method.update({k: v for k, v in MIXING.items() if k in config.method})
   # None: chosen for the data at the first start, and printed; see docs/recipes.md.
   defaults.leave_open(config)

@@ -262,6 +262,7 @@ BACKBONE_RECIPES = {
     'steps': 1_000,
     'eval_every': 500,
     'eval_batch_size': 4,
+    'eval_network': 'teacher',
     'log_every': 100,
     'data.size': (360, 480),
     'data.crop': (180, 240),

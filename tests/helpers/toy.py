@@ -15,6 +15,7 @@ import pytest
 from classmix_jax.config.lookup import Config
 from classmix_jax.data.files.colors import voc_palette
 from classmix_jax.errors import UserError
+from classmix_jax.methods import method_class
 from configs import folder
 
 HEIGHT, WIDTH = 32, 48
@@ -109,7 +110,8 @@ def config(root: Path, arguments: str = 'method=classmix', **fields) -> Config:
     config.eval.protocol = 'paper'
     config.model.update(backbone='tiny', head='deeplab_v2', pretrained='')
     config.optim.update(rule='sgd', learning_rate=0.05, head_multiplier=1.0, weight_decay=5e-4)
-    config.labeled_loss.balance = 0.0
+    config.labeled_loss.balance = config.labels_first = 0.0
+    config.eval_network = method_class(config.method.name).network_names[-1]
   config.update_from_flattened_dict(fields)
   return config
 
