@@ -1,5 +1,7 @@
 """U-Nets and FPNs against those of segmentation-models-pytorch, with equal random weights."""
 
+import sys
+
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
@@ -17,6 +19,8 @@ from classmix_jax.pretrained.layouts.layout import Layout
 from classmix_jax.types import AXIS
 
 torch = pytest.importorskip('torch')
+# Triton and TensorFlow crash in one process (both have LLVM); without triton torch does not use it.
+sys.modules.setdefault('triton', None)  # type: ignore[arg-type]
 smp = pytest.importorskip('segmentation_models_pytorch')
 imitate_tensorflow = pytest.importorskip('smp_tensorflow').imitate_tensorflow
 
