@@ -99,6 +99,11 @@ def open_logger(setup: Setup, run: Path, step: int) -> MetricLogger:
   return logger
 
 
+def first_unlabeled(setup: Setup) -> int:
+  """Returns the first step that uses unlabelled images."""
+  return next((stage.start for stage in setup.stages if stage.unlabeled), 0)
+
+
 def make_callbacks(
   setup: Setup,
   run: Path,
@@ -123,7 +128,7 @@ def make_callbacks(
       setup.values,
       evaluator.description,
       steps=schedule.steps,
-      middle=middle_evaluation(schedule.steps, schedule.eval_every),
+      middle=middle_evaluation(schedule.steps, schedule.eval_every, first_unlabeled(setup)),
       command=supervised_command,
       active=setup.batches.unlabeled > 0,
     ),

@@ -18,17 +18,22 @@ SEEDS = 0.01  # mIoU by which two seeds of one setting differ easily, see docs/r
 FEW = 0.1  # fraction of confident pixels below which the unlabelled loss weighs little
 
 
-def middle_evaluation(steps: int, eval_every: int) -> int:
-  """Returns the evaluated step that is nearest to half of the steps, the later one of two.
+def middle_evaluation(steps: int, eval_every: int, first: int = 0) -> int:
+  """Returns the evaluated step in the middle of those with unlabelled images.
 
-  0 if only the last step is evaluated.
+  It is the later one of two that are equally near, and 0 if only the last step is evaluated.
+
+  Args:
+    steps: length of the run.
+    eval_every: interval of evaluations, 0 for the last step only.
+    first: step before which labels alone are used.
 
   Example:
-    >>> middle_evaluation(3000, 1000), middle_evaluation(3000, 500), middle_evaluation(3000, 0)
-    (2000, 1500, 0)
+    >>> middle_evaluation(3000, 1000), middle_evaluation(3000, 0), middle_evaluation(1000, 250, 500)
+    (2000, 0, 750)
   """
   evaluated = range(eval_every, steps, eval_every) if eval_every else ()
-  return min(evaluated, key=lambda step: (abs(2 * step - steps), -step), default=0)
+  return min(evaluated, key=lambda step: (abs(2 * step - steps - first), -step), default=0)
 
 
 def compare(result: Mapping[str, Any], run: SupervisedRun, steps: int) -> str:
