@@ -28,8 +28,8 @@ DATA = Path(os.environ.get('CLASSMIX_JAX_DATA', REPOSITORY.parent / 'shared' / '
 
 
 def classifier(**options):
-  """The backbone with the stride of the classifier."""
-  return EfficientNetLite(output_stride=32, **options)
+  """The backbone with the stride of the classifier, and BN as in the training on ImageNet."""
+  return EfficientNetLite(output_stride=32, bn_momentum=0.99, **options)
 
 
 def variables_from(tensor):

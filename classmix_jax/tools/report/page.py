@@ -153,7 +153,7 @@ def describe_worst(gallery: Gallery, names: Sequence[str]) -> str:
     names: of all runs.
 
   Example:
-    >>> describe_worst(NO_GALLERY._replace(total=3), ['run'])
+    >>> describe_worst(Gallery((), 0, 3), ['run'])
     ''
   """
   count = max((view.rank for view in gallery.views), default=0)
