@@ -103,13 +103,13 @@ def test_a_finer_stem_makes_all_strides_finer(name, stem):
 
 # Tracing a deep backbone takes seconds.
 CASES = [
-  *(('tiny', head, 0) for head in ('unet', 'unet_half', 'fpn')),
+  *(('tiny', head, 0) for head in ('unet', 'unet_small', 'fpn')),
   ('tiny', 'unet', 1),
   *(
     pytest.param(*case, marks=pytest.mark.slow)
     for case in (
       *(('tiny', head, stem) for head, stem in (('unet', 2), ('fpn', 1), ('fpn', 2))),
-      *(('vit', head, 0) for head in ('unet', 'unet_half', 'fpn')),
+      *(('vit', head, 0) for head in ('unet', 'unet_small', 'fpn')),
       ('resnet18_tv', 'unet', 0),
       *(('resnet18', head, stem) for head in ('unet', 'fpn') for stem in (0, 1, 2)),
       *(('efficientnet_lite0', head, stem) for head in ('unet', 'fpn') for stem in (0, 1)),
@@ -125,7 +125,7 @@ def test_logits_and_weights_that_act(name, head, stem):
   size, dead = trace(model)
   assert dead == []
   strides = features_of(model.backbone, ODD).strides
-  finest = {'unet': 1, 'unet_half': 2, 'fpn': strides[-4:][0]}[head]
+  finest = {'unet': 1, 'unet_small': 2, 'fpn': strides[-4:][0]}[head]
   if name == 'vit':
     assert size == ((24, 32) if head.startswith('unet') else (3, 4))
   elif name == 'resnet18' and (head, stem) == ('fpn', 0):

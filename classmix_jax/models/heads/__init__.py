@@ -39,10 +39,9 @@ HEADS: Mapping[str, Callable[..., nn.Module]] = {
   'linear': Linear,
   # For frozen features and a stem, on laptops.
   'refine': Refine,
-  # Skip connections from every stride, up to the size of the image.
+  # Skip connections from every stride, up to the size of the image, or half of it on laptops.
   'unet': UNet,
   'unet_small': functools.partial(UNet, widths=(96, 64, 48, 32)),
-  'unet_half': functools.partial(UNet, widths=(256, 128, 64, 32)),
   # Four levels summed at the size of the finest, stride 4 with most backbones.
   'fpn': FPN,
   'fpn_small': functools.partial(FPN, widths=(96, 64)),
