@@ -19,14 +19,14 @@ from classmix_jax.config.lookup import Config
 from classmix_jax.config.propose import describe, propose
 
 
-def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+def flatten(config: Config) -> dict[str, Any]:
   """Returns the fields of a config by dotted names."""
-  return flatten_dict(dict(values), sep='.')
+  return flatten_dict(config.to_dict(), sep='.')
 
 
 def open_fields(config: Config) -> list[str]:
   """Returns the dotted names of the fields that are None."""
-  return [name for name, value in flatten(config.to_dict()).items() if value is None]
+  return [name for name, value in flatten(config).items() if value is None]
 
 
 def network_of_run(pretrained: str | None) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def complete(config: Config, recorded: Mapping[str, Any] | None) -> tuple[Config
     return config, []
   config = config.copy_and_resolve_references()
   if recorded is not None:
-    known = flatten(recorded)
+    known = flatten_dict(dict(recorded), sep='.')
     values = {name: known[name] for name in names}
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     config.update_from_flattened_dict(values)
@@ -61,5 +61,5 @@ def complete(config: Config, recorded: Mapping[str, Any] | None) -> tuple[Config
   network = network_of_run(config.model.pretrained)
   config.update_from_flattened_dict({k: v for k, v in network.items() if k in names})
   facts = gather_facts(config)
-  config.update_from_flattened_dict(propose(flatten(config.to_dict()), facts))
-  return config, describe(flatten(config.to_dict()), names, facts)
+  config.update_from_flattened_dict(propose(flatten(config), facts))
+  return config, describe(flatten(config), names, facts)

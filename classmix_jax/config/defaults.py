@@ -8,6 +8,7 @@ from flax.traverse_util import flatten_dict
 import ml_collections
 from ml_collections import config_dict
 
+from classmix_jax.config.networks import FROM_SCRATCH
 from classmix_jax.errors import UserError
 from classmix_jax.methods import (
   DEFAULT,
@@ -203,23 +204,15 @@ def small(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   return config
 
 
+# Of the data, and of the recipe of the network that is chosen.
 OPEN_FIELDS = (
   'steps',
   'eval_every',
-  'batch_size',
-  'unlabeled_batch_size',
-  'labels_first',
   'data.size',
   'data.crop',
   'eval.protocol',
   'model.backbone',
-  'model.head',
-  'model.pretrained',
-  'optim.rule',
-  'optim.learning_rate',
-  'optim.head_multiplier',
-  'optim.weight_decay',
-  'labeled_loss.balance',
+  *FROM_SCRATCH,
 )
 
 

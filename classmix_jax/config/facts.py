@@ -14,6 +14,7 @@ import numpy as np
 from classmix_jax.config.data import choose_split, open_dataset
 from classmix_jax.config.lookup import Config
 from classmix_jax.core.metrics import iou
+from classmix_jax.core.resize import nearest_pixels
 from classmix_jax.data.files.image_io import read_header
 from classmix_jax.data.source import Source
 from classmix_jax.types import Size
@@ -55,11 +56,6 @@ def fit_pixels(size: Size, most: int) -> Size:
   return height, width
 
 
-def nearest_places(length: int, other: int) -> np.ndarray:
-  """Returns which of `length` pixels of a row is nearest to each of `other` pixels."""
-  return (2 * np.arange(other) + 1) * length // (2 * other)
-
-
 def resize_label(label: np.ndarray, size: Size) -> np.ndarray:
   """Returns a label `[H, W]` at a size `(h, w)`, by the nearest pixel.
 
@@ -67,7 +63,7 @@ def resize_label(label: np.ndarray, size: Size) -> np.ndarray:
     >>> resize_label(np.array([[0, 1, 2, 3]]), (1, 2)).tolist()
     [[1, 3]]
   """
-  rows, columns = (nearest_places(*pair) for pair in zip(label.shape, size, strict=True))
+  rows, columns = map(nearest_pixels, label.shape, size)
   return label[rows][:, columns]
 
 

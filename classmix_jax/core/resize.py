@@ -87,6 +87,18 @@ def resize_centers(x: Float[Array, 'B h w C'], size: Size) -> Float[Array, 'B H 
   return jax.image.resize(x, shape, 'linear', antialias=False, precision=PRECISION)
 
 
+def nearest_pixels(pixels: int, cells: int) -> np.ndarray:
+  """Returns which of `pixels` lies at the center of each of `cells`, floor((i + 1/2) p / c).
+
+  In integers, so that no rounding moves a label. There may be more cells than pixels.
+
+  Example:
+    >>> nearest_pixels(4, 2).tolist(), nearest_pixels(2, 4).tolist()
+    ([1, 3], [0, 0, 1, 1])
+  """
+  return (2 * np.arange(cells) + 1) * pixels // (2 * cells)
+
+
 def resize_nearest(
   mask: Shaped[Array, 'B H W'], x: Shaped[Array, 'B h w *C']
 ) -> Shaped[Array, 'B h w']:
@@ -106,10 +118,7 @@ def resize_nearest(
       f'a mask {mask.shape} does not cover an array {x.shape}, expected are [B, H, W] and '
       f'[B, h, w, ...] with h <= H and w <= W{hint}'
     )
-  rows, columns = (
-    (2 * np.arange(cells) + 1) * pixels // (2 * cells)
-    for cells, pixels in zip(x.shape[1:3], mask.shape[1:], strict=True)
-  )
+  rows, columns = map(nearest_pixels, mask.shape[1:], x.shape[1:3])
   return mask[:, rows][:, :, columns]
 
 

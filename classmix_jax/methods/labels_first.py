@@ -6,17 +6,15 @@ fraction of the time. The student, and averages of it, then start the second sta
 Synopsis:
 
     stages = make_stages(method, steps=3_000, share=0.5)
-    stages[0].labels_only, stage_method(method, stages[0])
+    stages[0].labels_only, stage_method(method, stages[0].labels_only)
 """
 
 from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
-import jax.numpy as jnp
-
-from classmix_jax.core.ema import ema_decay, ema_update
 from classmix_jax.methods.supervised import Supervised
+from classmix_jax.methods.teacher import average_statistics
 from classmix_jax.types import Array, Batch, Metrics, PyTree, Stage, TrainState
 
 MAX_DECAY = 0.99  # of the averages of BN statistics
@@ -46,9 +44,9 @@ def make_stages(method: Any, steps: int, share: float) -> tuple[Stage, ...]:
   )
 
 
-def stage_method(method: Any, stage: Stage) -> Any:
-  """Returns the method that computes the steps of a stage."""
-  if not stage.labels_only:
+def stage_method(method: Any, labels_only: bool) -> Any:
+  """Returns the method that computes the steps of a stage, see `Stage.labels_only`."""
+  if not labels_only:
     return method
   return LabelsFirst(method.model, method.num_classes, method.labeled_loss, method)
 
@@ -71,15 +69,8 @@ class LabelsFirst(Supervised):
     return self.method.averages
 
   def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Any, PyTree, Metrics]:
-    targets, statistics, metrics = super().targets(state, batch, key)
-    # These are the statistics after the previous step, so the decay is that step's.
-    decay = ema_decay(jnp.maximum(state.step - 1, 0), MAX_DECAY)
-    moved = {
-      name: ema_update(statistics[network], statistics[name], decay)
-      for name, network in self.averages.items()
-      if name in statistics
-    }
-    return targets, {**statistics, **moved}, metrics
+    state = state.replace(model_state=average_statistics(state, self.averages, MAX_DECAY))
+    return super().targets(state, batch, key)
 
   def finish(self, state: TrainState) -> PyTree:
     return self.method.finish(state)

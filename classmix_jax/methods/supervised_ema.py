@@ -39,7 +39,7 @@ class SupervisedEMA(Supervised):
     return add_teacher(*super().init(key, image)[:2])
 
   def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Any, PyTree, Metrics]:
-    state = state.replace(model_state=average_statistics(state, self.max_decay))
+    state = state.replace(model_state=average_statistics(state, self.averages, self.max_decay))
     return super().targets(state, batch, key)
 
   def finish(self, state: TrainState) -> PyTree:

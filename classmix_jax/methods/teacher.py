@@ -1,5 +1,7 @@
 """The teacher of a student: its first parameters, its averages and its variables."""
 
+from collections.abc import Mapping
+
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
@@ -22,15 +24,26 @@ def move_teacher(state: TrainState, decay: ArrayLike) -> dict[str, PyTree]:
   return {'teacher': teacher}
 
 
-def average_statistics(state: TrainState, max_decay: float) -> PyTree:
-  """Returns the model state with the teacher's BN statistics moved towards the student's.
+def average_statistics(
+  state: TrainState, averages: Mapping[str, str], max_decay: float
+) -> dict[str, PyTree]:
+  """Returns the model state with the BN statistics of averages moved towards their networks'.
 
   These are the statistics after the previous step, so the decay is that step's.
+
+  Args:
+    state: before the step.
+    averages: average -> network, as methods declare them.
+    max_decay: see `ema_decay`.
   """
   decay = ema_decay(jnp.maximum(state.step - 1, 0), max_decay)
   statistics = state.model_state
-  teacher = ema_update(statistics['segmenter'], statistics['teacher'], decay)
-  return {**statistics, 'teacher': teacher}
+  moved = {
+    name: ema_update(statistics[network], statistics[name], decay)
+    for name, network in averages.items()
+    if name in statistics
+  }
+  return {**statistics, **moved}
 
 
 def teacher_network(state: TrainState) -> dict[str, PyTree]:

@@ -83,7 +83,7 @@ class UniMatchV2(UniMatch):
     return images
 
   def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Targets, PyTree, Metrics]:
-    state = state.replace(model_state=average_statistics(state, self.max_decay))
+    state = state.replace(model_state=average_statistics(state, self.averages, self.max_decay))
     targets, model_state, metrics = super().targets(state, batch, key)
 
     micro_batches, count = batch.unlabeled.image.shape[:2]

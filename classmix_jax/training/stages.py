@@ -48,7 +48,7 @@ def stage_compiler(setup: Setup) -> CompileStage:
   ) -> tuple[optax.GradientTransformation, TrainStep]:
     tx = setup.make_optimizer(steps)
     return tx, make_train_step(
-      stage_method(setup.method, Stage(0, steps, labels_only=labels_only)),
+      stage_method(setup.method, labels_only),
       tx,
       setup.seed,
       setup.devices,
@@ -117,7 +117,7 @@ def train_stage(
   if start == schedule_of(stage)[0] > 0:
     state = restart_optimizer(tx, state, setup.devices)
   stream = open_streams(setup.batches, split, setup.devices, features)
-  method = stage_method(setup.method, stage)
+  method = stage_method(setup.method, stage.labels_only)
   inputs = StageInputs(
     batch=lambda step: next(stream(step - 1, step)),
     names=functools.partial(batch_names, setup.batches, split),

@@ -30,8 +30,8 @@ def test_stages_of_the_method_follow():
 
 def test_other_stages_are_computed_by_the_method():
   method = MeanTeacher(Fixed(), 2)
-  assert stage_method(method, Stage(5, 7)) is method
-  first = stage_method(method, Stage(0, 5, labels_only=True))
+  assert stage_method(method, Stage(5, 7).labels_only) is method
+  first = stage_method(method, labels_only=True)
   assert first.averages == {'teacher': 'segmenter'} and first.labeled_loss is method.labeled_loss
 
 
