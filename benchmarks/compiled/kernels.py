@@ -116,6 +116,8 @@ def operations(program: Program, one: Instruction, some: Computation) -> float:
     return _of_convolution(one, some)
   if 'cublas' in one.target:
     return 2 * one.results[0].size * _contracted_by_cublas(one, some)
+  if 'cudnn$fmha' in one.target:
+    return _of_attention(one, some)
   return 0.0
 
 
@@ -129,6 +131,15 @@ def _contracted_by_cublas(one: Instruction, some: Computation) -> int:
   axes = re.search(r'"lhs_contracting_dimensions":\[([^\]]*)\]', one.attributes)
   lengths = some[one.operands[0]].results[0].lengths
   return math.prod(lengths[int(axis)] for axis in re.findall(r'\d+', axes[1] if axes else ''))
+
+
+def _of_attention(one: Instruction, some: Computation) -> float:
+  """Returns the operations of cuDNN's attention: two products, for the gradient five.
+
+  The first result is `[B, H, N, D]`, the second operand, the keys, `[B, M, H, D]`.
+  """
+  products = 5 if one.target.endswith('Backward') else 2
+  return 2 * products * one.results[0].size * some[one.operands[1]].results[0].lengths[1]
 
 
 def _of_convolution(one: Instruction, some: Computation) -> float:
@@ -158,6 +169,8 @@ def kind(one: Instruction, body: Computation) -> str:
     return f'convolutions, {_direction(one, backward)}'
   if one.op == 'dot' or 'cublas' in one.target or 'dot' in ops or 'gemm' in one.name:
     return 'products'
+  if 'cudnn$fmha' in one.target:
+    return 'attention'
   if one.op == 'pad' or one.name.startswith('loop_pad') or primitive == 'pad':
     return 'padding'
   if re.search(r'/bn\w*/', path) and 'reduce' in primitive:

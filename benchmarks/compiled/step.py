@@ -14,7 +14,7 @@ from typing import NamedTuple
 from compiled.faults import faults
 from compiled.hlo import parse
 from compiled.kernels import by_kind, fusion_kinds, is_collective, kernels, model
-from compiled.targets import Card
+from compiled.targets import Card, assume_cudnn
 import jax
 import jax.numpy as jnp
 
@@ -101,7 +101,8 @@ def compile_step(setting: Setting, devices: Sequence[jax.Device]) -> Compiled:
   batch = Batch(*(_examples(len(devices), count, setting) for count in (setting.batch, unlabeled)))
   begin = time.perf_counter()
   step = make_train_step(method, tx, 0, devices, accumulate=setting.accumulate)
-  step = step.lower(state, batch).compile()
+  with assume_cudnn(devices[0]):
+    step = step.lower(state, batch).compile()
   return Compiled(step, state, time.perf_counter() - begin)
 
 
