@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 from jax import lax
+from jax.experimental.layout import Layout, with_layout_constraint
 import jax.numpy as jnp
 
 from classmix_jax.models.layers.sum_in_parts import count_parts, sum_in_parts
@@ -178,7 +179,20 @@ def gradient_by_interleaving(
   def convolve(kernel: Array) -> Array:
     return _convolution(interleave(x, dilation), kernel, 1, precision)
 
-  return jax.linear_transpose(convolve, kernel)(interleave(gradient, dilation))[0]
+  return _store_by_rows(jax.linear_transpose(convolve, kernel)(interleave(gradient, dilation))[0])
+
+
+def _store_by_rows(kernel: Array) -> Array:
+  """Stores the gradient of a kernel on GPUs in the order of parameters, `[k, k, F, G]`.
+
+  cuDNN computes it as `[G, k, k, F]`. XLA would keep that order until after the update, and then
+  copy parameter, momentum and average of every kernel.
+  """
+
+  def constrain(kernel: Array) -> Array:
+    return with_layout_constraint(kernel, Layout((0, 1, 2, 3)))
+
+  return lax.platform_dependent(kernel, cuda=constrain, default=lambda kernel: kernel)
 
 
 def interleave(x: Array, step: int) -> Array:
