@@ -90,7 +90,7 @@ def _bands(matrix: Float[np.ndarray, 'H h'], rows: int) -> tuple[list[int], np.n
   Example:
     >>> starts, matrices = _bands(interpolation_matrix(5, 9), rows=3)
     >>> starts, matrices[1].tolist()
-    ([0, 1, 3], [[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.5, 0.5]])
+    ([0, 1, 2], [[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.5, 0.5]])
   """
   height, length = matrix.shape
   matrix = np.pad(matrix, ((0, -height % rows), (0, 0)))
