@@ -14,7 +14,7 @@ from typing import NamedTuple
 from compiled.faults import faults
 from compiled.hlo import parse
 from compiled.kernels import by_kind, fusion_kinds, is_collective, kernels, model
-from compiled.targets import Card
+from compiled.targets import Card, assume_cudnn
 import jax
 import jax.numpy as jnp
 
@@ -44,6 +44,7 @@ class Setting:
     dtype: 'float32' or 'bfloat16'.
     remat: whether convolutions are recomputed for gradients.
     accumulate: micro-batches; must divide `batch`.
+    frozen: whether the backbone's parameters never change.
   """
 
   backbone: str
@@ -55,6 +56,7 @@ class Setting:
   dtype: str = 'bfloat16'
   remat: bool = False
   accumulate: int = 1
+  frozen: bool = False
 
 
 class Compiled(NamedTuple):
@@ -85,7 +87,7 @@ def _method(setting: Setting) -> Method:
   backbone = build_backbone(
     BACKBONES[setting.backbone], head, dtype=DTYPES[setting.dtype], remat=setting.remat
   )
-  model = build_segmenter(backbone, head, setting.classes)
+  model = build_segmenter(backbone, head, setting.classes, freeze_backbone=setting.frozen)
   return METHODS[setting.method](model, setting.classes)
 
 
@@ -101,7 +103,8 @@ def compile_step(setting: Setting, devices: Sequence[jax.Device]) -> Compiled:
   batch = Batch(*(_examples(len(devices), count, setting) for count in (setting.batch, unlabeled)))
   begin = time.perf_counter()
   step = make_train_step(method, tx, 0, devices, accumulate=setting.accumulate)
-  step = step.lower(state, batch).compile()
+  with assume_cudnn(devices[0]):
+    step = step.lower(state, batch).compile()
   return Compiled(step, state, time.perf_counter() - begin)
 
 
@@ -118,7 +121,8 @@ def memory(compiled: Compiled) -> dict[str, float]:
 
 def largest_kernel(state: TrainState) -> int:
   """Returns the side of the largest convolution kernel `[k, k, F, G]` of all networks."""
-  return max(max(leaf.shape[:2]) for leaf in jax.tree.leaves(state.params) if leaf.ndim == 4)
+  params = jax.tree.leaves((state.params, state.frozen))
+  return max(max(leaf.shape[:2]) for leaf in params if leaf.ndim == 4)
 
 
 def analysis(compiled: Compiled, card: Card, half: bool) -> dict:
