@@ -65,7 +65,7 @@ def on_host(geometry, start=0, stop=3, accumulate=1, unlabeled=True, pseudo_labe
     local_devices=1,
     **SIZES,
   )
-  return list(micro_batches(batches, [accumulate] * (stop - start)))
+  return list(micro_batches(batches, accumulate))
 
 
 def assert_equal_batches(ours, reference, rounding=0):
