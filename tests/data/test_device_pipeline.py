@@ -117,17 +117,6 @@ def test_micro_batches_and_resuming():
     assert_equal_batches(a, b)
 
 
-def test_several_steps_are_cut_at_once():
-  """Step 1; then 2 and 3, each with two micro-batches."""
-  geometry = GEOMETRIES['crop']
-  first, second = on_device(geometry, start=1, stop=4, accumulate=2, together=2)
-  assert first.labeled.image.shape[:2] == (1, 2) and second.labeled.image.shape[:2] == (1, 4)
-  for batch, steps in ((first, range(1, 2)), (second, range(2, 4))):
-    one_by_one = on_device(geometry, start=steps.start, stop=steps.stop, accumulate=2)
-    joined = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *one_by_one)
-    jax.tree.map(np.testing.assert_array_equal, batch, joined)
-
-
 def test_micro_batches_are_parts_of_one_global_batch():
   """The same images in the same order, whatever the numbers of parts and of devices."""
   geometry = GEOMETRIES['crop']
