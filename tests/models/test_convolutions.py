@@ -110,3 +110,13 @@ def test_no_kernel_gradient_strides_over_a_whole_map():
 
   assert strided(windows(lax.conv_general_dilated))  # the trap, and that this test sees it
   assert not strided(windows(convolution.same_size))
+
+
+@pytest.mark.parametrize('platform', ['cuda', 'cpu', 'tpu'])
+def test_gpus_store_gradients_as_parameters_are(platform):
+  shape = jax.ShapeDtypeStruct((1, 8, 8, 4), jnp.float32)
+  gradient = jax.jit(
+    lambda x: convolution.gradient_by_interleaving(x, x, jnp.zeros((3, 3, 4, 4)), 2, None)
+  )
+  program = gradient.trace(shape).lower(lowering_platforms=(platform,)).as_text()
+  assert ('@LayoutConstraint' in program) == (platform == 'cuda')

@@ -14,8 +14,10 @@ from typing import Any
 
 import jax
 from jax import lax
+from jax.experimental.layout import Layout, with_layout_constraint
 import jax.numpy as jnp
 
+from classmix_jax.models.layers.sum_in_parts import count_parts, sum_in_parts
 from classmix_jax.types import Array
 
 # Channels from which CPUs compute matrix products faster than convolutions (benchmarks/ops.py).
@@ -177,7 +179,20 @@ def gradient_by_interleaving(
   def convolve(kernel: Array) -> Array:
     return _convolution(interleave(x, dilation), kernel, 1, precision)
 
-  return jax.linear_transpose(convolve, kernel)(interleave(gradient, dilation))[0]
+  return _store_by_rows(jax.linear_transpose(convolve, kernel)(interleave(gradient, dilation))[0])
+
+
+def _store_by_rows(kernel: Array) -> Array:
+  """Stores the gradient of a kernel on GPUs in the order of parameters, `[k, k, F, G]`.
+
+  cuDNN computes it as `[G, k, k, F]`. XLA would keep that order until after the update, and then
+  copy parameter, momentum and average of every kernel.
+  """
+
+  def constrain(kernel: Array) -> Array:
+    return with_layout_constraint(kernel, Layout((0, 1, 2, 3)))
+
+  return lax.platform_dependent(kernel, cuda=constrain, default=lambda kernel: kernel)
 
 
 def interleave(x: Array, step: int) -> Array:
@@ -227,6 +242,16 @@ _product.defvjp(_product_forward, _product_backward)
 
 def sum_products(x: Array, gradient: Array, precision: Any) -> Array:
   """Sums the outer products of `[B, h, w, F]` and `[B, h, w, G]` over pixels, to `[F, G]`."""
+  images, height, width, _ = x.shape
+  parts = count_parts(images * height, width, (x.shape[-1], gradient.shape[-1]))
+  at_once = functools.partial(_sum_at_once, x, gradient, precision)
+  if parts == 1:
+    return at_once()
+  in_parts = functools.partial(sum_in_parts, x, gradient, parts, precision)
+  return lax.platform_dependent(cuda=in_parts, default=at_once)
+
+
+def _sum_at_once(x: Array, gradient: Array, precision: Any) -> Array:
   # XLA's CPU backend (jaxlib 0.10.2) transposes the first factor in memory, so it is the narrower.
   if x.shape[-1] < gradient.shape[-1]:
     return jnp.einsum('bhwf,bhwg->fg', x, gradient, precision=precision)

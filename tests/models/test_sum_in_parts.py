@@ -1,0 +1,43 @@
+"""Sums over pixels in parts: their number, their values, and that GPUs use them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from classmix_jax.models.layers import convolution
+from classmix_jax.models.layers.sum_in_parts import count_parts, sum_in_parts
+
+
+@pytest.mark.parametrize(
+  'rows, width, channels, expected',
+  [
+    (4 * 65, 129, (256, 1024), 10),  # 4 x 8 tiles: 8 parts are enough, 10 divide
+    (4 * 65, 129, (2048, 512), 2),  # 32 x 4
+    (4 * 64, 128, (256, 1024), 8),
+    (4 * 129, 257, (64, 64), 129),  # one tile: parts of 4 x 257 pixels
+    (4 * 16, 20, (256, 256), 1),  # 1,280 pixels
+    (7, 1000, (1, 1), 7),  # a row is the smallest part
+  ],
+)
+def test_parts_divide_the_rows(rows, width, channels, expected):
+  assert count_parts(rows, width, channels) == expected
+
+
+def test_parts_have_the_sum_of_all_pixels():
+  rs = np.random.RandomState(0)
+  x, gradient = (rs.randn(2, 6, 5, features) for features in (3, 4))
+  expected = x.reshape(-1, 3).T @ gradient.reshape(-1, 4)
+  for dtype, tolerance in ((jnp.float32, 1e-5), (jnp.bfloat16, 0.02)):
+    actual = sum_in_parts(jnp.asarray(x, dtype), jnp.asarray(gradient, dtype), 4, None)
+    assert actual.dtype == dtype
+    np.testing.assert_allclose(actual.astype(jnp.float32), expected, tolerance, 10 * tolerance)
+
+
+@pytest.mark.parametrize('platform, parts', [('cuda', 5), ('cpu', 0), ('tpu', 0)])
+def test_only_gpus_sum_in_parts(platform, parts):
+  x, gradient = (jax.ShapeDtypeStruct((1, 5, 1000, features), jnp.float32) for features in (3, 4))
+  sums = jax.jit(lambda x, gradient: convolution.sum_products(x, gradient, None))
+  program = sums.trace(x, gradient).lower(lowering_platforms=(platform,)).as_text()
+  assert ('batching_dims = [0] x [0]' in program) == bool(parts)
+  assert (f'tensor<{parts}x3x4xf32>' in program) == bool(parts)
