@@ -83,8 +83,8 @@ class Fusion(nn.Module):
     elif self.is_initializing():
       ResidualUnit(self.dtype, name='unused_unit1')(x)  # exists in published weights
     x = ResidualUnit(self.dtype, name='unit2')(x)
-    # In the publication the 1x1 convolution comes last. The order has no effect, since weights of an
-    # interpolation sum to 1, and here the convolution has a quarter of the pixels.
+    # In the publication the 1x1 convolution comes last. The order has no effect, since the weights
+    # of an interpolation sum to 1, and here the convolution has a quarter of the pixels.
     return resize_bilinear(conv(x, x.shape[-1], 1, 'out_conv', self.dtype), size)
 
 
