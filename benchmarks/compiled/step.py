@@ -20,6 +20,7 @@ import jax.numpy as jnp
 
 from classmix_jax.config.model import DTYPES
 from classmix_jax.core.optim import poly_optimizer
+from classmix_jax.core.packing import PackedState, pack, unpack
 from classmix_jax.methods import METHODS
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
@@ -27,7 +28,7 @@ from classmix_jax.models.pyramid import build_backbone
 from classmix_jax.models.segmenter import build_segmenter
 from classmix_jax.training.create_state import create_state
 from classmix_jax.training.step import make_train_step
-from classmix_jax.types import Batch, Example, Method, TrainState
+from classmix_jax.types import Batch, Example, Method
 
 MIB = 2**20
 
@@ -69,7 +70,7 @@ class Compiled(NamedTuple):
   """
 
   step: jax.stages.Compiled
-  state: TrainState
+  state: PackedState
   seconds: float
 
 
@@ -97,7 +98,7 @@ def compile_step(setting: Setting, devices: Sequence[jax.Device]) -> Compiled:
   tx = poly_optimizer(1e-3, 1000, others=method.optimizers(1000, 0.9))
   image = jax.ShapeDtypeStruct((1, *setting.size, 3), jnp.float32)
   state = jax.eval_shape(
-    lambda key: create_state(method, tx, key, image, jax.devices()), jax.random.key(0)
+    lambda key: pack(create_state(method, tx, key, image, jax.devices())), jax.random.key(0)
   )
   unlabeled = setting.batch if method.min_unlabeled else 0
   batch = Batch(*(_examples(len(devices), count, setting) for count in (setting.batch, unlabeled)))
@@ -119,9 +120,10 @@ def memory(compiled: Compiled) -> dict[str, float]:
   }
 
 
-def largest_kernel(state: TrainState) -> int:
+def largest_kernel(state: PackedState) -> int:
   """Returns the side of the largest convolution kernel `[k, k, F, G]` of all networks."""
-  params = jax.tree.leaves((state.params, state.frozen))
+  unpacked = jax.eval_shape(unpack, state)
+  params = jax.tree.leaves((unpacked.params, unpacked.frozen))
   return max(max(leaf.shape[:2]) for leaf in params if leaf.ndim == 4)
 
 

@@ -35,6 +35,6 @@ class Stem(nn.Module):
     for level, width in enumerate(WIDTHS, start=1):
       for index, stride in enumerate((2, 1), start=1):
         options = {'stride': stride, 'train': train, 'bn': self.bn, 'dtype': self.dtype}
-        x = nn.relu(conv_bn(x, width, 3, f'{level}_{index}', **options))
+        x = conv_bn(x, width, 3, f'{level}_{index}', activation='relu', **options)
       levels.append(x)
     return tuple(levels)

@@ -32,8 +32,8 @@ def convolutions(backbone):
 
 
 def bottleneck(first, second, dilation, shortcut=None):
-  block = [(1, first, 1), (3, second, dilation), (1, 1, 1)]
-  return block + ([(1, shortcut, 1)] if shortcut else [])
+  between = [(1, shortcut, 1)] if shortcut else []
+  return [(1, first, 1), (3, second, dilation), *between, (1, 1, 1)]
 
 
 def test_the_layout_of_caffe():
@@ -88,14 +88,14 @@ def test_basic_blocks():
     (3, 1, 1),
     (3, 1, 1),
     (3, 2, 1),
-    (3, 1, 1),
     (1, 2, 1),
-    (3, 1, 2),
+    (3, 1, 1),
     (3, 1, 2),
     (1, 1, 1),
-    (3, 1, 4),
+    (3, 1, 2),
     (3, 1, 4),
     (1, 1, 1),
+    (3, 1, 4),
   ]
 
 

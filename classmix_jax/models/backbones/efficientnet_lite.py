@@ -85,11 +85,11 @@ class Block(nn.Module):
     y = x
     if self.expand > 1:
       y = pointwise(self.expand * x.shape[-1], name='conv_expand')(y)
-      y = nn.relu6(norm(name='bn_expand')(y))
+      y = norm(name='bn_expand', activation='relu6')(y)
     y = Depthwise(self.size, self.stride, self.dilation, self.dtype, name='conv_depthwise')(y)
-    y = nn.relu6(norm(name='bn_depthwise')(y))
-    y = norm(name='bn_project')(pointwise(self.features, name='conv_project')(y))
-    return x + y if self.residual else y
+    y = norm(name='bn_depthwise', activation='relu6')(y)
+    y = pointwise(self.features, name='conv_project')(y)
+    return norm(name='bn_project')(y, x if self.residual else None)
 
 
 def _norm(**options: Any) -> BatchNorm:
@@ -152,9 +152,14 @@ class EfficientNetLite(nn.Module):
       dtype=self.dtype,
       name='conv_stem',
     )(x)
-    x = nn.relu6(
-      _norm(train=train, bn=self.bn, momentum=self.bn_momentum, dtype=self.dtype, name='bn_stem')(x)
-    )
+    x = _norm(
+      train=train,
+      bn=self.bn,
+      momentum=self.bn_momentum,
+      dtype=self.dtype,
+      name='bn_stem',
+      activation='relu6',
+    )(x)
     levels, strides = [x], [self.stem_stride]
     table = self.output_stride * STEM_STRIDES[-1] // self.stem_stride
     for index, options in enumerate(list_block_options(table)):

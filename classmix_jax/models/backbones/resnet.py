@@ -65,12 +65,12 @@ class Bottleneck(nn.Module):
     layer = functools.partial(conv_bn, train=train, bn=self.bn, dtype=self.dtype)
     first, second = (1, self.stride) if self.variant.stride_on_3x3 else (self.stride, 1)
 
-    y = nn.relu(layer(x, self.width, 1, '1', stride=first))
-    y = nn.relu(layer(y, self.width, 3, '2', stride=second, dilation=self.dilation))
-    y = layer(y, 4 * self.width, 1, '3')
-    if x.shape != y.shape:
+    rectified = functools.partial(layer, activation='relu')
+    y = rectified(x, self.width, 1, '1', stride=first)
+    y = rectified(y, self.width, 3, '2', stride=second, dilation=self.dilation)
+    if x.shape != (*y.shape[:3], 4 * self.width):
       x = layer(x, 4 * self.width, 1, '_shortcut', stride=self.stride)
-    return nn.relu(x + y)
+    return rectified(y, 4 * self.width, 1, '3', residual=x)
 
 
 class BasicBlock(nn.Module):
@@ -90,11 +90,11 @@ class BasicBlock(nn.Module):
   def __call__(self, x: Array, train: bool) -> Array:
     layer = functools.partial(conv_bn, train=train, bn=self.bn, dtype=self.dtype)
 
-    y = nn.relu(layer(x, self.width, 3, '1', stride=self.stride, dilation=self.dilation))
-    y = layer(y, self.width, 3, '2', dilation=self.dilation)
+    rectified = functools.partial(layer, dilation=self.dilation, activation='relu')
+    y = rectified(x, self.width, 3, '1', stride=self.stride)
     if x.shape != y.shape:
       x = layer(x, self.width, 1, '_shortcut', stride=self.stride)
-    return nn.relu(x + y)
+    return rectified(y, self.width, 3, '2', residual=x)
 
 
 class ResNet(nn.Module):
@@ -176,15 +176,13 @@ class ResNet(nn.Module):
 
   def apply_stem(self, x: Array, train: bool) -> Array:
     """Applies one or three convolutions, to stride 2 or 1."""
-    layer = functools.partial(conv_bn, train=train, bn=self.bn, dtype=self.dtype)
+    layer = functools.partial(conv_bn, train=train, bn=self.bn, dtype=self.dtype, activation='relu')
     stride = min(self.stem_stride, 2)
-    if self.deep_stem:
-      x = nn.relu(layer(x, 64, 3, '1_1', stride=stride))
-      x = nn.relu(layer(x, 64, 3, '1_2'))
-      x = nn.relu(layer(x, 128, 3, '1_3'))
-    else:
-      x = nn.relu(layer(x, 64, 7, '1', stride=stride))
-    return x
+    if not self.deep_stem:
+      return layer(x, 64, 7, '1', stride=stride)
+    x = layer(x, 64, 3, '1_1', stride=stride)
+    x = layer(x, 64, 3, '1_2')
+    return layer(x, 128, 3, '1_3')
 
   def pool(self, x: Array) -> Array:
     """Pools the result of the stem to stride 4."""

@@ -13,12 +13,13 @@ With a stem of stride 2, its second convolution has stride 1, and with one of st
 all strides are then a half or a quarter of these.
 """
 
+import functools
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from classmix_jax.core.resize import resize_bilinear
+from classmix_jax.core.resize import get_size, resize_bilinear
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
 from classmix_jax.models.backbones.strides import choose_strides
 from classmix_jax.models.layers.conv_bn import conv_bn, rematerialize
@@ -66,31 +67,29 @@ class Tiny(nn.Module):
     A pyramid has 24, 48 and 96 channels, and before them 16 of a stem of stride 4.
     """
 
-    def layer(x, features, size, name, stride=1):
-      return conv_bn(
-        x, features, size, f'_{name}', stride=stride, train=train, bn=self.bn, dtype=self.dtype
-      )
+    layer = functools.partial(conv_bn, train=train, bn=self.bn, dtype=self.dtype)
+    rectified = functools.partial(layer, activation='relu')
 
     def residual(x, name):
       def block(module, x):
         del module  # flax creates the layers in the module that is being called
-        y = nn.relu(layer(x, x.shape[-1], 3, f'{name}_1'))
-        return nn.relu(x + layer(y, x.shape[-1], 3, f'{name}_2'))
+        y = rectified(x, x.shape[-1], 3, f'_{name}_1')
+        return rectified(y, x.shape[-1], 3, f'_{name}_2', residual=x)
 
       return rematerialize(block, self.remat)(self, x)
 
     def stage(x, features, name):
-      x = nn.relu(layer(x, features, 3, f'{name}_down', stride=2))
+      x = rectified(x, features, 3, f'_{name}_down', stride=2)
       return residual(residual(x, f'{name}1'), f'{name}2')
 
     def merge(fine, coarse, name):
-      lateral = layer(fine, FEATURES, 1, name)
-      return nn.relu(lateral + resize_bilinear(coarse, lateral.shape[1:3]))
+      upsampled = resize_bilinear(coarse, get_size(fine))
+      return rectified(fine, FEATURES, 1, f'_lateral_{name}', residual=upsampled)
 
     x = preprocess(image, self.preprocessing)
     first_stride = min(self.stem_stride, 2)
-    stem = nn.relu(layer(x, 16, 3, 'stem_1', stride=first_stride))
-    x = nn.relu(layer(stem, 24, 3, 'stem_2', stride=self.stem_stride // first_stride))
+    stem = rectified(x, 16, 3, '_stem_1', stride=first_stride)
+    x = rectified(stem, 24, 3, '_stem_2', stride=self.stem_stride // first_stride)
     fine = residual(x, 'fine')
     middle = stage(fine, 48, 'middle')
     coarse = stage(middle, 96, 'coarse')
@@ -99,7 +98,7 @@ class Tiny(nn.Module):
       if self.stem_stride == STEM_STRIDES[-1]:
         return Features((stem, fine, middle, coarse), (2, *strides))
       return Features((fine, middle, coarse), strides)
-    coarse = layer(coarse, FEATURES, 1, 'lateral_coarse')
-    merged = merge(fine, merge(middle, coarse, 'lateral_middle'), 'lateral_fine')
-    coarse = nn.relu(layer(merged, FEATURES, 3, 'merge'))
+    coarse = layer(coarse, FEATURES, 1, '_lateral_coarse')
+    merged = merge(fine, merge(middle, coarse, 'middle'), 'fine')
+    coarse = rectified(merged, FEATURES, 3, '_merge')
     return Features((fine, coarse), (self.stem_stride,) * 2)

@@ -48,17 +48,16 @@ class DeepLabV3Plus(nn.Module):
     """Maps features to `[B, h, w, C]`, h and w those of the first level (stride 4)."""
 
     def layer(x, features, size, name, dilation=1):
-      return nn.relu(
-        conv_bn(
-          x,
-          features,
-          size,
-          f'_{name}',
-          dilation=dilation,
-          train=train,
-          bn=self.bn,
-          dtype=self.dtype,
-        )
+      return conv_bn(
+        x,
+        features,
+        size,
+        f'_{name}',
+        dilation=dilation,
+        train=train,
+        bn=self.bn,
+        dtype=self.dtype,
+        activation='relu',
       )
 
     low, high = features.levels[0], features.levels[-1]

@@ -70,9 +70,9 @@ class Refine(nn.Module):
     x = conv(self.fine_widths[0], 3, name='conv_coarse', **kernel)(x)
     x = join(x, quarter, 2, grid)
     for name in ('_fine1', '_fine2'):
-      x = nn.relu(conv_bn(x, self.fine_widths[0], 3, name, **options))
+      x = conv_bn(x, self.fine_widths[0], 3, name, activation='relu', **options)
     x = join(x, half, 4, grid)
-    x = nn.relu(conv_bn(x, self.fine_widths[1], 3, '_fine3', **options))
+    x = conv_bn(x, self.fine_widths[1], 3, '_fine3', activation='relu', **options)
     return self.classify(x, 'classifier') + resize_centers(
       self.classify(taps, 'probe'), get_size(x)
     )

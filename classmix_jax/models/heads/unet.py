@@ -98,4 +98,6 @@ class UNet(nn.Module):
 
   def convolve(self, x: Array, width: int, suffix: str, train: bool) -> Array:
     """Applies a 3x3 convolution, BN and ReLU."""
-    return nn.relu(conv_bn(x, width, 3, suffix, train=train, bn=self.bn, dtype=self.dtype))
+    return conv_bn(
+      x, width, 3, suffix, train=train, bn=self.bn, dtype=self.dtype, activation='relu'
+    )

@@ -17,6 +17,7 @@ from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 import jax.numpy as jnp
 
+from classmix_jax.models.layers.normalize import Options, compute_moments, normalize
 from classmix_jax.types import AXIS, Array
 
 # Which statistics normalise a training forward pass; see `batch_norm`.
@@ -24,30 +25,6 @@ BN_MODES = ('batch', 'running')
 
 # Checkpoint name of the input of every BatchNorm, for `conv_bn.rematerialize`.
 BN_INPUT = 'before_bn'
-
-
-def _expand_channels(values: Array) -> Array:
-  """Reshapes `[F]` to `[1, 1, 1, F]`, to broadcast with `[B, h, w, F]`."""
-  return values[None, None, None]
-
-
-def _repeat_per_image(values: Array, sizes: Sequence[int]) -> Array:
-  """Repeats the values `[parts, F]` of each part for its images, to `[B, 1, 1, F]`."""
-  repeated = [
-    jnp.broadcast_to(value, (size, 1, 1, value.size))
-    for value, size in zip(values, sizes, strict=True)
-  ]
-  return jnp.concatenate(repeated)
-
-
-def _compute_moments(x: Array, sizes: Sequence[int], axis_name: Any) -> tuple[Array, Array]:
-  """Returns mean and variance of each part of the *global* batch, `[parts, F]` float32 each."""
-  x = x.astype(jnp.float32)
-  image_moments = jnp.stack([jnp.mean(x, (1, 2)), jnp.mean(x * x, (1, 2))])  # [2, B, F]
-  ends = [sum(sizes[:index]) for index in range(1, len(sizes))]
-  part_moments = jnp.stack([jnp.mean(part, 1) for part in jnp.split(image_moments, ends, 1)], 1)
-  mean, square = lax.pmean(part_moments, axis_name)  # one collective for all moments
-  return mean, jnp.maximum(square - mean * mean, 0.0)
 
 
 class BatchNorm(nn.Module):
@@ -61,6 +38,7 @@ class BatchNorm(nn.Module):
     use_running_average: whether to normalise by the running statistics and leave them unchanged.
     momentum: weight of the old running statistics (1 minus torch's momentum).
     epsilon: added to the variance.
+    activation: of the result, a key of `normalize.ACTIVATIONS`, or None.
     dtype: of the result; statistics are float32.
     axis_name: pmap axis of the devices that share the batch.
   """
@@ -68,15 +46,19 @@ class BatchNorm(nn.Module):
   use_running_average: bool
   momentum: float = 0.9
   epsilon: float = 1e-5
+  activation: str | None = None
   dtype: Any = jnp.float32
   axis_name: str | None = None
 
   @nn.compact
-  def __call__(self, x: Array, sizes: Sequence[int] | None = None) -> Array:
+  def __call__(
+    self, x: Array, residual: Array | None = None, sizes: Sequence[int] | None = None
+  ) -> Array:
     """Maps `[B, h, w, F]` to the same shape.
 
     Args:
       x: the batch.
+      residual: of the same shape, added before the activation.
       sizes: numbers of images of its parts. Each part is normalised by its own statistics and
         updates the running ones in order, as in a pass of its own. None is a single part.
     """
@@ -85,19 +67,20 @@ class BatchNorm(nn.Module):
     bias = self.param('bias', nn.initializers.zeros, shape)
     running_mean = self.variable('batch_stats', 'mean', jnp.zeros, shape)
     running_var = self.variable('batch_stats', 'var', jnp.ones, shape)
-    if self.use_running_average or self.is_initializing():
-      mean, var = map(_expand_channels, (running_mean.value, running_var.value))
-    else:
+    of_batch = not (self.use_running_average or self.is_initializing())
+    if of_batch:
       sizes = [len(x)] if sizes is None else sizes
-      means, variances = _compute_moments(x, sizes, self.axis_name)
+      means, variances = compute_moments(x, sizes, self.axis_name)
       for mean, var, size in zip(means, variances, sizes, strict=True):
         count = size * x[0, ..., 0].size * lax.axis_size(self.axis_name)
-        unbiased = var * count / max(count - 1, 1)
+        unbiased = var * (count / max(count - 1, 1))
         for running, value in ((running_mean, mean), (running_var, unbiased)):
           running.value = self.momentum * running.value + (1 - self.momentum) * value
-      mean, var = _repeat_per_image(means, sizes), _repeat_per_image(variances, sizes)
-    factor = _expand_channels(scale) * lax.rsqrt(var + self.epsilon)
-    return ((x - mean) * factor + _expand_channels(bias)).astype(self.dtype)
+    else:
+      sizes, means, variances = [len(x)], running_mean.value[None], running_var.value[None]
+    rstd = lax.rsqrt(variances + self.epsilon)
+    options = Options(tuple(sizes), of_batch, self.axis_name, self.activation, self.dtype)
+    return normalize(x, means, rstd, scale, bias, residual, options)
 
 
 def batch_norm(
@@ -108,6 +91,7 @@ def batch_norm(
   name: str,
   momentum: float = 0.9,
   epsilon: float = 1e-5,
+  activation: str | None = None,
 ) -> BatchNorm:
   """Builds a `BatchNorm` with the statistics of the *global* batch.
 
@@ -118,6 +102,7 @@ def batch_norm(
     dtype: of the result; statistics are float32.
     name: must start with 'bn', by which `core/optim.py` identifies scale and bias.
     momentum, epsilon: see `BatchNorm`; pretrained weights come with their own values.
+    activation: 'relu', 'relu6' or None.
   """
   running = not train or bn == 'running'
   # The name of the device axis is bound only inside pmap, and only training runs there.
@@ -126,6 +111,7 @@ def batch_norm(
     use_running_average=running,
     momentum=momentum,
     epsilon=epsilon,
+    activation=activation,
     dtype=dtype,
     axis_name=axis_name,
     name=name,

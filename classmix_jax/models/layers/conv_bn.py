@@ -9,6 +9,7 @@ import jax
 from classmix_jax.errors import UserError
 from classmix_jax.models.layers.batch_norm import BN_INPUT, batch_norm
 from classmix_jax.models.layers.convolution import pointwise, same_size
+from classmix_jax.models.layers.normalize import BN_MOMENTS, BN_OUTPUT
 from classmix_jax.types import Array
 
 # The original draws all convolutions from N(0, 0.01^2), since pretrained weights replace them. From
@@ -20,16 +21,17 @@ KERNEL_INIT = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 def rematerialize(block: Callable[..., Any], remat: bool) -> Callable[..., Any]:
   """Wraps a block so that the backward pass recomputes most of its activations.
 
-  Saved are the input of the block and the inputs of its `BatchNorm`s, which are the results of
-  convolutions: normalising and rectifying them again is cheap. With `remat` only the input of the
-  block is saved. Names of parameters do not change if the blocks have explicit names.
+  Saved are the inputs of the block's `BatchNorm`s, which are the results of convolutions, and what
+  `normalize.py` names: normalising and rectifying again is cheap. With `remat` convolutions are not
+  saved. Names of parameters do not change if the blocks have explicit names.
 
   Args:
     block: a Module class called as `block(...)(x, train)`, or a function
       `(module, x) -> y` that creates its layers inside `module`.
     remat: whether to recompute convolutions, too.
   """
-  policy = None if remat else jax.checkpoint_policies.save_only_these_names(BN_INPUT)
+  names = (BN_MOMENTS, BN_OUTPUT) if remat else (BN_INPUT, BN_MOMENTS, BN_OUTPUT)
+  policy = jax.checkpoint_policies.save_only_these_names(*names)
   # `train` must be static. It is argument 2 of a class's __call__, counted from `self`.
   return nn.remat(block, static_argnums=(2,) if isinstance(block, type) else (), policy=policy)
 
@@ -76,6 +78,8 @@ def conv_bn(
   dtype: Any,
   stride: int = 1,
   dilation: int = 1,
+  activation: str | None = None,
+  residual: Array | None = None,
 ) -> Array:
   """Applies the convolution `conv<suffix>`, then `bn<suffix>`, inside a compact module.
 
@@ -86,6 +90,8 @@ def conv_bn(
     suffix: of both names, for example '1' or '_shortcut'.
     train, bn, dtype: see `batch_norm`.
     stride, dilation: of the convolution.
+    activation: after BN, see `batch_norm`.
+    residual: added between BN and activation, of the same shape as the result.
   """
   layer = conv(
     features,
@@ -96,7 +102,8 @@ def conv_bn(
     kernel_init=KERNEL_INIT,
     dtype=dtype,
   )
-  return batch_norm(train=train, bn=bn, dtype=dtype, name=f'bn{suffix}')(layer(x))
+  norm = batch_norm(train=train, bn=bn, dtype=dtype, name=f'bn{suffix}', activation=activation)
+  return norm(layer(x), residual)
 
 
 def check_output_stride(output_stride: int, allowed: Collection[int], backbone: str) -> None:
