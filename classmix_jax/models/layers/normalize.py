@@ -73,7 +73,7 @@ def compute_moments(x: Array, sizes: Sequence[int], axis_name: str | None) -> tu
     _join_groups(jnp.sum(each, 1), sizes) for each in _sum_both(groups, groups * groups, (2,))
   )
   sums = lax.psum(jnp.stack(list(sums)), axis_name)  # one collective for both
-  mean, square = sums * _weigh(x, sizes, axis_name)[None]
+  mean, square = (each * _weigh(x, sizes, axis_name) for each in sums)
   return mean, jnp.maximum(square - mean * mean, 0.0)
 
 
