@@ -49,13 +49,15 @@ class Program(NamedTuple):
   classes: int = 19
   remat: str = 'off'
   head: str = ''  # '' is that of HEADS
+  frozen: str = 'off'
 
   @property
   def name(self) -> str:
     large = f' {self.batch} + {self.batch}' if self.batch > 4 else ''
     large += f' of {self.size.split(",")[0]}' if self.backbone.startswith('dinov2') else ''
     network = f'{self.backbone} {self.head}'.strip()
-    return f'{self.topology} {network} {self.method}{large}{" remat" * (self.remat == "on")}'
+    options = ' remat' * (self.remat == 'on') + ' frozen' * (self.frozen == 'on')
+    return f'{self.topology} {network} {self.method}{large}{options}'
 
   @property
   def images(self) -> str:
@@ -90,6 +92,9 @@ def programs() -> list[Program]:
       for remat in ('off', 'on')
     ),
     Program('h100', 'dinov2_small_reg4', 'supervised', **VOC),
+    Program('h100', 'dinov2_small', 'unimatch_v2', **VOC, frozen='on'),
+    Program('h100', 'dinov2_small', 'classmix', **VOC, frozen='on'),
+    Program('h100', 'dinov2_small', 'supervised', **VOC, frozen='on', head='linear'),
     Program('h100', 'resnet101', 'classmix', remat='on'),
     Program('h100', 'resnet101', 'classmix', batch=16),
     Program('h100:8', 'resnet50', 'classmix'),
@@ -118,6 +123,7 @@ def measure(program: Program) -> dict:
         f'--classes={program.classes}',
         '--dtype=bfloat16',
         f'--remat={program.remat}',
+        f'--frozen={program.frozen}',
         '--accumulate=1',
         f'--output={path}',
       ],

@@ -2,7 +2,8 @@
 
     python benchmarks/memory.py [--backbone=resnet50] [--size=321,321] [--batch=4]
         [--method=supervised,classmix] [--dtype=float32,bfloat16] [--remat=off,on]
-        [--accumulate=1,2,4] [--classes=21] [--topology=h100] [--output=FILE.json]
+        [--accumulate=1,2,4] [--frozen=off,on] [--classes=21] [--topology=h100]
+        [--output=FILE.json]
 
 Compiles the step for every combination, on the CPU and for one device, and prints the compiler's
 allocation in MiB:
@@ -56,6 +57,7 @@ def parse() -> argparse.Namespace:
     ('dtype', 'float32,bfloat16'),
     ('remat', 'off,on'),
     ('accumulate', '1,2,4'),
+    ('frozen', 'off'),
   ):
     parser.add_argument(f'--{name}', default=values, type=lambda text: text.split(','))
   parser.add_argument('--topology', default='', help='to compile for, e.g. h100 or v5e:2x2')
@@ -76,9 +78,10 @@ def settings(options: argparse.Namespace) -> list[Setting]:
       dtype,
       remat == 'on',
       int(parts),
+      frozen == 'on',
     )
-    for method, dtype, parts, remat in itertools.product(
-      options.method, options.dtype, options.accumulate, options.remat
+    for method, dtype, parts, remat, frozen in itertools.product(
+      options.method, options.dtype, options.accumulate, options.remat, options.frozen
     )
   ]
 
@@ -91,6 +94,7 @@ def measure(setting: Setting, topology: str) -> dict:
     'dtype': setting.dtype,
     'remat': 'on' if setting.remat else 'off',
     'accumulate': setting.accumulate,
+    'frozen': 'on' if setting.frozen else 'off',
     **memory(compiled),
   }
   if topology:

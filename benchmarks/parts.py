@@ -24,6 +24,7 @@ def programs(config):
 
   from classmix_jax.config.model import build_method, build_optimizer, choose_devices
   from classmix_jax.core.losses import cross_entropy
+  from classmix_jax.core.packing import pack
   from classmix_jax.core.tiling import per_pixel
   from classmix_jax.methods.pseudo_label import make_pseudo_label
   from classmix_jax.tools.sweep.random_step import image_size, random_batch
@@ -86,7 +87,7 @@ def programs(config):
   low = [-(-length // 8) for length in label.shape[2:]]
   logits = np.zeros((*label.shape[:2], *low, CLASSES.value), np.float32)
 
-  step, states = make_train_step(method, tx, 0, devices), [create_fresh_state()]
+  step, states = make_train_step(method, tx, 0, devices), [pack(create_fresh_state())]
 
   def whole():
     states[0], metrics = step(states[0], batch)

@@ -130,23 +130,23 @@ def compile_step(step, state, batch, config, devices):
   return compiled, {
     'compile_s': seconds,
     'temp_mib': memory and memory.temp_size_in_bytes / 2**20,
-    'operations': counted.operations / config.steps_per_dispatch,
+    'operations': counted.operations,
     'loops_counted_once': counted.loops,
     'collectives': len(exchanged),
     'collective_bytes': sum(exchanged),
   }
 
 
-def time_step(run, together: int) -> dict:
-  """Times a warm program of `together` steps; see the module's three times."""
+def time_step(run) -> dict:
+  """Times a warm step; see the module's three times."""
   from classmix_jax.tools.sweep.random_step import time_calls
 
   before = usage()
-  ms = time_calls(run, STEPS.value) / together
+  ms = time_calls(run, STEPS.value)
   processor, faults = (
-    (now - then) / STEPS.value / together for now, then in zip(usage(), before, strict=True)
+    (now - then) / STEPS.value for now, then in zip(usage(), before, strict=True)
   )
-  whole, dispatch = ([time / together for time in times] for times in one_by_one(run, STEPS.value))
+  whole, dispatch = one_by_one(run, STEPS.value)
   return {
     'ms': ms,
     'dispatch_ms': statistics.median(dispatch),
@@ -157,7 +157,7 @@ def time_step(run, together: int) -> dict:
 
 
 def last_metrics(metrics) -> dict:
-  """Returns the losses of the last step, and whether it was finite."""
+  """Returns the losses of a step, and whether it was finite."""
   import numpy as np
 
   last = {name: float(np.ravel(value)[-1]) for name, value in metrics.items()}
@@ -186,7 +186,6 @@ def measure(config):
   config.batch_size *= TIMES_BATCH.value
   config.unlabeled_batch_size *= TIMES_BATCH.value
   devices = choose_devices(config)[: DEVICES.value or None]
-  together = config.steps_per_dispatch
   step, state, (batch, images) = build_step(config, CLASSES.value, devices)
   step, compiled = compile_step(step, state, batch, config, devices)
   result = {
@@ -194,7 +193,6 @@ def measure(config):
     'images_per_step': images,
     'steps': STEPS.value,
     'default_malloc': DEFAULT_MALLOC.value,
-    'steps_per_dispatch': together,
     'devices': len(devices),
     'made_up_devices': devices[0].platform == 'cpu',
     **compiled,
@@ -207,7 +205,7 @@ def measure(config):
     return metrics
 
   time_calls(run, WARM_UP)
-  result |= time_step(run, together)
+  result |= time_step(run)
   result |= {
     'images_per_s': 1000 * images / result['ms'],
     **last_metrics(run()),
@@ -222,9 +220,7 @@ def measure(config):
   yield result
   if PROFILE.value:
     kernels = profile(run, Path(PROFILE.value))
-    yield result | {
-      'kernels': [[name, launches / together, ms / together] for name, launches, ms in kernels]
-    }
+    yield result | {'kernels': [list(row) for row in kernels]}
 
 
 def sentence(result: dict) -> str:

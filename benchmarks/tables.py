@@ -113,7 +113,8 @@ def accelerators() -> str:
     rows.append(
       [
         row['topology'],
-        f'{row["backbone"]} {row.get("head", "")}'.strip() + ', remat' * (row['remat'] == 'on'),
+        f'{row["backbone"]} {row.get("head", "")}'.strip()
+        + ''.join(f', {name}' for name in ('remat', 'frozen') if row.get(name) == 'on'),
         row['method'],
         row['images'],
         f'{row["temp"]:,.0f}',

@@ -34,6 +34,7 @@ FREE = {  # not a kernel
 }
 COLLECTIVES = ('all-reduce', 'all-gather', 'collective-permute', 'reduce-scatter', 'all-to-all')
 SLICES = ('slice', 'dynamic-slice')
+FUSIONS = ('fusion', 'fusion-start')
 
 
 class Kernel(NamedTuple):
@@ -78,18 +79,21 @@ def _of_computation(program: Program, some: Computation, turns: int) -> Iterator
     elif one.op in ('call', 'async-start'):
       yield from _of_computation(program, inner[0], turns)
     else:
-      body = inner[0] if one.op == 'fusion' else {}
+      body = inner[0] if one.op in FUSIONS else {}
       yield Kernel(
         one,
         kind(one, body),
-        _read(one, some, body) + one.bytes,
+        _read(one, some, body) + _written(one, some, body),
         operations(program, one, some),
         turns,
       )
 
 
 def _read(one: Instruction, some: Computation, body: Computation) -> float:
-  """Returns the bytes that a kernel reads; of an operand that is only sliced, the slices."""
+  """Returns the bytes that a kernel reads.
+
+  Of an operand that is only sliced, these are the slices; one that is updated in place has none.
+  """
   numbers = {int(x.inside): x.name for x in body.values() if x.op == 'parameter'}
   users = defaultdict(list)
   for inner in body.values():
@@ -98,16 +102,39 @@ def _read(one: Instruction, some: Computation, body: Computation) -> float:
   total = 0.0
   for number, operand in enumerate(one.operands):
     whole = some[operand].bytes if operand in some else 0
-    using = users.get(numbers.get(number), [])
+    name = numbers.get(number, '')
+    using = [user for user in users[name] if not _updates(user, name)]
+    if (users[name] and not using) or (not number and _updates(one, operand)):
+      continue
     if using and all(user.op in SLICES for user in using):
       whole = min(whole, sum(user.bytes for user in using))
     total += whole
   return total
 
 
+def _updates(one: Instruction, operand: str) -> bool:
+  """Returns whether an instruction writes a slice of an operand in place."""
+  return one.op == 'dynamic-update-slice' and one.operands[0] == operand
+
+
+def _written(one: Instruction, some: Computation, body: Computation) -> float:
+  """Returns the bytes that a kernel writes; of an operand that is updated in place, the slice."""
+  if not body:
+    return _of_update(one, some)
+  root = list(body.values())[-1]
+  roots = [body[name] for name in root.operands] if root.op == 'tuple' else [root]
+  return sum(_of_update(each, body) for each in roots)
+
+
+def _of_update(one: Instruction, some: Computation) -> float:
+  while one.op == 'bitcast':
+    one = some[one.operands[0]]
+  return some[one.operands[1]].bytes if one.op == 'dynamic-update-slice' else one.bytes
+
+
 def operations(program: Program, one: Instruction, some: Computation) -> float:
   """Returns the floating-point operations of products and convolutions in a kernel."""
-  if one.op == 'fusion':
+  if one.op in FUSIONS:
     body = program.computations[one.called[0]]
     return sum(operations(program, inner, body) for inner in body.values())
   if one.op == 'dot':
@@ -116,6 +143,8 @@ def operations(program: Program, one: Instruction, some: Computation) -> float:
     return _of_convolution(one, some)
   if 'cublas' in one.target:
     return 2 * one.results[0].size * _contracted_by_cublas(one, some)
+  if 'cudnn$fmha' in one.target:
+    return _of_attention(one, some)
   return 0.0
 
 
@@ -129,6 +158,15 @@ def _contracted_by_cublas(one: Instruction, some: Computation) -> int:
   axes = re.search(r'"lhs_contracting_dimensions":\[([^\]]*)\]', one.attributes)
   lengths = some[one.operands[0]].results[0].lengths
   return math.prod(lengths[int(axis)] for axis in re.findall(r'\d+', axes[1] if axes else ''))
+
+
+def _of_attention(one: Instruction, some: Computation) -> float:
+  """Returns the operations of cuDNN's attention: two products, for the gradient five.
+
+  The first result is `[B, H, N, D]`, the second operand, the keys, `[B, M, H, D]`.
+  """
+  products = 5 if one.target.endswith('Backward') else 2
+  return 2 * products * one.results[0].size * some[one.operands[1]].results[0].lengths[1]
 
 
 def _of_convolution(one: Instruction, some: Computation) -> float:
@@ -158,6 +196,8 @@ def kind(one: Instruction, body: Computation) -> str:
     return f'convolutions, {_direction(one, backward)}'
   if one.op == 'dot' or 'cublas' in one.target or 'dot' in ops or 'gemm' in one.name:
     return 'products'
+  if 'cudnn$fmha' in one.target:
+    return 'attention'
   if one.op == 'pad' or one.name.startswith('loop_pad') or primitive == 'pad':
     return 'padding'
   if re.search(r'/bn\w*/', path) and 'reduce' in primitive:

@@ -14,12 +14,13 @@ from typing import NamedTuple
 from compiled.faults import faults
 from compiled.hlo import parse
 from compiled.kernels import by_kind, fusion_kinds, is_collective, kernels, model
-from compiled.targets import Card
+from compiled.targets import Card, assume_cudnn
 import jax
 import jax.numpy as jnp
 
 from classmix_jax.config.model import DTYPES
 from classmix_jax.core.optim import poly_optimizer
+from classmix_jax.core.packing import PackedState, pack, unpack
 from classmix_jax.methods import METHODS
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
@@ -27,7 +28,7 @@ from classmix_jax.models.pyramid import build_backbone
 from classmix_jax.models.segmenter import build_segmenter
 from classmix_jax.training.create_state import create_state
 from classmix_jax.training.step import make_train_step
-from classmix_jax.types import Batch, Example, Method, TrainState
+from classmix_jax.types import Batch, Example, Method
 
 MIB = 2**20
 
@@ -44,6 +45,7 @@ class Setting:
     dtype: 'float32' or 'bfloat16'.
     remat: whether convolutions are recomputed for gradients.
     accumulate: micro-batches; must divide `batch`.
+    frozen: whether the backbone's parameters never change.
   """
 
   backbone: str
@@ -55,6 +57,7 @@ class Setting:
   dtype: str = 'bfloat16'
   remat: bool = False
   accumulate: int = 1
+  frozen: bool = False
 
 
 class Compiled(NamedTuple):
@@ -67,7 +70,7 @@ class Compiled(NamedTuple):
   """
 
   step: jax.stages.Compiled
-  state: TrainState
+  state: PackedState
   seconds: float
 
 
@@ -85,7 +88,7 @@ def _method(setting: Setting) -> Method:
   backbone = build_backbone(
     BACKBONES[setting.backbone], head, dtype=DTYPES[setting.dtype], remat=setting.remat
   )
-  model = build_segmenter(backbone, head, setting.classes)
+  model = build_segmenter(backbone, head, setting.classes, freeze_backbone=setting.frozen)
   return METHODS[setting.method](model, setting.classes)
 
 
@@ -95,13 +98,14 @@ def compile_step(setting: Setting, devices: Sequence[jax.Device]) -> Compiled:
   tx = poly_optimizer(1e-3, 1000, others=method.optimizers(1000, 0.9))
   image = jax.ShapeDtypeStruct((1, *setting.size, 3), jnp.float32)
   state = jax.eval_shape(
-    lambda key: create_state(method, tx, key, image, jax.devices()), jax.random.key(0)
+    lambda key: pack(create_state(method, tx, key, image, jax.devices())), jax.random.key(0)
   )
   unlabeled = setting.batch if method.min_unlabeled else 0
   batch = Batch(*(_examples(len(devices), count, setting) for count in (setting.batch, unlabeled)))
   begin = time.perf_counter()
   step = make_train_step(method, tx, 0, devices, accumulate=setting.accumulate)
-  step = step.lower(state, batch).compile()
+  with assume_cudnn(devices[0]):
+    step = step.lower(state, batch).compile()
   return Compiled(step, state, time.perf_counter() - begin)
 
 
@@ -116,9 +120,11 @@ def memory(compiled: Compiled) -> dict[str, float]:
   }
 
 
-def largest_kernel(state: TrainState) -> int:
+def largest_kernel(state: PackedState) -> int:
   """Returns the side of the largest convolution kernel `[k, k, F, G]` of all networks."""
-  return max(max(leaf.shape[:2]) for leaf in jax.tree.leaves(state.params) if leaf.ndim == 4)
+  unpacked = jax.eval_shape(unpack, state)
+  params = jax.tree.leaves((unpacked.params, unpacked.frozen))
+  return max(max(leaf.shape[:2]) for leaf in params if leaf.ndim == 4)
 
 
 def analysis(compiled: Compiled, card: Card, half: bool) -> dict:

@@ -6,12 +6,17 @@ Synopsis:
     card = CARDS[family('h100:8')]
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+import contextlib
 import os
 from typing import Any, NamedTuple
+from unittest import mock
 
 import jax
+from jax._src.cudnn import fused_attention_stablehlo
 from jax.experimental import topologies
+
+from classmix_jax.models.layers import attention
 
 # An H100 SXM5 with 80 GB, from its data sheet and CUDA's table for compute capability 9.0:
 # XLA's `GpuTargetConfigProto`, of which it needs what decides tilings and fusions.
@@ -122,3 +127,22 @@ def open_devices(topology: str) -> list[jax.Device]:
     raise SystemExit(
       f"--topology={topology}: {error}. What compiles for it comes with pip install '.[aot]'"
     ) from error
+
+
+@contextlib.contextmanager
+def assume_cudnn(device: jax.Device) -> Iterator[None]:
+  """Makes programs for a GPU call cuDNN's attention, which this machine need not have.
+
+  The network looks at the devices of this machine, and JAX at its library's version, before they
+  use it (jax 0.10.2 and 0.11.2).
+  """
+  if device.platform == 'cpu' or device.platform == 'tpu':
+    yield
+    return
+  parts = H100['dnn_version_info']
+  version = 10_000 * parts['major'] + 100 * parts['minor'] + parts['patch']
+  with (
+    mock.patch.object(attention, 'has_cudnn_attention', lambda: True),
+    mock.patch.object(fused_attention_stablehlo, 'check_cudnn_version', lambda: version),
+  ):
+    yield

@@ -29,7 +29,6 @@ RANGES: Mapping[str, Range] = {
   'checkpoint_every': POSITIVE_COUNT,
   'log_every': POSITIVE_COUNT,
   'eval_batch_size': POSITIVE_COUNT,
-  'steps_per_dispatch': POSITIVE_COUNT,
   'data.split_seed': NON_NEGATIVE,
   'data.val_seed': NON_NEGATIVE,
   'data.val_share': FRACTION_BELOW_ONE,

@@ -21,13 +21,6 @@ def check_config(config: Config) -> None:
         f'config.{field} is {config[field]}, which config.accumulate={config.accumulate} does '
         f'not divide; choose a multiple of {config.accumulate}.'
       )
-  for field in ('eval_every', 'checkpoint_every', 'log_every'):
-    if config[field] % config.steps_per_dispatch:
-      raise UserError(
-        f'config.{field} is {config[field]}, which config.steps_per_dispatch='
-        f'{config.steps_per_dispatch} does not divide; choose a multiple of '
-        f'{config.steps_per_dispatch}.'
-      )
   least = fewest_unlabeled(config)
   if config.unlabeled_batch_size < least:
     why = 'mixes pairs' if least > 1 else 'learns from unlabelled images'

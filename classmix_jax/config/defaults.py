@@ -62,9 +62,6 @@ def get_config(text: str | None = None) -> ml_collections.ConfigDict:
   # On NVIDIA GPUs: kernels that add in a fixed order, and the same ones if the run is resumed.
   # Slower there; CPUs repeat their bits anyway. See docs/reproducibility.md.
   config.deterministic = False
-  # Steps that the devices are given at once, so that a fast one does not wait for the host. The
-  # three intervals below must be multiples.
-  config.steps_per_dispatch = 1
   config.eval_every = 5_000  # steps; 0 evaluates at the end only
   config.checkpoint_every = 1_000  # steps; every evaluation saves too
   config.log_every = 100  # steps

@@ -46,22 +46,18 @@ class Schedule(NamedTuple):
     eval_every: interval of evaluations; 0 evaluates after the last step only.
     checkpoint_every: interval of checkpoints.
     log_every: interval of rows in metrics.jsonl.
-    steps_per_dispatch: steps that the devices receive at once.
   """
 
   steps: int
   eval_every: int
   checkpoint_every: int
   log_every: int
-  steps_per_dispatch: int
 
   def evaluates(self, step: int) -> bool:
     """Returns whether the network is evaluated after this step.
 
     Example:
-      >>> schedule = Schedule(
-      ...   5, eval_every=2, checkpoint_every=5, log_every=5, steps_per_dispatch=1
-      ... )
+      >>> schedule = Schedule(5, eval_every=2, checkpoint_every=5, log_every=5)
       >>> [step for step in range(1, 6) if schedule.evaluates(step)]
       [2, 4, 5]
     """
@@ -84,7 +80,6 @@ class BatchSetup(NamedTuple):
     labeled: labelled images per step, over all devices.
     unlabeled: unlabelled images per step, over all devices; 0 if the method uses none.
     accumulate: number of micro-batches.
-    steps_per_dispatch: steps whose batches are handed over at once.
     geometry: how examples are cut.
     on_device: whether frames are kept on the devices and cut there.
   """
@@ -93,7 +88,6 @@ class BatchSetup(NamedTuple):
   labeled: int
   unlabeled: int
   accumulate: int
-  steps_per_dispatch: int
   geometry: Geometry
   on_device: bool
 
@@ -166,7 +160,6 @@ def make_batch_setup(config: Config) -> BatchSetup:
     labeled=config.batch_size,
     unlabeled=config.unlabeled_batch_size if needs_unlabeled(config) else 0,
     accumulate=config.accumulate,
-    steps_per_dispatch=config.steps_per_dispatch,
     geometry=build_geometry(config),
     on_device=config.data.working_copy == 'device',
   )

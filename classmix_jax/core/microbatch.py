@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    total = fold_micro_batches(lambda params, total, x: total + f(params, x), params, 0.0, batches)
+    total = fold_micro_batches(lambda total, x: total + f(x), 0.0, batches)
     flat = merge_micro_batches(batches)            # [A, b, ...] -> [A b, ...]
     batches = split_micro_batches(flat, count)     # and back
 """
@@ -17,24 +17,22 @@ from classmix_jax.types import PyTree
 
 
 def fold_micro_batches(
-  function: Callable[[PyTree, PyTree, PyTree], PyTree],
-  params: PyTree,
-  carry: PyTree,
-  batches: PyTree,
+  function: Callable[[PyTree, PyTree], PyTree], carry: PyTree, batches: PyTree
 ) -> PyTree:
   """Applies `function` to one micro-batch after another and returns the last carry.
 
   Args:
-    function: `(params, carry, micro-batch) -> carry`.
-    params: passed unchanged to every call.
+    function: `(carry, micro-batch) -> carry`.
     carry: value before the first micro-batch; its structure may change between calls.
     batches: arrays with a leading axis of micro-batches, `[A, ...]`.
   """
   # Unrolled, because XLA's CPU backend runs convolutions ten times slower inside a loop.
   for index in range(len(jax.tree.leaves(batches)[0])):
-    carry = function(params, carry, jax.tree.map(lambda x, i=index: x[i], batches))
-    # The next micro-batch waits for this one, so that only one is in memory.
-    params, carry = lax.optimization_barrier((params, carry))
+    micro_batch = jax.tree.map(lambda x, i=index: x[i], batches)
+    if index:
+      # It waits for the one before, so that only one is in memory.
+      carry, micro_batch = lax.optimization_barrier((carry, micro_batch))
+    carry = function(carry, micro_batch)
   return carry
 
 

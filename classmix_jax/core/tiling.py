@@ -17,6 +17,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Float, Shaped
+import numpy as np
 
 from classmix_jax.core.resize import enlarge, get_size, interpolation_matrix, resize_bilinear
 from classmix_jax.types import Array, PyTree, Size
@@ -64,16 +65,43 @@ def per_pixel(
   rows = math.ceil(height / count)  # tiles of nearly equal height
   if get_size(logits) == size:
     return _map_tiles(jax.checkpoint(function), rows, height, (), (logits, *maps))
-  padding = count * rows - height
-  matrix = jnp.pad(interpolation_matrix(logits.shape[1], height), ((0, padding), (0, 0)))
+  starts, matrices = _bands(interpolation_matrix(logits.shape[1], height), rows)
   across = jnp.asarray(interpolation_matrix(logits.shape[2], width), logits.dtype)
 
   @jax.checkpoint
-  def apply_to_tile(down: Array, *maps: Array) -> PyTree:
-    return function(enlarge(logits, down, across), *maps)
+  def apply_to_tile(band: Array, down: Array, *maps: Array) -> PyTree:
+    return function(enlarge(band, down, across), *maps)
 
-  matrices = matrix.astype(logits.dtype).reshape(count, rows, -1)
-  return _map_tiles(apply_to_tile, rows, height, (matrices,), maps)
+  bands = jnp.stack([logits[:, start : start + matrices.shape[2]] for start in starts])
+  parts = bands, jnp.asarray(matrices, logits.dtype)
+  return _map_tiles(apply_to_tile, rows, height, parts, maps)
+
+
+def _bands(matrix: Float[np.ndarray, 'H h'], rows: int) -> tuple[list[int], np.ndarray]:
+  """Returns which rows of the logits each tile depends on, so that it reads no others.
+
+  Args:
+    matrix: interpolates from h to H rows.
+    rows: R, of a tile.
+
+  Returns:
+    The first row of each of T bands of one height S, and their weights `[T, R, S]`.
+
+  Example:
+    >>> starts, matrices = _bands(interpolation_matrix(5, 9), rows=3)
+    >>> starts, matrices[1].tolist()
+    ([0, 1, 3], [[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.5, 0.5]])
+  """
+  height, length = matrix.shape
+  matrix = np.pad(matrix, ((0, -height % rows), (0, 0)))
+  tiles = matrix.reshape(-1, rows, length)
+  used = (tiles != 0).any(axis=1)
+  first, stop = used.argmax(axis=1), length - used[:, ::-1].argmax(axis=1)
+  span = (stop - first).max()
+  starts = np.minimum(first, length - span).tolist()
+  return starts, np.stack(
+    [tile[:, start : start + span] for tile, start in zip(tiles, starts, strict=True)]
+  )
 
 
 def _map_tiles(

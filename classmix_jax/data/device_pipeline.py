@@ -20,7 +20,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from classmix_jax.core.devices import replicated
-from classmix_jax.data.feed import dispatches
 from classmix_jax.data.random_crop import Geometry, draw_example
 from classmix_jax.data.sampler import (
   LABELED,
@@ -46,7 +45,6 @@ def device_stream(
   seed: int,
   devices: Sequence[jax.Device],
   accumulate: int = 1,
-  together: int = 1,
   process_index: int = 0,
   process_count: int = 1,
 ) -> Callable[[int, int], Iterator[Batch]]:
@@ -60,13 +58,11 @@ def device_stream(
     seed: seed of the order and the views.
     devices: D, the devices of this process.
     accumulate: A, micro-batches per step.
-    together: K, steps whose batches are cut at once, see `feed.dispatches`.
     process_index, process_count: choose the contiguous share of the batch that is cut.
 
   Returns:
-    A function of two optimizer steps that returns an iterator over the batches of the dispatches
-    between them: image `[D, K A, b, H, W, 3]` uint8, label and valid `[D, K A, b, H, W]`, on the
-    devices.
+    A function of two optimizer steps that returns an iterator over the batches between them: image
+    `[D, A, b, H, W, 3]` uint8, label and valid `[D, A, b, H, W]`, on the devices.
 
   Raises:
     UserError: frames differ in size or do not fit into the devices' memory, or an example is
@@ -87,13 +83,13 @@ def device_stream(
     draws.append((draw, places))
 
   def stream(start_step: int, stop_step: int) -> Iterator[Batch]:
-    for steps in dispatches(start_step, stop_step, together):
-      micro_batches = range(steps.start * accumulate, steps.stop * accumulate)
+    for step in range(start_step, stop_step):
+      micro_batches = range(step * accumulate, (step + 1) * accumulate)
       examples = []
       for (images, labels), (draw, places) in zip(resident, draws, strict=True):
         drawn = np.array([draw(position) for position in places(micro_batches)], np.int32)
-        # [K A, D, b, 8] -> [D, K A, b, 8]
-        drawn = drawn.reshape(len(steps) * accumulate, len(devices), -1, 8).swapaxes(0, 1)
+        # [A, D, b, 8] -> [D, A, b, 8]
+        drawn = drawn.reshape(accumulate, len(devices), -1, 8).swapaxes(0, 1)
         examples.append(cut(images, labels, drawn))
       if len(examples) == 1:
         examples.append(jax.tree.map(lambda x: x[:, :, :0], examples[0]))

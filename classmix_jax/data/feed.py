@@ -1,4 +1,4 @@
-"""Groups batches by dispatch and copies them to the devices."""
+"""Joins micro-batches and copies batches to the devices."""
 
 from collections.abc import Iterable, Iterator
 import itertools
@@ -11,24 +11,10 @@ from classmix_jax.core.devices import Devices
 from classmix_jax.types import AXIS, Batch, PyTree
 
 
-def dispatches(start: int, stop: int, together: int) -> list[range]:
-  """Divides the steps start..stop-1 into dispatches of up to `together` steps.
-
-  Dispatches end at multiples of `together`, wherever a training run starts, and at `stop`.
-
-  Example:
-    >>> dispatches(2, 9, together=4)
-    [range(2, 4), range(4, 8), range(8, 9)]
-  """
-  marks = [start, *range(start - start % together + together, stop, together), stop]
-  return [range(first, last) for first, last in itertools.pairwise(marks) if first < last]
-
-
-def micro_batches(batches: Iterable[Batch], counts: Iterable[int]) -> Iterator[Batch]:
-  """Joins consecutive batches `[D, b, ...]` to `[D, count, b, ...]`, for each of the counts."""
+def micro_batches(batches: Iterable[Batch], count: int) -> Iterator[Batch]:
+  """Joins consecutive batches `[D, b, ...]` to `[D, count, b, ...]`."""
   batches = iter(batches)
-  for count in counts:
-    group = list(itertools.islice(batches, count))
+  while group := list(itertools.islice(batches, count)):
     yield jax.tree.map(lambda *arrays: np.stack(arrays, axis=1), *group)
 
 

@@ -120,14 +120,14 @@ class Adversarial(Supervised):
   def label(self, params: PyTree, batch_stats: PyTree, example: Example) -> tuple[Array, Array]:
     """Returns the student's classes of images `[A, b, ...]`, and where they are trusted."""
 
-    def judge(params: PyTree, parts: tuple, example: Example) -> tuple:
+    def judge(parts: tuple, example: Example) -> tuple:
       image = to_unit_range(example.image)
       # Batch statistics of these images, as in `loss`, which updates the running ones.
       logits, _ = forward(self.model, params['segmenter'], batch_stats, image, train=True)
       truth = jax.nn.sigmoid(self.judge(params['discriminator'], jax.nn.softmax(logits)))
       return *parts, (jnp.argmax(logits, axis=-1), truth >= self.trust)
 
-    parts = fold_micro_batches(judge, params, (), example)
+    parts = fold_micro_batches(judge, (), example)
     return jax.tree.map(lambda *arrays: jnp.stack(arrays), *parts)
 
   def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Targets, PyTree, Metrics]:

@@ -128,9 +128,9 @@ class CorrMatch(UniMatch):
       Images `[A b, ...]`, whose confidence is 1 where a label counts and else 0, and the mean over
       predicted classes of their highest confidence.
     """
-    tau = state.method_state['tau']
+    params, tau = state.params, state.method_state['tau']
 
-    def label(params: PyTree, parts: tuple, micro_batch: tuple) -> tuple:
+    def label(parts: tuple, micro_batch: tuple) -> tuple:
       example, random_keys = micro_batch
       image, valid = to_unit_range(example.image), valid_pixels(example, self.exclude_padding)
       logits, features, _ = forward_with_features(
@@ -150,7 +150,7 @@ class CorrMatch(UniMatch):
       weak = PseudoLabel(image, spread, reliable.astype(jnp.float32), prob, valid)
       return *parts, (weak, classes, confidence)
 
-    parts = fold_micro_batches(label, state.params, (), (example, random_keys))
+    parts = fold_micro_batches(label, (), (example, random_keys))
     weak, classes, confidence = concatenate(parts)
     top = top_confidence(classes, confidence, weak.valid, self.num_classes, ALL_DEVICES)
     return weak, top

@@ -133,21 +133,21 @@ class PixCon(UniMatchV2):
   def embed(self, state: TrainState, labeled: Labeled) -> tuple[Array, Array, Array]:
     """Returns vectors `[A b, h, w, D]`, labels and predictions `[A b, h, w]` of labelled images."""
 
-    def embed(params: PyTree, parts: tuple, labeled: Labeled) -> tuple:
+    def embed(parts: tuple, labeled: Labeled) -> tuple:
       # Batch statistics of these images, as in `loss`, which updates the running ones.
       logits, features, _ = forward_with_features(
         self.model,
-        params['segmenter'],
+        state.params['segmenter'],
         state.model_state['segmenter'],
         to_unit_range(labeled.image),
         train=True,
       )
-      projected = self.project(params['projector'], features)
+      projected = self.project(state.params['projector'], features)
       size = get_size(projected)
       prediction = jnp.argmax(resize_bilinear(logits, size), axis=-1)
       return *parts, (projected, resize_nearest(labeled.label, projected), prediction)
 
-    parts = fold_micro_batches(embed, state.params, (), labeled)
+    parts = fold_micro_batches(embed, (), labeled)
     return concatenate(parts)
 
   def sample_pixels(

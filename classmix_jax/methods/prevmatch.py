@@ -157,7 +157,7 @@ class PrevMatch(UniMatch):
   def ensemble_label(self, ensemble: Ensemble, example: Example) -> tuple[Array, Array]:
     """Labels images `[A, b, ...]` in evaluation mode: classes and confidences `[A b, H, W]`."""
 
-    def label(ensemble: Ensemble, parts: tuple, example: Example) -> tuple:
+    def label(parts: tuple, example: Example) -> tuple:
       image = to_unit_range(example.image)
 
       def weighted_logits(member: int) -> Array:
@@ -170,7 +170,7 @@ class PrevMatch(UniMatch):
       logits = cast(Array, sum(map(weighted_logits, range(len(ensemble.weights)))))
       return (*parts, per_pixel(top_class, logits, size=get_size(image)))
 
-    parts = fold_micro_batches(label, ensemble, (), example)
+    parts = fold_micro_batches(label, (), example)
     return concatenate(parts)
 
   def pseudo_label(self, state: TrainState, example: Example) -> PseudoLabel:

@@ -92,7 +92,7 @@ def make_pseudo_label(
     `[A b, ...]` arrays and the network's new running statistics.
   """
 
-  def label(params: PyTree, carry: tuple, example: Example) -> tuple:
+  def label(carry: tuple, example: Example) -> tuple:
     parts, batch_stats = carry
     image = to_unit_range(example.image)
     logits, batch_stats = forward(model, params, batch_stats, image, train=train, upsample=False)
@@ -102,5 +102,5 @@ def make_pseudo_label(
     valid = valid_pixels(example, exclude_padding)
     return (*parts, PseudoLabel(image, classes, confidence, prob, valid)), batch_stats
 
-  parts, batch_stats = fold_micro_batches(label, params, ((), batch_stats), example)
+  parts, batch_stats = fold_micro_batches(label, ((), batch_stats), example)
   return concatenate(parts), batch_stats

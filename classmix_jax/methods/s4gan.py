@@ -112,7 +112,7 @@ class S4GAN(Supervised):
   ) -> tuple[Array, Array, Array]:
     """Returns classes `[A, b, H, W]`, D's logits `[A, b]` and features `[A, b, F]`."""
 
-    def judge(params: PyTree, parts: tuple, micro_batch: tuple) -> tuple:
+    def judge(parts: tuple, micro_batch: tuple) -> tuple:
       example, image, keys = micro_batch
       # Batch statistics of these images, as in `loss`, which updates the running ones.
       logits, _ = forward(
@@ -121,7 +121,7 @@ class S4GAN(Supervised):
       judged = self.judge(params['discriminator'], jax.nn.softmax(logits), image, keys[:, 0])
       return *parts, (jnp.argmax(logits, axis=-1), *judged)
 
-    parts = fold_micro_batches(judge, params, (), (example, image, keys))
+    parts = fold_micro_batches(judge, (), (example, image, keys))
     return jax.tree.map(lambda *arrays: jnp.stack(arrays), *parts)
 
   def real_features(
@@ -129,12 +129,12 @@ class S4GAN(Supervised):
   ) -> Array:
     """Returns mean f(real) of the *global* batch, `[F]`."""
 
-    def judge(discriminator: PyTree, means: tuple, micro_batch: tuple) -> tuple:
+    def judge(means: tuple, micro_batch: tuple) -> tuple:
       labeled, image, keys = micro_batch
       _, features = self.judge(discriminator, self.true_prob(labeled), image, keys[:, 0])
       return *means, jnp.mean(features, axis=0)
 
-    means = fold_micro_batches(judge, discriminator, (), (labeled, image, keys))
+    means = fold_micro_batches(judge, (), (labeled, image, keys))
     return ALL_DEVICES.mean(jnp.mean(jnp.stack(means), axis=0))
 
   def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Any, PyTree, Metrics]:

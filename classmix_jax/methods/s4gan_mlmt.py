@@ -122,12 +122,12 @@ class S4GANMLMT(S4GAN):
   ) -> tuple[Array, PyTree]:
     """Returns the teacher's logits of images `[A, b, ...]`, and its new statistics."""
 
-    def classify(teacher: PyTree, carry: tuple, image: Array) -> tuple:
+    def classify(carry: tuple, image: Array) -> tuple:
       parts, batch_stats = carry
       presence, batch_stats = self.classify(teacher, batch_stats, to_unit_range(image))
       return (*parts, presence), batch_stats
 
-    parts, batch_stats = fold_micro_batches(classify, teacher, ((), batch_stats), image)
+    parts, batch_stats = fold_micro_batches(classify, ((), batch_stats), image)
     return jnp.stack(parts), batch_stats
 
   def targets(self, state: TrainState, batch: Batch, key: Array) -> tuple[Targets, PyTree, Metrics]:

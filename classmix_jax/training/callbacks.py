@@ -17,6 +17,7 @@ from classmix_jax.config.setup import Schedule
 from classmix_jax.core.ema import relative_distance
 from classmix_jax.training.collapse import CollapseMonitor
 from classmix_jax.training.evaluation_callback import EvaluationCallback
+from classmix_jax.training.loop import ReadState
 from classmix_jax.training.metric_logger import MetricLogger
 from classmix_jax.training.nonfinite import NonFiniteWatch
 from classmix_jax.training.preemption import Stop
@@ -82,13 +83,15 @@ class Callbacks:
   stop: Stop
   on_step: Callable[[int], None] = lambda step: None
 
-  def __call__(self, inputs: StageInputs, step: int, state: TrainState, metrics: Metrics) -> None:
-    """Handles the end of a step, or of several steps that were dispatched together.
+  def __call__(
+    self, inputs: StageInputs, step: int, read_state: ReadState, metrics: Metrics
+  ) -> None:
+    """Handles the end of a step.
 
     Args:
       inputs: of the stage.
       step: number of finished steps.
-      state: after the step.
+      read_state: returns the state after the step.
       metrics: of the step, still on the devices.
 
     Raises:
@@ -97,12 +100,14 @@ class Callbacks:
     """
     self.on_step(step)
     self.stop.unsaved = True
-    self.logger.collect(step, metrics)
+    self.logger.collect(metrics)
     self.watch.collect(step, metrics)
     checkpoint.check(self.manager)
     stops, saves = self.stop(), self.saves(step)
-    if saves or stops or self.schedule.logs(step):
-      self.watch.check(state, inputs.batch, inputs.names)
+    if not (saves or stops or self.schedule.logs(step)):
+      return
+    state = read_state()
+    self.watch.check(state, inputs.batch, inputs.names)
     row = self.read_row(step, state) if self.schedule.logs(step) else {}
     if self.schedule.evaluates(step) and not stops:
       try:

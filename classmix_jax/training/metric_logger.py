@@ -4,7 +4,7 @@ Synopsis:
 
     logger = MetricLogger(run, steps=3000, images_per_step=8)
     logger.resume(step=1200)
-    logger.collect(1201, metrics)                                  # stays on the device
+    logger.collect(metrics)                                        # stays on the device
     logger.write(1250, {**logger.averages(), 'eval/miou': 0.41})   # waits for the steps
 """
 
@@ -23,13 +23,6 @@ from classmix_jax.types import Metrics
 from classmix_jax.utils.atomic_write import write_atomically
 from classmix_jax.utils.progress import format_duration
 from classmix_jax.workdir.metrics_file import truncate_metrics
-
-
-def split_steps(metrics: Metrics, count: int) -> list[Metrics]:
-  """Splits the metrics of a dispatch into those of its `count` steps."""
-  if count == 1:
-    return [metrics]
-  return [jax.tree.map(lambda x, i=index: x[i], metrics) for index in range(count)]
 
 
 def progress_line(step: int, steps: int, row: Mapping[str, Any], best: float | None) -> str:
@@ -54,8 +47,7 @@ def progress_line(step: int, steps: int, row: Mapping[str, Any], best: float | N
 class MetricLogger:
   """Collects metrics on the device and writes their means as rows.
 
-  Rates leave out the time before `restart_clock()`, and the first dispatch after it, which
-  compiles.
+  Rates leave out the time before `restart_clock()`, and the first step after it, which compiles.
 
   Args:
     run: directory of the run.
@@ -69,9 +61,8 @@ class MetricLogger:
     self._steps = steps
     self._images_per_step = images_per_step
     self._writing = writing
-    self._waiting: list[tuple[int, Metrics]] = []  # (number of steps, their metrics)
-    self._collected = 0  # last collected step
-    self._first: tuple[int, float] | None = None  # steps of the first dispatch, and its end
+    self._waiting: list[Metrics] = []
+    self._first: tuple[int, float] | None = None  # steps that do not count, and their end
     self.restart_clock()
     self._best: float | None = None
     self._tensorboard: TensorBoardWriter | None = None
@@ -82,21 +73,18 @@ class MetricLogger:
 
   def resume(self, step: int) -> None:
     """Drops the rows that an interrupted run wrote after the checkpoint of `step`."""
-    self._collected = step
     if self._writing and self._path.exists():
       text = truncate_metrics(self._path.read_text(encoding='utf-8'), step)
       write_atomically(self._path, text)
       scores = [json.loads(line).get('eval/miou') for line in text.splitlines()]
       self._best = max((score for score in scores if score is not None), default=None)
 
-  def collect(self, step: int, metrics: Metrics) -> None:
-    """Adds the metrics of the steps up to `step`; waits only for the first after a restart."""
-    count = step - self._collected
-    self._waiting.append((count, metrics))
-    self._collected = step
+  def collect(self, metrics: Metrics) -> None:
+    """Adds the metrics of a step; waits only for the first after a restart."""
+    self._waiting.append(metrics)
     if self._first is None:
       jax.block_until_ready(metrics)
-      self._first = count, time.monotonic()
+      self._first = 1, time.monotonic()
 
   def restart_clock(self) -> None:
     """Leaves out the time since the last row, e.g. of an evaluation."""
@@ -106,7 +94,7 @@ class MetricLogger:
   def _rate(self, count: int) -> float:
     """Returns steps per second of the `count` steps since the last row; restarts the clock.
 
-    The first dispatch does not count, unless it is the only one.
+    The first does not count, unless it is the only one.
     """
     now, start = time.monotonic(), self._clock
     first_count, first_end = self._first or (0, 0.0)
@@ -120,11 +108,7 @@ class MetricLogger:
 
     Non-finite steps are counted as `skipped_steps` and left out of the means.
     """
-    steps = [
-      metrics
-      for count, dispatch in jax.device_get(self._waiting)
-      for metrics in split_steps(dispatch, count)
-    ]
+    steps = jax.device_get(self._waiting)
     finite = [metrics for metrics in steps if metrics['finite']]
     keys = [key for key in finite[0] if key != 'finite'] if finite else []
     row = {key: np.mean([metrics[key] for metrics in finite], axis=0).tolist() for key in keys}

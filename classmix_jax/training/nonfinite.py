@@ -24,7 +24,6 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from classmix_jax.errors import UserError
-from classmix_jax.training.metric_logger import split_steps
 from classmix_jax.types import Batch, Metrics, TrainState
 from classmix_jax.utils.atomic_write import replacing, write_atomically
 from classmix_jax.utils.text import listed
@@ -53,19 +52,6 @@ def describe_cause(metrics: Metrics) -> str:
   return ', '.join(causes) or 'the gradient is not finite'
 
 
-def split_dispatches(dispatches: Sequence[tuple[int, Metrics]]) -> list[tuple[int, Metrics]]:
-  """Returns (step, its metrics) of every step.
-
-  Args:
-    dispatches: (number of finished steps, metrics of the steps that were dispatched together).
-  """
-  steps: list[tuple[int, Metrics]] = []
-  for last, metrics in dispatches:
-    count = np.size(metrics['finite'])
-    steps += zip(range(last - count + 1, last + 1), split_steps(metrics, count), strict=True)
-  return steps
-
-
 @dataclasses.dataclass
 class NonFiniteWatch:
   """Collects the `finite` flags of steps and applies the policy when it checks them.
@@ -73,7 +59,7 @@ class NonFiniteWatch:
   Attributes:
     run: directory of the run.
     on_nan: 'stop' or 'skip', see `config.on_nan`.
-    waiting: (number of finished steps, metrics of those dispatched together) since the last check.
+    waiting: (number of finished steps, metrics of the last) for the steps since the last check.
     skipped: consecutive skipped steps up to the last check.
   """
 
@@ -83,7 +69,7 @@ class NonFiniteWatch:
   skipped: int = 0
 
   def collect(self, step: int, metrics: Metrics) -> None:
-    """Adds the metrics of the steps up to `step`, without waiting for them."""
+    """Adds the metrics of a step, without waiting for it."""
     self.waiting.append((step, metrics))
 
   def check(
@@ -99,7 +85,7 @@ class NonFiniteWatch:
     Raises:
       UserError: a step is non-finite and the policy is 'stop', or too many were skipped.
     """
-    steps = split_dispatches(jax.device_get(self.waiting))
+    steps = jax.device_get(self.waiting)
     self.waiting = []
     for _, metrics in steps:
       self.skipped = 0 if metrics['finite'] else self.skipped + 1

@@ -129,7 +129,6 @@ def train_stage(
     train_step,
     stream(start, stage.stop),
     steps=stage.stop,
-    steps_per_dispatch=setup.schedule.steps_per_dispatch,
     after_step=functools.partial(callbacks, inputs),
   )
   callbacks.watch.check(state, inputs.batch, inputs.names)  # the next stage has other batches

@@ -7,7 +7,6 @@ Synopsis:
 """
 
 from collections.abc import Callable
-import functools
 from typing import Any, TypeAlias
 
 import jax
@@ -19,10 +18,12 @@ from classmix_jax.core.devices import Devices
 from classmix_jax.core.finite import all_finite, where_tree
 from classmix_jax.core.frozen import bind_frozen, with_frozen
 from classmix_jax.core.microbatch import fold_micro_batches
+from classmix_jax.core.packing import pack_like, unpack
 from classmix_jax.types import AXIS, Array, Batch, Method, Metrics, PyTree, TrainState
 
 Optimizer: TypeAlias = optax.GradientTransformation
-TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+State: TypeAlias = Any  # a `TrainState`, or a `PackedState` of it
+TrainStep = Callable[[State, Batch], tuple[State, Metrics]]
 
 
 def accumulate_gradients(
@@ -32,18 +33,18 @@ def accumulate_gradients(
   complete = with_frozen(state, method.averages)
   targets, model_state, target_metrics = method.targets(complete, batch, key)
   # Memory of the targets' computation is released before the first micro-batch.
-  params, targets = lax.optimization_barrier((state.params, targets))
+  targets = lax.optimization_barrier(targets)
   loss = bind_frozen(method.loss, state.frozen)
 
-  def add(params: PyTree, carry: tuple, micro_batch: PyTree) -> tuple:
+  def add(carry: tuple, micro_batch: PyTree) -> tuple:
     model_state, total = carry
     (_, (model_state, metrics)), gradients = jax.value_and_grad(loss, has_aux=True)(
-      params, model_state, micro_batch
+      state.params, model_state, micro_batch
     )
     new = gradients, metrics
     return model_state, new if total is None else jax.tree.map(jnp.add, total, new)
 
-  model_state, (gradients, metrics) = fold_micro_batches(add, params, (model_state, None), targets)
+  model_state, (gradients, metrics) = fold_micro_batches(add, (model_state, None), targets)
   return gradients, model_state, {**target_metrics, **metrics}
 
 
@@ -57,9 +58,7 @@ def apply_gradients(
   return state.replace(method_state=method.finish(state), step=state.step + 1)
 
 
-def keep_if_finite(
-  finite: Array, new: TrainState, old: TrainState, on_nonfinite: str
-) -> TrainState:
+def keep_if_finite(finite: Array, new: State, old: State, on_nonfinite: str) -> State:
   """Returns `new` if `finite`, else `old`.
 
   The step still counts with 'skip'. With 'stop', `old.step` = s is replaced by -1 - s, and every
@@ -72,13 +71,14 @@ def keep_if_finite(
 
 
 def train_step(
-  method: Method, tx: Optimizer, key: Array, on_nonfinite: str, state: TrainState, batch: Batch
-) -> tuple[TrainState, Metrics]:
+  method: Method, tx: Optimizer, key: Array, on_nonfinite: str, old: State, batch: Batch
+) -> tuple[State, Metrics]:
   """Computes one update; runs under `pmap` over `AXIS`.
 
   All randomness derives from (`key`, step, index in the global batch), so it does not depend on
   devices, micro-batches or restarts. `metrics['finite']` is 1 if the step is finite, else 0.
   """
+  state = unpack(old)
   # The 0 is part of the stream of keys that published scores and reference values were drawn from.
   key = jax.random.fold_in(jax.random.fold_in(key, state.step), 0)
   gradients, model_state, metrics = accumulate_gradients(method, state, batch, key)
@@ -86,7 +86,7 @@ def train_step(
   new = apply_gradients(method, tx, state, gradients, model_state)
   finite = all_finite((gradients, metrics, model_state))
   metrics = {**metrics, 'finite': finite.astype(jnp.float32)}
-  return keep_if_finite(finite, new, state, on_nonfinite), metrics
+  return keep_if_finite(finite, pack_like(new, old), old, on_nonfinite), metrics
 
 
 def make_train_step(
@@ -98,24 +98,18 @@ def make_train_step(
   accumulate: int = 1,
   on_nonfinite: str = 'stop',
 ) -> TrainStep:
-  """Returns `train_step` under `pmap`, for one step or K steps per call; the state is donated.
+  """Returns `train_step` under `pmap`; the state is donated, and packed afterwards if it was.
 
-  Batches are `[devices, K A, per_device, ...]` with A = `accumulate` micro-batches per step. If K
-  is not 1, metrics have a leading axis K. `seed` is that of the random keys.
+  Batches are `[devices, A, per_device, ...]` with A = `accumulate` micro-batches. `seed` is that of
+  the random keys.
   """
 
-  def train_steps(state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:
-    step = functools.partial(train_step, method, tx, jax.random.key(seed), on_nonfinite)
-    leading = batches.labeled.image.shape[0]
-    if leading % accumulate:
-      raise ValueError(f'{leading} micro-batches are no multiple of accumulate={accumulate}')
-    if leading == accumulate:
-      return step(state, batches)
-    batches = jax.tree.map(lambda x: x.reshape(-1, accumulate, *x.shape[1:]), batches)
-    # Unrolled, because XLA's CPU backend runs convolutions ten times slower inside a loop.
-    return lax.scan(step, state, batches, unroll=devices[0].platform == 'cpu')
+  def step(state: State, batch: Batch) -> tuple[State, Metrics]:
+    if len(batch.labeled.image) != accumulate:
+      raise ValueError(f'{len(batch.labeled.image)} micro-batches, accumulate={accumulate}')
+    return train_step(method, tx, jax.random.key(seed), on_nonfinite, state, batch)
 
   # Across processes `pmap` finds all devices itself.
   local = list(devices) if jax.process_count() == 1 else None
   specs: dict[str, Any] = {'in_axes': (None, 0), 'out_axes': (None, None), 'donate_argnums': 0}
-  return jax.pmap(train_steps, axis_name=AXIS, devices=local, **specs)
+  return jax.pmap(step, axis_name=AXIS, devices=local, **specs)

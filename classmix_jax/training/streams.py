@@ -16,7 +16,7 @@ from classmix_jax.config.data import Split
 from classmix_jax.config.setup import BatchSetup
 from classmix_jax.data.device_pipeline import device_stream
 from classmix_jax.data.feature_cache import FeatureStream, ReadFeatures, with_features
-from classmix_jax.data.feed import dispatches, micro_batches, to_devices
+from classmix_jax.data.feed import micro_batches, to_devices
 from classmix_jax.data.sampler import LABELED, UNLABELED, index_stream
 from classmix_jax.data.source import Source
 from classmix_jax.training.features import CachedFeatures
@@ -68,7 +68,7 @@ def open_streams(
     UserError: the batch does not divide by the devices, or images of a batch differ in size.
   """
   unlabeled = batches.unlabeled if split.unlabeled is not None else 0
-  parts, together = batches.accumulate, batches.steps_per_dispatch
+  parts = batches.accumulate
   options = dict(
     labeled=split.labeled,
     unlabeled=split.unlabeled if unlabeled else None,
@@ -80,7 +80,7 @@ def open_streams(
     process_count=jax.process_count(),
   )
   if batches.on_device:
-    return device_stream(devices=devices, accumulate=parts, together=together, **options)
+    return device_stream(devices=devices, accumulate=parts, **options)
   if has_tensorflow():
     from classmix_jax.data.input_pipeline import train_batches
   else:
@@ -104,8 +104,7 @@ def open_streams(
         process_index=jax.process_index(),
         process_count=jax.process_count(),
       )
-    counts = (parts * len(steps) for steps in dispatches(start_step, stop_step, together))
-    return to_devices(micro_batches(host_batches, counts), devices)
+    return to_devices(micro_batches(host_batches, parts), devices)
 
   return stream
 

@@ -30,7 +30,6 @@ CHANGEABLE = (
   'eval_every',
   'checkpoint_every',
   'log_every',
-  'steps_per_dispatch',
   'deterministic',
   'eval_batch_size',
   'on_nan',

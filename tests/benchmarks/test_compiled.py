@@ -43,6 +43,47 @@ def test_bytes_and_operations_by_hand(program):
   assert len(result) == 7
 
 
+LOOP = """HloModule loop
+%slice (p0: f32[8,100], p1: s32[]) -> f32[1,100] {
+  %p0 = f32[8,100]{1,0} parameter(0)
+  %p1 = s32[] parameter(1)
+  ROOT %d = f32[1,100]{1,0} dynamic-slice(%p0, %p1, %p1), dynamic_slice_sizes={1,100}
+}
+%update (q0: f32[8,100], q1: f32[100], q2: s32[]) -> f32[8,100] {
+  %q0 = f32[8,100]{1,0} parameter(0)
+  %q1 = f32[100]{0} parameter(1)
+  %q2 = s32[] parameter(2)
+  %b = f32[1,100]{1,0} bitcast(%q1)
+  ROOT %u = f32[8,100]{1,0} dynamic-update-slice(%q0, %b, %q2, %q2)
+}
+ENTRY %main (a: f32[8,100], r: f32[100], i: s32[]) -> f32[8,100] {
+  %a = f32[8,100]{1,0} parameter(0)
+  %r = f32[100]{0} parameter(1)
+  %i = s32[] parameter(2)
+  %s = ((f32[8,100]{1,0}, s32[]), f32[1,100]{1,0}, u32[]) fusion-start(%a, %i), calls=%slice
+  %attention = (f32[2,6,50,64]{3,2,1,0}, u8[0]{0}) custom-call(%r, %k), """ + (
+  """custom_call_target="__cudnn$fmhaSoftmax"
+  %k = f32[2,30,6,64]{3,2,1,0} copy(%a)
+  ROOT %f = f32[8,100]{1,0} fusion(%a, %r, %i), kind=kLoop, calls=%update
+}
+"""
+)
+
+
+def test_slices_and_updates_in_place_move_the_slice():
+  """A slice of 100 numbers and an index are read; 100 numbers are written."""
+  result = {kernel.instruction.name: kernel for kernel in kernels(parse(LOOP))}
+  assert result['s'].bytes == 4 * (100 + 1 + 100)
+  assert result['f'].bytes == 4 * (100 + 1 + 100)
+
+
+def test_operations_of_cudnns_attention():
+  """50 queries and 30 keys of 64 channels, 2 images, 6 heads: two products."""
+  result = {kernel.instruction.name: kernel for kernel in kernels(parse(LOOP))}
+  assert result['attention'].kind == 'attention'
+  assert result['attention'].operations == 2 * (2 * 2 * 6 * 50 * 30 * 64)
+
+
 def test_kinds_of_work(program):
   assert {kernel.instruction.name: kernel.kind for kernel in kernels(program)} == {
     'add_fusion': 'normalise, ReLU, residual',

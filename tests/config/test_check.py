@@ -16,7 +16,6 @@ from classmix_jax.config.check import check_config
     ('data.crop', (24,), ['config.data.crop is (24,)', '(H, W) or ()']),
     ('data.crop', (24.0, 32.0), ['whole number, 1 or more each']),
     ('unlabeled_batch_size', 1, ['mixes pairs', 'set it to 2 or more']),
-    ('steps_per_dispatch', 3, ['does not divide', 'multiple of 3']),
   ],
 )
 def test_numbers_out_of_range(field, value, parts):

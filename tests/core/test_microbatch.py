@@ -96,7 +96,7 @@ def test_fold():
   assert parts.shape == (3, 2, 2)
   np.testing.assert_array_equal(merge_micro_batches(parts), x)
 
-  def visit(params, carry, part):
-    return (*carry, params + part[0, 0])
+  def visit(carry, part):
+    return (*carry, 100.0 + part[0, 0])
 
-  assert [float(y) for y in fold_micro_batches(visit, 100.0, (), parts)] == [100.0, 104.0, 108.0]
+  assert [float(y) for y in fold_micro_batches(visit, (), parts)] == [100.0, 104.0, 108.0]

@@ -65,7 +65,7 @@ def on_host(geometry, start=0, stop=3, accumulate=1, unlabeled=True, pseudo_labe
     local_devices=1,
     **SIZES,
   )
-  return list(micro_batches(batches, [accumulate] * (stop - start)))
+  return list(micro_batches(batches, accumulate))
 
 
 def assert_equal_batches(ours, reference, rounding=0):
@@ -115,17 +115,6 @@ def test_micro_batches_and_resuming():
   for a, b in zip(ours, on_host(geometry, start=2, stop=4, accumulate=2), strict=True):
     assert a.labeled.image.shape == (1, 2, 4, 12, 10, 3)
     assert_equal_batches(a, b)
-
-
-def test_several_steps_are_cut_at_once():
-  """Step 1; then 2 and 3, each with two micro-batches."""
-  geometry = GEOMETRIES['crop']
-  first, second = on_device(geometry, start=1, stop=4, accumulate=2, together=2)
-  assert first.labeled.image.shape[:2] == (1, 2) and second.labeled.image.shape[:2] == (1, 4)
-  for batch, steps in ((first, range(1, 2)), (second, range(2, 4))):
-    one_by_one = on_device(geometry, start=steps.start, stop=steps.stop, accumulate=2)
-    joined = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *one_by_one)
-    jax.tree.map(np.testing.assert_array_equal, batch, joined)
 
 
 def test_micro_batches_are_parts_of_one_global_batch():

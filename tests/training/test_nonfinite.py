@@ -169,47 +169,12 @@ def test_endless_skipping_is_stopped(tmp_path):
 
 def test_skipped_steps_are_counted_and_not_averaged(tmp_path):
   logger = MetricLogger(tmp_path, steps=10, images_per_step=1, writing=False)
-  for step, (loss, finite) in enumerate(((1.0, True), (np.nan, False), (3.0, True)), start=1):
-    logger.collect(step, {'loss/sup': jnp.array(loss), 'finite': jnp.float32(finite)})
+  for loss, finite in ((1.0, True), (np.nan, False), (3.0, True)):
+    logger.collect({'loss/sup': jnp.array(loss), 'finite': jnp.float32(finite)})
   row = logger.averages()
   assert row['loss/sup'] == 2.0 and row['skipped_steps'] == 1 and 'finite' not in row
-  logger.collect(4, {'loss/sup': jnp.array(np.nan), 'finite': jnp.float32(0)})
+  logger.collect({'loss/sup': jnp.array(np.nan), 'finite': jnp.float32(0)})
   assert logger.averages().keys() == {'skipped_steps', 'steps_per_second', 'images_per_second'}
-
-
-def test_steps_that_were_dispatched_together(tmp_path):
-  """Metrics come with an axis for the steps."""
-  logger = MetricLogger(tmp_path, steps=10, images_per_step=1, writing=False)
-  watch = NonFiniteWatch(tmp_path, 'stop')
-  for step, loss, flags in ((3, [1, 1, 1], [1, 1, 1]), (6, [2, np.nan, 4], [1, 0, 1])):
-    metrics = {'loss/sup': jnp.array(loss, jnp.float32), 'finite': jnp.array(flags, jnp.float32)}
-    logger.collect(step, metrics)
-    watch.collect(step, metrics)
-  row = logger.averages()
-  assert row['loss/sup'] == pytest.approx((3 + 2 + 4) / 5) and row['skipped_steps'] == 1
-  batch, state = small.shard(small.batch(4), 1), small.start('supervised')
-  with pytest.raises(UserError, match='step 5: loss/sup is nan;'):
-    watch.check(
-      state.replace(step=jnp.array(-5)), lambda step: batch, lambda step: {'labeled': 'a'}
-    )
-
-
-def test_one_program_of_three_steps():
-  """It leaves out what three programs leave out."""
-  local = jax.devices()[:1]
-  step = make_train_step(
-    Poisoned(small.method('mean_teacher')), small.optimizer(), 0, local, on_nonfinite='skip'
-  )
-  batches = [small.shard(batch, 1) for batch in BATCHES]
-  together = jax.tree.map(lambda *x: np.concatenate(x, axis=1), *batches)
-  state, metrics = jax.device_get(step(small.place(small.start('mean_teacher'), local), together))
-  seen = run('skip')
-  assert metrics['finite'].tolist() == [1, 0, 1] and int(state.step) == 3
-  losses = [float(row['loss/sup']) for _, row in seen]
-  np.testing.assert_allclose(metrics['loss/sup'], losses, rtol=1e-4)
-  jax.tree.map(
-    lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), state, seen[2][0]
-  )
 
 
 def test_names_are_those_of_the_batch(tmp_path):

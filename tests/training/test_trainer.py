@@ -158,27 +158,6 @@ def test_interrupted_run_ends_in_the_same_bits(finished, data, tmp_path, monkeyp
   assert [row['loss/sup'] for row in rows(run)] == [row['loss/sup'] for row in rows(finished[0])]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('copy', ['memory', 'device'])
-def test_steps_of_one_dispatch_train_the_same(finished, data, tmp_path, copy):
-  toy.train(
-    toy.config(
-      data, steps_per_dispatch=2, checkpoint_every=2, log_every=2, **{'data.working_copy': copy}
-    ),
-    tmp_path,
-  )
-
-  def close(a, b):
-    return np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
-
-  jax.tree.map(close, saved(tmp_path)['params'], saved(finished[0])['params'])
-  assert [row['step'] for row in rows(tmp_path)] == [2, 4]
-  losses = [row['loss/sup'] for row in rows(finished[0])]
-  np.testing.assert_allclose(
-    [row['loss/sup'] for row in rows(tmp_path)], np.reshape(losses, (2, 2)).mean(1), rtol=1e-4
-  )
-
-
 class StopAt(Stop):
   """Returns True at its nth call.
 
@@ -434,19 +413,6 @@ def test_too_few_unlabeled_images(tmp_path):
 
 def test_batch_that_accumulation_does_not_divide(data, tmp_path):
   check_sentence(data, tmp_path, 'config.batch_size is 2', 'accumulate=4', accumulate=4)
-
-
-def test_intervals_that_dispatches_do_not_divide(data, tmp_path):
-  check_sentence(
-    data,
-    tmp_path,
-    'config.log_every is 3',
-    'choose a multiple of 2',
-    steps_per_dispatch=2,
-    eval_every=4,
-    checkpoint_every=2,
-    log_every=3,
-  )
 
 
 def test_workdir_that_cannot_be_written(data, tmp_path):

@@ -16,6 +16,8 @@ from classmix_jax.core.resize import get_size, nearest_multiples, resize_bilinea
 from classmix_jax.models.backbones.preprocessing import PREPROCESSING, Preprocessing, preprocess
 from classmix_jax.models.layers.attention import attend
 from classmix_jax.models.layers.conv_bn import check_output_stride
+from classmix_jax.models.layers.folded_dense import Affine, FoldedDense, Standardize
+from classmix_jax.models.layers.gelu import gelu
 from classmix_jax.models.layers.position_embedding import (
   ANTIALIASED,
   OFFSET,
@@ -42,12 +44,16 @@ def choose_size(size: Size, scale: float = 1.0) -> Size:
 
 
 class LayerScale(nn.Module):
-  """Multiplies each channel by a factor."""
+  """Returns a factor for each of `width` channels."""
 
   @nn.compact
-  def __call__(self, x: Array) -> Array:
-    gamma = self.param('gamma', nn.initializers.ones, (x.shape[-1],))
-    return x * gamma.astype(x.dtype)[None, None]
+  def __call__(self, width: int) -> Array:
+    return self.param('gamma', nn.initializers.ones, (width,))
+
+
+def dense(features: int, dtype: Any, **options: Any) -> FoldedDense:
+  """Builds a dense layer with DINOv2's initial weights."""
+  return FoldedDense(features, dtype, KERNEL_INIT, **options)
 
 
 class Attention(nn.Module):
@@ -56,14 +62,14 @@ class Attention(nn.Module):
   dtype: Any
 
   @nn.compact
-  def __call__(self, x: Array) -> Array:
+  def __call__(self, x: Array, before: Affine, factor: Array) -> Array:
     batch, count, width = x.shape
-    qkv = nn.Dense(3 * width, dtype=self.dtype, kernel_init=KERNEL_INIT, name='qkv')(x)
+    qkv = dense(3 * width, self.dtype, name='qkv')(x, before)
     # The channels are all queries, then all keys, then all values, each head after head.
     parts = qkv.reshape(batch, count, 3, width // HEAD_WIDTH, HEAD_WIDTH)
     query, key, value = parts[:, :, 0], parts[:, :, 1], parts[:, :, 2]
     x = attend(query, key, value).reshape(batch, count, width)
-    return nn.Dense(width, dtype=self.dtype, kernel_init=KERNEL_INIT, name='proj')(x)
+    return dense(width, self.dtype, name='proj')(x, factor=factor)
 
 
 class MLP(nn.Module):
@@ -72,16 +78,10 @@ class MLP(nn.Module):
   dtype: Any
 
   @nn.compact
-  def __call__(self, x: Array) -> Array:
+  def __call__(self, x: Array, before: Affine, factor: Array) -> Array:
     width = x.shape[-1]
-    x = nn.Dense(4 * width, dtype=self.dtype, kernel_init=KERNEL_INIT, name='fc1')(x)
-    x = nn.gelu(x, approximate=False)
-    return nn.Dense(width, dtype=self.dtype, kernel_init=KERNEL_INIT, name='fc2')(x)
-
-
-def layer_norm(dtype: Any, name: str) -> nn.LayerNorm:
-  """Builds a layer norm; its variance is not the difference of two large numbers."""
-  return nn.LayerNorm(epsilon=EPSILON, dtype=dtype, use_fast_variance=False, name=name)
+    x = dense(4 * width, self.dtype, activation=gelu, name='fc1')(x, before)
+    return dense(width, self.dtype, name='fc2')(x, factor=factor)
 
 
 class Block(nn.Module):
@@ -91,10 +91,11 @@ class Block(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    y = Attention(self.dtype, name='attn')(layer_norm(self.dtype, 'norm1')(x))
-    x = x + LayerScale(name='ls1')(y)
-    y = MLP(self.dtype, name='mlp')(layer_norm(self.dtype, 'norm2')(x))
-    return x + LayerScale(name='ls2')(y)
+    width = x.shape[-1]
+    normed, affine = Standardize(EPSILON, name='norm1')(x)
+    x = x + Attention(self.dtype, name='attn')(normed, affine, LayerScale(name='ls1')(width))
+    normed, affine = Standardize(EPSILON, name='norm2')(x)
+    return x + MLP(self.dtype, name='mlp')(normed, affine, LayerScale(name='ls2')(width))
 
 
 class DinoV2(nn.Module):
@@ -159,7 +160,8 @@ class DinoV2(nn.Module):
       x = block(self.dtype, name=f'block{index}')(x)
       if index in self.taps:
         taps.append(x[:, -grid[0] * grid[1] :])
-    norm = layer_norm(self.dtype, 'norm')
+    # The variance is not the difference of two large numbers.
+    norm = nn.LayerNorm(EPSILON, dtype=self.dtype, use_fast_variance=False, name='norm')
     levels = tuple(norm(x).reshape(x.shape[0], *grid, self.width) for x in taps)
     return Features(levels, (PATCH,) * len(levels))
 

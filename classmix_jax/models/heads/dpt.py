@@ -1,7 +1,7 @@
 """The head of dense prediction transformers (DPT, arXiv 2103.13413) as in UniMatch V2.
 
 levels 1..4 [h, w, D] -> 1x1, resized by 4, 2, 1 and 1/2 -> 3x3, F channels
-from level 4 up: x + unit(level) -> unit -> upsampled to the next level -> 1x1
+from level 4 up: x + unit(level) -> unit -> 1x1 -> upsampled to the next level
 -> 3x3, ReLU, 1x1: logits at 8 times the size of the levels
 """
 
@@ -83,7 +83,9 @@ class Fusion(nn.Module):
     elif self.is_initializing():
       ResidualUnit(self.dtype, name='unused_unit1')(x)  # exists in published weights
     x = ResidualUnit(self.dtype, name='unit2')(x)
-    return conv(resize_bilinear(x, size), x.shape[-1], 1, 'out_conv', self.dtype)
+    # In the publication the 1x1 convolution comes last. The order has no effect, since the weights
+    # of an interpolation sum to 1, and here the convolution has a quarter of the pixels.
+    return resize_bilinear(conv(x, x.shape[-1], 1, 'out_conv', self.dtype), size)
 
 
 class DPT(nn.Module):

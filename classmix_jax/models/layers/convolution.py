@@ -17,7 +17,7 @@ from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
 import jax.numpy as jnp
 
-from classmix_jax.models.layers.sum_in_parts import count_parts, sum_in_parts
+from classmix_jax.models.layers.pixel_product import multiply_pixels, sum_products
 from classmix_jax.types import Array
 
 # Channels from which CPUs compute matrix products faster than convolutions (benchmarks/ops.py).
@@ -40,7 +40,7 @@ def pointwise(
     return lax.conv_general_dilated(
       x, kernel, strides, 'VALID', dimension_numbers=DIMENSIONS, precision=options['precision']
     )
-  return _product(x, kernel[0, 0], options['precision'])
+  return multiply_pixels(x, kernel[0, 0], options['precision'])
 
 
 def product_and_shifts(
@@ -61,7 +61,7 @@ def product_and_shifts(
   height, width, _, features = kernel.shape
   # [k, k, F, G] -> [F, k * k * G]: column block i holds kernel element i in row-major order.
   columns = kernel.transpose(2, 0, 1, 3).reshape(x.shape[-1], -1)
-  products = _product(x, columns, options['precision'])
+  products = multiply_pixels(x, columns, options['precision'])
   products = jnp.pad(products, ((0, 0), *padding, (0, 0)))
   lengths = [
     products.shape[axis + 1] - rhs_dilation[axis] * (kernel.shape[axis] - 1) for axis in range(2)
@@ -215,44 +215,3 @@ def interleave(x: Array, step: int) -> Array:
   x = x.reshape(images, rows, step, columns, step, features)
   # [B, rows, step, columns, step, F]: the two offsets within a step join the batch axis.
   return x.transpose(0, 2, 4, 1, 3, 5).reshape(-1, rows, columns, features)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _product(x: Array, matrix: Array, precision: Any) -> Array:
-  """Multiplies `[B, h, w, F]` by `[F, G]`, with a gradient by `sum_products`."""
-  # Sums over the channels f of every pixel; g are the output channels.
-  return jnp.einsum('bhwf,fg->bhwg', x, matrix, precision=precision)
-
-
-def _product_forward(x: Array, matrix: Array, precision: Any) -> tuple[Array, tuple[Array, Array]]:
-  return _product(x, matrix, precision), (x, matrix)
-
-
-def _product_backward(
-  precision: Any, inputs: tuple[Array, Array], gradient: Array
-) -> tuple[Array, Array]:
-  x, matrix = inputs
-  # The gradient of y = x M by x is g M^T, pixel by pixel.
-  x_gradient = jnp.einsum('bhwg,fg->bhwf', gradient, matrix, precision=precision)
-  return x_gradient, sum_products(x, gradient, precision)
-
-
-_product.defvjp(_product_forward, _product_backward)
-
-
-def sum_products(x: Array, gradient: Array, precision: Any) -> Array:
-  """Sums the outer products of `[B, h, w, F]` and `[B, h, w, G]` over pixels, to `[F, G]`."""
-  images, height, width, _ = x.shape
-  parts = count_parts(images * height, width, (x.shape[-1], gradient.shape[-1]))
-  at_once = functools.partial(_sum_at_once, x, gradient, precision)
-  if parts == 1:
-    return at_once()
-  in_parts = functools.partial(sum_in_parts, x, gradient, parts, precision)
-  return lax.platform_dependent(cuda=in_parts, default=at_once)
-
-
-def _sum_at_once(x: Array, gradient: Array, precision: Any) -> Array:
-  # XLA's CPU backend (jaxlib 0.10.2) transposes the first factor in memory, so it is the narrower.
-  if x.shape[-1] < gradient.shape[-1]:
-    return jnp.einsum('bhwf,bhwg->fg', x, gradient, precision=precision)
-  return jnp.einsum('bhwg,bhwf->gf', gradient, x, precision=precision).T

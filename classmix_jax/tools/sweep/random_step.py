@@ -21,11 +21,12 @@ from classmix_jax.config.model import (
   needs_unlabeled,
 )
 from classmix_jax.core.devices import Devices
+from classmix_jax.core.packing import PackedState, pack
 from classmix_jax.data.feed import to_devices
 from classmix_jax.errors import UserError
 from classmix_jax.training.create_state import create_state
 from classmix_jax.training.step import TrainStep, make_train_step
-from classmix_jax.types import Batch, Example, TrainState
+from classmix_jax.types import Batch, Example
 
 WARM_UP = 3  # calls before the timed ones: the first compiles
 
@@ -46,13 +47,12 @@ def image_size(config) -> tuple[int, int]:
 
 
 def random_batch(config, num_classes: int, devices: Devices) -> tuple[Batch, int]:
-  """Returns the noise of one dispatch, `[D, K A, b, ...]` on the devices, and images per step."""
+  """Returns the noise of one step, `[D, A, b, ...]` on the devices, and its number of images."""
   random = np.random.default_rng(0)
-  micro_batches = config.steps_per_dispatch * config.accumulate
 
   def example(count: int) -> Example:
     per_device = count // len(devices) // config.accumulate
-    shape = (len(devices), micro_batches, per_device, *image_size(config))
+    shape = (len(devices), config.accumulate, per_device, *image_size(config))
     arrays: Any = (
       random.integers(0, 256, (*shape, 3), np.uint8),
       random.integers(0, num_classes, shape, np.uint8),
@@ -68,12 +68,12 @@ def random_batch(config, num_classes: int, devices: Devices) -> tuple[Batch, int
 
 def build_step(
   config, num_classes: int, devices: Devices
-) -> tuple[TrainStep, TrainState, tuple[Batch, int]]:
-  """Returns the step of a config, the state before it, and the result of `random_batch`."""
+) -> tuple[TrainStep, PackedState, tuple[Batch, int]]:
+  """Returns the step of a config, the packed state before it, and `random_batch`'s result."""
   method = build_method(config, num_classes)
   tx = build_optimizer(config, method, config.steps)
   image = jax.ShapeDtypeStruct((1, *image_size(config), 3), np.float32)
-  state = create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices)
+  state = pack(create_state(method, tx, jax.random.key(0, impl='rbg'), image, devices))
   step = make_train_step(method, tx, 0, devices, accumulate=config.accumulate)
   return step, state, random_batch(config, num_classes, devices)
 
@@ -101,4 +101,4 @@ def time_steps(config, num_classes: int, count: int) -> tuple[float, int]:
     return metrics
 
   time_calls(run, WARM_UP)
-  return time_calls(run, count) / config.steps_per_dispatch, images
+  return time_calls(run, count), images

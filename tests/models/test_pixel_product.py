@@ -1,12 +1,11 @@
-"""Sums over pixels in parts: their number, their values, and that GPUs use them."""
+"""Products pixel by pixel: the sum of a gradient in parts, on GPUs."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.models.layers import convolution
-from classmix_jax.models.layers.sum_in_parts import count_parts, sum_in_parts
+from classmix_jax.models.layers.pixel_product import count_parts, sum_in_parts, sum_products
 
 
 @pytest.mark.parametrize(
@@ -18,6 +17,7 @@ from classmix_jax.models.layers.sum_in_parts import count_parts, sum_in_parts
     (4 * 129, 257, (64, 64), 129),  # one tile: parts of 4 x 257 pixels
     (4 * 16, 20, (256, 256), 1),  # 1,280 pixels
     (7, 1000, (1, 1), 7),  # a row is the smallest part
+    (0, 10, (256, 256), 1),
   ],
 )
 def test_parts_divide_the_rows(rows, width, channels, expected):
@@ -37,7 +37,7 @@ def test_parts_have_the_sum_of_all_pixels():
 @pytest.mark.parametrize('platform, parts', [('cuda', 5), ('cpu', 0), ('tpu', 0)])
 def test_only_gpus_sum_in_parts(platform, parts):
   x, gradient = (jax.ShapeDtypeStruct((1, 5, 1000, features), jnp.float32) for features in (3, 4))
-  sums = jax.jit(lambda x, gradient: convolution.sum_products(x, gradient, None))
+  sums = jax.jit(lambda x, gradient: sum_products(x, gradient, None))
   program = sums.trace(x, gradient).lower(lowering_platforms=(platform,)).as_text()
   assert ('batching_dims = [0] x [0]' in program) == bool(parts)
   assert (f'tensor<{parts}x3x4xf32>' in program) == bool(parts)

@@ -1,0 +1,79 @@
+"""Dense layers with the factors of neighbouring layers multiplied into their weights.
+
+    (x s + t) W + b = x (s W) + (t W + b)    s, t: scale and shift of a norm before the layer
+    (x W + b) g     = x (W g) + b g          g: layer scale after it
+
+The results are those of separate layers, except for rounding. The gradients of s, t and g are sums
+over weights instead of sums over all tokens, and neither x s + t nor x W + b is kept for them.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from classmix_jax.core.resize import PRECISION
+from classmix_jax.types import Array
+
+
+class Affine(NamedTuple):
+  """Scale and shift of each channel, `[C]` float32."""
+
+  scale: Array
+  shift: Array
+
+
+class Standardize(nn.Module):
+  """A layer norm whose scale and shift are left to the next layer."""
+
+  epsilon: float
+
+  @nn.compact
+  def __call__(self, x: Float[Array, 'B N C']) -> tuple[Float[Array, 'B N C'], Affine]:
+    """Returns tokens with mean 0 and variance 1 over their channels, and the affine map."""
+    scale = self.param('scale', nn.initializers.ones, (x.shape[-1],))
+    shift = self.param('bias', nn.initializers.zeros, (x.shape[-1],))
+    # The variance is not the difference of two large numbers.
+    centered = x.astype(jnp.float32)
+    centered -= jnp.mean(centered, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(centered), axis=-1, keepdims=True)
+    return (centered / jnp.sqrt(variance + self.epsilon)).astype(x.dtype), Affine(scale, shift)
+
+
+class FoldedDense(nn.Module):
+  """A dense layer of an affine map of its input, times a factor for each output.
+
+  Attributes:
+    features: G, number of outputs.
+    dtype: of the product; parameters and their products are float32.
+    kernel_init: draws the kernel `[C, G]`.
+    activation: applied to each output, or None.
+  """
+
+  features: int
+  dtype: Any
+  kernel_init: nn.initializers.Initializer
+  activation: Callable[[Array], Array] | None = None
+
+  @nn.compact
+  def __call__(
+    self, x: Float[Array, 'B N C'], before: Affine | None = None, factor: Array | None = None
+  ) -> Float[Array, 'B N G']:
+    """Returns activation(((x s + t) W + b) g) with `before` = (s, t) and `factor` = g `[G]`."""
+    kernel = self.param('kernel', self.kernel_init, (x.shape[-1], self.features))
+    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+    if before is not None:
+      bias = bias + jnp.matmul(before.shift, kernel, precision=PRECISION)
+      kernel = before.scale[:, None] * kernel
+    if factor is not None:
+      kernel, bias = kernel * factor[None], bias * factor
+    product = x.astype(self.dtype) @ kernel.astype(self.dtype)
+    bias = bias.astype(self.dtype)[None, None]
+    activation = self.activation
+    if activation is None:
+      return product + bias
+    # The gradient keeps the product, not its sum with the bias as well.
+    return jax.checkpoint(lambda product, bias: activation(product + bias))(product, bias)
