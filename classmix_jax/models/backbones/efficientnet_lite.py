@@ -89,7 +89,10 @@ class Block(nn.Module):
     y = Depthwise(self.size, self.stride, self.dilation, self.dtype, name='conv_depthwise')(y)
     y = norm(name='bn_depthwise', activation='relu6')(y)
     y = pointwise(self.features, name='conv_project')(y)
-    return norm(name='bn_project')(y, x if self.residual else None)
+    if not self.residual:
+      return norm(name='bn_project')(y)
+    y, _ = norm(name='bn_project')(y, x)
+    return y
 
 
 def _norm(**options: Any) -> BatchNorm:

@@ -12,7 +12,7 @@ are the same, so pretrained weights fit.
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -50,6 +50,11 @@ DILATIONS = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2), 32: (1, 1, 1, 1)}
 WIDTHS = (64, 128, 256, 512)
 
 
+# The output of a block, once for the next convolution and once for the next shortcut, so that their
+# gradients are added in `normalize`.
+Twice: TypeAlias = tuple[Array, Array]
+
+
 class Bottleneck(nn.Module):
   """Bottleneck block: 1x1 reduce, 3x3, 1x1 expand by 4, plus the shortcut."""
 
@@ -61,16 +66,17 @@ class Bottleneck(nn.Module):
   dtype: Any
 
   @nn.compact
-  def __call__(self, x: Array, train: bool) -> Array:
+  def __call__(self, inputs: Twice, train: bool) -> Twice:
+    x, shortcut = inputs
     layer = functools.partial(conv_bn, train=train, bn=self.bn, dtype=self.dtype)
     first, second = (1, self.stride) if self.variant.stride_on_3x3 else (self.stride, 1)
 
     rectified = functools.partial(layer, activation='relu')
     y = rectified(x, self.width, 1, '1', stride=first)
     y = rectified(y, self.width, 3, '2', stride=second, dilation=self.dilation)
-    if x.shape != (*y.shape[:3], 4 * self.width):
-      x = layer(x, 4 * self.width, 1, '_shortcut', stride=self.stride)
-    return rectified(y, 4 * self.width, 1, '3', residual=x)
+    if shortcut.shape != (*y.shape[:3], 4 * self.width):
+      shortcut = layer(shortcut, 4 * self.width, 1, '_shortcut', stride=self.stride)
+    return rectified(y, 4 * self.width, 1, '3', residual=shortcut)
 
 
 class BasicBlock(nn.Module):
@@ -87,14 +93,15 @@ class BasicBlock(nn.Module):
   dtype: Any
 
   @nn.compact
-  def __call__(self, x: Array, train: bool) -> Array:
+  def __call__(self, inputs: Twice, train: bool) -> Twice:
+    x, shortcut = inputs
     layer = functools.partial(conv_bn, train=train, bn=self.bn, dtype=self.dtype)
 
     rectified = functools.partial(layer, dilation=self.dilation, activation='relu')
     y = rectified(x, self.width, 3, '1', stride=self.stride)
-    if x.shape != y.shape:
-      x = layer(x, self.width, 1, '_shortcut', stride=self.stride)
-    return rectified(y, self.width, 3, '2', residual=x)
+    if shortcut.shape != y.shape:
+      shortcut = layer(shortcut, self.width, 1, '_shortcut', stride=self.stride)
+    return rectified(y, self.width, 3, '2', residual=shortcut)
 
 
 class ResNet(nn.Module):
@@ -153,11 +160,12 @@ class ResNet(nn.Module):
     table = self.output_stride * STEM_STRIDES[-1] // self.stem_stride
     dilations, total_stride = DILATIONS[table], self.stem_stride
     previous_dilation = 1
+    inputs = x, x
     layers = zip(self.blocks, WIDTHS, STRIDES[table], dilations, strict=True)
     for layer, (count, width, stride, dilation) in enumerate(layers, start=1):
       first = previous_dilation if self.variant.delayed_dilation else dilation
       for index in range(count):
-        x = rematerialize(self.block, self.remat)(
+        inputs = rematerialize(self.block, self.remat)(
           width=width,
           stride=stride if index == 0 else 1,
           dilation=first if index == 0 else dilation,
@@ -165,14 +173,14 @@ class ResNet(nn.Module):
           bn=self.bn,
           dtype=self.dtype,
           name=f'layer{layer}_{index}',
-        )(x, train)
+        )(inputs, train)
       previous_dilation = dilation
-      levels.append(x)
+      levels.append(inputs[0])
       total_stride *= stride
       strides.append(total_stride)
     if self.pyramid:
       return Features(tuple(levels), tuple(strides))
-    return Features((levels[-4], x), (self.stem_stride, self.output_stride))
+    return Features((levels[-4], levels[-1]), (self.stem_stride, self.output_stride))
 
   def apply_stem(self, x: Array, train: bool) -> Array:
     """Applies one or three convolutions, to stride 2 or 1."""

@@ -74,7 +74,8 @@ class Tiny(nn.Module):
       def block(module, x):
         del module  # flax creates the layers in the module that is being called
         y = rectified(x, x.shape[-1], 3, f'_{name}_1')
-        return rectified(y, x.shape[-1], 3, f'_{name}_2', residual=x)
+        y, _ = rectified(y, x.shape[-1], 3, f'_{name}_2', residual=x)
+        return y
 
       return rematerialize(block, self.remat)(self, x)
 
@@ -84,7 +85,8 @@ class Tiny(nn.Module):
 
     def merge(fine, coarse, name):
       upsampled = resize_bilinear(coarse, get_size(fine))
-      return rectified(fine, FEATURES, 1, f'_lateral_{name}', residual=upsampled)
+      merged, _ = rectified(fine, FEATURES, 1, f'_lateral_{name}', residual=upsampled)
+      return merged
 
     x = preprocess(image, self.preprocessing)
     first_stride = min(self.stem_stride, 2)

@@ -53,12 +53,12 @@ class BatchNorm(nn.Module):
   @nn.compact
   def __call__(
     self, x: Array, residual: Array | None = None, sizes: Sequence[int] | None = None
-  ) -> Array:
-    """Maps `[B, h, w, F]` to the same shape.
+  ) -> Any:
+    """Maps `[B, h, w, F]` to the same shape; with a residual returns the result twice.
 
     Args:
       x: the batch.
-      residual: of the same shape, added before the activation.
+      residual: of the same shape, added before the activation; see `normalize` for the result.
       sizes: numbers of images of its parts. Each part is normalised by its own statistics and
         updates the running ones in order, as in a pass of its own. None is a single part.
     """

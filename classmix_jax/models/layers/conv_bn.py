@@ -26,7 +26,7 @@ def rematerialize(block: Callable[..., Any], remat: bool) -> Callable[..., Any]:
   saved. Names of parameters do not change if the blocks have explicit names.
 
   Args:
-    block: a Module class called as `block(...)(x, train)`, or a function
+    block: a Module class called as `block(...)(inputs, train)`, or a function
       `(module, x) -> y` that creates its layers inside `module`.
     remat: whether to recompute convolutions, too.
   """
@@ -80,7 +80,7 @@ def conv_bn(
   dilation: int = 1,
   activation: str | None = None,
   residual: Array | None = None,
-) -> Array:
+) -> Any:
   """Applies the convolution `conv<suffix>`, then `bn<suffix>`, inside a compact module.
 
   Args:
@@ -91,7 +91,8 @@ def conv_bn(
     train, bn, dtype: see `batch_norm`.
     stride, dilation: of the convolution.
     activation: after BN, see `batch_norm`.
-    residual: added between BN and activation, of the same shape as the result.
+    residual: added between BN and activation, of the same shape as the result. The result is then
+      returned twice, see `normalize`.
   """
   layer = conv(
     features,

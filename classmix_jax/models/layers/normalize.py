@@ -73,7 +73,7 @@ def compute_moments(x: Array, sizes: Sequence[int], axis_name: str | None) -> tu
     _join_groups(jnp.sum(each, 1), sizes) for each in _sum_both(groups, groups * groups, (2,))
   )
   sums = lax.psum(jnp.stack(list(sums)), axis_name)  # one collective for both
-  mean, square = sums * _weigh(x, sizes, axis_name)[None]
+  mean, square = (each * _weigh(x, sizes, axis_name) for each in sums)
   return mean, jnp.maximum(square - mean * mean, 0.0)
 
 
@@ -85,7 +85,7 @@ def normalize(
   bias: Array,
   residual: Array | None,
   options: Options,
-) -> Array:
+) -> Any:
   """Normalises `[B, h, w, F]`, adds a residual and applies an activation.
 
   Args:
@@ -94,6 +94,10 @@ def normalize(
     scale, bias: `[F]`.
     residual: `[B, h, w, F]`, or None.
     options: static, see `Options`.
+
+  Returns:
+    y `[B, h, w, F]`; with a residual `(y, y)`, one for the next convolution and one for the next
+    shortcut. Pass 1 then adds the gradients of both, which JAX would add in a pass of its own.
   """
   mean, rstd = (checkpoint_name(moment, BN_MOMENTS) for moment in (mean, rstd))
   return _normalize(x, mean, rstd, scale, bias, residual, options)
@@ -108,11 +112,12 @@ def _normalize(
   bias: Array,
   residual: Array | None,
   options: Options,
-) -> Array:
+) -> Any:
   y = _standardize(x, mean, rstd, options.sizes) * _expand(scale) + _expand(bias)
   if residual is not None:
     y += _group(residual, options.sizes)
-  return _activate(y, options.activation).reshape(x.shape).astype(options.dtype)
+  y = _activate(y, options.activation).reshape(x.shape).astype(options.dtype)
+  return y if residual is None else (y, y)
 
 
 class Kept(NamedTuple):
@@ -131,12 +136,14 @@ def _forward(x, mean, rstd, scale, bias, residual, options):
   if residual is None:
     return output, Kept(x, mean, rstd, scale, bias, None)
   # Without the barrier XLA repeats the activation in each reader, and writes its input as well.
-  output = checkpoint_name(lax.optimization_barrier(output), BN_OUTPUT)
-  return output, Kept(x, mean, rstd, scale, bias, output)
+  output = checkpoint_name(lax.optimization_barrier(output[0]), BN_OUTPUT)
+  return (output, output), Kept(x, mean, rstd, scale, bias, output)
 
 
 def _backward(options, kept, gradient):
   sizes, with_residual = options.sizes, kept.output is not None
+  if with_residual:
+    gradient = gradient[0] + gradient[1]
   rectified, normalized = _differentiate(kept, gradient, options)
   sums = _sum_both(rectified, rectified * normalized, (1, 2, 3))
   bias_gradient, scale_gradient = _add_both(*sums, (0,))
@@ -219,10 +226,10 @@ def _standardize(x: Array, mean: Array, rstd: Array, sizes: Sequence[int]) -> Ar
   return (_group(x, sizes) - _expand_parts(mean, sizes)) * _expand_parts(rstd, sizes)
 
 
-def _weigh(x: Array, sizes: Sequence[int], axis_name: str | None) -> np.ndarray:
+def _weigh(x: Array, sizes: Sequence[int], axis_name: str | None) -> Array:
   """Returns 1 / n of each part, n being its pixels on all devices, `[parts, 1]`."""
   pixels = np.array(sizes)[:, None] * math.prod(x.shape[1:3]) * lax.axis_size(axis_name)
-  return (1 / pixels).astype(np.float32)
+  return jnp.asarray(1 / pixels, jnp.float32)
 
 
 def _sum_both(a: Array, b: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
