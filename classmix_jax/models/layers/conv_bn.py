@@ -9,7 +9,7 @@ import jax
 from classmix_jax.errors import UserError
 from classmix_jax.models.layers.batch_norm import BN_INPUT, batch_norm
 from classmix_jax.models.layers.convolution import pointwise, same_size
-from classmix_jax.models.layers.normalize import BN_MOMENTS, BN_OUTPUT
+from classmix_jax.models.layers.normalize import BN_CHANNELS, BN_OUTPUT
 from classmix_jax.types import Array
 
 # The original draws all convolutions from N(0, 0.01^2), since pretrained weights replace them. From
@@ -30,7 +30,7 @@ def rematerialize(block: Callable[..., Any], remat: bool) -> Callable[..., Any]:
       `(module, x) -> y` that creates its layers inside `module`.
     remat: whether to recompute convolutions, too.
   """
-  names = (BN_MOMENTS, BN_OUTPUT) if remat else (BN_INPUT, BN_MOMENTS, BN_OUTPUT)
+  names = (BN_CHANNELS, BN_OUTPUT) if remat else (BN_INPUT, BN_CHANNELS, BN_OUTPUT)
   policy = jax.checkpoint_policies.save_only_these_names(*names)
   # `train` must be static. It is argument 2 of a class's __call__, counted from `self`.
   return nn.remat(block, static_argnums=(2,) if isinstance(block, type) else (), policy=policy)
