@@ -246,8 +246,4 @@ def _sum_both(a: Array, b: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
 
 def _add_both(a: Array, b: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
   zero = jnp.zeros((), a.dtype)
-
-  def add(total: tuple[Array, Array], value: tuple[Array, Array]) -> tuple[Array, Array]:
-    return total[0] + value[0], total[1] + value[1]
-
-  return lax.reduce((a, b), (zero, zero), add, axes)
+  return lax.reduce((a, b), (zero, zero), functools.partial(jax.tree.map, lax.add), axes)
