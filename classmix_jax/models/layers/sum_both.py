@@ -2,6 +2,7 @@
 
 import functools
 
+import jax
 from jax import lax
 import jax.numpy as jnp
 
@@ -9,9 +10,10 @@ from classmix_jax.types import Array
 
 
 def sum_both(a: Array, b: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
-  """Sums two float32 arrays over the same axes, on accelerators while reading their inputs once.
+  """Sums two float32 arrays over the same axes.
 
-  XLA's CPU backend (jaxlib 0.10.2) computes two sums 3 to 100 times faster.
+  Accelerators read only once what both are computed from. XLA's CPU backend (jaxlib 0.10.2)
+  computes two sums 3 to 100 times faster than a reduction of both.
 
   Example:
     >>> [total.tolist() for total in sum_both(jnp.ones((2, 3)), jnp.zeros((2, 3)), (1,))]
@@ -27,8 +29,4 @@ def sum_both(a: Array, b: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
 def add_both(a: Array, b: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
   """Sums two arrays by one reduction of both."""
   zero = jnp.zeros((), a.dtype)
-
-  def add(total: tuple[Array, Array], value: tuple[Array, Array]) -> tuple[Array, Array]:
-    return total[0] + value[0], total[1] + value[1]
-
-  return lax.reduce((a, b), (zero, zero), add, axes)
+  return lax.reduce((a, b), (zero, zero), functools.partial(jax.tree.map, lax.add), axes)
