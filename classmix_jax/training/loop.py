@@ -1,6 +1,7 @@
 """The training loop."""
 
 from collections.abc import Callable, Iterable
+import functools
 
 from classmix_jax.core.packing import pack, unpack
 from classmix_jax.training.step import TrainStep
@@ -31,5 +32,5 @@ def train(
   start, packed = int(state.step), pack(state)
   for step, batch in zip(range(start + 1, steps + 1), batches, strict=False):
     packed, metrics = train_step(packed, batch)
-    after_step(step, lambda last=packed: unpack(last), metrics)
+    after_step(step, functools.partial(unpack, packed), metrics)
   return unpack(packed)
