@@ -57,9 +57,10 @@ def test_numbers_and_gradients_are_those_of_a_convolution(way, side, stride, dil
     np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize('dilation', [1, 2])
-def test_wide_layers(dilation):
-  """Of 128 channels and more, whose kernel gradient is a sum of products on CPUs."""
+@pytest.mark.parametrize('dilation, cached_bytes', [(1, 0), (2, 0), (1, 2**23), (2, 2**23)])
+def test_wide_layers(dilation, cached_bytes, monkeypatch):
+  """Of 128 channels and more, whose kernel gradient on CPUs depends on the size of the maps."""
+  monkeypatch.setattr(convolution, 'CACHED_BYTES', cached_bytes)
 
   def run(way):
     return results(way, 3, 1, dilation, (1, 3, 5, 128), features=129)

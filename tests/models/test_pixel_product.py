@@ -5,7 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classmix_jax.models.layers.pixel_product import count_parts, sum_in_parts, sum_products
+from classmix_jax.models.layers.pixel_product import (
+  count_parts,
+  sum_in_parts,
+  sum_in_place,
+  sum_products,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,3 +46,22 @@ def test_only_gpus_sum_in_parts(platform, parts):
   program = sums.trace(x, gradient).lower(lowering_platforms=(platform,)).as_text()
   assert ('batching_dims = [0] x [0]' in program) == bool(parts)
   assert (f'tensor<{parts}x3x4xf32>' in program) == bool(parts)
+
+
+@pytest.mark.parametrize('features', [(3, 4), (4, 3), (3, 3)])
+def test_in_place_is_the_sum_of_all_pixels(features):
+  rs = np.random.RandomState(0)
+  x, gradient = (rs.randn(2, 6, 5, each) for each in features)
+  expected = x.reshape(-1, features[0]).T @ gradient.reshape(-1, features[1])
+  for dtype, tolerance in ((jnp.float32, 1e-5), (jnp.bfloat16, 0.02)):
+    actual = sum_in_place(jnp.asarray(x, dtype), jnp.asarray(gradient, dtype), None)
+    assert actual.dtype == dtype
+    np.testing.assert_allclose(actual.astype(jnp.float32), expected, tolerance, 10 * tolerance)
+
+
+@pytest.mark.parametrize('features', [(64, 128), (128, 64), (128, 128)])
+def test_cpus_copy_no_wide_factor(features):
+  """A transposed copy of a factor would be an instruction that returns `[channels, pixels]`."""
+  shapes = [jax.ShapeDtypeStruct((2, 5, 7, each), jnp.float32) for each in features]
+  program = jax.jit(lambda x, y: sum_products(2 * x, 2 * y, None)).lower(*shapes).compile()
+  assert ',70]{1,0}' not in program.as_text()

@@ -20,8 +20,12 @@ import jax.numpy as jnp
 from classmix_jax.models.layers.pixel_product import multiply_pixels, sum_products
 from classmix_jax.types import Array
 
-# Channels from which CPUs compute matrix products faster than convolutions (benchmarks/ops.py).
+# Channels from which CPUs do not interleave images for a kernel gradient (benchmarks/ops.py).
 MIN_WIDE_CHANNELS = 128
+
+# Bytes of the gradient of a layer's output up to which CPUs compute the gradient of a wide kernel
+# faster as a convolution. With more, which do not stay in the cache, that takes twice as long.
+CACHED_BYTES = 2**23
 
 DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 
@@ -92,9 +96,10 @@ def same_size(
   """Computes a convolution of stride 1 and padding SAME, with a fast kernel gradient.
 
   By default JAX computes that gradient as a convolution whose window is a whole feature map and
-  whose strides are the dilation. For wide layers, one matrix product per kernel element is 2 to 4
-  times faster on CPUs. On GPUs a convolution without dilation over the d^2 interleaved images
-  (space to batch) is faster, unless these images are too small.
+  whose strides are the dilation. On CPUs that is fastest for wide layers, unless the maps are
+  larger than the cache: then it is one matrix product per kernel element. On GPUs a convolution
+  without dilation over the d^2 interleaved images (space to batch) is faster, unless these images
+  are too small.
   """
   del strides, padding
   return _same_size(x, kernel, rhs_dilation[0], options['precision'])
@@ -145,14 +150,32 @@ def _kernel_gradient(
   products = functools.partial(
     gradient_by_products, x, gradient, kernel.shape[0], dilation, precision
   )
-  wide = min(kernel.shape[2:]) >= MIN_WIDE_CHANNELS
+  on_cpu = interleaving
+  if min(kernel.shape[2:]) >= MIN_WIDE_CHANNELS:
+    cached = gradient.size * gradient.dtype.itemsize <= CACHED_BYTES
+    by_default = functools.partial(
+      gradient_by_convolution, x, gradient, kernel, dilation, precision
+    )
+    on_cpu = by_default if cached else products
   # For interleaved images no larger than the kernel, XLA does not use cuDNN's kernel gradient.
   small = min(-(-side // dilation) for side in x.shape[1:3]) <= kernel.shape[0]
-  on_cpu = products if wide else interleaving
   elsewhere = products if small else interleaving
   if on_cpu is elsewhere:
     return on_cpu()
   return lax.platform_dependent(cpu=on_cpu, default=elsewhere)
+
+
+def gradient_by_convolution(
+  x: Array, gradient: Array, kernel: Array, dilation: int, precision: Any
+) -> Array:
+  """Computes a kernel gradient as JAX does, with a window of a whole feature map."""
+  # Without the barrier XLA repeats the layers before it while it transposes both factors.
+  x, gradient = lax.optimization_barrier((x, gradient))
+
+  def convolve(kernel: Array) -> Array:
+    return _convolution(x, kernel, dilation, precision)
+
+  return jax.linear_transpose(convolve, kernel)(gradient)[0]
 
 
 def gradient_by_products(

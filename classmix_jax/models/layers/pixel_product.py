@@ -17,6 +17,9 @@ import jax.numpy as jnp
 
 from classmix_jax.types import Array
 
+# Channels of the wider factor from which CPUs use `sum_in_place` (benchmarks/ops.py).
+MIN_WIDE_CHANNELS = 128
+
 # On NVIDIA GPUs XLA splits a sum over pixels into 2^n parts, so that the small result occupies all
 # multiprocessors, and copies both factors with padding if 2^n does not divide the pixels
 # (splitk_rewriter.cc, jaxlib 0.10.2 and 0.11.2). Here parts divide them, and XLA splits no further.
@@ -68,18 +71,36 @@ def sum_products(x: Array, gradient: Array, precision: Any) -> Array:
   """
   images, height, width, _ = x.shape
   parts = count_parts(images * height, width, (x.shape[-1], gradient.shape[-1]))
+  ways = {}
+  if parts > 1:
+    ways['cuda'] = functools.partial(sum_in_parts, x, gradient, parts, precision)
+  if max(x.shape[-1], gradient.shape[-1]) >= MIN_WIDE_CHANNELS:
+    ways['cpu'] = functools.partial(sum_in_place, x, gradient, precision)
   at_once = functools.partial(_sum_at_once, x, gradient, precision)
-  if parts == 1:
-    return at_once()
-  in_parts = functools.partial(sum_in_parts, x, gradient, parts, precision)
-  return lax.platform_dependent(cuda=in_parts, default=at_once)
+  return lax.platform_dependent(default=at_once, **ways) if ways else at_once()
 
 
 def _sum_at_once(x: Array, gradient: Array, precision: Any) -> Array:
-  # XLA's CPU backend (jaxlib 0.10.2) transposes the first factor in memory, so it is the narrower.
+  # On CPUs XLA transposes the first factor of these einsums in memory, so it is the narrower.
   if x.shape[-1] < gradient.shape[-1]:
     return jnp.einsum('bhwf,bhwg->fg', x, gradient, precision=precision)
   return jnp.einsum('bhwg,bhwf->gf', gradient, x, precision=precision).T
+
+
+def sum_in_place(x: Array, gradient: Array, precision: Any) -> Array:
+  """Computes `sum_products` on CPUs without a transposed copy of a factor.
+
+  XLA's CPU backend (jaxlib 0.10.2 and 0.11.2) transposes a factor of YNNPACK's products in memory,
+  together with the layers before it. Eigen adds up products of two matrices `[pixels, channels]`
+  as they are, fastest if the first is the narrower. The result is smaller, and may be transposed.
+  """
+  x, gradient = (values.reshape(-1, values.shape[-1]) for values in (x, gradient))
+  over_pixels = (((0,), (0,)), ((), ()))
+  if x.shape[-1] <= gradient.shape[-1]:
+    return lax.dot_general(x, gradient, over_pixels, precision)
+  product = lax.dot_general(gradient, x, over_pixels, precision)
+  # Without the barrier XLA exchanges the factors, instead of transposing the result.
+  return lax.optimization_barrier(product).T
 
 
 def sum_in_parts(x: Array, gradient: Array, parts: int, precision: Any) -> Array:
