@@ -17,6 +17,7 @@ from compiled.kernels import by_kind, fusion_kinds, is_collective, kernels, mode
 from compiled.targets import Card, assume_cudnn
 import jax
 import jax.numpy as jnp
+import optax
 
 from classmix_jax.config.model import DTYPES
 from classmix_jax.core.optim import poly_optimizer
@@ -28,7 +29,7 @@ from classmix_jax.models.pyramid import build_backbone
 from classmix_jax.models.segmenter import build_segmenter
 from classmix_jax.training.create_state import create_state
 from classmix_jax.training.step import make_train_step
-from classmix_jax.types import Batch, Example, Method
+from classmix_jax.types import Batch, Example, Method, TrainState
 
 MIB = 2**20
 
@@ -92,14 +93,26 @@ def _method(setting: Setting) -> Method:
   return METHODS[setting.method](model, setting.classes)
 
 
+def _optimizer(method: Method) -> optax.GradientTransformation:
+  return poly_optimizer(1e-3, 1000, others=method.optimizers(1000, 0.9))
+
+
+def state_shapes(setting: Setting) -> TrainState:
+  """Returns shapes and dtypes of the train state."""
+  method = _method(setting)
+  image = jax.ShapeDtypeStruct((1, *setting.size, 3), jnp.float32)
+
+  def create(key: jax.Array) -> TrainState:
+    return create_state(method, _optimizer(method), key, image, jax.devices())
+
+  return jax.eval_shape(create, jax.random.key(0))
+
+
 def compile_step(setting: Setting, devices: Sequence[jax.Device]) -> Compiled:
   """Compiles the pmapped step that `launch/main.py` trains with."""
   method = _method(setting)
-  tx = poly_optimizer(1e-3, 1000, others=method.optimizers(1000, 0.9))
-  image = jax.ShapeDtypeStruct((1, *setting.size, 3), jnp.float32)
-  state = jax.eval_shape(
-    lambda key: pack(create_state(method, tx, key, image, jax.devices())), jax.random.key(0)
-  )
+  tx = _optimizer(method)
+  state = jax.eval_shape(pack, state_shapes(setting))
   unlabeled = setting.batch if method.min_unlabeled else 0
   batch = Batch(*(_examples(len(devices), count, setting) for count in (setting.batch, unlabeled)))
   begin = time.perf_counter()
