@@ -47,7 +47,7 @@ def describe_evaluations(schedule: Schedule) -> str:
   """Returns when the networks are evaluated.
 
   Example:
-    >>> describe_evaluations(Schedule(3000, 1000, 500, 250, 1))
+    >>> describe_evaluations(Schedule(3000, 1000, 500, 250))
     'every 1,000 steps'
   """
   if not 0 < schedule.eval_every < schedule.steps:

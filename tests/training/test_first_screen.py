@@ -96,7 +96,7 @@ def test_configs_that_claim_a_paper(module, arguments, claims):
   ],
 )
 def test_evaluations(eval_every, text):
-  assert describe_evaluations(Schedule(3000, eval_every, 500, 250, 1)) == text
+  assert describe_evaluations(Schedule(3000, eval_every, 500, 250)) == text
 
 
 def test_the_origin_names_a_preprocessing_that_the_weights_do_not_expect():

@@ -77,7 +77,8 @@ class BatchNorm(nn.Module):
         for running, value in ((running_mean, mean), (running_var, unbiased)):
           running.value = self.momentum * running.value + (1 - self.momentum) * value
     else:
-      sizes, means, variances = [len(x)], running_mean.value[None], running_var.value[None]
+      sizes = x.shape[:1]  # may be symbolic, for an export
+      means, variances = running_mean.value[None], running_var.value[None]
     rstd = lax.rsqrt(variances + self.epsilon)
     options = Options(tuple(sizes), of_batch, self.axis_name, self.activation, self.dtype)
     return normalize(x, means, rstd, scale, bias, residual, options)

@@ -210,7 +210,8 @@ def _group(x: Array, sizes: Sequence[int]) -> Array:
 
   Each part consists of one or more groups, of one if all parts are of equal size.
   """
-  return x.reshape(-1, math.gcd(*sizes), *x.shape[1:]).astype(jnp.float32)
+  groups = len(sizes) if len(set(sizes)) == 1 else sum(sizes) // math.gcd(*sizes)
+  return x.reshape(groups, -1, *x.shape[1:]).astype(jnp.float32)
 
 
 def _join_groups(values: Array, sizes: Sequence[int]) -> Array:
