@@ -39,6 +39,7 @@ def against_torch() -> str:
         result['method'],
         result['dtype'],
         f'{images} of {result["size"].replace(",", "x")}',
+        str(result['pairs'][0]['ours']['cores']),
         ', '.join(variants),
         ', '.join(ms),
         ' '.join(f'{ratio:.2f}' for ratio in result['ratios']),
@@ -51,6 +52,7 @@ def against_torch() -> str:
       'step',
       'dtype',
       'images',
+      'cores',
       "torch's fastest",
       'ours / torch in ms, pair by pair',
       'ratios',
@@ -123,6 +125,7 @@ def accelerators() -> str:
         str(row['collectives']),
         f'{row["seconds"]:.0f}',
         str(len(row['faults'])),
+        (row['commit'] or '-')[:7],
       ]
     )
   return table(
@@ -138,8 +141,26 @@ def accelerators() -> str:
       'collectives',
       'compiled in s',
       'faults',
+      'commit',
     ],
     rows,
+  )
+
+
+def dispatch() -> str:
+  """Returns the table of results/dispatch.json: a row for each backbone."""
+  states = {(row['backbone'], row['state']): row for row in read('dispatch.json')['rows']}
+  pairs = [
+    (states[name, 'as it is'], states[name, 'packed'])
+    for name in dict.fromkeys(backbone for backbone, _ in states)
+  ]
+  return table(
+    ['backbone', 'arrays', 'ms', 'arrays, packed', 'ms'],
+    [
+      [plain['backbone']]
+      + [text for row in (plain, packed) for text in (str(row['arrays']), f'{row["ms"]:.2f}')]
+      for plain, packed in pairs
+    ],
   )
 
 
@@ -148,6 +169,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
   'parts': parts,
   'memory': memory,
   'accelerators': accelerators,
+  'dispatch': dispatch,
 }
 
 
