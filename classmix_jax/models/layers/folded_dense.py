@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from classmix_jax.core.resize import PRECISION
-from classmix_jax.models.layers.convolution import pointwise
+from classmix_jax.models.layers.pixel_product import multiply_pixels
 from classmix_jax.types import Array
 
 
@@ -71,9 +71,9 @@ class FoldedDense(nn.Module):
       kernel = before.scale[:, None] * kernel
     if factor is not None:
       kernel, bias = kernel * factor[None], bias * factor
-    # As a 1x1 convolution over images of one row, whose kernel gradient is fast.
-    x, kernel = x.astype(self.dtype)[:, None], kernel.astype(self.dtype)[None, None]
-    product = pointwise(x, kernel, (1, 1), precision=None)[:, 0]
+    # Tokens are pixels of images of one row.
+    x, kernel = x.astype(self.dtype)[:, None], kernel.astype(self.dtype)
+    product = multiply_pixels(x, kernel, None)[:, 0]
     bias = bias.astype(self.dtype)[None, None]
     activation = self.activation
     if activation is None:

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from classmix_jax.types import Array
 
 # Channels of the wider factor from which CPUs use `sum_in_place` (benchmarks/ops.py).
-MIN_WIDE_CHANNELS = 128
+MIN_CHANNELS_IN_PLACE = 128
 
 # On NVIDIA GPUs XLA splits a sum over pixels into 2^n parts, so that the small result occupies all
 # multiprocessors, and copies both factors with padding if 2^n does not divide the pixels
@@ -74,7 +74,7 @@ def sum_products(x: Array, gradient: Array, precision: Any) -> Array:
   ways = {}
   if parts > 1:
     ways['cuda'] = functools.partial(sum_in_parts, x, gradient, parts, precision)
-  if max(x.shape[-1], gradient.shape[-1]) >= MIN_WIDE_CHANNELS:
+  if max(x.shape[-1], gradient.shape[-1]) >= MIN_CHANNELS_IN_PLACE:
     ways['cpu'] = functools.partial(sum_in_place, x, gradient, precision)
   at_once = functools.partial(_sum_at_once, x, gradient, precision)
   return lax.platform_dependent(default=at_once, **ways) if ways else at_once()
