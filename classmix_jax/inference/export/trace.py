@@ -52,9 +52,10 @@ class Backend(Protocol):
   """Another library. Its values may be of any type but `np.ndarray`, which are constants.
 
   Attributes:
-    operations: name of a primitive -> `(equation, *inputs)`, which returns its output, or a tuple
-      of them. Of `broadcast_in_dim` only those with a new shape of the same number of elements or
-      more; the result may have axes of length 1 instead (see `expand`).
+    operations: name of a primitive -> `(equation, *inputs)`, which returns its output, or a list of
+      them. Inputs are its values, or `np.ndarray` constants. Inputs of an elementwise operation may
+      have axes of length 1, or none, where others have more. The result of `broadcast_in_dim` may
+      have axes of length 1 in place of new ones (see `expand`).
     functions: the same for jitted functions of this package, by name.
   """
 
@@ -104,20 +105,17 @@ class _Walk:
     for equation in jaxpr.eqns:
       outputs = self.evaluate(equation, [read(variable) for variable in equation.invars])
       values.update(zip(equation.outvars, outputs, strict=True))
-    return [
-      self.widen(read(variable), variable) if id(read(variable)) in self.narrow else read(variable)
-      for variable in jaxpr.outvars
-    ]
+    return [self.widen(read(variable), variable) for variable in jaxpr.outvars]
 
   def evaluate(self, equation: Any, inputs: list[Any]) -> Sequence[Any]:
     """Returns the outputs of an equation."""
     name = equation.primitive.name
     function = equation.params.get('name', '') if name in ('jit', 'pjit') else ''
     called = next((equation.params[key] for key in CALLS if key in equation.params), None)
+    if name == 'broadcast_in_dim' and isinstance(inputs[0], np.ndarray):
+      return [self.mark(_insert_axes(equation, self.widen(inputs[0], equation.invars[0])))]
     if self.is_constant(equation, inputs):
-      outputs = equation.primitive.bind(*inputs, **equation.params)
-      outputs = outputs if equation.primitive.multiple_results else [outputs]
-      return [np.asarray(output) for output in outputs]
+      return self.compute(equation, inputs)
     if called is not None and function not in self.backend.functions:
       closed = isinstance(called, ClosedJaxpr)
       constants = [np.asarray(x) for x in called.consts] if closed else []
@@ -136,6 +134,15 @@ class _Walk:
     else:
       raise NotImplementedError(f'the operation {name} of JAX')
     return outputs if equation.primitive.multiple_results else [outputs]
+
+  def compute(self, equation: Any, inputs: list[Any]) -> list[Any]:
+    """Returns the outputs of an equation whose inputs are constants."""
+    narrow = equation.primitive.name in ELEMENTWISE and self.all_narrow(inputs)
+    inputs = np.broadcast_arrays(*inputs) if narrow else self.widen_all(inputs, equation)
+    outputs = equation.primitive.bind(*map(jnp.asarray, inputs), **equation.params)
+    outputs = outputs if equation.primitive.multiple_results else [outputs]
+    outputs = [np.asarray(output) for output in outputs]
+    return [self.mark(output) for output in outputs] if narrow else outputs
 
   def is_constant(self, equation: Any, inputs: Sequence[Any]) -> bool:
     """Returns whether the outputs of an equation are constants of moderate size."""
@@ -156,16 +163,20 @@ class _Walk:
       for value in inputs
     )
 
-  def mark(self, value: Any) -> None:
-    """Notes that a value may have axes of length 1 that its variable has not."""
+  def mark(self, value: Any) -> Any:
+    """Notes that a value may have axes of length 1 that its variable has not; returns it."""
     self.narrow.add(id(value))
     self.kept.append(value)
+    return value
 
   def widen(self, value: Any, variable: Any) -> Any:
     """Broadcasts a marked value to the shape of its variable."""
     if id(value) not in self.narrow:
       return value
-    return self.backend.expand(value, variable.aval.shape)
+    shape = variable.aval.shape
+    if isinstance(value, np.ndarray) and all(isinstance(length, int) for length in shape):
+      return np.broadcast_to(value, shape)
+    return self.backend.expand(value, shape)
 
   def widen_all(self, inputs: Sequence[Any], equation: Any) -> list[Any]:
     """Broadcasts the marked inputs of an equation."""
@@ -173,3 +184,11 @@ class _Walk:
       self.widen(value, variable)
       for value, variable in zip(inputs, equation.invars, strict=True)
     ]
+
+
+def _insert_axes(equation: Any, value: np.ndarray) -> np.ndarray:
+  """Returns the input of a `broadcast_in_dim` with axes of length 1 where it has none."""
+  shape = [1] * len(equation.params['shape'])
+  for axis, length in zip(equation.params['broadcast_dimensions'], value.shape, strict=True):
+    shape[axis] = length
+  return value.reshape(shape)
