@@ -40,12 +40,16 @@ def lower_broadcast(graph: Graph, equation: Any, value: Any) -> Value:
 
 
 def insert_axes(graph: Graph, value: Value, axes: Sequence[int], rank: int) -> Value:
-  """Adds axes of length 1, so that each axis of a value becomes the one that `axes` names."""
+  """Adds axes of length 1, so that each axis of a value becomes the one that `axes` names.
+
+  Each is stored behind the axis before it, where a reshape may join them.
+  """
   order = [axes[axis] for axis in value.order]
   new = [axis for axis in range(rank) if axis not in axes]
   if not new:
     return value._replace(order=tuple(order))
-  order = sorted(order + new) if order == sorted(order) else new + order
+  for axis in new:
+    order.insert(order.index(axis - 1) + 1 if axis else 0, axis)
   positions = graph.add_integers(order.index(axis) for axis in new)
   shape: list[Any] = [1] * rank
   for axis, length in zip(axes, value.shape, strict=True):
