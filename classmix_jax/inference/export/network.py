@@ -28,7 +28,7 @@ from classmix_jax.inference.frame import Frame, choose_frame
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.models.inference_form import fold_batch_norms, predict_logits_plainly
 from classmix_jax.models.segmenter import Segmenter, to_unit_range
-from classmix_jax.types import Array, PyTree, Size
+from classmix_jax.types import Array, PyTree
 from classmix_jax.workdir import run_files
 
 Network = Callable[[Array], dict[str, Array]]
