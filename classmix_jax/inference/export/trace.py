@@ -181,8 +181,7 @@ class _Walk:
   def widen_all(self, inputs: Sequence[Any], equation: Any) -> list[Any]:
     """Broadcasts the marked inputs of an equation."""
     return [
-      self.widen(value, variable)
-      for value, variable in zip(inputs, equation.invars, strict=True)
+      self.widen(value, variable) for value, variable in zip(inputs, equation.invars, strict=True)
     ]
 
 
