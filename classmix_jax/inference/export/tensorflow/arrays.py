@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from classmix_jax.inference.export.tensorflow.context import Context
 
+WHOLE = slice(None)
+
 
 def reshape(context: Context, equation: Any, x: Any) -> tf.Tensor:
   """Returns the elements in another shape."""
@@ -67,7 +69,8 @@ def cut(context: Context, equation: Any, x: Any) -> tf.Tensor:
     )
     for start, limit, stride, length in zip(starts, limits, strides, shape, strict=True)
   ]
-  return context.tensor(x)[tuple(parts)]
+  x = context.tensor(x)
+  return x if all(part == WHOLE for part in parts) else x[tuple(parts)]
 
 
 def pad(context: Context, equation: Any, x: Any, value: Any) -> tf.Tensor:
@@ -80,7 +83,8 @@ def pad(context: Context, equation: Any, x: Any, value: Any) -> tf.Tensor:
   if any(interior for _, _, interior in config):
     raise NotImplementedError('the operation pad of JAX between elements')
   x = context.tensor(x)
-  x = x[tuple(slice(-_below(low) or None, _below(high) or None) for low, high, _ in config)]
+  if any(_below(low) or _below(high) for low, high, _ in config):
+    x = x[tuple(slice(-_below(low) or None, _below(high) or None) for low, high, _ in config)]
   padding = [[_above(context, low), _above(context, high)] for low, high, _ in config]
   if isinstance(value, np.ndarray):
     value = value.item()
@@ -118,22 +122,26 @@ def argmax(context: Context, equation: Any, x: Any) -> tf.Tensor:
 
 
 def gather(context: Context, equation: Any, x: Any, start: Any) -> tf.Tensor:
-  """Returns one part of an array, as indexing with symbolic sizes is written by JAX.
+  """Returns one part of an array, or elements of one axis, as JAX writes indexing.
 
   Raises:
-    NotImplementedError: there are several parts.
+    NotImplementedError: other indices.
   """
-  numbers = equation.params['dimension_numbers']
-  sizes = equation.params['slice_sizes']
-  batching = numbers.operand_batching_dims
-  if equation.invars[1].aval.ndim != 1 or batching:
-    raise NotImplementedError('the operation gather of JAX for several parts')
-  starts = tf.unstack(context.tensor(start), len(numbers.start_index_map))
-  begin: list[Any] = [0] * len(sizes)
-  for axis, index in zip(numbers.start_index_map, starts, strict=True):
-    begin[axis] = tf.cast(index, tf.int32)
-  part = tf.slice(context.tensor(x), tf.stack(begin), tf.stack(context.lengths(sizes)))
-  return tf.squeeze(part, numbers.collapsed_slice_dims) if numbers.collapsed_slice_dims else part
+  numbers, sizes = equation.params['dimension_numbers'], equation.params['slice_sizes']
+  shape = equation.invars[0].aval.shape
+  axes, collapsed = numbers.start_index_map, numbers.collapsed_slice_dims
+  x, start = context.tensor(x), context.tensor(start)
+  if equation.invars[1].aval.ndim == 1 and not numbers.operand_batching_dims:
+    begin: list[Any] = [0] * len(sizes)
+    for axis, index in zip(axes, tf.unstack(tf.cast(start, tf.int32), len(axes)), strict=True):
+      begin[axis] = index
+    part = tf.slice(x, tf.stack(begin), context.lengths(sizes))
+    return tf.squeeze(part, collapsed) if collapsed else part
+  others = tuple(axis for axis in range(len(shape)) if axis not in axes)
+  whole = all(sizes[axis] == shape[axis] for axis in others)
+  if len(axes) > 1 or axes != collapsed or numbers.offset_dims != others or not whole:
+    raise NotImplementedError('the operation gather of JAX along several axes')
+  return tf.gather(x, tf.squeeze(start, -1), axis=axes[0])
 
 
 def reduce(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
