@@ -3,7 +3,7 @@
 Synopsis:
 
     program = trace(network, sizes='b, h, w')       # or '1, 360, 480'
-    outputs = lower(program, [images], backend)      # calls backend.operations['add'](equation, x, y)
+    outputs = lower(program, [images], backend)     # backend.operations['add'](equation, x, y), ...
 
 JAX's program of a function, its jaxpr, consists of *equations*: a primitive with parameters, its
 inputs and outputs. Calls of other programs are replaced by their equations, except for functions
