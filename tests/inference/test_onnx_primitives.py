@@ -28,9 +28,7 @@ def draw(*shape):
 
 
 def load(model):
-  return onnxruntime.InferenceSession(
-    model.SerializeToString(), providers=['CPUExecutionProvider']
-  )
+  return onnxruntime.InferenceSession(model.SerializeToString(), providers=['CPUExecutionProvider'])
 
 
 def count(model, operator):
@@ -85,7 +83,9 @@ ELEMENTWISE = {
   'exponentials': lambda x: jnp.exp(x) + jnp.log(x + 2) + jnp.exp2(x) + jnp.log1p(x + 2),
   'roots': lambda x: jnp.sqrt(x + 2) + lax.rsqrt(x + 2),
   'activations': lambda x: jax.nn.relu(x) + jax.nn.sigmoid(x) + jnp.tanh(x),
-  'clips': lambda x: jax.nn.relu6(4 * x) + jnp.clip(x, -0.5, 0.5) + lax.clamp(jnp.float32(0.0), x, jnp.float32(0.7)),
+  'clips': lambda x: (
+    jax.nn.relu6(4 * x) + jnp.clip(x, -0.5, 0.5) + lax.clamp(jnp.float32(0.0), x, jnp.float32(0.7))
+  ),
   'gelu': lambda x: jax.nn.gelu(x) + jax.nn.gelu(x, approximate=False) + lax.erf(x),
   'rounding': lambda x: jnp.floor(x + 0.003) + jnp.ceil(x - 0.003) + jnp.round(2.7183 * x + 0.1234) + jnp.sign(x + 0.003),
   'selection': lambda x: jnp.where((x > 0) & (x < 1) | ~(x != 0.5), x, -x),
@@ -146,7 +146,9 @@ CONVOLUTIONS = {
   'negative padding': lambda x: convolve(x, padding=((-1, 1), (1, 1))),
   'bias': lambda x: jax.nn.relu(convolve(x) + row(0, 1, 2, 3)),
   'pointwise': lambda x: convolve(x, KERNEL[:1, :1], padding='VALID') + 1,
-  'pointwise after': lambda x: convolve(convolve(x, padding='VALID'), KERNEL[:1, :1, :1].repeat(4, 2)),
+  'pointwise after': lambda x: convolve(
+    convolve(x, padding='VALID'), KERNEL[:1, :1, :1].repeat(4, 2)
+  ),
   'max-pooling': lambda x: lax.reduce_window(
     x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), ((0, 0), (1, 1), (1, 1), (0, 0))
   ),
@@ -201,7 +203,9 @@ def test_layout():
   def network(x):
     x = jax.nn.relu(convolve(unit(x)) + row(0, 1, 2, 3))
     y = convolve(x, kernel) + row(1, 1, 1, 1)
-    y = jnp.concatenate([x + y, lax.pad(x, 0.0, ((0, 0, 0), (1, -1, 0), (0, 0, 0), (0, 0, 0)))], axis=-1)
+    y = jnp.concatenate(
+      [x + y, lax.pad(x, 0.0, ((0, 0, 0), (1, -1, 0), (0, 0, 0), (0, 0, 0)))], axis=-1
+    )
     y = y.reshape(*y.shape[:3], 2, 4)
     y = y - y.mean((1, 2, 4), keepdims=True)
     return y.reshape(*y.shape[:3], 8) @ matrix
@@ -224,7 +228,10 @@ def test_equal_constants_are_stored_once():
 
 
 def test_names_and_metadata(tmp_path):
-  program = trace(lambda x: {'label': x.max(-1), 'logits': jnp.pad(unit(x), ((0, 0), (1, 0), (0, 0), (0, 0)))}, SYMBOLIC)
+  program = trace(
+    lambda x: {'label': x.max(-1), 'logits': jnp.pad(unit(x), ((0, 0), (1, 0), (0, 0), (0, 0)))},
+    SYMBOLIC,
+  )
   write_onnx(program, tmp_path / 'model.onnx', description='a network')
   model = onnx.load(tmp_path / 'model.onnx')
   assert (model.opset_import[0].version, model.ir_version) == (17, 8)

@@ -3,8 +3,8 @@
     y[b, i, j, c] = sum over u, v of x[b, s i + d u, s j + d v, c] kernel[u, v, 0, c]
 
 XLA's CPU backend (jaxlib 0.10.2) computes grouped convolutions, and above all their gradients, 10
-to 40 times slower than the sum of shifted slices. Accelerators and exports (`core/plain.py`) use the
-grouped convolution.
+to 40 times slower than the sum of shifted slices. Accelerators and exports
+(`core/plain.py`) use the grouped convolution.
 """
 
 from collections.abc import Sequence
