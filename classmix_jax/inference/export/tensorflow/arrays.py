@@ -1,6 +1,6 @@
 """Operations that move, join or reduce elements."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
