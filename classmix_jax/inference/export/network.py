@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from jax.core import max_dim
 import jax.numpy as jnp
 
 from classmix_jax.config.load import read_config
@@ -27,7 +28,7 @@ from classmix_jax.inference.frame import Frame, choose_frame
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.models.inference_form import fold_batch_norms, predict_logits_plainly
 from classmix_jax.models.segmenter import Segmenter, to_unit_range
-from classmix_jax.types import Array, PyTree, Size
+from classmix_jax.types import Array, PyTree
 from classmix_jax.workdir import run_files
 
 Network = Callable[[Array], dict[str, Array]]
@@ -112,5 +113,6 @@ def logits_of_any_size(apply: Callable[[Array], Array], images: Array, frame: Fr
   if frame.multiple is not None:
     resized = resize_bilinear(to_unit_range(images), nearest_multiples(size, frame.multiple))
     return resize_bilinear(apply(resized), size)
-  padding = [(0, after - before) for before, after in zip(size, frame.of(size), strict=True)]
+  # Of symbolic sizes JAX must see that the padding is not negative.
+  padding = [(0, max_dim(0, b - a)) for a, b in zip(size, frame.of(size), strict=True)]
   return cut(apply(jnp.pad(to_unit_range(images), ((0, 0), *padding, (0, 0)))), size)

@@ -101,7 +101,9 @@ class _Walk:
     values: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], inputs, strict=True))
 
     def read(variable: Any) -> Any:
-      return np.asarray(variable.val) if isinstance(variable, Literal) else values[variable]
+      if isinstance(variable, Literal):  # whose value may be a float of Python
+        return np.asarray(variable.val, variable.aval.dtype)
+      return values[variable]
 
     for equation in jaxpr.eqns:
       outputs = self.evaluate(equation, [read(variable) for variable in equation.invars])
