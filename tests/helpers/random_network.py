@@ -11,10 +11,11 @@ from classmix_jax.models.heads import HEADS
 from classmix_jax.models.pyramid import build_backbone
 from classmix_jax.models.segmenter import IMAGE_SHAPE, build_segmenter
 
+PADDED = Frame()
 CLASSES = ('sky', 'road', 'car', 'tree', 'person')
 
 
-def build_trained(backbone: str, head: str, *, frame: Frame = Frame(), stem: bool = False):
+def build_trained(backbone: str, head: str, frame: Frame = PADDED, *, stem: bool = False):
   """Returns a network of `BACKBONES` and `HEADS` as if it were trained."""
   entry = HEADS[head]
   model = build_segmenter(
