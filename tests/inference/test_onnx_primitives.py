@@ -87,7 +87,12 @@ ELEMENTWISE = {
     jax.nn.relu6(4 * x) + jnp.clip(x, -0.5, 0.5) + lax.clamp(jnp.float32(0.0), x, jnp.float32(0.7))
   ),
   'gelu': lambda x: jax.nn.gelu(x) + jax.nn.gelu(x, approximate=False) + lax.erf(x),
-  'rounding': lambda x: jnp.floor(x + 0.003) + jnp.ceil(x - 0.003) + jnp.round(2.7183 * x + 0.1234) + jnp.sign(x + 0.003),
+  'rounding': lambda x: (
+    jnp.floor(x + 0.003)
+    + jnp.ceil(x - 0.003)
+    + jnp.round(2.7183 * x + 0.1234)
+    + jnp.sign(x + 0.003)
+  ),
   'selection': lambda x: jnp.where((x > 0) & (x < 1) | ~(x != 0.5), x, -x),
   'comparison': lambda x: (x >= 0) ^ (x <= 1) | (x == 0),
   'softmax': lambda x: jax.nn.softmax(x) + jax.nn.log_softmax(x, axis=1),

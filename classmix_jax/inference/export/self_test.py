@@ -87,7 +87,8 @@ def run_file(kind: str, path: Path, images: Images) -> tuple[dict[str, np.ndarra
   with tempfile.TemporaryDirectory() as directory:
     inputs, outputs = Path(directory, 'inputs.npz'), Path(directory, 'outputs.npz')
     np.savez(inputs, **images)
-    command = [sys.executable, script.__file__, kind, path, inputs, outputs, REPETITIONS]
+    # -P: the packages beside the script have the names of libraries.
+    command = [sys.executable, '-P', script.__file__, kind, path, inputs, outputs, REPETITIONS]
     process = subprocess.run([*map(str, command)], capture_output=True, text=True)
     if process.returncode:
       lines = process.stderr.strip().splitlines() or ['no message']

@@ -10,8 +10,10 @@ from classmix_jax.inference.export.model_card import Written
 def describe_file(file: Written) -> str:
   """Returns the name of a file, how it differs from JAX, and how fast it is."""
   check = file.check
-  compared = '' if check.difference is None else (
-    f"logits within {check.difference:.1e} of JAX's, relative to the largest, "
+  compared = (
+    ''
+    if check.difference is None
+    else (f"logits within {check.difference:.1e} of JAX's, relative to the largest, ")
   )
   return (
     f'{file.path.name}: {compared}{100 * check.pixels:.3f} % of the pixels have another class; '
