@@ -65,7 +65,7 @@ CONFIG = f'--config={command_line.__file__.rpartition("classmix_jax")[0]}configs
     ('predict', ['--workdir=.', '--input=x'], ['--output is missing', '--output=DIR']),
     ('predict', ['--workdir=.', '--output=x'], ['--input is missing']),
     ('export', ['--workdir=.'], ['--output is missing']),
-    ('export', ['--workdir=.', '--output=o', '--size=3'], ['--size=3 must be HEIGHT,WIDTH']),
+    ('export', ['--workdir=.', '--output=o', '--sizes=3'], ['--sizes=3 must be HEIGHTxWIDTH']),
     ('report', [], ['missing']),
     ('convert_weights', [], ['--input is missing', '--help']),
     (
