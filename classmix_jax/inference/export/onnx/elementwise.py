@@ -14,7 +14,6 @@ import onnx
 from classmix_jax.inference.export.onnx.graph import Graph
 from classmix_jax.inference.export.onnx.value import IMAGE_RANK, Value, is_one, reorder
 
-
 # Runtimes compute with these integers only; smaller ones are converted.
 INTEGERS = (np.dtype(np.int32), np.dtype(np.int64))
 
