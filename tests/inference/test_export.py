@@ -168,7 +168,9 @@ def test_what_does_not_agree_is_refused(run, tmp_path, monkeypatch):
     entry.write(job._replace(network=network), path)
 
   monkeypatch.setitem(formats.FORMATS, 'stablehlo', entry._replace(write=write))
-  with pytest.raises(UserError, match=r'model.stablehlo differ from JAX.* by 1.0e-02 .* should not'):
+  with pytest.raises(
+    UserError, match=r'model.stablehlo differ from JAX.* by 1.0e-02 .* should not'
+  ):
     export.export(run, tmp_path)
 
 
@@ -197,7 +199,9 @@ def test_wrong_choices(run, tmp_path, options, parts):
   assert not (tmp_path / 'out').exists()
 
 
-@pytest.mark.parametrize('kind, module', [('savedmodel', 'tensorflow.savedmodel'), ('onnx', 'onnx.write')])
+@pytest.mark.parametrize(
+  'kind, module', [('savedmodel', 'tensorflow.savedmodel'), ('onnx', 'onnx.write')]
+)
 def test_without_its_library(kind, module, monkeypatch, tmp_path):
   monkeypatch.setitem(sys.modules, f'classmix_jax.inference.export.{module}', None)
   package = {'savedmodel': 'tensorflow', 'onnx': r"'classmix_jax[onnx]'"}[kind]
@@ -210,7 +214,9 @@ def test_errors_of_a_library_are_reported(tmp_path):
     return {'label': jax.lax.fori_loop(0, images.shape[0], lambda i, x: x + 1, images[..., 0])}
 
   pytest.importorskip('onnx')
-  with pytest.raises(UserError, match=r'onnx cannot be written of this network \(Not.*the op.* while'):
+  with pytest.raises(
+    UserError, match=r'onnx cannot be written of this network \(Not.*the op.* while'
+  ):
     formats.write_format('onnx', formats.Job(network), tmp_path)
 
 
