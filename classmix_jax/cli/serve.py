@@ -22,7 +22,7 @@ NETWORK = flags.DEFINE_string(
   'network', '', "'student' or 'teacher'; default: config.eval_network."
 )
 MAX_MEGAPIXELS = flags.DEFINE_float(
-  'max_megapixels', 50.0, 'Millions of pixels that an image may have.', lower_bound=0.001
+  'max_megapixels', 24.0, 'Millions of pixels that an image may have.', lower_bound=0.001
 )
 
 

@@ -30,9 +30,7 @@ MAX_FOLDED = 2**20
 
 # Operations on elements with the same index, whose inputs need not be broadcast before.
 ELEMENTWISE = frozenset(
-  'abs add and clamp convert_element_type copy div eq erf exp floor ge gt integer_pow is_finite le '
-  'log logistic lt max min mul ne neg not or pow rem round rsqrt select_n sign sqrt square '
-  'stop_gradient sub tanh xor optimization_barrier'.split()
+  ['abs', 'add', 'and', 'clamp', 'convert_element_type', 'copy', 'div', 'eq', 'erf', 'exp', 'floor', 'ge', 'gt', 'integer_pow', 'is_finite', 'le', 'log', 'logistic', 'lt', 'max', 'min', 'mul', 'ne', 'neg', 'not', 'or', 'pow', 'rem', 'round', 'rsqrt', 'select_n', 'sign', 'sqrt', 'square', 'stop_gradient', 'sub', 'tanh', 'xor', 'optimization_barrier']
 )
 
 

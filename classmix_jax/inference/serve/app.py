@@ -27,7 +27,9 @@ from classmix_jax.inference.serve.upload import ACCEPTED, Refusal
 from classmix_jax.utils.text import describe_error
 
 MAX_BYTES = 32 * 2**20  # of a request
-TOO_LARGE = f'the upload is larger than {MAX_BYTES // 2**20} MB: send a smaller or compressed image.'
+TOO_LARGE = (
+  f'the upload is larger than {MAX_BYTES // 2**20} MB: send a smaller or compressed image.'
+)
 OUTPUTS = ('json', 'label', 'overlay', 'confidence')
 EXTENSIONS = '.tif,.tiff,.jp2,.avif,.heic,.ppm,.pgm'  # of images whose type browsers may not know
 SECURITY_HEADERS = {
@@ -59,7 +61,7 @@ def create_app(service: Service, about: About, names: Collection[str] = ()) -> F
     if not is_own_host(request.host, names):
       raise Refusal(
         403,
-        f'this server is not called {request.host[:100]!r}: open it by its address, or as localhost.',
+        f'this server is not called {request.host[:100]!r}: open it by its address, or localhost.',
       )
     if request.method == 'POST' and not is_same_origin(request.origin, request.host):
       raise Refusal(403, 'another web site sent this image: only the own page and programs may.')
@@ -156,7 +158,7 @@ def reply_to_refusal(error: Refusal) -> tuple[Response, int]:
 
 def reply_to_http_error(error: HTTPException) -> Response:
   """Returns the reply to a request that Flask refuses, with its status and headers."""
-  sentence, allowed = describe_error(error), ', '.join(getattr(error, 'valid_methods', None) or ())
+  sentence, allowed = describe_error(error), ', '.join(list_methods(error))
   if isinstance(error, RequestEntityTooLarge):
     sentence = TOO_LARGE
   elif isinstance(error, NotFound):
@@ -169,6 +171,12 @@ def reply_to_http_error(error: HTTPException) -> Response:
   if allowed:
     response.headers['Allow'] = allowed
   return response
+
+
+def list_methods(error: HTTPException) -> list[str]:
+  """Returns the methods that an address takes, if another one is the error."""
+  methods = (isinstance(error, MethodNotAllowed) and error.valid_methods) or ()
+  return sorted({*methods} - {'OPTIONS', 'HEAD'})
 
 
 def reply_to_bug(error: Exception) -> tuple[Response, int]:

@@ -5,7 +5,10 @@ Synopsis:
     serve(Path('RUN'), port=8000)    # until Ctrl-C
 """
 
+import errno
 import importlib
+import logging
+import os
 from pathlib import Path
 import socket
 from typing import TYPE_CHECKING, Any
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 THREADS = 8  # images that wait for the device; the bodies of further ones stay on the disk
 CONNECTIONS = 100
+TAKEN = (errno.EADDRINUSE, errno.EACCES)  # another program's, or the system's
 PORTS = 100  # that are tried to propose a free one
 MAX_NAMES = 12  # classes of the first screen
 
@@ -37,7 +41,7 @@ def serve(
   host: str = '127.0.0.1',
   step: str = 'best',
   network: str = '',
-  max_megapixels: float = 50.0,
+  max_megapixels: float = 24.0,
 ) -> None:
   """Serves a run until Ctrl-C; the program launch/serve.py.
 
@@ -76,8 +80,10 @@ def serve(
         'the default is this machine alone.'
       )
     print('Ctrl-C ends it.', flush=True)
-    open_server(app, listener).run()  # returns after Ctrl-C
-  print('ended.')
+    open_server(app, listener).run()  # returns after Ctrl-C, and seconds later if one is predicted
+  print('ended.', flush=True)
+  if service.is_busy():
+    os._exit(0)  # XLA aborts if Python ends while another thread compiles (jaxlib 0.10 and 0.11)
 
 
 def check_installed() -> None:
@@ -117,14 +123,14 @@ def open_listener(host: str, port: int) -> socket.socket:
   try:
     return bind(host, port)
   except OSError as error:
-    free = find_free_port(host, port)
+    free = None if error.errno not in TAKEN else find_free_port(host, port)
     if free:
       raise UserError(
         f'--port={port} of {host} cannot be opened ({error.strerror}): --port={free} is free.'
       ) from None
     raise UserError(
-      f'--host={host} cannot be opened ({error.strerror}); expected is a name or an address of '
-      'this machine, for example 127.0.0.1, or 0.0.0.0 for all of its addresses.'
+      f'--host={host} --port={port} cannot be opened ({error.strerror}); expected is a name or an '
+      'address of this machine, for example 127.0.0.1, or 0.0.0.0 for all of its addresses.'
     ) from None
 
 
@@ -178,6 +184,7 @@ def open_server(app: 'Flask', listener: socket.socket) -> Any:
   from classmix_jax.inference.serve.app import MAX_BYTES
   from classmix_jax.inference.serve.channel import Channel
 
+  logging.getLogger('waitress').setLevel(logging.ERROR)  # it warns of images that wait
   server = waitress.create_server(
     app,
     sockets=[listener],

@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    service = Service(load('RUN'), max_pixels=50_000_000)
+    service = Service(load('RUN'), max_pixels=24_000_000)
     answer = service.answer(Path('photo.jpg').read_bytes())
     answer.prediction.label, answer.seconds
 """
@@ -68,6 +68,10 @@ class Service:
       except UserError as error:
         raise Refusal(413, str(error)) from None
       return Answer(image, prediction, time.perf_counter() - start, compiled)
+
+  def is_busy(self) -> bool:
+    """Returns whether an image is being predicted."""
+    return self._lock.locked()
 
   def _predict(self, image: np.ndarray) -> tuple[Prediction, bool]:
     """Returns the prediction, and whether the network was compiled for it."""

@@ -2,7 +2,7 @@
 
 Synopsis:
 
-    image = read_upload(request_body, WHOLE, max_pixels=50_000_000)    # [H, W, 3] uint8
+    image = read_upload(request_body, WHOLE, max_pixels=24_000_000)    # [H, W, 3] uint8
 """
 
 import numpy as np
