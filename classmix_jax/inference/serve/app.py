@@ -38,7 +38,7 @@ SECURITY_HEADERS = {
   "img-src 'self' data: blob:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
   "frame-ancestors 'none'",
   'X-Content-Type-Options': 'nosniff',
-  'Referrer-Policy': 'no-referrer',
+  'Referrer-Policy': 'same-origin',
   'Cross-Origin-Resource-Policy': 'same-origin',
   'Cache-Control': 'no-store',
 }

@@ -5,6 +5,7 @@ Synopsis:
     serve(Path('RUN'), port=8000)    # until Ctrl-C
 """
 
+import contextlib
 import errno
 import importlib
 import logging
@@ -60,30 +61,35 @@ def serve(
   check_installed()
   from classmix_jax.inference.serve.app import MAX_BYTES, create_app
 
-  listener = open_listener(host, port)
-  with listener:
+  with open_listener(host, port) as listener:
     predictor = load(run, step=step, network=network)
     about = describe_run(run, predictor)
     service = Service(predictor, int(max_megapixels * 1e6))
     app = create_app(service, about, {host.lower(), socket.gethostname().lower()})
-    address = describe_address(host, listener.getsockname()[1])
-    classes = listed(about.class_names, MAX_NAMES)
+    server = open_server(app, listener)
     limits = f'{MAX_BYTES // 2**20} MB and {max_megapixels:g} million pixels'
-    print(f'{run}: {about}')
-    print(f'{len(about.class_names)} classes: {classes}')
-    print(f'images of any size up to {limits}, one at a time on {describe_device()}')
-    print(f'page: {address}')
-    print(f'for programs: curl --data-binary @photo.jpg {address}predict')
-    if not is_loopback(host):
-      print(
-        f'warning: --host={host} admits every machine that reaches this one, without a password; '
-        'the default is this machine alone.'
-      )
-    print('Ctrl-C ends it.', flush=True)
-    open_server(app, listener).run()  # returns after Ctrl-C, and seconds later if one is predicted
+    with contextlib.suppress(KeyboardInterrupt):
+      print_start(run, about, limits, host, listener.getsockname()[1])
+      server.run()  # returns after Ctrl-C, seconds later if an image is being predicted
   print('ended.', flush=True)
   if service.is_busy():
     os._exit(0)  # XLA aborts if Python ends while another thread compiles (jaxlib 0.10 and 0.11)
+
+
+def print_start(run: Path, about: About, limits: str, host: str, port: int) -> None:
+  """Prints the first screen: what is served, where, and how it ends."""
+  address = describe_address(host, port)
+  print(f'{run}: {about}')
+  print(f'{len(about.class_names)} classes: {listed(about.class_names, MAX_NAMES)}')
+  print(f'images of any size up to {limits}, one at a time on {jax.devices()[0].device_kind}')
+  print(f'page: {address}')
+  print(f'for programs: curl --data-binary @photo.jpg {address}predict')
+  if not is_loopback(host):
+    print(
+      f'warning: --host={host} admits every machine that reaches this one, without a password; '
+      'the default is this machine alone.'
+    )
+  print('Ctrl-C ends it.', flush=True)
 
 
 def check_installed() -> None:
@@ -170,11 +176,6 @@ def describe_address(host: str, port: int) -> str:
   """
   host = {'0.0.0.0': '127.0.0.1', '::': '::1', '': '127.0.0.1'}.get(host, host)
   return f'http://[{host}]:{port}/' if ':' in host else f'http://{host}:{port}/'
-
-
-def describe_device() -> str:
-  """Returns the device that predicts, e.g. 'cpu' or 'NVIDIA H100'."""
-  return jax.devices()[0].device_kind
 
 
 def open_server(app: 'Flask', listener: socket.socket) -> Any:
