@@ -7,6 +7,7 @@ import dataclasses
 import http.client
 import io
 import json
+import shutil
 import signal
 import socket
 import struct
@@ -15,6 +16,7 @@ import sys
 import zlib
 
 import numpy as np
+import pages
 from PIL import Image
 import pytest
 import served
@@ -345,6 +347,30 @@ def test_images_at_once(port, trained, monkeypatch):
     labels = list(pool.map(post, range(12)))
   for seed, label in enumerate(labels):
     np.testing.assert_array_equal(label, trained.predict(toy.draw(seed)[0]).label)
+
+
+@pytest.mark.skipif(not shutil.which('curl'), reason='curl is not installed')
+def test_examples_of_the_documentation(port, trained, tmp_path, monkeypatch, capsys):
+  """The commands and the Python of docs/serve.md run on a photo."""
+  page = pages.ROOT / 'docs/serve.md'
+  monkeypatch.chdir(tmp_path)
+  Image.fromarray(PHOTO).save('photo.jpg')
+  (commands,), (program,) = (
+    [block.replace(':8000', f':{port}') for block in pages.blocks(page, language)]
+    for language in ('sh', 'python')
+  )
+  subprocess.run(['sh', '-e', '-c', commands], check=True, capture_output=True)
+  names = {}
+  exec(compile(program, str(page), 'exec'), names)
+  label, _ = trained.predict('photo.jpg')
+  np.testing.assert_array_equal(names['label'], label)
+  np.testing.assert_array_equal(np.asarray(Image.open('ids.png')), label)
+  assert Image.open('overlay.png').mode == 'RGB'
+  assert json.loads((tmp_path / 'classes.json').read_text())['classes'][1]['name'] == 'box'
+  content = json.loads((tmp_path / 'prediction.json').read_text())
+  example = json.loads(pages.blocks(page, 'json')[0])
+  assert content.keys() == example.keys() and content['classes'] == names['reply']['classes']
+  assert capsys.readouterr().out.count(' %\n') >= 3
 
 
 def test_a_taken_port(port):

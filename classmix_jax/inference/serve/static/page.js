@@ -9,10 +9,11 @@ function say(status, error = '') {
 }
 
 function percent(fraction) {
+  if (fraction > 0 && fraction < 0.0005) return '< 0.1 %';
   return `${(100 * fraction).toFixed(fraction > 0 && fraction < 0.0995 ? 1 : 0)} %`;
 }
 
-function legendRow(one, largest) {
+function legendRow(one) {
   const row = document.createElement('tr');
   const name = row.insertCell(), share = row.insertCell();
   const swatch = document.createElement('span'), bar = document.createElement('i');
@@ -20,14 +21,14 @@ function legendRow(one, largest) {
   swatch.style.background = one.color;
   name.append(swatch, `${one.id} ${one.name}`);
   share.className = 'bar';
-  bar.style.width = `${100 * one.share / largest}%`;
+  bar.style.width = `${100 * one.share}%`;
   share.append(bar, percent(one.share));
   return row;
 }
 
 function showLegend(classes) {
   const present = classes.filter(one => one.share > 0).sort((a, b) => b.share - a.share);
-  find('legend').replaceChildren(...present.map(one => legendRow(one, present[0].share)));
+  find('legend').replaceChildren(...present.map(legendRow));
   const absent = classes.filter(one => one.share === 0).map(one => one.name);
   find('absent').textContent = absent.length ? `Without a pixel: ${absent.join(', ')}` : '';
 }
@@ -43,6 +44,8 @@ async function show(reply, name) {
     (reply.compiled ? ', compilation included; the next image of this size is faster' : '');
   find('download').href = reply.images.label;
   find('download').download = `${name.replace(/\.[^.]*$/, '')}.png`;
+  // The whole image is in view, also a tall one.
+  find('stack').style.maxWidth = `calc(85vh * ${reply.width / reply.height})`;
   await Promise.all([find('image').decode(), find('overlay').decode()]);
   find('result').hidden = false;
 }
