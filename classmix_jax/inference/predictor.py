@@ -26,16 +26,12 @@ from classmix_jax.data.files.reading import Reading, parse_reading
 from classmix_jax.errors import UserError
 from classmix_jax.evaluation.eval_step import predict
 from classmix_jax.evaluation.headline import headline_network
-from classmix_jax.evaluation.native import native_frame
-from classmix_jax.evaluation.protocols import PROTOCOLS
 from classmix_jax.inference.as_array import ImageLike, as_array
+from classmix_jax.inference.frame import Frame, choose_frame
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.types import Array, PyTree
 from classmix_jax.utils.text import describe_error
 from classmix_jax.workdir import run_files
-
-TOO_LITTLE_MEMORY = 'images for which the memory does not suffice'
-MULTIPLE = 32  # sizes are padded to multiples of this, which compiles fewer shapes
 
 
 class Prediction(NamedTuple):
@@ -72,9 +68,7 @@ class Predictor:
     apply: jitted `(variables, image [1, h, w, 3], valid [1, H, W]) -> (class ids, confidence)`,
       each `[1, H, W]`.
     variables: of the network.
-    size: (H, W) to which images are resized, or None if they keep their size.
-    pad: (H, W) to which images that keep their size are padded, or None for the next multiple.
-    multiple: of the protocol `native`, or None in other protocols.
+    frame: the size at which the network sees an image.
     class_names: name of class 0, 1, ...
     palette: one RGB triple per class.
     network: name of the network, e.g. 'teacher'.
@@ -84,9 +78,7 @@ class Predictor:
 
   apply: Callable
   variables: PyTree
-  size: tuple[int, int] | None
-  pad: tuple[int, int] | None
-  multiple: int | None
+  frame: Frame
   class_names: tuple[str, ...]
   palette: tuple[tuple[int, int, int], ...]
   network: str
@@ -144,13 +136,11 @@ class Predictor:
   def framed(self, image: np.ndarray) -> Framed:
     """Resizes or pads an image as the run's protocol does."""
     height, width = image.shape[:2]
-    frame = native_frame((height, width), self.multiple) if self.multiple else self.pad
-    if frame is None or height > frame[0] or width > frame[1]:
-      frame = (height + -height % MULTIPLE, width + -width % MULTIPLE)
+    frame = self.frame.of((height, width))
     padding = [(0, frame[0] - height), (0, frame[1] - width)]
     valid = np.pad(np.ones((height, width), bool), padding)
-    if self.size is not None:
-      resized = Image.fromarray(image).resize(self.size[::-1], Image.Resampling.BILINEAR)
+    if self.frame.size is not None:
+      resized = Image.fromarray(image).resize(self.frame.size[::-1], Image.Resampling.BILINEAR)
       return Framed(np.asarray(resized), valid, (height, width))
     return Framed(np.pad(image, [*padding, (0, 0)]), valid, (height, width))
 
@@ -176,8 +166,8 @@ def load(run: str | os.PathLike, *, step: str = 'best', network: str = '') -> Pr
   restored, networks = load_networks(run, step)
   name = headline_network(network or evaluation.headline, networks)
   protocol = evaluation.protocol
-  size = None if PROTOCOLS[protocol.name].native_image else evaluation.size
-  if size is not None:
+  frame = choose_frame(evaluation)
+  if frame.size is not None:
     protocol = dataclasses.replace(protocol, name='full')
 
   @jax.jit
@@ -188,9 +178,7 @@ def load(run: str | os.PathLike, *, step: str = 'best', network: str = '') -> Pr
   return Predictor(
     apply=apply,
     variables=networks[name],
-    size=size,
-    pad=protocol.pad if protocol.name == 'paper' else None,
-    multiple=protocol.multiple if protocol.name == 'native' else None,
+    frame=frame,
     class_names=names,
     palette=palette,
     network=name,
@@ -215,8 +203,7 @@ def convert_memory_errors(name: str, size: tuple[int, int]) -> Iterator[None]:
       raise
     raise UserError(
       f'{name} has {size[1]} x {size[0]} pixels, for which the memory does not suffice: make it '
-      'smaller, or cut it into parts.',
-      TOO_LITTLE_MEMORY,
+      'smaller, or cut it into parts.'
     ) from None
 
 

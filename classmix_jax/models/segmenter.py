@@ -13,12 +13,13 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+from jax.core import min_dim
 import jax.numpy as jnp
 import numpy as np
 
 from classmix_jax.core.encoded import Image, get_pixels, map_pixels
 from classmix_jax.core.microbatch import concatenate
-from classmix_jax.core.resize import get_size, resize_bilinear
+from classmix_jax.core.resize import cut, get_size, resize_bilinear
 from classmix_jax.models.layers.batch_norm import normalize_separately
 from classmix_jax.models.pyramid import check_levels
 from classmix_jax.models.stem import Stem
@@ -87,10 +88,8 @@ def cut_rounding(logits: Array, size: Size) -> Array:
     >>> cut_rounding(jnp.zeros((1, 34, 24, 2)), (33, 48)).shape
     (1, 33, 24, 2)
   """
-  height, width = (
-    side if cells == side + 1 else cells for cells, side in zip(get_size(logits), size, strict=True)
-  )
-  return logits[:, :height, :width]
+  height, width = map(min_dim, get_size(logits), size)
+  return cut(logits, (height, width))
 
 
 def prepend(levels: tuple[Array, Array], features: Features) -> Features:

@@ -176,10 +176,14 @@ def test_skips_are_joined_from_the_coarsest_to_the_finest():
 
 def test_enlarging_by_hand():
   x = jnp.array([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 2, 2, 1)
-  assert enlarge_to(x, (3, 2 * 2))[0, ..., 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4]]
-  assert enlarge_to(x, (2, 2)) is x
+  assert enlarge_to(x, (3, 2 * 2), 2)[0, ..., 0].tolist() == [
+    [1, 1, 2, 2],
+    [1, 1, 2, 2],
+    [3, 3, 4, 4],
+  ]
+  assert enlarge_to(x, (2, 2), 2) is x
   # To more than twice the size, bilinearly.
-  assert enlarge_to(x, (8, 8))[0, 0, :, 0].tolist() == [1, 1, 1.125, 1.375, 1.625, 1.875, 2, 2]
+  assert enlarge_to(x, (8, 8), 4)[0, 0, :, 0].tolist() == [1, 1, 1.125, 1.375, 1.625, 1.875, 2, 2]
 
 
 def test_the_projector_leaves_out_fine_levels():

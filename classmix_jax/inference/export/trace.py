@@ -3,7 +3,7 @@
 Synopsis:
 
     program = trace(network, sizes='b, h, w')       # or '1, 360, 480'
-    outputs = lower(program, [images], backend)      # calls backend.operations['add'](equation, x, y)
+    outputs = lower(program, [images], backend)     # backend.operations['add'](equation, x, y), ...
 
 JAX's program of a function, its jaxpr, consists of *equations*: a primitive with parameters, its
 inputs and outputs. Calls of other programs are replaced by their equations, except for functions
@@ -29,9 +29,12 @@ CALLS = ('jaxpr', 'call_jaxpr', 'fun_jaxpr')
 MAX_FOLDED = 2**20
 
 # Operations on elements with the same index, whose inputs need not be broadcast before.
-ELEMENTWISE = frozenset(
-  ['abs', 'add', 'and', 'clamp', 'convert_element_type', 'copy', 'div', 'eq', 'erf', 'exp', 'floor', 'ge', 'gt', 'integer_pow', 'is_finite', 'le', 'log', 'logistic', 'lt', 'max', 'min', 'mul', 'ne', 'neg', 'not', 'or', 'pow', 'rem', 'round', 'rsqrt', 'select_n', 'sign', 'sqrt', 'square', 'stop_gradient', 'sub', 'tanh', 'xor', 'optimization_barrier']
-)
+ELEMENTWISE = frozenset((
+  'abs', 'add', 'and', 'clamp', 'convert_element_type', 'copy', 'cos', 'div', 'eq', 'erf', 'erfc',
+  'exp', 'floor', 'ge', 'gt', 'integer_pow', 'is_finite', 'le', 'log', 'logistic', 'lt', 'max',
+  'min', 'mul', 'ne', 'neg', 'not', 'or', 'pow', 'rem', 'round', 'rsqrt', 'select_n', 'sign', 'sin',
+  'sqrt', 'square', 'stop_gradient', 'sub', 'tanh', 'xor',
+))  # fmt: skip
 
 
 class Program(NamedTuple):
@@ -50,11 +53,11 @@ class Backend(Protocol):
   """Another library. Its values may be of any type but `np.ndarray`, which are constants.
 
   Attributes:
-    operations: name of a primitive -> `(equation, *inputs)`, which returns its output, or a list of
-      them. Inputs are its values, or `np.ndarray` constants. Inputs of an elementwise operation may
-      have axes of length 1, or none, where others have more. The result of `broadcast_in_dim` may
-      have axes of length 1 in place of new ones (see `expand`).
-    functions: the same for jitted functions of this package, by name.
+    operations: name of a primitive -> `(equation, *inputs)`, which returns its output, or a list if
+      the primitive has several. Inputs are its values, or `np.ndarray` constants. Inputs of an
+      elementwise operation may have axes of length 1, or none, where others have more. The result
+      of `broadcast_in_dim` may have axes of length 1 in place of new ones (see `expand`).
+    functions: the same for jitted functions of this package with one output, by name.
   """
 
   operations: Mapping[str, Callable[..., Any]]
@@ -98,7 +101,9 @@ class _Walk:
     values: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], inputs, strict=True))
 
     def read(variable: Any) -> Any:
-      return np.asarray(variable.val) if isinstance(variable, Literal) else values[variable]
+      if isinstance(variable, Literal):  # whose value may be a float of Python
+        return np.asarray(variable.val, variable.aval.dtype)
+      return values[variable]
 
     for equation in jaxpr.eqns:
       outputs = self.evaluate(equation, [read(variable) for variable in equation.invars])
@@ -131,7 +136,7 @@ class _Walk:
       outputs = self.backend.operations[name](equation, *self.widen_all(inputs, equation))
     else:
       raise NotImplementedError(f'the operation {name} of JAX')
-    return outputs if equation.primitive.multiple_results else [outputs]
+    return outputs if isinstance(outputs, list) else [outputs]
 
   def compute(self, equation: Any, inputs: list[Any]) -> list[Any]:
     """Returns the outputs of an equation whose inputs are constants."""
@@ -179,8 +184,7 @@ class _Walk:
   def widen_all(self, inputs: Sequence[Any], equation: Any) -> list[Any]:
     """Broadcasts the marked inputs of an equation."""
     return [
-      self.widen(value, variable)
-      for value, variable in zip(inputs, equation.invars, strict=True)
+      self.widen(value, variable) for value, variable in zip(inputs, equation.invars, strict=True)
     ]
 
 

@@ -9,6 +9,7 @@ image, resized to multiples of 14
 from typing import Any
 
 import flax.linen as nn
+from jax import lax
 import jax.numpy as jnp
 
 from classmix_jax.core.encoded import EncodedImage, Image
@@ -40,7 +41,7 @@ def choose_size(size: Size, scale: float = 1.0) -> Size:
     >>> choose_size((360, 480)), choose_size((5, 500), scale=2.0)
     ((364, 476), (14, 994))
   """
-  return nearest_multiples((scale * size[0], scale * size[1]), PATCH)
+  return nearest_multiples(size, PATCH, scale)
 
 
 class LayerScale(nn.Module):
@@ -159,7 +160,7 @@ class DinoV2(nn.Module):
     for index in range(self.depth):
       x = block(self.dtype, name=f'block{index}')(x)
       if index in self.taps:
-        taps.append(x[:, -grid[0] * grid[1] :])
+        taps.append(lax.slice_in_dim(x, x.shape[1] - grid[0] * grid[1], None, axis=1))
     # The variance is not the difference of two large numbers.
     norm = nn.LayerNorm(EPSILON, dtype=self.dtype, use_fast_variance=False, name='norm')
     levels = tuple(norm(x).reshape(x.shape[0], *grid, self.width) for x in taps)

@@ -68,14 +68,14 @@ class FPN(nn.Module):
         f'config.model.head=fpn takes the {LEVELS} coarsest levels, without those of a stem; set '
         'config.model.stem=False, or config.model.head=unet, which joins all.'
       )
-    levels = features.levels[-LEVELS:]
+    levels, strides = features.levels[-LEVELS:], features.strides[-LEVELS:]
     sizes = [get_size(level) for level in levels]
     last = len(levels) - 1
     x = self.project(levels[last], self.widths[0], f'level{last}')
     total = self.segment(x, sizes[:last], last)
     for index in reversed(range(last)):
       lateral = self.project(levels[index], self.widths[0], f'level{index}')
-      x = lateral + enlarge_to(x, sizes[index])
+      x = lateral + enlarge_to(x, sizes[index], strides[index + 1] / strides[index])
       total += self.segment(x, sizes[:index], index)
     return self.project(total, self.num_classes, 'classifier', nn.initializers.normal(0.01))
 

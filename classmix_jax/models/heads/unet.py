@@ -80,8 +80,9 @@ class UNet(nn.Module):
     while skips or stride > finest:
       block += 1
       if skips:
-        skip, stride = skips.pop()
-        x = jnp.concatenate([enlarge_to(x, get_size(skip)), skip], axis=-1)
+        coarse, (skip, stride) = stride, skips.pop()
+        x = enlarge_to(x, get_size(skip), coarse / stride)
+        x = jnp.concatenate([x, skip], axis=-1)
       else:
         x, stride = double(x), stride // 2
       for index in (1, 2):

@@ -2,7 +2,7 @@
 
 `[N, N]` scores of every image and head would be the largest arrays of a training step. cuDNN's
 flash attention never writes them. Elsewhere those of one head are in memory at a time, and the
-gradient computes them again.
+gradient computes them again. Exports (`core/plain.py`) have the formula as it stands.
 """
 
 import functools
@@ -12,6 +12,7 @@ from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from classmix_jax.core.plain import is_plain
 from classmix_jax.types import Array
 
 HALF = (jnp.bfloat16, jnp.float16)
@@ -47,6 +48,16 @@ def attend_by_head(
   return jnp.moveaxis(lax.map(attend_head, parts), 0, 2)
 
 
+def attend_at_once(
+  query: Float[Array, 'B N H D'], key: Float[Array, 'B N H D'], value: Float[Array, 'B N H D']
+) -> Float[Array, 'B N H D']:
+  """Computes all heads as two batched matrix products and a softmax."""
+  query, key, value = (x.swapaxes(1, 2) for x in (query, key, value))
+  scores = jnp.matmul(query * query.shape[-1] ** -0.5, key.swapaxes(2, 3))
+  weights = jax.nn.softmax(scores.astype(jnp.float32)).astype(value.dtype)
+  return jnp.matmul(weights, value).swapaxes(1, 2)
+
+
 def attend(
   query: Float[Array, 'B N H D'], key: Float[Array, 'B N H D'], value: Float[Array, 'B N H D']
 ) -> Float[Array, 'B N H D']:
@@ -57,6 +68,8 @@ def attend(
     >>> attend(jnp.zeros_like(x), x, x)[0, :, 0, 0].tolist()
     [1.0, 1.0]
   """
+  if is_plain():
+    return attend_at_once(query, key, value)
   if query.dtype not in HALF or not has_cudnn_attention():
     return attend_by_head(query, key, value)
   flash = functools.partial(jax.nn.dot_product_attention, implementation='cudnn')

@@ -5,10 +5,10 @@ A layer selects its implementation:
 
     nn.Conv(features, (1, 1), conv_general_dilated=pointwise)
 
-benchmarks/ops.py measures them.
+benchmarks/ops.py measures them. For export they are plain convolutions (`core/plain.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import functools
 from typing import Any
 
@@ -17,6 +17,7 @@ from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
 import jax.numpy as jnp
 
+from classmix_jax.core.plain import is_plain
 from classmix_jax.models.layers.pixel_product import multiply_pixels, sum_products
 from classmix_jax.types import Array
 
@@ -30,6 +31,17 @@ CACHED_BYTES = 2**23
 DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 
 
+def plain_for_export(fast: Callable[..., Array]) -> Callable[..., Array]:
+  """Replaces an implementation by `lax.conv_general_dilated` in `plain_operations`."""
+
+  @functools.wraps(fast)
+  def convolve(x: Array, kernel: Array, *args: Any, **options: Any) -> Array:
+    return (lax.conv_general_dilated if is_plain() else fast)(x, kernel, *args, **options)
+
+  return convolve
+
+
+@plain_for_export
 def pointwise(
   x: Array, kernel: Array, strides: Sequence[int], *unused: Any, **options: Any
 ) -> Array:
@@ -47,6 +59,7 @@ def pointwise(
   return multiply_pixels(x, kernel[0, 0], options['precision'])
 
 
+@plain_for_export
 def product_and_shifts(
   x: Array,
   kernel: Array,
@@ -84,6 +97,7 @@ def product_and_shifts(
   return total.astype(x.dtype)
 
 
+@plain_for_export
 def same_size(
   x: Array,
   kernel: Array,

@@ -3,15 +3,11 @@
     y[b, i, j, c] = sum over u, v of x[b, s i + d u, s j + d v, c] kernel[u, v, 0, c]
 
 XLA's CPU backend (jaxlib 0.10.2) computes grouped convolutions, and above all their gradients, 10
-to 40 times slower than the sum of shifted slices. Accelerators use the grouped convolution.
-
-    with force_grouped_convolution():        # for export to other runtimes
-      logits = model.apply(variables, image, train=False)
+to 40 times slower than the sum of shifted slices. Accelerators and exports
+(`core/plain.py`) use the grouped convolution.
 """
 
-from collections.abc import Iterator, Sequence
-import contextlib
-import contextvars
+from collections.abc import Sequence
 import functools
 from typing import Any, cast
 
@@ -20,23 +16,9 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from classmix_jax.core.plain import is_plain
 from classmix_jax.models.layers.convolution import interleave
 from classmix_jax.types import Array
-
-_force_grouped = contextvars.ContextVar('force_grouped', default=False)
-
-
-@contextlib.contextmanager
-def force_grouped_convolution() -> Iterator[None]:
-  """Makes functions traced in the context use the grouped convolution on every platform.
-
-  Formats such as ONNX cannot select an implementation by platform.
-  """
-  token = _force_grouped.set(True)
-  try:
-    yield
-  finally:
-    _force_grouped.reset(token)
 
 
 class Depthwise(nn.Module):
@@ -59,7 +41,8 @@ class Depthwise(nn.Module):
     # Both fan-in and fan-out are size^2, independent of the number of channels.
     init = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
     kernel = self.param('kernel', init, (self.size, self.size, 1, x.shape[-1]), jnp.float32)
-    return depthwise(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.dilation)
+    convolve = grouped_convolution if is_plain() else depthwise
+    return convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.dilation)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -71,8 +54,6 @@ def depthwise(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
     >>> depthwise(x, jnp.ones((3, 3, 1, 1)), 1, 1).ravel().tolist()
     [1.0, 3.0, 6.0, 5.0]
   """
-  if _force_grouped.get():
-    return grouped_convolution(x, kernel, stride, dilation)
   return lax.platform_dependent(
     cpu=lambda: sum_of_shifts(x, kernel, stride, dilation),
     default=lambda: grouped_convolution(x, kernel, stride, dilation),

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from classmix_jax.core.resize import get_size, resize_centers
+from classmix_jax.core.resize import cut, get_size, resize_centers
 from classmix_jax.types import Array, Size
 
 
@@ -18,22 +18,23 @@ def double(x: Array) -> Array:
   return x.reshape(batch, 2 * height, 2 * width, features)
 
 
-def enlarge_to(x: Array, size: Size) -> Array:
-  """Repeats cells if `size` is twice that of the map, else resizes bilinearly.
+def enlarge_to(x: Array, size: Size, factor: float) -> Array:
+  """Repeats cells if they are twice as large as those of the finer map, else resizes bilinearly.
 
   The last row and column may be missing, as at odd sizes, or two of them, as after a pooling in
   torch's ceil mode.
 
   Args:
     x: `[B, h, w, F]`.
-    size: (H, W), at least (h, w).
+    size: (H, W) of the finer map, at least (h, w); may be symbolic.
+    factor: stride of x by that of the finer map.
 
   Example:
-    >>> enlarge_to(jnp.array([1.0, 2.0]).reshape(1, 1, 2, 1), (1, 3)).ravel().tolist()
+    >>> enlarge_to(jnp.array([1.0, 2.0]).reshape(1, 1, 2, 1), (1, 3), 2).ravel().tolist()
     [1.0, 1.0, 2.0]
   """
   if get_size(x) == size:
     return x
-  if all(0 <= 2 * cells - side <= 2 for cells, side in zip(get_size(x), size, strict=True)):
-    return double(x)[:, : size[0], : size[1]]
+  if factor == 2:
+    return cut(double(x), size)
   return resize_centers(x, size)

@@ -73,7 +73,7 @@ class FoldedDense(nn.Module):
       kernel, bias = kernel * factor[None], bias * factor
     # Tokens are pixels of images of one row.
     x, kernel = x.astype(self.dtype)[:, None], kernel.astype(self.dtype)
-    product = multiply_pixels(x, kernel, None)[:, 0]
+    product = jnp.squeeze(multiply_pixels(x, kernel, None), 1)
     bias = bias.astype(self.dtype)[None, None]
     activation = self.activation
     if activation is None:

@@ -9,6 +9,8 @@ Both ways reproduce the bicubic interpolation of torch as a small matrix for eac
 """
 
 import functools
+from types import ModuleType
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Float
@@ -24,38 +26,37 @@ OFFSET_CELLS = 0.1  # which DINOv2 adds to the size before it computes the scale
 OFFSET, ANTIALIASED = 'offset', 'antialiased'
 
 
-def cubic_kernel(distance: np.ndarray, a: float) -> np.ndarray:
+def cubic_kernel(distance: Any, a: float) -> Any:
   """Returns the weights of cubic convolution (Keys, 1981) at distances from a sample.
 
   Example:
     >>> cubic_kernel(np.array([0.0, 1.0, 2.0]), -0.5).tolist()
     [1.0, 0.0, 0.0]
   """
-  x = np.abs(distance)
+  x = abs(distance)
   near = ((a + 2) * x - (a + 3)) * x**2 + 1
   far = a * (((x - 5) * x + 8) * x - 4)
-  return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
+  return (x <= 1) * near + ((x > 1) & (x < 2)) * far
 
 
-def offset_matrix(size_in: int, size_out: int) -> np.ndarray:
+def offset_matrix(size_in: int, size_out: int, arrays: ModuleType = np) -> Any:
   """Returns `[size_out, size_in]` weights without antialiasing, by the scale (out + 0.1) / in.
 
   Taps beyond the border count for the border.
   """
-  center = (np.arange(size_out) + 0.5) * size_in / (size_out + OFFSET_CELLS) - 0.5
-  matrix = np.zeros((size_out, size_in))
-  for tap in range(-1, 3):
-    index = np.floor(center).astype(int) + tap
-    weight = cubic_kernel(center - index, OFFSET_CUBIC)
-    np.add.at(matrix, (np.arange(size_out), index.clip(0, size_in - 1)), weight)
-  return matrix
+  scale = size_in / (arrays.asarray(size_out) + OFFSET_CELLS)
+  center = (arrays.arange(size_out) + 0.5) * scale - 0.5
+  taps = arrays.arange(-2, size_in + 2)
+  weight = cubic_kernel(center[:, None] - taps[None], OFFSET_CUBIC)
+  first, last = (part.sum(axis=1, keepdims=True) for part in (weight[:, :3], weight[:, -3:]))
+  return arrays.concatenate([first, weight[:, 3:-3], last], axis=1)
 
 
-def antialiased_matrix(size_in: int, size_out: int) -> np.ndarray:
+def antialiased_matrix(size_in: int, size_out: int, arrays: ModuleType = np) -> Any:
   """Returns `[size_out, size_in]` weights of antialiased interpolation, which sum to 1."""
-  scale = size_in / size_out
-  center = (np.arange(size_out) + 0.5) * scale - 0.5
-  distance = (np.arange(size_in)[None, :] - center[:, None]) / max(scale, 1.0)
+  scale = size_in / arrays.asarray(size_out)
+  center = (arrays.arange(size_out) + 0.5) * scale - 0.5
+  distance = (arrays.arange(size_in)[None, :] - center[:, None]) / arrays.maximum(scale, 1.0)
   weight = cubic_kernel(distance, ANTIALIASED_CUBIC)
   return weight / weight.sum(axis=1, keepdims=True)
 
@@ -81,5 +82,14 @@ def interpolate_positions(
   """
   if positions.shape[:2] == size:
     return positions
-  rows, columns = (jnp.asarray(axis_matrix(len(positions), length, way)) for length in size)
+  if all(isinstance(length, int) for length in size):
+    rows, columns = (jnp.asarray(axis_matrix(len(positions), length, way)) for length in size)
+    return enlarge(positions[None], rows, columns)[0]
+  rows, columns = (MATRICES[way](len(positions), length, jnp) for length in size)
+  is_own = jnp.logical_and(*(jnp.asarray(length) == len(positions) for length in size))
+  cells = jnp.arange(len(positions))
+  rows, columns = (
+    jnp.where(is_own, (jnp.arange(length)[:, None] == cells).astype(jnp.float32), matrix)
+    for length, matrix in zip(size, (rows, columns), strict=True)
+  )
   return enlarge(positions[None], rows, columns)[0]

@@ -1,0 +1,52 @@
+"""Plain forms of operations, for programs that other libraries read.
+
+Synopsis:
+
+    with plain_operations():
+      logits = model.apply(variables, image, train=False)
+
+Networks compute convolutions, attention and resizing in ways that are fast where they are trained:
+as matrix products, by platform, with gradients of their own. Other libraries know the operations by
+their names. In the context, functions traced have the plain form: the same results, slower here.
+"""
+
+from collections.abc import Callable, Iterator
+import contextlib
+import contextvars
+
+import jax
+
+from classmix_jax.types import Array
+
+_plain = contextvars.ContextVar('plain', default=False)
+
+
+@contextlib.contextmanager
+def plain_operations() -> Iterator[None]:
+  """Makes functions that are traced in the context use the plain forms."""
+  token = _plain.set(True)
+  try:
+    yield
+  finally:
+    _plain.reset(token)
+
+
+def is_plain() -> bool:
+  """Returns whether functions use the plain forms."""
+  return _plain.get()
+
+
+def as_operation(name: str, function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+  """Makes a function of one array a jitted function with a name, by which programs call it.
+
+  In the program of JAX it is one equation, which another library may replace by an operation of its
+  own. Outside of `plain_operations` the function is returned as it is.
+  """
+  if not is_plain():
+    return function
+
+  def call(x: Array) -> Array:
+    return function(x)
+
+  call.__name__ = name
+  return jax.jit(call)

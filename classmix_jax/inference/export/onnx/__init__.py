@@ -1,0 +1,1 @@
+"""Writes traced functions as ONNX models."""

@@ -1,0 +1,26 @@
+"""Functions of this package that TensorFlow has as one operation."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from classmix_jax.inference.export.tensorflow.context import Context
+
+
+def resize_bilinear(context: Context, equation: Any, x: Any) -> tf.Tensor:
+  """Resizes `[b, h, w, c]` with aligned corners."""
+  size = context.lengths(equation.outvars[0].aval.shape[1:3])
+  return tf.raw_ops.ResizeBilinear(images=context.tensor(x), size=size, align_corners=True)
+
+
+def resize_centers(context: Context, equation: Any, x: Any) -> tf.Tensor:
+  """Resizes `[b, h, w, c]` with aligned centers of the border pixels' areas."""
+  size = context.lengths(equation.outvars[0].aval.shape[1:3])
+  return tf.raw_ops.ResizeBilinear(images=context.tensor(x), size=size, half_pixel_centers=True)
+
+
+FUNCTIONS: Mapping[str, Callable[..., tf.Tensor]] = {
+  'resize_bilinear': resize_bilinear,
+  'resize_centers': resize_centers,
+}
