@@ -94,6 +94,7 @@ def test_savedmodel(exported, cases):
     assert_agrees(model.signatures['serving_default'](images=tf.constant(images)), expected)
 
 
+@pytest.mark.filterwarnings('ignore:.*tf.lite.Interpreter is deprecated')
 def test_tflite(exported, cases):
   tf = pytest.importorskip('tensorflow')
   interpreter = tf.lite.Interpreter(str(exported.files[2].path))
