@@ -4,11 +4,11 @@
         [--output=benchmarks/results/export_formats.json]
 
 DIR has images, such as CamVid's val/. The first `count` in equal distances are resized to 360x480
-and to 271x361. Networks have random weights, and BN statistics other than 0 and 1. For every network
-and format the program prints the largest difference of logits relative to the largest logit, the
-share of pixels with another class, and the milliseconds of an image of 360x480 on this CPU. A file
-that cannot be written or run is listed with the reason. Networks that are in the output already are
-skipped.
+and to 271x361. Networks have random weights, and BN statistics other than 0 and 1. For every
+network and format the program prints the largest difference of logits relative to the largest
+logit, the share of pixels with another class, and the milliseconds of an image of 360x480 on this
+CPU. A file that cannot be written or run is listed with the reason. Networks that are in the output
+already are skipped.
 """
 
 import argparse
