@@ -89,7 +89,7 @@ def interpolate_positions(
   is_own = jnp.logical_and(*(jnp.asarray(length) == len(positions) for length in size))
   cells = jnp.arange(len(positions))
   rows, columns = (
-    jnp.where(is_own, (jnp.arange(length)[:, None] == cells).astype(jnp.float32), matrix)
+    jnp.where(is_own, (jnp.arange(length)[:, None] == cells[None]).astype(jnp.float32), matrix)
     for length, matrix in zip(size, (rows, columns), strict=True)
   )
   return enlarge(positions[None], rows, columns)[0]
