@@ -1,6 +1,7 @@
 """SavedModel and TFLite files have the logits of JAX, for images of any size."""
 
 import jax
+import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
@@ -74,6 +75,13 @@ def test_tflite(tiny, tmp_path):
     assert_equal(run(images=images), tiny, images)
   write_tflite(tiny, sizes[:1], tmp_path / 'one.tflite')
   assert path.stat().st_size < 1.1 * (tmp_path / 'one.tflite').stat().st_size
+
+
+def test_what_tflite_lacks_is_named(tmp_path):
+  with pytest.raises(NotImplementedError, match='^TFLite has no operation Erf of TensorFlow$'):
+    write_tflite(
+      lambda images: {'y': jax.lax.erf(images / 255)}, [(4, 4)], tmp_path / 'model.tflite'
+    )
 
 
 def test_savedmodel_of_a_resnet(tmp_path):
