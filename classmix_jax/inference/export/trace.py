@@ -124,7 +124,7 @@ class _Walk:
       constants = [np.asarray(x) for x in called.consts] if closed else []
       return self(called.jaxpr if closed else called, [*constants, *inputs])
     if function:
-      outputs = [self.backend.functions[function](equation, *self.widen_all(inputs, equation))]
+      outputs = self.backend.functions[function](equation, *self.widen_all(inputs, equation))
     elif name in ELEMENTWISE:
       outputs = self.backend.operations[name](equation, *inputs)
       if self.all_narrow(inputs):
