@@ -38,7 +38,12 @@ TENSORFLOW = (  # and what is in them
   'classmix_jax.inference.export.tensorflow',
   'classmix_jax.datasets.scenes.builder',
 )
-OPTIONAL = (*TENSORFLOW, 'classmix_jax.inference.export.onnx')  # what may not be installed
+OPTIONAL = (  # what may not be installed
+  *TENSORFLOW,
+  'classmix_jax.inference.export.onnx',
+  'classmix_jax.inference.serve.app',
+  'classmix_jax.inference.serve.channel',
+)
 TENSORBOARD = 'classmix_jax.training.tensorboard_writer'
 
 

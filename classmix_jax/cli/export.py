@@ -1,6 +1,6 @@
 """Exports a run's network for other programs and compares it with JAX.
 
-    python launch/export.py --workdir=RUN --output=OUT [--format=stablehlo,onnx] [--size=512,1024]
+    python launch/export.py --workdir=RUN --output=OUT [--format=stablehlo,onnx]
 
 OUT/model.stablehlo is called from JAX on any platform without this package, OUT/savedmodel from
 TensorFlow, OUT/model.tflite on phones, OUT/model.onnx from ONNX Runtime; OUT/MODEL_CARD.md
@@ -16,8 +16,14 @@ OUTPUT = flags.DEFINE_string('output', '', 'Directory of the files.')
 FORMAT = flags.DEFINE_list(
   'format', ['stablehlo'], "One or more of 'stablehlo', 'savedmodel', 'tflite', 'onnx'."
 )
-SIZE = flags.DEFINE_list(
-  'size', [], "HEIGHT,WIDTH of the images; default: the run's working size or crop."
+OUTPUTS = flags.DEFINE_list(
+  'outputs', ['label', 'logits'], "One or more of 'label', 'logits', 'confidence'."
+)
+PRECISION = flags.DEFINE_string(
+  'precision', 'float32', "'float32', 'bfloat16' (stablehlo), 'float16' or 'int8' (tflite, onnx)."
+)
+SIZES = flags.DEFINE_list(
+  'sizes', [], 'HEIGHTxWIDTH,... of the images of tflite; default: the evaluation size of the run.'
 )
 STEP = flags.DEFINE_string('step', 'best', "Checkpoint: 'latest', 'best' or a step.")
 NETWORK = flags.DEFINE_string(
@@ -25,37 +31,25 @@ NETWORK = flags.DEFINE_string(
 )
 
 
-def parse_size(texts: list[str]) -> tuple[int, int] | None:
-  """Parses --size=HEIGHT,WIDTH; returns None if the flag is missing."""
-  from classmix_jax.errors import UserError
-
-  if not texts:
-    return None
-  if len(texts) != 2 or not all(text.isdecimal() and int(text) for text in texts):
-    raise UserError(f'--size={",".join(texts)} must be HEIGHT,WIDTH, for example 512,1024.')
-  return int(texts[0]), int(texts[1])
-
-
 def main() -> None:
   from classmix_jax.errors import UserError
-  from classmix_jax.inference.export.export import default_size, export
+  from classmix_jax.inference.export.export import export
+  from classmix_jax.inference.export.fixed_size import parse_sizes
+  from classmix_jax.inference.export.summary import describe_file, describe_sizes
 
   if not OUTPUT.value:
     raise UserError('--output is missing; for example --output=DIR.')
-  run, size = command_line.existing_run(WORKDIR.value), parse_size(SIZE.value)
-  (height, width), title = (size, '') if size else default_size(run)
-  differences = export(
+  run, sizes = command_line.existing_run(WORKDIR.value), parse_sizes(SIZES.value)
+  exported = export(
     run,
     OUTPUT.value,
     formats=FORMAT.value,
-    size=(height, width),
+    sizes=sizes,
+    outputs=OUTPUTS.value,
+    precision=PRECISION.value,
     step=STEP.value,
     network=NETWORK.value,
+    report=lambda file: print(describe_file(file), flush=True),
   )
-  for name, value in differences.items():
-    print(f"{name}: logits within {value:.1e} of JAX's, relative to the largest")
-  hint = f', the {title} of the run; --size=HEIGHT,WIDTH chooses another' if title else ''
-  print(
-    f'wrote them and MODEL_CARD.md to {OUTPUT.value}, for images of {height}x{width} (height x '
-    f'width) only{hint}'
-  )
+  print(describe_sizes(run, exported, is_chosen=bool(sizes)))
+  print(f'wrote them and MODEL_CARD.md to {OUTPUT.value}')

@@ -1,4 +1,4 @@
-"""Resizes images as Pillow does, in a program of JAX.
+"""Resizes images as Pillow does, but for rounding, in a program of JAX.
 
 Synopsis:
 
@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from classmix_jax.core.resize import PRECISION, get_size
+from classmix_jax.core.resize import enlarge, get_size
 from classmix_jax.types import Array, Size
 
 
@@ -31,17 +31,14 @@ def triangle_matrix(size_in: Any, size_out: Any) -> Float[Array, 'size_out size_
 
 
 def resize_antialiased(images: Float[Array, 'B h w C'], size: Size) -> Float[Array, 'B H W C']:
-  """Resizes images with values 0..255 to whole numbers, first their rows, then their columns.
+  """Resizes `[B, h, w, C]` to `size`; h and w may be symbolic.
 
-  Args:
-    images: `[B, h, w, C]` float32; h and w may be symbolic.
-    size: (H, W).
+  Pillow rounds the result, and the rows before, to whole numbers. That is left out: libraries whose
+  last digits differ would round some pixels differently.
   """
   if get_size(images) == size:
     return images
   rows, columns = (
     triangle_matrix(length, new) for length, new in zip(get_size(images), size, strict=True)
   )
-  x = jnp.einsum('Ww,bhwc->bhWc', columns, images, precision=PRECISION)
-  x = jnp.floor(x + 0.5)  # as Pillow rounds between both passes
-  return jnp.floor(jnp.einsum('Hh,bhwc->bHwc', rows, x, precision=PRECISION) + 0.5)
+  return enlarge(images, rows, columns)

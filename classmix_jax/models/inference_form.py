@@ -91,7 +91,7 @@ def _fold(variables: Mapping[str, PyTree], epsilons: Mapping[Path, float]) -> di
     factor = params.pop((*path, 'scale')) * lax.rsqrt(statistics[*path, 'var'] + epsilon)
     convolution = (*path[:-1], path[-1].replace('bn', 'conv', 1))
     if (*convolution, 'kernel') in params:
-      params[*convolution, 'kernel'] = params[*convolution, 'kernel'] * factor
+      params[*convolution, 'kernel'] *= factor.reshape(1, 1, 1, -1)
     else:
       params[*path, 'factor'] = factor
     params[*path, 'bias'] = params[*path, 'bias'] - statistics[*path, 'mean'] * factor

@@ -125,7 +125,7 @@ def test_stablehlo(networks, tmp_path, frozen):
   run = toy.write_run(tmp_path / 'run', root, **fields)
   export.export(run, tmp_path / 'out')
   program = jax_export.deserialize(bytearray((tmp_path / 'out/model.stablehlo').read_bytes()))
-  images = np.random.default_rng(0).integers(0, 256, (2, 24, 32, 3), np.uint8)
+  images = np.random.default_rng(0).integers(0, 256, (2, 32, 64, 3), np.uint8)
   state = checkpoint_lookup.load(run, '1')[1]
   head = state['method_state']['teacher']['head']
   source = state['frozen']['segmenter'] if frozen else state['method_state']['teacher']

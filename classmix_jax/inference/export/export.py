@@ -6,99 +6,51 @@ Synopsis:
 
     OUT/model.stablehlo    jax.export.deserialize(file.read()).call(images)
     OUT/savedmodel/        tf.saved_model.load('OUT/savedmodel')(images)
-    OUT/model.tflite       LiteRT, one image at a time
+    OUT/model.tflite       LiteRT, one image of a fixed size at a time
     OUT/model.onnx         onnxruntime.InferenceSession('OUT/model.onnx').run(None, {'images': ...})
-    OUT/MODEL_CARD.md      network, training data, scores and licence
+    OUT/MODEL_CARD.md      network, training data, scores, licences, and how each file is run
 
-Each model takes `[B, H, W, 3]` uint8 RGB with any B (TFLite: 1), normalises it, and returns
-`logits` `[B, H, W, C]` float32 and `label` `[B, H, W]` uint8.
+Each model takes `[B, H, W, 3]` uint8 RGB of any B, H and W (TFLite: of those chosen), does all
+else itself, and returns `label`, `logits` or `confidence`, see `network.py`. After writing, every
+file is run in a fresh process and compared with the network as it is trained.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 import os
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import NamedTuple
 
-import jax
-from jax import export as jax_export
-import jax.numpy as jnp
-import numpy as np
-
-from classmix_jax.config.load import read_config
-from classmix_jax.config.trained import trained_setup
-from classmix_jax.data.splits import split_hash
 from classmix_jax.errors import UserError
-from classmix_jax.evaluation.headline import headline_network
-from classmix_jax.inference.restore import load_networks
-from classmix_jax.models.image_classifier import predict_logits
-from classmix_jax.models.segmenter import to_unit_range
-from classmix_jax.types import Array
-from classmix_jax.utils.atomic_write import replacing, write_atomically
-from classmix_jax.utils.text import describe_error
-from classmix_jax.workdir import layout, run_files
+from classmix_jax.inference.export.fixed_size import choose_tested_sizes, evaluation_size
+from classmix_jax.inference.export.formats import FORMATS, Job, write_format
+from classmix_jax.inference.export.model_card import Written, model_card
+from classmix_jax.inference.export.network import OUTPUTS, exported_network, restore
+from classmix_jax.inference.export.self_test import (
+  Check,
+  compare,
+  draw_images,
+  predict_images,
+  run_file,
+)
+from classmix_jax.types import Size
+from classmix_jax.utils.atomic_write import write_atomically
 
-PLATFORMS = ('cpu', 'cuda', 'rocm', 'tpu')
-CHECKED = 3  # images on which the exported model is compared with JAX
-TOLERANCE = 1e-4  # largest difference of logits, relative to the largest logit
-
-Network = Callable[[Array], dict[str, Array]]
-
-
-def stablehlo(network: Network, size: tuple[int, int], output: Path) -> Callable:
-  """Writes OUT/model.stablehlo for CPUs, GPUs and TPUs; returns the exported model."""
-  (batch,) = jax_export.symbolic_shape('b')
-  image = jax.ShapeDtypeStruct((batch, *size, 3), jnp.uint8)
-  program = jax_export.export(jax.jit(network), platforms=PLATFORMS)(image)
-  path = output / 'model.stablehlo'
-  with replacing(path) as temporary:
-    temporary.write_bytes(program.serialize())
-  return jax_export.deserialize(bytearray(path.read_bytes())).call
+# Largest difference of logits, relative to the largest, of each precision.
+TOLERANCES = {'float32': 1e-4, 'float16': 0.05, 'bfloat16': 0.2, 'int8': 1.0}
 
 
-def _with_tensorflow() -> ModuleType:
-  """Imports the module that writes SavedModel and TFLite; raises UserError without TensorFlow."""
-  try:
-    from classmix_jax.inference.export import tensorflow
-  except ImportError as error:
-    raise UserError(
-      f'SavedModel and TFLite need TensorFlow ({error}): install it with pip install tensorflow.'
-    ) from None
-  return tensorflow
+class Exported(NamedTuple):
+  """What was written.
 
-
-def savedmodel(network: Network, size: tuple[int, int], output: Path) -> Callable:
-  """Writes OUT/savedmodel/; returns the exported model."""
-  return _with_tensorflow().write_savedmodel(network, size, output / 'savedmodel', PLATFORMS)
-
-
-def tflite(network: Network, size: tuple[int, int], output: Path) -> Callable:
-  """Writes OUT/model.tflite, for one image; returns the exported model."""
-  return _with_tensorflow().write_tflite(network, size, output / 'model.tflite')
-
-
-def onnx(network: Network, size: tuple[int, int], output: Path) -> Callable:
-  """Writes OUT/model.onnx; returns the exported model.
-
-  Raises:
-    UserError: jax2onnx is not installed.
+  Attributes:
+    files: in the order of the formats.
+    size: (H, W) of the images that were timed.
+    milliseconds: of one such image in JAX, of the network as it is trained.
   """
-  try:
-    from classmix_jax.inference.export.onnx import write_onnx
-  except ImportError as error:
-    raise UserError(
-      f'ONNX needs jax2onnx and onnxruntime ({error}): install them with '
-      "pip install 'classmix_jax[onnx]'."
-    ) from None
-  return write_onnx(network, size, output / 'model.onnx')
 
-
-FORMATS: Mapping[str, Callable[[Network, tuple[int, int], Path], Callable]] = {
-  'stablehlo': stablehlo,
-  'savedmodel': savedmodel,
-  'tflite': tflite,
-  'onnx': onnx,
-}
+  files: list[Written]
+  size: Size
+  milliseconds: float
 
 
 def export(
@@ -106,168 +58,76 @@ def export(
   output: str | os.PathLike,
   *,
   formats: Sequence[str] = ('stablehlo',),
-  size: tuple[int, int] | None = None,
+  sizes: Sequence[Size] = (),
+  outputs: Sequence[str] = ('label', 'logits'),
+  precision: str = 'float32',
   step: str = 'best',
   network: str = '',
-) -> dict[str, float]:
+  report: Callable[[Written], None] = lambda file: None,
+) -> Exported:
   """Writes a network of a run in some formats and compares each with JAX.
 
   Args:
     run: directory of the run.
     output: directory of the files.
     formats: names of `FORMATS`.
-    size: (H, W) of the images; None takes the run's working size or crop.
+    sizes: (H, W) of the images, for formats of fixed sizes; none takes the evaluation size.
+    outputs: names of `OUTPUTS`.
+    precision: 'float32', or one that all formats have, see `FORMATS`.
     step: 'latest', 'best' or a step.
     network: e.g. 'teacher'; '' takes the config's `eval_network`.
+    report: called with each file after its test.
 
   Returns:
-    Format -> largest difference of its logits from JAX's, relative to the largest logit.
+    The files, with the results of their tests.
 
   Raises:
-    UserError: the run, the format or the network does not exist; a size or a library is missing;
-      or the logits of an exported model differ from JAX's.
+    UserError: the run, the format, the output or the network does not exist; a library is missing;
+      a library cannot write the network, or what it wrote differs from JAX.
   """
   run, output = Path(run).expanduser().absolute(), Path(output).expanduser().absolute()
-  unknown = [name for name in formats if name not in FORMATS]
-  if unknown:
-    raise UserError(f'--format has {unknown[0]!r}; choose of {", ".join(FORMATS)}.')
-  size = size or default_size(run)[0]
-  apply, restored_step, name = restore_network(run, step, network)
+  check_choices(formats, outputs, precision)
+  dtype = precision if precision == 'bfloat16' else 'float32'
+  trained = restore(run, step, network, dtype)
+  sizes = list(sizes) or [evaluation_size(run)[0]]
   output.mkdir(parents=True, exist_ok=True)
-  differences = {}
+  images = draw_images(list(dict.fromkeys([*sizes, *choose_tested_sizes(sizes[0])])))
+  expected = predict_images(restore(run, step, network), images)
+  description = f'{trained.name} at step {trained.step} of a run of classmix_jax'
+  job = Job(exported_network(trained, outputs), precision, sizes, None, description)
+  files = []
   for kind in formats:
-    differences[kind] = compare_logits(write_format(kind, apply, size, output), apply, size)
-    if not differences[kind] <= TOLERANCE:
+    path = write_format(kind, job, output)
+    fixed = sizes if FORMATS[kind].fixed_sizes else []
+    tested = {f'{h}x{w}': images[f'{h}x{w}'] for h, w in fixed} or images
+    check = compare(*run_file(kind, path, tested), expected)
+    check_difference(path, check, precision)
+    files.append(Written(kind, path, precision, fixed, check))
+    report(files[-1])
+  write_atomically(output / 'MODEL_CARD.md', model_card(run, trained, outputs, files))
+  seconds = expected[f'{sizes[0][0]}x{sizes[0][1]}/seconds'].min()
+  return Exported(files, sizes[0], 1e3 * float(seconds))
+
+
+def check_choices(formats: Sequence[str], outputs: Sequence[str], precision: str) -> None:
+  """Raises UserError if a format or output does not exist, or a format lacks the precision."""
+  for flag, names, known in (('format', formats, FORMATS), ('outputs', outputs, OUTPUTS)):
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+      found = repr(unknown[0]) if unknown else 'no names'
+      raise UserError(f'--{flag} has {found}; choose of {", ".join(known)}.')
+  for name in formats:
+    if precision not in FORMATS[name].precisions:
       raise UserError(
-        f"the {kind} model's logits differ from JAX's by {differences[kind]:.1e} of the largest, "
-        f'more than {TOLERANCE:.0e}; the files in {output} should not be used.'
+        f'--precision={precision} is none of {name}, which has '
+        f'{", ".join(FORMATS[name].precisions)}; choose another, or another format.'
       )
-  card = model_card(run, restored_step, name, size, differences)
-  write_atomically(output / 'MODEL_CARD.md', card)
-  return differences
 
 
-def default_size(run: Path) -> tuple[tuple[int, int], str]:
-  """Returns the (H, W) of an export, and what it is: the working size of a run, or its crop.
-
-  Raises:
-    UserError: it has neither.
-  """
-  data = read_config(run)['data']
-  for field, title in (('size', 'working size'), ('crop', 'training crop')):
-    if data[field]:
-      height, width = data[field]
-      return (height, width), title
-  raise UserError('the run has images of many sizes: give --size=HEIGHT,WIDTH.')
-
-
-def write_format(name: str, network: Network, size: tuple[int, int], output: Path) -> Callable:
-  """Writes a format; raises UserError if its library does not support the network."""
-  try:
-    return FORMATS[name](network, size, output)
-  except UserError:
-    raise
-  except Exception as error:  # every library raises exceptions of its own
+def check_difference(path: Path, check: Check, precision: str) -> None:
+  """Raises UserError if a file's outputs differ from JAX's by more than rounding."""
+  if check.difference is not None and not check.difference <= TOLERANCES[precision]:
     raise UserError(
-      f'the library behind {name} cannot write this network ({type(error).__name__}: '
-      f'{describe_error(error)}); docs/export.md lists those it can.'
-    ) from error
-
-
-def restore_network(run: Path, step: str, network: str) -> tuple[Network, int, str]:
-  """Restores a network of a run; returns it with its step and its name."""
-  names, _ = run_files.read_classes(run)
-  method, evaluation = trained_setup(read_config(run), len(names))
-  restored_step, networks = load_networks(run, step)
-  name = headline_network(network or evaluation.headline, networks)
-  return with_label(method.model, networks[name]), restored_step, name
-
-
-def with_label(model: Any, variables: Any) -> Network:
-  """Binds a model to its variables: maps `[B, H, W, 3]` uint8 to logits and class ids."""
-
-  def network(image: Array) -> dict[str, Array]:
-    logits = predict_logits(model, variables, to_unit_range(image))
-    return {'logits': logits, 'label': jnp.argmax(logits, -1).astype(jnp.uint8)}
-
-  return network
-
-
-def compare_logits(exported: Callable, network: Network, size: tuple[int, int]) -> float:
-  """Returns the largest difference of logits on coarse noise, relative to the largest logit."""
-  coarse = np.random.default_rng(0).integers(0, 256, (CHECKED, *(-(-n // 8) for n in size), 3))
-  images = np.kron(coarse, np.ones((1, 8, 8, 1), int))[:, : size[0], : size[1]].astype(np.uint8)
-  expected = np.asarray(jax.jit(network)(images)['logits'])
-  logits = np.asarray(exported(images)['logits'])
-  return float(np.abs(logits - expected).max() / np.abs(expected).max())
-
-
-def describe_score(result: Mapping[str, Any], network: str) -> str:
-  """Returns the mIoU of a network with its protocol, for the model card."""
-  if not result:
-    return 'not evaluated at this step'
-  miou = 100 * result['networks'][network]['miou']
-  return f'{miou:.2f} % on {result["images"]} validation images, protocol {result["protocol"]}'
-
-
-def describe_licence(origin: Mapping[str, Any]) -> str:
-  """Returns whose licence applies to the weights, for the model card."""
-  if not origin:
-    return 'trained from scratch: only the licence of the data applies'
-  return (
-    f'started from {origin["name"]} (trained on {origin["trained_on"] or "unknown data"}, SHA-256 '
-    f'{origin["sha256"]}), whose licence applies, too'
-  )
-
-
-def model_card(
-  run: Path, step: int, network: str, size: tuple[int, int], differences: Mapping[str, float]
-) -> str:
-  """Returns the model card in Markdown: network, data, split, scores and licence."""
-  config = read_config(run)
-  names, _ = run_files.read_classes(run)
-  labeled, unlabeled = (run_files.read_split(run, part) for part in ('labeled', 'unlabeled'))
-  path = layout.evaluation_path(run, step)
-  result = run_files.read_json(path) if path.exists() else {}
-  return f"""# {config['method']['name']} on {config['name']}
-
-- network: {config['model']['backbone']} + {config['model']['head']}, the {network} at step {step}
-- data: {len(labeled)} labelled and {len(unlabeled)} unlabelled images of {config['name']}
-- split: {split_hash(labeled)}
-- mIoU: {describe_score(result, network)}
-- weights: {describe_licence(run_files.read_pretrained(run))}
-- input: images [B, {size[0]}, {size[1]}, 3], uint8, RGB; the model normalises them;
-  B is 1 with TFLite, anything elsewhere
-- files: {describe_reading(config)}
-- output: logits [B, {size[0]}, {size[1]}, {len(names)}], float32, and
-  label [B, {size[0]}, {size[1]}], uint8
-- classes: {', '.join(f'{index} {name}' for index, name in enumerate(names))}
-{format_differences(differences)}
-
-{format_iou(result['networks'][network]['iou'] if result else {})}
-"""
-
-
-def describe_reading(config: Mapping[str, Any]) -> str:
-  """Returns how the run makes RGB bytes of its image files, which a user of the model repeats."""
-  data = config['data']
-  bands, value_range = data.get('bands', ''), data.get('value_range', '')
-  parts = [f'bands {bands} (from 1)'] if bands else []
-  parts += [f'values {value_range} become 0 to 255, others are clipped'] if value_range else []
-  return '; '.join(parts) or 'RGB or grey, the whole range of their type becomes 0 to 255'
-
-
-def format_differences(differences: Mapping[str, float]) -> str:
-  """Returns a Markdown list: the largest relative difference of the logits in each format."""
-  return '\n'.join(
-    f'- {name}: logits within {value:.1e} of JAX, relative to the largest'
-    for name, value in differences.items()
-  )
-
-
-def format_iou(iou: Mapping[str, float | None]) -> str:
-  """Returns a Markdown table of the IoU of each class, '-' for classes without pixels."""
-  rows = (
-    f'| {name} | {"-" if value is None else f"{100 * value:.2f}"} |' for name, value in iou.items()
-  )
-  return '\n'.join(('| class | IoU in % |', '|---|---|', *rows))
+      f"the logits of {path} differ from JAX's by {check.difference:.1e} of the largest, more than "
+      f'{TOLERANCES[precision]:g}; the file should not be used.'
+    )

@@ -26,6 +26,7 @@ from classmix_jax.core.tiling import top_class
 from classmix_jax.evaluation.headline import headline_network
 from classmix_jax.inference.frame import Frame, choose_frame
 from classmix_jax.inference.restore import load_networks
+from classmix_jax.models.image_classifier import predict_logits
 from classmix_jax.models.inference_form import fold_batch_norms, predict_logits_plainly
 from classmix_jax.models.segmenter import Segmenter, to_unit_range
 from classmix_jax.types import Array, PyTree
@@ -90,12 +91,28 @@ def exported_network(trained: Trained, outputs: Sequence[str] = OUTPUTS) -> Netw
 
   def network(images: Array) -> dict[str, Array]:
     with plain_operations():
-      logits = logits_of_any_size(apply, images, trained.frame)
-    label, confidence = top_class(logits)
-    values = {'label': label.astype(jnp.uint8), 'logits': logits, 'confidence': confidence}
-    return {name: values[name] for name in outputs}
+      return predict_outputs(apply, images, trained.frame, outputs)
 
   return network
+
+
+def training_form(trained: Trained) -> Network:
+  """Returns the same function of the network as it is trained."""
+
+  def apply(image: Array) -> Array:
+    return predict_logits(trained.model, trained.variables, image)
+
+  return lambda images: predict_outputs(apply, images, trained.frame, OUTPUTS)
+
+
+def predict_outputs(
+  apply: Callable[[Array], Array], images: Array, frame: Frame, outputs: Sequence[str]
+) -> dict[str, Array]:
+  """Returns the outputs for images of any size; arguments are those of `logits_of_any_size`."""
+  logits = logits_of_any_size(apply, images, frame)
+  label, confidence = top_class(logits)
+  values = {'label': label.astype(jnp.uint8), 'logits': logits, 'confidence': confidence}
+  return {name: values[name] for name in outputs}
 
 
 def logits_of_any_size(apply: Callable[[Array], Array], images: Array, frame: Frame) -> Array:

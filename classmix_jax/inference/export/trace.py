@@ -29,12 +29,12 @@ CALLS = ('jaxpr', 'call_jaxpr', 'fun_jaxpr')
 MAX_FOLDED = 2**20
 
 # Operations on elements with the same index, whose inputs need not be broadcast before.
-_ELEMENTWISE = (
-  'abs add and clamp convert_element_type copy div eq erf erfc exp floor ge gt integer_pow is_finite '
-  'le log logistic lt max min mul ne neg not or pow rem round rsqrt select_n sign sqrt square '
-  'stop_gradient sub tanh xor optimization_barrier'
-)
-ELEMENTWISE = frozenset(_ELEMENTWISE.split())
+ELEMENTWISE = frozenset((
+  'abs', 'add', 'and', 'clamp', 'convert_element_type', 'copy', 'cos', 'div', 'eq', 'erf', 'erfc',
+  'exp', 'floor', 'ge', 'gt', 'integer_pow', 'is_finite', 'le', 'log', 'logistic', 'lt', 'max',
+  'min', 'mul', 'ne', 'neg', 'not', 'or', 'pow', 'rem', 'round', 'rsqrt', 'select_n', 'sign', 'sin',
+  'sqrt', 'square', 'stop_gradient', 'sub', 'tanh', 'xor',
+))  # fmt: skip
 
 
 class Program(NamedTuple):
@@ -54,9 +54,9 @@ class Backend(Protocol):
 
   Attributes:
     operations: name of a primitive -> `(equation, *inputs)`, which returns its output, or a list if
-      the primitive has several. Inputs are its values, or `np.ndarray` constants. Inputs of an elementwise operation may
-      have axes of length 1, or none, where others have more. The result of `broadcast_in_dim` may
-      have axes of length 1 in place of new ones (see `expand`).
+      the primitive has several. Inputs are its values, or `np.ndarray` constants. Inputs of an
+      elementwise operation may have axes of length 1, or none, where others have more. The result
+      of `broadcast_in_dim` may have axes of length 1 in place of new ones (see `expand`).
     functions: the same for jitted functions of this package with one output, by name.
   """
 

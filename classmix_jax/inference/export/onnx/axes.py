@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 
 from classmix_jax.inference.export.onnx.elementwise import (
-  IMAGE_RANK,
   choose_order,
   onnx_type,
   result_type,
@@ -18,7 +17,10 @@ from classmix_jax.inference.export.onnx.elementwise import (
 from classmix_jax.inference.export.onnx.graph import Graph
 from classmix_jax.inference.export.onnx.sizes import compute_scalar, compute_shape
 from classmix_jax.inference.export.onnx.value import (
+  IMAGE_ORDER,
+  IMAGE_RANK,
   Value,
+  is_one,
   reorder,
   sort_axes,
   to_value,
@@ -40,12 +42,16 @@ def lower_broadcast(graph: Graph, equation: Any, value: Any) -> Value:
 
 
 def insert_axes(graph: Graph, value: Value, axes: Sequence[int], rank: int) -> Value:
-  """Adds axes of length 1, so that each axis of a value becomes the one that `axes` names."""
+  """Adds axes of length 1, so that each axis of a value becomes the one that `axes` names.
+
+  Each is stored behind the axis before it, where a reshape may join them.
+  """
   order = [axes[axis] for axis in value.order]
   new = [axis for axis in range(rank) if axis not in axes]
   if not new:
     return value._replace(order=tuple(order))
-  order = sorted(order + new) if order == sorted(order) else new + order
+  for axis in new:
+    order.insert(order.index(axis - 1) + 1 if axis else 0, axis)
   positions = graph.add_integers(order.index(axis) for axis in new)
   shape: list[Any] = [1] * rank
   for axis, length in zip(axes, value.shape, strict=True):
@@ -59,6 +65,8 @@ def expand(graph: Graph, value: Any, shape: Sequence[Any]) -> Value:
   value = to_value(graph, value)
   if tuple(value.shape) == tuple(shape):
     return value
+  if len(shape) == IMAGE_RANK and is_one(value.shape[1]) and is_one(value.shape[2]):
+    value = reorder(graph, value, IMAGE_ORDER)  # as convolutions have it; no element moves
   stored = compute_shape(graph, [shape[axis] for axis in value.order])
   return value._replace(name=graph.add('Expand', value.name, stored), shape=tuple(shape))
 

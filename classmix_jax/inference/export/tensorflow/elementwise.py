@@ -38,7 +38,7 @@ def clamp(context: Context, equation: Any, low: Any, x: Any, high: Any) -> tf.Te
 
 
 def add(context: Context, equation: Any, x: Any, y: Any) -> tf.Tensor:
-  """Returns x + y: with one number for each channel as a bias, which is joined with a convolution."""
+  """Returns x + y: a number for each channel as a bias, which libraries join with a convolution."""
   for constant, other in ((x, y), (y, x)):
     if isinstance(constant, np.ndarray) and other.dtype.is_floating and other.shape.rank == 4:
       channels = constant.shape[-1] if constant.ndim else 1

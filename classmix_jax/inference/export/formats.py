@@ -1,0 +1,175 @@
+"""The formats in which a network is exported: their files, and the libraries that write them.
+
+Synopsis:
+
+    format = FORMATS['onnx']
+    format.write(Job(network, 'float32'), Path('OUT/model.onnx'))
+
+To add one: a function that writes it and a line in `FORMATS`, and how it is run in `run_file.py`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import importlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from classmix_jax.errors import UserError
+from classmix_jax.inference.export.network import Network
+from classmix_jax.inference.export.stablehlo import write_stablehlo
+from classmix_jax.inference.export.trace import trace
+from classmix_jax.types import Size
+from classmix_jax.utils.text import describe_error
+
+PACKAGE = 'classmix_jax.inference.export'
+
+
+class Job(NamedTuple):
+  """What is written.
+
+  Attributes:
+    network: maps uint8 images of any size to named arrays.
+    precision: a name of the format's `precisions`.
+    sizes: (H, W) of the images, for formats of fixed sizes.
+    calibration: yields typical images `[H, W, 3]` uint8, for 'int8'.
+    description: of the network, in one sentence.
+  """
+
+  network: Network
+  precision: str = 'float32'
+  sizes: Sequence[Size] = ()
+  calibration: Callable[[], Iterator[np.ndarray]] | None = None
+  description: str = ''
+
+
+class Format(NamedTuple):
+  """A format.
+
+  Attributes:
+    file: name of the file, or of the directory.
+    write: writes a job to a path.
+    fixed_sizes: whether it takes images of `Job.sizes` only, one at a time.
+    precisions: in which it can be written.
+    install: the pip command for what reads it.
+    usage: Python that runs it on `images` `[B, H, W, 3]` uint8.
+  """
+
+  file: str
+  write: Callable[[Job, Path], None]
+  fixed_sizes: bool
+  precisions: tuple[str, ...]
+  install: str
+  usage: str
+
+
+def _stablehlo(job: Job, path: Path) -> None:
+  write_stablehlo(job.network, path)
+
+
+def _savedmodel(job: Job, path: Path) -> None:
+  module = _import('tensorflow.savedmodel', 'SavedModel needs TensorFlow', 'tensorflow')
+  module.write_savedmodel(trace(job.network, 'b, h, w'), path)
+
+
+def _tflite(job: Job, path: Path) -> None:
+  module = _import('tensorflow.tflite', 'TFLite needs TensorFlow', 'tensorflow')
+  programs = [trace(job.network, f'1, {height}, {width}') for height, width in job.sizes]
+  module.write_tflite(programs, path, job.precision, job.calibration)
+
+
+def _onnx(job: Job, path: Path) -> None:
+  module = _import('onnx.write', 'ONNX needs onnx and onnxruntime', "'classmix_jax[onnx]'")
+  module.write_onnx(trace(job.network, 'b, h, w'), path, description=job.description)
+
+
+def _import(module: str, need: str, package: str) -> Any:
+  """Imports a module; raises UserError if a library is missing."""
+  try:
+    return importlib.import_module(f'{PACKAGE}.{module}')
+  except ImportError as error:
+    raise UserError(f'{need} ({error}): install it with pip install {package}.') from None
+
+
+FORMATS: Mapping[str, Format] = {
+  'stablehlo': Format(
+    'model.stablehlo',
+    _stablehlo,
+    fixed_sizes=False,
+    precisions=('float32', 'bfloat16'),
+    install='pip install jax',
+    usage="""\
+from jax import export
+with open('{path}', 'rb') as file:
+  model = export.deserialize(bytearray(file.read()))
+label = model.call(images)['label']""",
+  ),
+  'savedmodel': Format(
+    'savedmodel',
+    _savedmodel,
+    fixed_sizes=False,
+    precisions=('float32',),
+    install='pip install tensorflow',
+    usage="""\
+import tensorflow as tf
+model = tf.saved_model.load('{path}')
+label = model(images)['label'].numpy()""",
+  ),
+  'tflite': Format(
+    'model.tflite',
+    _tflite,
+    fixed_sizes=True,
+    precisions=('float32', 'float16', 'int8'),
+    install='pip install tensorflow',
+    usage="""\
+import tensorflow as tf
+model = tf.lite.Interpreter('{path}').get_signature_runner('{height}x{width}')
+label = model(images=images)['label']""",
+  ),
+  'onnx': Format(
+    'model.onnx',
+    _onnx,
+    fixed_sizes=False,
+    precisions=('float32', 'float16', 'int8'),
+    install='pip install onnxruntime',
+    usage="""\
+import onnxruntime
+model = onnxruntime.InferenceSession('{path}')
+(label,) = model.run(['label'], {{'images': images}})""",
+  ),
+}
+
+
+def file_name(name: str, precision: str) -> str:
+  """Returns the name of the file of a format.
+
+  Example:
+    >>> file_name('onnx', 'float32'), file_name('onnx', 'int8')
+    ('model.onnx', 'model-int8.onnx')
+  """
+  path = Path(FORMATS[name].file)
+  return path.name if precision == 'float32' else f'{path.stem}-{precision}{path.suffix}'
+
+
+def write_format(name: str, job: Job, output: Path) -> Path:
+  """Writes a network in a format.
+
+  Args:
+    name: a key of FORMATS.
+    job: what is written.
+    output: directory of the file.
+
+  Raises:
+    UserError: its library is missing, or does not support the network.
+  """
+  path = output / file_name(name, job.precision)
+  try:
+    FORMATS[name].write(job, path)
+  except UserError:
+    raise
+  except Exception as error:  # every library raises exceptions of its own
+    raise UserError(
+      f'{name} cannot be written of this network ({type(error).__name__}: '
+      f'{describe_error(error)}); docs/export.md lists the networks and formats that were tested.'
+    ) from error
+  return path

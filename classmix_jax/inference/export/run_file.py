@@ -1,0 +1,97 @@
+"""Runs an exported file on images, in a process that imports its library and nothing else.
+
+    python run_file.py onnx OUT/model.onnx INPUTS.npz OUTPUTS.npz 3
+
+INPUTS has arrays `[B, H, W, 3]` uint8 of some names. OUTPUTS gets the arrays NAME/label and so on,
+and NAME/seconds, those of each of the repetitions per image. The last line that is printed names
+the library.
+"""
+
+import os
+import sys
+import time
+
+import numpy as np
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+os.environ.setdefault('CUDA_VISIBLE_DEVICES', '')
+
+
+def load_stablehlo(path):
+  import jax
+  from jax import export
+
+  with open(path, 'rb') as file:
+    model = export.deserialize(bytearray(file.read()))
+  # A program is compiled once for each size.
+  return jax.jit(model.call), f'jax {jax.__version__}'
+
+
+def load_savedmodel(path):
+  import tensorflow as tf
+
+  return tf.saved_model.load(path), f'tensorflow {tf.__version__}'
+
+
+def load_tflite(path):
+  import warnings
+
+  warnings.simplefilter('ignore')  # that tf.lite moves to another package
+  import tensorflow as tf
+
+  interpreter = tf.lite.Interpreter(path, num_threads=os.cpu_count())
+
+  def call(images):
+    runner = interpreter.get_signature_runner(f'{images.shape[1]}x{images.shape[2]}')
+    outputs = [runner(images=image[None]) for image in images]
+    return {name: np.concatenate([one[name] for one in outputs]) for name in outputs[0]}
+
+  return call, f'TFLite of tensorflow {tf.__version__}'
+
+
+def load_onnx(path):
+  import onnxruntime
+
+  session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+  names = [output.name for output in session.get_outputs()]
+
+  def call(images):
+    return dict(zip(names, session.run(names, {'images': images}), strict=True))
+
+  return call, f'onnxruntime {onnxruntime.__version__}'
+
+
+LOADERS = {
+  'stablehlo': load_stablehlo,
+  'savedmodel': load_savedmodel,
+  'tflite': load_tflite,
+  'onnx': load_onnx,
+}
+
+
+def run(call, images, repetitions):
+  """Returns the outputs for some images and the seconds per image of each repetition."""
+  outputs = {name: np.asarray(value) for name, value in call(images).items()}
+  seconds = []
+  for _ in range(repetitions):
+    start = time.perf_counter()
+    for value in call(images[:1]).values():
+      np.asarray(value)
+    seconds.append(time.perf_counter() - start)
+  return {**outputs, 'seconds': np.array(seconds)}
+
+
+def main(kind, path, inputs, outputs, repetitions):
+  call, library = LOADERS[kind](path)
+  with np.load(inputs) as arrays:
+    results = {
+      f'{name}/{key}': value
+      for name in arrays.files
+      for key, value in run(call, arrays[name], int(repetitions)).items()
+    }
+  np.savez(outputs, **results)
+  print(library)
+
+
+if __name__ == '__main__':
+  main(*sys.argv[1:])

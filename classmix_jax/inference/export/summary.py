@@ -1,0 +1,39 @@
+"""What an export prints: a line for each file, and the sizes of its images."""
+
+from pathlib import Path
+
+from classmix_jax.inference.export.export import Exported
+from classmix_jax.inference.export.fixed_size import evaluation_size
+from classmix_jax.inference.export.model_card import Written
+
+
+def describe_file(file: Written) -> str:
+  """Returns the name of a file, how it differs from JAX, and how fast it is."""
+  check = file.check
+  compared = (
+    ''
+    if check.difference is None
+    else (f"logits within {check.difference:.1e} of JAX's, relative to the largest, ")
+  )
+  return (
+    f'{file.path.name}: {compared}{100 * check.pixels:.3f} % of the pixels have another class; '
+    f'{check.milliseconds:.0f} ms per image with {check.library}'
+  )
+
+
+def describe_sizes(run: Path, exported: Exported, *, is_chosen: bool) -> str:
+  """Returns the size of the images of the test, and that of formats that have a fixed one."""
+  height, width = exported.size
+  lines = [f'JAX: {exported.milliseconds:.0f} ms per image; all of {height}x{width}, on the CPU']
+  fixed = [file for file in exported.files if file.sizes]
+  others = [file.path.name for file in exported.files if not file.sizes]
+  if others:
+    lines.append(f'{", ".join(others)}: images of any number and size')
+  if fixed:
+    sizes = ', '.join(f'{height}x{width}' for height, width in fixed[0].sizes)
+    title = '' if is_chosen else f', {evaluation_size(run)[1]}'
+    lines.append(
+      f'{fixed[0].path.name}: one image of {sizes} (height x width) only{title}; '
+      '--sizes=HEIGHTxWIDTH,... chooses others'
+    )
+  return '\n'.join(lines)
