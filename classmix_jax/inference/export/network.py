@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 from jax.core import max_dim
 import jax.numpy as jnp
 
@@ -74,8 +75,10 @@ def restore(run: Path, step: str, network: str, dtype: str = 'float32') -> Train
   method, evaluation = trained_setup(values, len(names))
   restored_step, networks = load_networks(run, step)
   name = headline_network(network or evaluation.headline, networks)
+  # On the CPU, where float32 products are exact and files are tested.
+  variables = jax.device_put(networks[name], jax.local_devices(backend='cpu')[0])
   frame = choose_frame(evaluation)
-  return Trained(method.model, networks[name], frame, names, restored_step, name)
+  return Trained(method.model, variables, frame, names, restored_step, name)
 
 
 def exported_network(trained: Trained, outputs: Sequence[str] = OUTPUTS) -> Network:

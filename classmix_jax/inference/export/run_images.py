@@ -50,7 +50,9 @@ def open_unlabeled_images(run: Path) -> Source:
   dataset = open_run_images(run)
   for part, others in (('unlabeled', dataset.unlabeled), ('labeled', None)):
     recorded = set(run_files.read_split(run, part))
-    source = subset(dataset.train, [i for i, name in enumerate(dataset.train.names) if name in recorded])
+    source = subset(
+      dataset.train, [i for i, name in enumerate(dataset.train.names) if name in recorded]
+    )
     # Joined as the run joined them, whose names have a suffix if both have an image of that name.
     source = concat(source, others) if others is not None else source
     source = subset(source, [i for i, name in enumerate(source.names) if name in recorded])
