@@ -19,21 +19,32 @@ import jax
 from classmix_jax.types import Array
 
 _plain = contextvars.ContextVar('plain', default=False)
+_by_platform = contextvars.ContextVar('by_platform', default=True)
 
 
 @contextlib.contextmanager
-def plain_operations() -> Iterator[None]:
-  """Makes functions that are traced in the context use the plain forms."""
-  token = _plain.set(True)
+def plain_operations(*, by_platform: bool = False) -> Iterator[None]:
+  """Makes functions that are traced in the context use the plain forms.
+
+  Args:
+    by_platform: whether the program may select an operation by platform, as StableHLO can.
+  """
+  plain, selects = _plain.set(True), _by_platform.set(by_platform)
   try:
     yield
   finally:
-    _plain.reset(token)
+    _plain.reset(plain)
+    _by_platform.reset(selects)
 
 
 def is_plain() -> bool:
   """Returns whether functions use the plain forms."""
   return _plain.get()
+
+
+def selects_by_platform() -> bool:
+  """Returns whether functions may select an operation by platform."""
+  return _by_platform.get()
 
 
 def as_operation(name: str, function: Callable[[Array], Array]) -> Callable[[Array], Array]:
