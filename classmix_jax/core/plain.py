@@ -47,8 +47,8 @@ def selects_by_platform() -> bool:
   return _by_platform.get()
 
 
-def as_operation(name: str, function: Callable[[Array], Array]) -> Callable[[Array], Array]:
-  """Makes a function of one array a jitted function with a name, by which programs call it.
+def as_operation(name: str, function: Callable[..., Array]) -> Callable[..., Array]:
+  """Makes a function of arrays a jitted function with a name, by which programs call it.
 
   In the program of JAX it is one equation, which another library may replace by an operation of its
   own. Outside of `plain_operations` the function is returned as it is.
@@ -56,8 +56,8 @@ def as_operation(name: str, function: Callable[[Array], Array]) -> Callable[[Arr
   if not is_plain():
     return function
 
-  def call(x: Array) -> Array:
-    return function(x)
+  def call(*arrays: Array) -> Array:
+    return function(*arrays)
 
   call.__name__ = name
   return jax.jit(call)

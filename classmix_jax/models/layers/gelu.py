@@ -18,8 +18,7 @@ def gelu(x: Float[Array, '...']) -> Float[Array, '...']:
     0.8413
   """
 
-  def compute(x: Array) -> Array:
-    y = x.astype(jnp.float32)
-    return (y * (1 + lax.erf(y * 0.5**0.5)) / 2).astype(x.dtype)
+  def compute(y: Array) -> Array:
+    return y * (1 + lax.erf(y * 0.5**0.5)) / 2
 
-  return as_operation('gelu', compute)(x)
+  return as_operation('exact_gelu', compute)(x.astype(jnp.float32)).astype(x.dtype)
