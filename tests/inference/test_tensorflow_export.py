@@ -1,7 +1,6 @@
 """SavedModel and TFLite files have the logits of JAX, for images of any size."""
 
 import jax
-import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
