@@ -14,7 +14,7 @@ Array = jax.Array
 PyTree = Any
 Metrics = Mapping[str, Array]
 ArraySpec = Array | jax.ShapeDtypeStruct  # only its shape and type are used
-Size = tuple[int, int]  # (height, width)
+Size = tuple[Any, Any]  # (height, width): integers, or symbolic dimensions of an export
 
 
 class Example(NamedTuple):

@@ -20,8 +20,8 @@ PARTS = {
   '': 'to train',
   'torch': 'to write weights as .pth',
   'labels': 'to convert labels',
-  'lite': 'weights of efficientnet_lite0',
   'hub': 'to download weights',
+  'serve': 'to serve a page',
   'dev': 'to test',
 }
 HEAD = """# Dependencies

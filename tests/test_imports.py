@@ -36,9 +36,15 @@ RANK = {room: rank for rank, room in enumerate(ROOMS)}
 TENSORFLOW = (  # and what is in them
   'classmix_jax.data.input_pipeline',
   'classmix_jax.inference.export.tensorflow',
+  'classmix_jax.inference.export.run_file',  # a program for a process of its own
   'classmix_jax.datasets.scenes.builder',
 )
-OPTIONAL = (*TENSORFLOW, 'classmix_jax.inference.export.onnx')  # what may not be installed
+OPTIONAL = (  # what may not be installed
+  *TENSORFLOW,
+  'classmix_jax.inference.export.onnx',
+  'classmix_jax.inference.serve.app',
+  'classmix_jax.inference.serve.channel',
+)
 TENSORBOARD = 'classmix_jax.training.tensorboard_writer'
 
 

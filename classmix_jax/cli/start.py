@@ -11,6 +11,7 @@ PROGRAMS = (
   'train',
   'evaluate',
   'predict',
+  'serve',
   'export',
   'report',
   'table',

@@ -33,7 +33,7 @@ def triangle_matrix(size_in: Any, size_out: Any) -> Float[Array, 'size_out size_
 def resize_antialiased(images: Float[Array, 'B h w C'], size: Size) -> Float[Array, 'B H W C']:
   """Resizes `[B, h, w, C]` to `size`; h and w may be symbolic.
 
-  Pillow rounds the result, and the rows before, to whole numbers, which is left out: libraries whose
+  Pillow rounds the result, and the rows before, to whole numbers. That is left out: libraries whose
   last digits differ would round some pixels differently.
   """
   if get_size(images) == size:

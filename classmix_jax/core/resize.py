@@ -26,7 +26,7 @@ from classmix_jax.types import Array, Size
 PRECISION = lax.Precision.HIGHEST  # of float32 matrix products
 
 
-def interpolation_matrix(size_in: int, size_out: int) -> Float32[Any, 'size_out size_in']:
+def interpolation_matrix(size_in: Any, size_out: Any) -> Float32[Any, 'size_out size_in']:
   """Returns `[size_out, size_in]` float32 weights of linear interpolation, corners aligned.
 
   A NumPy array, or one of JAX if a size is symbolic (`jax.export.symbolic_shape`).

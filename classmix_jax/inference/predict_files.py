@@ -10,11 +10,9 @@ import contextlib
 import dataclasses
 from pathlib import Path
 
-import jax
-
 from classmix_jax.errors import UserError
 from classmix_jax.inference.predict_inputs import Input, find_inputs
-from classmix_jax.inference.predictor import Predictor, load
+from classmix_jax.inference.predictor import Predictor, convert_memory_errors, load
 from classmix_jax.inference.result_files import (
   describe_write_error,
   write_class_names,
@@ -22,7 +20,6 @@ from classmix_jax.inference.result_files import (
 )
 from classmix_jax.inference.result_names import check_results
 from classmix_jax.utils.progress import progress
-from classmix_jax.utils.text import describe_error
 
 MAX_NAMED = 20  # failed images that are printed
 
@@ -114,17 +111,8 @@ def predict_image(predictor: Predictor, one: Input, output: Path) -> None:
     OSError: no file can be written: the disk is full or read-only.
   """
   image = predictor.read(one.image)
-  try:
+  with convert_memory_errors(f"'{one.name}'", image.shape[:2]):
     prediction = predictor.predict_rgb(image)
-  except (MemoryError, jax.errors.JaxRuntimeError) as error:
-    text = describe_error(error)
-    if not isinstance(error, MemoryError) and 'RESOURCE_EXHAUSTED' not in text:
-      raise
-    height, width = image.shape[:2]
-    raise UserError(
-      f"'{one.name}' has {width} x {height} pixels, for which the memory does not suffice: make it "
-      'smaller, or cut it into parts.'
-    ) from None
   write_results(output, one.name, image, prediction, predictor.palette)
 
 

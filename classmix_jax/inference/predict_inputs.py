@@ -51,7 +51,7 @@ class Inputs(NamedTuple):
   errors: tuple[str, ...] = ()
 
 
-def find_inputs(source: str, output: Path | None = None) -> Inputs:
+def find_inputs(source: str, output: Path | None = None, flag: str = 'input') -> Inputs:
   """Finds the images of a source; results of predict are none, and `output` is left out.
 
   Args:
@@ -59,6 +59,7 @@ def find_inputs(source: str, output: Path | None = None) -> Inputs:
       text file with a path in every line; or a video, whose frames are named NAME/000000 and so
       on.
     output: directory of the results, which may lie below the source.
+    flag: that names the source, for the message.
 
   Raises:
     UserError: there are no images.
@@ -76,7 +77,7 @@ def find_inputs(source: str, output: Path | None = None) -> Inputs:
       kind = 'a directory without images that are read'
     elif path.is_file():
       kind = 'a list without images that are read'
-    raise UserError(f'--input={source} is {kind}. {" ".join(files.notes)}'.rstrip())
+    raise UserError(f'--{flag}={source} is {kind}. {" ".join(files.notes)}'.rstrip())
   images, errors, notes = [], [], list(files.notes)
   links = [file for file in files.paths if links_to_result(file)]
   notes += describe_groups({'results of predict': links} if links else {})

@@ -9,6 +9,7 @@ Synopsis:
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+import contextlib
 import dataclasses
 import os
 from pathlib import Path
@@ -22,12 +23,14 @@ from classmix_jax.config.load import read_config
 from classmix_jax.config.trained import trained_setup
 from classmix_jax.data.files.image_io import WHOLE
 from classmix_jax.data.files.reading import Reading, parse_reading
+from classmix_jax.errors import UserError
 from classmix_jax.evaluation.eval_step import predict
 from classmix_jax.evaluation.headline import headline_network
 from classmix_jax.inference.as_array import ImageLike, as_array
 from classmix_jax.inference.frame import Frame, choose_frame
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.types import Array, PyTree
+from classmix_jax.utils.text import describe_error
 from classmix_jax.workdir import run_files
 
 
@@ -68,6 +71,8 @@ class Predictor:
     frame: the size at which the network sees an image.
     class_names: name of class 0, 1, ...
     palette: one RGB triple per class.
+    network: name of the network, e.g. 'teacher'.
+    step: of its checkpoint.
     reading: bands and range of values that the run reads of its images.
   """
 
@@ -76,6 +81,8 @@ class Predictor:
   frame: Frame
   class_names: tuple[str, ...]
   palette: tuple[tuple[int, int, int], ...]
+  network: str
+  step: int
   reading: Reading = WHOLE
 
   def predict(self, image: ImageLike) -> Prediction:
@@ -117,7 +124,10 @@ class Predictor:
 
   def predict_rgb(self, image: np.ndarray) -> Prediction:
     """Predicts an image `[H, W, 3]` uint8 as `read` returns it."""
-    framed = self.framed(image)
+    return self.predict_framed(self.framed(image))
+
+  def predict_framed(self, framed: Framed) -> Prediction:
+    """Predicts an image that `framed` has resized or padded."""
     scores = self.apply(self.variables, framed.image[None], framed.valid[None])
     height, width = framed.size
     label, confidence = (np.asarray(array)[0, :height, :width] for array in scores)
@@ -153,7 +163,7 @@ def load(run: str | os.PathLike, *, step: str = 'best', network: str = '') -> Pr
   values = read_config(run)
   names, palette = run_files.read_classes(run)
   method, evaluation = trained_setup(values, len(names))
-  _, networks = load_networks(run, step)
+  restored, networks = load_networks(run, step)
   name = headline_network(network or evaluation.headline, networks)
   protocol = evaluation.protocol
   frame = choose_frame(evaluation)
@@ -171,8 +181,30 @@ def load(run: str | os.PathLike, *, step: str = 'best', network: str = '') -> Pr
     frame=frame,
     class_names=names,
     palette=palette,
+    network=name,
+    step=restored,
     reading=run_reading(values),
   )
+
+
+@contextlib.contextmanager
+def convert_memory_errors(name: str, size: tuple[int, int]) -> Iterator[None]:
+  """Converts exhausted memory inside the block to UserError.
+
+  Args:
+    name: of the image, for the message.
+    size: (height, width) of the image.
+  """
+  try:
+    yield
+  except (MemoryError, jax.errors.JaxRuntimeError) as error:
+    text = describe_error(error)
+    if not isinstance(error, MemoryError) and 'RESOURCE_EXHAUSTED' not in text:
+      raise
+    raise UserError(
+      f'{name} has {size[1]} x {size[0]} pixels, for which the memory does not suffice: make it '
+      'smaller, or cut it into parts.'
+    ) from None
 
 
 def run_reading(values: Mapping[str, Any]) -> Reading:

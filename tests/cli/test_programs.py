@@ -64,8 +64,12 @@ CONFIG = f'--config={command_line.__file__.rpartition("classmix_jax")[0]}configs
     ('evaluate', ['--workdir=.'], ['config.json does not exist']),
     ('predict', ['--workdir=.', '--input=x'], ['--output is missing', '--output=DIR']),
     ('predict', ['--workdir=.', '--output=x'], ['--input is missing']),
+    ('serve', [], ['--workdir is missing']),
+    ('serve', ['--workdir=.', '--port=x'], ['port', 'x']),
+    ('serve', ['--workdir=.', '--port=70000'], ['--port=70000 must be from 0']),
+    ('serve', ['--workdir=.', '--port=0'], ['config.json does not exist']),
     ('export', ['--workdir=.'], ['--output is missing']),
-    ('export', ['--workdir=.', '--output=o', '--size=3'], ['--size=3 must be HEIGHT,WIDTH']),
+    ('export', ['--workdir=.', '--output=o', '--sizes=3'], ['--sizes=3 must be HEIGHTxWIDTH']),
     ('report', [], ['missing']),
     ('convert_weights', [], ['--input is missing', '--help']),
     (

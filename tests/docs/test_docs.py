@@ -27,7 +27,14 @@ from classmix_jax.cli import start
 from classmix_jax.config import defaults
 from classmix_jax.methods import METHODS, hyper_parameters
 
-OPTIONAL = ('.input_pipeline', '.builder', '.export.tensorflow', '.export.onnx')
+OPTIONAL = (
+  '.input_pipeline',
+  '.builder',
+  '.export.tensorflow',
+  '.export.onnx',
+  '.serve.app',
+  '.serve.channel',
+)
 MODULES = [
   module.name
   for module in pkgutil.walk_packages(classmix_jax.__path__, 'classmix_jax.')

@@ -24,7 +24,7 @@ def build_trained(backbone: str, head: str, frame: Frame = PADDED, *, stem: bool
   spec = jax.eval_shape(
     lambda: model.init(jax.random.key(0), jnp.zeros(IMAGE_SHAPE.shape), train=False)
   )
-  variables = draw(spec)
+  variables = jax.tree.map(jnp.asarray, draw(spec))
   network = {'params': variables['params'], 'batch_stats': variables.get('batch_stats', {})}
   return Trained(model, network, frame, CLASSES, 0, 'teacher')
 

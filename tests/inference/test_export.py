@@ -1,29 +1,28 @@
-"""Exported networks equal JAX for batches of any size; differences are detected."""
+"""Exports: every format agrees with JAX, for images of any size, and what does not is refused."""
 
 import importlib.util
 import json
-import os
-from pathlib import Path
+import re
 import shutil
+import subprocess
 import sys
 
 import jax
 from jax import export as jax_export
 import numpy as np
-from PIL import Image
 import pytest
 import toy
 
-from classmix_jax.config.load import read_config
-from classmix_jax.config.trained import trained_setup
-from classmix_jax.data.files.image_io import read_image
 from classmix_jax.data.splits import split_hash
 from classmix_jax.errors import UserError
-from classmix_jax.inference.export import export
-from classmix_jax.inference.restore import load_networks
+from classmix_jax.inference.export import export, fixed_size, formats, self_test
+from classmix_jax.inference.export.model_card import describe_frame, describe_licence
+from classmix_jax.inference.export.network import restore, training_form
+from classmix_jax.inference.frame import Frame
+from classmix_jax.inference.predictor import load
+from classmix_jax.workdir import run_files
 
-SHARED = Path(__file__).resolve().parents[3] / 'shared' / 'data'
-CAMVID = Path(os.environ.get('CLASSMIX_JAX_DATA', SHARED)) / 'camvid' / 'val'
+SIZES = [(2, 24, 32), (1, 41, 30)]
 
 
 @pytest.fixture(scope='module')
@@ -33,160 +32,226 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def images(run):
-  files = sorted((run.parent / 'data' / 'unlabeled' / 'images').iterdir())[:3]
-  return np.stack([read_image(file) for file in files])[:, :24, :32]
-
-
-@pytest.fixture(scope='module')
-def expected(run, images):
-  return logits(run, images)
-
-
-def logits(run, images):
-  """Logits of the run's teacher, by way of the model itself."""
-  model = trained_setup(read_config(run), len(toy.CLASSES)).method.model
-  _, networks = load_networks(run, 'latest')
-  return np.asarray(
-    jax.jit(lambda x: model.apply(networks['teacher'], x, train=False))(
-      images.astype(np.float32) / 255
-    )
+def exported(run):
+  """All formats, each tested in a fresh process."""
+  names = ['stablehlo', 'savedmodel', 'tflite']
+  if are_installed('onnx', 'onnxruntime'):
+    names.append('onnx')
+  return export.export(
+    run,
+    run.parent / 'out',
+    formats=names,
+    sizes=[(24, 32), (41, 30)],
+    outputs=['label', 'logits', 'confidence'],
   )
 
 
-def test_stablehlo(run, images, expected, tmp_path):
-  export.export(run, tmp_path)
-  text = (tmp_path / 'model.stablehlo').read_bytes()
-  program = jax_export.deserialize(bytearray(text))
-  assert program.platforms == export.PLATFORMS
-  for count in (1, 3):
-    result = program.call(images[:count])
-    np.testing.assert_allclose(result['logits'], expected[:count], atol=1e-4)
-    np.testing.assert_array_equal(result['label'], expected[:count].argmax(-1))
-  card = (tmp_path / 'MODEL_CARD.md').read_text()
+def are_installed(*modules):
+  return all(importlib.util.find_spec(module) for module in modules)
+
+
+@pytest.fixture(scope='module')
+def cases(run):
+  """Images of two sizes with the outputs of the network as it is trained."""
+  network = jax.jit(training_form(restore(run, 'latest', '')))
+  rng = np.random.default_rng(1)
+  images = [rng.integers(0, 256, (*shape, 3), np.uint8) for shape in SIZES]
+  return [(batch, network(batch)) for batch in images]
+
+
+def assert_agrees(outputs, expected):
+  np.testing.assert_allclose(outputs['logits'], expected['logits'], atol=1e-4)
+  np.testing.assert_array_equal(outputs['label'], expected['label'])
+  np.testing.assert_allclose(outputs['confidence'], expected['confidence'], atol=1e-5)
+  assert [np.asarray(outputs[name]).dtype for name in ('label', 'logits', 'confidence')] == [
+    np.uint8, np.float32, np.float32,
+  ]  # fmt: skip
+
+
+def test_files_agree_with_the_network(exported):
+  for file in exported.files:
+    assert file.path.exists()
+    assert file.check.difference < 1e-5, file.kind
+    assert file.check.pixels == 0, file.kind
+    assert file.check.milliseconds > 0
+  assert exported.size == (24, 32)
+  libraries = [file.check.library.split()[0] for file in exported.files]
+  assert libraries[:3] == ['jax', 'tensorflow', 'TFLite']
+
+
+def test_stablehlo(exported, cases):
+  program = jax_export.deserialize(bytearray(exported.files[0].path.read_bytes()))
+  assert program.platforms == ('cpu', 'cuda', 'rocm', 'tpu')
+  for images, expected in cases:
+    assert_agrees(program.call(images), expected)
+
+
+def test_savedmodel(exported, cases):
+  tf = pytest.importorskip('tensorflow')
+  model = tf.saved_model.load(str(exported.files[1].path))
+  for images, expected in cases:
+    assert_agrees(model(images), expected)
+    assert_agrees(model.signatures['serving_default'](images=tf.constant(images)), expected)
+
+
+@pytest.mark.filterwarnings('ignore:.*tf.lite.Interpreter is deprecated')
+def test_tflite(exported, cases):
+  tf = pytest.importorskip('tensorflow')
+  interpreter = tf.lite.Interpreter(str(exported.files[2].path))
+  for images, expected in cases:
+    runner = interpreter.get_signature_runner(f'{images.shape[1]}x{images.shape[2]}')
+    first = {name: value[:1] for name, value in expected.items()}
+    assert_agrees(runner(images=images[:1]), first)
+
+
+def test_onnx(exported, cases):
+  onnxruntime = pytest.importorskip('onnxruntime')
+  pytest.importorskip('onnx')
+  session = onnxruntime.InferenceSession(str(exported.files[3].path))
+  names = [output.name for output in session.get_outputs()]
+  for images, expected in cases:
+    assert_agrees(dict(zip(names, session.run(names, {'images': images}), strict=True)), expected)
+
+
+def test_as_predicted(run, cases):
+  """The network sees an image as `predict` does."""
+  predictor = load(run, step='latest')
+  for images, expected in cases:
+    label, confidence = predictor.predict(images[0])
+    np.testing.assert_array_equal(label, expected['label'][0])
+    np.testing.assert_allclose(confidence, expected['confidence'][0], atol=1e-5)
+
+
+def test_the_model_card(run, exported):
+  card = (run.parent / 'out' / 'MODEL_CARD.md').read_text()
   toy.assert_says(
     card,
-    'input: images [B, 24, 32, 3], uint8',
+    'input: images [B, H, W, 3], uint8',
     'from scratch',
     '4 labelled and 6 unlabelled',
     f'split: {split_hash([f"street/{index}" for index in range(4)])}',
     'not evaluated',
+    'terms of the data: those of its owner',
+    'padded with black to multiples of 32 pixels',
+    'model.tflite | float32 | 24x32, 41x30 |',
+    'model.stablehlo | float32 | any |',
+    'confidence [B, H, W], float32',
   )
 
 
-def test_savedmodel(run, images, expected, tmp_path):
-  tf = pytest.importorskip('tensorflow')
-  export.export(run, tmp_path, formats=['savedmodel'])
-  loaded = tf.saved_model.load(str(tmp_path / 'savedmodel'))
-  for count in (1, 3):
-    result = loaded(images[:count])
-    np.testing.assert_allclose(result['logits'], expected[:count], atol=1e-4)
-    np.testing.assert_array_equal(result['label'], expected[:count].argmax(-1))
-  signature = loaded.signatures['serving_default'](images=tf.constant(images))
-  np.testing.assert_allclose(signature['logits'], expected, atol=1e-4)
-  # Whatever JAX writes by default, older releases of TensorFlow than this one should read.
-  assert b'StableHLO_v1.8.0' in (tmp_path / 'savedmodel' / 'saved_model.pb').read_bytes()
-
-
-def test_tflite(run, images, expected, tmp_path):
-  tf = pytest.importorskip('tensorflow')
-  export.export(run, tmp_path, formats=['tflite'])
-  result = tf.lite.Interpreter(str(tmp_path / 'model.tflite')).get_signature_runner()(
-    images=images[1:2]
+def test_quick_starts_of_the_card_run(run, exported, cases, tmp_path):
+  """Each is run on images that it finds as the card says, in its directory."""
+  output = run.parent / 'out'
+  images, expected = cases[0]
+  np.save(tmp_path / 'images.npy', images[:1])
+  blocks = re.findall(r'```python\n(.*?)```', (output / 'MODEL_CARD.md').read_text(), re.DOTALL)
+  assert len(blocks) == len(exported.files)
+  program = 'import numpy as np\n' + '\n'.join(
+    f'images = np.load({str(tmp_path / "images.npy")!r})\n{block}\n'
+    f'np.save({str(tmp_path)!r} + "/label{index}.npy", label)'
+    for index, block in enumerate(blocks)
   )
-  np.testing.assert_allclose(result['logits'], expected[1:2], atol=1e-4)
-  np.testing.assert_array_equal(result['label'], expected[1:2].argmax(-1))
-
-
-def test_onnx(run, images, expected, tmp_path):
-  pytest.importorskip('jax2onnx', reason='jax2onnx is not installed')
-  onnxruntime = pytest.importorskip('onnxruntime')
-  export.export(run, tmp_path, formats=['onnx'])
-  session = onnxruntime.InferenceSession(
-    str(tmp_path / 'model.onnx'), providers=['CPUExecutionProvider']
-  )
-  for count in (1, 3):
-    label, result = session.run(['label', 'logits'], {'images': images[:count]})
-    np.testing.assert_allclose(result, expected[:count], atol=1e-4)
-    np.testing.assert_array_equal(label, expected[:count].argmax(-1))
-
-
-def test_onnx_without_its_library(run, tmp_path, monkeypatch):
-  monkeypatch.delitem(sys.modules, 'classmix_jax.inference.export.onnx', raising=False)
-  monkeypatch.setitem(sys.modules, 'jax2onnx', None)
-  with pytest.raises(UserError, match=r"pip install 'classmix_jax\[onnx\]'"):
-    export.export(run, tmp_path, formats=['onnx'])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-  'backbone, head, formats',
-  [
-    ('tiny', 'conv3x3', ['stablehlo', 'savedmodel', 'tflite', 'onnx']),
-    ('resnet18', 'deeplab_v2', ['stablehlo', 'savedmodel', 'tflite']),
-    ('resnet50_deep', 'deeplab_v3plus', ['stablehlo', 'savedmodel']),
-    ('efficientnet_lite0', 'deeplab_v3plus_small', ['stablehlo', 'savedmodel']),
-    ('tiny', 'unet', ['stablehlo', 'savedmodel', 'tflite']),
-    ('tiny', 'fpn', ['stablehlo', 'savedmodel', 'tflite']),
-  ],
-)
-def test_on_real_images(backbone, head, formats, tmp_path):
-  """Checks the table of docs/export.md, networks and formats, on frames of CamVid."""
-  files = sorted(CAMVID.glob('*.png'))[::40]
-  if not files:
-    pytest.skip('no camvid directory in ../shared/data or in $CLASSMIX_JAX_DATA')
-  frames = np.stack(
-    [np.asarray(Image.open(file).convert('RGB').resize((120, 90))) for file in files]
-  )
-  run = toy.write_run(
-    tmp_path / 'run',
-    toy.write_folder(tmp_path / 'data'),
-    **{'model.backbone': backbone, 'model.head': head, 'data.crop': (90, 120)},
-  )
-  expected_logits = logits(run, frames)
-  if importlib.util.find_spec('jax2onnx') is None:
-    formats = [name for name in formats if name != 'onnx']
-  network = export.restore_network(run, 'latest', '')[0]
-  for name in formats:
-    result = export.FORMATS[name](network, (90, 120), tmp_path)(frames)
-    np.testing.assert_allclose(result['logits'], expected_logits, atol=1e-4, err_msg=name)
-    # Where two classes are within rounding of each other either may win.
-    assert (np.asarray(result['label']) == expected_logits.argmax(-1)).mean() > 0.999, name
-
-
-def test_errors_of_a_library_are_reported(run, tmp_path, monkeypatch):
-  def fails(network, size, output):
-    raise ValueError('no such operation\nand much more')
-
-  monkeypatch.setitem(export.FORMATS, 'onnx', fails)
-  match = r'behind onnx cannot .* \(ValueError: no such operation and much more\);'
-  with pytest.raises(UserError, match=match):
-    export.export(run, tmp_path, formats=['onnx'])
+  subprocess.run([sys.executable, '-c', program], cwd=output, check=True, capture_output=True)
+  for index in range(len(blocks)):
+    label = np.load(tmp_path / f'label{index}.npy')
+    np.testing.assert_array_equal(label, expected['label'][:1])
 
 
 def test_what_does_not_agree_is_refused(run, tmp_path, monkeypatch):
-  def wrong(network, size, output):
-    return lambda images: {'logits': 1.01 * np.asarray(network(images)['logits'])}
+  """A library that writes logits which are 1 % too large."""
+  entry = formats.FORMATS['stablehlo']
 
-  monkeypatch.setitem(export.FORMATS, 'wrong', wrong)
-  with pytest.raises(UserError, match='wrong model.*differ from JAX.* should not be used'):
-    export.export(run, tmp_path, formats=['wrong'])
-  with pytest.raises(UserError, match="'caffe'; choose of stablehlo, savedmodel, tflite"):
-    export.export(run, tmp_path, formats=['caffe'])
+  def write(job, path):
+    def network(images):
+      outputs = job.network(images)
+      return outputs | {'logits': 1.01 * outputs['logits']}
+
+    entry.write(job._replace(network=network), path)
+
+  monkeypatch.setitem(formats.FORMATS, 'stablehlo', entry._replace(write=write))
+  with pytest.raises(
+    UserError, match=r'model.stablehlo differ from JAX.* by 1.0e-02 .* should not'
+  ):
+    export.export(run, tmp_path)
 
 
-@pytest.mark.parametrize('write', [export.savedmodel, export.tflite])
-def test_without_tensorflow(write, monkeypatch, tmp_path):
-  monkeypatch.delattr('classmix_jax.inference.export.tensorflow', raising=False)
-  monkeypatch.setitem(sys.modules, 'classmix_jax.inference.export.tensorflow', None)
-  toy.assert_fails(lambda: write(None, (2, 2), tmp_path), 'pip install tensorflow')
+def test_a_damaged_file_does_not_run(tmp_path):
+  path = tmp_path / 'model.stablehlo'
+  path.write_bytes(b'no program')
+  toy.assert_fails(
+    lambda: self_test.run_file('stablehlo', path, {'8x8': np.zeros((1, 8, 8, 3), np.uint8)}),
+    'model.stablehlo does not run in a fresh process',
+    'should not be used',
+  )
 
 
-def test_a_run_of_many_image_sizes_needs_a_size(run, tmp_path):
+@pytest.mark.parametrize(
+  'options, parts',
+  [
+    ({'formats': ['caffe']}, ["--format has 'caffe'", 'stablehlo, savedmodel, tflite, onnx']),
+    ({'formats': []}, ['--format has no names']),
+    ({'outputs': ['score']}, ["--outputs has 'score'", 'label, logits, confidence']),
+    ({'precision': 'int8'}, ['--precision=int8 is none of stablehlo', 'float32, bfloat16']),
+    ({'precision': 'half'}, ['--precision=half is none of']),
+  ],
+)
+def test_wrong_choices(run, tmp_path, options, parts):
+  toy.assert_fails(lambda: export.export(run, tmp_path / 'out', **options), *parts)
+  assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(
+  'kind, module', [('savedmodel', 'tensorflow.savedmodel'), ('onnx', 'onnx.write')]
+)
+def test_without_its_library(kind, module, monkeypatch, tmp_path):
+  monkeypatch.setitem(sys.modules, f'classmix_jax.inference.export.{module}', None)
+  package = {'savedmodel': 'tensorflow', 'onnx': r"'classmix_jax[onnx]'"}[kind]
+  job = formats.Job(lambda images: {'label': images[..., 0]})
+  toy.assert_fails(lambda: formats.write_format(kind, job, tmp_path), f'pip install {package}')
+
+
+def test_errors_of_a_library_are_reported(tmp_path):
+  def network(images):
+    return {'label': jax.lax.fori_loop(0, images.shape[0], lambda i, x: x + 1, images[..., 0])}
+
+  pytest.importorskip('onnx')
+  with pytest.raises(
+    UserError, match=r'onnx cannot be written of this network \(Not.*the op.* while'
+  ):
+    formats.write_format('onnx', formats.Job(network), tmp_path)
+
+
+def test_sizes():
+  assert fixed_size.parse_sizes(['360x480', '7x9']) == [(360, 480), (7, 9)]
+  for text in ('360', '360x', '0x8', '8,9', '-1x5'):
+    toy.assert_fails(lambda text=text: fixed_size.parse_sizes([text]), f'--sizes={text}', 'x480')
+  assert fixed_size.choose_tested_sizes((360, 480)) == [(360, 480), (271, 361)]
+
+
+def test_the_size_of_the_evaluation(run, tmp_path, monkeypatch):
+  """Working size, padding, recorded size, crop, in this order; without any, an error."""
   copy = shutil.copytree(run, tmp_path / 'run')
   config = json.loads((copy / 'config.json').read_text())
-  config['data']['crop'] = []
-  (copy / 'config.json').write_text(json.dumps(config))
-  toy.assert_fails(
-    lambda: export.export(copy, tmp_path / 'out'), 'many sizes', '--size=HEIGHT,WIDTH'
-  )
+
+  def write(**fields):
+    for name, value in fields.items():
+      part, field = name.split('__')
+      config[part][field] = value
+    (copy / 'config.json').write_text(json.dumps(config))
+
+  assert fixed_size.evaluation_size(copy) == ((24, 32), 'the training crop of the run')
+  write(data__crop=[])
+  toy.assert_fails(lambda: fixed_size.evaluation_size(copy), '--sizes=HEIGHTxWIDTH')
+  monkeypatch.setattr(run_files, 'read_results', lambda run: {1: {'protocol': 'paper at 41x30'}})
+  assert fixed_size.evaluation_size(copy)[0] == (41, 30)
+  write(eval__pad=[50, 60])
+  assert fixed_size.evaluation_size(copy)[0] == (50, 60)
+  write(data__size=[48, 64])
+  assert fixed_size.evaluation_size(copy) == ((48, 64), 'the working size of the run')
+
+
+def test_words_of_the_card():
+  assert describe_frame(Frame(multiple=14)).startswith('images are resized to multiples of 14')
+  assert 'to 50x60, larger ones to multiples of 32' in describe_frame(Frame(pad=(50, 60)))
+  origin = {'name': 'w.pth', 'trained_on': 'COCO', 'sha256': 'ab'}
+  assert 'w.pth (trained on COCO, SHA-256 ab), whose licence' in describe_licence(origin)

@@ -105,8 +105,7 @@ def export(
     files.append(Written(kind, path, precision, fixed, check))
     report(files[-1])
   write_atomically(output / 'MODEL_CARD.md', model_card(run, trained, outputs, files))
-  seconds = expected[f'{sizes[0][0]}x{sizes[0][1]}/seconds'].min()
-  return Exported(files, sizes[0], 1e3 * float(seconds))
+  return Exported(files, sizes[0], 1e3 * float(expected['seconds'].min()))
 
 
 def check_choices(formats: Sequence[str], outputs: Sequence[str], precision: str) -> None:

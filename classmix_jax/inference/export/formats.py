@@ -23,6 +23,7 @@ from classmix_jax.types import Size
 from classmix_jax.utils.text import describe_error
 
 PACKAGE = 'classmix_jax.inference.export'
+MAX_REASON = 200  # characters of a library's error; some print the whole network
 
 
 class Job(NamedTuple):
@@ -170,6 +171,6 @@ def write_format(name: str, job: Job, output: Path) -> Path:
   except Exception as error:  # every library raises exceptions of its own
     raise UserError(
       f'{name} cannot be written of this network ({type(error).__name__}: '
-      f'{describe_error(error)}); docs/export.md lists the networks and formats that were tested.'
+      f'{describe_error(error)[:MAX_REASON]}); docs/export.md lists what was tested.'
     ) from error
   return path

@@ -39,7 +39,7 @@ def cubic_kernel(distance: Any, a: float) -> Any:
   return (x <= 1) * near + ((x > 1) & (x < 2)) * far
 
 
-def offset_matrix(size_in: int, size_out: int, arrays: ModuleType = np) -> Any:
+def offset_matrix(size_in: int, size_out: Any, arrays: ModuleType = np) -> Any:
   """Returns `[size_out, size_in]` weights without antialiasing, by the scale (out + 0.1) / in.
 
   Taps beyond the border count for the border.
@@ -52,7 +52,7 @@ def offset_matrix(size_in: int, size_out: int, arrays: ModuleType = np) -> Any:
   return arrays.concatenate([first, weight[:, 3:-3], last], axis=1)
 
 
-def antialiased_matrix(size_in: int, size_out: int, arrays: ModuleType = np) -> Any:
+def antialiased_matrix(size_in: int, size_out: Any, arrays: ModuleType = np) -> Any:
   """Returns `[size_out, size_in]` weights of antialiased interpolation, which sum to 1."""
   scale = size_in / arrays.asarray(size_out)
   center = (arrays.arange(size_out) + 0.5) * scale - 0.5
@@ -84,12 +84,17 @@ def interpolate_positions(
     return positions
   if all(isinstance(length, int) for length in size):
     rows, columns = (jnp.asarray(axis_matrix(len(positions), length, way)) for length in size)
-    return enlarge(positions[None], rows, columns)[0]
-  rows, columns = (MATRICES[way](len(positions), length, jnp) for length in size)
-  is_own = jnp.logical_and(*(jnp.asarray(length) == len(positions) for length in size))
-  cells = jnp.arange(len(positions))
-  rows, columns = (
-    jnp.where(is_own, (jnp.arange(length)[:, None] == cells[None]).astype(jnp.float32), matrix)
-    for length, matrix in zip(size, (rows, columns), strict=True)
-  )
+  else:
+    rows, columns = _symbolic_matrices(len(positions), size, way)
   return enlarge(positions[None], rows, columns)[0]
+
+
+def _symbolic_matrices(length: int, size: Size, way: str) -> list[Array]:
+  """Returns the matrices of both axes, the identity if both sizes turn out to be `length`."""
+  is_own = jnp.logical_and(*(jnp.asarray(side) == length for side in size))
+  cells = jnp.arange(length)[None]
+  matrices = []
+  for side in size:
+    identity = (jnp.arange(side)[:, None] == cells).astype(jnp.float32)
+    matrices.append(jnp.where(is_own, identity, MATRICES[way](length, side, jnp)))
+  return matrices

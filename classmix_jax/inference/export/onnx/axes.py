@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 
 from classmix_jax.inference.export.onnx.elementwise import (
-  IMAGE_RANK,
   choose_order,
   onnx_type,
   result_type,
@@ -18,7 +17,10 @@ from classmix_jax.inference.export.onnx.elementwise import (
 from classmix_jax.inference.export.onnx.graph import Graph
 from classmix_jax.inference.export.onnx.sizes import compute_scalar, compute_shape
 from classmix_jax.inference.export.onnx.value import (
+  IMAGE_ORDER,
+  IMAGE_RANK,
   Value,
+  is_one,
   reorder,
   sort_axes,
   to_value,
@@ -63,6 +65,8 @@ def expand(graph: Graph, value: Any, shape: Sequence[Any]) -> Value:
   value = to_value(graph, value)
   if tuple(value.shape) == tuple(shape):
     return value
+  if len(shape) == IMAGE_RANK and is_one(value.shape[1]) and is_one(value.shape[2]):
+    value = reorder(graph, value, IMAGE_ORDER)  # as convolutions have it; no element moves
   stored = compute_shape(graph, [shape[axis] for axis in value.order])
   return value._replace(name=graph.add('Expand', value.name, stored), shape=tuple(shape))
 

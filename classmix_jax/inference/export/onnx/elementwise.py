@@ -12,9 +12,7 @@ import numpy as np
 import onnx
 
 from classmix_jax.inference.export.onnx.graph import Graph
-from classmix_jax.inference.export.onnx.value import Value, is_one, reorder
-
-IMAGE_RANK = 4  # of features [b, h, w, F], whose other order is kept
+from classmix_jax.inference.export.onnx.value import IMAGE_RANK, Value, is_one, reorder
 
 # Runtimes compute with these integers only; smaller ones are converted.
 INTEGERS = (np.dtype(np.int32), np.dtype(np.int64))

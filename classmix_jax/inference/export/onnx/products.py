@@ -9,9 +9,7 @@ from classmix_jax.inference.export.onnx.axes import compute_reshape
 from classmix_jax.inference.export.onnx.convolution import convolve_points
 from classmix_jax.inference.export.onnx.elementwise import result_type
 from classmix_jax.inference.export.onnx.graph import Graph
-from classmix_jax.inference.export.onnx.value import Value, reorder
-
-IMAGE_ORDER = (0, 3, 1, 2)  # of features [b, h, w, F] that a convolution made
+from classmix_jax.inference.export.onnx.value import IMAGE_ORDER, Value, reorder
 
 
 class Factor(NamedTuple):

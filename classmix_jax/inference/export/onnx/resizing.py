@@ -8,14 +8,14 @@ from classmix_jax.inference.export.onnx.sizes import compute_shape
 from classmix_jax.inference.export.onnx.value import Value, reorder
 
 
-def lower_resize(coordinates: str) -> Callable[..., list[Value]]:
+def lower_resize(coordinates: str) -> Callable[..., Value]:
   """Returns the lowering of a resize of `[b, h, w, c]` to the size of its result.
 
   Args:
     coordinates: 'align_corners', or 'half_pixel' for centers of pixels.
   """
 
-  def lower(graph: Graph, equation: Any, value: Any) -> list[Value]:
+  def lower(graph: Graph, equation: Any, value: Any) -> Value:
     shape = equation.outvars[0].aval.shape
     value = reorder(graph, value, (0, 3, 1, 2))
     sizes = compute_shape(graph, [shape[axis] for axis in value.order])
@@ -28,7 +28,7 @@ def lower_resize(coordinates: str) -> Callable[..., list[Value]]:
       mode='linear',
       coordinate_transformation_mode=coordinates,
     )
-    return [value._replace(name=name, shape=shape)]
+    return value._replace(name=name, shape=shape)
 
   return lower
 

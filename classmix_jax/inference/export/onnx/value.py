@@ -12,6 +12,9 @@ import numpy as np
 
 from classmix_jax.inference.export.onnx.graph import Graph
 
+IMAGE_RANK = 4  # of features [b, h, w, F]
+IMAGE_ORDER = (0, 3, 1, 2)  # in which a convolution stores them
+
 
 class Value(NamedTuple):
   """A value of a graph.
