@@ -20,7 +20,8 @@ ARGUMENTS = {
   'cut_mask': 'key, label, num_classes, ignore',
   'ema_decay': 'step, max_decay',
   'ema_update': 'new, average, decay',
-  'export': 'run, output, formats, sizes, outputs, precision, step, network, report',
+  'export': 'run, output, formats, sizes, outputs, precision, calibration, score, step, network, '
+  'report',
   'iou': 'confusion',
   'load': 'run, step, network',
   'masked_mean': 'value, mask, global_batch, count',

@@ -36,6 +36,7 @@ RANK = {room: rank for rank, room in enumerate(ROOMS)}
 TENSORFLOW = (  # and what is in them
   'classmix_jax.data.input_pipeline',
   'classmix_jax.inference.export.tensorflow',
+  'classmix_jax.inference.export.run_file',  # a program for a process of its own
   'classmix_jax.datasets.scenes.builder',
 )
 OPTIONAL = (  # what may not be installed

@@ -22,6 +22,12 @@ OUTPUTS = flags.DEFINE_list(
 PRECISION = flags.DEFINE_string(
   'precision', 'float32', "'float32', 'bfloat16' (stablehlo), 'float16' or 'int8' (tflite, onnx)."
 )
+CALIBRATION = flags.DEFINE_string(
+  'calibration', '', 'Images for int8; default: unlabelled images of the run.'
+)
+SCORE = flags.DEFINE_bool(
+  'score', None, 'Measure the mIoU on the validation images; default: if not float32.'
+)
 SIZES = flags.DEFINE_list(
   'sizes', [], 'HEIGHTxWIDTH,... of the images of tflite; default: the evaluation size of the run.'
 )
@@ -35,7 +41,7 @@ def main() -> None:
   from classmix_jax.errors import UserError
   from classmix_jax.inference.export.export import export
   from classmix_jax.inference.export.fixed_size import parse_sizes
-  from classmix_jax.inference.export.summary import describe_file, describe_sizes
+  from classmix_jax.inference.export.summary import describe_export, describe_file
 
   if not OUTPUT.value:
     raise UserError('--output is missing; for example --output=DIR.')
@@ -47,9 +53,11 @@ def main() -> None:
     sizes=sizes,
     outputs=OUTPUTS.value,
     precision=PRECISION.value,
+    calibration=CALIBRATION.value,
+    score=SCORE.value,
     step=STEP.value,
     network=NETWORK.value,
     report=lambda file: print(describe_file(file), flush=True),
   )
-  print(describe_sizes(run, exported, is_chosen=bool(sizes)))
+  print(describe_export(run, exported, is_chosen=bool(sizes)))
   print(f'wrote them and MODEL_CARD.md to {OUTPUT.value}')

@@ -19,16 +19,22 @@ import jax
 from classmix_jax.types import Array
 
 _plain = contextvars.ContextVar('plain', default=False)
+_by_platform = contextvars.ContextVar('by_platform', default=True)
 
 
 @contextlib.contextmanager
-def plain_operations() -> Iterator[None]:
-  """Makes functions that are traced in the context use the plain forms."""
-  token = _plain.set(True)
+def plain_operations(*, by_platform: bool = False) -> Iterator[None]:
+  """Makes functions that are traced in the context use the plain forms.
+
+  Args:
+    by_platform: whether the program may select an operation by platform, as StableHLO can.
+  """
+  plain, selects = _plain.set(True), _by_platform.set(by_platform)
   try:
     yield
   finally:
-    _plain.reset(token)
+    _plain.reset(plain)
+    _by_platform.reset(selects)
 
 
 def is_plain() -> bool:
@@ -36,8 +42,13 @@ def is_plain() -> bool:
   return _plain.get()
 
 
-def as_operation(name: str, function: Callable[[Array], Array]) -> Callable[[Array], Array]:
-  """Makes a function of one array a jitted function with a name, by which programs call it.
+def selects_by_platform() -> bool:
+  """Returns whether functions may select an operation by platform."""
+  return _by_platform.get()
+
+
+def as_operation(name: str, function: Callable[..., Array]) -> Callable[..., Array]:
+  """Makes a function of arrays a jitted function with a name, by which programs call it.
 
   In the program of JAX it is one equation, which another library may replace by an operation of its
   own. Outside of `plain_operations` the function is returned as it is.
@@ -45,8 +56,8 @@ def as_operation(name: str, function: Callable[[Array], Array]) -> Callable[[Arr
   if not is_plain():
     return function
 
-  def call(x: Array) -> Array:
-    return function(x)
+  def call(*arrays: Array) -> Array:
+    return function(*arrays)
 
   call.__name__ = name
   return jax.jit(call)

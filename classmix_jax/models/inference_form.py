@@ -1,16 +1,16 @@
-"""The inference form of a network: plain operations, and BN folded into convolutions.
+"""The inference form of a network: BN is folded into the convolutions.
 
 Synopsis:
 
     folded = fold_batch_norms(model, network)
-    logits = predict_logits_plainly(model, folded, image)       # equal to `predict_logits`
+    with plain_operations():                              # of core/plain.py, for other libraries
+      logits = predict_folded(model, folded, image)       # equal to `predict_logits`
 
 In inference a BN is linear, so it becomes part of the convolution before it:
 
     (x K - mean) scale / sqrt(var + epsilon) + bias = x K' + bias'      K' = K scale / sqrt(...)
 
-The program then has convolutions, sums and activations that every library knows, and nothing that
-only a training needs. The logits differ by rounding.
+The program then has convolutions, sums and activations. The logits differ by rounding.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,6 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from classmix_jax.core.plain import plain_operations
 from classmix_jax.models.image_classifier import predict_logits
 from classmix_jax.models.layers.batch_norm import BatchNorm
 from classmix_jax.models.layers.normalize import ACTIVATIONS
@@ -33,7 +32,7 @@ from classmix_jax.types import Array, PyTree
 Path = tuple[str, ...]
 
 
-def predict_logits_plainly(model: Segmenter, folded: Mapping[str, PyTree], image: Array) -> Array:
+def predict_folded(model: Segmenter, folded: Mapping[str, PyTree], image: Array) -> Array:
   """Computes the logits `[B, H, W, C]` of a network of `fold_batch_norms`.
 
   Args:
@@ -47,7 +46,7 @@ def predict_logits_plainly(model: Segmenter, folded: Mapping[str, PyTree], image
       return _add_bias(context.module, *args, **kwargs)
     return call(*args, **kwargs)
 
-  with plain_operations(), nn.intercept_methods(apply_folded):
+  with nn.intercept_methods(apply_folded):
     return predict_logits(model, folded, image)
 
 
@@ -59,7 +58,7 @@ def fold_batch_norms(model: Segmenter, network: Mapping[str, PyTree]) -> dict[st
     network: of `Method.networks`, see `predict_logits`.
 
   Returns:
-    The network for `predict_logits_plainly`.
+    The network for `predict_folded`.
   """
   epsilons = list_epsilons(model, network)
   folded = _fold(network, epsilons)

@@ -10,6 +10,8 @@ import sys
 import jax
 from jax import export as jax_export
 import numpy as np
+from pages import ROOT, blocks
+from PIL import Image
 import pytest
 import toy
 
@@ -94,6 +96,7 @@ def test_savedmodel(exported, cases):
     assert_agrees(model.signatures['serving_default'](images=tf.constant(images)), expected)
 
 
+@pytest.mark.filterwarnings('ignore:.*tf.lite.Interpreter is deprecated')
 def test_tflite(exported, cases):
   tf = pytest.importorskip('tensorflow')
   interpreter = tf.lite.Interpreter(str(exported.files[2].path))
@@ -138,22 +141,32 @@ def test_the_model_card(run, exported):
   )
 
 
-def test_quick_starts_of_the_card_run(run, exported, cases, tmp_path):
-  """Each is run on images that it finds as the card says, in its directory."""
-  output = run.parent / 'out'
+def test_quick_starts_run(run, exported, cases, tmp_path):
+  """Those of the card and of docs/export.md, in a process without this package."""
   images, expected = cases[0]
+  output = run.parent / 'out'
   np.save(tmp_path / 'images.npy', images[:1])
-  blocks = re.findall(r'```python\n(.*?)```', (output / 'MODEL_CARD.md').read_text(), re.DOTALL)
-  assert len(blocks) == len(exported.files)
-  program = 'import numpy as np\n' + '\n'.join(
-    f'images = np.load({str(tmp_path / "images.npy")!r})\n{block}\n'
-    f'np.save({str(tmp_path)!r} + "/label{index}.npy", label)'
-    for index, block in enumerate(blocks)
-  )
-  subprocess.run([sys.executable, '-c', program], cwd=output, check=True, capture_output=True)
-  for index in range(len(blocks)):
+  Image.fromarray(images[0]).save(tmp_path / 'photo.png')
+  (tmp_path / 'OUT').symlink_to(output)
+  kinds = [file.kind for file in exported.files]
+  text = (output / 'MODEL_CARD.md').read_text()
+  card = [
+    f"images = np.load('images.npy')\nos.chdir('OUT')\n{block}\nos.chdir(home)"
+    for block in re.findall(r'```python\n(.*?)```', text, re.DOTALL)
+  ]
+  page = [block for block in blocks(ROOT / 'docs' / 'export.md', 'python') if 'photo.png' in block]
+  assert (len(card), len(page)) == (len(kinds), 4)
+  if 'onnx' not in kinds:
+    page = [block for block in page if 'onnxruntime' not in block]
+  lines = ['import os, sys', 'import numpy as np', 'home = os.getcwd()']
+  for index, block in enumerate([*card, *page]):
+    read = 'label' if index < len(card) else "[Image.open('label.png')]"
+    lines += [block, f"np.save('label{index}.npy', np.asarray({read}[0]))"]
+  lines.append("assert 'classmix_jax' not in sys.modules")
+  subprocess.run([sys.executable, '-c', '\n'.join(lines)], cwd=tmp_path, check=True)
+  for index in range(len(card) + len(page)):
     label = np.load(tmp_path / f'label{index}.npy')
-    np.testing.assert_array_equal(label, expected['label'][:1])
+    np.testing.assert_array_equal(label, expected['label'][0])
 
 
 def test_what_does_not_agree_is_refused(run, tmp_path, monkeypatch):

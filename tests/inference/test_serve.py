@@ -20,12 +20,13 @@ import pages
 from PIL import Image
 import pytest
 import served
+import tifffile
 import toy
 
 import classmix_jax
 from classmix_jax.inference.as_array import as_array
 from classmix_jax.inference.serve import app as application
-from classmix_jax.inference.serve import serve, service
+from classmix_jax.inference.serve import serve, service, upload
 from classmix_jax.utils.visualize import colorize, overlay
 
 
@@ -203,6 +204,16 @@ def bomb(width=50_000, height=50_000):
   return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', rows) + chunk(b'IEND', b'')
 
 
+def bands(count):
+  """Returns a TIFF with bands of zeros, which are compressed to few bytes."""
+  buffer = io.BytesIO()
+  pixels = np.zeros((100, 100, count), np.uint16)
+  tifffile.imwrite(
+    buffer, pixels, compression='zlib', photometric='minisblack', planarconfig='contig'
+  )
+  return buffer.getvalue()
+
+
 def animation():
   frames = [Image.new('L', (8, 8), grey) for grey in (0, 255)]
   return encode(frames[0], 'GIF', save_all=True, append_images=frames[1:])
@@ -218,6 +229,7 @@ UPLOADS = {
   'animation': (animation(), 415, 'the image is an animation'),
   'bomb': (bomb(), 413, 'more than 178,956,970 pixels'),
   'large': (bomb(1001, 1000), 413, '1001 x 1000 pixels, and 1 million are accepted'),
+  'bands': (bands(40), 415, '40 bands of uint16, which are not RGB'),
   'no rows': (bomb(0, 0), 415, 'does not decode'),
 }  # fmt: skip
 
@@ -234,6 +246,15 @@ def test_uploads_that_are_refused(client, name):
 
 
 FORM = {'content_type': 'multipart/form-data'}
+
+
+def test_decoded_bytes_are_limited(client, monkeypatch):
+  data = encode(Image.fromarray(PHOTO[..., 0].astype(np.uint16)))
+  monkeypatch.setattr(upload, 'MAX_DECODED', 3000)
+  reply = client.post('/predict', data=data)
+  assert reply.status_code == 413 and '1 band of uint16' in reply.json['error']
+
+
 OWN, OTHER = 'http://localhost', 'http://attacker.example'
 REQUESTS = {
   'wrong method': (('GET', '/predict'), {}, 405, 'takes POST only'),

@@ -91,7 +91,7 @@ def assert_shows(tab, trained, seed):
     toy.CLASSES[index] for share, index in reversed(shares) if share
   ]
   assert float(rows[0].split('\t')[1].split()[0]) == pytest.approx(100 * shares[-1][0], abs=0.51)
-  assert tab.evaluate('document.getElementById("overlay").naturalWidth') == toy.WIDTH
+  assert tab.evaluate('document.getElementById("overlay").width') == toy.WIDTH
   box, image = (tab.locator(name).bounding_box() for name in ('#overlay', '#image'))
   assert box == image and box['width'] > 100
 
@@ -120,6 +120,31 @@ def test_choose_an_image_and_fade_it_by_the_keyboard(tab, trained):
   tab.keyboard.press('End')
   assert tab.locator('#percent').inner_text() == '100 %'
   assert tab.evaluate('getComputedStyle(document.getElementById("overlay")).opacity') == '1'
+
+
+def pixel(tab, x, y):
+  return tab.evaluate(
+    '([x, y]) => [...document.getElementById("overlay").getContext("2d")'
+    '.getImageData(x, y, 1, 1).data]',
+    [x, y],
+  )
+
+
+def test_classes_are_hidden_and_shown(tab, trained):
+  drop(tab, encode(5))
+  tab.wait_for_selector('#result:not(.stale) #legend tr')
+  label, _ = trained.predict(toy.draw(5)[0])
+  index = int(label[0, 0])
+  color = [*trained.palette[index], 255]
+  assert pixel(tab, 0, 0) == color
+  tab.get_by_label(f'{index} {toy.CLASSES[index]}').uncheck()
+  assert pixel(tab, 0, 0)[3] == 0
+  y, x = (int(one[0]) for one in (label != index).nonzero())
+  assert pixel(tab, x, y) == [*trained.palette[label[y, x]], 255]
+  tab.get_by_role('button', name='show all').click()
+  assert pixel(tab, 0, 0) == color
+  tab.get_by_role('button', name='hide all').click()
+  assert pixel(tab, x, y)[3] == 0
 
 
 def test_a_refusal_is_shown_and_the_page_stays(tab, trained):

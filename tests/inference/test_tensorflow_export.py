@@ -76,6 +76,13 @@ def test_tflite(tiny, tmp_path):
   assert path.stat().st_size < 1.1 * (tmp_path / 'one.tflite').stat().st_size
 
 
+def test_what_tflite_lacks_is_named(tmp_path):
+  with pytest.raises(NotImplementedError, match='^TFLite has no operation Erf of TensorFlow$'):
+    write_tflite(
+      lambda images: {'y': jax.lax.erf(images / 255)}, [(4, 4)], tmp_path / 'model.tflite'
+    )
+
+
 def test_savedmodel_of_a_resnet(tmp_path):
   """Max-pooling and dilations."""
   network = exported_network(build_trained('resnet18', 'deeplab_v2'))

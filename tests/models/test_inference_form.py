@@ -17,7 +17,7 @@ from classmix_jax.inference.frame import Frame
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.image_classifier import ImageClassifier
-from classmix_jax.models.inference_form import fold_batch_norms, predict_logits_plainly
+from classmix_jax.models.inference_form import fold_batch_norms, predict_folded
 from classmix_jax.models.layers.position_embedding import (
   ANTIALIASED,
   OFFSET,
@@ -37,9 +37,10 @@ def relative_difference(a, b):
   return np.abs(np.asarray(a) - np.asarray(b)).max() / np.abs(np.asarray(b)).max()
 
 
-def assert_same(trained, sizes=((2, 65, 47),)):
+def assert_same(trained, sizes=((2, 65, 47),), by_platform=False):
   """Asserts that one program for all sizes has the logits of the network as it is trained."""
-  program = jax_export.export(jax.jit(exported_network(trained)))(SYMBOLIC)
+  with plain_operations(by_platform=by_platform):
+    program = jax_export.export(jax.jit(exported_network(trained)))(SYMBOLIC)
   expected = jax.jit(training_form(trained))
   for shape in sizes:
     images = draw_images(*shape)
@@ -90,7 +91,8 @@ def test_padded_frames(pad):
 @pytest.mark.slow
 @pytest.mark.parametrize('backbone, head', PAIRS)
 def test_every_network(backbone, head):
-  assert_same(build_trained(backbone, head), [(1, 65, 96)])
+  for by_platform in (False, True):
+    assert_same(build_trained(backbone, head), [(1, 65, 96)], by_platform)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,8 @@ def test_every_network(backbone, head):
 )
 def test_operations_are_plain(backbone, head):
   network = exported_network(build_trained(backbone, head))
-  names = list_operations(jax.make_jaxpr(network)(SYMBOLIC).jaxpr)
+  with plain_operations():
+    names = list_operations(jax.make_jaxpr(network)(SYMBOLIC).jaxpr)
   assert names & FOREIGN == set()
   assert 'conv_general_dilated' in names
 
@@ -142,9 +145,9 @@ def test_the_classifier_of_a_network_is_folded_too():
     'classifier': {'params': variables['params'], 'batch_stats': statistics},
   }
   whole = trained._replace(variables=network)
-  ours, theirs = (
-    jax.jit(form(whole))(draw_images(1, 32, 32)) for form in (exported_network, training_form)
-  )
+  with plain_operations():
+    ours = jax.jit(exported_network(whole))(draw_images(1, 32, 32))
+  theirs = jax.jit(training_form(whole))(draw_images(1, 32, 32))
   assert relative_difference(ours['logits'], theirs['logits']) < 1e-5
 
 
@@ -205,7 +208,7 @@ def test_bn_before_a_convolution_keeps_its_factor():
   folded = fold_batch_norms(trained.model, trained.variables)
   assert all('factor' not in group for group in folded['params']['backbone'].values())
   image = jnp.asarray(draw_images(1, 32, 32) / 255, jnp.float32)
-  predict = jax.jit(functools.partial(predict_logits_plainly, trained.model))
+  predict = jax.jit(functools.partial(predict_folded, trained.model))
   logits = predict(folded, image)
   # The same with the scale of one BN taken out of its convolution again.
   bn = params['bn_merge']['scale'] * jax.lax.rsqrt(

@@ -11,7 +11,8 @@ import small
 import toy
 
 from classmix_jax.core.optim import poly_optimizer
-from classmix_jax.inference.export import export
+from classmix_jax.inference.export.network import exported_network, restore
+from classmix_jax.inference.export.stablehlo import write_stablehlo
 from classmix_jax.methods import METHODS, hyper_parameters
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.backbones.dinov2 import DinoV2
@@ -123,8 +124,8 @@ def test_stablehlo(networks, tmp_path, frozen):
   root = toy.write_folder(tmp_path / 'data')
   fields = {**FIELDS, 'model.freeze_backbone': frozen}
   run = toy.write_run(tmp_path / 'run', root, **fields)
-  export.export(run, tmp_path / 'out')
-  program = jax_export.deserialize(bytearray((tmp_path / 'out/model.stablehlo').read_bytes()))
+  write_stablehlo(exported_network(restore(run, '1', '')), tmp_path / 'model.stablehlo')
+  program = jax_export.deserialize(bytearray((tmp_path / 'model.stablehlo').read_bytes()))
   images = np.random.default_rng(0).integers(0, 256, (2, 32, 64, 3), np.uint8)
   state = checkpoint_lookup.load(run, '1')[1]
   head = state['method_state']['teacher']['head']

@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from classmix_jax.errors import UserError
+from classmix_jax.inference.export.calibration import open_calibration
 from classmix_jax.inference.export.fixed_size import choose_tested_sizes, evaluation_size
 from classmix_jax.inference.export.formats import FORMATS, Job, write_format
 from classmix_jax.inference.export.model_card import Written, model_card
-from classmix_jax.inference.export.network import OUTPUTS, exported_network, restore
+from classmix_jax.inference.export.network import OUTPUTS, Trained, exported_network, restore
+from classmix_jax.inference.export.score_files import Scores, score_files
 from classmix_jax.inference.export.self_test import (
   Check,
   compare,
@@ -46,11 +48,13 @@ class Exported(NamedTuple):
     files: in the order of the formats.
     size: (H, W) of the images that were timed.
     milliseconds: of one such image in JAX, of the network as it is trained.
+    scores: the mIoU on the validation images, if measured.
   """
 
   files: list[Written]
   size: Size
   milliseconds: float
+  scores: Scores
 
 
 def export(
@@ -61,6 +65,8 @@ def export(
   sizes: Sequence[Size] = (),
   outputs: Sequence[str] = ('label', 'logits'),
   precision: str = 'float32',
+  calibration: str = '',
+  score: bool | None = None,
   step: str = 'best',
   network: str = '',
   report: Callable[[Written], None] = lambda file: None,
@@ -74,6 +80,9 @@ def export(
     sizes: (H, W) of the images, for formats of fixed sizes; none takes the evaluation size.
     outputs: names of `OUTPUTS`.
     precision: 'float32', or one that all formats have, see `FORMATS`.
+    calibration: images for 'int8', as for `predict`; '' takes unlabelled images of the run.
+    score: whether to measure the mIoU of each file on the validation images; None does so for
+      other precisions than float32, if the images are there.
     step: 'latest', 'best' or a step.
     network: e.g. 'teacher'; '' takes the config's `eval_network`.
     report: called with each file after its test.
@@ -83,7 +92,8 @@ def export(
 
   Raises:
     UserError: the run, the format, the output or the network does not exist; a library is missing;
-      a library cannot write the network, or what it wrote differs from JAX.
+      a library cannot write the network, or what it wrote differs from JAX; the images for the
+      calibration or the score are missing.
   """
   run, output = Path(run).expanduser().absolute(), Path(output).expanduser().absolute()
   check_choices(formats, outputs, precision)
@@ -94,7 +104,8 @@ def export(
   images = draw_images(list(dict.fromkeys([*sizes, *choose_tested_sizes(sizes[0])])))
   expected = predict_images(restore(run, step, network), images)
   description = f'{trained.name} at step {trained.step} of a run of classmix_jax'
-  job = Job(exported_network(trained, outputs), precision, sizes, None, description)
+  calibrating = open_calibration(run, calibration) if precision == 'int8' else None
+  job = Job(exported_network(trained, outputs), precision, sizes, calibrating, description)
   files = []
   for kind in formats:
     path = write_format(kind, job, output)
@@ -104,9 +115,25 @@ def export(
     check_difference(path, check, precision)
     files.append(Written(kind, path, precision, fixed, check))
     report(files[-1])
+  scores = measure_scores(run, trained, files, score)
+  files = [file._replace(miou=scores.miou.get(file.path.name)) for file in files]
   write_atomically(output / 'MODEL_CARD.md', model_card(run, trained, outputs, files))
-  seconds = expected[f'{sizes[0][0]}x{sizes[0][1]}/seconds'].min()
-  return Exported(files, sizes[0], 1e3 * float(seconds))
+  return Exported(files, sizes[0], 1e3 * float(expected['seconds'].min()), scores)
+
+
+def measure_scores(
+  run: Path, trained: Trained, files: Sequence[Written], score: bool | None
+) -> Scores:
+  """Returns the mIoU of files; arguments are those of `export`."""
+  reduced = any(file.precision != 'float32' for file in files)
+  if not (reduced if score is None else score):
+    return Scores({}, 0, [])
+  try:
+    return score_files(run, trained, files)
+  except UserError as error:
+    if score:
+      raise
+    return Scores({}, 0, [f'the loss of mIoU is not measured: {error}'])
 
 
 def check_choices(formats: Sequence[str], outputs: Sequence[str], precision: str) -> None:

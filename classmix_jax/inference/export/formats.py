@@ -8,14 +8,13 @@ Synopsis:
 To add one: a function that writes it and a line in `FORMATS`, and how it is run in `run_file.py`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import importlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from classmix_jax.errors import UserError
+from classmix_jax.inference.export.calibration import CalibrationImages
 from classmix_jax.inference.export.network import Network
 from classmix_jax.inference.export.stablehlo import write_stablehlo
 from classmix_jax.inference.export.trace import trace
@@ -23,6 +22,7 @@ from classmix_jax.types import Size
 from classmix_jax.utils.text import describe_error
 
 PACKAGE = 'classmix_jax.inference.export'
+MAX_REASON = 200  # characters of a library's error; some print the whole network
 
 
 class Job(NamedTuple):
@@ -32,14 +32,14 @@ class Job(NamedTuple):
     network: maps uint8 images of any size to named arrays.
     precision: a name of the format's `precisions`.
     sizes: (H, W) of the images, for formats of fixed sizes.
-    calibration: yields typical images `[H, W, 3]` uint8, for 'int8'.
+    calibration: typical images, for 'int8'.
     description: of the network, in one sentence.
   """
 
   network: Network
   precision: str = 'float32'
   sizes: Sequence[Size] = ()
-  calibration: Callable[[], Iterator[np.ndarray]] | None = None
+  calibration: CalibrationImages | None = None
   description: str = ''
 
 
@@ -75,7 +75,8 @@ def _savedmodel(job: Job, path: Path) -> None:
 def _tflite(job: Job, path: Path) -> None:
   module = _import('tensorflow.tflite', 'TFLite needs TensorFlow', 'tensorflow')
   programs = [trace(job.network, f'1, {height}, {width}') for height, width in job.sizes]
-  module.write_tflite(programs, path, job.precision, job.calibration)
+  images = None if job.calibration is None else job.calibration.fitted
+  module.write_tflite(programs, path, job.precision, images)
 
 
 def _onnx(job: Job, path: Path) -> None:
@@ -170,6 +171,6 @@ def write_format(name: str, job: Job, output: Path) -> Path:
   except Exception as error:  # every library raises exceptions of its own
     raise UserError(
       f'{name} cannot be written of this network ({type(error).__name__}: '
-      f'{describe_error(error)}); docs/export.md lists the networks and formats that were tested.'
+      f'{describe_error(error)[:MAX_REASON]}); docs/export.md lists what was tested.'
     ) from error
   return path

@@ -123,13 +123,14 @@ def describe_output(name: str, num_classes: int) -> str:
 
 def format_files(files: Sequence[Written]) -> str:
   """Returns a Markdown table of the files."""
-  rows = ['| file | precision | sizes | logits | other class | ms per image | run by |']
-  rows.append('|---|---|---|---|---|---|---|')
+  rows = ['| file | precision | sizes | logits | other class | mIoU | ms per image | run by |']
+  rows.append('|---|---|---|---|---|---|---|---|')
   for file in files:
     sizes = ', '.join(f'{height}x{width}' for height, width in file.sizes) or 'any'
     cells = (
       file.path.name, file.precision, sizes, format_difference(file.check.difference),
-      format_share(file.check.pixels), f'{file.check.milliseconds:.0f}', file.check.library,
+      format_share(file.check.pixels), '-' if file.miou is None else f'{100 * file.miou:.2f}',
+      f'{file.check.milliseconds:.0f}', file.check.library,
     )  # fmt: skip
     rows.append(f'| {" | ".join(cells)} |')
   return '\n'.join(rows)

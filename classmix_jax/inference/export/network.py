@@ -14,20 +14,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 from jax.core import max_dim
 import jax.numpy as jnp
 
 from classmix_jax.config.load import read_config
 from classmix_jax.config.trained import override, trained_setup
 from classmix_jax.core.antialias import resize_antialiased
-from classmix_jax.core.plain import plain_operations
 from classmix_jax.core.resize import cut, get_size, nearest_multiples, resize_bilinear
 from classmix_jax.core.tiling import top_class
 from classmix_jax.evaluation.headline import headline_network
 from classmix_jax.inference.frame import Frame, choose_frame
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.models.image_classifier import predict_logits
-from classmix_jax.models.inference_form import fold_batch_norms, predict_logits_plainly
+from classmix_jax.models.inference_form import fold_batch_norms, predict_folded
 from classmix_jax.models.segmenter import Segmenter, to_unit_range
 from classmix_jax.types import Array, PyTree
 from classmix_jax.workdir import run_files
@@ -74,24 +74,26 @@ def restore(run: Path, step: str, network: str, dtype: str = 'float32') -> Train
   method, evaluation = trained_setup(values, len(names))
   restored_step, networks = load_networks(run, step)
   name = headline_network(network or evaluation.headline, networks)
+  # On the CPU, where float32 products are exact and files are tested.
+  variables = jax.device_put(networks[name], jax.local_devices(backend='cpu')[0])
   frame = choose_frame(evaluation)
-  return Trained(method.model, networks[name], frame, names, restored_step, name)
+  return Trained(method.model, variables, frame, names, restored_step, name)
 
 
 def exported_network(trained: Trained, outputs: Sequence[str] = OUTPUTS) -> Network:
   """Returns the function from images `[B, H, W, 3]` uint8 RGB to named arrays.
 
   They are `label` `[B, H, W]` uint8, `logits` `[B, H, W, C]` float32 and `confidence`, the
-  probability of the label, `[B, H, W]` float32. Sizes may be symbolic.
+  probability of the label, `[B, H, W]` float32. Sizes may be symbolic. Whether operations are plain
+  is left to who traces it, see `core/plain.py`.
   """
   folded = fold_batch_norms(trained.model, trained.variables)
 
   def apply(image: Array) -> Array:
-    return predict_logits_plainly(trained.model, folded, image)
+    return predict_folded(trained.model, folded, image)
 
   def network(images: Array) -> dict[str, Array]:
-    with plain_operations():
-      return predict_outputs(apply, images, trained.frame, outputs)
+    return predict_outputs(apply, images, trained.frame, outputs)
 
   return network
 

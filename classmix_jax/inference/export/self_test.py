@@ -28,7 +28,7 @@ from classmix_jax.utils.text import describe_error
 REPETITIONS = 3  # timed calls, after one that is not
 
 Images = Mapping[str, np.ndarray]  # name of a size -> images `[B, H, W, 3]` uint8
-Outputs = Mapping[str, np.ndarray]  # 'SIZE/label', 'SIZE/logits', 'SIZE/confidence', 'SIZE/seconds'
+Outputs = Mapping[str, np.ndarray]  # 'SIZE/label', 'SIZE/logits', 'SIZE/confidence'; 'seconds'
 
 
 class Check(NamedTuple):
@@ -66,10 +66,9 @@ def predict_images(trained: Trained, images: Images) -> dict[str, np.ndarray]:
   for name, batch in images.items():
     outputs = {key: np.asarray(value) for key, value in network(batch).items()}
     results |= {f'{name}/{key}': value for key, value in outputs.items()}
-  first, batch = next(iter(images.items()))
-  network(batch[:1])  # compiles
-  results[f'{first}/seconds'] = np.array([_time(network, batch[:1]) for _ in range(REPETITIONS)])
-  return results
+  first = next(iter(images.values()))[:1]
+  network(first)  # compiles
+  return results | {'seconds': np.array([_time(network, first) for _ in range(REPETITIONS)])}
 
 
 def _time(network, images: np.ndarray) -> float:
@@ -102,7 +101,7 @@ def run_file(kind: str, path: Path, images: Images) -> tuple[dict[str, np.ndarra
 
 def compare(result: Outputs, library: str, expected: Outputs) -> Check:
   """Compares the outputs of a file with those of JAX, over all images."""
-  sizes = [key.removesuffix('/seconds') for key in result if key.endswith('/seconds')]
+  sizes = list(dict.fromkeys(key.split('/')[0] for key in result if '/' in key))
   compared = 'logits' if f'{sizes[0]}/logits' in result else 'confidence'
   keys = [f'{size}/{compared}' for size in sizes if f'{size}/{compared}' in result]
   differences = [np.abs(result[key] - expected[key]).max() for key in keys]
@@ -111,7 +110,7 @@ def compare(result: Outputs, library: str, expected: Outputs) -> Check:
   return Check(
     difference=float(max(differences) / largest) if keys else None,
     pixels=float(np.concatenate([wrong.ravel() for wrong in labels]).mean()),
-    milliseconds=1e3 * float(result[f'{sizes[0]}/seconds'].min()),
+    milliseconds=1e3 * float(result['seconds'].min()),
     library=library,
   )
 

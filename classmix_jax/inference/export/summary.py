@@ -1,10 +1,11 @@
-"""What an export prints: a line for each file, and the sizes of its images."""
+"""What an export prints: a line for each file, their sizes and their scores."""
 
 from pathlib import Path
 
 from classmix_jax.inference.export.export import Exported
 from classmix_jax.inference.export.fixed_size import evaluation_size
 from classmix_jax.inference.export.model_card import Written
+from classmix_jax.inference.export.score import describe_scores
 
 
 def describe_file(file: Written) -> str:
@@ -21,8 +22,8 @@ def describe_file(file: Written) -> str:
   )
 
 
-def describe_sizes(run: Path, exported: Exported, *, is_chosen: bool) -> str:
-  """Returns the size of the images of the test, and that of formats that have a fixed one."""
+def describe_export(run: Path, exported: Exported, *, is_chosen: bool) -> str:
+  """Returns the sizes of the images of the test and of formats that have fixed ones, and scores."""
   height, width = exported.size
   lines = [f'JAX: {exported.milliseconds:.0f} ms per image; all of {height}x{width}, on the CPU']
   fixed = [file for file in exported.files if file.sizes]
@@ -36,4 +37,7 @@ def describe_sizes(run: Path, exported: Exported, *, is_chosen: bool) -> str:
       f'{fixed[0].path.name}: one image of {sizes} (height x width) only{title}; '
       '--sizes=HEIGHTxWIDTH,... chooses others'
     )
+  if exported.scores.miou:
+    lines.append(describe_scores(exported.scores.miou, exported.scores.images))
+  lines += [f'note: {note}' for note in exported.scores.notes]
   return '\n'.join(lines)

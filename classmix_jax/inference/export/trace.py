@@ -20,6 +20,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 import jax.numpy as jnp
 import numpy as np
 
+from classmix_jax.core.plain import plain_operations
 from classmix_jax.types import Array
 
 # Parameters of primitives that call another program.
@@ -69,7 +70,7 @@ class Backend(Protocol):
 
 
 def trace(network: Callable[[Array], Mapping[str, Array]], sizes: str) -> Program:
-  """Traces a network.
+  """Traces a network with plain operations.
 
   Args:
     network: maps uint8 images `[b, h, w, 3]` to named arrays.
@@ -77,7 +78,8 @@ def trace(network: Callable[[Array], Mapping[str, Array]], sizes: str) -> Progra
   """
   shape = (*jax_export.symbolic_shape(sizes), 3)
   images = jax.ShapeDtypeStruct(shape, jnp.uint8)
-  jaxpr, outputs = jax.make_jaxpr(network, return_shape=True)(images)
+  with plain_operations():
+    jaxpr, outputs = jax.make_jaxpr(network, return_shape=True)(images)
   return Program(jaxpr, tuple(sorted(outputs)))  # JAX sorts the keys of a dict
 
 

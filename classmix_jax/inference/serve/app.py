@@ -113,7 +113,7 @@ def create_app(service: Service, about: About, names: Collection[str] = ()) -> F
 
 
 def choose_output(asked: Request) -> str:
-  """Returns the kind of reply that `?output=` names, or else the header Accept.
+  """Returns the kind of reply: the parameter `output`, or else by the header Accept.
 
   Raises:
     Refusal: 400 if there is no such kind.
@@ -128,7 +128,7 @@ def choose_output(asked: Request) -> str:
 
 
 def choose_images(asked: Request) -> list[str]:
-  """Returns the images of a JSON reply that `?images=` names; raises Refusal if one is unknown."""
+  """Returns the parameter `images`, those of a JSON reply; raises Refusal if one is unknown."""
   images = list(filter(None, asked.args.get('images', '').split(',')))
   if not set(images) <= IMAGES.keys():
     raise Refusal(400, f'?images= must be some of {",".join(IMAGES)}, behind commas.')

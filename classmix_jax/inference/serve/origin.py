@@ -41,7 +41,7 @@ def is_address(name: str) -> bool:
 
 
 def is_own_host(host: str, names: Collection[str]) -> bool:
-  """Returns whether a header Host means this server: an address, localhost or one of the names.
+  """Returns whether a header Host has an address, localhost or one of the names.
 
   Example:
     >>> is_own_host('10.0.0.2:8000', []), is_own_host('gpu1', ['gpu1']), is_own_host('x.org', [])

@@ -8,11 +8,13 @@ Synopsis:
 import numpy as np
 
 from classmix_jax.data.files.image_io import read_header, read_image
-from classmix_jax.data.files.open_image import Encoded
-from classmix_jax.data.files.reading import Reading
+from classmix_jax.data.files.open_image import Encoded, File
+from classmix_jax.data.files.pixel_io import read_layout
+from classmix_jax.data.files.reading import Reading, choose_bands
 from classmix_jax.errors import UserError
 
 ACCEPTED = 'PNG, JPEG, TIFF, WebP, BMP, GIF, PPM, JPEG 2000, AVIF or HEIC'
+MAX_DECODED = 2**30  # bytes of a decoded image: 24 million pixels of 12 bands of 16 bits fit
 TOO_MANY_PIXELS = 'files with too many pixels'  # the kind of `open_image.too_large`
 # The beginning of common files that are no images, for the message.
 OTHER_FILES = {b'%PDF': 'a PDF', b'PK\x03\x04': 'a ZIP archive', b'<': 'SVG, HTML or XML'}
@@ -36,7 +38,7 @@ def read_upload(data: bytes, reading: Reading, max_pixels: int) -> np.ndarray:
   Args:
     data: content of the file.
     reading: bands and range of the run.
-    max_pixels: of an image. The number is read from its header, before any pixel is decoded.
+    max_pixels: of an image. Its size and bands are checked before any pixel is decoded.
 
   Raises:
     Refusal: 400 if there are no data, 413 if the image has too many pixels, 415 if the data are
@@ -58,8 +60,30 @@ def read_upload(data: bytes, reading: Reading, max_pixels: int) -> np.ndarray:
         f'{file} has {width} x {height} pixels, and {max_pixels / 1e6:g} million are accepted: '
         'make it smaller, or start the server with a larger --max_megapixels.',
       )
+    check_bands(file, reading)
     return read_image(file, reading=reading)
   except Refusal:
     raise
   except UserError as error:
     raise Refusal(413 if error.kind == TOO_MANY_PIXELS else 415, str(error)) from None
+
+
+def check_bands(file: File, reading: Reading) -> None:
+  """Checks the bands of a deep image, of which all are decoded to read three.
+
+  Raises:
+    Refusal: 413 if they are too many to decode.
+    UserError: `reading` does not fit them.
+  """
+  layout = read_layout(file)
+  if layout is None:
+    return
+  choose_bands(layout, reading, file)
+  height, width = layout.size
+  decoded = height * width * layout.bands * layout.dtype.itemsize
+  if decoded > MAX_DECODED:
+    raise Refusal(
+      413,
+      f'{file} has {layout}, {decoded // 2**20} MB, and {MAX_DECODED // 2**20} MB are accepted: '
+      'make it smaller, or save the bands that the run reads.',
+    )

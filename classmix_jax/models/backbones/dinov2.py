@@ -68,7 +68,7 @@ class Attention(nn.Module):
     qkv = dense(3 * width, self.dtype, name='qkv')(x, before)
     # The channels are all queries, then all keys, then all values, each head after head.
     parts = qkv.reshape(batch, count, 3, width // HEAD_WIDTH, HEAD_WIDTH)
-    query, key, value = parts[:, :, 0], parts[:, :, 1], parts[:, :, 2]
+    query, key, value = (lax.index_in_dim(parts, index, 2, keepdims=False) for index in range(3))
     x = attend(query, key, value).reshape(batch, count, width)
     return dense(width, self.dtype, name='proj')(x, factor=factor)
 

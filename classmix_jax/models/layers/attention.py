@@ -12,7 +12,7 @@ from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from classmix_jax.core.plain import is_plain
+from classmix_jax.core.plain import as_operation, is_plain
 from classmix_jax.types import Array
 
 HALF = (jnp.bfloat16, jnp.float16)
@@ -54,7 +54,8 @@ def attend_at_once(
   """Computes all heads as two batched matrix products and a softmax."""
   query, key, value = (x.swapaxes(1, 2) for x in (query, key, value))
   scores = jnp.matmul(query * query.shape[-1] ** -0.5, key.swapaxes(2, 3))
-  weights = jax.nn.softmax(scores.astype(jnp.float32)).astype(value.dtype)
+  softmax = as_operation('softmax_of_last_axis', jax.nn.softmax)
+  weights = softmax(scores.astype(jnp.float32)).astype(value.dtype)
   return jnp.matmul(weights, value).swapaxes(1, 2)
 
 

@@ -16,7 +16,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from classmix_jax.core.plain import is_plain
+from classmix_jax.core.plain import selects_by_platform
 from classmix_jax.models.layers.convolution import interleave
 from classmix_jax.types import Array
 
@@ -41,7 +41,7 @@ class Depthwise(nn.Module):
     # Both fan-in and fan-out are size^2, independent of the number of channels.
     init = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
     kernel = self.param('kernel', init, (self.size, self.size, 1, x.shape[-1]), jnp.float32)
-    convolve = grouped_convolution if is_plain() else depthwise
+    convolve = depthwise if selects_by_platform() else grouped_convolution
     return convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.dilation)
 
 
@@ -210,7 +210,9 @@ def _weighted_slices(
       _element_slice(index, length, stride, dilation)
       for index, length in zip((u, v), lengths, strict=True)
     )
-    return padded[:, rows, columns] * weight[u, v].reshape(1, 1, 1, -1)
+    x = lax.slice_in_dim(padded, rows.start, rows.stop, stride, axis=1)
+    x = lax.slice_in_dim(x, columns.start, columns.stop, stride, axis=2)
+    return x * weight[u, v].reshape(1, 1, 1, -1)
 
   taps = (weigh(u, v) for u in range(size) for v in range(size))
   return cast(Array, sum(taps))

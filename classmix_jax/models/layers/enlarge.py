@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 
+from classmix_jax.core.plain import as_operation
 from classmix_jax.core.resize import cut, get_size, resize_centers
 from classmix_jax.types import Array, Size
 
@@ -13,6 +14,10 @@ def double(x: Array) -> Array:
     >>> double(jnp.array([1.0, 2.0]).reshape(1, 1, 2, 1))[0, :, :, 0].tolist()
     [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
   """
+  return as_operation('double', _repeat)(x)
+
+
+def _repeat(x: Array) -> Array:
   batch, height, width, features = x.shape
   x = jnp.broadcast_to(x[:, :, None, :, None], (batch, height, 2, width, 2, features))
   return x.reshape(batch, 2 * height, 2 * width, features)

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from classmix_jax.core.plain import as_operation
 from classmix_jax.core.resize import PRECISION
 from classmix_jax.models.layers.pixel_product import multiply_pixels
 from classmix_jax.types import Array
@@ -27,6 +28,19 @@ class Affine(NamedTuple):
   shift: Array
 
 
+def standardize(x: Float[Array, '*N C'], epsilon: float) -> Float[Array, '*N C']:
+  """Returns float32 values with mean 0 and variance 1 over the last axis.
+
+  Example:
+    >>> standardize(jnp.array([1.0, 3.0]), 0.0).tolist()
+    [-1.0, 1.0]
+  """
+  # The variance is not the difference of two large numbers.
+  centered = x - jnp.mean(x, axis=-1, keepdims=True)
+  variance = jnp.mean(jnp.square(centered), axis=-1, keepdims=True)
+  return centered / jnp.sqrt(variance + epsilon)
+
+
 class Standardize(nn.Module):
   """A layer norm whose scale and shift are left to the next layer."""
 
@@ -37,11 +51,8 @@ class Standardize(nn.Module):
     """Returns tokens with mean 0 and variance 1 over their channels, and the affine map."""
     scale = self.param('scale', nn.initializers.ones, (x.shape[-1],))
     shift = self.param('bias', nn.initializers.zeros, (x.shape[-1],))
-    # The variance is not the difference of two large numbers.
-    centered = x.astype(jnp.float32)
-    centered -= jnp.mean(centered, axis=-1, keepdims=True)
-    variance = jnp.mean(jnp.square(centered), axis=-1, keepdims=True)
-    return (centered / jnp.sqrt(variance + self.epsilon)).astype(x.dtype), Affine(scale, shift)
+    standardized = as_operation('standardize', standardize)(x.astype(jnp.float32), self.epsilon)
+    return standardized.astype(x.dtype), Affine(scale, shift)
 
 
 class FoldedDense(nn.Module):

@@ -4,6 +4,7 @@ from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from classmix_jax.core.plain import as_operation
 from classmix_jax.types import Array
 
 
@@ -16,5 +17,8 @@ def gelu(x: Float[Array, '...']) -> Float[Array, '...']:
     >>> round(float(gelu(jnp.array(1.0))), 4)
     0.8413
   """
-  y = x.astype(jnp.float32)
-  return (y * (1 + lax.erf(y * 0.5**0.5)) / 2).astype(x.dtype)
+
+  def compute(y: Array) -> Array:
+    return y * (1 + lax.erf(y * 0.5**0.5)) / 2
+
+  return as_operation('exact_gelu', compute)(x.astype(jnp.float32)).astype(x.dtype)

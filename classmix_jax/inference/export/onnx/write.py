@@ -19,10 +19,10 @@ from classmix_jax.errors import UserError
 from classmix_jax.inference.export.onnx.axes import AXES, expand
 from classmix_jax.inference.export.onnx.convolution import CONVOLUTIONS
 from classmix_jax.inference.export.onnx.elementwise import ELEMENTWISE, onnx_type
+from classmix_jax.inference.export.onnx.functions import FUNCTIONS
 from classmix_jax.inference.export.onnx.graph import Graph
 from classmix_jax.inference.export.onnx.products import PRODUCTS
 from classmix_jax.inference.export.onnx.reductions import REDUCTIONS
-from classmix_jax.inference.export.onnx.resizing import FUNCTIONS
 from classmix_jax.inference.export.onnx.sizes import read_sizes
 from classmix_jax.inference.export.onnx.value import Value, sort_axes
 from classmix_jax.inference.export.trace import Program, lower

@@ -20,7 +20,13 @@ def resize_centers(context: Context, equation: Any, x: Any) -> tf.Tensor:
   return tf.raw_ops.ResizeBilinear(images=context.tensor(x), size=size, half_pixel_centers=True)
 
 
+def exact_gelu(context: Context, equation: Any, x: Any) -> tf.Tensor:
+  """Returns the exact GELU in a form that TFLite recognises; it has no erf."""
+  return tf.nn.gelu(context.tensor(x), approximate=False)
+
+
 FUNCTIONS: Mapping[str, Callable[..., tf.Tensor]] = {
+  'exact_gelu': exact_gelu,
   'resize_bilinear': resize_bilinear,
   'resize_centers': resize_centers,
 }

@@ -6,6 +6,7 @@ TFLite's operations have fixed sizes. Only its own operations are used, none of 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import os
 from pathlib import Path
+import re
 import tempfile
 from typing import Any
 
@@ -43,7 +44,7 @@ def write_tflite(
     calibration: `(height, width)` -> typical images `[1, height, width, 3]` uint8, for 'int8'.
 
   Raises:
-    NotImplementedError: TensorFlow has no operation for one of the programs.
+    NotImplementedError: TensorFlow or TFLite has no operation for one of the programs.
     ValueError: the precision is unknown, or 'int8' without images.
   """
   if precision not in PRECISIONS or (precision == 'int8') != (calibration is not None):
@@ -57,9 +58,19 @@ def write_tflite(
     tf.saved_model.save(model, directory, signatures=signatures)
     converter = tf.lite.TFLiteConverter.from_saved_model(directory, list(signatures))
     _choose_precision(converter, precision, programs, calibration)
-    data = converter.convert()
+    data = _convert(converter)
   with replacing(Path(path)) as temporary:
     temporary.write_bytes(data)
+
+
+def _convert(converter: Any) -> bytes:
+  try:
+    return converter.convert()
+  except Exception as error:  # of several classes, with pages of text
+    missing = re.search(r'TF Select ops: (.*)', str(error))
+    if missing is None:
+      raise
+    raise NotImplementedError(f'TFLite has no operation {missing[1]} of TensorFlow') from None
 
 
 def _choose_precision(

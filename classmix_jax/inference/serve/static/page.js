@@ -1,6 +1,8 @@
 'use strict';
 const find = id => document.getElementById(id);
 const maxBytes = Number(document.body.dataset.maxBytes);
+const maxDrawn = 4e6;  // pixels of the canvas; phones refuse large ones
+const labels = new Image();  // the class ids, in the colours of the classes
 let last = null;  // the request whose reply is awaited
 
 function say(status, error = '') {
@@ -16,14 +18,23 @@ function percent(fraction) {
 function legendRow(one) {
   const row = document.createElement('tr');
   const name = row.insertCell(), share = row.insertCell();
+  const label = document.createElement('label'), box = document.createElement('input');
   const swatch = document.createElement('span'), bar = document.createElement('i');
+  box.type = 'checkbox';
+  box.checked = true;
+  box.value = one.color;
   swatch.className = 'swatch';
   swatch.style.background = one.color;
-  name.append(swatch, `${one.id} ${one.name}`);
+  label.append(box, swatch, `${one.id} ${one.name}`);
+  name.append(label);
   share.className = 'bar';
   bar.style.width = `${100 * one.share}%`;
   share.append(bar, percent(one.share));
   return row;
+}
+
+function boxes() {
+  return [...find('legend').querySelectorAll('input')];
 }
 
 function showLegend(classes) {
@@ -33,11 +44,28 @@ function showLegend(classes) {
   find('absent').textContent = absent.length ? `Without a pixel: ${absent.join(', ')}` : '';
 }
 
+// Draws the colours of the classes that are checked; the others are transparent.
+function drawOverlay() {
+  const canvas = find('overlay'), {naturalWidth, naturalHeight} = labels;
+  const scale = Math.min(1, Math.sqrt(maxDrawn / (naturalWidth * naturalHeight)));
+  canvas.width = Math.max(1, Math.round(scale * naturalWidth));
+  canvas.height = Math.max(1, Math.round(scale * naturalHeight));
+  const context = canvas.getContext('2d', {willReadFrequently: true});
+  context.imageSmoothingEnabled = false;  // mixed colours would be other classes
+  context.drawImage(labels, 0, 0, canvas.width, canvas.height);
+  const hidden = new Set(boxes().filter(box => !box.checked).map(box => parseInt(box.value.slice(1), 16)));
+  find('toggle').textContent = hidden.size ? 'show all' : 'hide all';
+  if (!hidden.size) return;
+  const pixels = context.getImageData(0, 0, canvas.width, canvas.height), data = pixels.data;
+  for (let i = 0; i < data.length; i += 4)
+    if (hidden.has(data[i] << 16 | data[i + 1] << 8 | data[i + 2])) data[i + 3] = 0;
+  context.putImageData(pixels, 0, 0);
+}
+
 async function show(reply, name) {
   find('image').src = reply.images.image;
-  find('overlay').src = reply.images.label;
+  labels.src = reply.images.label;
   find('image').alt = name;
-  find('overlay').alt = 'predicted classes';
   showLegend(reply.classes);
   find('summary').textContent = `${name}: ${reply.width} x ${reply.height} pixels, ` +
     `mean confidence ${percent(reply.mean_confidence)}, ${reply.seconds.toFixed(2)} s` +
@@ -46,7 +74,8 @@ async function show(reply, name) {
   find('download').download = `${name.replace(/\.[^.]*$/, '')}.png`;
   // The whole image is in view, also a tall one.
   find('stack').style.maxWidth = `calc(85vh * ${reply.width / reply.height})`;
-  await Promise.all([find('image').decode(), find('overlay').decode()]);
+  await Promise.all([find('image').decode(), labels.decode()]);
+  drawOverlay();
   find('result').hidden = false;
 }
 
@@ -97,6 +126,12 @@ document.addEventListener('drop', event => {
   event.preventDefault();
   find('form').classList.remove('over');
   accept(event.dataTransfer.files);
+});
+find('legend').addEventListener('change', drawOverlay);
+find('toggle').addEventListener('click', () => {
+  const shown = boxes().some(box => !box.checked);
+  boxes().forEach(box => { box.checked = shown; });
+  drawOverlay();
 });
 find('opacity').addEventListener('input', showOpacity);
 showOpacity();
