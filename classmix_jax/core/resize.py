@@ -35,7 +35,7 @@ def interpolation_matrix(size_in: Any, size_out: Any) -> Float32[Any, 'size_out 
     >>> interpolation_matrix(2, 3).tolist()
     [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
   """
-  if not (isinstance(size_in, Number) and isinstance(size_out, Number)):
+  if not all(isinstance(size, Number) for size in (size_in, size_out)):
     return _symbolic_matrix(size_in, size_out)
   position = np.linspace(0, size_in - 1, size_out)
   distance = np.abs(position[:, None] - np.arange(size_in)[None, :])
