@@ -54,9 +54,12 @@ def _symbolic_matrix(size_in: Any, size_out: Any) -> Array:
 
 
 def nearest_multiples(size: Size, multiple: int, scale: float = 1.0) -> Size:
-  """Returns the multiples of a number of pixels nearest to `scale` times a size, at least 1 each.
+  """Returns the multiples of a number of pixels that are nearest to a size, at least 1 each.
 
-  Sizes may be symbolic (`jax.export.symbolic_shape`).
+  Args:
+    size: (height, width) in pixels, integers or symbolic (`jax.export.symbolic_shape`).
+    multiple: in pixels.
+    scale: by which the size is multiplied before.
 
   Example:
     >>> nearest_multiples((375, 500), 14), nearest_multiples((5, 371), 14)

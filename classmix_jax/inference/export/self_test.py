@@ -1,4 +1,4 @@
-"""Runs exported files in fresh processes, and compares them with the network as it is trained.
+"""Runs exported files in fresh processes, and compares them with the network in JAX.
 
 Synopsis:
 
