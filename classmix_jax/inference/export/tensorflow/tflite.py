@@ -1,6 +1,6 @@
-"""Writes TFLite files with one signature for each size of the images, which share the weights.
+"""Writes TFLite files with one signature for each size of the images.
 
-TFLite's operations have fixed sizes. Only its own operations are used, none of TensorFlow's.
+The signatures share the weights. TFLite's operations have fixed sizes. Only its own operations are used, none of TensorFlow's.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
