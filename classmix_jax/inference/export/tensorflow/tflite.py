@@ -1,6 +1,7 @@
-"""Writes TFLite files with one signature for each size of the images, which share the weights.
+"""Writes TFLite files with one signature for each size of the images.
 
-TFLite's operations have fixed sizes. Only its own operations are used, none of TensorFlow's.
+TFLite's operations have fixed sizes. The signatures share the weights. No operations of TensorFlow
+are used, which TFLite's runtime would not have.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
