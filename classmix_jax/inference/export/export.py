@@ -50,12 +50,14 @@ class Exported(NamedTuple):
     size: (H, W) of the images that were timed.
     milliseconds: of one such image in JAX, of the network as it is trained.
     scores: the mIoU on the validation images, if measured.
+    left_out: what the run's evaluation averages over, and the files do not.
   """
 
   files: list[Written]
   size: Size
   milliseconds: float
   scores: Scores
+  left_out: Sequence[str] = ()
 
 
 def export(
@@ -120,7 +122,8 @@ def export(
   scores = measure_scores(run, trained, files, score)
   files = [file._replace(miou=scores.miou.get(file.path.name)) for file in files]
   write_atomically(output / card_name(precision), model_card(run, trained, outputs, files))
-  return Exported(files, sizes[0], 1e3 * float(expected['seconds'].min()), scores)
+  milliseconds = 1e3 * float(expected['seconds'].min())
+  return Exported(files, sizes[0], milliseconds, scores, trained.left_out)
 
 
 def measure_scores(

@@ -64,6 +64,7 @@ def model_card(
 - terms of the data: {describe_terms(config['data']['name'])}
 - input: images [B, H, W, 3], uint8, RGB, of any number and size, if the table does not name sizes
 - within the model: {describe_frame(trained.frame)}, and normalised
+- not within the model: {', '.join(trained.left_out) or 'nothing'} of the evaluation
 - image files: {describe_reading(config)}
 - output: {', '.join(describe_output(name, len(names)) for name in outputs)}
 - classes: {', '.join(f'{index} {name}' for index, name in enumerate(names))}

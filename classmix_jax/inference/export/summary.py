@@ -39,4 +39,9 @@ def describe_export(run: Path, exported: Exported, *, is_chosen: bool) -> str:
   if exported.scores.miou:
     lines.append(describe_scores(exported.scores.miou, exported.scores.images))
   lines += [f'note: {note}' for note in exported.scores.notes]
+  if exported.left_out:
+    lines.append(
+      f'note: the run is evaluated with {" and ".join(exported.left_out)}; a file sees an image '
+      'as a whole and once'
+    )
   return '\n'.join(lines)

@@ -10,6 +10,7 @@ from pathlib import Path
 import re
 import tempfile
 from typing import Any
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -66,7 +67,9 @@ def write_tflite(
 
 def _convert(converter: Any) -> bytes:
   try:
-    return converter.convert()
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore')  # that tf.lite, which calibrates, moves to another package
+      return converter.convert()
   except Exception as error:  # of several classes, with pages of text
     missing = re.search(r'TF Select ops: (.*)', str(error))
     if missing is None:
