@@ -1,4 +1,4 @@
-"""The formats in which a network is exported: their files, and the libraries that write them.
+"""The formats of exports: their files, and what writes and reads them.
 
 Synopsis:
 
@@ -11,6 +11,7 @@ To add one: a function that writes it and a line in `FORMATS`, and how it is run
 from collections.abc import Callable, Mapping, Sequence
 import importlib
 from pathlib import Path
+import tempfile
 from typing import Any, NamedTuple
 
 from classmix_jax.errors import UserError
@@ -80,8 +81,15 @@ def _tflite(job: Job, path: Path) -> None:
 
 
 def _onnx(job: Job, path: Path) -> None:
-  module = _import('onnx.write', 'ONNX needs onnx and onnxruntime', "'classmix_jax[onnx]'")
-  module.write_onnx(trace(job.network, 'b, h, w'), path, description=job.description)
+  need, package = 'ONNX needs onnx and onnxruntime', "'classmix_jax[onnx]'"
+  module = _import('onnx.write', need, package)
+  with tempfile.TemporaryDirectory() as directory:
+    written = path if job.precision == 'float32' else Path(directory, 'float32.onnx')
+    module.write_onnx(trace(job.network, 'b, h, w'), written, description=job.description)
+    if job.precision == 'float16':
+      _import('onnx.float16', need, package).write_float16(written, path)
+    elif job.precision == 'int8':
+      _import('onnx.int8', need, package).write_int8(written, path, job.calibration)
 
 
 def _import(module: str, need: str, package: str) -> Any:

@@ -7,6 +7,7 @@ Synopsis:
     open_unlabeled_images(Path('RUN')).read_image(0)
 """
 
+from collections.abc import Collection
 import os
 from pathlib import Path
 
@@ -49,13 +50,15 @@ def open_unlabeled_images(run: Path) -> Source:
   """
   dataset = open_run_images(run)
   for part, others in (('unlabeled', dataset.unlabeled), ('labeled', None)):
-    recorded = set(run_files.read_split(run, part))
-    source = subset(
-      dataset.train, [i for i, name in enumerate(dataset.train.names) if name in recorded]
-    )
-    # Joined as the run joined them, whose names have a suffix if both have an image of that name.
-    source = concat(source, others) if others is not None else source
-    source = subset(source, [i for i, name in enumerate(source.names) if name in recorded])
+    names = set(run_files.read_split(run, part))
+    source = choose_names(dataset.train, names)
+    # Joined as the run joins them: a name that both have gets a suffix.
+    source = source if others is None else choose_names(concat(source, others), names)
     if len(source):
       return source
   raise UserError(f'no image of {run}/splits is in the data set of the run')
+
+
+def choose_names(source: Source, names: Collection[str]) -> Source:
+  """Returns the examples of a source that have one of some names."""
+  return subset(source, [index for index, name in enumerate(source.names) if name in names])

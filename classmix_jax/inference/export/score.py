@@ -11,6 +11,7 @@ Synopsis:
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from classmix_jax.core.metrics import confusion_matrix, mean_iou
@@ -43,8 +44,8 @@ def score_networks(
   for index in track(range(len(val)), title, len(val)):
     image, label = val.read_image(index)[None], val.load_label(index)[None]
     for name, network in networks.items():
-      prediction = np.asarray(network(image))
-      counts[name] += np.asarray(confusion_matrix(prediction, label, num_classes))
+      prediction = jnp.asarray(network(image))
+      counts[name] += np.asarray(confusion_matrix(prediction, jnp.asarray(label), num_classes))
   return {name: mean_iou(confusion) for name, confusion in counts.items()}
 
 

@@ -1,0 +1,88 @@
+"""Converts a written ONNX model to int8: weights and activations of convolutions and products.
+
+Synopsis:
+
+    write_int8(Path('model.onnx'), Path('model-int8.onnx'), open_calibration(Path('RUN')))
+
+The model has pairs of QuantizeLinear and DequantizeLinear (QDQ), which runtimes fuse with the
+operations between them; B. Jacob et al., "Quantization and training of neural networks for
+efficient integer-arithmetic-only inference", arXiv:1712.05877. Weights have one scale per output
+channel, activations one scale and zero point.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+import tempfile
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from classmix_jax.utils.atomic_write import replacing
+
+INPUT = 'images'
+PRODUCTS = ('Conv', 'MatMul', 'Gemm')
+# Part of the product before them: what they cut off needs no range, which is large in front of a
+# ReLU6.
+ACTIVATIONS = ('Relu', 'Clip')
+
+
+class ImageReader(CalibrationDataReader):
+  """Hands images to onnxruntime's calibration, which reads them once or several times."""
+
+  def __init__(self, images: Iterable[np.ndarray]):
+    self.images = images
+    self.rewind()
+
+  def get_next(self) -> dict[str, np.ndarray] | None:
+    """Returns the inputs of the model for the next image, None after the last one."""
+    return next(self.inputs, None)
+
+  def rewind(self) -> None:
+    """Starts again with the first image."""
+    self.inputs: Iterator[dict[str, np.ndarray]] = ({INPUT: image} for image in self.images)
+
+
+def write_int8(source: Path, target: Path, images: Iterable[np.ndarray]) -> None:
+  """Writes an ONNX model in int8; inputs and outputs keep their types.
+
+  Args:
+    source: the model in float32.
+    target: the file.
+    images: typical ones, `[1, H, W, 3]` uint8, whose activations give the ranges.
+  """
+  with tempfile.TemporaryDirectory() as directory:
+    prepared = Path(directory, 'prepared.onnx')
+    # Constants and BN are folded already, and the shapes that ONNX itself infers suffice.
+    quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
+    with replacing(target) as temporary:
+      quantize_static(
+        prepared,
+        temporary,
+        ImageReader(images),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=[*PRODUCTS, *ACTIVATIONS],
+        nodes_to_quantize=choose_quantized(onnx.load(prepared).graph),
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        reduce_range=True,  # 7 bits of weights: x86 without VNNI adds two products in 16 bits
+      )
+
+
+def choose_quantized(graph: onnx.GraphProto) -> list[str]:
+  """Returns the names of the products with weights, and of the activations.
+
+  Products of two results, as in attention and in resizing, keep float32.
+  """
+  activations = [node.name for node in graph.node if node.op_type in ACTIVATIONS]
+  return find_weighted(graph) + activations
+
+
+def find_weighted(graph: onnx.GraphProto) -> list[str]:
+  """Returns the names of the convolutions and products whose second factor is a constant."""
+  constants = {tensor.name for tensor in graph.initializer}
+  return [
+    node.name for node in graph.node if node.op_type in PRODUCTS and node.input[1] in constants
+  ]
