@@ -20,8 +20,8 @@ def triangle_matrix(size_in: Any, size_out: Any) -> Float[Array, 'size_out size_
   The filter is a triangle as wide as two pixels of the smaller of both images.
 
   Example:
-    >>> triangle_matrix(4, 2).round(3).tolist()
-    [[0.429, 0.429, 0.143, 0.0], [0.0, 0.143, 0.429, 0.429]]
+    >>> (7 * triangle_matrix(4, 2)).round().tolist()
+    [[3.0, 3.0, 1.0, 0.0], [0.0, 1.0, 3.0, 3.0]]
   """
   scale = jnp.asarray(size_in) / jnp.asarray(size_out)
   center = (jnp.arange(size_out) + 0.5) * scale - 0.5

@@ -13,6 +13,8 @@ their names. In the context, functions traced have the plain form: the same resu
 from collections.abc import Callable, Iterator
 import contextlib
 import contextvars
+import functools
+from typing import Any
 
 import jax
 
@@ -45,6 +47,19 @@ def is_plain() -> bool:
 def selects_by_platform() -> bool:
   """Returns whether functions may select an operation by platform."""
   return _by_platform.get()
+
+
+def with_plain_form(plain: Callable[..., Array]) -> Callable[[Callable], Callable[..., Array]]:
+  """Decorates a function to be replaced by its plain form in `plain_operations`."""
+
+  def decorate(fast: Callable[..., Array]) -> Callable[..., Array]:
+    @functools.wraps(fast)
+    def compute(*args: Any, **options: Any) -> Array:
+      return (plain if is_plain() else fast)(*args, **options)
+
+    return compute
+
+  return decorate
 
 
 def as_operation(name: str, function: Callable[..., Array]) -> Callable[..., Array]:

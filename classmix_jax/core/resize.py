@@ -35,7 +35,7 @@ def interpolation_matrix(size_in: Any, size_out: Any) -> Float32[Any, 'size_out 
     >>> interpolation_matrix(2, 3).tolist()
     [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
   """
-  if not (isinstance(size_in, Number) and isinstance(size_out, Number)):
+  if not all(isinstance(size, Number) for size in (size_in, size_out)):
     return _symbolic_matrix(size_in, size_out)
   position = np.linspace(0, size_in - 1, size_out)
   distance = np.abs(position[:, None] - np.arange(size_in)[None, :])
@@ -54,9 +54,12 @@ def _symbolic_matrix(size_in: Any, size_out: Any) -> Array:
 
 
 def nearest_multiples(size: Size, multiple: int, scale: float = 1.0) -> Size:
-  """Returns the multiples of a number of pixels nearest to `scale` times a size, at least 1 each.
+  """Returns the multiples of a number of pixels that are nearest to a size, at least 1 each.
 
-  Sizes may be symbolic (`jax.export.symbolic_shape`).
+  Args:
+    size: (height, width) in pixels, integers or symbolic (`jax.export.symbolic_shape`).
+    multiple: in pixels.
+    scale: by which the size is multiplied before.
 
   Example:
     >>> nearest_multiples((375, 500), 14), nearest_multiples((5, 371), 14)

@@ -52,7 +52,7 @@ def evaluate(
         return value
       case ast.Name(name):
         return values[name]
-      case ast.BinOp(left, ast.Pow(), ast.Constant(exponent)):
+      case ast.BinOp(left, ast.Pow(), ast.Constant(int(exponent))):
         return _power(visit(left), exponent)
       case ast.BinOp(left, operation, right):
         return OPERATORS[type(operation)](visit(left), visit(right))

@@ -1,4 +1,4 @@
-"""The formats in which a network is exported: their files, and the libraries that write them.
+"""The formats of exports: their files, and what writes and reads them.
 
 Synopsis:
 

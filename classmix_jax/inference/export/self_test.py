@@ -1,4 +1,4 @@
-"""Runs exported files in fresh processes, and compares them with the network as it is trained.
+"""Runs exported files in fresh processes, and compares them with the network in JAX.
 
 Synopsis:
 
@@ -62,7 +62,7 @@ def draw_images(sizes: Sequence[Size]) -> dict[str, np.ndarray]:
 def predict_images(trained: Trained, images: Images) -> dict[str, np.ndarray]:
   """Returns the outputs of the network as it is trained, and the seconds per image."""
   network = jax.jit(training_form(trained))
-  results = {}
+  results: dict[str, np.ndarray] = {}
   for name, batch in images.items():
     outputs = {key: np.asarray(value) for key, value in network(batch).items()}
     results |= {f'{name}/{key}': value for key, value in outputs.items()}
@@ -85,7 +85,7 @@ def run_file(kind: str, path: Path, images: Images) -> tuple[dict[str, np.ndarra
   """
   with tempfile.TemporaryDirectory() as directory:
     inputs, outputs = Path(directory, 'inputs.npz'), Path(directory, 'outputs.npz')
-    np.savez(inputs, **images)
+    np.savez(inputs, **images)  # type: ignore[arg-type]
     # -P: the packages beside the script have the names of libraries.
     command = [sys.executable, '-P', script.__file__, kind, path, inputs, outputs, REPETITIONS]
     process = subprocess.run([*map(str, command)], capture_output=True, text=True)

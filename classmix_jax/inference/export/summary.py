@@ -23,7 +23,7 @@ def describe_file(file: Written) -> str:
 
 
 def describe_export(run: Path, exported: Exported, *, is_chosen: bool) -> str:
-  """Returns the sizes of the images of the test and of formats that have fixed ones, and scores."""
+  """Returns the sizes of the images of the test and of the files, and the scores."""
   height, width = exported.size
   lines = [f'JAX: {exported.milliseconds:.0f} ms per image; all of {height}x{width}, on the CPU']
   fixed = [file for file in exported.files if file.sizes]

@@ -61,8 +61,11 @@ class Backend(Protocol):
     functions: the same for jitted functions of this package with one output, by name.
   """
 
-  operations: Mapping[str, Callable[..., Any]]
-  functions: Mapping[str, Callable[..., Any]]
+  @property
+  def operations(self) -> Mapping[str, Callable[..., Any]]: ...
+
+  @property
+  def functions(self) -> Mapping[str, Callable[..., Any]]: ...
 
   def expand(self, value: Any, shape: Sequence[Any]) -> Any:
     """Broadcasts a value to a shape, some of whose axes may have the length 1."""
@@ -104,7 +107,8 @@ class _Walk:
 
     def read(variable: Any) -> Any:
       if isinstance(variable, Literal):  # whose value may be a float of Python
-        return np.asarray(variable.val, variable.aval.dtype)
+        aval: Any = variable.aval
+        return np.asarray(variable.val, aval.dtype)
       return values[variable]
 
     for equation in jaxpr.eqns:
@@ -143,8 +147,8 @@ class _Walk:
   def compute(self, equation: Any, inputs: list[Any]) -> list[Any]:
     """Returns the outputs of an equation whose inputs are constants."""
     narrow = equation.primitive.name in ELEMENTWISE and self.all_narrow(inputs)
-    inputs = np.broadcast_arrays(*inputs) if narrow else self.widen_all(inputs, equation)
-    outputs = equation.primitive.bind(*map(jnp.asarray, inputs), **equation.params)
+    arrays = np.broadcast_arrays(*inputs) if narrow else self.widen_all(inputs, equation)
+    outputs = equation.primitive.bind(*map(jnp.asarray, arrays), **equation.params)
     outputs = outputs if equation.primitive.multiple_results else [outputs]
     outputs = [np.asarray(output) for output in outputs]
     return [self.mark(output) for output in outputs] if narrow else outputs

@@ -8,7 +8,7 @@ A layer selects its implementation:
 benchmarks/ops.py measures them. For export they are plain convolutions (`core/plain.py`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import functools
 from typing import Any
 
@@ -17,7 +17,7 @@ from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
 import jax.numpy as jnp
 
-from classmix_jax.core.plain import is_plain
+from classmix_jax.core.plain import with_plain_form
 from classmix_jax.models.layers.pixel_product import multiply_pixels, sum_products
 from classmix_jax.types import Array
 
@@ -31,17 +31,7 @@ CACHED_BYTES = 2**23
 DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 
 
-def plain_for_export(fast: Callable[..., Array]) -> Callable[..., Array]:
-  """Replaces an implementation by `lax.conv_general_dilated` in `plain_operations`."""
-
-  @functools.wraps(fast)
-  def convolve(x: Array, kernel: Array, *args: Any, **options: Any) -> Array:
-    return (lax.conv_general_dilated if is_plain() else fast)(x, kernel, *args, **options)
-
-  return convolve
-
-
-@plain_for_export
+@with_plain_form(lax.conv_general_dilated)
 def pointwise(
   x: Array, kernel: Array, strides: Sequence[int], *unused: Any, **options: Any
 ) -> Array:
@@ -59,7 +49,7 @@ def pointwise(
   return multiply_pixels(x, kernel[0, 0], options['precision'])
 
 
-@plain_for_export
+@with_plain_form(lax.conv_general_dilated)
 def product_and_shifts(
   x: Array,
   kernel: Array,
@@ -97,7 +87,6 @@ def product_and_shifts(
   return total.astype(x.dtype)
 
 
-@plain_for_export
 def same_size(
   x: Array,
   kernel: Array,

@@ -24,7 +24,7 @@ def _repeat(x: Array) -> Array:
 
 
 def enlarge_to(x: Array, size: Size, factor: float) -> Array:
-  """Repeats cells if they are twice as large as those of the finer map, else resizes bilinearly.
+  """Repeats cells that are twice as large as those of the finer map, else resizes bilinearly.
 
   The last row and column may be missing, as at odd sizes, or two of them, as after a pooling in
   torch's ceil mode.

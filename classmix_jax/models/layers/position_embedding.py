@@ -48,8 +48,9 @@ def offset_matrix(size_in: int, size_out: Any, arrays: ModuleType = np) -> Any:
   center = (arrays.arange(size_out) + 0.5) * scale - 0.5
   taps = arrays.arange(-2, size_in + 2)
   weight = cubic_kernel(center[:, None] - taps[None], OFFSET_CUBIC)
-  first, last = (part.sum(axis=1, keepdims=True) for part in (weight[:, :3], weight[:, -3:]))
-  return arrays.concatenate([first, weight[:, 3:-3], last], axis=1)
+  first, inner, last = arrays.split(weight, [3, size_in + 1], axis=1)
+  first, last = (part.sum(axis=1, keepdims=True) for part in (first, last))
+  return arrays.concatenate([first, inner, last], axis=1)
 
 
 def antialiased_matrix(size_in: int, size_out: Any, arrays: ModuleType = np) -> Any:
@@ -86,7 +87,7 @@ def interpolate_positions(
     rows, columns = (jnp.asarray(axis_matrix(len(positions), length, way)) for length in size)
   else:
     rows, columns = _symbolic_matrices(len(positions), size, way)
-  return enlarge(positions[None], rows, columns)[0]
+  return jnp.squeeze(enlarge(positions[None], rows, columns), 0)
 
 
 def _symbolic_matrices(length: int, size: Size, way: str) -> list[Array]:
