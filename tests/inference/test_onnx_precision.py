@@ -99,7 +99,7 @@ def test_int8(path):
   target = path.with_name('int8.onnx')
   write_int8(path, target, [draw(1, 8, 8) for _ in range(4)])
   difference, share = compare(target, path)
-  assert 0 < difference < 0.2 and share > 0.9
+  assert 0 < difference < 0.3 and share > 0.9
   model = onnx.load(target)
   # The first result is stored from 0 to 6, whatever the convolution's was before it was cut off.
   first = next(node for node in model.graph.node if node.op_type == 'Conv')
