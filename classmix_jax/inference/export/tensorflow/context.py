@@ -51,6 +51,7 @@ class Context:
       str(length): lengths[axis] for axis, length in enumerate(shape) if not isinstance(length, int)
     }
     self.evaluated: dict[str, Any] = {}
+    self.normalized: dict[Any, tuple[tf.Tensor, Any, Any]] = {}  # see images.py
 
   def length(self, dimension: Any) -> Any:
     """Returns a length as an integer, or as a scalar int32 tensor."""

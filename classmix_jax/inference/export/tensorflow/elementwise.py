@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from classmix_jax.inference.export.tensorflow.context import Context
+from classmix_jax.inference.export.tensorflow.images import of_images
 
 
 def is_number(value: Any, number: float) -> bool:
@@ -128,7 +129,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
   'convert_element_type': convert,
   'copy': copy,
   'cos': apply(tf.cos),
-  'div': divide,
+  'div': of_images(lambda y: (1 / y, 0.0), divide),
   'eq': apply(tf.equal),
   'erf': apply(tf.math.erf),
   'erfc': apply(tf.math.erfc),
@@ -144,7 +145,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
   'lt': apply(tf.less),
   'max': maximum,
   'min': minimum,
-  'mul': apply(tf.multiply),
+  'mul': of_images(lambda y: (y, 0.0), apply(tf.multiply)),
   'ne': apply(tf.not_equal),
   'neg': apply(tf.negative),
   'not': invert,
@@ -160,7 +161,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
   'sqrt': apply(tf.sqrt),
   'square': apply(tf.square),
   'stop_gradient': copy,
-  'sub': apply(tf.subtract),
+  'sub': of_images(lambda y: (1.0, -y), apply(tf.subtract)),
   'tanh': apply(tf.tanh),
   'xor': combine(tf.math.logical_xor, tf.bitwise.bitwise_xor),
 }
