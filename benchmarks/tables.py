@@ -1,4 +1,4 @@
-"""Writes the tables of benchmarks/README.md from the files of benchmarks/results/.
+"""Writes the tables of benchmarks/README.md and docs/export.md from benchmarks/results/.
 
     python benchmarks/tables.py
 
@@ -12,7 +12,7 @@ import re
 import statistics
 
 HERE = Path(__file__).resolve().parent
-README = HERE / 'README.md'
+PAGES = (HERE / 'README.md', HERE.parent / 'docs' / 'export.md')
 BLOCK = re.compile(r'(<!-- (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
 
 
@@ -164,12 +164,34 @@ def dispatch() -> str:
   )
 
 
+def export_formats() -> str:
+  """Returns the table of results/export_formats.json: a row for each network.
+
+  A cell has the largest difference of logits relative to the largest, and the share of pixels with
+  another class.
+  """
+  result = read('export_formats.json')
+  kinds = ('stablehlo', 'onnx', 'savedmodel', 'tflite')
+
+  def cell(value: dict) -> str:
+    if 'reason' in value:
+      return value['reason']
+    return f'{value["difference"]:.1e}, {100 * value["pixels"]:.4f} %'
+
+  rows = [
+    [name, str(row['frames']), *(cell(row[kind]) for kind in kinds)]
+    for name, row in result['networks'].items()
+  ]
+  return table(['network', 'frames', *(f'`{kind}`' for kind in kinds)], rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
   'against_torch': against_torch,
   'parts': parts,
   'memory': memory,
   'accelerators': accelerators,
   'dispatch': dispatch,
+  'export_formats': export_formats,
 }
 
 
@@ -179,7 +201,8 @@ def filled(text: str) -> str:
 
 
 def main() -> None:
-  README.write_text(filled(README.read_text(encoding='utf-8')), encoding='utf-8')
+  for page in PAGES:
+    page.write_text(filled(page.read_text(encoding='utf-8')), encoding='utf-8')
 
 
 if __name__ == '__main__':

@@ -9,6 +9,7 @@ Synopsis:
 """
 
 from collections.abc import Mapping, Sequence
+import itertools
 from pathlib import Path
 import subprocess
 import sys
@@ -21,7 +22,8 @@ import numpy as np
 
 from classmix_jax.errors import UserError
 from classmix_jax.inference.export import run_file as script
-from classmix_jax.inference.export.network import Trained, training_form
+from classmix_jax.inference.export.calibration import CalibrationImages
+from classmix_jax.inference.export.network import Network, Trained, training_form
 from classmix_jax.types import Size
 from classmix_jax.utils.text import describe_error
 
@@ -37,13 +39,13 @@ class Check(NamedTuple):
   Attributes:
     difference: largest difference of logits, relative to the largest logit; of confidences if the
       file has no logits, None if it has neither.
-    pixels: fraction of the pixels with another class.
+    pixels: fraction of the pixels with another class, None if the file has no class ids.
     milliseconds: of one image of the first size, the fastest of several.
     library: that ran the file.
   """
 
   difference: float | None
-  pixels: float
+  pixels: float | None
   milliseconds: float
   library: str
 
@@ -59,9 +61,24 @@ def draw_images(sizes: Sequence[Size]) -> dict[str, np.ndarray]:
   return images
 
 
+def fit_images(calibration: CalibrationImages, sizes: Sequence[Size]) -> dict[str, np.ndarray]:
+  """Returns two typical images of the first size, and one of each other."""
+  return {
+    f'{height}x{width}': np.concatenate(
+      list(itertools.islice(calibration.fitted(height, width), 2 if index == 0 else 1))
+    )
+    for index, (height, width) in enumerate(sizes)
+  }
+
+
 def predict_images(trained: Trained, images: Images) -> dict[str, np.ndarray]:
   """Returns the outputs of the network as it is trained, and the seconds per image."""
-  network = jax.jit(training_form(trained))
+  # Also on an accelerator, if JAX has no CPU, products of float32 are those of float32.
+  with jax.default_matmul_precision('highest'):
+    return _predict_images(jax.jit(training_form(trained)), images)
+
+
+def _predict_images(network: Network, images: Images) -> dict[str, np.ndarray]:
   results: dict[str, np.ndarray] = {}
   for name, batch in images.items():
     outputs = {key: np.asarray(value) for key, value in network(batch).items()}
@@ -106,16 +123,21 @@ def compare(result: Outputs, library: str, expected: Outputs) -> Check:
   keys = [f'{size}/{compared}' for size in sizes if f'{size}/{compared}' in result]
   differences = [np.abs(result[key] - expected[key]).max() for key in keys]
   largest = max((np.abs(expected[key]).max() for key in keys), default=1.0)
-  labels = [_label(result, size) != expected[f'{size}/label'] for size in sizes]
+  labels = {size: _label(result, size) for size in sizes}
+  wrong = [
+    label != expected[f'{size}/label'] for size, label in labels.items() if label is not None
+  ]
   return Check(
     difference=float(max(differences) / largest) if keys else None,
-    pixels=float(np.concatenate([wrong.ravel() for wrong in labels]).mean()),
+    pixels=float(np.concatenate([each.ravel() for each in wrong]).mean()) if wrong else None,
     milliseconds=1e3 * float(result['seconds'].min()),
     library=library,
   )
 
 
-def _label(result: Outputs, size: str) -> np.ndarray:
-  """Returns the class ids of a size, of the logits if the file has no others."""
-  key = f'{size}/label'
-  return result[key] if key in result else result[f'{size}/logits'].argmax(-1)
+def _label(result: Outputs, size: str) -> np.ndarray | None:
+  """Returns the class ids of a size, of the logits if the file has no others, or None."""
+  if f'{size}/label' in result:
+    return result[f'{size}/label']
+  logits = result.get(f'{size}/logits')
+  return None if logits is None else logits.argmax(-1)

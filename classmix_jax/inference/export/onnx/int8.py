@@ -10,7 +10,7 @@ efficient integer-arithmetic-only inference", arXiv:1712.05877. Weights have one
 channel, activations one scale and zero point.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 import tempfile
 
@@ -19,32 +19,34 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from classmix_jax.inference.export.calibration import CalibrationImages
 from classmix_jax.utils.atomic_write import replacing
+from classmix_jax.utils.progress import track
 
 INPUT = 'images'
 PRODUCTS = ('Conv', 'MatMul', 'Gemm')
 # Part of the product before them: what they cut off needs no range, which is large in front of a
 # ReLU6.
 ACTIVATIONS = ('Relu', 'Clip')
+# A bias follows the products of vision transformers, and int8 products may return float32.
+KEEP_SUMS = {'OpTypesToExcludeOutputQuantization': ['MatMul']}
 
 
 class ImageReader(CalibrationDataReader):
-  """Hands images to onnxruntime's calibration, which reads them once or several times."""
+  """Hands images to onnxruntime's calibration, once."""
 
   def __init__(self, images: Iterable[np.ndarray]):
-    self.images = images
-    self.rewind()
+    self.images = iter(images)
 
   def get_next(self) -> dict[str, np.ndarray] | None:
     """Returns the inputs of the model for the next image, None after the last one."""
-    return next(self.inputs, None)
-
-  def rewind(self) -> None:
-    """Starts again with the first image."""
-    self.inputs: Iterator[dict[str, np.ndarray]] = ({INPUT: image} for image in self.images)
+    image = next(self.images, None)
+    return None if image is None else {INPUT: image}
 
 
-def write_int8(source: Path, target: Path, images: Iterable[np.ndarray]) -> None:
+def write_int8(
+  source: Path, target: Path, images: CalibrationImages | Sequence[np.ndarray]
+) -> None:
   """Writes an ONNX model in int8; inputs and outputs keep their types.
 
   Args:
@@ -60,13 +62,14 @@ def write_int8(source: Path, target: Path, images: Iterable[np.ndarray]) -> None
       quantize_static(
         prepared,
         temporary,
-        ImageReader(images),
+        ImageReader(track(images, 'measuring ranges of values for int8', len(images))),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=[*PRODUCTS, *ACTIVATIONS],
         nodes_to_quantize=choose_quantized(onnx.load(prepared).graph),
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
+        extra_options=KEEP_SUMS,
         reduce_range=True,  # 7 bits of weights: x86 without VNNI adds two products in 16 bits
       )
 

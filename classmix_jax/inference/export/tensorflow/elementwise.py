@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from classmix_jax.inference.export.tensorflow.context import Context
+from classmix_jax.inference.export.tensorflow.images import of_images
 
 
 def is_number(value: Any, number: float) -> bool:
@@ -15,7 +16,8 @@ def is_number(value: Any, number: float) -> bool:
 
 
 def maximum(context: Context, equation: Any, x: Any, y: Any) -> tf.Tensor:
-  """Returns max(x, y): with 0 as ReLU, which libraries join with the convolution before."""
+  """Returns max(x, y), as ReLU if one is 0."""
+  # Libraries join a ReLU with the convolution before.
   for constant, other in ((x, y), (y, x)):
     if is_number(constant, 0) and other.dtype.is_floating:
       return tf.nn.relu(other)
@@ -23,7 +25,7 @@ def maximum(context: Context, equation: Any, x: Any, y: Any) -> tf.Tensor:
 
 
 def minimum(context: Context, equation: Any, x: Any, y: Any) -> tf.Tensor:
-  """Returns min(x, y): min(relu(x), 6) as ReLU6."""
+  """Returns min(x, y), as ReLU6 if x is a ReLU and y is 6."""
   for constant, other in ((x, y), (y, x)):
     if is_number(constant, 6) and other.op.type == 'Relu':
       return tf.nn.relu6(other.op.inputs[0])
@@ -38,7 +40,8 @@ def clamp(context: Context, equation: Any, low: Any, x: Any, high: Any) -> tf.Te
 
 
 def add(context: Context, equation: Any, x: Any, y: Any) -> tf.Tensor:
-  """Returns x + y: a number for each channel as a bias, which libraries join with a convolution."""
+  """Returns x + y, as a bias if y has one number for each channel."""
+  # Libraries join a bias with the convolution before.
   for constant, other in ((x, y), (y, x)):
     if isinstance(constant, np.ndarray) and other.dtype.is_floating and other.shape.rank == 4:
       channels = constant.shape[-1] if constant.ndim else 1
@@ -126,7 +129,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
   'convert_element_type': convert,
   'copy': copy,
   'cos': apply(tf.cos),
-  'div': divide,
+  'div': of_images(lambda y: (1 / y, 0.0), divide),
   'eq': apply(tf.equal),
   'erf': apply(tf.math.erf),
   'erfc': apply(tf.math.erfc),
@@ -142,7 +145,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
   'lt': apply(tf.less),
   'max': maximum,
   'min': minimum,
-  'mul': apply(tf.multiply),
+  'mul': of_images(lambda y: (y, 0.0), apply(tf.multiply)),
   'ne': apply(tf.not_equal),
   'neg': apply(tf.negative),
   'not': invert,
@@ -158,7 +161,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
   'sqrt': apply(tf.sqrt),
   'square': apply(tf.square),
   'stop_gradient': copy,
-  'sub': apply(tf.subtract),
+  'sub': of_images(lambda y: (1.0, -y), apply(tf.subtract)),
   'tanh': apply(tf.tanh),
   'xor': combine(tf.math.logical_xor, tf.bitwise.bitwise_xor),
 }
