@@ -12,7 +12,7 @@ from jax.core import max_dim, min_dim
 
 from classmix_jax.config.setup import EvaluationSetup
 from classmix_jax.evaluation.native import native_frame
-from classmix_jax.evaluation.protocols import PROTOCOLS
+from classmix_jax.evaluation.protocols import PROTOCOLS, Protocol
 from classmix_jax.types import Size
 
 MULTIPLE = 32  # sizes are padded to multiples of this, which compiles fewer shapes
@@ -44,6 +44,21 @@ class Frame(NamedTuple):
       self.pad[0] + exceeds * (height - self.pad[0]),
       self.pad[1] + exceeds * (width - self.pad[1]),
     )
+
+
+def list_left_out(protocol: Protocol) -> list[str]:
+  """Returns what a protocol averages over, which a single pass of the network leaves out.
+
+  Example:
+    >>> list_left_out(Protocol('sliding', flip=True))
+    ['windows', 'mirrored images']
+  """
+  parts = {
+    'windows': protocol.name == 'sliding',
+    'scales': protocol.scales != (1.0,),
+    'mirrored images': protocol.flip,
+  }
+  return [name for name, is_used in parts.items() if is_used]
 
 
 def choose_frame(evaluation: EvaluationSetup) -> Frame:

@@ -80,8 +80,8 @@ def test_vision_transformer(tmp_path):
   operators = write(build_trained('dinov2_small', 'linear'), tmp_path / 'model.onnx')
   assert operators['Softmax'] == operators['Erf'] == 12
   assert operators['LayerNormalization'] == 24
-  # Queries, keys, values and results of each block; patches once, and the logits.
-  assert operators['Transpose'] <= 12 * 4 + 6
+  # Queries, keys, values and results of each block; a few for patches, positions and logits.
+  assert operators['Transpose'] < 12 * 4 + 9
 
 
 @pytest.mark.slow

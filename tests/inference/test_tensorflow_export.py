@@ -37,7 +37,7 @@ def write_tflite(network, sizes, path, *options):
   return tf.lite.Interpreter(str(path))
 
 
-def assert_equal(results, network, images, tolerance=1e-5):
+def assert_equal(results, network, images, tolerance=2e-5):
   expected = jax.jit(network)(images)
   assert results.keys() == expected.keys()
   for name in ('logits', 'confidence'):

@@ -24,13 +24,14 @@ from classmix_jax.errors import UserError
 from classmix_jax.inference.export.calibration import open_calibration
 from classmix_jax.inference.export.fixed_size import choose_tested_sizes, evaluation_size
 from classmix_jax.inference.export.formats import FORMATS, Job, write_format
-from classmix_jax.inference.export.model_card import Written, model_card
+from classmix_jax.inference.export.model_card import Written, card_name, model_card
 from classmix_jax.inference.export.network import OUTPUTS, Trained, exported_network, restore
 from classmix_jax.inference.export.score_files import Scores, score_files
 from classmix_jax.inference.export.self_test import (
   Check,
   compare,
   draw_images,
+  fit_images,
   predict_images,
   run_file,
 )
@@ -49,12 +50,14 @@ class Exported(NamedTuple):
     size: (H, W) of the images that were timed.
     milliseconds: of one such image in JAX, of the network as it is trained.
     scores: the mIoU on the validation images, if measured.
+    left_out: what the run's evaluation averages over, and the files do not.
   """
 
   files: list[Written]
   size: Size
   milliseconds: float
   scores: Scores
+  left_out: Sequence[str] = ()
 
 
 def export(
@@ -97,15 +100,16 @@ def export(
   """
   run, output = Path(run).expanduser().absolute(), Path(output).expanduser().absolute()
   check_choices(formats, outputs, precision)
-  dtype = precision if precision == 'bfloat16' else 'float32'
-  trained = restore(run, step, network, dtype)
+  trained = restore(run, step, network)
   sizes = list(sizes) or [evaluation_size(run)[0]]
-  output.mkdir(parents=True, exist_ok=True)
-  images = draw_images(list(dict.fromkeys([*sizes, *choose_tested_sizes(sizes[0])])))
-  expected = predict_images(restore(run, step, network), images)
-  description = f'{trained.name} at step {trained.step} of a run of classmix_jax'
+  make_directory(output)
   calibrating = open_calibration(run, calibration) if precision == 'int8' else None
-  job = Job(exported_network(trained, outputs), precision, sizes, calibrating, description)
+  tested_sizes = list(dict.fromkeys([*sizes, *choose_tested_sizes(sizes[0])]))
+  images = fit_images(calibrating, tested_sizes) if calibrating else draw_images(tested_sizes)
+  expected = predict_images(trained, images)
+  description = f'{trained.name} at step {trained.step} of a run of classmix_jax'
+  written = restore(run, step, network, 'bfloat16') if precision == 'bfloat16' else trained
+  job = Job(exported_network(written, outputs), precision, sizes, calibrating, description)
   files = []
   for kind in formats:
     path = write_format(kind, job, output)
@@ -117,8 +121,9 @@ def export(
     report(files[-1])
   scores = measure_scores(run, trained, files, score)
   files = [file._replace(miou=scores.miou.get(file.path.name)) for file in files]
-  write_atomically(output / 'MODEL_CARD.md', model_card(run, trained, outputs, files))
-  return Exported(files, sizes[0], 1e3 * float(expected['seconds'].min()), scores)
+  write_atomically(output / card_name(precision), model_card(run, trained, outputs, files))
+  milliseconds = 1e3 * float(expected['seconds'].min())
+  return Exported(files, sizes[0], milliseconds, scores, trained.left_out)
 
 
 def measure_scores(
@@ -134,6 +139,16 @@ def measure_scores(
     if score:
       raise
     return Scores({}, 0, [f'the loss of mIoU is not measured: {error}'])
+
+
+def make_directory(path: Path) -> None:
+  """Makes the directory of the files; raises UserError if that is impossible."""
+  try:
+    path.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise UserError(
+      f'--output={path} cannot be made a directory ({error.strerror}); choose another.'
+    ) from None
 
 
 def check_choices(formats: Sequence[str], outputs: Sequence[str], precision: str) -> None:

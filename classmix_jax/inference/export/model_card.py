@@ -35,6 +35,16 @@ class Written(NamedTuple):
   miou: float | None = None
 
 
+def card_name(precision: str) -> str:
+  """Returns the name of the card, so that exports of several precisions lie side by side.
+
+  Example:
+    >>> card_name('float32'), card_name('int8')
+    ('MODEL_CARD.md', 'MODEL_CARD-int8.md')
+  """
+  return 'MODEL_CARD.md' if precision == 'float32' else f'MODEL_CARD-{precision}.md'
+
+
 def model_card(
   run: Path, trained: Trained, outputs: Sequence[str], files: Sequence[Written]
 ) -> str:
@@ -54,6 +64,7 @@ def model_card(
 - terms of the data: {describe_terms(config['data']['name'])}
 - input: images [B, H, W, 3], uint8, RGB, of any number and size, if the table does not name sizes
 - within the model: {describe_frame(trained.frame)}, and normalised
+- not within the model: {', '.join(trained.left_out) or 'nothing'} of the evaluation
 - image files: {describe_reading(config)}
 - output: {', '.join(describe_output(name, len(names)) for name in outputs)}
 - classes: {', '.join(f'{index} {name}' for index, name in enumerate(names))}
@@ -141,9 +152,9 @@ def format_difference(value: float | None) -> str:
   return '-' if value is None else f'{value:.1e}'
 
 
-def format_share(value: float) -> str:
-  """Returns a fraction in percent."""
-  return f'{100 * value:.3f} %'
+def format_share(value: float | None) -> str:
+  """Returns a fraction in percent, '-' if there is none."""
+  return '-' if value is None else f'{100 * value:.3f} %'
 
 
 def format_usage(files: Sequence[Written]) -> str:

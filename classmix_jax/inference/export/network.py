@@ -24,7 +24,7 @@ from classmix_jax.core.antialias import resize_antialiased
 from classmix_jax.core.resize import cut, get_size, nearest_multiples, resize_bilinear
 from classmix_jax.core.tiling import top_class
 from classmix_jax.evaluation.headline import headline_network
-from classmix_jax.inference.frame import Frame, choose_frame
+from classmix_jax.inference.frame import Frame, choose_frame, list_left_out
 from classmix_jax.inference.restore import load_networks
 from classmix_jax.models.image_classifier import predict_logits
 from classmix_jax.models.inference_form import fold_batch_norms, predict_folded
@@ -47,6 +47,7 @@ class Trained(NamedTuple):
     class_names: of class 0, 1, ...
     step: of the checkpoint.
     name: for example 'teacher'.
+    left_out: what the run's evaluation averages over, and the exported function does not.
   """
 
   model: Segmenter
@@ -55,6 +56,7 @@ class Trained(NamedTuple):
   class_names: tuple[str, ...]
   step: int
   name: str
+  left_out: Sequence[str] = ()
 
 
 def restore(run: Path, step: str, network: str, dtype: str = 'float32') -> Trained:
@@ -77,7 +79,8 @@ def restore(run: Path, step: str, network: str, dtype: str = 'float32') -> Train
   # On the CPU, where float32 products are exact and files are tested.
   variables = jax.device_put(networks[name], jax.local_devices(backend='cpu')[0])
   frame = choose_frame(evaluation)
-  return Trained(method.model, variables, frame, names, restored_step, name)
+  left_out = list_left_out(evaluation.protocol)
+  return Trained(method.model, variables, frame, names, restored_step, name, left_out)
 
 
 def exported_network(trained: Trained, outputs: Sequence[str] = OUTPUTS) -> Network:

@@ -10,6 +10,7 @@ printed names the library.
 import os
 import sys
 import time
+import warnings
 
 import numpy as np
 
@@ -31,12 +32,11 @@ def load_savedmodel(path):
 
 
 def load_tflite(path):
-  import warnings
-
-  warnings.simplefilter('ignore')  # that tf.lite moves to another package
   import tensorflow as tf
 
-  interpreter = tf.lite.Interpreter(path, num_threads=os.cpu_count())
+  with warnings.catch_warnings():
+    warnings.simplefilter('ignore')  # that tf.lite moves to another package
+    interpreter = tf.lite.Interpreter(path, num_threads=os.cpu_count())
 
   def call(images):
     runner = interpreter.get_signature_runner(f'{images.shape[1]}x{images.shape[2]}')

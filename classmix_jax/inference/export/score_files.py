@@ -51,7 +51,9 @@ def score_files(run: Path, trained: Trained, files: Sequence[Written]) -> Scores
   networks: dict[str, Labeling] = {'JAX': lambda images: network(images)['label']}
   notes = []
   for file in files:
-    if file.sizes and not set(label_sizes(val)) <= set(file.sizes):
+    if file.check.pixels is None:
+      notes.append(f'{file.path.name} has no score: it has neither label nor logits.')
+    elif file.sizes and not set(label_sizes(val)) <= set(file.sizes):
       notes.append(
         f'{file.path.name} has no score: validation images have other sizes than '
         f'{", ".join(f"{height}x{width}" for height, width in file.sizes)}.'

@@ -9,6 +9,7 @@ Synopsis:
 """
 
 from collections.abc import Mapping, Sequence
+import itertools
 from pathlib import Path
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import numpy as np
 
 from classmix_jax.errors import UserError
 from classmix_jax.inference.export import run_file as script
+from classmix_jax.inference.export.calibration import CalibrationImages
 from classmix_jax.inference.export.network import Trained, training_form
 from classmix_jax.types import Size
 from classmix_jax.utils.text import describe_error
@@ -37,13 +39,13 @@ class Check(NamedTuple):
   Attributes:
     difference: largest difference of logits, relative to the largest logit; of confidences if the
       file has no logits, None if it has neither.
-    pixels: fraction of the pixels with another class.
+    pixels: fraction of the pixels with another class, None if the file has no class ids.
     milliseconds: of one image of the first size, the fastest of several.
     library: that ran the file.
   """
 
   difference: float | None
-  pixels: float
+  pixels: float | None
   milliseconds: float
   library: str
 
@@ -57,6 +59,16 @@ def draw_images(sizes: Sequence[Size]) -> dict[str, np.ndarray]:
     large = np.kron(coarse, np.ones((1, 8, 8, 1), int))
     images[f'{height}x{width}'] = large[:, :height, :width].astype(np.uint8)
   return images
+
+
+def fit_images(calibration: CalibrationImages, sizes: Sequence[Size]) -> dict[str, np.ndarray]:
+  """Returns two typical images of the first size, and one of each other."""
+  return {
+    f'{height}x{width}': np.concatenate(
+      list(itertools.islice(calibration.fitted(height, width), 2 if index == 0 else 1))
+    )
+    for index, (height, width) in enumerate(sizes)
+  }
 
 
 def predict_images(trained: Trained, images: Images) -> dict[str, np.ndarray]:
@@ -106,16 +118,21 @@ def compare(result: Outputs, library: str, expected: Outputs) -> Check:
   keys = [f'{size}/{compared}' for size in sizes if f'{size}/{compared}' in result]
   differences = [np.abs(result[key] - expected[key]).max() for key in keys]
   largest = max((np.abs(expected[key]).max() for key in keys), default=1.0)
-  labels = [_label(result, size) != expected[f'{size}/label'] for size in sizes]
+  labels = {size: _label(result, size) for size in sizes}
+  wrong = [
+    label != expected[f'{size}/label'] for size, label in labels.items() if label is not None
+  ]
   return Check(
     difference=float(max(differences) / largest) if keys else None,
-    pixels=float(np.concatenate([wrong.ravel() for wrong in labels]).mean()),
+    pixels=float(np.concatenate([each.ravel() for each in wrong]).mean()) if wrong else None,
     milliseconds=1e3 * float(result['seconds'].min()),
     library=library,
   )
 
 
-def _label(result: Outputs, size: str) -> np.ndarray:
-  """Returns the class ids of a size, of the logits if the file has no others."""
-  key = f'{size}/label'
-  return result[key] if key in result else result[f'{size}/logits'].argmax(-1)
+def _label(result: Outputs, size: str) -> np.ndarray | None:
+  """Returns the class ids of a size, of the logits if the file has no others, or None."""
+  if f'{size}/label' in result:
+    return result[f'{size}/label']
+  logits = result.get(f'{size}/logits')
+  return None if logits is None else logits.argmax(-1)

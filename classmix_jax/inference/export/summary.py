@@ -10,15 +10,14 @@ from classmix_jax.inference.export.score import describe_scores
 
 def describe_file(file: Written) -> str:
   """Returns the name of a file, how it differs from JAX, and how fast it is."""
-  check = file.check
-  compared = (
-    ''
-    if check.difference is None
-    else (f"logits within {check.difference:.1e} of JAX's, relative to the largest, ")
-  )
+  check, parts = file.check, []
+  if check.difference is not None:
+    parts.append(f"logits within {check.difference:.1e} of JAX's, relative to the largest")
+  if check.pixels is not None:
+    parts.append(f'{100 * check.pixels:.3f} % of the pixels have another class')
   return (
-    f'{file.path.name}: {compared}{100 * check.pixels:.3f} % of the pixels have another class; '
-    f'{check.milliseconds:.0f} ms per image with {check.library}'
+    f'{file.path.name}: {", ".join(parts) or "runs"}; {check.milliseconds:.0f} ms per image with '
+    f'{check.library}'
   )
 
 
@@ -40,4 +39,9 @@ def describe_export(run: Path, exported: Exported, *, is_chosen: bool) -> str:
   if exported.scores.miou:
     lines.append(describe_scores(exported.scores.miou, exported.scores.images))
   lines += [f'note: {note}' for note in exported.scores.notes]
+  if exported.left_out:
+    lines.append(
+      f'note: the run is evaluated with {" and ".join(exported.left_out)}; a file sees an image '
+      'as a whole and once'
+    )
   return '\n'.join(lines)

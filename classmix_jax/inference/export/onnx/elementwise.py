@@ -169,12 +169,12 @@ def lower_select(graph: Graph, equation: Any, which: Any, *cases: Any) -> Value:
 
 
 def lower_convert(graph: Graph, equation: Any, value: Any) -> Any:
-  """Lowers convert_element_type; a chain of integers is converted once."""
+  """Lowers convert_element_type; the index of a maximum is converted once."""
   dtype = result_type(equation)
   cast = graph.find_producer(value.name, 'Cast') if isinstance(value, Value) else None
-  argmax = graph.find_producer(cast.input[0], 'ArgMax') if cast is not None else None
-  if argmax is not None and dtype.kind in 'iu':  # indices are small
-    return value._replace(name=graph.add('Cast', cast.input[0], to=onnx_type(dtype)), dtype=dtype)
+  index = cast.input[0] if cast is not None else ''
+  if graph.find_producer(index, 'ArgMax') is not None and dtype.kind in 'iu':
+    return value._replace(name=graph.add('Cast', index, to=onnx_type(dtype)), dtype=dtype)
   return convert(graph, value, dtype)
 
 

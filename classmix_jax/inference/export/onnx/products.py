@@ -55,8 +55,8 @@ def lower_product(graph: Graph, equation: Any, left: Any, right: Any) -> Value:
     order = (*range(batch), *range(batch + count, len(shape)), *range(batch, batch + count))
   if is_pointwise(first, second):
     kernel = np.transpose(second.value, (*second.free, *second.summed))[:, :, None, None]
-    value = convolve_points(graph, first.value, reorder(graph, kernel, range(4)))
-    return Value(value, shape, dtype, tuple(order[axis] for axis in IMAGE_ORDER))
+    name = convolve_points(graph, first.value, reorder(graph, kernel, range(4)))
+    return Value(name, shape, dtype, tuple(order[axis] for axis in IMAGE_ORDER))
   if len(first.summed) == len(second.free) == 1 and (len(first.free) == 1 or not batch):
     rows = reorder(graph, first.value, (*first.batch, *first.free, *first.summed))
     columns = reorder(graph, second.value, (*second.batch, *second.summed, *second.free))

@@ -7,7 +7,6 @@ Synopsis:
 """
 
 from collections.abc import Mapping
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,9 @@ import onnx
 
 from classmix_jax import __version__
 from classmix_jax.errors import UserError
-from classmix_jax.inference.export.onnx.axes import AXES, expand
-from classmix_jax.inference.export.onnx.convolution import CONVOLUTIONS
-from classmix_jax.inference.export.onnx.elementwise import ELEMENTWISE, onnx_type
-from classmix_jax.inference.export.onnx.functions import FUNCTIONS
+from classmix_jax.inference.export.onnx.backend import Backend
+from classmix_jax.inference.export.onnx.elementwise import onnx_type
 from classmix_jax.inference.export.onnx.graph import Graph
-from classmix_jax.inference.export.onnx.products import PRODUCTS
-from classmix_jax.inference.export.onnx.reductions import REDUCTIONS
 from classmix_jax.inference.export.onnx.sizes import read_sizes
 from classmix_jax.inference.export.onnx.value import Value, sort_axes
 from classmix_jax.inference.export.trace import Program, lower
@@ -35,25 +30,6 @@ OPSET, IR_VERSION = 17, 8
 LARGEST = 2**31 - 1  # bytes of a protocol buffer
 INPUT = 'images'
 SIZES = ('batch', 'height', 'width')  # names of the sizes of the input that may differ
-
-OPERATIONS: Mapping[str, Any] = ELEMENTWISE | AXES | REDUCTIONS | CONVOLUTIONS | PRODUCTS
-
-
-class Backend:
-  """Operations of ONNX for `trace.lower`; see `trace.Backend`."""
-
-  def __init__(self, graph: Graph):
-    self.graph = graph
-    self.operations = _bind(graph, OPERATIONS)
-    self.functions = _bind(graph, FUNCTIONS)
-
-  def expand(self, value: Any, shape: Any) -> Value:
-    """Broadcasts a value to a shape, some of whose axes may have the length 1."""
-    return expand(self.graph, value, shape)
-
-
-def _bind(graph: Graph, lowerings: Mapping[str, Any]) -> dict[str, Any]:
-  return {name: functools.partial(lowering, graph) for name, lowering in lowerings.items()}
 
 
 def write_onnx(program: Program, path: Path, *, description: str = '') -> None:

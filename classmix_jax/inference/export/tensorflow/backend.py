@@ -23,8 +23,8 @@ class TensorFlow:
 
   def __init__(self, context: Context):
     self.context = context
-    self.operations = _bind(OPERATIONS, context)
-    self.functions = _bind(functions.FUNCTIONS, context)
+    self.operations: Mapping[str, Callable[..., Any]] = _bind(OPERATIONS, context)
+    self.functions: Mapping[str, Callable[..., Any]] = _bind(functions.FUNCTIONS, context)
 
   def expand(self, value: Any, shape: Sequence[Any]) -> tf.Tensor:
     """Broadcasts a value to a shape."""

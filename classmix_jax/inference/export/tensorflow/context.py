@@ -1,4 +1,4 @@
-"""What operations need besides their inputs: sizes that depend on the images, and the weights."""
+"""Holds what operations share: sizes that depend on the images, and the weights."""
 
 from collections.abc import Mapping, Sequence
 import hashlib
@@ -41,14 +41,10 @@ class Weights(tf.Module):
 
 
 class Context:
-  """Symbolic sizes of one function, and its weights.
-
-  Attributes:
-    images: the input, `[b, h, w, 3]`.
-  """
+  """Symbolic sizes of one function, and its weights."""
 
   def __init__(self, images: tf.Tensor, shape: Sequence[Any], weights: Weights):
-    """`shape` is that of the images, with names for sizes that may differ from call to call."""
+    """Takes the images, their shape with names for sizes that may differ, and the weights."""
     self.weights = weights
     lengths = tf.shape(images)
     self.names = {

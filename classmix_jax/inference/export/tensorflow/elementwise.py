@@ -16,7 +16,8 @@ def is_number(value: Any, number: float) -> bool:
 
 
 def maximum(context: Context, equation: Any, x: Any, y: Any) -> tf.Tensor:
-  """Returns max(x, y): with 0 as ReLU, which libraries join with the convolution before."""
+  """Returns max(x, y), as ReLU if one is 0."""
+  # Libraries join a ReLU with the convolution before.
   for constant, other in ((x, y), (y, x)):
     if is_number(constant, 0) and other.dtype.is_floating:
       return tf.nn.relu(other)
@@ -24,7 +25,7 @@ def maximum(context: Context, equation: Any, x: Any, y: Any) -> tf.Tensor:
 
 
 def minimum(context: Context, equation: Any, x: Any, y: Any) -> tf.Tensor:
-  """Returns min(x, y): min(relu(x), 6) as ReLU6."""
+  """Returns min(x, y), as ReLU6 if x is a ReLU and y is 6."""
   for constant, other in ((x, y), (y, x)):
     if is_number(constant, 6) and other.op.type == 'Relu':
       return tf.nn.relu6(other.op.inputs[0])
@@ -39,7 +40,8 @@ def clamp(context: Context, equation: Any, low: Any, x: Any, high: Any) -> tf.Te
 
 
 def add(context: Context, equation: Any, x: Any, y: Any) -> tf.Tensor:
-  """Returns x + y: a number for each channel as a bias, which libraries join with a convolution."""
+  """Returns x + y, as a bias if y has one number for each channel."""
+  # Libraries join a bias with the convolution before.
   for constant, other in ((x, y), (y, x)):
     if isinstance(constant, np.ndarray) and other.dtype.is_floating and other.shape.rank == 4:
       channels = constant.shape[-1] if constant.ndim else 1

@@ -1,6 +1,7 @@
-"""Writes TFLite files with one signature for each size of the images, which share the weights.
+"""Writes TFLite files with one signature for each size of the images.
 
-TFLite's operations have fixed sizes. Only its own operations are used, none of TensorFlow's.
+TFLite's operations have fixed sizes. The signatures share the weights. No operations of TensorFlow
+are used, which TFLite's runtime would not have.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 import re
 import tempfile
 from typing import Any
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -65,7 +67,9 @@ def write_tflite(
 
 def _convert(converter: Any) -> bytes:
   try:
-    return converter.convert()
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore')  # that tf.lite, which calibrates, moves to another package
+      return converter.convert()
   except Exception as error:  # of several classes, with pages of text
     missing = re.search(r'TF Select ops: (.*)', str(error))
     if missing is None:
