@@ -76,11 +76,18 @@ def restore(run: Path, step: str, network: str, dtype: str = 'float32') -> Train
   method, evaluation = trained_setup(values, len(names))
   restored_step, networks = load_networks(run, step)
   name = headline_network(network or evaluation.headline, networks)
-  # On the CPU, where float32 products are exact and files are tested.
-  variables = jax.device_put(networks[name], jax.local_devices(backend='cpu')[0])
+  variables = jax.device_put(networks[name], find_cpu())  # where files are tested
   frame = choose_frame(evaluation)
   left_out = list_left_out(evaluation.protocol)
   return Trained(method.model, variables, frame, names, restored_step, name, left_out)
+
+
+def find_cpu() -> jax.Device:
+  """Returns the CPU, or the first device if JAX was started without it (JAX_PLATFORMS)."""
+  try:
+    return jax.local_devices(backend='cpu')[0]
+  except RuntimeError:
+    return jax.local_devices()[0]
 
 
 def exported_network(trained: Trained, outputs: Sequence[str] = OUTPUTS) -> Network:

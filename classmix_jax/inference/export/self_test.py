@@ -23,7 +23,7 @@ import numpy as np
 from classmix_jax.errors import UserError
 from classmix_jax.inference.export import run_file as script
 from classmix_jax.inference.export.calibration import CalibrationImages
-from classmix_jax.inference.export.network import Trained, training_form
+from classmix_jax.inference.export.network import Network, Trained, training_form
 from classmix_jax.types import Size
 from classmix_jax.utils.text import describe_error
 
@@ -73,7 +73,12 @@ def fit_images(calibration: CalibrationImages, sizes: Sequence[Size]) -> dict[st
 
 def predict_images(trained: Trained, images: Images) -> dict[str, np.ndarray]:
   """Returns the outputs of the network as it is trained, and the seconds per image."""
-  network = jax.jit(training_form(trained))
+  # Also on an accelerator, if JAX has no CPU, products of float32 are those of float32.
+  with jax.default_matmul_precision('highest'):
+    return _predict_images(jax.jit(training_form(trained)), images)
+
+
+def _predict_images(network: Network, images: Images) -> dict[str, np.ndarray]:
   results: dict[str, np.ndarray] = {}
   for name, batch in images.items():
     outputs = {key: np.asarray(value) for key, value in network(batch).items()}
