@@ -1,6 +1,7 @@
 """SavedModel and TFLite files have the logits of JAX, for images of any size."""
 
 import jax
+import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
@@ -81,6 +82,21 @@ def test_what_tflite_lacks_is_named(tmp_path):
     write_tflite(
       lambda images: {'y': jax.lax.erf(images / 255)}, [(4, 4)], tmp_path / 'model.tflite'
     )
+
+
+def test_int8_keeps_the_levels_of_images(tmp_path):
+  """Normalisation is one operation, whose range in int8 is that of its result."""
+
+  def network(images):
+    return {'y': (images.astype(jnp.float32) / 255.0 * 255.0 - 127.0) / 128.0}
+
+  images = np.arange(16 * 16 * 3).reshape(1, 16, 16, 3).astype(np.uint8)  # all levels
+  interpreter = write_tflite(
+    network, [(16, 16)], tmp_path / 'model.tflite', 'int8', lambda height, width: [images]
+  )
+  (y,) = interpreter.get_signature_runner()(images=images).values()
+  step = 2 / 255  # of int8 from -1 to 1
+  np.testing.assert_allclose(y, (images - 127.0) / 128, atol=0.6 * step)
 
 
 def test_savedmodel_of_a_resnet(tmp_path):
