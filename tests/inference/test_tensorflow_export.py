@@ -77,6 +77,23 @@ def test_tflite(tiny, tmp_path):
   assert path.stat().st_size < 1.1 * (tmp_path / 'one.tflite').stat().st_size
 
 
+def test_tflite_in_8_bits(tiny, tmp_path):
+  """Only the preparation of the image and the outputs are float32."""
+
+  def calibration(height, width):
+    return (draw_images(1, height, width, seed=seed) for seed in range(3))
+
+  path, images = tmp_path / 'model.tflite', draw_images(1, 64, 48)
+  results = write_tflite(tiny, [(64, 48)], path, 'int8', calibration).get_signature_runner()(
+    images=images
+  )
+  expected = jax.jit(tiny)(images)
+  assert (results['label'] == np.asarray(expected['label'])).mean() > 0.9
+  np.testing.assert_allclose(results['confidence'], expected['confidence'], atol=0.05)
+  with pytest.raises(ValueError, match='int8 with calibration'):
+    write_tflite(tiny, [(64, 48)], path, 'int8')
+
+
 def test_what_tflite_lacks_is_named(tmp_path):
   with pytest.raises(NotImplementedError, match='^TFLite has no operation Erf of TensorFlow$'):
     write_tflite(

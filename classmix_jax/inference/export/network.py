@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from classmix_jax.config.load import read_config
 from classmix_jax.config.trained import override, trained_setup
 from classmix_jax.core.antialias import resize_antialiased
+from classmix_jax.core.plain import as_operation
 from classmix_jax.core.resize import cut, get_size, nearest_multiples, resize_bilinear
 from classmix_jax.core.tiling import top_class
 from classmix_jax.evaluation.headline import headline_network
@@ -122,8 +123,15 @@ def predict_outputs(
 ) -> dict[str, Array]:
   """Returns the outputs for images of any size; arguments are those of `logits_of_any_size`."""
   logits = logits_of_any_size(apply, images, frame)
-  label, confidence = top_class(logits)
-  values = {'label': label.astype(jnp.uint8), 'logits': logits, 'confidence': confidence}
+
+  def find_probability(x: Array) -> Array:
+    return top_class(x)[1]
+
+  values = {
+    'label': top_class(logits)[0].astype(jnp.uint8),
+    'logits': logits,
+    'confidence': as_operation('top_probability', find_probability)(logits),
+  }
   return {name: values[name] for name in outputs}
 
 

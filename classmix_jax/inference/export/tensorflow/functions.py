@@ -25,8 +25,17 @@ def exact_gelu(context: Context, equation: Any, x: Any) -> tf.Tensor:
   return tf.nn.gelu(context.tensor(x), approximate=False)
 
 
+def top_probability(context: Context, equation: Any, x: Any) -> tf.Tensor:
+  """Returns the largest probability of logits `[..., C]`.
+
+  As a softmax, because TFLite's quantised division fails if a rounded divisor is 0.
+  """
+  return tf.reduce_max(tf.nn.softmax(context.tensor(x)), -1)
+
+
 FUNCTIONS: Mapping[str, Callable[..., tf.Tensor]] = {
   'exact_gelu': exact_gelu,
   'resize_bilinear': resize_bilinear,
   'resize_centers': resize_centers,
+  'top_probability': top_probability,
 }
