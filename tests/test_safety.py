@@ -18,7 +18,7 @@ def test_nothing_unpickles():
       if isinstance(node, ast.Call):
         name = ast.unparse(node.func)
         options = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-        if name in EXECUTING:
+        if name in EXECUTING and options.get('allow_pickle') != 'False':
           calls.append((path.name, name))
         assert options.get('shell') != 'True', path
   assert calls == []

@@ -82,7 +82,7 @@ def main(kind, path, inputs, outputs, repetitions):
   # On the CPU, which every machine has; an accelerator may be in use.
   os.environ.update(TF_CPP_MIN_LOG_LEVEL='3', CUDA_VISIBLE_DEVICES='', JAX_PLATFORMS='cpu')
   call, library = LOADERS[kind](path)
-  with np.load(inputs) as arrays:
+  with np.load(inputs, allow_pickle=False) as arrays:
     images = dict(arrays)
   results = {
     f'{name}/{key}': value

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -78,7 +78,7 @@ def predict_images(trained: Trained, images: Images) -> dict[str, np.ndarray]:
     return _predict_images(jax.jit(training_form(trained)), images)
 
 
-def _predict_images(network: Network, images: Images) -> dict[str, np.ndarray]:
+def _predict_images(network: Network, images: Mapping[str, Any]) -> dict[str, np.ndarray]:
   results: dict[str, np.ndarray] = {}
   for name, batch in images.items():
     outputs = {key: np.asarray(value) for key, value in network(batch).items()}
@@ -88,7 +88,7 @@ def _predict_images(network: Network, images: Images) -> dict[str, np.ndarray]:
   return results | {'seconds': np.array([_time(network, first) for _ in range(REPETITIONS)])}
 
 
-def _time(network, images: np.ndarray) -> float:
+def _time(network: Network, images: Any) -> float:
   start = time.perf_counter()
   jax.block_until_ready(network(images))
   return time.perf_counter() - start
@@ -112,7 +112,7 @@ def run_file(kind: str, path: Path, images: Images) -> tuple[dict[str, np.ndarra
         f'{path} does not run in a fresh process: {describe_error(RuntimeError(lines[-1]))}. The '
         'file should not be used.'
       )
-    with np.load(outputs) as arrays:
+    with np.load(outputs, allow_pickle=False) as arrays:
       return dict(arrays), process.stdout.strip().splitlines()[-1]
 
 
