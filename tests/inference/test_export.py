@@ -111,6 +111,8 @@ def test_onnx(exported, cases):
   pytest.importorskip('onnx')
   session = onnxruntime.InferenceSession(str(exported.files[3].path))
   names = [output.name for output in session.get_outputs()]
+  metadata = session.get_modelmeta().custom_metadata_map
+  assert json.loads(metadata['class_names']) == list(toy.CLASSES)
   for images, expected in cases:
     assert_agrees(dict(zip(names, session.run(names, {'images': images}), strict=True)), expected)
 

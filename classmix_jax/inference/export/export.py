@@ -109,7 +109,14 @@ def export(
   expected = predict_images(trained, images)
   description = f'{trained.name} at step {trained.step} of a run of classmix_jax'
   written = restore(run, step, network, 'bfloat16') if precision == 'bfloat16' else trained
-  job = Job(exported_network(written, outputs), precision, sizes, calibrating, description)
+  job = Job(
+    exported_network(written, outputs),
+    precision,
+    sizes,
+    calibrating,
+    description,
+    trained.class_names,
+  )
   files = []
   for kind in formats:
     path = write_format(kind, job, output)

@@ -10,6 +10,7 @@ To add one: a function that writes it and a line in `FORMATS`, and how it is run
 
 from collections.abc import Callable, Mapping, Sequence
 import importlib
+import json
 from pathlib import Path
 import tempfile
 from typing import Any, NamedTuple
@@ -35,6 +36,7 @@ class Job(NamedTuple):
     sizes: (H, W) of the images, for formats of fixed sizes.
     calibration: typical images, for 'int8'.
     description: of the network, in one sentence.
+    class_names: of class 0, 1, ...
   """
 
   network: Network
@@ -42,6 +44,7 @@ class Job(NamedTuple):
   sizes: Sequence[Size] = ()
   calibration: CalibrationImages | None = None
   description: str = ''
+  class_names: Sequence[str] = ()
 
 
 class Format(NamedTuple):
@@ -85,7 +88,9 @@ def _onnx(job: Job, path: Path) -> None:
   module = _import('onnx.write', need, package)
   with tempfile.TemporaryDirectory() as directory:
     written = path if job.precision == 'float32' else Path(directory, 'float32.onnx')
-    module.write_onnx(trace(job.network, 'b, h, w'), written, description=job.description)
+    metadata = {'class_names': json.dumps(list(job.class_names), ensure_ascii=False)}
+    program = trace(job.network, 'b, h, w')
+    module.write_onnx(program, written, description=job.description, metadata=metadata)
     if job.precision == 'float16':
       _import('onnx.float16', need, package).write_float16(written, path)
     elif job.precision == 'int8':

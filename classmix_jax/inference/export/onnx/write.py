@@ -8,6 +8,7 @@ Synopsis:
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,13 @@ INPUT = 'images'
 SIZES = ('batch', 'height', 'width')  # names of the sizes of the input that may differ
 
 
-def write_onnx(program: Program, path: Path, *, description: str = '') -> None:
+def write_onnx(
+  program: Program,
+  path: Path,
+  *,
+  description: str = '',
+  metadata: Mapping[str, str] = MappingProxyType({}),
+) -> None:
   """Writes a traced network as an ONNX model, and checks it.
 
   Args:
@@ -40,12 +47,14 @@ def write_onnx(program: Program, path: Path, *, description: str = '') -> None:
       'height' and 'width'.
     path: of the file.
     description: stored as the model's doc string.
+    metadata: further properties of the model.
 
   Raises:
     UserError: the model is larger than 2 GB.
     NotImplementedError: the network has an operation that has no lowering.
   """
   model = build_model(program, description)
+  onnx.helper.set_model_props(model, dict(metadata))
   size = model.ByteSize()
   if size > LARGEST:
     raise UserError(
