@@ -146,7 +146,7 @@ def test_quick_starts_run(run, exported, cases, tmp_path):
   images, expected = cases[0]
   output = run.parent / 'out'
   np.save(tmp_path / 'images.npy', images[:1])
-  Image.fromarray(images[0]).save(tmp_path / 'photo.png')
+  Image.fromarray(images[0]).save(tmp_path / 'photo.jpg', 'PNG')
   (tmp_path / 'OUT').symlink_to(output)
   kinds = [file.kind for file in exported.files]
   text = (output / 'MODEL_CARD.md').read_text()
@@ -154,7 +154,7 @@ def test_quick_starts_run(run, exported, cases, tmp_path):
     f"images = np.load('images.npy')\nos.chdir('OUT')\n{block}\nos.chdir(home)"
     for block in re.findall(r'```python\n(.*?)```', text, re.DOTALL)
   ]
-  page = [block for block in blocks(ROOT / 'docs' / 'export.md', 'python') if 'photo.png' in block]
+  page = [block for block in blocks(ROOT / 'docs' / 'export.md', 'python') if 'photo.jpg' in block]
   assert (len(card), len(page)) == (len(kinds), 4)
   if 'onnx' not in kinds:
     page = [block for block in page if 'onnxruntime' not in block]

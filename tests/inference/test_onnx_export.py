@@ -119,6 +119,6 @@ PAIRS = [
 @pytest.mark.parametrize('backbone, head', PAIRS)
 def test_every_network(backbone, head, tmp_path):
   stem = head == 'refine' and backbone.startswith('dinov2')
-  operators = check(build_trained(backbone, head, stem=stem), tmp_path / 'model.onnx')
+  operators = check(build_trained(backbone, head, stem=stem), tmp_path / 'model.onnx', SHAPES[1:])
   if not backbone.startswith('dinov2'):
     assert operators['Transpose'] == 2
