@@ -1,4 +1,4 @@
-"""Opens the images of a run at their own sizes, for calibration and scores of exported networks.
+"""Opens the images of a run at their own sizes.
 
 Synopsis:
 
