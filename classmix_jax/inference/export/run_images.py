@@ -1,4 +1,4 @@
-"""Opens the images of a run at their own sizes, for calibration and scores of exported networks.
+"""Opens the images of a run at their own sizes.
 
 Synopsis:
 
@@ -43,7 +43,7 @@ def open_run_images(run: Path) -> Dataset:
 
 
 def open_unlabeled_images(run: Path) -> Source:
-  """Opens the images that a run trained on without labels; its labelled ones if it had no others.
+  """Opens the images that a run used without labels, or its labelled ones if it had no others.
 
   Raises:
     UserError: the data has moved, has mistakes, or has none of these images.

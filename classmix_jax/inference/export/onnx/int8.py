@@ -1,4 +1,4 @@
-"""Converts a written ONNX model to int8: weights and activations of convolutions and products.
+"""Converts a written ONNX model to int8: convolutions and products with weights.
 
 Synopsis:
 

@@ -38,11 +38,11 @@ def normalize(context: Context, x: tf.Tensor, factor: Any, offset: Any) -> tf.Te
 def of_images(
   coefficients: Callable[[np.ndarray], tuple[Any, Any]], operation: Callable[..., tf.Tensor]
 ) -> Callable[..., tf.Tensor]:
-  """Returns an operation that normalises images of a fixed size if its second input is a constant.
+  """Returns an operation that normalises images of a fixed size by constants.
 
   Args:
     coefficients: maps the constant to factor and offset.
-    operation: for all other inputs.
+    operation: for other inputs than such images and a constant.
   """
 
   def compute(context: Context, equation: Any, x: Any, y: Any) -> tf.Tensor:
