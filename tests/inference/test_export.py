@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from pathlib import Path
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from classmix_jax.errors import UserError
 from classmix_jax.inference.export import export, fixed_size, formats, self_test
 from classmix_jax.inference.export.model_card import describe_frame, describe_licence
 from classmix_jax.inference.export.network import restore, training_form
+from classmix_jax.inference.export.self_test import Check
 from classmix_jax.inference.frame import Frame
 from classmix_jax.inference.predictor import load
 from classmix_jax.workdir import run_files
@@ -187,6 +189,15 @@ def test_what_does_not_agree_is_refused(run, tmp_path, monkeypatch):
     UserError, match=r'model.stablehlo differ from JAX.* by 1.0e-02 .* should not'
   ):
     export.export(run, tmp_path)
+
+
+def test_a_network_that_loses_too_much_is_refused():
+  path, lost, bearable = Path('m.tflite'), Check(0.1, 0.63, 1.0, 'x'), Check(0.9, 0.05, 1.0, 'x')
+  toy.assert_fails(
+    lambda: export.check_difference(path, lost, 'int8'), '63 % of the pixels', 'int8', '--format'
+  )
+  export.check_difference(path, bearable, 'int8')
+  toy.assert_fails(lambda: export.check_difference(path, bearable, 'float32'), '9.0e-01')
 
 
 def test_a_damaged_file_does_not_run(tmp_path):
