@@ -81,6 +81,7 @@ def measure(call, image):
 def main(kind, path, inputs, outputs, repetitions):
   # On the CPU, which every machine has; an accelerator may be in use.
   os.environ.update(TF_CPP_MIN_LOG_LEVEL='3', CUDA_VISIBLE_DEVICES='', JAX_PLATFORMS='cpu')
+  os.environ.pop('TF_ENABLE_ONEDNN_OPTS', None)  # which trainings switch off
   call, library = LOADERS[kind](path)
   with np.load(inputs, allow_pickle=False) as arrays:
     images = dict(arrays)
