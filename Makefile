@@ -46,7 +46,7 @@ accelerator-kit: $(VENV)/.installed  ## packs benchmarks/accelerator.py for a ma
 	$(RUN) benchmarks/accelerator_kit.py --camvid='$(CAMVID)'
 
 dependencies: $(VENV)/.installed  ## lists all installed packages with their licences
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[torch,labels,hub,serve,dev]'
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[torch,labels,hub,onnx,serve,dev]'
 	$(RUN) docs/make_dependencies.py docs/dependencies.md
 
 audit: $(VENV)/.installed  ## known vulnerabilities of the installed packages; needs the network

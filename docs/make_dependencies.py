@@ -21,6 +21,7 @@ PARTS = {
   'torch': 'to write weights as .pth',
   'labels': 'to convert labels',
   'hub': 'to download weights',
+  'onnx': 'to export ONNX',
   'serve': 'to serve a page',
   'dev': 'to test',
 }
