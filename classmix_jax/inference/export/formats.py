@@ -111,7 +111,7 @@ FORMATS: Mapping[str, Format] = {
     _stablehlo,
     fixed_sizes=False,
     precisions=('float32', 'bfloat16'),
-    install='pip install jax',
+    install='pip install jax flatbuffers',
     usage="""\
 from jax import export
 with open('{path}', 'rb') as file:
