@@ -1,4 +1,4 @@
-"""Trains, resumes, evaluates, predicts and reports where TensorFlow is not installed.
+"""Trains, resumes, evaluates, predicts, exports and reports without TensorFlow.
 
     python tests/train_without_tensorflow.py FOLDER
 
@@ -126,13 +126,16 @@ def main(directory: Path) -> None:
     f'--output={directory / "predicted"}',
   )
   assert len(list((directory / 'predicted').rglob('*.png'))) >= PARTS['unlabeled']
+  assert 'model.stablehlo: logits within' in launch(
+    'export', f'--workdir={run}', f'--output={directory / "exported"}'
+  )
   (run / 'report.html').unlink()
   launch('report', f'--workdir={run}')
   check(run, STEPS)
 
   output = launch('main', '--config=configs/scenes.py', f'--workdir={directory / "none"}', status=2)
   assert "error: dataset 'scenes' needs packages that are not installed: pip install" in output
-  print('trained, evaluated, predicted and reported without TensorFlow')
+  print('trained, evaluated, predicted, exported and reported without TensorFlow')
 
 
 if __name__ == '__main__':
