@@ -12,6 +12,13 @@ from classmix_jax.models.pyramid import build_backbone
 from classmix_jax.models.segmenter import IMAGE_SHAPE, build_segmenter
 
 PADDED = Frame()
+# Each backbone with a head, and each head with a backbone. The larger ViTs differ in size only.
+NETWORKS = (
+  *((name, 'dpt_small') for name in ('dinov2_small', 'dinov2_small_reg4')),
+  *((name, 'deeplab_v3plus') for name in BACKBONES if not name.startswith('dinov2_')),
+  *(('dinov2_small', name) for name in HEADS if name in ('dpt_base', 'linear', 'refine')),
+  *(('resnet18_tv', name) for name in HEADS if not name.startswith('dpt_')),
+)
 CLASSES = ('sky', 'road', 'car', 'tree', 'person')
 
 

@@ -6,14 +6,12 @@ import jax
 import jaxtyping
 import numpy as np
 import pytest
-from random_network import build_trained, draw_images
+from random_network import NETWORKS, build_trained, draw_images
 
 from classmix_jax.errors import UserError
 from classmix_jax.inference.export.network import exported_network
 from classmix_jax.inference.export.trace import trace
 from classmix_jax.inference.frame import Frame
-from classmix_jax.models.backbones import BACKBONES
-from classmix_jax.models.heads import HEADS
 
 onnx = pytest.importorskip('onnx')
 onnxruntime = pytest.importorskip('onnxruntime')
@@ -106,17 +104,8 @@ def test_models_of_more_than_two_gigabytes(tmp_path, monkeypatch):
   assert not list(tmp_path.iterdir())
 
 
-PAIRS = [
-  (backbone, head)
-  for backbone in BACKBONES
-  for head in HEADS
-  if not backbone.endswith(('_large', '_base', '_large_reg4', '_base_reg4'))
-  and (backbone.startswith('dinov2') or not head.startswith('dpt'))
-]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize('backbone, head', PAIRS)
+@pytest.mark.parametrize('backbone, head', NETWORKS)
 def test_every_network(backbone, head, tmp_path):
   stem = head == 'refine' and backbone.startswith('dinov2')
   operators = check(build_trained(backbone, head, stem=stem), tmp_path / 'model.onnx', SHAPES[1:])

@@ -5,12 +5,10 @@ import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
-from random_network import build_trained, draw_images
+from random_network import NETWORKS, build_trained, draw_images
 
 from classmix_jax.inference.export.network import exported_network
 from classmix_jax.inference.export.trace import trace
-from classmix_jax.models.backbones import BACKBONES
-from classmix_jax.models.heads import HEADS
 
 tf = pytest.importorskip('tensorflow')
 
@@ -121,15 +119,6 @@ def test_savedmodel_of_a_resnet(tmp_path):
   network = exported_network(build_trained('resnet18', 'deeplab_v2'))
   images = draw_images(1, 33, 47)
   assert_equal(write_savedmodel(network, tmp_path)(images), network, images)
-
-
-# Each backbone with a head, and each head with a backbone.
-NETWORKS = (
-  *((name, 'dpt_small') for name in BACKBONES if name.startswith('dinov2_')),
-  *((name, 'deeplab_v3plus') for name in BACKBONES if not name.startswith('dinov2_')),
-  *(('dinov2_small', name) for name in HEADS if name in ('dpt_base', 'linear', 'refine')),
-  *(('resnet18_tv', name) for name in HEADS if not name.startswith('dpt_')),
-)
 
 
 @pytest.mark.slow

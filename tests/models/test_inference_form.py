@@ -1,21 +1,18 @@
 """The inference form of networks equals them as they are trained, and is plain."""
 
 import functools
-import itertools
 
 import jax
 from jax import export as jax_export
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from random_network import build_trained, draw_images
+from random_network import NETWORKS, build_trained, draw_images
 
 from classmix_jax.core.plain import plain_operations
 from classmix_jax.core.resize import interpolation_matrix, nearest_multiples, resize_bilinear
 from classmix_jax.inference.export.network import exported_network, training_form
 from classmix_jax.inference.frame import Frame
-from classmix_jax.models.backbones import BACKBONES
-from classmix_jax.models.heads import HEADS
 from classmix_jax.models.image_classifier import ImageClassifier
 from classmix_jax.models.inference_form import fold_batch_norms, predict_folded
 from classmix_jax.models.layers.position_embedding import (
@@ -74,14 +71,6 @@ def test_one_program_for_all_sizes(backbone, head, frame):
   assert_same(build_trained(backbone, head, frame))
 
 
-PAIRS = [
-  pair
-  for pair in itertools.product(BACKBONES, HEADS)
-  if not pair[0].endswith(('_large', '_base', '_large_reg4', '_base_reg4'))
-  and (pair[0].startswith('dinov2') or not pair[1].startswith('dpt'))
-]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize('pad', [(60, 40), (70, 40), (70, 75)])
 def test_padded_frames(pad):
@@ -89,7 +78,7 @@ def test_padded_frames(pad):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('backbone, head', PAIRS)
+@pytest.mark.parametrize('backbone, head', NETWORKS)
 def test_every_network(backbone, head):
   for by_platform in (False, True):
     assert_same(build_trained(backbone, head), [(1, 65, 96)], by_platform)
