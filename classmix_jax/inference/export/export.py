@@ -101,7 +101,7 @@ def export(
   run, output = Path(run).expanduser().absolute(), Path(output).expanduser().absolute()
   check_choices(formats, outputs, precision)
   trained = restore(run, step, network)
-  sizes = list(sizes) or [evaluation_size(run)[0]]
+  sizes = list(dict.fromkeys(sizes)) or [evaluation_size(run)[0]]
   make_directory(output)
   calibrating = open_calibration(run, calibration) if precision == 'int8' else None
   tested_sizes = list(dict.fromkeys([*sizes, *choose_tested_sizes(sizes[0])]))
@@ -118,7 +118,7 @@ def export(
     trained.class_names,
   )
   files = []
-  for kind in formats:
+  for kind in dict.fromkeys(formats):
     path = write_format(kind, job, output)
     fixed = sizes if FORMATS[kind].fixed_sizes else []
     tested = {f'{h}x{w}': images[f'{h}x{w}'] for h, w in fixed} or images
