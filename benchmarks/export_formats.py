@@ -21,22 +21,16 @@ import tempfile
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
-import jax  # noqa: E402
-import jax.numpy as jnp  # noqa: E402
 import json_file  # noqa: E402
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 from provenance import provenance  # noqa: E402
+from random_network import build_trained  # noqa: E402
 
 from classmix_jax.errors import UserError  # noqa: E402
 from classmix_jax.inference.export.formats import FORMATS, Job, write_format  # noqa: E402
-from classmix_jax.inference.export.network import Trained, exported_network  # noqa: E402
+from classmix_jax.inference.export.network import exported_network  # noqa: E402
 from classmix_jax.inference.export.self_test import compare, predict_images, run_file  # noqa: E402
-from classmix_jax.inference.frame import Frame  # noqa: E402
-from classmix_jax.models.backbones import BACKBONES  # noqa: E402
-from classmix_jax.models.heads import HEADS  # noqa: E402
-from classmix_jax.models.pyramid import build_backbone  # noqa: E402
-from classmix_jax.models.segmenter import IMAGE_SHAPE, build_segmenter, initialize  # noqa: E402
 
 SIZES = ((360, 480), (271, 361))
 CLASSES = tuple(f'class {index}' for index in range(11))
@@ -75,34 +69,9 @@ def read_frames(directory: str, count: int) -> dict[str, np.ndarray]:
   return frames
 
 
-def randomize(spec: jax.ShapeDtypeStruct, path: tuple, rng: np.random.Generator) -> np.ndarray:
-  """Draws a parameter such that activations neither vanish nor grow."""
-  name = path[-1].key
-  if name in ('var', 'scale', 'gamma'):
-    return rng.uniform(0.5, 1.5, spec.shape).astype(np.float32)
-  if name in ('mean', 'bias'):
-    return rng.normal(0, 0.1, spec.shape).astype(np.float32)
-  inputs = max(1, np.prod(spec.shape[:-1]))
-  return rng.normal(0, inputs**-0.5, spec.shape).astype(np.float32)
-
-
-def build(name: str) -> Trained:
-  """Returns a network with random weights."""
-  backbone, head = name.split('+')
-  entry = HEADS[head]
-  model = build_segmenter(build_backbone(BACKBONES[backbone], entry), entry, len(CLASSES))
-  specs = jax.eval_shape(lambda key: initialize(model, key, IMAGE_SHAPE), jax.random.key(0))
-  rng = np.random.default_rng(0)
-  params, statistics = jax.tree_util.tree_map_with_path(
-    lambda path, spec: jnp.asarray(randomize(spec, path, rng)), specs
-  )
-  network = {'params': params, 'batch_stats': statistics}
-  return Trained(model, network, Frame(), CLASSES, 0, 'student')
-
-
 def measure(name: str, formats: list[str], frames: dict[str, np.ndarray]) -> dict[str, dict]:
   """Returns the result of each format."""
-  trained = build(name)
+  trained = build_trained(*name.split('+'), class_names=CLASSES)
   expected = predict_images(trained, frames)
   job = Job(exported_network(trained, ('label', 'logits')), 'float32', SIZES)
   results: dict[str, dict] = {'jax': {'ms': round(1e3 * float(expected['seconds'].min()), 1)}}

@@ -41,7 +41,6 @@ def main() -> None:
   from classmix_jax.errors import UserError
   from classmix_jax.inference.export.export import export
   from classmix_jax.inference.export.fixed_size import parse_sizes
-  from classmix_jax.inference.export.model_card import card_name
   from classmix_jax.inference.export.summary import describe_export, describe_file
 
   if not OUTPUT.value:
@@ -60,5 +59,5 @@ def main() -> None:
     network=NETWORK.value,
     report=lambda file: print(describe_file(file), flush=True),
   )
-  print(describe_export(run, exported, is_chosen=bool(sizes)))
-  print(f'wrote them and {card_name(PRECISION.value)} to {OUTPUT.value}')
+  print(describe_export(exported))
+  print(f'wrote them and {exported.card.name} to {OUTPUT.value}')

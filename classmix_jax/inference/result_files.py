@@ -14,16 +14,14 @@ import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from classmix_jax.errors import UserError
 from classmix_jax.inference.predictor import Prediction
 from classmix_jax.inference.result_names import list_results
+from classmix_jax.inference.result_pictures import PICTURES, Palette
 from classmix_jax.utils.atomic_write import write_atomically, write_png
-from classmix_jax.utils.indexed_image import to_indexed
 from classmix_jax.utils.paths import inside
 from classmix_jax.utils.text import describe_error
-from classmix_jax.utils.visualize import colorize, overlay
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other image could be written
 REMEDIES = {
@@ -64,7 +62,7 @@ def write_results(
   name: str,
   image: np.ndarray,
   prediction: Prediction,
-  palette: Sequence[tuple[int, int, int]],
+  palette: Palette,
 ) -> None:
   """Writes the three result files of one image, or none of them.
 
@@ -79,11 +77,7 @@ def write_results(
     UserError: a file cannot be written, e.g. its name is too long.
     OSError: no file can be written: the disk is full or read-only.
   """
-  pictures = (
-    to_indexed(prediction.label, palette),
-    Image.fromarray(overlay(image, colorize(prediction.label, palette))),
-    Image.fromarray((255 * prediction.confidence).round().astype(np.uint8)),
-  )
+  pictures = [draw(image, prediction, palette) for draw in PICTURES.values()]
   paths = [inside(output, result) for result in list_results(name)]
   try:
     with removing(paths):

@@ -5,8 +5,8 @@ Needs playwright (pip) and a Chromium of the system; skipped without.
 
 import base64
 import io
-import shutil
 
+import chromium
 from PIL import Image
 import pytest
 import served
@@ -17,7 +17,6 @@ from classmix_jax.inference.serve import serve
 from classmix_jax.inference.serve.app import create_app
 from classmix_jax.inference.serve.service import Service
 
-BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 DROP = """({data, name, type}) => {
   const bytes = Uint8Array.from(atob(data), one => one.charCodeAt(0));
   const transfer = new DataTransfer();
@@ -29,14 +28,7 @@ DROP = """({data, name, type}) => {
 
 @pytest.fixture(scope='module')
 def browser():
-  api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
-  program = next(filter(None, map(shutil.which, BROWSERS)), None)
-  if program is None:
-    pytest.skip('there is no Chromium')
-  with api.sync_playwright() as playwright:
-    opened = playwright.chromium.launch(executable_path=program, args=['--no-sandbox'])
-    yield opened
-    opened.close()
+  yield from chromium.open_browser()
 
 
 @pytest.fixture(scope='module')

@@ -3,28 +3,19 @@
 Needs playwright (pip) and a Chromium of the system; skipped without.
 """
 
-import shutil
-
+import chromium
 import page_runs
 import pytest
 
 from classmix_jax.tools.report.page import page
 from classmix_jax.tools.report.runs import read_run
 
-BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 TINTED = [round(100 + 0.6 * (color - 100)) for color in page_runs.PALETTE[0]]
 
 
 @pytest.fixture(scope='module')
 def browser():
-  api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
-  program = next(filter(None, map(shutil.which, BROWSERS)), None)
-  if program is None:
-    pytest.skip('there is no Chromium')
-  with api.sync_playwright() as playwright:
-    opened = playwright.chromium.launch(executable_path=program, args=['--no-sandbox'])
-    yield opened
-    opened.close()
+  yield from chromium.open_browser()
 
 
 @pytest.fixture

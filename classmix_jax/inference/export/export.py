@@ -23,9 +23,15 @@ from typing import NamedTuple
 from classmix_jax.errors import UserError
 from classmix_jax.inference.export.calibration import open_calibration
 from classmix_jax.inference.export.fixed_size import choose_tested_sizes, evaluation_size
-from classmix_jax.inference.export.formats import FORMATS, Job, write_format
-from classmix_jax.inference.export.model_card import Written, card_name, model_card
-from classmix_jax.inference.export.network import OUTPUTS, Trained, exported_network, restore
+from classmix_jax.inference.export.formats import FORMATS, Job, add_precision, write_format
+from classmix_jax.inference.export.model_card import Written, model_card
+from classmix_jax.inference.export.network import (
+  OUTPUTS,
+  Trained,
+  change_dtype,
+  exported_network,
+  restore,
+)
 from classmix_jax.inference.export.score_files import Scores, score_files
 from classmix_jax.inference.export.self_test import (
   Check,
@@ -47,14 +53,18 @@ class Exported(NamedTuple):
 
   Attributes:
     files: in the order of the formats.
+    card: the model card.
     size: (H, W) of the images that were timed.
+    title: what this size is, '' if it was chosen.
     milliseconds: of one such image in JAX, of the network as it is trained.
     scores: the mIoU on the validation images, if measured.
     left_out: what the run's evaluation averages over, and the files do not.
   """
 
   files: list[Written]
+  card: Path
   size: Size
+  title: str
   milliseconds: float
   scores: Scores
   left_out: Sequence[str] = ()
@@ -101,14 +111,17 @@ def export(
   run, output = Path(run).expanduser().absolute(), Path(output).expanduser().absolute()
   check_choices(formats, outputs, precision)
   trained = restore(run, step, network)
-  sizes = list(dict.fromkeys(sizes)) or [evaluation_size(run)[0]]
+  sizes, title = list(dict.fromkeys(sizes)), ''
+  if not sizes:
+    size, title = evaluation_size(run)
+    sizes = [size]
   make_directory(output)
   calibrating = open_calibration(run, calibration) if precision == 'int8' else None
   tested_sizes = list(dict.fromkeys([*sizes, *choose_tested_sizes(sizes[0])]))
   images = fit_images(calibrating, tested_sizes) if calibrating else draw_images(tested_sizes)
   expected = predict_images(trained, images)
   description = f'{trained.name} at step {trained.step} of a run of classmix_jax'
-  written = restore(run, step, network, 'bfloat16') if precision == 'bfloat16' else trained
+  written = change_dtype(trained, run, 'bfloat16') if precision == 'bfloat16' else trained
   job = Job(
     exported_network(written, outputs),
     precision,
@@ -128,9 +141,10 @@ def export(
     report(files[-1])
   scores = measure_scores(run, trained, files, score)
   files = [file._replace(miou=scores.miou.get(file.path.name)) for file in files]
-  write_atomically(output / card_name(precision), model_card(run, trained, outputs, files))
+  card = output / add_precision('MODEL_CARD.md', precision)
+  write_atomically(card, model_card(run, trained, outputs, files))
   milliseconds = 1e3 * float(expected['seconds'].min())
-  return Exported(files, sizes[0], milliseconds, scores, trained.left_out)
+  return Exported(files, card, sizes[0], title, milliseconds, scores, trained.left_out)
 
 
 def measure_scores(

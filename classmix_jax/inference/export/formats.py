@@ -154,14 +154,14 @@ model = onnxruntime.InferenceSession('{path}')
 }
 
 
-def file_name(name: str, precision: str) -> str:
-  """Returns the name of the file of a format.
+def add_precision(file: str, precision: str) -> str:
+  """Returns the name of a file, so that exports of several precisions lie side by side.
 
   Example:
-    >>> file_name('onnx', 'float32'), file_name('onnx', 'int8')
+    >>> add_precision('model.onnx', 'float32'), add_precision('model.onnx', 'int8')
     ('model.onnx', 'model-int8.onnx')
   """
-  path = Path(FORMATS[name].file)
+  path = Path(file)
   return path.name if precision == 'float32' else f'{path.stem}-{precision}{path.suffix}'
 
 
@@ -176,7 +176,7 @@ def write_format(name: str, job: Job, output: Path) -> Path:
   Raises:
     UserError: its library is missing, or does not support the network.
   """
-  path = output / file_name(name, job.precision)
+  path = output / add_precision(FORMATS[name].file, job.precision)
   try:
     FORMATS[name].write(job, path)
   except UserError:

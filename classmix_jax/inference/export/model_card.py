@@ -35,16 +35,6 @@ class Written(NamedTuple):
   miou: float | None = None
 
 
-def card_name(precision: str) -> str:
-  """Returns the name of the card, so that exports of several precisions lie side by side.
-
-  Example:
-    >>> card_name('float32'), card_name('int8')
-    ('MODEL_CARD.md', 'MODEL_CARD-int8.md')
-  """
-  return 'MODEL_CARD.md' if precision == 'float32' else f'MODEL_CARD-{precision}.md'
-
-
 def model_card(
   run: Path, trained: Trained, outputs: Sequence[str], files: Sequence[Written]
 ) -> str:

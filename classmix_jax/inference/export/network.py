@@ -19,7 +19,7 @@ from jax.core import max_dim
 import jax.numpy as jnp
 
 from classmix_jax.config.load import read_config
-from classmix_jax.config.trained import override, trained_setup
+from classmix_jax.config.trained import TrainedSetup, override, trained_setup
 from classmix_jax.core.antialias import resize_antialiased
 from classmix_jax.core.plain import as_operation
 from classmix_jax.core.resize import cut, get_size, nearest_multiples, resize_bilinear
@@ -60,27 +60,36 @@ class Trained(NamedTuple):
   left_out: Sequence[str] = ()
 
 
-def restore(run: Path, step: str, network: str, dtype: str = 'float32') -> Trained:
-  """Restores a network of a run.
+def restore(run: Path, step: str, network: str) -> Trained:
+  """Restores a network of a run, to compute in float32 whatever the training did.
 
   Args:
     run: directory of the run.
     step: 'latest', 'best' or a step.
     network: e.g. 'teacher'; '' takes the config's `eval_network`.
-    dtype: of the computation, whatever that of the training: 'float32' or 'bfloat16'.
 
   Raises:
     UserError: the run, the checkpoint or the network does not exist.
   """
   names, _ = run_files.read_classes(run)
-  values = override(read_config(run), {'model.dtype': dtype})
-  method, evaluation = trained_setup(values, len(names))
+  method, evaluation = setup_with_dtype(run, len(names), 'float32')
   restored_step, networks = load_networks(run, step)
   name = headline_network(network or evaluation.headline, networks)
   variables = jax.device_put(networks[name], find_cpu())  # where files are tested
   frame = choose_frame(evaluation)
   left_out = list_left_out(evaluation.protocol)
   return Trained(method.model, variables, frame, names, restored_step, name, left_out)
+
+
+def setup_with_dtype(run: Path, num_classes: int, dtype: str) -> TrainedSetup:
+  """Returns the setup of a run whose network computes in 'float32' or 'bfloat16'."""
+  return trained_setup(override(read_config(run), {'model.dtype': dtype}), num_classes)
+
+
+def change_dtype(trained: Trained, run: Path, dtype: str) -> Trained:
+  """Returns a network of a run that computes in 'float32' or 'bfloat16'."""
+  setup = setup_with_dtype(run, len(trained.class_names), dtype)
+  return trained._replace(model=setup.method.model)
 
 
 def find_cpu() -> jax.Device:
@@ -128,7 +137,7 @@ def predict_outputs(
     return top_class(x)[1]
 
   values = {
-    'label': top_class(logits)[0].astype(jnp.uint8),
+    'label': jnp.argmax(logits, axis=-1).astype(jnp.uint8),
     'logits': logits,
     'confidence': as_operation('top_probability', find_probability)(logits),
   }

@@ -78,13 +78,8 @@ def measure(call, image):
   return time.perf_counter() - start
 
 
-def main(kind, path, inputs, outputs, repetitions):
-  # On the CPU, which every machine has; an accelerator may be in use.
-  os.environ.update(TF_CPP_MIN_LOG_LEVEL='3', CUDA_VISIBLE_DEVICES='', JAX_PLATFORMS='cpu')
-  os.environ.pop('TF_ENABLE_ONEDNN_OPTS', None)  # which trainings switch off
-  call, library = LOADERS[kind](path)
-  with np.load(inputs, allow_pickle=False) as arrays:
-    images = dict(arrays)
+def run_all(call, images, repetitions):
+  """Returns the outputs for all images, and the seconds of some calls for the first one."""
   results = {
     f'{name}/{key}': value
     for name, batch in images.items()
@@ -92,7 +87,16 @@ def main(kind, path, inputs, outputs, repetitions):
   }
   first = next(iter(images.values()))[:1]
   run(call, first)  # which may compile another program for one image
-  results['seconds'] = np.array([measure(call, first) for _ in range(int(repetitions))])
+  return {**results, 'seconds': np.array([measure(call, first) for _ in range(repetitions)])}
+
+
+def main(kind, path, inputs, outputs, repetitions):
+  # On the CPU, which every machine has; an accelerator may be in use.
+  os.environ.update(TF_CPP_MIN_LOG_LEVEL='3', CUDA_VISIBLE_DEVICES='', JAX_PLATFORMS='cpu')
+  os.environ.pop('TF_ENABLE_ONEDNN_OPTS', None)  # which trainings switch off
+  call, library = LOADERS[kind](path)
+  with np.load(inputs, allow_pickle=False) as arrays:
+    results = run_all(call, dict(arrays), int(repetitions))
   np.savez(outputs, **results)
   print(library)
 

@@ -8,10 +8,9 @@ Synopsis:
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import numpy as np
 
 from classmix_jax.data.source import label_sizes
 from classmix_jax.inference.export.model_card import Written
@@ -19,6 +18,7 @@ from classmix_jax.inference.export.network import Trained, training_form
 from classmix_jax.inference.export.run_file import LOADERS
 from classmix_jax.inference.export.run_images import open_run_images
 from classmix_jax.inference.export.score import Labeling, score_networks
+from classmix_jax.inference.export.self_test import find_label
 
 
 class Scores(NamedTuple):
@@ -66,9 +66,4 @@ def score_files(run: Path, trained: Trained, files: Sequence[Written]) -> Scores
 def open_file(file: Written) -> Labeling:
   """Returns an exported file as a function from images to class ids."""
   call, _ = LOADERS[file.kind](str(file.path))
-
-  def label(images: np.ndarray) -> Any:
-    outputs = call(images)
-    return outputs['label'] if 'label' in outputs else np.asarray(outputs['logits']).argmax(-1)
-
-  return label
+  return lambda images: find_label(call(images))

@@ -14,7 +14,6 @@ from pathlib import Path
 import subprocess
 import sys
 import tempfile
-import time
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +22,7 @@ import numpy as np
 from classmix_jax.errors import UserError
 from classmix_jax.inference.export import run_file as script
 from classmix_jax.inference.export.calibration import CalibrationImages
-from classmix_jax.inference.export.network import Network, Trained, training_form
+from classmix_jax.inference.export.network import Trained, training_form
 from classmix_jax.types import Size
 from classmix_jax.utils.text import describe_error
 
@@ -75,23 +74,7 @@ def predict_images(trained: Trained, images: Images) -> dict[str, np.ndarray]:
   """Returns the outputs of the network as it is trained, and the seconds per image."""
   # Also on an accelerator, if JAX has no CPU, products of float32 are those of float32.
   with jax.default_matmul_precision('highest'):
-    return _predict_images(jax.jit(training_form(trained)), images)
-
-
-def _predict_images(network: Network, images: Mapping[str, Any]) -> dict[str, np.ndarray]:
-  results: dict[str, np.ndarray] = {}
-  for name, batch in images.items():
-    outputs = {key: np.asarray(value) for key, value in network(batch).items()}
-    results |= {f'{name}/{key}': value for key, value in outputs.items()}
-  first = next(iter(images.values()))[:1]
-  network(first)  # compiles
-  return results | {'seconds': np.array([_time(network, first) for _ in range(REPETITIONS)])}
-
-
-def _time(network: Network, images: Any) -> float:
-  start = time.perf_counter()
-  jax.block_until_ready(network(images))
-  return time.perf_counter() - start
+    return script.run_all(jax.jit(training_form(trained)), images, REPETITIONS)
 
 
 def run_file(kind: str, path: Path, images: Images) -> tuple[dict[str, np.ndarray], str]:
@@ -123,7 +106,7 @@ def compare(result: Outputs, library: str, expected: Outputs) -> Check:
   keys = [f'{size}/{compared}' for size in sizes if f'{size}/{compared}' in result]
   differences = [np.abs(result[key] - expected[key]).max() for key in keys]
   largest = max((np.abs(expected[key]).max() for key in keys), default=1.0)
-  labels = {size: _label(result, size) for size in sizes}
+  labels = {size: find_label(result, f'{size}/') for size in sizes}
   wrong = [
     label != expected[f'{size}/label'] for size, label in labels.items() if label is not None
   ]
@@ -135,9 +118,14 @@ def compare(result: Outputs, library: str, expected: Outputs) -> Check:
   )
 
 
-def _label(result: Outputs, size: str) -> np.ndarray | None:
-  """Returns the class ids of a size, of the logits if the file has no others, or None."""
-  if f'{size}/label' in result:
-    return result[f'{size}/label']
-  logits = result.get(f'{size}/logits')
-  return None if logits is None else logits.argmax(-1)
+def find_label(outputs: Mapping[str, Any], prefix: str = '') -> Any:
+  """Returns the class ids, of the logits if there are no others, or None without both.
+
+  Args:
+    outputs: of a network.
+    prefix: of the names of the outputs.
+  """
+  if f'{prefix}label' in outputs:
+    return outputs[f'{prefix}label']
+  logits = outputs.get(f'{prefix}logits')
+  return None if logits is None else np.asarray(logits).argmax(-1)

@@ -1,9 +1,6 @@
 """What an export prints: a line for each file, their sizes and their scores."""
 
-from pathlib import Path
-
 from classmix_jax.inference.export.export import Exported
-from classmix_jax.inference.export.fixed_size import evaluation_size
 from classmix_jax.inference.export.model_card import Written
 from classmix_jax.inference.export.score import describe_scores
 
@@ -21,7 +18,7 @@ def describe_file(file: Written) -> str:
   )
 
 
-def describe_export(run: Path, exported: Exported, *, is_chosen: bool) -> str:
+def describe_export(exported: Exported) -> str:
   """Returns the sizes of the images of the test and of the files, and the scores."""
   height, width = exported.size
   lines = [f'JAX: {exported.milliseconds:.0f} ms per image; all of {height}x{width}, on the CPU']
@@ -31,7 +28,7 @@ def describe_export(run: Path, exported: Exported, *, is_chosen: bool) -> str:
     lines.append(f'{", ".join(others)}: images of any number and size')
   if fixed:
     sizes = ', '.join(f'{height}x{width}' for height, width in fixed[0].sizes)
-    title = '' if is_chosen else f', {evaluation_size(run)[1]}'
+    title = exported.title and f', {exported.title}'
     lines.append(
       f'{fixed[0].path.name}: one image of {sizes} (height x width) only{title}; '
       '--sizes=HEIGHTxWIDTH,... chooses others'

@@ -130,18 +130,14 @@ class _Walk:
       constants = [np.asarray(x) for x in called.consts] if closed else []
       return self(called.jaxpr if closed else called, [*constants, *inputs])
     if function:
-      outputs = self.backend.functions[function](equation, *self.widen_all(inputs, equation))
-    elif name in ELEMENTWISE:
-      outputs = self.backend.operations[name](equation, *inputs)
-      if self.all_narrow(inputs):
-        self.mark(outputs)
-    elif name == 'broadcast_in_dim':
-      outputs = self.backend.operations[name](equation, *self.widen_all(inputs, equation))
-      self.mark(outputs)
-    elif name in self.backend.operations:
-      outputs = self.backend.operations[name](equation, *self.widen_all(inputs, equation))
-    else:
+      return [self.backend.functions[function](equation, *self.widen_all(inputs, equation))]
+    if name not in self.backend.operations:
       raise NotImplementedError(f'the operation {name} of JAX')
+    narrow = name in ELEMENTWISE and self.all_narrow(inputs)
+    inputs = inputs if name in ELEMENTWISE else self.widen_all(inputs, equation)
+    outputs = self.backend.operations[name](equation, *inputs)
+    if narrow or name == 'broadcast_in_dim':
+      self.mark(outputs)
     return outputs if isinstance(outputs, list) else [outputs]
 
   def compute(self, equation: Any, inputs: list[Any]) -> list[Any]:

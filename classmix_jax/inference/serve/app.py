@@ -130,7 +130,7 @@ def choose_output(asked: Request) -> str:
 def choose_images(asked: Request) -> list[str]:
   """Returns the parameter `images`, those of a JSON reply; raises Refusal if one is unknown."""
   images = list(filter(None, asked.args.get('images', '').split(',')))
-  if not set(images) <= IMAGES.keys():
+  if not set(images) <= set(IMAGES):
     raise Refusal(400, f'?images= must be some of {",".join(IMAGES)}, behind commas.')
   return images
 

@@ -7,18 +7,19 @@ Synopsis:
 """
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 import io
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from classmix_jax.inference.result_pictures import PICTURES
 from classmix_jax.inference.serve.service import Answer
-from classmix_jax.utils.indexed_image import to_indexed
-from classmix_jax.utils.visualize import colorize, overlay
 
-Palette = Sequence[tuple[int, int, int]]
+# The image itself as a JPEG, which a browser shows whatever was uploaded.
+UPRIGHT = 'image'
+IMAGES = (*PICTURES, UPRIGHT)
 
 JPEG_QUALITY = 92  # no visible artifacts in the browser
 FAST = 1  # compression level of PNG: four times as fast as the default, files 5 to 30 % larger
@@ -93,42 +94,11 @@ def describe(answer: Answer, about: About, images: Sequence[str] = ()) -> dict[s
   return reply
 
 
-def encode_label(answer: Answer, palette: Palette) -> tuple[str, bytes]:
-  """Returns the class ids as a palette image in the colours of the classes."""
-  return encode_image(to_indexed(answer.prediction.label, palette))
-
-
-def encode_overlay(answer: Answer, palette: Palette) -> tuple[str, bytes]:
-  """Returns half the image, half the colours of the classes."""
-  colors = colorize(answer.prediction.label, palette)
-  return encode_image(Image.fromarray(overlay(answer.image, colors)))
-
-
-def encode_confidence(answer: Answer, palette: Palette) -> tuple[str, bytes]:
-  """Returns the confidence as grey values; 255 is certain."""
-  del palette
-  return encode_image(
-    Image.fromarray((255 * answer.prediction.confidence).round().astype(np.uint8))
-  )
-
-
-def encode_upright(answer: Answer, palette: Palette) -> tuple[str, bytes]:
-  """Returns the image itself as a JPEG, which a browser shows whatever was uploaded."""
-  del palette
-  return encode_image(Image.fromarray(answer.image), 'JPEG', quality=JPEG_QUALITY)
-
-
-IMAGES: Mapping[str, Callable[[Answer, Palette], tuple[str, bytes]]] = {
-  'label': encode_label,
-  'overlay': encode_overlay,
-  'confidence': encode_confidence,
-  'image': encode_upright,
-}
-
-
 def encode(name: str, answer: Answer, about: About) -> tuple[str, bytes]:
   """Returns content type and bytes of one of `IMAGES`."""
-  return IMAGES[name](answer, about.palette)
+  if name == UPRIGHT:
+    return encode_image(Image.fromarray(answer.image), 'JPEG', quality=JPEG_QUALITY)
+  return encode_image(PICTURES[name](answer.image, answer.prediction, about.palette))
 
 
 def encode_image(image: Image.Image, kind: str = 'PNG', **options: Any) -> tuple[str, bytes]:

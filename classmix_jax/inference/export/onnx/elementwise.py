@@ -182,7 +182,7 @@ def lower_integer_power(graph: Graph, equation: Any, value: Any) -> Value:
   """Lowers x ** n for an integer n."""
   exponent = equation.params['y']
   if exponent == 2:
-    return apply(graph, 'Mul', [value, value], value.dtype)
+    return lower_square(graph, equation, value)
   return apply(graph, 'Pow', [value, np.asarray(exponent, value.dtype)], value.dtype)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 import functools
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from classmix_jax.inference.export.tensorflow import arrays, convolutions, elementwise, functions
@@ -32,16 +31,7 @@ class TensorFlow:
 
 
 def _bind(table: Mapping[str, Callable], context: Context) -> dict[str, Callable]:
-  return {name: functools.partial(_call, operation, context) for name, operation in table.items()}
-
-
-def _call(operation: Callable, context: Context, equation: Any, *inputs: Any) -> Any:
-  """Calls an operation; constants get the dtype that JAX gives them."""
-  typed = [
-    value.astype(variable.aval.dtype) if isinstance(value, np.ndarray) else value
-    for value, variable in zip(inputs, equation.invars, strict=True)
-  ]
-  return operation(context, equation, *typed)
+  return {name: functools.partial(operation, context) for name, operation in table.items()}
 
 
 def compute(program: Program, images: tf.Tensor, weights: Weights) -> dict[str, tf.Tensor]:

@@ -9,7 +9,7 @@ from classmix_jax.inference.frame import Frame
 from classmix_jax.models.backbones import BACKBONES
 from classmix_jax.models.heads import HEADS
 from classmix_jax.models.pyramid import build_backbone
-from classmix_jax.models.segmenter import IMAGE_SHAPE, build_segmenter
+from classmix_jax.models.segmenter import IMAGE_SHAPE, build_segmenter, initialize
 
 PADDED = Frame()
 # Each backbone with a head, and each head with a backbone. The larger ViTs differ in size only.
@@ -22,18 +22,23 @@ NETWORKS = (
 CLASSES = ('sky', 'road', 'car', 'tree', 'person')
 
 
-def build_trained(backbone: str, head: str, frame: Frame = PADDED, *, stem: bool = False):
+def build_trained(
+  backbone: str,
+  head: str,
+  frame: Frame = PADDED,
+  *,
+  stem: bool = False,
+  class_names: tuple[str, ...] = CLASSES,
+) -> Trained:
   """Returns a network of `BACKBONES` and `HEADS` as if it were trained."""
   entry = HEADS[head]
   model = build_segmenter(
-    build_backbone(BACKBONES[backbone], entry), entry, len(CLASSES), stem=stem
+    build_backbone(BACKBONES[backbone], entry), entry, len(class_names), stem=stem
   )
-  spec = jax.eval_shape(
-    lambda: model.init(jax.random.key(0), jnp.zeros(IMAGE_SHAPE.shape), train=False)
-  )
-  variables = jax.tree.map(jnp.asarray, draw(spec))
-  network = {'params': variables['params'], 'batch_stats': variables.get('batch_stats', {})}
-  return Trained(model, network, frame, CLASSES, 0, 'teacher')
+  spec = jax.eval_shape(lambda key: initialize(model, key, IMAGE_SHAPE), jax.random.key(0))
+  params, statistics = jax.tree.map(jnp.asarray, draw(spec))
+  network = {'params': params, 'batch_stats': statistics}
+  return Trained(model, network, frame, class_names, 0, 'teacher')
 
 
 def draw(spec):
